@@ -1,0 +1,152 @@
+"""The command line: arguments, exit codes, and the one guard around everything.
+
+Exit codes: 0 something was collected; 1 nothing was; 2 the configuration or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from typing import List, NoReturn, Optional, Sequence
+
+from . import __version__
+from .arguments import overrides, read_arguments
+from .collector import Batch, Problem
+from .config import load_file, load_instance
+from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
+from .errors import ConfigError, MaasError
+from .metrics import API
+from .outputs import encoder
+from .state import replace
+
+COLLECTED, NOTHING, WRONG = 0, 1, 2
+
+
+def run() -> NoReturn:
+    """Run as a program: leave at once when all is written.
+
+    Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
+    """
+    code = main()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command and return its exit code. No exception passes, and no traceback."""
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except ConfigError as error:
+        _say(f"E! {error}")
+        return WRONG
+    except MaasError as error:
+        _say(f"E! {error}")
+        return NOTHING
+    except BrokenPipeError:  # the reader has gone; nobody is left to tell
+        return NOTHING
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        where = f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}" if frame else ""
+        _say(f"E! a fault in maas-usage-check {__version__} ({type(error).__name__} at {where}): please report it")
+        return NOTHING
+
+
+def _run(argv: List[str]) -> int:
+    args = read_arguments(argv)
+    return {"collect": _collect, "execd": _execd, "report": _report, "demo": _demo}[args.command](args)
+
+
+def _collect(args: argparse.Namespace) -> int:
+    problems: List[Problem] = []
+    collectors = make_collectors(load_file(args.config), lambda text: problems.append(Problem("W", text, text)))
+    forewarn(collectors, lambda text: problems.append(Problem("W", text, text)))
+    on_sigterm(collectors)
+    batches = run_cycle(collectors, args.deadline)
+    _write(batches, args.format, args.output)
+    _tell([*(problem for batch in batches for problem in batch.problems), *problems])
+    return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+
+
+def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
+    encode = encoder(form)
+    points = [point for batch in batches for point in batch.points]
+    if output is None:
+        sys.stdout.buffer.write(encode(points).encode())
+        sys.stdout.buffer.flush()
+        return
+    try:
+        if form != "prometheus":
+            replace(output, encode(points).encode(), mode=0o644)
+            return
+        # Apart, so that the usage keeps its old file, whose age then shows, while the health is always new.
+        stem = output[:-5] if output.endswith(".prom") else output
+        usage = [point for point in points if point.measurement != API]
+        if usage:
+            replace(output, encode(usage).encode(), mode=0o644)
+        replace(
+            f"{stem}.api.prom", encode([point for point in points if point.measurement == API]).encode(), mode=0o644
+        )
+    except OSError as error:
+        raise ConfigError(f"--output: {output} cannot be written ({error.strerror}); check the folder") from None
+
+
+def _execd(args: argparse.Namespace) -> int:
+    from . import execd
+    from .troubles import Troubles
+
+    collectors = make_collectors(load_file(args.config), lambda text: _say(f"W! {text}"))
+    forewarn(collectors, lambda text: _say(f"W! {text}"))
+    execd.run(collectors, Troubles(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
+    return COLLECTED
+
+
+def _report(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from . import report
+
+    wins = overrides(args)
+    if args.config:
+        instances = load_file(args.config, overrides=wins)
+    else:
+        instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments")]
+    if args.daily:
+        if any(len(instance.ranges) > 1 for instance in instances):
+            raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
+        instances = [report.by_day(instance, int(time.time() * 1000)) for instance in instances]
+    collectors = make_collectors(instances, lambda text: _say(f"W! {text}"))
+    forewarn(collectors, lambda text: _say(f"W! {text}"))
+    on_sigterm(collectors)
+    batches = report.ask(collectors)
+    console = Console()
+    for instance, batch in zip(instances, batches):
+        _tell(batch.problems)
+        report.show(console, instance, batch, args.daily, args.raw)
+        for text in report.clipped(batch):
+            _say(f"W! {text}")
+    return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from .demo import demo
+
+    return demo(main, args.serve, args.port)
+
+
+def _tell(problems: Sequence[Problem]) -> None:
+    """Print the decisive problem first: of a failed run Telegraf logs that one line alone."""
+    for problem in sorted(problems, key=lambda problem: problem.level):
+        _say(str(problem))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place

@@ -1,0 +1,187 @@
+"""One cycle of one instance: plan the queries, have them asked, make the points, say what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Callable, Dict, List, Optional, Tuple
+
+from msgspec import Struct
+
+from .client import Answer
+from .credentials import Provider
+from .errors import QueryError, Result
+from .fanout import Outcome, Results, ask_all
+from .gate import Clock, Gates
+from .instance import Instance
+from .metrics import API, Number, Point, usage_point
+from .plan import Plan, Query, Series, make_plan
+from .session import Session
+from .state import Document
+from .transport import Transport
+from .usage import Usage
+
+FORGET_SUCCESS = 40 * 86_400.0
+
+
+class Problem(Struct, frozen=True):
+    """Hold one thing that went wrong.
+
+    `level` is E when nothing was collected because of it, else W; `key` stays the same while the trouble lasts.
+    """
+
+    level: str
+    text: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.level}! {self.text}"
+
+
+class Batch(Struct, frozen=True):
+    """Hold what one cycle yields. The last point is always the one that says how it went."""
+
+    points: Tuple[Point, ...]
+    problems: Tuple[Problem, ...]
+    result: Result
+    outcomes: Dict[Query, Outcome]
+
+    @property
+    def collected(self) -> bool:
+        """Tell whether any query was answered."""
+        return any(isinstance(outcome, Answer) for outcome in self.outcomes.values())
+
+
+class Collector:
+    """Run the cycles of one instance, one at a time."""
+
+    def __init__(
+        self, instance: Instance, provider: Provider, transport: Transport, gates: Gates, clock: Optional[Clock] = None
+    ) -> None:
+        self.instance = instance
+        self._provider = provider
+        self._transport = transport
+        self._gates = gates
+        self._clock = clock or Clock()
+        self._cancelled = False
+        self._results: Results = Results()
+
+    def plan(self) -> Plan:
+        """Plan a cycle that starts now; raise ConfigError where the host's time zone cannot be told."""
+        return make_plan(self.instance, int(self._clock.now() * 1000))
+
+    def cancel(self) -> None:
+        """End the running cycle with what is complete, and every later one. Made for signal handlers."""
+        self._cancelled = True
+        self._results.put(None)
+
+    def cycle(self, deadline: Optional[float] = None, progress: Callable[[], None] = lambda: None) -> Batch:
+        """Ask everything once and make the points.
+
+        Args:
+            deadline: seconds, instead of the instance's.
+            progress: called after each query.
+        """
+        instance, clock = self.instance, self._clock
+        now, began = clock.now(), clock.monotonic()
+        seconds = instance.deadline if deadline is None else deadline
+        plan = make_plan(instance, int(now * 1000))
+        session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds)
+        # A queue of its own for each cycle: what a late worker of the last one hands in must not count here.
+        self._results = results = Results()
+        if self._cancelled:
+            results.put(None)
+        outcomes: Dict[Query, Outcome] = {}
+        if plan.queries:
+            outcomes = ask_all(
+                session, plan.queries, instance.max_concurrency, results, began + seconds, clock, progress
+            )
+        why = (
+            "the cycle was ended by a signal" if self._cancelled else f"no answer within the deadline of {seconds:g} s"
+        )
+        late = QueryError(Result.TIMED_OUT, f"{why}: ask less, or raise deadline and timeout")
+        outcomes = {query: outcomes.get(query, late) for query in plan.queries}
+
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, QueryError)]
+        worked = len(failures) < len(outcomes)
+        last_success: List[Optional[float]] = []
+
+        def remember(document: Document) -> None:
+            name = _digest(instance)
+            if worked:
+                document.successes[name] = now
+            document.successes = {key: at for key, at in document.successes.items() if at > now - FORGET_SUCCESS}
+            last_success.append(document.successes.get(name))
+
+        http_requests = session.close(remember)
+        result = _result(failures, worked)
+        fields: Dict[str, Number] = {
+            "up": int(worked),
+            "result_code": int(result),
+            "queries": len(outcomes),
+            "failed_queries": len(failures),
+            "http_requests": http_requests,
+            "duration_seconds": round(max(0.0, clock.monotonic() - began), 6),
+        }
+        if last_success[-1] is not None:
+            fields["last_success_timestamp_seconds"] = int(last_success[-1])
+        time = int(now * 1000) * 1_000_000
+        tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
+        points = [
+            usage_point({**series.tags, **tags}, usage, series.coverage, time)
+            for series in plan.series
+            for usage in _total(series, outcomes)
+        ]
+        points.append(Point(API, dict(instance.api_tags), fields, time))
+        return Batch(tuple(points), tuple(_problems(instance, plan, outcomes, worked)), result, outcomes)
+
+
+def _total(series: Series, outcomes: Dict[Query, Outcome]) -> List[Usage]:
+    """Add up the answers of a series: one total when all its queries were answered, none otherwise."""
+    total: Optional[Usage] = None
+    for query in series.queries:
+        outcome = outcomes[query]
+        if not isinstance(outcome, Answer):
+            return []
+        total = outcome.usage if total is None else total + outcome.usage
+    return [total] if total else []
+
+
+def _result(failures: List[QueryError], worked: bool) -> Result:
+    if worked:
+        return Result.PARTIAL if failures else Result.OK
+    if not failures:
+        return Result.NOTHING_KEPT
+    # The first that asked knows why; the others were held back because of it.
+    held = (Result.BACKING_OFF, Result.TIMED_OUT)
+    return next((failure.result for failure in failures if failure.result not in held), failures[0].result)
+
+
+def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], worked: bool) -> List[Problem]:
+    """Say each kind of trouble once, the decisive first, with the series that it cost."""
+    lost: Dict[Result, Tuple[QueryError, Dict[str, None]]] = {}
+    for series in plan.series:
+        for query in series.queries:
+            outcome = outcomes[query]
+            if isinstance(outcome, QueryError):
+                _, names = lost.setdefault(outcome.result, (outcome, {}))
+                names[f"{series.tags['range']} {series.tags['service_type']}"] = None
+    level = "W" if worked else "E"
+    where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
+    where = f"{instance.region} ({where})" if where else instance.region
+    decisive = _result([error for error, _ in lost.values()], False)
+    problems = [
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {result.name}")
+        for result, (error, names) in sorted(lost.items(), key=lambda item: item[0] != decisive)
+    ]
+    if plan.expired:
+        text = (
+            f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
+        )
+        problems.append(Problem("W" if plan.queries else "E", text, f"{where} {Result.NOTHING_KEPT.name}"))
+    return problems
+
+
+def _digest(instance: Instance) -> str:
+    """Name an instance in the state by what its series are named after."""
+    series = "\0".join(f"{key}={value}" for key, value in sorted(instance.api_tags.items()))
+    return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,169 @@
+"""From YAML to frozen values; every error names the key's path and the remedy.
+
+The file has the Datadog Agent's shape on every surface: `init_config` and a list of `instances`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import msgspec
+import yaml
+
+from .errors import ConfigError
+from .instance import ONLINE_EXPERIENCE, Instance
+from .items import ITEMS, read_items
+from .keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
+from .ranges import Fixed, check_order
+from .zones import find_zone
+
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
+URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
+
+
+def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
+    """Read a configuration file; raise ConfigError for whatever is wrong with it.
+
+    Args:
+        path: the YAML file.
+        now: seconds since 1970, to tell ranges that have not begun.
+        overrides: keys that win over those of every instance.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    try:
+        # The C parser where there is one: the pure one would take longer than a whole cycle.
+        document = yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not YAML; mind indentation, colons and quotes there") from None
+    except (ValueError, RecursionError):  # an impossible date; brackets without end
+        raise ConfigError(f"{path}: not YAML that can be used; quote dates, and check that they exist") from None
+    try:
+        return load(document, now, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
+    """Turn a parsed document into instances; raise ConfigError for the first thing that is wrong."""
+    if not isinstance(document, dict) or "instances" not in document:
+        raise ConfigError("`instances:` is missing; start from conf.yaml.example")
+    refuse_secrets(document, "")
+    check_keys(document, ("init_config", "instances", *AGENT_TOP_KEYS), "")
+    shared = document.get("init_config") or {}
+    if not isinstance(shared, dict):
+        raise ConfigError("init_config: must be a mapping or empty")
+    check_keys(shared, AGENT_INSTANCE_KEYS + SHARED_KEYS, "init_config")
+    entries = document["instances"]
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError("instances: must be a list with at least one entry, each starting with `- `")
+    instances = [
+        load_instance({**entry, **overrides} if isinstance(entry, dict) else entry, shared, f"instances[{i}]", now)
+        for i, entry in enumerate(entries)
+    ]
+    seen: Dict[Tuple[Tuple[str, str], ...], int] = {}
+    for i, instance in enumerate(instances):
+        series = tuple(sorted(instance.api_tags.items()))
+        if series in seen:
+            raise ConfigError(
+                f"instances[{i}]: would write the same series as instances[{seen[series]}], being alike in region, "
+                "project_id and tags; give one of them another tag, or put what both ask into one instance"
+            )
+        seen[series] = i
+    return instances
+
+
+def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
+    """Turn one entry of `instances` into an Instance.
+
+    Args:
+        entry: the mapping as parsed.
+        shared: `init_config`; as in the Agent, its `proxy`, `skip_proxy` and `timeout` are the default.
+        path: how errors name the entry.
+        now: seconds since 1970.
+    """
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys such as `region`")
+    refuse_secrets(entry, path)
+    own_keys = Instance.__struct_fields__
+    check_keys(entry, (*own_keys, *AGENT_INSTANCE_KEYS), path)
+    values = {key: shared[key] for key in SHARED_KEYS if shared.get(key) is not None}
+    values.update({key: value for key, value in entry.items() if key in own_keys and value is not None})
+    for key, parse in ITEMS.items():
+        if key in values:
+            values[key] = read_items(values[key], parse, f"{path}.{key}")
+    try:
+        instance = msgspec.convert(values, Instance)
+    except msgspec.ValidationError as error:
+        text, _, at = str(error).partition(" - at `$")
+        raise ConfigError(f"{path}{at.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
+    return _checked(instance, path, time.time() if now is None else now)
+
+
+def _checked(given: Instance, path: str, now: float) -> Instance:
+    """Check what types alone cannot, and fill in what follows from other keys."""
+
+    def need(holds: Any, key: str, remedy: str) -> None:
+        if not holds:
+            raise ConfigError(f"{path}.{key}: {remedy}")
+
+    need(re.fullmatch("[a-z0-9-]+", given.region), "region", "must be a region's id such as cn-southwest-2")
+    need(
+        given.project_id is None or re.fullmatch("[a-z0-9]{32}", given.project_id),
+        "project_id",
+        "must be the 32 lower-case letters and digits of the console's My Credentials page",
+    )
+    need(given.credentials.source in ("env", "file", "sdk"), "credentials.source", "must be env, file or sdk")
+    need(
+        (given.credentials.source == "file") == bool(given.credentials.path),
+        "credentials.path",
+        "goes with `source: file`, and only there",
+    )
+    for key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
+        need(0 < getattr(given, key) <= 86_400, key, "must be greater than 0, and at most 86400")
+    need(given.api_keys or not given.per_api_key, "per_api_key", "needs `api_keys`, the labels to tell apart")
+    labels = given.api_keys or ()
+    need(
+        not (given.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
+        "api_keys",
+        f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; leave one of them out',
+    )
+    tag_keys = [tag.split(":", 1)[0] for tag in given.tags]
+    for i, key in enumerate(tag_keys):
+        need(key not in tag_keys[:i], f"tags[{i}]", f"`{key}` is there already; a series holds one value per key")
+    if given.timezone is not None:
+        try:
+            find_zone(given.timezone)
+        except ConfigError as error:
+            raise ConfigError(f"{path}.{error}") from None
+    names = [span.name for span in given.ranges]
+    for i, span in enumerate(given.ranges):
+        need(span.name not in names[:i], f"ranges[{i}]", f"the name `{span.name}` is taken; it becomes a tag")
+        if isinstance(span, Fixed):
+            try:
+                check_order(span, int(now * 1000), given.zone)
+            except ValueError as error:
+                raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
+    return msgspec.structs.replace(
+        given,
+        endpoint=_endpoint(given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"),
+        iam_endpoint=_endpoint(
+            given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
+        ),
+    )
+
+
+def _endpoint(given: str, default: str, path: str) -> str:
+    url = URL.fullmatch(given or default)
+    if not url:
+        raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
+    if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
+        raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
+    return (given or default).rstrip("/")

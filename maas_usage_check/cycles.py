@@ -1,0 +1,75 @@
+"""A cycle of all instances side by side, as the command line runs it."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+from .collector import Batch, Collector
+from .credentials import provider, readable_by_others
+from .gate import Clock, Gates
+from .instance import Instance
+from .plan import over_rate
+from .state import Warn, open_state
+from .transport import DirectTransport
+
+
+def make_collectors(instances: Sequence[Instance], warn: Warn) -> List[Collector]:
+    """Make a collector for each instance; those with one state folder share its gates."""
+    clock = Clock()
+    gates: Dict[Optional[str], Gates] = {}
+    collectors = []
+    for instance in instances:
+        if instance.state_dir not in gates:
+            gates[instance.state_dir] = Gates(open_state(instance.state_dir, warn), clock)
+        source, transport = provider(instance.credentials), DirectTransport(instance)
+        collectors.append(Collector(instance, source, transport, gates[instance.state_dir], clock))
+    return collectors
+
+
+def forewarn(collectors: Sequence[Collector], warn: Warn) -> None:
+    """Say before anything is asked what can be known to go wrong."""
+    for collector in collectors:
+        instance = collector.instance
+        too_many = over_rate(instance, len(collector.plan().queries))
+        if too_many:
+            warn(f"{instance.region}: {too_many}")
+        path = instance.credentials.path
+        if path and readable_by_others(path):
+            warn(f"credentials file {path} can be read by everyone on this machine: chmod 600 {path}")
+
+
+def run_cycle(
+    collectors: Sequence[Collector], deadline: Optional[float] = None, progress: Callable[[], None] = lambda: None
+) -> List[Batch]:
+    """Run one cycle of every collector at once; return their batches in the collectors' order."""
+    done: queue.SimpleQueue[Tuple[int, Union[Batch, Exception]]] = queue.SimpleQueue()
+
+    def run(index: int) -> None:
+        try:
+            done.put((index, collectors[index].cycle(deadline, progress)))
+        except Exception as error:  # raised again where it can be told
+            done.put((index, error))
+
+    for index in range(len(collectors)):
+        threading.Thread(target=run, args=(index,), daemon=True).start()
+    batches: Dict[int, Batch] = {}
+    while len(batches) < len(collectors):
+        index, outcome = done.get()
+        if isinstance(outcome, Exception):
+            raise outcome
+        batches[index] = outcome
+    return [batches[index] for index in sorted(batches)]
+
+
+def on_sigterm(collectors: Sequence[Collector], also: Callable[[], None] = lambda: None) -> None:
+    """Let SIGTERM end the running cycle with what is complete, instead of ending the process."""
+
+    def handle(number: int, frame: object) -> None:
+        for collector in collectors:
+            collector.cancel()
+        also()
+
+    signal.signal(signal.SIGTERM, handle)

@@ -1,0 +1,78 @@
+"""What one cycle asks: the series it is to make, and the distinct questions behind them."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Tuple
+
+from msgspec import Struct
+
+from .instance import ONLINE_EXPERIENCE, Instance, ServiceType
+from .ranges import Window, kept
+
+
+class Query(Struct, frozen=True):
+    """Hold one question to the API: the totals of one window under these filters."""
+
+    window: Window
+    service_type: ServiceType
+    infer_type: str
+    api_keys: Optional[Tuple[str, ...]]
+    ips: Optional[Tuple[str, ...]]
+
+
+class Series(Struct, frozen=True):
+    """Hold one point to come: its tags, the queries whose answers add up to it, and how much of it is kept."""
+
+    tags: Dict[str, str]
+    queries: Tuple[Query, ...]
+    coverage: float
+
+
+class Plan(Struct, frozen=True):
+    """Hold a cycle: its series, each distinct query once, and the ranges of which nothing is kept."""
+
+    series: Tuple[Series, ...]
+    queries: Tuple[Query, ...]
+    expired: Tuple[str, ...]
+
+
+def make_plan(instance: Instance, now: int) -> Plan:
+    """Plan a cycle of an instance at one moment, in milliseconds. Two ranges that ask the same ask it once."""
+    series: List[Series] = []
+    expired: List[str] = []
+    for span in instance.ranges:
+        held = kept(span.window(now, instance.zone), now)
+        if not held.windows:
+            expired.append(span.name)
+            continue
+        for service_type in instance.service_types:
+            for infer_type in instance.infer_types:
+                for labels, label_tag in _filters(instance):
+                    tags = {
+                        "range": span.name,
+                        "service_type": service_type.name,
+                        "infer_type": infer_type,
+                        **label_tag,
+                    }
+                    queries = [Query(window, service_type, infer_type, labels, instance.ips) for window in held.windows]
+                    series.append(Series(tags, tuple(queries), held.coverage))
+    distinct = dict.fromkeys(query for one in series for query in one.queries)
+    return Plan(tuple(series), tuple(distinct), tuple(expired))
+
+
+def _filters(instance: Instance) -> List[Tuple[Optional[Tuple[str, ...]], Dict[str, str]]]:
+    if not instance.per_api_key:
+        return [(instance.api_keys, {})]
+    return [((label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
+
+
+def over_rate(instance: Instance, queries: int) -> Optional[str]:
+    """Say with the numbers that a cycle cannot fit the rate and the deadline; None when it can."""
+    room = instance.max_requests_per_minute * (1 + int(instance.deadline // 61))
+    if queries <= room:
+        return None
+    return (
+        f"{queries} calls are planned per cycle, but {instance.max_requests_per_minute} a minute "
+        f"(max_requests_per_minute) let {room} through within the deadline of {instance.deadline:g} s: "
+        f"{queries - room} will be left out; ask fewer ranges, service types or labels"
+    )

@@ -1,0 +1,175 @@
+"""Ranges of time, by name: `last_7d`, `this_month`, 2026-05-08..2026-05-21.
+
+A range becomes one half-open window, and that becomes the windows that the API can be asked for: clipped to what
+it keeps, split to what it takes. All instants are milliseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+import msgspec
+from msgspec import Struct
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+KEPT = 30 * DAY
+"""How far back the API keeps statistics (its page)."""
+LONGEST = 29 * DAY
+"""The longest window that Huawei's own script asks for; whether exactly 30 days is taken is not known."""
+
+Moment = Union[dt.date, dt.datetime]
+Zone = Callable[[], dt.tzinfo]
+"""Called only by ranges that follow a calendar: finding the host's zone costs time."""
+
+CALENDAR = ("today", "yesterday", "this_month")
+ROLLING = re.compile(r"last_([0-9]{1,9})([dh])", re.ASCII)
+FORMS = "`last_<N>d`, `last_<N>h`, `today`, `yesterday`, `this_month` or {name, from, to}"
+
+
+class Window(Struct, frozen=True):
+    """Hold `[start, end)` in milliseconds."""
+
+    start: int
+    end: int
+
+
+class Kept(Struct, frozen=True):
+    """Hold what the API can answer of a range: windows that adjoin, and the share of the past they cover."""
+
+    windows: Tuple[Window, ...]
+    coverage: float
+
+
+class Rolling(Struct, frozen=True):
+    """Reach back a length of time from now."""
+
+    name: str
+    length: int
+
+    def window(self, now: int, zone: Zone) -> Window:
+        """Work the window out for a moment."""
+        return Window(now - self.length, now)
+
+
+class Calendar(Struct, frozen=True):
+    """Follow the days and months of a zone: today, yesterday, this month."""
+
+    name: str
+
+    def window(self, now: int, zone: Zone) -> Window:
+        """Work the window out for a moment."""
+        tz = zone()
+        today = dt.datetime.fromtimestamp(now / 1000, tz).date()
+        if self.name == "today":
+            return Window(instant(today, tz), now)
+        if self.name == "yesterday":
+            return Window(instant(today - dt.timedelta(days=1), tz), instant(today, tz))
+        return Window(instant(today.replace(day=1), tz), now)
+
+
+class Fixed(Struct, frozen=True):
+    """Span two moments; without the second, up to now.
+
+    A date means its local midnight, at both ends: the day `until` itself is not counted, as in Huawei's script.
+    """
+
+    name: str
+    since: Moment
+    until: Optional[Moment] = None
+
+    def window(self, now: int, zone: Zone) -> Window:
+        """Work the window out for a moment."""
+        start = instant(self.since, zone)
+        if self.until is None:
+            return Window(start, now)
+        # An end in the future is cut at now, but not before the start, should the clock ever be set back.
+        return Window(start, max(start, min(instant(self.until, zone), now)))
+
+
+Range = Union[Rolling, Calendar, Fixed]
+
+
+def parse_range(value: Any) -> Range:
+    """Read a range as the YAML writes it; raise ValueError that says what is wrong with it."""
+    if isinstance(value, dict):
+        return _parse_fixed(value)
+    if value in CALENDAR:
+        return Calendar(value)
+    rolling = ROLLING.fullmatch(value) if isinstance(value, str) else None
+    if not rolling or int(rolling[1]) < 1:
+        raise ValueError(f"not a range; write {FORMS}, with N at least 1")
+    return Rolling(value, int(rolling[1]) * (DAY if rolling[2] == "d" else HOUR))
+
+
+def parse_moment(value: Any) -> Moment:
+    """Read a date or a date-time, with or without an offset; raise ValueError for anything else."""
+    if isinstance(value, dt.date):  # YAML has read it already; a datetime is a date too
+        return value
+    if not isinstance(value, str):
+        raise ValueError('not a date; write "2026-05-08" or "2026-05-08T06:00:00", in quotes')
+    for kind in (dt.date, dt.datetime):
+        try:
+            moment: Moment = msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            continue
+        return moment
+    raise ValueError('no such date; write "2026-05-08" or "2026-05-08T06:00:00"')
+
+
+def check_order(span: Fixed, now: int, zone: Zone) -> None:
+    """Raise ValueError where a fixed range ends before it starts, or has not begun."""
+    start = instant(span.since, zone)
+    if span.until is not None and instant(span.until, zone) <= start:
+        raise ValueError(
+            "`to` must lie after `from` (a `to` date means its midnight, so the day itself is not counted)"
+        )
+    if start > now:
+        raise ValueError("the range has not begun; give a `from` in the past")
+
+
+def kept(window: Window, now: int) -> Kept:
+    """Clip a window to the 30 days that the API keeps, and split it to lengths that it takes."""
+    start = max(window.start, now - KEPT)
+    if window.start < start and start >= window.end:
+        return Kept((), 0.0)
+    length = window.end - window.start
+    return Kept(tuple(_split(start, window.end)), (window.end - start) / length if length else 1.0)
+
+
+def instant(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:
+    """Turn a date (its local midnight) or a date-time into milliseconds.
+
+    A local time that a clock change skips is the moment of the change; one that comes twice is the first.
+    """
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime(moment.year, moment.month, moment.day)
+    if moment.tzinfo is None:
+        tz = zone if isinstance(zone, dt.tzinfo) else zone()
+        moment = moment.replace(tzinfo=tz)
+    since_epoch = moment - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+    return since_epoch // dt.timedelta(milliseconds=1)
+
+
+def _parse_fixed(value: Any) -> Fixed:
+    unknown = [str(key) for key in value if key not in ("name", "from", "to")]
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` is not known here; a range has name, from and to")
+    name = value.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("`name` is missing; it becomes the tag `range`")
+    if value.get("from") is None:
+        raise ValueError("`from` is missing; give a date")
+    until = value.get("to")
+    return Fixed(name, parse_moment(value["from"]), None if until is None else parse_moment(until))
+
+
+def _split(start: int, end: int) -> List[Window]:
+    windows = []
+    while end - start > LONGEST:
+        full_hour = (start + LONGEST) // HOUR * HOUR
+        windows.append(Window(start, full_hour))
+        start = full_hour
+    return [*windows, Window(start, end)]

@@ -1,0 +1,89 @@
+"""One cycle's conversation with the cloud: the key, its gate, the project, and another try where one may help."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Optional, TypeVar
+
+from .client import Answer, Client
+from .credentials import Provider
+from .errors import PASSING, QueryError, Result
+from .gate import Clock, Gate, Gates
+from .instance import Instance
+from .plan import Query
+from .state import Change
+from .transport import Transport
+
+PAUSES = (0.5, 1.0)
+"""Seconds between tries, each spread by half, so that many agents do not come back together."""
+
+T = TypeVar("T")
+
+
+class Session:
+    """Connect once, ask many times, close. Made in the cycle's thread, used in its workers."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        provider: Provider,
+        transport: Transport,
+        gates: Gates,
+        clock: Clock,
+        give_up: float,
+    ) -> None:
+        self._instance = instance
+        self._provider = provider
+        self._transport = transport
+        self._gates = gates
+        self._clock = clock
+        self._give_up = give_up
+        self._client: Optional[Client] = None
+        self._gate: Optional[Gate] = None
+        self._projects: Dict[str, str] = {}
+        self._where = f"{instance.iam_endpoint} {instance.region}"
+        self.project_id = instance.project_id or ""
+
+    def connect(self) -> None:
+        """Fetch the key, pass its gate and find the project; raise QueryError."""
+        credentials = self._provider()
+        self._gate = self._gates.of(credentials)
+        self._projects = self._gate.begin()
+        self._client = Client(
+            self._instance, credentials, self._transport, self._gate, self._clock, lambda: self._give_up
+        )
+        self.project_id = self.project_id or self._projects.get(self._where, "")
+        if not self.project_id:
+            self.project_id = self._projects[self._where] = self._persist(self._client.project_id)
+
+    def ask(self, query: Query) -> Answer:
+        """Ask one question; raise QueryError when no try brought an answer."""
+        client = self._client
+        assert client is not None, "connect comes first"
+        try:
+            return self._persist(lambda: client.statistics(query, self.project_id))
+        except QueryError as error:
+            if error.result in (Result.NOT_FOUND, Result.PERMISSION_DENIED):
+                self._projects.pop(self._where, None)  # the project may be another one now: look it up next time
+            raise
+
+    def close(self, also: Change) -> int:
+        """Let no more requests go, leave what the next run needs, and return how many requests went."""
+        self._give_up = float("-inf")
+        if self._gate is None:
+            self._gates.state.update(also)
+        else:
+            self._gate.end(self._projects, also)
+        return self._client.http_requests if self._client else 0
+
+    def _persist(self, ask: Callable[[], T]) -> T:
+        for pause in PAUSES:
+            try:
+                return ask()
+            except QueryError as error:
+                import random
+
+                spread = pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+                if error.result not in PASSING or self._clock.monotonic() + spread >= self._give_up:
+                    raise
+            self._clock.sleep(spread)
+        return ask()

@@ -1,0 +1,185 @@
+"""What must outlive a run: waiting times and requests sent per key, project ids, the last success.
+
+The state is one small JSON object without a secret: keys appear only as a digest under a random salt.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol
+
+import msgspec
+from msgspec import Struct, field
+
+VERSION = 1
+FILE_NAME = "state.json"
+Warn = Callable[[str], None]
+
+
+class KeyEntry(Struct):
+    """Hold what is remembered of one key; times are seconds since 1970."""
+
+    refusals: int = 0
+    not_before: float = 0.0
+    throttled_until: float = 0.0
+    sent: List[float] = field(default_factory=list)
+    projects: Dict[str, str] = field(default_factory=dict)
+    seen: float = 0.0
+
+
+class Document(Struct):
+    """Hold the whole state: entries by digest of the key, last successes by digest of the instance."""
+
+    version: int = VERSION
+    salt: str = field(default_factory=lambda: os.urandom(16).hex())
+    keys: Dict[str, KeyEntry] = field(default_factory=dict)
+    successes: Dict[str, float] = field(default_factory=dict)
+
+
+Change = Callable[[Document], None]
+
+
+class State(Protocol):
+    """Keep a document over runs."""
+
+    def update(self, change: Change) -> Document:
+        """Apply a change to the newest document, keep it, and return it."""
+
+
+def read(text: bytes, warn: Warn, where: str) -> Document:
+    """Read a document, or start afresh with a warning where it is not one of ours."""
+    if not text:
+        return Document()
+    try:
+        document = msgspec.json.decode(text, type=Document)
+        if document.version == VERSION:
+            return document
+        what = "is from another version of this plugin"
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        what = "was damaged"
+    warn(
+        f"{where} {what} and is written anew: a waiting time after a refusal may be lost, so check that the key is right"
+    )
+    return Document()
+
+
+class MemoryState:
+    """Keep the document as long as the process lives."""
+
+    def __init__(self, document: Optional[Document] = None) -> None:
+        self._document = document or Document()
+        self._lock = threading.Lock()
+
+    def update(self, change: Change) -> Document:
+        """Apply a change; see State."""
+        with self._lock:
+            change(self._document)
+            return self._document
+
+
+class FileState:
+    """Keep the document in a file: locked while it changes, replaced in one step, so that a kill cannot halve it.
+
+    A folder that cannot be written is a warning, not a failure: the document then lives as long as the process.
+    """
+
+    def __init__(self, folder: str, warn: Warn) -> None:
+        self._folder = folder
+        self._path = os.path.join(folder, FILE_NAME)
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._fallback: Optional[MemoryState] = None
+
+    def update(self, change: Change) -> Document:
+        """Apply a change; see State."""
+        with self._lock:
+            if self._fallback is None:
+                try:
+                    return self._update_file(change)
+                except OSError as error:
+                    self._warn(
+                        f"state folder {self._folder} cannot be written ({error.strerror}): waits after a refusal are "
+                        "forgotten at exit; set state_dir to a folder of this user"
+                    )
+                    self._fallback = MemoryState(read(self._content(), self._warn, self._path))
+        return self._fallback.update(change)
+
+    def _update_file(self, change: Change) -> Document:
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        with open(os.path.join(self._folder, "lock"), "w") as lock:
+            _hold(lock)
+            old = self._content()
+            document = read(old, self._warn, self._path)
+            change(document)
+            new = msgspec.json.encode(document)
+            if new != old:
+                replace(self._path, new, mode=0o600)
+            return document
+
+    def _content(self) -> bytes:
+        try:
+            with open(self._path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+
+def replace(path: str, content: bytes, mode: int) -> None:
+    """Write a file in one step: whoever reads it finds the old content or the new, whole."""
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+    try:
+        # Exclusive, so that nobody's link is followed; closed to others until it has its mode.
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def open_state(configured: Optional[str], warn: Warn, environ: Mapping[str, str] = os.environ) -> State:
+    """Open the state in the configured folder, systemd's, the user's, or a private temporary one; else in memory."""
+    if configured:
+        return FileState(configured, warn)
+    for folder in _candidates(environ):
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK) and _is_private(folder):
+            return FileState(folder, warn)
+    warn("no folder for the state can be written: waits after a refusal are forgotten at exit; set state_dir")
+    return MemoryState()
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    yield from [folder for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
+    base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
+    if os.path.isabs(base):
+        yield os.path.join(base, "maas-usage-check")
+    import tempfile
+
+    yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
+
+
+def _is_private(folder: str) -> bool:
+    """Tell whether a folder is this user's own: in a shared /tmp anyone may have made one of that name first."""
+    if os.name != "posix":
+        return True
+    found = os.lstat(folder)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def _hold(file: Any) -> None:
+    """Lock the file until it is closed. Where the system has no such lock, the last writer wins."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,0 +1,50 @@
+"""Packaging; the version and the description come from the package and its README."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
+
+TEST = [
+    "hypothesis>=6.100",
+    "line-protocol-parser>=1.1",
+    "prometheus-client>=0.20",
+    "pytest>=8.0",
+    "pytest-httpserver>=1.0.10",
+    "trustme>=1.1",
+]
+
+setup(
+    name="maas-usage-check",
+    version=VERSION,
+    description="Reports what a team uses on Huawei Cloud MaaS to Datadog, Telegraf or Prometheus.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
+    package_data={"maas_usage_check": ["py.typed"]},
+    python_requires=">=3.8",
+    install_requires=[
+        "huaweicloudsdkcore>=3.1.100",
+        "msgspec>=0.18",
+        "PyYAML>=6.0.1",
+        "requests>=2.31",
+        "rich>=13.0",
+        "tzdata>=2024.1",
+        "tzlocal>=5.0",
+        "backports.zoneinfo>=0.2.1; python_version < '3.9'",
+    ],
+    extras_require={
+        "test": TEST,
+        "dev": [*TEST, "build>=1.0", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-requests"],
+    },
+    entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.cli:run"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Monitoring",
+    ],
+)

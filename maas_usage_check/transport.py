@@ -81,6 +81,7 @@ class DirectTransport:
         self._tls = _tls(instance) if https or instance.tls_ca_cert else None
 
     def __call__(self, request: Request, timeout: float) -> Response:
+        """Send a request; see Transport."""
         give_up = time.monotonic() + timeout
         url = urlsplit(request.url)
         connection = None

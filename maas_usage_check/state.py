@@ -59,7 +59,7 @@ def read(text: bytes, warn: Warn, where: str) -> Document:
         what = "is from another version of this plugin"
     except (msgspec.MsgspecError, ValueError, RecursionError):
         what = "was damaged"
-    warn(warn(f"{where} {what} and is written anew: a wait after a refusal may be lost; check that the key is right"))
+    warn(f"{where} {what} and is written anew: a wait after a refusal may be lost; check that the key is right")
     return Document()
 
 

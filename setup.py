@@ -16,6 +16,8 @@ TEST = [
     "pytest-httpserver>=1.0.10",
     "trustme>=1.1",
 ]
+DATADOG = ["datadog-checks-base[deps]>=36"]
+AGENTS = [*TEST, *DATADOG, "build>=1.0", "datadog-api-client>=2.30", "datadog-checks-dev>=34"]
 
 setup(
     name="maas-usage-check",
@@ -25,7 +27,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
-    package_data={"maas_usage_check": ["py.typed"]},
+    package_data={"maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"]},
     python_requires=">=3.8",
     install_requires=[
         "huaweicloudsdkcore>=3.1.100",
@@ -38,7 +40,9 @@ setup(
         "backports.zoneinfo>=0.2.1; python_version < '3.9'",
     ],
     extras_require={
+        "datadog": DATADOG,
         "test": TEST,
+        "agents": AGENTS,
         "dev": [*TEST, "build>=1.0", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-requests"],
     },
     entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.cli:run"]},

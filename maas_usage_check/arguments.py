@@ -115,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
     demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
     demo.add_argument("--port", type=int, default=0, help="default: any that is free")
+
+    assets = command("assets", "write out the dashboards, monitors and alert rules")
+    assets.add_argument("folder", metavar="DIR", help="where to; files of the same names there are replaced")
     return parser
 
 

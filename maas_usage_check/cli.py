@@ -62,7 +62,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(argv: List[str]) -> int:
     args = read_arguments(argv)
-    return {"collect": _collect, "execd": _execd, "report": _report, "demo": _demo}[args.command](args)
+    return {"collect": _collect, "execd": _execd, "report": _report, "demo": _demo, "assets": _assets}[args.command](
+        args
+    )
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -140,6 +142,22 @@ def _demo(args: argparse.Namespace) -> int:
     from .demo import demo
 
     return demo(main, args.serve, args.port)
+
+
+def _assets(args: argparse.Namespace) -> int:
+    import shutil
+    from pathlib import Path
+
+    source, folder = Path(__file__).parent / "assets", Path(args.folder)
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        target = folder / path.relative_to(source)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        except OSError as error:
+            raise ConfigError(f"{target}: cannot be written ({error.strerror}); name a folder of your own") from None
+        print(target)  # noqa: T201 - what was asked for
+    return COLLECTED
 
 
 def _tell(problems: Sequence[Problem]) -> None:

@@ -16,9 +16,10 @@ AGENT_INSTANCE_KEYS = tuple(
     allow_redirects auth_token auth_type aws_host aws_region aws_service connect_timeout disable_generic_tags
     empty_default_hostname enable_legacy_tags_normalization extra_headers headers kerberos_auth kerberos_cache
     kerberos_delegate kerberos_force_initiate kerberos_hostname kerberos_keytab kerberos_principal loader
-    log_requests metric_patterns name no_index ntlm_domain password persist_connections provider read_timeout
-    request_size service tls_cert tls_ciphers tls_ignore_warning tls_private_key tls_private_key_password
-    tls_protocols tls_use_host_header tls_validate_hostname use_legacy_auth_encoding username
+    log_requests max_returned_metrics metric_patterns name no_index ntlm_domain password persist_connections
+    process_isolation profile_memory provider read_timeout request_size service set_breakpoint tls_cert tls_ciphers
+    tls_ignore_warning tls_intermediate_ca_certs tls_private_key tls_private_key_password tls_protocols
+    tls_protocols_allowed tls_use_host_header tls_validate_hostname use_agent_proxy use_legacy_auth_encoding username
     """.split()
 )
 """Keys of the Agent's own instance and http options: accepted everywhere, used by the Agent alone."""

@@ -94,7 +94,9 @@ def make_collector() -> Callable[..., Collector]:
         clock = clock or Clock(sleep=lambda seconds: None)
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         given = credentials or Credentials(AK, SK)
-        return Collector(instance, lambda: given, DirectTransport(instance), gates or Gates(MemoryState(), clock), clock)
+        return Collector(
+            instance, lambda: given, DirectTransport(instance), gates or Gates(MemoryState(), clock), clock
+        )
 
     return make
 

@@ -178,7 +178,9 @@ def test_instances_that_would_write_the_same_series_are_refused_until_a_tag_tell
     assert len(load({"instances": [{}, {"tags": ["account:b"]}]}, NOW)) == 2
 
 
-@pytest.mark.parametrize("key", ["ak", "SK", "access_key", "Secret-Key", "HW_ACCESS_KEY", "secretAccessKey", "security_token"])
+@pytest.mark.parametrize(
+    "key", ["ak", "SK", "access_key", "Secret-Key", "HW_ACCESS_KEY", "secretAccessKey", "security_token"]
+)
 @pytest.mark.parametrize("place", ["instance", "credentials", "init_config", "top"])
 def test_a_key_written_into_the_file_is_refused_with_advice_and_never_shown(key: str, place: str) -> None:
     secret = "PLANTED-SECRET"

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.ranges import DAY, HOUR, KEPT, LONGEST, Window, check_order, instant, kept, parse_moment, parse_range
+from maas_usage_check.ranges import (
+    DAY,
+    HOUR,
+    KEPT,
+    LONGEST,
+    Window,
+    check_order,
+    instant,
+    kept,
+    parse_moment,
+    parse_range,
+)
 
 if sys.version_info >= (3, 9):
     from zoneinfo import ZoneInfo, available_timezones
@@ -65,7 +76,11 @@ def test_this_month_starts_on_the_first_at_local_midnight(now: int, zone: ZoneIn
     [
         ("Asia/Shanghai", "2026-05-08", "2026-05-07T16:00:00+00:00"),
         ("America/New_York", "2026-03-08", "2026-03-08T05:00:00+00:00"),
-        ("America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00+00:00"),  # midnight is skipped: the day begins at 01:00
+        (
+            "America/Sao_Paulo",
+            "2018-11-04",
+            "2018-11-04T03:00:00+00:00",
+        ),  # midnight is skipped: the day begins at 01:00
         ("America/Havana", "2026-11-01", "2026-11-01T04:00:00+00:00"),  # 00:00 comes twice: the first
     ],
 )

@@ -39,7 +39,20 @@ def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, ten
 @pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
 @pytest.mark.parametrize(
     "value",
-    ["null", "-1", "NaN", "Infinity", "1e400", "1e999999999", '"12"', "true", "[]", "{}", "-1e-9", "9223372036854775808"],
+    [
+        "null",
+        "-1",
+        "NaN",
+        "Infinity",
+        "1e400",
+        "1e999999999",
+        '"12"',
+        "true",
+        "[]",
+        "{}",
+        "-1e-9",
+        "9223372036854775808",
+    ],
 )
 def test_a_number_that_is_none_is_not_believed_and_named(key: str, value: str) -> None:
     body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
@@ -63,7 +76,17 @@ def test_a_count_that_is_not_whole_is_not_believed() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"null", b"{", b"\xff\xfe", b'{"a":', b"[" * 100_000, b'{"total_token": ' + b"9" * 200_000 + b"}"],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        b"{",
+        b"\xff\xfe",
+        b'{"a":',
+        b"[" * 100_000,
+        b'{"total_token": ' + b"9" * 200_000 + b"}",
+    ],
 )
 def test_what_is_no_json_object_is_not_believed(body: bytes) -> None:
     with pytest.raises(QueryError) as refused:

@@ -34,7 +34,9 @@ def _labels(tags: Dict[str, str]) -> str:
     labels: Dict[str, str] = {}
     for key, value in sorted(tags.items()):
         name = OTHER.sub("_", key)
-        if name[0].isdigit() or name.startswith("__"):  # the first no label begins with, the second only Prometheus' own
+        if name[0].isdigit() or name.startswith(
+            "__"
+        ):  # the first no label begins with, the second only Prometheus' own
             name = f"tag_{name}"
         while name in labels:  # two keys that differ only in what a label name cannot hold
             name += "x"

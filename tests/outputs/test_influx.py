@@ -19,7 +19,7 @@ def test_a_point_is_one_line_with_sorted_tags_integers_and_nanoseconds() -> None
     assert encode([point, point]) == "m,a=x\\ y,b=2 n=3i,r=0.5 1700000000000000000\n" * 2
 
 
-@given(st.dictionaries(texts, texts, max_size=4), counts, counts, st.floats(0, 1), times)
+@given(st.dictionaries(texts, texts, max_size=4), counts, counts, st.floats(0, 1, allow_subnormal=False), times)
 def test_every_line_is_accepted_and_every_number_survives_exactly(
     tags: dict, tokens: int, requests: int, coverage: float, time: int
 ) -> None:

@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,6 +45,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
 
 
+@pytest.fixture(scope="session")
+def make_httpserver() -> Iterator[HTTPServer]:
+    """Serve with threads: one query that hangs must not hold the others up."""
+    with HTTPServer(threaded=True) as server:
+        yield server
+
+
 class Cloud:
     """An emulator, the URL it is served at, and what to do instead of answering truly."""
 
@@ -53,6 +61,7 @@ class Cloud:
         self.instead: List[Optional[Callable[[Request], Response]]] = []
         self.always: Optional[Callable[[Request], Optional[Response]]] = None
         self.seen: List[Request] = []
+        self._busy = threading.Lock()
         server.expect_request(re.compile(".*")).respond_with_handler(self._handle)
 
     def _handle(self, request: Request) -> Response:
@@ -64,7 +73,8 @@ class Cloud:
             if response is not None:
                 return response
         target = request.full_path.rstrip("?")
-        answer = self.emulator.answer(request.method, target, dict(request.headers), body)
+        with self._busy:
+            answer = self.emulator.answer(request.method, target, dict(request.headers), body)
         return Response(answer.body, answer.status, answer.headers)
 
     def entry(self, **keys: Any) -> Dict[str, Any]:

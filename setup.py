@@ -13,7 +13,7 @@ TEST = [
     "line-protocol-parser>=1.1",
     "prometheus-client>=0.20",
     "pytest>=8.0",
-    "pytest-httpserver>=1.0.10",
+    "pytest-httpserver>=1.1",
     "trustme>=1.1",
 ]
 DATADOG = ["datadog-checks-base[deps]>=36"]

@@ -17,7 +17,7 @@ from .arguments import overrides, read_arguments
 from .collector import Batch, Problem
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
-from .errors import ConfigError, MaasError
+from .errors import ConfigError, MaasError, one_line
 from .metrics import API
 from .outputs import encoder
 from .state import replace
@@ -167,4 +167,4 @@ def _tell(problems: Sequence[Problem]) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place
+    print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place

@@ -43,8 +43,16 @@ PASSING = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
 """Failures that another try within the same cycle may cure."""
 
 
+def one_line(text: str) -> str:
+    """Blank what a terminal or a log would not show as part of the line: it may quote a file or a server."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 class MaasError(Exception):
     """Anything raised on purpose; its text is one line for a person, without a secret."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 class ConfigError(MaasError):

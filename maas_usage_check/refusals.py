@@ -76,7 +76,6 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
     if status < 300:
         return error(Result.BAD_ANSWER, "the answer was of a kind that the API does not give: check endpoint and proxy")
     said = " ".join(redact(message).split())[:EXCERPT]
-    said = "".join(letter for letter in said if letter.isprintable())
     return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{said}`): check the configuration")
 
 

@@ -101,7 +101,7 @@ class FileState:
                         f"state folder {self._folder} cannot be written ({error.strerror}): waits after a refusal are "
                         "forgotten at exit; set state_dir to a folder of this user"
                     )
-                    self._fallback = MemoryState(read(self._content(), self._warn, self._path))
+                    self._fallback = MemoryState(self._last_known())
         return self._fallback.update(change)
 
     def _update_file(self, change: Change) -> Document:
@@ -115,6 +115,13 @@ class FileState:
             if new != old:
                 replace(self._path, new, mode=0o600)
             return document
+
+    def _last_known(self) -> Document:
+        """Read what can still be read: a full disk must not lose a wait that is on it."""
+        try:
+            return read(self._content(), self._warn, self._path)
+        except OSError:
+            return Document()
 
     def _content(self) -> bytes:
         try:

@@ -1,7 +1,7 @@
 """InfluxDB line protocol, as Telegraf's own grammar takes it.
 
-One malformed line would lose a whole run, so what the grammar cannot hold is left out: an empty tag value, and
-backslashes at the end of one.
+One malformed line would lose a whole run, so what the grammar cannot hold is left out: an empty tag value,
+backslashes at the end of one, and NUL.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Sequence
 from ..metrics import Number, Point
 
 # A backslash itself is never doubled in a tag: readers would keep both.
-ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", ",": r"\,", " ": r"\ ", "=": r"\="})
+ESCAPES = str.maketrans(
+    {"\0": None, "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", ",": r"\,", " ": r"\ ", "=": r"\="}
+)
 
 
 def encode(points: Sequence[Point]) -> str:
@@ -27,7 +29,7 @@ def _line(point: Point) -> str:
 
 
 def _text(value: str) -> str:
-    return value.rstrip("\\").translate(ESCAPES)
+    return value.translate(ESCAPES).rstrip("\\")
 
 
 def _number(value: Number) -> str:

@@ -34,8 +34,11 @@ def _labels(tags: Dict[str, str]) -> str:
     labels: Dict[str, str] = {}
     for key, value in sorted(tags.items()):
         name = OTHER.sub("_", key)
-        name = f"_{name}" if name[:1].isdigit() else name
+        if name[0].isdigit() or name.startswith(
+            "__"
+        ):  # the first no label begins with, the second only Prometheus' own
+            name = f"tag_{name}"
         while name in labels:  # two keys that differ only in what a label name cannot hold
-            name += "_"
+            name += "x"
         labels[name] = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import threading
+from typing import List, Optional
+
+import pytest
+
+from maas_usage_check.credentials import Credentials
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.gate import Clock, Gate, Gates
+from maas_usage_check.state import MemoryState, State
+
+from .conftest import NOW
+
+FAR = 1e9
+
+
+class Time:
+    """A clock that only moves when it is told to, or when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = NOW
+        self.slept: List[float] = []
+        self.clock = Clock(now=lambda: self.seconds, monotonic=lambda: self.seconds - NOW, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def state() -> State:
+    return MemoryState()
+
+
+def failed(result: Result, retry_after: Optional[float] = None) -> QueryError:
+    return QueryError(result, "x", retry_after)
+
+
+def refused_with(gate: Gate, give_up: float = FAR) -> Result:
+    with pytest.raises(QueryError) as refused:
+        gate.admit(100, give_up)
+    return refused.value.result
+
+
+def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was_accepted(state: State) -> None:
+    gate = Gate("key", state, Clock())
+    gate.begin()
+    gate.admit(100, FAR)
+    through = threading.Semaphore(0)
+    for _ in range(5):
+        threading.Thread(target=lambda: (gate.admit(100, FAR), through.release()), daemon=True).start()
+    assert not through.acquire(timeout=0.1)
+    gate.settle(None)
+    assert all(through.acquire(timeout=2) for _ in range(5))
+
+
+@pytest.mark.parametrize("result", [Result.NETWORK, Result.TIMED_OUT, Result.PERMISSION_DENIED, Result.SERVER_ERROR])
+def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(state: State, result: Result) -> None:
+    gate = Gate("key", state, Clock())
+    gate.begin()
+    gate.admit(100, FAR)
+    gate.settle(failed(result))
+    gate.admit(100, FAR)
+    assert refused_with(gate, Clock().monotonic() + 0.05) == Result.TIMED_OUT
+
+
+@pytest.mark.parametrize("result", [Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED])
+def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(state: State, time: Time, result: Result) -> None:
+    gate = Gate("key", state, time.clock)
+    waits = []
+    for _ in range(7):
+        gate.begin()
+        gate.admit(100, FAR)
+        gate.settle(failed(result))
+        began = time.seconds
+        while True:
+            time.seconds += 60
+            try:
+                gate.admit(100, FAR)
+            except QueryError as error:
+                assert error.result == Result.BACKING_OFF
+            else:
+                gate.settle(failed(Result.NETWORK))
+                break
+        waits.append((time.seconds - began) / 60)
+    assert waits == [5, 10, 20, 40, 60, 60, 60]
+
+
+def test_an_accepted_request_ends_the_row_of_refusals(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    for outcome in (failed(Result.KEY_REFUSED), failed(Result.KEY_REFUSED), None, failed(Result.KEY_REFUSED)):
+        gate.begin()
+        gate.admit(100, FAR)
+        gate.settle(outcome)
+        time.seconds += 3600
+    time.seconds -= 3600 - 299
+    assert refused_with(gate) == Result.BACKING_OFF
+    time.seconds += 2
+    gate.admit(100, FAR)
+
+
+def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.admit(100, FAR)
+    gate.settle(None)
+    gate.admit(100, FAR)
+    gate.admit(100, FAR)
+    gate.settle(failed(Result.KEY_REFUSED))
+    gate.settle(None)
+    assert refused_with(gate) == Result.BACKING_OFF
+
+
+def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(state: State, time: Time) -> None:
+    wrong, right = Credentials("ak", "wrong"), Credentials("ak", "right")
+    gate = Gates(state, time.clock).of(wrong)
+    gate.begin()
+    gate.admit(100, FAR)
+    gate.settle(failed(Result.KEY_REFUSED))
+    later = Gates(state, time.clock)
+    for key, held in ((wrong, True), (right, False)):
+        gate = later.of(key)
+        gate.begin()
+        if held:
+            assert refused_with(gate) == Result.BACKING_OFF
+        else:
+            gate.admit(100, FAR)
+
+
+def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.admit(100, FAR)
+    gate.settle(failed(Result.KEY_REFUSED))
+    time.seconds -= 365 * 86_400
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    time.seconds += 3601
+    gate.admit(100, FAR)
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(7.0, 7), (None, 60), (0.0, 0)])
+def test_a_429_ends_the_cycles_calls_and_waits_as_told(state: State, time: Time, told: Optional[float], seconds: int) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.admit(100, FAR)
+    gate.settle(failed(Result.THROTTLED, told))
+    for current in (gate, Gate("key", state, time.clock)):
+        current.begin()
+        if seconds:
+            assert refused_with(current) == Result.THROTTLED
+    time.seconds += seconds
+    gate.admit(100, FAR)
+
+
+def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(state: State, time: Time) -> None:
+    sent: List[float] = []
+    for _ in range(4):
+        gate = Gate("key", state, time.clock)
+        gate.begin()
+        for _ in range(8):
+            gate.admit(10, FAR)
+            sent.append(time.seconds)
+            gate.settle(None)
+            time.seconds += 0.5
+        gate.end({}, lambda document: None)
+    for at in sent:
+        assert sum(1 for other in sent if at <= other < at + 60) <= 10
+
+
+def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    for _ in range(3):
+        gate.admit(3, FAR)
+        gate.settle(None)
+    with pytest.raises(QueryError, match="max_requests_per_minute is 3") as refused:
+        gate.admit(3, time.clock.monotonic() + 25)
+    assert refused.value.result == Result.OVER_RATE
+    assert time.slept == []
+
+
+def test_all_instances_of_a_key_share_one_gate(state: State, time: Time) -> None:
+    gates = Gates(state, time.clock)
+    assert gates.of(Credentials("a", "b")) is gates.of(Credentials("a", "b", "token"))
+    assert gates.of(Credentials("a", "b")) is not gates.of(Credentials("ab", ""))
+
+
+def test_the_state_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(state: State, time: Time) -> None:
+    gates = Gates(state, time.clock)
+    for name in ("old-access-key", "new-access-key"):
+        gate = gates.of(Credentials(name, "planted-secret"))
+        gate.begin()
+        gate.end({"where": "project"}, lambda document: None)
+        document = state.update(lambda document: None)
+        assert "access-key" not in str(document)
+        assert "planted" not in str(document)
+        time.seconds += 8 * 86_400
+    assert len(document.keys) == 1

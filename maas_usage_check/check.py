@@ -20,9 +20,11 @@ SLACK = 15.0
 """Seconds, the Agent's own interval: a schedule of exactly `min_collection_interval` must never miss its turn."""
 
 CACHE_ID = "all_instances"
+CACHE_KEY = f"maas_usage_check:{CACHE_ID}_state"
+"""As the base library would name it, but for its `name` of the instance: one state must serve all of them."""
 
 # Shared on purpose, and locked inside: all instances of the process that use one key must wait for one another.
-GATES = Gates(AgentState(f"maas_usage_check:{CACHE_ID}_state", logging.getLogger(__name__).warning), Clock())
+GATES = Gates(AgentState(CACHE_KEY, logging.getLogger(__name__).warning), Clock())
 
 
 class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships no types

@@ -1,0 +1,75 @@
+"""What the tests against real agents need: a clock that the test sets, and checks as the Agent makes them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from typing import Any, Callable, Dict, Optional
+
+import pytest
+
+from ..conftest import AK, SK, Cloud
+
+
+def need(module: str) -> Any:
+    """Import a part of a real agent: without it the tests are skipped, or fail where agents are required."""
+    if os.environ.get("MAAS_AGENTS_REQUIRED"):
+        return importlib.import_module(module)
+    return pytest.importorskip(module, reason=f"{module} is not installed: pip install '.[agents]'")
+
+
+class Hands:
+    """A clock whose hands the test moves; it begins now, so that signatures are in time."""
+
+    def __init__(self) -> None:
+        self.at = time.time()
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@pytest.fixture
+def hands(cloud: Cloud) -> Hands:
+    """Set the cloud's clock and the checks' by the same hands."""
+    moved = Hands()
+    cloud.emulator.now = moved.now
+    return moved
+
+
+@pytest.fixture
+def make_check(datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
+    from maas_usage_check import MaasUsageCheck
+    from maas_usage_check.agent import AgentState
+    from maas_usage_check.check import CACHE_KEY
+    from maas_usage_check.gate import Clock, Gates
+
+    monkeypatch.setenv("HW_ACCESS_KEY", AK)
+    monkeypatch.setenv("HW_SECRET_KEY", SK)
+    shared: Dict[Any, Gates] = {}
+
+    def make(
+        entry: Dict[str, Any],
+        hands: Optional[Hands] = None,
+        start: int = 1,
+        check_id: str = "maas_usage_check:c0ffee",
+        init_config: Optional[Dict[str, Any]] = None,
+    ) -> Any:
+        clock = Clock(hands.now, hands.now, hands.sleep) if hands else Clock(sleep=lambda seconds: None)
+        if start not in shared:  # each start of the Agent has gates of its own, and the cache of the last
+            shared[start] = Gates(AgentState(CACHE_KEY, lambda text: None), clock)
+        check = MaasUsageCheck(
+            name="maas_usage_check",
+            init_config=init_config or {},
+            instances=(entry,),
+            gates=shared[start],
+            clock=clock,
+        )
+        check.check_id = check_id
+        return check
+
+    return make

@@ -1,0 +1,164 @@
+"""What is handed out for Datadog: held against the catalogue, and against the models of Datadog's own client."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import maas_usage_check
+from maas_usage_check.cli import main
+from maas_usage_check.errors import Result
+from maas_usage_check.metadata import metadata_csv, metric_name
+from maas_usage_check.metrics import CATALOGUE
+
+from .conftest import need
+
+ASSETS = Path(maas_usage_check.__file__).parent / "assets"
+DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
+MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
+KNOWN = {metric_name(measurement, field.name) for measurement, fields in CATALOGUE.items() for field in fields}
+TAGS = {"range", "service_type", "infer_type", "region", "project_id", "api_key_label"}
+
+
+def read(path: Path) -> Dict[str, Any]:
+    document: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Go through all texts of a document."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from strings(inner)
+
+
+def definitions(widgets: List[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+    """Go through all widgets, those within groups too."""
+    for widget in widgets:
+        yield widget["definition"]
+        yield from definitions(widget["definition"].get("widgets", []))
+
+
+def unparsed(value: Any, path: str = "") -> Iterator[str]:
+    """Name what Datadog's client did not know how to read."""
+    from datadog_api_client.model_utils import OpenApiModel, UnparsedObject
+
+    if isinstance(value, UnparsedObject) or getattr(value, "_unparsed", False) is True:
+        yield path
+    if isinstance(value, OpenApiModel):
+        value = getattr(value, "_data_store", {})
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from unparsed(inner, f"{path}.{key}")
+
+
+def parse(document: Dict[str, Any], model: Any) -> Any:
+    from datadog_api_client import Configuration
+    from datadog_api_client.model_utils import validate_and_convert_types
+
+    return validate_and_convert_types(document, (model,), ["document"], True, True, Configuration())
+
+
+def test_metadata_csv_is_what_the_catalogue_makes() -> None:
+    assert (ASSETS / "metadata.csv").read_text(encoding="utf-8") == metadata_csv()
+
+
+@pytest.mark.parametrize("path", [DASHBOARD, *MONITORS], ids=lambda path: path.stem)
+def test_every_metric_and_tag_that_an_asset_asks_for_exists(path: Path) -> None:
+    queries = [text for text in strings(read(path)) if re.search(r":huawei_maas\.\w+\.\w+\{", text)]
+    assert queries
+    for query in queries:
+        for metric, scope, _, by in re.findall(r"(huawei_maas\.\w+\.\w+)\{([^}]*)\}( by \{([^}]*)\})?", query):
+            assert metric in KNOWN
+            filters = [part.split(":")[0] for part in scope.split(",") if part != "*" and not part.startswith("$")]
+            assert {*filters, *(by.split(",") if by else [])} <= TAGS
+
+
+def test_the_dashboard_shows_every_metric_that_people_read() -> None:
+    text = DASHBOARD.read_text(encoding="utf-8")
+    rarely = {"completed_batch_tasks", "inferences", "error_ratio"}  # the ratio is worked out over what is selected
+    assert {name for name in KNOWN if name not in text} == {f"huawei_maas.usage.{name}" for name in rarely}
+
+
+def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> None:
+    variables = {variable["name"]: variable["prefix"] for variable in read(DASHBOARD)["template_variables"]}
+    assert set(variables.values()) == {"region", "project_id", "service_type", "api_key_label"}
+    used = {name for text in strings(read(DASHBOARD)) for name in re.findall(r"\$(\w+)", text)}
+    assert used == set(variables)
+
+
+def test_datadogs_own_client_reads_the_whole_dashboard() -> None:
+    need("datadog_api_client")
+    from datadog_api_client.v1.model.dashboard import Dashboard
+
+    document = read(DASHBOARD)
+    dashboard = parse(document, Dashboard)
+    assert list(unparsed(dashboard)) == []
+    assert len(list(definitions(document["widgets"]))) > 25
+
+
+@pytest.mark.parametrize("path", MONITORS, ids=lambda path: path.stem)
+def test_datadogs_own_client_reads_the_monitor(path: Path) -> None:
+    need("datadog_api_client")
+    from datadog_api_client.v1.model.monitor import Monitor
+
+    document = read(path)
+    assert list(unparsed(parse(document["definition"], Monitor))) == []
+    assert document["version"] == 2
+    assert {"title", "description", "tags"} <= set(document)
+
+
+@pytest.mark.parametrize("path", MONITORS, ids=lambda path: path.stem)
+def test_a_monitors_query_and_threshold_agree_and_its_message_says_what_to_do(path: Path) -> None:
+    definition = read(path)["definition"]
+    limit = float(re.search(r"[<>]=? ([0-9.]+)$", definition["query"])[1])  # type: ignore[index]
+    assert limit == definition["options"]["thresholds"]["critical"]
+    assert "What to do: " in definition["message"]
+    grouped = set(re.findall(r"by \{([^}]*)\}", definition["query"])[0].split(","))
+    assert set(re.findall(r"\{\{(\w+)\.name\}\}", definition["message"] + definition["name"])) <= grouped
+
+
+def test_the_monitor_of_the_credentials_covers_their_codes_alone() -> None:
+    query = read(ASSETS / "datadog" / "monitors" / "credentials_refused.json")["definition"]["query"]
+    low, high = (float(re.search(rf", {limit}\)", query)[0][2:-1]) for limit in (r"1\.5", r"7\.5"))  # type: ignore[index]
+    covered = {result for result in Result if low <= result <= high}
+    assert covered == {
+        Result.NO_CREDENTIALS,
+        Result.KEY_REFUSED,
+        Result.KEY_LOCKED,
+        Result.BACKING_OFF,
+        Result.CLOCK_OFF,
+        Result.CREDENTIALS_EXPIRED,
+    }
+
+
+def test_assets_writes_the_whole_tree_and_names_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new" / "folder"
+    assert main(["assets", str(folder)]) == 0
+    ours = {path.relative_to(ASSETS) for path in ASSETS.rglob("*") if path.is_file()}
+    assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == ours
+    assert sorted(capsys.readouterr().out.split()) == sorted(str(folder / path) for path in ours)
+    assert (folder / "metadata.csv").read_bytes() == (ASSETS / "metadata.csv").read_bytes()
+
+
+def test_assets_leaves_the_folder_and_what_else_is_in_it_as_they_were(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "mine.json").write_text("{}")
+    assert main(["assets", str(tmp_path)]) == 0
+    assert (tmp_path / "mine.json").read_text() == "{}"
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_assets_into_what_is_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["assets", str(tmp_path / "file")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("E! ")
+    assert "cannot be written" in err
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,356 @@
+"""The check under the Agent's real base library, against the emulator over real HTTP."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+from werkzeug import Request, Response
+
+import maas_usage_check
+from maas_usage_check.emulator import PROJECT_ID, reply
+from maas_usage_check.metadata import metric_name
+from maas_usage_check.metrics import API, CATALOGUE, USAGE
+
+from ..conftest import AK, SK, Cloud
+from .conftest import Hands, need
+
+need("datadog_checks.base")
+need("datadog_checks.dev")
+
+Make = Callable[..., Any]
+METADATA = Path(maas_usage_check.__file__).parent / "assets" / "metadata.csv"
+NAMES = {
+    measurement: [metric_name(measurement, field.name) for field in CATALOGUE[measurement]] for measurement in CATALOGUE
+}
+UP, CODE, TOKENS = "huawei_maas.api.up", "huawei_maas.api.result_code", "huawei_maas.usage.total_tokens"
+
+
+def metadata() -> Dict[str, Dict[str, str]]:
+    with METADATA.open(encoding="utf-8") as file:
+        return {row["metric_name"]: row for row in csv.DictReader(file)}
+
+
+def values(aggregator: Any, name: str) -> List[float]:
+    return [metric.value for metric in aggregator.metrics(name)]
+
+
+def run(check: Any) -> str:
+    """Run as the Agent does; return the error's message."""
+    report = check.run()
+    return json.loads(report)[0]["message"] if report else ""
+
+
+def refuse(request: Request) -> Response:
+    answer = reply(401, {"error_code": "APIGW.0301", "error_msg": f"verify ak sk signature fail, Access={AK} {SK}"})
+    return Response(answer.body, answer.status, answer.headers)
+
+
+def fail(request: Request) -> Response:
+    return Response(b"{}", 500)
+
+
+def test_every_field_of_the_catalogue_is_a_gauge_with_the_tags_of_the_design(
+    cloud: Cloud, make_check: Make, aggregator: Any, dd_run_check: Any
+) -> None:
+    labels = ["team-search", ""]
+    entry = cloud.entry(
+        ranges=["last_7d", "last_24h"],
+        service_types=["preset", "custom_endpoint"],
+        api_keys=labels,
+        per_api_key=True,
+        tags=["team:search"],
+    )
+    dd_run_check(make_check(entry))
+    for name in NAMES[USAGE]:
+        for span in ("last_7d", "last_24h"):
+            for service_type in ("preset", "custom_endpoint"):
+                for label in ("team-search", "online_experience"):
+                    tags = [
+                        f"range:{span}",
+                        f"service_type:{service_type}",
+                        "infer_type:real_time",
+                        "region:cn-southwest-2",
+                        f"project_id:{PROJECT_ID}",
+                        f"api_key_label:{label}",
+                        "team:search",
+                    ]
+                    aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
+    for name in NAMES[API]:
+        tags = ["region:cn-southwest-2", f"project_id:{PROJECT_ID}", "team:search"]
+        aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
+    aggregator.assert_metrics_using_metadata(metadata(), check_symmetric_inclusion=True)
+    aggregator.assert_all_metrics_covered()
+    aggregator.assert_no_duplicate_all()
+
+
+def test_the_values_are_those_that_the_cloud_answered(
+    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands
+) -> None:
+    assert run(make_check(cloud.entry(ranges=["last_7d"]), hands)) == ""
+    answer = cloud.emulator.ledger.totals(cloud.statistics()[-1], int(hands.now() * 1000))
+    assert values(aggregator, TOKENS) == [round(answer["total_token"] * 1000)]
+    assert values(aggregator, "huawei_maas.usage.errors") == [answer["total_error_count"]]
+    assert values(aggregator, "huawei_maas.api.last_success_timestamp_seconds") == [int(hands.now())]
+
+
+def test_the_constructor_asks_nobody_and_needs_no_key(cloud: Cloud, make_check: Make, monkeypatch: Any) -> None:
+    monkeypatch.delenv("HW_ACCESS_KEY")
+    check = make_check({"region": "not a region"})
+    assert check.HA_SUPPORTED is True
+    assert not cloud.seen
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"region": "Not a region"}, "instance.region: must be a region's id such as cn-southwest-2"),
+        ({"ranges": ["last_0d"]}, "instance.ranges[0]: "),
+        ({"servce_types": ["preset"]}, "did you mean `service_types`?"),
+        ({"secret_key": "typed-here-by-mistake"}, "instance.secret_key: keys do not belong here"),
+        ({"timezone": "Mars/Olympus"}, "instance.timezone: "),
+    ],
+)
+def test_a_bad_instance_is_one_line_that_names_the_key(
+    make_check: Make, aggregator: Any, cloud: Cloud, entry: Dict[str, Any], says: str
+) -> None:
+    check = make_check(cloud.entry(**entry))
+    report = json.loads(check.run())[0]
+    assert says in report["message"]
+    assert "\n" not in report["message"]
+    assert "ConfigurationError" in report["traceback"]
+    assert "typed-here-by-mistake" not in json.dumps(report)
+    assert not aggregator.metric_names
+    assert not cloud.seen
+    assert run(check) == report["message"]  # and again, until it is mended
+
+
+def test_a_secret_in_init_config_is_refused_too(make_check: Make, cloud: Cloud) -> None:
+    said = run(make_check(cloud.entry(), init_config={"ak": "typed-here"}))
+    assert said.startswith("init_config.ak: keys do not belong here")
+
+
+def test_a_refused_key_raises_one_line_after_up_0_went_out(
+    cloud: Cloud, make_check: Make, aggregator: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cloud.always = refuse
+    check = make_check(cloud.entry())
+    report = json.loads(check.run())[0]
+    assert "the signature was refused: check that the secret key belongs to the access key" in report["message"]
+    assert "\n" not in report["message"]
+    assert values(aggregator, UP) == [0]
+    assert values(aggregator, CODE) == [3]
+    assert not any(name.startswith("huawei_maas.usage") for name in aggregator.metric_names)
+    assert len(cloud.seen) == 1
+    told = json.dumps(report) + caplog.text + "".join(check.get_warnings())
+    assert AK not in told
+    assert SK not in told
+
+
+def test_keys_are_registered_to_be_scrubbed_from_whatever_the_agent_shows(cloud: Cloud, make_check: Make) -> None:
+    check = make_check(cloud.entry())
+    assert run(check) == ""
+    assert check.sanitize(f"a traceback with {AK} and {SK}") == "a traceback with ******** and ********"
+
+
+def test_a_missing_key_is_told_with_the_remedy(
+    cloud: Cloud, make_check: Make, aggregator: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.delenv("HW_SECRET_KEY")
+    assert "HW_SECRET_KEY not set in the environment" in run(make_check(cloud.entry()))
+    assert values(aggregator, UP) == [0]
+    assert values(aggregator, CODE) == [2]
+    assert not cloud.seen
+
+
+def test_429_ends_the_cycle_and_is_told(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    cloud.emulator.requests_per_minute = 0
+    said = run(make_check(cloud.entry()))
+    assert "the cloud's request limit was reached" in said
+    assert values(aggregator, UP) == [0]
+    assert values(aggregator, CODE) == [11]
+    assert len(cloud.seen) == 1
+
+
+def test_a_partial_cycle_is_submitted_with_a_warning(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    cloud.always = lambda request: fail(request) if b'"service_type":4' in request.get_data() else None  # type: ignore
+    check = make_check(cloud.entry(ranges=["last_7d"], service_types=["preset", "custom_endpoint"]))
+    assert run(check) == ""
+    assert [metric.tags[1] for metric in aggregator.metrics(TOKENS)] == ["service_type:preset"]
+    assert values(aggregator, UP) == [1]
+    assert values(aggregator, CODE) == [1]
+    assert values(aggregator, "huawei_maas.api.failed_queries") == [1]
+    warnings = check.get_warnings()
+    assert len(warnings) == 1
+    assert "no values for last_7d custom_endpoint" in warnings[0]
+
+
+def test_a_credentials_file_that_everyone_can_read_is_warned_of(
+    cloud: Cloud, make_check: Make, tmp_path: Path, aggregator: Any
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(f"{AK},{SK}")
+    path.chmod(0o644)
+    check = make_check(cloud.entry(credentials={"source": "file", "path": str(path)}))
+    assert run(check) == ""
+    assert check.get_warnings() == [
+        f"credentials file {path} can be read by everyone on this machine: chmod 600 {path}"
+    ]
+    assert run(check) == ""
+    assert len(check.get_warnings()) == 1  # the status page shows the last run's warnings alone
+
+
+def test_100_runs_in_a_row_ask_the_cloud_once(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    entry = cloud.entry(ranges=["last_7d", "last_24h"])
+    del entry["project_id"]
+    check = make_check(entry)
+    assert {run(check) for _ in range(100)} == {""}
+    assert len(cloud.seen) == 1 + 2  # the project, and one question per range
+    aggregator.assert_metric(TOKENS, count=200)
+    aggregator.assert_metric(UP, value=1, count=100)
+
+
+def test_100_runs_every_15_seconds_ask_every_285(cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands) -> None:
+    check = make_check(cloud.entry(ranges=["last_7d"]), hands)
+    for _ in range(100):
+        assert run(check) == ""
+        hands.at += 15
+    assert len(cloud.seen) == 6  # at 0, 285, 570, 855, 1140 and 1425 s
+    aggregator.assert_metric(UP, value=1, count=100)
+
+
+def test_a_schedule_of_exactly_the_interval_never_misses_its_turn(cloud: Cloud, make_check: Make, hands: Hands) -> None:
+    check = make_check(cloud.entry(ranges=["last_7d"], min_collection_interval=120), hands)
+    for seconds in (119.9, 120.1, 119.0, 121.0, 119.5):
+        assert run(check) == ""
+        hands.at += seconds
+    assert len(cloud.seen) == 5
+
+
+def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
+    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands
+) -> None:
+    check = make_check(cloud.entry(ranges=["last_7d"]), hands)
+    assert run(check) == ""
+    hands.at += 300
+    cloud.always = refuse
+    aggregator.reset()
+    first = run(check)
+    asked = len(cloud.seen)
+    hands.at += 15
+    assert "refused" in first
+    assert run(check) == first
+    assert len(cloud.seen) == asked
+    assert values(aggregator, UP) == [0, 0]
+    assert values(aggregator, CODE) == [3, 3]
+    assert not values(aggregator, TOKENS)
+    hands.at += 600
+    cloud.always = None
+    assert run(check) == ""
+    assert len(values(aggregator, TOKENS)) == 1
+
+
+def test_a_refused_key_is_not_tried_again_for_5_minutes_then_for_10(
+    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands.at -= 600  # the HTTP server puts its own date on answers: it must not look 15 minutes off
+    check = make_check(cloud.entry(min_collection_interval=20), hands)
+    monkeypatch.setenv("HW_SECRET_KEY", "of-another-key")  # by now make_check has set the right one
+    for _ in range(95):  # 950 seconds
+        run(check)
+        hands.at += 10
+    assert len(cloud.seen) == 3  # at 0, 300 and 900 s
+    assert cloud.emulator.times_locked == 0
+    assert set(values(aggregator, CODE)) == {3, 5}
+
+
+def test_an_edited_tag_keeps_the_lockout_over_a_restart(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    cloud.always = refuse
+    run(make_check(cloud.entry()))
+    cloud.always = None
+    edited = make_check(cloud.entry(tags=["team:new"], name="new"), start=2, check_id="maas_usage_check:new:decaf")
+    assert "so that it is not locked nothing is asked" in run(edited)
+    assert len(cloud.seen) == 1
+    assert values(aggregator, CODE) == [3, 5]
+    assert edited.persistent_cache_id() == make_check(cloud.entry()).persistent_cache_id()
+
+
+def test_an_edited_tag_keeps_the_project_id_over_a_restart(cloud: Cloud, make_check: Make) -> None:
+    entry = cloud.entry(ranges=["last_7d"])
+    del entry["project_id"]
+    assert run(make_check(entry)) == ""
+    assert run(make_check({**entry, "tags": ["team:new"]}, start=2, check_id="maas_usage_check:decaf")) == ""
+    assert [request.method for request in cloud.seen] == ["GET", "POST", "POST"]
+
+
+def test_the_cache_holds_no_secret(cloud: Cloud, make_check: Make, datadog_agent: Any) -> None:
+    assert run(make_check(cloud.entry())) == ""
+    kept = datadog_agent.read_persistent_cache("maas_usage_check:all_instances_state")
+    assert json.loads(kept)["keys"]
+    assert AK not in kept
+    assert SK not in kept
+
+
+def test_a_cache_that_cannot_be_written_still_keeps_the_lockout_while_the_agent_runs(
+    cloud: Cloud, make_check: Make, datadog_agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datadog_agent, "write_persistent_cache", lambda key, value: None)
+    cloud.always = refuse
+    for tag in ("a:1", "a:2", "a:3"):
+        run(make_check(cloud.entry(tags=[tag])))
+    assert len(cloud.seen) == 1
+
+
+def test_two_instances_in_two_threads_try_a_wrong_key_once(
+    cloud: Cloud, datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HW_ACCESS_KEY", "AKOFTHETHREADSTEST00")  # the gates of the process outlive the test
+    monkeypatch.setenv("HW_SECRET_KEY", "a secret key that is wrong".replace(" ", "-"))
+    checks = [
+        maas_usage_check.MaasUsageCheck("maas_usage_check", {}, [cloud.entry(tags=[f"account:{i}"])]) for i in (1, 2)
+    ]
+    assert in_threads(checks) == 2
+    assert len(cloud.seen) == 1
+    assert sorted(values(aggregator, CODE)) in ([3, 3], [3, 5])
+    assert values(aggregator, UP) == [0, 0]
+
+
+def test_two_instances_in_two_threads_both_collect(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    checks = [make_check(cloud.entry(tags=[f"account:{i}"])) for i in (1, 2)]
+    assert in_threads(checks) == 0
+    aggregator.assert_metric(UP, value=1, count=2)
+    aggregator.assert_metric(TOKENS, count=6)
+    aggregator.assert_no_duplicate_all()
+
+
+def in_threads(checks: List[Any]) -> int:
+    """Run checks side by side, as the Agent does; count the errors."""
+    said: List[str] = []
+    threads = [threading.Thread(target=lambda check=check: said.append(run(check))) for check in checks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(said) == len(checks)
+    return len([text for text in said if text])
+
+
+def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
+    cloud: Cloud, make_check: Make, aggregator: Any
+) -> None:
+    check = make_check(cloud.entry())
+
+    def dropped(request: Request) -> Response:
+        check.cancel()
+        return fail(request)
+
+    cloud.always = dropped
+    assert run(check) == ""
+    assert not aggregator.metric_names
+    assert len(cloud.seen) == 1

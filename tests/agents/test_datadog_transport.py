@@ -24,6 +24,9 @@ from .conftest import need
 
 need("datadog_checks.base")
 need("datadog_checks.dev")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning"
+)  # the base library's
 
 Make = Callable[..., Any]
 CODE = "huawei_maas.api.result_code"

@@ -251,7 +251,8 @@ def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, be
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
      b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"],
     ids=["nothing", "cut short", "cut chunk", "no http", "no status", "too many headers"],
 )  # fmt: skip

@@ -27,7 +27,6 @@ instances:
 @contextlib.contextmanager
 def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
     """Serve an emulator on loopback until the block ends; yield its URL."""
-    busy = threading.Lock()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -36,8 +35,7 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            with busy:
-                answer = emulator.answer(self.command, self.path, dict(self.headers), body)
+            answer = emulator.answer(self.command, self.path, dict(self.headers), body)
             self.send_response(answer.status)
             for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
                 self.send_header(name, value)

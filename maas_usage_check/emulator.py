@@ -13,6 +13,7 @@ import hmac
 import itertools
 import json
 import re
+import threading
 import time
 from calendar import timegm
 from collections import deque
@@ -80,16 +81,19 @@ class Emulator:
         self.requests_per_minute = requests_per_minute
         self.times_locked = 0
         self.requests: Deque[Tuple[float, str]] = deque(maxlen=100_000)
+        self._busy = threading.Lock()
         self._row: Dict[str, Tuple[int, float]] = {}
         self._locked_until: Dict[str, float] = {}
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one request; `target` is path and query, `headers` may be in any case."""
-        self.requests.append((self.now(), urlsplit(target).path))
-        try:
-            answer = self._answer(method, target, {name.lower(): value for name, value in headers.items()}, body)
-        except Refusal as refusal:
-            answer = refusal.reply
+        lower = {name.lower(): value for name, value in headers.items()}
+        with self._busy:
+            self.requests.append((self.now(), urlsplit(target).path))
+            try:
+                answer = self._answer(method, target, lower, body)
+            except Refusal as refusal:
+                answer = refusal.reply
         answer.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.now()))
         return answer
 

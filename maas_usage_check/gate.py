@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import deque
-from typing import Callable, Deque, Dict, Optional
+from typing import Callable, Dict, Optional
 
 from msgspec import Struct
 
@@ -22,7 +21,7 @@ from .state import Change, Document, KeyEntry, State
 FIRST_WAIT = 300.0
 LONGEST_WAIT = 3600.0
 MINUTE = 61.0
-"""A minute and a second: requests that leave evenly can arrive bunched."""
+"""A minute, and the second within which a request was counted."""
 UNTOLD_THROTTLE = 60.0
 FORGET_AFTER = 7 * 86_400.0
 """Temporary keys come and go; what is this old is dropped from the state."""
@@ -49,7 +48,8 @@ class Gate:
         self._clock = clock
         self._changed = threading.Condition()
         self._entry = KeyEntry()
-        self._sent: Deque[float] = deque()
+        self._sent: Dict[int, int] = {}
+        self._unsaved: Dict[int, int] = {}
         self._proven = False
         self._in_flight = 0
 
@@ -63,20 +63,20 @@ class Gate:
             entry.not_before = min(entry.not_before, now + LONGEST_WAIT)
             entry.throttled_until = min(entry.throttled_until, now + LONGEST_WAIT)
             self._entry = entry
-            self._sent = deque(sorted({*self._sent, *entry.sent}))
+            self._sent = entry.sent
         return dict(entry.projects)
 
     def end(self, projects: Dict[str, str], also: Change) -> None:
         """Finish a cycle: leave for the next run what it needs, in one write together with another change."""
+        now = self._clock.now()
         with self._changed:
-            self._forget_old(self._clock.now())
-            sent = list(self._sent)
+            unsaved, self._unsaved = self._unsaved, {}
+            self._sent = _recent(_sum(self._sent, unsaved), now)
 
         def change(document: Document) -> None:
-            oldest = self._clock.now() - FORGET_AFTER
-            document.keys = {digest: entry for digest, entry in document.keys.items() if entry.seen > oldest}
+            document.keys = {key: entry for key, entry in document.keys.items() if entry.seen > now - FORGET_AFTER}
             entry = self._of(document)
-            entry.sent, entry.projects = sent, projects
+            entry.sent, entry.projects = _recent(_sum(entry.sent, unsaved), now), projects
             also(document)
 
         self._state.update(change)
@@ -93,16 +93,16 @@ class Gate:
                 if self._in_flight and not self._proven:
                     self._changed.wait(left)
                     continue
-                self._forget_old(now)
-                if len(self._sent) < per_minute:
-                    self._sent.append(now)
+                sent = _recent(_sum(self._sent, self._unsaved), now)
+                if sum(sent.values()) < per_minute:
+                    self._unsaved[int(now)] = self._unsaved.get(int(now), 0) + 1
                     self._in_flight += 1
                     return
-                wait = self._sent[0] + MINUTE - now
+                wait = min(sent) + MINUTE - now
                 if wait > left:
                     raise QueryError(
                         Result.OVER_RATE,
-                        f"{len(self._sent)} requests left within a minute, max_requests_per_minute is {per_minute}: "
+                        f"{sum(sent.values())} requests left within a minute, max_requests_per_minute is {per_minute}: "
                         "ask fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
                     )
                 self._changed.release()
@@ -150,11 +150,6 @@ class Gate:
                 "lower max_requests_per_minute if others use this account's quota too",
             )
 
-    def _forget_old(self, now: float) -> None:
-        # A time ahead of now comes from a clock that was set back: it would block for ever.
-        while self._sent and not now - MINUTE < self._sent[0] <= now:
-            self._sent.popleft()
-
     def _keep_waits(self) -> None:
         ours = self._entry
 
@@ -169,6 +164,15 @@ class Gate:
         entry = document.keys.setdefault(self._digest, KeyEntry())
         entry.seen = self._clock.now()
         return entry
+
+
+def _sum(one: Dict[int, int], other: Dict[int, int]) -> Dict[int, int]:
+    return {second: one.get(second, 0) + other.get(second, 0) for second in {*one, *other}}
+
+
+def _recent(sent: Dict[int, int], now: float) -> Dict[int, int]:
+    # What lies ahead of now comes from a clock that was set back: it would block for ever.
+    return {second: count for second, count in sent.items() if now - MINUTE < second <= now}
 
 
 class Gates:

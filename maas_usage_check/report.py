@@ -23,7 +23,7 @@ from .ranges import Fixed, Range, Window, instant, kept
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-BAR = 10
+BAR = 8
 LAG = "The cloud's statistics lag 1 to 2 hours behind."
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Protocol
 
 import msgspec
 from msgspec import Struct, field
@@ -19,12 +19,12 @@ Warn = Callable[[str], None]
 
 
 class KeyEntry(Struct):
-    """Hold what is remembered of one key; times are seconds since 1970."""
+    """Hold what is remembered of one key; times are seconds since 1970, `sent` counts requests by whole second."""
 
     refusals: int = 0
     not_before: float = 0.0
     throttled_until: float = 0.0
-    sent: List[float] = field(default_factory=list)
+    sent: Dict[int, int] = field(default_factory=dict)
     projects: Dict[str, str] = field(default_factory=dict)
     seen: float = 0.0
 

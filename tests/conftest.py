@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -61,7 +60,7 @@ class Cloud:
         self.instead: List[Optional[Callable[[Request], Response]]] = []
         self.always: Optional[Callable[[Request], Optional[Response]]] = None
         self.seen: List[Request] = []
-        self._busy = threading.Lock()
+        self.answers: List[Any] = []
         server.expect_request(re.compile(".*")).respond_with_handler(self._handle)
 
     def _handle(self, request: Request) -> Response:
@@ -73,8 +72,8 @@ class Cloud:
             if response is not None:
                 return response
         target = request.full_path.rstrip("?")
-        with self._busy:
-            answer = self.emulator.answer(request.method, target, dict(request.headers), body)
+        answer = self.emulator.answer(request.method, target, dict(request.headers), body)
+        self.answers.append(json.loads(answer.body))
         return Response(answer.body, answer.status, answer.headers)
 
     def entry(self, **keys: Any) -> Dict[str, Any]:
@@ -145,7 +144,12 @@ class Program:
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*self.command, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, env={**self.environ, **environ}
+            [*self.command, *arguments],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            env={**self.environ, **environ},
         )
 
 

@@ -38,7 +38,9 @@ def broken(status: int = 500, body: Any = b"{}", **headers: str) -> Callable[[Re
     return lambda request: Response(body, status, headers)
 
 
-def when(condition: Callable[[Dict[str, Any]], bool], response: Callable[[Request], Response]) -> Callable[[Request], Any]:
+def when(
+    condition: Callable[[Dict[str, Any]], bool], response: Callable[[Request], Response]
+) -> Callable[[Request], Any]:
     """Answer otherwise where the body of a statistics call meets a condition."""
     return lambda request: (
         response(request) if request.method == "POST" and condition(json.loads(request.get_data())) else None
@@ -46,7 +48,9 @@ def when(condition: Callable[[Dict[str, Any]], bool], response: Callable[[Reques
 
 
 def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector: Make) -> None:
-    entry = cloud.entry(ranges=["last_7d", "last_30d", "last_3h"], service_types=[1, 2, 4], infer_types=["real_time", "batch"])
+    entry = cloud.entry(
+        ranges=["last_7d", "last_30d", "last_3h"], service_types=[1, 2, 4], infer_types=["real_time", "batch"]
+    )
     batch = make_collector(entry).cycle()
     assert batch.result == Result.OK
     assert len(usage_points(batch)) == 18
@@ -110,7 +114,9 @@ def test_the_project_is_looked_up_once_by_its_exact_name_and_remembered(cloud: C
         ([{"id": letter * 32, "name": "cn-southwest-2", "enabled": True} for letter in "ab"], "2 projects"),
     ],
 )
-def test_a_project_that_cannot_be_told_is_said_so(cloud: Cloud, make_collector: Make, projects: Any, words: str) -> None:
+def test_a_project_that_cannot_be_told_is_said_so(
+    cloud: Cloud, make_collector: Make, projects: Any, words: str
+) -> None:
     cloud.emulator.projects = projects
     entry = cloud.entry()
     del entry["project_id"]
@@ -136,11 +142,18 @@ def test_addresses_are_a_filter(cloud: Cloud, make_collector: Make) -> None:
 
 
 def test_a_failed_query_gives_no_point_and_the_api_point_says_so(cloud: Cloud, make_collector: Make) -> None:
-    cloud.always = when(lambda body: body["end_time"] - body["start_time"] == 7 * DAY, broken(400, b'{"error_msg": "no"}'))
+    cloud.always = when(
+        lambda body: body["end_time"] - body["start_time"] == 7 * DAY, broken(400, b'{"error_msg": "no"}')
+    )
     batch = make_collector(cloud.entry()).cycle()
     assert sorted(point.tags["range"] for point in usage_points(batch)) == ["last_14d", "last_30d"]
     fields = api_point(batch).fields
-    assert (fields["up"], fields["result_code"], fields["queries"], fields["failed_queries"]) == (1, Result.PARTIAL, 4, 1)
+    assert (fields["up"], fields["result_code"], fields["queries"], fields["failed_queries"]) == (
+        1,
+        Result.PARTIAL,
+        4,
+        1,
+    )
     assert [problem.level for problem in batch.problems] == ["W"]
     assert "no values for last_7d preset" in batch.problems[0].text
 
@@ -220,9 +233,7 @@ def test_a_wrong_secret_is_asked_with_once_and_a_right_one_at_once(cloud: Cloud,
 
 def test_six_instances_of_one_wrong_key_ask_once_together(cloud: Cloud, make_collector: Make) -> None:
     gates = Gates(MemoryState(), Clock())
-    collectors = [
-        make_collector(cloud.entry(tags=[f"n:{i}"]), Credentials(AK, "wrong"), gates=gates) for i in range(6)
-    ]
+    collectors = [make_collector(cloud.entry(tags=[f"n:{i}"]), Credentials(AK, "wrong"), gates=gates) for i in range(6)]
     threads = [threading.Thread(target=collector.cycle) for collector in collectors]
     for thread in threads:
         thread.start()
@@ -254,7 +265,9 @@ def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Clou
 @pytest.mark.parametrize("deadline", [0.3, 1.0])
 def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_collector: Make, deadline: float) -> None:
     release = threading.Event()
-    cloud.always = when(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, lambda request: release.wait(5) and None)  # type: ignore[arg-type,return-value]
+    cloud.always = when(
+        lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, lambda request: release.wait(5) and None
+    )  # type: ignore[arg-type,return-value]
     began = time.monotonic()
     batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], deadline=deadline)).cycle()
     took = time.monotonic() - began
@@ -266,7 +279,9 @@ def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_coll
 
 def test_a_cancelled_cycle_ends_at_once_with_what_is_complete(cloud: Cloud, make_collector: Make) -> None:
     release = threading.Event()
-    cloud.always = when(lambda body: body["end_time"] - body["start_time"] > HOUR, lambda request: release.wait(5) and None)  # type: ignore[arg-type,return-value]
+    cloud.always = when(
+        lambda body: body["end_time"] - body["start_time"] > HOUR, lambda request: release.wait(5) and None
+    )  # type: ignore[arg-type,return-value]
     collector = make_collector(cloud.entry(ranges=["last_1h", "last_9h"]))
     threading.Timer(0.3, collector.cancel).start()
     began = time.monotonic()

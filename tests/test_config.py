@@ -67,7 +67,7 @@ def test_every_key_of_an_instance_is_read() -> None:
 def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_the_agent() -> None:
     document = {
         "init_config": {"timeout": 3, "proxy": {"https": "http://p:1"}, "service": "x"},
-        "instances": [{key: None for key in AGENT_INSTANCE_KEYS}, {"timeout": 4, "tags": ["n:2"]}],
+        "instances": [dict.fromkeys(AGENT_INSTANCE_KEYS), {"timeout": 4, "tags": ["n:2"]}],
         "cluster_check": True, "logs": [], "ad_identifiers": [],
     }  # fmt: skip
     first, second = load(document, NOW)

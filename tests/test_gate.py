@@ -70,7 +70,9 @@ def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(state: Stat
     assert refused_with(gate, Clock().monotonic() + 0.05) == Result.TIMED_OUT
 
 
-@pytest.mark.parametrize("result", [Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED])
+@pytest.mark.parametrize(
+    "result", [Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED]
+)
 def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(state: State, time: Time, result: Result) -> None:
     gate = Gate("key", state, time.clock)
     waits = []
@@ -146,7 +148,9 @@ def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(state: State, 
 
 
 @pytest.mark.parametrize(("told", "seconds"), [(7.0, 7), (None, 60), (0.0, 0)])
-def test_a_429_ends_the_cycles_calls_and_waits_as_told(state: State, time: Time, told: Optional[float], seconds: int) -> None:
+def test_a_429_ends_the_cycles_calls_and_waits_as_told(
+    state: State, time: Time, told: Optional[float], seconds: int
+) -> None:
     gate = Gate("key", state, time.clock)
     gate.begin()
     gate.admit(100, FAR)

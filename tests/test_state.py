@@ -29,7 +29,7 @@ def test_what_one_process_keeps_the_next_one_finds(tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=count_often, args=(str(tmp_path),)) for _ in range(3)]
     for process in processes:
         process.start()
@@ -41,7 +41,14 @@ def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"\x00" * 100, b"[]", b'{"version": 1, "keys": []}', b'{"version":1,"keys":{"k":{"refusals":"x"}}}', b"[" * 99_999],
+    [
+        b"{",
+        b"\x00" * 100,
+        b"[]",
+        b'{"version": 1, "keys": []}',
+        b'{"version":1,"keys":{"k":{"refusals":"x"}}}',
+        b"[" * 99_999,
+    ],
 )
 def test_a_damaged_file_is_replaced_with_a_warning(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.json").write_bytes(content)

@@ -17,7 +17,8 @@ from werkzeug import Response
 
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import ConfigError, QueryError, Result
-from maas_usage_check.transport import DirectTransport, Request, Response as Answer
+from maas_usage_check.transport import DirectTransport, Request
+from maas_usage_check.transport import Response as Answer
 
 HOST = "modelarts.cn-southwest-2.myhuaweicloud.com"
 
@@ -114,7 +115,9 @@ def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
                 try:
                     client, _ = server.accept()
                     with client:
-                        client.recv(65536)
+                        head = b""
+                        while b"\r\n\r\n" not in head:
+                            head += client.recv(65536)
                         behave(client)
                 except OSError:
                     return
@@ -236,7 +239,9 @@ def headers_without_end(client: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    "behave", [lambda client: time.sleep(2), headers_without_end, one_byte_at_a_time], ids=["silence", "headers", "drip"]
+    "behave",
+    [lambda client: time.sleep(2), headers_without_end, one_byte_at_a_time],
+    ids=["silence", "headers", "drip"],
 )
 def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, behave: Any) -> None:
     began = time.monotonic()
@@ -246,7 +251,8 @@ def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, be
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
      b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"],
     ids=["nothing", "cut short", "cut chunk", "no http", "no status", "too many headers"],
 )  # fmt: skip

@@ -100,7 +100,7 @@ json_values = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional={key: json_values for key in SAMPLE}))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(SAMPLE, json_values)))
 def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
     try:
         usage = read_usage(json.dumps(answer).encode())

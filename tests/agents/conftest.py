@@ -1,9 +1,10 @@
-"""What the tests against real agents need: a clock that the test sets, and checks as the Agent makes them."""
+"""Tests with the real agents. Without one of them they skip, saying so; in CI that is forbidden."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import time
 from typing import Any, Callable, Dict, Optional
 
@@ -12,7 +13,23 @@ import pytest
 from ..conftest import AK, SK, Cloud
 
 
-def need(module: str) -> Any:
+@pytest.fixture
+def need() -> Callable[[str], str]:
+    """Find a program, or skip; fail where MAAS_AGENTS_REQUIRED is set."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            message = f"no {name} on PATH"
+            if os.environ.get("MAAS_AGENTS_REQUIRED"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find
+
+
+def need_library(module: str) -> Any:
     """Import a part of a real agent: without it the tests are skipped, or fail where agents are required."""
     if os.environ.get("MAAS_AGENTS_REQUIRED"):
         return importlib.import_module(module)

@@ -16,7 +16,7 @@ from maas_usage_check.errors import Result
 from maas_usage_check.metadata import metadata_csv, metric_name
 from maas_usage_check.metrics import CATALOGUE
 
-from .conftest import need
+from .conftest import need_library
 
 ASSETS = Path(maas_usage_check.__file__).parent / "assets"
 DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
@@ -93,7 +93,7 @@ def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> No
 
 
 def test_datadogs_own_client_reads_the_whole_dashboard() -> None:
-    need("datadog_api_client")
+    need_library("datadog_api_client")
     from datadog_api_client.v1.model.dashboard import Dashboard
 
     document = read(DASHBOARD)
@@ -104,7 +104,7 @@ def test_datadogs_own_client_reads_the_whole_dashboard() -> None:
 
 @pytest.mark.parametrize("path", MONITORS, ids=lambda path: path.stem)
 def test_datadogs_own_client_reads_the_monitor(path: Path) -> None:
-    need("datadog_api_client")
+    need_library("datadog_api_client")
     from datadog_api_client.v1.model.monitor import Monitor
 
     document = read(path)

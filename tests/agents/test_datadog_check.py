@@ -18,10 +18,10 @@ from maas_usage_check.metadata import metric_name
 from maas_usage_check.metrics import API, CATALOGUE, USAGE
 
 from ..conftest import AK, SK, Cloud
-from .conftest import Hands, need
+from .conftest import Hands, need_library
 
-need("datadog_checks.base")
-need("datadog_checks.dev")
+need_library("datadog_checks.base")
+need_library("datadog_checks.dev")
 
 Make = Callable[..., Any]
 METADATA = Path(maas_usage_check.__file__).parent / "assets" / "metadata.csv"

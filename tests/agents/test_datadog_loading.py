@@ -12,10 +12,10 @@ from typing import Any, Optional
 import pytest
 
 from ..conftest import AK, SK, Cloud
-from .conftest import need
+from .conftest import need_library
 
-need("datadog_checks.base")
-need("datadog_checks.dev")
+need_library("datadog_checks.base")
+need_library("datadog_checks.dev")
 
 
 def find_check(name: str) -> Optional[type]:

@@ -20,10 +20,10 @@ from maas_usage_check.instance import Instance
 from maas_usage_check.keys import AGENT_INSTANCE_KEYS
 
 from ..conftest import AK, SK, Cloud
-from .conftest import need
+from .conftest import need_library
 
-need("datadog_checks.base")
-need("datadog_checks.dev")
+need_library("datadog_checks.base")
+need_library("datadog_checks.dev")
 pytestmark = pytest.mark.filterwarnings(
     "ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning"
 )  # the base library's

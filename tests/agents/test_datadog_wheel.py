@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ..conftest import AK, SK, Cloud
-from .conftest import need
+from .conftest import need_library
 
-need("datadog_checks.base")
-need("build")
+need_library("datadog_checks.base")
+need_library("build")
 
 ROOT = Path(__file__).parents[2]
 ANOTHER_PYMONGO = "4.8.0"

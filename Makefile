@@ -1,0 +1,55 @@
+# Python 3 and make are all that this needs; every target installs what it uses into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+VERSIONS = 3.8 3.11 3.13
+
+.PHONY: demo test check agents bench matrix clean
+
+$(VENV)/installed: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/checked: $(VENV)/tested
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/with-agents: $(VENV)/with-agents
+	$(BIN)/pip install --quiet --editable '.[agents]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/maas-usage-check demo
+
+test: $(VENV)/tested
+	$(BIN)/pytest --quiet --ignore=tests/agents tests
+
+check: $(VENV)/checked
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
+agents: $(VENV)/with-agents
+	$(BIN)/pytest --quiet -rs tests/agents
+
+bench:
+	benchmarks/run $(PYTHON)
+
+matrix:
+	@for version in $(VERSIONS); do \
+		for python in python$$version $$PYENV_ROOT/versions/$$version.*/bin/python; do \
+			$$python -c '' 2>/dev/null && break; \
+		done; \
+		$$python -c '' 2>/dev/null || { echo "python $$version: not installed, skipped"; continue; }; \
+		echo "python $$version"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info

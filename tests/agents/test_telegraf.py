@@ -1,0 +1,170 @@
+"""A real Telegraf runs the shipped examples, and what it wrote out is held against the emulator's ledger."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+from line_protocol_parser import parse_line
+from werkzeug import Response
+
+from ..conftest import Cloud, Program
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "telegraf"
+AGENT = """\
+[agent]
+  interval = "1s"
+  flush_interval = "200ms"
+  omit_hostname = true
+[[outputs.file]]
+  files = ["{output}"]
+  data_format = "influx"
+"""
+
+
+class Telegraf:
+    """Telegraf with one of the examples, its paths and its interval replaced."""
+
+    def __init__(self, binary: str, program: Program) -> None:
+        self.binary = binary
+        self.program = program
+        self.output = program.folder / "telegraf.out"
+        self.log = program.folder / "telegraf.log"
+
+    def run(self, example: str, config: str, enough: Callable[[List[Dict[str, Any]]], bool], **environ: str) -> None:
+        """Run until what was written is enough, for at most 20 seconds; then stop as systemd would."""
+        text = (EXAMPLES / example).read_text(encoding="utf-8")
+        command = self.program.folder / "maas-usage-check"
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m maas_usage_check "$@"\n')
+        command.chmod(0o755)
+        for old, new in {
+            "/usr/local/bin/maas-usage-check": str(command),
+            "/etc/maas-usage-check/conf.yaml": config,
+            '"5m"': '"1s"',
+        }.items():
+            assert old in text
+            text = text.replace(old, new)
+        path = self.program.folder / "telegraf.conf"
+        path.write_text(AGENT.format(output=self.output) + text)
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [self.binary, "--config", str(path)], stdout=log, stderr=log, env={**self.program.environ, **environ}
+            )
+            try:
+                until = time.monotonic() + 20
+                while not enough(self.points()) and time.monotonic() < until and process.poll() is None:
+                    time.sleep(0.1)
+            finally:
+                process.terminate()
+                assert process.wait(15) == 0
+        assert enough(self.points()), self.logged()
+
+    def points(self) -> List[Dict[str, Any]]:
+        if not self.output.exists():
+            return []
+        return [parse_line(line) for line in self.output.read_text().splitlines()]
+
+    def logged(self) -> str:
+        return self.log.read_text()
+
+
+@pytest.fixture
+def telegraf(need: Callable[[str], str], program: Program) -> Telegraf:
+    return Telegraf(need("telegraf"), program)
+
+
+def ranges(points: List[Dict[str, Any]]) -> List[str]:
+    return [point["tags"]["range"] for point in points if point["measurement"] == "huawei_maas_usage"]
+
+
+def two_batches(points: List[Dict[str, Any]]) -> bool:
+    return sum(point["measurement"] == "huawei_maas_api" for point in points) >= 2
+
+
+@pytest.mark.parametrize("example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"])
+def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
+    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
+) -> None:
+    telegraf.run(example, program.for_cloud(cloud), two_batches)
+    points = telegraf.points()
+    assert set(ranges(points)) == {"last_7d", "last_14d", "last_30d"}
+    answers = [answer for answer in cloud.answers if "total_token" in answer]
+    weeks = [point for point in points if point["tags"].get("range") == "last_7d"]
+    asked = cloud.statistics()
+    for week in weeks:
+        # The answer to the question that the point's own time belongs to.
+        (tokens,) = {
+            round(answer["total_token"] * 1000)
+            for body, answer in zip(asked, answers)
+            if body["end_time"] - body["start_time"] == 7 * 86_400_000
+        }
+        assert week["fields"]["total_tokens"] == tokens
+        assert abs(week["time"] / 1e9 - time.time()) < 60
+        assert week["tags"]["service_type"] == "preset"
+        assert type(week["fields"]["total_tokens"]) is int
+    assert " E! " not in telegraf.logged()
+
+
+@pytest.mark.parametrize("example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"])
+def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
+    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
+) -> None:
+    telegraf.run(example, program.for_cloud(cloud), two_batches, HW_SECRET_KEY="wrong")
+    points = telegraf.points()
+    assert ranges(points) == []
+    assert [point["fields"]["up"] for point in points][:2] == [0, 0]
+    assert [point["fields"]["result_code"] for point in points][:2] == [3, 5]
+    if example in ("exec.conf", "execd.conf"):
+        assert "the signature was refused" in telegraf.logged()
+    assert len(cloud.seen) == 1
+
+
+@pytest.mark.parametrize("example", ["exec.conf", "execd.conf"])
+def test_a_partial_cycle_is_logged_as_a_warning(
+    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
+) -> None:
+    def refuse_a_week(request: Any) -> Any:
+        if (
+            request.method == "POST"
+            and (cloud.statistics()[-1]["end_time"] - cloud.statistics()[-1]["start_time"]) == 7 * 86_400_000
+        ):
+            return Response(b'{"error_msg": "no such week"}', 400)
+        return None
+
+    cloud.always = refuse_a_week
+    telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
+    assert set(ranges(telegraf.points())) == {"last_14d", "last_30d"}
+    assert " W! " in telegraf.logged()
+    assert "no such week" in telegraf.logged()
+
+
+def test_telegraf_starts_although_there_are_no_credentials(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:
+    for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
+        program.environ.pop(name)
+    telegraf.run("execd.conf", program.for_cloud(cloud), two_batches)
+    assert telegraf.points()[0]["fields"]["result_code"] == 2
+    assert telegraf.logged().count("not set in the environment") == 1
+
+
+def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
+    cloud: Cloud, program: Program, telegraf: Telegraf
+) -> None:
+    cloud.always = lambda request: (
+        Response(
+            b'{"total_request_count": 9000000000000, "total_error_count": 1, "total_token": 9007199254740.993,'
+            b'"total_prompt_token": 0.001, "total_completion_token": 0}'
+        )
+        if request.method == "POST"
+        else None
+    )
+    tags = 'tags: ["team:平台 a,b=c", "slash:a\\\\b", "quote:it\'s \\"x\\""]\nranges: [last_1d]'
+    telegraf.run("execd.conf", program.for_cloud(cloud, tags), two_batches)
+    point = next(point for point in telegraf.points() if point["measurement"] == "huawei_maas_usage")
+    assert point["tags"]["team"] == "平台 a,b=c"
+    assert point["tags"]["slash"] == "a\\b"
+    assert point["fields"]["total_tokens"] == 9007199254740993
+    assert point["fields"]["error_ratio"] == 1 / 9000000000000

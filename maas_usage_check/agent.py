@@ -10,12 +10,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
-from datadog_checks.base.agent import datadog_agent
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from .state import Change, Document, Warn, read
 from .transport import Request, Response, read_body, transport_error
+
+try:
+    import datadog_agent  # the Agent builds it in
+except ImportError:
+    from datadog_checks.base.stubs import datadog_agent
 
 
 class Signed(AuthBase):
@@ -55,10 +59,12 @@ class AgentTransport:
         answer = None
         try:
             answer = send(request.url, data=request.body or None, **options)
+            # read waits until so many bytes are there, so that a drip holds it up to the cycle's deadline; read1 does
+            # not, but the urllib3 of older Agents (before 2.2) lacks it.
+            read_raw = getattr(answer.raw, "read1", answer.raw.read)
 
             def read_some(size: int) -> bytes:
-                # read1, because read waits until so many bytes are there: a drip would hold it for ever.
-                return answer.raw.read1(size, decode_content=False) or b""
+                return read_raw(size, decode_content=False) or b""
 
             body = read_body(read_some, answer.headers.get("Content-Length"), give_up)
             return Response(answer.status_code, answer.headers, body)

@@ -19,7 +19,7 @@ $(VENV)/checked: $(VENV)/tested
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
-$(VENV)/with-agents: $(VENV)/with-agents
+$(VENV)/with-agents: $(VENV)/tested
 	$(BIN)/pip install --quiet --editable '.[agents]'
 	touch $@
 

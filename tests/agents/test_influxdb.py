@@ -73,7 +73,7 @@ class Store:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     server = find("influxd", "Debian package influxdb")
-    telegraf = find("telegraf", "built with outputs.influxdb, see CONTRIBUTING")
+    telegraf = find("telegraf", "build one with outputs.influxdb")
     folder = tmp_path_factory.mktemp("influxdb")
     if "outputs.influxdb" not in run([telegraf, "plugins", "outputs"], folder).stdout:
         missing("this telegraf was built without outputs.influxdb")

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Callable
 
 import pytest
 
+from .programs import find
+
 
 @pytest.fixture
-def need() -> Callable[[str], str]:
+def need() -> Callable[..., str]:
     """Find a program, or skip; fail where MAAS_AGENTS_REQUIRED is set."""
-
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None:
-            message = f"no {name} on PATH"
-            if os.environ.get("MAAS_AGENTS_REQUIRED"):
-                pytest.fail(message)
-            pytest.skip(message)
-        return path
-
     return find

@@ -21,10 +21,9 @@ OPENER = build_opener(ProxyHandler({}))
 """Goes straight to loopback, whatever proxy the environment names."""
 
 
-def find(name: str, package: str) -> str:
-    """Find a program on the path or in `.tools/`; skip the test where it is missing, or fail where it is required."""
-    path = os.pathsep.join([str(ROOT / ".tools"), str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")])
-    return shutil.which(name, path=path) or missing(f"{name} is not installed: {package}")
+def find(name: str, package: str = "") -> str:
+    """Find a program; skip the test where it is missing, or fail where it is required."""
+    return shutil.which(name) or missing(f"no {name} on PATH{package and f': {package}'}")
 
 
 def missing(why: str) -> NoReturn:

@@ -87,18 +87,19 @@ class AgentState:
         self._key = key
         self._warn = warn
         self._lock = threading.Lock()
-        self._kept = ""
+        self._unwritten = ""
 
     def update(self, change: Change) -> Document:
         """Apply a change; see State."""
         with self._lock:
-            # A cache that cannot be written says nothing and reads as empty: then this process's memory serves.
-            old = datadog_agent.read_persistent_cache(self._key) or self._kept
+            old = datadog_agent.read_persistent_cache(self._key) or self._unwritten
             document = read(old.encode(), self._warn, "the Agent's cache")
             change(document)
-            self._kept = msgspec.json.encode(document).decode()
-            if self._kept != old:
-                datadog_agent.write_persistent_cache(self._key, self._kept)
+            new = msgspec.json.encode(document).decode()
+            if new != old:
+                datadog_agent.write_persistent_cache(self._key, new)
+                # A cache that cannot be written says nothing: then this process's memory serves.
+                self._unwritten = "" if datadog_agent.read_persistent_cache(self._key) == new else new
             return document
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 
 import msgspec
 import yaml
@@ -68,16 +68,20 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
         load_instance({**entry, **overrides} if isinstance(entry, dict) else entry, shared, f"instances[{i}]", now)
         for i, entry in enumerate(entries)
     ]
-    seen: Dict[Tuple[Tuple[str, str], ...], int] = {}
     for i, instance in enumerate(instances):
-        series = tuple(sorted(instance.api_tags.items()))
-        if series in seen:
-            raise ConfigError(
-                f"instances[{i}]: would write the same series as instances[{seen[series]}], being alike in region, "
-                "project_id and tags; give one of them another tag, or put what both ask into one instance"
-            )
-        seen[series] = i
+        for k, other in enumerate(instances[:i]):
+            if _same_series(instance, other):
+                raise ConfigError(
+                    f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
+                    "and tags; give one of them another tag, or put what both ask into one instance"
+                )
     return instances
+
+
+def _same_series(one: Instance, other: Instance) -> bool:
+    # A project that is looked up may turn out to be the other's.
+    projects = {one.project_id, other.project_id} - {None}
+    return (one.region, one.user_tags) == (other.region, other.user_tags) and len(projects) < 2
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:

@@ -48,7 +48,8 @@ def provider(source: Source, environ: Mapping[str, str] = os.environ) -> Provide
         return lambda: from_file(path)
     from .sdk_credentials import SdkProvider
 
-    return SdkProvider()
+    ask = SdkProvider()
+    return lambda: Credentials(*ask())
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:

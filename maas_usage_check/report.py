@@ -117,6 +117,7 @@ def _totals(points: Sequence[Point]) -> Table:
     for point in points:
         table.add_column(Text(point.tags["range"] if len(points) > 1 else "Value"), justify="right")
     rows = {
+        "Service Type": [SERVICES[point.tags["service_type"]] for point in points],
         "Total Tokens": [tokens(int(point.fields["total_tokens"])) for point in points],
         "Prompt Tokens": [tokens(int(point.fields["prompt_tokens"])) for point in points],
         "Completion Tokens": [tokens(int(point.fields["completion_tokens"])) for point in points],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
-from .credentials import Credentials
 from .errors import QueryError, Result
 
 logging.getLogger("huaweicloudsdkcore").addHandler(logging.NullHandler())
@@ -22,12 +21,12 @@ class SdkProvider:
     def __init__(self) -> None:
         self._credentials: Optional[Any] = None
 
-    def __call__(self) -> Credentials:
-        """Return a key that is good for this cycle; raise QueryError (NO_CREDENTIALS)."""
+    def __call__(self) -> Tuple[str, str, Optional[str]]:
+        """Return access key, secret key and token that are good for this cycle; raise QueryError (NO_CREDENTIALS)."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             held = self._refreshed() or self._found()
-        return Credentials(held.ak, held.sk, held.security_token)
+        return held.ak, held.sk, held.security_token
 
     def _refreshed(self) -> Optional[Any]:
         """Renew the key held, where its source can (40 minutes before it ends). Static keys are read anew instead."""

@@ -175,7 +175,9 @@ def test_one_bad_instance_among_several_is_named() -> None:
 
 def test_instances_that_would_write_the_same_series_are_refused_until_a_tag_tells_them_apart() -> None:
     assert "same series as instances[0]" in refusal({"instances": [{}, {"ranges": ["today"]}]})
+    assert "same series as instances[0]" in refusal({"instances": [{"project_id": "a" * 32}, {}]})
     assert len(load({"instances": [{}, {"tags": ["account:b"]}]}, NOW)) == 2
+    assert len(load({"instances": [{"project_id": letter * 32} for letter in "ab"]}, NOW)) == 2
 
 
 @pytest.mark.parametrize(

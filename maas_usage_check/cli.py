@@ -18,9 +18,9 @@ from .collector import Batch, Problem
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
 from .errors import ConfigError, MaasError, one_line
+from .files import replace
 from .metrics import API
 from .outputs import encoder
-from .state import replace
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -82,8 +82,13 @@ def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
     encode = encoder(form)
     points = [point for batch in batches for point in batch.points]
     if output is None:
-        sys.stdout.buffer.write(encode(points).encode())
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(encode(points).encode())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
         return
     try:
         if form != "prometheus":
@@ -167,4 +172,7 @@ def _tell(problems: Sequence[Problem]) -> None:
 
 
 def _say(line: str) -> None:
-    print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place
+    if sys.stderr is None:  # closed at the start: print would take standard output instead
+        return
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to tell, and what was collected still counts
+        print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place

@@ -11,13 +11,16 @@ from .ranges import Window, kept
 
 
 class Query(Struct, frozen=True):
-    """Hold one question to the API: the totals of one window under these filters."""
+    """Hold one question to the API: the totals of one window under these filters. Labels are not printed."""
 
     window: Window
     service_type: ServiceType
     infer_type: str
     api_keys: Optional[Tuple[str, ...]]
     ips: Optional[Tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return f"Query({self.window}, {self.service_type.name}, {self.infer_type})"
 
 
 class Series(Struct, frozen=True):

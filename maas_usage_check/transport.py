@@ -6,7 +6,9 @@ hands in its own HTTP client instead.
 
 from __future__ import annotations
 
+import functools
 import http.client
+import io
 import os
 import socket
 import ssl
@@ -43,11 +45,14 @@ class Headers(Protocol):
 
 
 class Response(Struct, frozen=True):
-    """Hold a whole answer; `headers` finds a name in any case."""
+    """Hold a whole answer; `headers` finds a name in any case. A refusal may echo the key: it prints as its status."""
 
     status: int
     headers: Headers
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
 
 
 Transport = Callable[[Request, float], Response]
@@ -71,6 +76,37 @@ def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: floa
     return body
 
 
+class _Timed(io.RawIOBase):
+    """Read from a socket until the time is up: its own timeout starts anew with every byte."""
+
+    def __init__(self, stream: io.RawIOBase, connection: socket.socket, give_up: float) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._give_up = give_up
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Optional[int]:
+        left = self._give_up - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """Hold status line, headers and body together to one time."""
+
+    def __init__(self, give_up: float, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(connection, *args, **kwargs)
+        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), connection, give_up))
+
+
 class DirectTransport:
     """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's."""
 
@@ -87,6 +123,7 @@ class DirectTransport:
         connection = None
         try:
             connection = self._connection(url, timeout)
+            connection.response_class = functools.partial(_Answer, give_up)  # type: ignore[assignment]
             target = f"{url.path}?{url.query}" if url.query else url.path
             connection.request(request.method, target, request.body or None, request.headers)
             answer = connection.getresponse()

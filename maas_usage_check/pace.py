@@ -37,9 +37,9 @@ class Pace:
         return sum(_recent(_sum(self._sent, self._unsaved), now).values())
 
     def ahead(self, turn: str, now: float) -> int:
-        """Count what was left out before and goes first; nothing goes before one of those."""
-        waiting = self._waiting(now)
-        return 0 if turn in waiting else len(waiting)
+        """Count what was left out earlier, and so goes first."""
+        waiting = list(self._waiting(now))
+        return waiting.index(turn) if turn in waiting else len(waiting)
 
     def wait(self, turn: str, per_minute: int, now: float) -> float:
         """Say in how many seconds a request may go; 0 means now."""
@@ -55,7 +55,7 @@ class Pace:
             self._left_out.pop(turn, None)
 
     def leave_out(self, turn: str, now: float) -> None:
-        """Remember a request that found no room: it goes first next time."""
+        """Remember a request that found no room: it goes first next time, after those that have waited longer."""
         self._left_out = {**self._waiting(now), turn: now}
 
     def _waiting(self, now: float) -> Dict[str, float]:

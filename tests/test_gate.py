@@ -273,6 +273,6 @@ def test_a_wait_names_the_refusal_that_it_follows_from(state: State, time: Time)
     gate.settle(gate.admit(100, FAR), QueryError(Result.CLOCK_OFF, "the clock is 20 minutes ahead"))
     later = Gate("key", state, time.clock)
     later.begin()
-    with pytest.raises(QueryError, match="another 5 min.*20 minutes ahead") as refused:
+    with pytest.raises(QueryError, match=r"another 5 min.*20 minutes ahead") as refused:
         later.admit(100, FAR)
     assert (refused.value.result, refused.value.cause) == (Result.BACKING_OFF, Result.CLOCK_OFF)

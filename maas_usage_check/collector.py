@@ -165,15 +165,17 @@ def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], wo
         for query in series.queries:
             outcome = outcomes[query]
             if isinstance(outcome, QueryError):
-                _, names = lost.setdefault(outcome.result, (outcome, {}))
+                # With what follows from it: the one that was refused says more than those that were held back.
+                error, names = lost.get(outcome.cause, (outcome, {}))
                 names[f"{series.tags['range']} {series.tags['service_type']}"] = None
+                lost[outcome.cause] = (outcome if outcome.result == outcome.cause else error, names)
     level = "W" if worked else "E"
     where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
     where = f"{instance.region} ({where})" if where else instance.region
     decisive = _result([error for error, _ in lost.values()], False)
     problems = [
-        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {error.cause.name}")
-        for result, (error, names) in sorted(lost.items(), key=lambda item: item[0] != decisive)
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")
+        for cause, (error, names) in sorted(lost.items(), key=lambda item: item[1][0].result != decisive)
     ]
     if plan.expired:
         text = (

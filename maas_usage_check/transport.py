@@ -21,6 +21,7 @@ from msgspec import Struct
 from .errors import ConfigError, QueryError, Result
 from .instance import Instance
 
+CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
 LARGEST_BODY = 1024 * 1024
 """An answer is a few hundred bytes; what is longer is not one."""
 
@@ -72,7 +73,7 @@ def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: floa
         if time.monotonic() > give_up:
             raise TimeoutError
     if length is not None and length.isdigit() and len(body) < int(length):
-        raise QueryError(Result.NETWORK, "the connection closed in the middle of the answer; it is tried again")
+        raise QueryError(Result.NETWORK, CUT_SHORT)
     return body
 
 
@@ -178,6 +179,8 @@ def transport_error(error: BaseException, host: str) -> QueryError:
         )
     if isinstance(error, (socket.timeout, TimeoutError)):
         return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
+    if isinstance(error, http.client.IncompleteRead):
+        return QueryError(Result.NETWORK, CUT_SHORT)
     if isinstance(error, socket.gaierror):
         return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
     why = getattr(error, "strerror", None) or type(error).__name__

@@ -62,9 +62,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(argv: List[str]) -> int:
     args = read_arguments(argv)
-    return {"collect": _collect, "execd": _execd, "report": _report, "demo": _demo, "assets": _assets}[args.command](
-        args
-    )
+    commands = {
+        "collect": _collect, "execd": _execd, "report": _report, "doctor": _doctor, "demo": _demo, "assets": _assets,
+    }  # fmt: skip
+    return commands[args.command](args)
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -141,6 +142,22 @@ def _report(args: argparse.Namespace) -> int:
         for text in report.clipped(batch):
             _say(f"W! {text}")
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from .doctor import FAIL, examine
+    from .gate import Clock
+    from .state import open_state
+
+    instances = load_file(args.config) if args.config else [load_instance({}, {}, "arguments")]
+    first = instances[0]
+    more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
+    print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
+    failed = False
+    for finding in examine(first, open_state(first.state_dir, lambda text: _say(f"W! {text}")), Clock()):
+        print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
+        failed = failed or finding.mark == FAIL
+    return NOTHING if failed else COLLECTED
 
 
 def _demo(args: argparse.Namespace) -> int:

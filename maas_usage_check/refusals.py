@@ -93,7 +93,7 @@ def _refused_key(
         return error(
             Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
         )
-    off = _minutes_off(date, now)
+    off = minutes_off(date, now) or 0.0
     if abs(off) * 60 > CLOCK_TOLERANCE:
         where = "ahead of" if off > 0 else "behind"
         return error(
@@ -124,9 +124,10 @@ def _retry_after(value: Optional[str], now: float) -> Optional[float]:
     return None if until is None else max(0.0, until - now)
 
 
-def _minutes_off(date: Optional[str], now: float) -> float:
+def minutes_off(date: Optional[str], now: float) -> Optional[float]:
+    """Say how far a clock is ahead of a Date header, in minutes; None when it is not one."""
     theirs = _seconds(date)
-    return 0.0 if theirs is None else (now - theirs) / 60
+    return None if theirs is None else (now - theirs) / 60
 
 
 def _seconds(date: Optional[str]) -> Optional[float]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import functools
 import http.client
-import io
 import os
 import socket
 import ssl
 import time
-from typing import Any, Callable, Dict, Optional, Protocol
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
 
 from .errors import ConfigError, QueryError, Result
 from .instance import Instance
+from .timed import TimedAnswer
 
 CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
 LARGEST_BODY = 1024 * 1024
@@ -77,37 +77,6 @@ def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: floa
     return body
 
 
-class _Timed(io.RawIOBase):
-    """Read from a socket until the time is up: its own timeout starts anew with every byte."""
-
-    def __init__(self, stream: io.RawIOBase, connection: socket.socket, give_up: float) -> None:
-        self._stream = stream
-        self._connection = connection
-        self._give_up = give_up
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> Optional[int]:
-        left = self._give_up - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._stream.readinto(buffer)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-class _Answer(http.client.HTTPResponse):
-    """Hold status line, headers and body together to one time."""
-
-    def __init__(self, give_up: float, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(connection, *args, **kwargs)
-        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), connection, give_up))
-
-
 class DirectTransport:
     """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's."""
 
@@ -124,7 +93,7 @@ class DirectTransport:
         connection = None
         try:
             connection = self._connection(url, timeout)
-            connection.response_class = functools.partial(_Answer, give_up)  # type: ignore[assignment]
+            connection.response_class = functools.partial(TimedAnswer, give_up)  # type: ignore[assignment]
             target = f"{url.path}?{url.query}" if url.query else url.path
             connection.request(request.method, target, request.body or None, request.headers)
             answer = connection.getresponse()
@@ -135,6 +104,25 @@ class DirectTransport:
         finally:
             if connection is not None:
                 connection.close()
+
+    def way(self, url: str) -> Tuple[str, int]:
+        """Tell the host and port that a request to a URL connects to: the proxy's, where there is one."""
+        parts = urlsplit(url)
+        proxy = None if parts.scheme == "http" else self._proxy(parts.netloc)
+        to = parts if not proxy else urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        return to.hostname or "", to.port or (443 if to.scheme == "https" else 80)
+
+    def probe(self, url: str, timeout: float) -> str:
+        """Connect without asking anything; return by what. QueryError is the only error."""
+        parts = urlsplit(url)
+        try:
+            connection = self._connection(parts, timeout)
+            connection.connect()
+            version = getattr(connection.sock, "version", lambda: "plain TCP")()
+            connection.close()
+            return str(version)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise transport_error(error, parts.netloc) from None
 
     def _connection(self, url: SplitResult, timeout: float) -> http.client.HTTPConnection:
         if url.scheme == "http":  # for this machine alone: it must not leave it by a proxy

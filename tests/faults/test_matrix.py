@@ -125,10 +125,15 @@ def test_the_agents_check(row: Row, server: Server, agent: Callable[..., Any], a
     put_key(row, tmp_path / "key")
     prepare(row, server)
     entry = {
-        "endpoint": server.url, "iam_endpoint": server.url, 
-        "credentials": {"source": "file", "path": f"{tmp_path}/key"}, "ranges": ["last_1d", "last_7d"], "timeout": 0.3, "deadline": 8, "tags": ["n:1"],
+        "endpoint": server.url,
+        "iam_endpoint": server.url,
+        "credentials": {"source": "file", "path": f"{tmp_path}/key"},
+        "ranges": ["last_1d", "last_7d"],
+        "timeout": 0.3,
+        "deadline": 8,
+        "tags": ["n:1"],
         **({} if row.looked_up else {"project_id": PROJECT_ID}),
-    }  # fmt: skip
+    }
     check = agent(entry)
     report = check.run()
     usage = aggregator.metrics("huawei_maas.usage.total_tokens")

@@ -31,9 +31,9 @@ def run() -> NoReturn:
     Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
     """
     code = main()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
+            stream.flush()
     os._exit(code)
 
 

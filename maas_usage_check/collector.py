@@ -168,7 +168,7 @@ def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], wo
                 # With what follows from it: the one that was refused says more than those that were held back.
                 error, names = lost.get(outcome.cause, (outcome, {}))
                 names[f"{series.tags['range']} {series.tags['service_type']}"] = None
-                lost[outcome.cause] = (outcome if outcome.result == outcome.cause else error, names)
+                lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
     level = "W" if worked else "E"
     where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
     where = f"{instance.region} ({where})" if where else instance.region

@@ -66,7 +66,7 @@ class QueryError(MaasError):
         result: which way it failed.
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
-        cause: what this one follows from, when it is not the trouble itself.
+        cause: what this one follows from, when nothing was asked because of it.
     """
 
     def __init__(
@@ -75,4 +75,5 @@ class QueryError(MaasError):
         super().__init__(text)
         self.result = result
         self.cause = cause or result
+        self.held = cause is not None
         self.retry_after = retry_after

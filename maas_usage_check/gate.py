@@ -172,13 +172,14 @@ class Gate:
                 Result.BACKING_OFF,
                 f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
                 f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
-                cause=Result(entry.cause) if entry.cause else None,
+                cause=Result(entry.cause or Result.KEY_REFUSED),
             )
         if now < self._entry.throttled_until:
             raise QueryError(
                 Result.THROTTLED,
                 f"the cloud asked to slow down, nothing is asked for {self._entry.throttled_until - now:.0f} s more: "
                 "lower max_requests_per_minute if others use this account's quota too",
+                cause=Result.THROTTLED,
             )
 
     def _keep_waits(self) -> None:

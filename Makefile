@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 VERSIONS = 3.8 3.11 3.13
 
-.PHONY: demo test check agents faults bench matrix clean
+.PHONY: demo test check agents faults audit bench matrix clean
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ agents: $(VENV)/with-agents
 # What must hold when everything else does not: the matrix of faults, the limits, the secrets, the long run.
 faults: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs tests/faults
+
+audit: $(VENV)/checked
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 bench:
 	benchmarks/run $(PYTHON)

@@ -14,7 +14,7 @@ from .server import Exchange, Fault, drip, http, reset
 
 
 class Row(NamedTuple):
-    """One fault. `line` is the first line of standard error without its level; … stands for anything."""
+    """Hold one fault. `line` is the first line of standard error without its level; … stands for anything."""
 
     title: str
     variant: str
@@ -52,6 +52,9 @@ class Row(NamedTuple):
             at = found + len(part)
         return True
 
+
+FOLDED = ("The answer is not what the API's page says", "One question of several meets one of these")
+"""Titles whose lines differ by a field's name, or are those of other titles: one of them is shown."""
 
 CHECK_ENDPOINT = "something between here and the cloud answered in its place: check endpoint and proxy"
 NOT_BELIEVED = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
@@ -282,8 +285,8 @@ def parts() -> Iterator[Row]:
         row = rows[variant]
         assert row.fault is not None
         yield row._replace(
-            title=f"{row.title}, for one question of several",
-            variant=f"{variant}, one of two",
+            title="One question of several meets one of these",
+            variant=variant,
             fault=where(one_day, row.fault),
             points=1,
         )
@@ -305,7 +308,3 @@ def markdown() -> str:
         text = row.line.replace("|", "\\|")
         lines.append(f"| {row.title} | {text} | {row.code.value} {row.code.name} | {row.up} | {row.exit_code} |")
     return "\n".join(lines) + "\n"
-
-
-FOLDED = ("The answer is not what the API's page says",)
-"""Titles whose lines differ by a field's name alone: one of them is shown."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-import shutil
 from pathlib import Path
 from typing import Any, Callable, List
 
@@ -80,10 +79,11 @@ def test_a_wrong_secret_under_a_new_process_every_minute_for_a_day(
     assert 20 < tries(server.emulator) <= MOST_TRIES
 
 
-def test_a_wrong_secret_under_the_real_command_every_minute(server: Server, program: Program) -> None:
+def test_a_wrong_secret_under_the_real_command_every_minute(
+    server: Server, program: Program, need: Callable[[str], str]
+) -> None:
     """The program itself, its clock moved from outside; half an hour, for six minutes would lock the key."""
-    if shutil.which("faketime") is None:
-        pytest.skip("no faketime on PATH")
+    need("faketime")
     seconds = [0.0]
     server.emulator.now = lambda: NOW + seconds[0]
     config = program.config(f"instances:\n  - endpoint: {server.url}\n    iam_endpoint: {server.url}\n")

@@ -20,7 +20,7 @@ from .table import FOLDED, TABLE, Row, markdown
 
 NAMES = [f"{row.title}: {row.variant}" for row in TABLE]
 # A process for each takes its time: of the rows that differ by a field's name alone, every fifth.
-SOME = [i for i, row in enumerate(TABLE) if row.title not in FOLDED or i % 5 == 0]
+SOME = [i for i, row in enumerate(TABLE) if row.title != FOLDED[0] or i % 5 == 0]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 OPTIONS = "ranges: [last_1d, last_7d]\ntimeout: 0.3\ndeadline: 8\ntags: [n:1]\n"
 

@@ -122,7 +122,8 @@ def test_a_full_standard_output_is_one_line_and_a_full_or_closed_standard_error_
 
 def test_a_folder_where_not_even_root_may_write_is_a_warning(server: Server, program: Program) -> None:
     config = program.config(
-        f"instances:\n  - {{endpoint: '{server.url}', iam_endpoint: '{server.url}', state_dir: /sys/maas-usage-check}}\n"
+        f"instances:\n  - {{endpoint: '{server.url}', iam_endpoint: '{server.url}',"
+        " state_dir: /sys/maas-usage-check}\n"
     )
     done = program("collect", "--config", config)
     assert (done.returncode, code(done)) == (0, 0)

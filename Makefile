@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 VERSIONS = 3.8 3.11 3.13
 
-.PHONY: demo test check agents bench matrix clean
+.PHONY: demo test check agents faults audit bench matrix clean
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +27,7 @@ demo: $(VENV)/installed
 	$(BIN)/maas-usage-check demo
 
 test: $(VENV)/tested
-	$(BIN)/pytest --quiet --ignore=tests/agents tests
+	$(BIN)/pytest --quiet --ignore=tests/agents --ignore=tests/faults tests
 
 check: $(VENV)/checked
 	$(BIN)/ruff check .
@@ -37,6 +37,13 @@ check: $(VENV)/checked
 # With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
 agents: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs tests/agents
+
+# What must hold when everything else does not: the matrix of faults, the limits, the secrets, the long run.
+faults: $(VENV)/with-agents
+	$(BIN)/pytest --quiet -rs tests/faults
+
+audit: $(VENV)/checked
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 bench:
 	benchmarks/run $(PYTHON)

@@ -43,7 +43,7 @@ setup(
         "datadog": DATADOG,
         "test": TEST,
         "agents": AGENTS,
-        "dev": [*TEST, "build>=1.0", "mypy>=1.11", "ruff>=0.6", "types-PyYAML", "types-requests"],
+        "dev": [*TEST, "build>=1.0", "mypy>=1.11", "pip-audit>=2.7", "ruff>=0.6", "types-PyYAML", "types-requests"],
     },
     entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.cli:run"]},
     classifiers=[

@@ -105,7 +105,8 @@ class AgentState:
 
 def _root(error: BaseException) -> BaseException:
     """Find the operating system's own word: the client's libraries wrap it several times over."""
-    found = [each for each in _chain(error) if isinstance(each, OSError) and not isinstance(each, RequestException)]
+    own = (OSError, http.client.IncompleteRead)
+    found = [each for each in _chain(error) if isinstance(each, own) and not isinstance(each, RequestException)]
     return found[-1] if found else error
 
 

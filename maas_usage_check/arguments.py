@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--config", metavar="FILE", help="a YAML file; the options above override it")
     report.add_argument("--raw", action="store_true", help="show the API's own answers too")
 
+    doctor = command("doctor", "check credentials, clock, network, project and permission, each with its remedy")
+    doctor.add_argument("--config", metavar="FILE", help="the YAML file; without it, the defaults are examined")
+
     demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
     demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
     demo.add_argument("--port", type=int, default=0, help="default: any that is free")

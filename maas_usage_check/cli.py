@@ -18,9 +18,9 @@ from .collector import Batch, Problem
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
 from .errors import ConfigError, MaasError, one_line
+from .files import replace
 from .metrics import API
 from .outputs import encoder
-from .state import replace
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -31,9 +31,9 @@ def run() -> NoReturn:
     Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
     """
     code = main()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
+            stream.flush()
     os._exit(code)
 
 
@@ -62,9 +62,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(argv: List[str]) -> int:
     args = read_arguments(argv)
-    return {"collect": _collect, "execd": _execd, "report": _report, "demo": _demo, "assets": _assets}[args.command](
-        args
-    )
+    commands = {
+        "collect": _collect, "execd": _execd, "report": _report, "doctor": _doctor, "demo": _demo, "assets": _assets,
+    }  # fmt: skip
+    return commands[args.command](args)
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -82,8 +83,13 @@ def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
     encode = encoder(form)
     points = [point for batch in batches for point in batch.points]
     if output is None:
-        sys.stdout.buffer.write(encode(points).encode())
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(encode(points).encode())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
         return
     try:
         if form != "prometheus":
@@ -138,6 +144,22 @@ def _report(args: argparse.Namespace) -> int:
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    from .doctor import FAIL, examine
+    from .gate import Clock
+    from .state import open_state
+
+    instances = load_file(args.config) if args.config else [load_instance({}, {}, "arguments")]
+    first = instances[0]
+    more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
+    print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
+    failed = False
+    for finding in examine(first, open_state(first.state_dir, lambda text: _say(f"W! {text}")), Clock()):
+        print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
+        failed = failed or finding.mark == FAIL
+    return NOTHING if failed else COLLECTED
+
+
 def _demo(args: argparse.Namespace) -> int:
     from .demo import demo
 
@@ -167,4 +189,7 @@ def _tell(problems: Sequence[Problem]) -> None:
 
 
 def _say(line: str) -> None:
-    print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place
+    if sys.stderr is None:  # closed at the start: print would take standard output instead
+        return
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to tell, and what was collected still counts
+        print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place

@@ -28,7 +28,7 @@ class Answer(Struct, frozen=True):
 
 
 class Client:
-    """Ask one region with one key. Its methods raise QueryError and nothing else."""
+    """Ask one region with one key. Its methods raise QueryError and nothing else; `turn` is the gate's."""
 
     def __init__(
         self,
@@ -48,10 +48,11 @@ class Client:
         self._numbers = itertools.count(1)
         self.http_requests = 0
 
-    def project_id(self) -> str:
+    def project_id(self, turn: str) -> str:
         """Look the project up by the region's exact name: sub-projects begin with it too."""
         region = self._instance.region
-        body = self._send("GET", f"{self._instance.iam_endpoint}/v3/projects", PROJECTS_PERMISSION, [("name", region)])
+        url = f"{self._instance.iam_endpoint}/v3/projects"
+        body = self._send("GET", url, PROJECTS_PERMISSION, turn, query=[("name", region)])
         projects = read_object(body).get("projects")
         found = [
             project["id"]
@@ -64,7 +65,7 @@ class Client:
             raise QueryError(Result.NO_PROJECT, f"IAM lists {count} named {region}: check region, or set project_id")
         return str(found[0])
 
-    def statistics(self, query: Query, project_id: str) -> Answer:
+    def statistics(self, query: Query, project_id: str, turn: str) -> Answer:
         """Ask ShowStatistics for the totals of one window."""
         body: Dict[str, Any] = {
             "service_type": int(query.service_type),
@@ -77,13 +78,19 @@ class Client:
         if query.ips is not None:
             body["ips"] = list(query.ips)
         url = f"{self._instance.endpoint}/v1/{project_id}/maas/monitoring/show-statistics"
-        answer = self._send("POST", url, STATISTICS_PERMISSION, body=body)
+        answer = self._send("POST", url, STATISTICS_PERMISSION, turn, body=body)
         return Answer(read_usage(answer), answer.decode("utf-8"))
 
     def _send(
-        self, method: str, url: str, permission: str, query: Any = None, body: Optional[Dict[str, Any]] = None
+        self,
+        method: str,
+        url: str,
+        permission: str,
+        turn: str,
+        query: Any = None,
+        body: Optional[Dict[str, Any]] = None,
     ) -> bytes:
-        self._gate.admit(self._instance.max_requests_per_minute, self._give_up())
+        ticket = self._gate.admit(self._instance.max_requests_per_minute, self._give_up(), turn)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
             now = self._clock.now()
@@ -95,7 +102,7 @@ class Client:
             failure = error
             raise
         finally:
-            self._gate.settle(failure)
+            self._gate.settle(ticket, failure)
 
     def _exchange(self, request: Request, permission: str) -> bytes:
         self.http_requests = next(self._numbers)

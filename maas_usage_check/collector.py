@@ -85,7 +85,10 @@ class Collector:
         now, began = clock.now(), clock.monotonic()
         seconds = instance.deadline if deadline is None else deadline
         plan = make_plan(instance, int(now * 1000))
-        session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds)
+        name = _digest(instance)
+        # By their place in the plan, which stays while the windows move on with the clock.
+        turns = {query: f"{name}:{i}" for i, query in enumerate(plan.queries)}
+        session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds, turns)
         # A queue of its own for each cycle: what a late worker of the last one hands in must not count here.
         self._results = results = Results()
         if self._cancelled:
@@ -106,7 +109,6 @@ class Collector:
         last_success: List[Optional[float]] = []
 
         def remember(document: Document) -> None:
-            name = _digest(instance)
             if worked:
                 document.successes[name] = now
             document.successes = {key: at for key, at in document.successes.items() if at > now - FORGET_SUCCESS}
@@ -163,15 +165,17 @@ def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], wo
         for query in series.queries:
             outcome = outcomes[query]
             if isinstance(outcome, QueryError):
-                _, names = lost.setdefault(outcome.result, (outcome, {}))
+                # With what follows from it: the one that was refused says more than those that were held back.
+                error, names = lost.get(outcome.cause, (outcome, {}))
                 names[f"{series.tags['range']} {series.tags['service_type']}"] = None
+                lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
     level = "W" if worked else "E"
     where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
     where = f"{instance.region} ({where})" if where else instance.region
     decisive = _result([error for error, _ in lost.values()], False)
     problems = [
-        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {result.name}")
-        for result, (error, names) in sorted(lost.items(), key=lambda item: item[0] != decisive)
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")
+        for cause, (error, names) in sorted(lost.items(), key=lambda item: item[1][0].result != decisive)
     ]
     if plan.expired:
         text = (

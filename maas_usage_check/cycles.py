@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 from .collector import Batch, Collector
 from .credentials import provider, readable_by_others
 from .gate import Clock, Gates
-from .instance import Instance
+from .instance import Instance, Source
 from .plan import over_rate
 from .state import Warn, open_state
 from .transport import DirectTransport
@@ -31,14 +31,16 @@ def make_collectors(instances: Sequence[Instance], warn: Warn) -> List[Collector
 
 def forewarn(collectors: Sequence[Collector], warn: Warn) -> None:
     """Say before anything is asked what can be known to go wrong."""
+    sources: Dict[Source, List[Collector]] = {}
     for collector in collectors:
-        instance = collector.instance
-        too_many = over_rate(instance, len(collector.plan().queries))
+        sources.setdefault(collector.instance.credentials, []).append(collector)
+    for source, sharing in sources.items():
+        instances = [collector.instance for collector in sharing]
+        too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing))
         if too_many:
-            warn(f"{instance.region}: {too_many}")
-        path = instance.credentials.path
-        if path and readable_by_others(path):
-            warn(f"credentials file {path} can be read by everyone on this machine: chmod 600 {path}")
+            warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
+        if source.path and readable_by_others(source.path):
+            warn(f"credentials file {source.path} can be read by everyone on this machine: chmod 600 {source.path}")
 
 
 def run_cycle(

@@ -66,9 +66,14 @@ class QueryError(MaasError):
         result: which way it failed.
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
+        cause: what this one follows from, when nothing was asked because of it.
     """
 
-    def __init__(self, result: Result, text: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, result: Result, text: str, retry_after: float | None = None, cause: Result | None = None
+    ) -> None:
         super().__init__(text)
         self.result = result
+        self.cause = cause or result
+        self.held = cause is not None
         self.retry_after = retry_after

@@ -8,6 +8,7 @@ while. All instances of a process share the gate of their key; the state shares 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import time
 from typing import Callable, Dict, Optional
@@ -16,15 +17,16 @@ from msgspec import Struct
 
 from .credentials import Credentials
 from .errors import QueryError, Result
+from .pace import Pace
 from .state import Change, Document, KeyEntry, State
 
 FIRST_WAIT = 300.0
 LONGEST_WAIT = 3600.0
-MINUTE = 61.0
-"""A minute, and the second within which a request was counted."""
 UNTOLD_THROTTLE = 60.0
 FORGET_AFTER = 7 * 86_400.0
 """Temporary keys come and go; what is this old is dropped from the state."""
+MOST_UNSETTLED = 4
+"""Requests that may hang at once before the key is proven: all refused in the end, they would still not lock it."""
 
 REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
 UNPROVEN = frozenset({Result.PERMISSION_DENIED, Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR, Result.INTERNAL})
@@ -48,79 +50,89 @@ class Gate:
         self._clock = clock
         self._changed = threading.Condition()
         self._entry = KeyEntry()
-        self._sent: Dict[int, int] = {}
-        self._unsaved: Dict[int, int] = {}
+        self._pace = Pace()
         self._proven = False
-        self._in_flight = 0
+        self._tickets = itertools.count()
+        self._in_flight: Dict[int, float] = {}
 
     def begin(self) -> Dict[str, str]:
         """Start a cycle with what other runs left in the state; return the project ids remembered for this key."""
-        entry = self._of(self._state.update(lambda document: None))
-        now = self._clock.now()
+        # The lock is held over the state's update too: a cycle that ends just now must be counted once, not never.
         with self._changed:
+            entry = self._of(self._state.update(lambda document: None))
+            now = self._clock.now()
             self._proven = False
             # No wait outlasts its longest, even if the clock was set back since.
             entry.not_before = min(entry.not_before, now + LONGEST_WAIT)
             entry.throttled_until = min(entry.throttled_until, now + LONGEST_WAIT)
             self._entry = entry
-            self._sent = entry.sent
-        return dict(entry.projects)
+            self._pace.load(entry)
+            return dict(entry.projects)
 
-    def end(self, projects: Dict[str, str], also: Change) -> None:
-        """Finish a cycle: leave for the next run what it needs, in one write together with another change."""
-        now = self._clock.now()
+    def end(self, learned: Dict[str, str], also: Change) -> None:
+        """Finish a cycle: leave for the next run what it needs, in one write together with another change.
+
+        Args:
+            learned: project ids found in this cycle; an empty one is to be looked up again.
+            also: what else goes into the same write.
+        """
         with self._changed:
-            unsaved, self._unsaved = self._unsaved, {}
-            self._sent = _recent(_sum(self._sent, unsaved), now)
+            now = self._clock.now()
 
-        def change(document: Document) -> None:
-            document.keys = {key: entry for key, entry in document.keys.items() if entry.seen > now - FORGET_AFTER}
-            entry = self._of(document)
-            entry.sent, entry.projects = _recent(_sum(entry.sent, unsaved), now), projects
-            also(document)
+            def change(document: Document) -> None:
+                document.keys = {key: entry for key, entry in document.keys.items() if entry.seen > now - FORGET_AFTER}
+                entry = self._of(document)
+                known = {**entry.projects, **learned}
+                entry.projects = {where: project for where, project in known.items() if project}
+                self._pace.save(entry, now)
+                also(document)
 
-        self._state.update(change)
+            self._state.update(change)
 
-    def admit(self, per_minute: int, give_up: float) -> None:
-        """Wait until one request may go; raise QueryError when it may not before `give_up` (monotonic seconds)."""
+    def admit(self, per_minute: int, give_up: float, turn: str = "") -> int:
+        """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
+
+        Args:
+            per_minute: how many may leave within a minute.
+            give_up: monotonic seconds; from then on the request holds nobody up, even if it hangs.
+            turn: names the question from cycle to cycle, so that one that was left out goes first next time.
+        """
         with self._changed:
             while True:
-                now = self._clock.now()
+                now, monotonic = self._clock.now(), self._clock.monotonic()
                 self._raise_if_shut(now)
-                left = give_up - self._clock.monotonic()
+                left = give_up - monotonic
                 if left <= 0:
                     raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
-                if self._in_flight and not self._proven:
-                    self._changed.wait(left)
+                held = self._held_until() - monotonic
+                if held > 0:
+                    self._changed.wait(min(left, held))
                     continue
-                sent = _recent(_sum(self._sent, self._unsaved), now)
-                if sum(sent.values()) < per_minute:
-                    self._unsaved[int(now)] = self._unsaved.get(int(now), 0) + 1
-                    self._in_flight += 1
-                    return
-                wait = min(sent) + MINUTE - now
+                wait = self._pace.wait(turn, per_minute, now)
+                if not wait:
+                    self._pace.take(turn, now)
+                    ticket = next(self._tickets)
+                    self._in_flight[ticket] = give_up
+                    return ticket
                 if wait > left:
-                    raise QueryError(
-                        Result.OVER_RATE,
-                        f"{sum(sent.values())} requests left within a minute, max_requests_per_minute is {per_minute}: "
-                        "ask fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
-                    )
+                    raise self._over_rate(turn, per_minute, now)
                 self._changed.release()
                 try:
                     self._clock.sleep(wait)
                 finally:
                     self._changed.acquire()
 
-    def settle(self, failure: Optional[QueryError]) -> None:
+    def settle(self, ticket: int, failure: Optional[QueryError]) -> None:
         """Take note of how an admitted request ended; None means that it was answered well."""
         result = failure.result if failure else Result.OK
         with self._changed:
-            self._in_flight -= 1
+            del self._in_flight[ticket]
             now = self._clock.now()
             entry = self._entry
             if result in REFUSALS:
                 self._proven = False
                 entry.refusals += 1
+                entry.cause, entry.why = int(result), str(failure)
                 entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
                 self._keep_waits()
             elif result == Result.THROTTLED:
@@ -132,22 +144,42 @@ class Gate:
                 self._proven = True
                 # An answer to what left before a refusal came does not undo the refusal.
                 if entry.refusals and now >= entry.not_before:
-                    entry.refusals, entry.not_before = 0, 0.0
+                    entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
                     self._keep_waits()
             self._changed.notify_all()
 
+    def _held_until(self) -> float:
+        """Say until when (monotonic seconds) those on their way hold up who comes next."""
+        if self._proven or not self._in_flight:
+            return float("-inf")
+        return float("inf") if len(self._in_flight) >= MOST_UNSETTLED else max(self._in_flight.values())
+
+    def _over_rate(self, turn: str, per_minute: int, now: float) -> QueryError:
+        ahead = self._pace.ahead(turn, now)
+        first = f" and {ahead} that were left out before go first" if ahead else ""
+        text = (
+            f"{self._pace.sent(now)} requests left within a minute{first}, max_requests_per_minute is {per_minute}; "
+            "what is left out goes first in the next cycle: ask fewer ranges, service types or labels, or raise it "
+            "(the cloud allows 200 per user)"
+        )
+        self._pace.leave_out(turn, now)
+        return QueryError(Result.OVER_RATE, text)
+
     def _raise_if_shut(self, now: float) -> None:
-        if now < self._entry.not_before:
+        entry = self._entry
+        if now < entry.not_before:
             raise QueryError(
                 Result.BACKING_OFF,
-                "the cloud refused this key, so that it is not locked nothing is asked for another "
-                f"{(self._entry.not_before - now) / 60:.0f} min: put the right key in place, it is used at once",
+                f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
+                f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
+                cause=Result(entry.cause or Result.KEY_REFUSED),
             )
         if now < self._entry.throttled_until:
             raise QueryError(
                 Result.THROTTLED,
                 f"the cloud asked to slow down, nothing is asked for {self._entry.throttled_until - now:.0f} s more: "
                 "lower max_requests_per_minute if others use this account's quota too",
+                cause=Result.THROTTLED,
             )
 
     def _keep_waits(self) -> None:
@@ -156,6 +188,7 @@ class Gate:
         def change(document: Document) -> None:
             entry = self._of(document)
             entry.refusals, entry.not_before = ours.refusals, ours.not_before
+            entry.cause, entry.why = ours.cause, ours.why
             entry.throttled_until = ours.throttled_until
 
         self._state.update(change)
@@ -164,15 +197,6 @@ class Gate:
         entry = document.keys.setdefault(self._digest, KeyEntry())
         entry.seen = self._clock.now()
         return entry
-
-
-def _sum(one: Dict[int, int], other: Dict[int, int]) -> Dict[int, int]:
-    return {second: one.get(second, 0) + other.get(second, 0) for second in {*one, *other}}
-
-
-def _recent(sent: Dict[int, int], now: float) -> Dict[int, int]:
-    # What lies ahead of now comes from a clock that was set back: it would block for ever.
-    return {second: count for second, count in sent.items() if now - MINUTE < second <= now}
 
 
 class Gates:

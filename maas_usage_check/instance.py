@@ -69,6 +69,9 @@ class Instance(Struct, frozen=True):
     state_dir: Optional[str] = None
     min_collection_interval: float = 300.0
 
+    def __repr__(self) -> str:
+        return f"Instance({self.api_tags})"  # the labels of API keys are nobody's business where they are no tag
+
     def zone(self) -> dt.tzinfo:
         """Find the zone of dates and calendar ranges: the configured one, else the host's."""
         return find_zone(self.timezone)

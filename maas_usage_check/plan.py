@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -11,13 +11,16 @@ from .ranges import Window, kept
 
 
 class Query(Struct, frozen=True):
-    """Hold one question to the API: the totals of one window under these filters."""
+    """Hold one question to the API: the totals of one window under these filters. Labels are not printed."""
 
     window: Window
     service_type: ServiceType
     infer_type: str
     api_keys: Optional[Tuple[str, ...]]
     ips: Optional[Tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return f"Query({self.window}, {self.service_type.name}, {self.infer_type})"
 
 
 class Series(Struct, frozen=True):
@@ -66,13 +69,15 @@ def _filters(instance: Instance) -> List[Tuple[Optional[Tuple[str, ...]], Dict[s
     return [((label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
 
 
-def over_rate(instance: Instance, queries: int) -> Optional[str]:
-    """Say with the numbers that a cycle cannot fit the rate and the deadline; None when it can."""
-    room = instance.max_requests_per_minute * (1 + int(instance.deadline // 61))
+def over_rate(instances: Sequence[Instance], queries: int) -> Optional[str]:
+    """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
+    limit = min(instance.max_requests_per_minute for instance in instances)
+    deadline = max(instance.deadline for instance in instances)
+    room = limit * (1 + int(deadline // 61))
     if queries <= room:
         return None
     return (
-        f"{queries} calls are planned per cycle, but {instance.max_requests_per_minute} a minute "
-        f"(max_requests_per_minute) let {room} through within the deadline of {instance.deadline:g} s: "
-        f"{queries - room} will be left out; ask fewer ranges, service types or labels"
+        f"{queries} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} through "
+        f"within the deadline of {deadline:g} s: {queries - room} will be left out and go first in the next cycle; "
+        "ask fewer ranges, service types or labels"
     )

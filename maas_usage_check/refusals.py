@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import re
-from typing import Callable, Iterable, Optional, Tuple
+from typing import Callable, Iterable, Iterator, Optional, Tuple
 
 from .errors import QueryError, Result
 from .transport import Response
@@ -15,23 +15,35 @@ from .usage import read_object
 
 CLOCK_TOLERANCE = 15 * 60
 EXCERPT = 160
+SHORTEST_CODED = 6
+"""Letters of base64 that can hardly be anything else by chance."""
 
 Redact = Callable[[str], str]
 
 
 def redactor(secrets: Iterable[str]) -> Redact:
     """Make the function that blanks what must not be shown, in the forms in which a server may echo it."""
+    forms = {form for secret in secrets for form in _forms(secret)}
+    # The longest first, so that no part of one stays behind; %2B may be written %2b.
+    pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or "(?!)"
+    compiled = re.compile(pattern, re.IGNORECASE)
+    return lambda text: compiled.sub("***", text)
+
+
+def _forms(secret: str) -> Iterator[str]:
     import base64
     import json
-    from urllib.parse import quote
+    from urllib.parse import quote, quote_plus
 
-    forms = set()
-    for secret in secrets:
-        coded = base64.b64encode(secret.encode()).decode().rstrip("=")
-        forms.update({secret, quote(secret, safe=""), json.dumps(secret)[1:-1], coded})
-    # The longest first, so that no part of one stays behind.
-    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True) if form) or "(?!)")
-    return lambda text: pattern.sub("***", text)
+    yield secret
+    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote_plus(secret, safe="/"))
+    escaped = json.dumps(secret)[1:-1]
+    yield from (escaped, escaped.replace("/", "\\/"), secret.encode().hex())
+    for shift in range(3):  # wherever it lies in what was encoded; the letters on its edges belong to its neighbours
+        coded = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
+        inner = coded[(0, 2, 3)[shift] :][: -1 if (len(secret) + shift) % 3 else None]
+        if len(inner) >= SHORTEST_CODED:
+            yield from (inner, inner.translate(str.maketrans("+/", "-_")))
 
 
 def refusal(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
@@ -93,7 +105,7 @@ def _refused_key(
         return error(
             Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
         )
-    off = _minutes_off(date, now)
+    off = minutes_off(date, now) or 0.0
     if abs(off) * 60 > CLOCK_TOLERANCE:
         where = "ahead of" if off > 0 else "behind"
         return error(
@@ -124,9 +136,10 @@ def _retry_after(value: Optional[str], now: float) -> Optional[float]:
     return None if until is None else max(0.0, until - now)
 
 
-def _minutes_off(date: Optional[str], now: float) -> float:
+def minutes_off(date: Optional[str], now: float) -> Optional[float]:
+    """Say how far a clock is ahead of a Date header, in minutes; None when it is not one."""
     theirs = _seconds(date)
-    return 0.0 if theirs is None else (now - theirs) / 60
+    return None if theirs is None else (now - theirs) / 60
 
 
 def _seconds(date: Optional[str]) -> Optional[float]:

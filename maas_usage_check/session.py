@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Optional, TypeVar
+from typing import Callable, Dict, Mapping, Optional, TypeVar
 
 from .client import Answer, Client
 from .credentials import Provider
@@ -30,6 +30,7 @@ class Session:
         gates: Gates,
         clock: Clock,
         give_up: float,
+        turns: Mapping[Query, str],
     ) -> None:
         self._instance = instance
         self._provider = provider
@@ -37,9 +38,10 @@ class Session:
         self._gates = gates
         self._clock = clock
         self._give_up = give_up
+        self._turns = turns
         self._client: Optional[Client] = None
         self._gate: Optional[Gate] = None
-        self._projects: Dict[str, str] = {}
+        self._learned: Dict[str, str] = {}
         self._where = f"{instance.iam_endpoint} {instance.region}"
         self.project_id = instance.project_id or ""
 
@@ -47,23 +49,23 @@ class Session:
         """Fetch the key, pass its gate and find the project; raise QueryError."""
         credentials = self._provider()
         self._gate = self._gates.of(credentials)
-        self._projects = self._gate.begin()
-        self._client = Client(
+        projects = self._gate.begin()
+        client = self._client = Client(
             self._instance, credentials, self._transport, self._gate, self._clock, lambda: self._give_up
         )
-        self.project_id = self.project_id or self._projects.get(self._where, "")
+        self.project_id = self.project_id or projects.get(self._where, "")
         if not self.project_id:
-            self.project_id = self._projects[self._where] = self._persist(self._client.project_id)
+            self.project_id = self._learned[self._where] = self._persist(lambda: client.project_id(self._where))
 
     def ask(self, query: Query) -> Answer:
         """Ask one question; raise QueryError when no try brought an answer."""
         client = self._client
         assert client is not None, "connect comes first"
         try:
-            return self._persist(lambda: client.statistics(query, self.project_id))
+            return self._persist(lambda: client.statistics(query, self.project_id, self._turns[query]))
         except QueryError as error:
             if error.result in (Result.NOT_FOUND, Result.PERMISSION_DENIED):
-                self._projects.pop(self._where, None)  # the project may be another one now: look it up next time
+                self._learned[self._where] = ""  # the project may be another one now: look it up next time
             raise
 
     def close(self, also: Change) -> int:
@@ -72,7 +74,7 @@ class Session:
         if self._gate is None:
             self._gates.state.update(also)
         else:
-            self._gate.end(self._projects, also)
+            self._gate.end(dict(self._learned), also)
         return self._client.http_requests if self._client else 0
 
     def _persist(self, ask: Callable[[], T]) -> T:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Protocol
+from typing import Callable, Dict, Iterator, Mapping, Optional, Protocol
 
 import msgspec
 from msgspec import Struct, field
+
+from .files import hold, replace
 
 VERSION = 1
 FILE_NAME = "state.json"
@@ -19,12 +21,19 @@ Warn = Callable[[str], None]
 
 
 class KeyEntry(Struct):
-    """Hold what is remembered of one key; times are seconds since 1970, `sent` counts requests by whole second."""
+    """Hold what is remembered of one key; times are seconds since 1970.
+
+    `cause` is the Result of the last refusal and `why` its text; `sent` counts requests by whole second; `left_out`
+    holds when a question found no room.
+    """
 
     refusals: int = 0
     not_before: float = 0.0
+    cause: int = 0
+    why: str = ""
     throttled_until: float = 0.0
     sent: Dict[int, int] = field(default_factory=dict)
+    left_out: Dict[str, float] = field(default_factory=dict)
     projects: Dict[str, str] = field(default_factory=dict)
     seen: float = 0.0
 
@@ -107,7 +116,8 @@ class FileState:
     def _update_file(self, change: Change) -> Document:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         with open(os.path.join(self._folder, "lock"), "w") as lock:
-            _hold(lock)
+            hold(lock)
+            self._sweep()
             old = self._content()
             document = read(old, self._warn, self._path)
             change(document)
@@ -115,6 +125,12 @@ class FileState:
             if new != old:
                 replace(self._path, new, mode=0o600)
             return document
+
+    def _sweep(self) -> None:
+        """Remove what a run that was killed while it wrote has left behind. Only the lock's holder writes here."""
+        for name in os.listdir(self._folder):
+            if name.startswith(FILE_NAME) and name.endswith(".tmp"):
+                os.unlink(os.path.join(self._folder, name))
 
     def _last_known(self) -> Document:
         """Read what can still be read: a full disk must not lose a wait that is on it."""
@@ -129,23 +145,6 @@ class FileState:
                 return file.read()
         except FileNotFoundError:
             return b""
-
-
-def replace(path: str, content: bytes, mode: int) -> None:
-    """Write a file in one step: whoever reads it finds the old content or the new, whole."""
-    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
-    try:
-        # Exclusive, so that nobody's link is followed; closed to others until it has its mode.
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
 
 
 def open_state(configured: Optional[str], warn: Warn, environ: Mapping[str, str] = os.environ) -> State:
@@ -180,12 +179,3 @@ def _is_private(folder: str) -> bool:
         return True
     found = os.lstat(folder)
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-
-
-def _hold(file: Any) -> None:
-    """Lock the file until it is closed. Where the system has no such lock, the last writer wins."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)

@@ -6,19 +6,22 @@ hands in its own HTTP client instead.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import socket
 import ssl
 import time
-from typing import Any, Callable, Dict, Optional, Protocol
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from msgspec import Struct
 
 from .errors import ConfigError, QueryError, Result
 from .instance import Instance
+from .timed import TimedAnswer
 
+CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
 LARGEST_BODY = 1024 * 1024
 """An answer is a few hundred bytes; what is longer is not one."""
 
@@ -43,11 +46,14 @@ class Headers(Protocol):
 
 
 class Response(Struct, frozen=True):
-    """Hold a whole answer; `headers` finds a name in any case."""
+    """Hold a whole answer; `headers` finds a name in any case. A refusal may echo the key: it prints as its status."""
 
     status: int
     headers: Headers
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
 
 
 Transport = Callable[[Request, float], Response]
@@ -67,7 +73,7 @@ def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: floa
         if time.monotonic() > give_up:
             raise TimeoutError
     if length is not None and length.isdigit() and len(body) < int(length):
-        raise QueryError(Result.NETWORK, "the connection closed in the middle of the answer; it is tried again")
+        raise QueryError(Result.NETWORK, CUT_SHORT)
     return body
 
 
@@ -87,6 +93,7 @@ class DirectTransport:
         connection = None
         try:
             connection = self._connection(url, timeout)
+            connection.response_class = functools.partial(TimedAnswer, give_up)  # type: ignore[assignment]
             target = f"{url.path}?{url.query}" if url.query else url.path
             connection.request(request.method, target, request.body or None, request.headers)
             answer = connection.getresponse()
@@ -97,6 +104,25 @@ class DirectTransport:
         finally:
             if connection is not None:
                 connection.close()
+
+    def way(self, url: str) -> Tuple[str, int]:
+        """Tell the host and port that a request to a URL connects to: the proxy's, where there is one."""
+        parts = urlsplit(url)
+        proxy = None if parts.scheme == "http" else self._proxy(parts.netloc)
+        to = parts if not proxy else urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        return to.hostname or "", to.port or (443 if to.scheme == "https" else 80)
+
+    def probe(self, url: str, timeout: float) -> str:
+        """Connect without asking anything; return by what. QueryError is the only error."""
+        parts = urlsplit(url)
+        try:
+            connection = self._connection(parts, timeout)
+            connection.connect()
+            version = getattr(connection.sock, "version", lambda: "plain TCP")()
+            connection.close()
+            return str(version)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise transport_error(error, parts.netloc) from None
 
     def _connection(self, url: SplitResult, timeout: float) -> http.client.HTTPConnection:
         if url.scheme == "http":  # for this machine alone: it must not leave it by a proxy
@@ -141,6 +167,8 @@ def transport_error(error: BaseException, host: str) -> QueryError:
         )
     if isinstance(error, (socket.timeout, TimeoutError)):
         return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
+    if isinstance(error, http.client.IncompleteRead):
+        return QueryError(Result.NETWORK, CUT_SHORT)
     if isinstance(error, socket.gaierror):
         return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
     why = getattr(error, "strerror", None) or type(error).__name__

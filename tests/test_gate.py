@@ -51,12 +51,12 @@ def refused_with(gate: Gate, give_up: float = FAR) -> Result:
 def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was_accepted(state: State) -> None:
     gate = Gate("key", state, Clock())
     gate.begin()
-    gate.admit(100, FAR)
+    ticket = gate.admit(100, FAR)
     through = threading.Semaphore(0)
     for _ in range(5):
         threading.Thread(target=lambda: (gate.admit(100, FAR), through.release()), daemon=True).start()
     assert not through.acquire(timeout=0.1)
-    gate.settle(None)
+    gate.settle(ticket, None)
     assert all(through.acquire(timeout=2) for _ in range(5))
 
 
@@ -64,8 +64,7 @@ def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was
 def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(state: State, result: Result) -> None:
     gate = Gate("key", state, Clock())
     gate.begin()
-    gate.admit(100, FAR)
-    gate.settle(failed(result))
+    gate.settle(gate.admit(100, FAR), failed(result))
     gate.admit(100, FAR)
     assert refused_with(gate, Clock().monotonic() + 0.05) == Result.TIMED_OUT
 
@@ -78,17 +77,16 @@ def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(state: State
     waits = []
     for _ in range(7):
         gate.begin()
-        gate.admit(100, FAR)
-        gate.settle(failed(result))
+        gate.settle(gate.admit(100, FAR), failed(result))
         began = time.seconds
         while True:
             time.seconds += 60
             try:
-                gate.admit(100, FAR)
+                ticket = gate.admit(100, FAR)
             except QueryError as error:
                 assert error.result == Result.BACKING_OFF
             else:
-                gate.settle(failed(Result.NETWORK))
+                gate.settle(ticket, failed(Result.NETWORK))
                 break
         waits.append((time.seconds - began) / 60)
     assert waits == [5, 10, 20, 40, 60, 60, 60]
@@ -98,8 +96,7 @@ def test_an_accepted_request_ends_the_row_of_refusals(state: State, time: Time) 
     gate = Gate("key", state, time.clock)
     for outcome in (failed(Result.KEY_REFUSED), failed(Result.KEY_REFUSED), None, failed(Result.KEY_REFUSED)):
         gate.begin()
-        gate.admit(100, FAR)
-        gate.settle(outcome)
+        gate.settle(gate.admit(100, FAR), outcome)
         time.seconds += 3600
     time.seconds -= 3600 - 299
     assert refused_with(gate) == Result.BACKING_OFF
@@ -110,12 +107,10 @@ def test_an_accepted_request_ends_the_row_of_refusals(state: State, time: Time) 
 def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(state: State, time: Time) -> None:
     gate = Gate("key", state, time.clock)
     gate.begin()
-    gate.admit(100, FAR)
-    gate.settle(None)
-    gate.admit(100, FAR)
-    gate.admit(100, FAR)
-    gate.settle(failed(Result.KEY_REFUSED))
-    gate.settle(None)
+    gate.settle(gate.admit(100, FAR), None)
+    late = gate.admit(100, FAR)
+    gate.settle(gate.admit(100, FAR), failed(Result.KEY_REFUSED))
+    gate.settle(late, None)
     assert refused_with(gate) == Result.BACKING_OFF
 
 
@@ -123,8 +118,7 @@ def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(state: State, 
     wrong, right = Credentials("ak", "wrong"), Credentials("ak", "right")
     gate = Gates(state, time.clock).of(wrong)
     gate.begin()
-    gate.admit(100, FAR)
-    gate.settle(failed(Result.KEY_REFUSED))
+    gate.settle(gate.admit(100, FAR), failed(Result.KEY_REFUSED))
     later = Gates(state, time.clock)
     for key, held in ((wrong, True), (right, False)):
         gate = later.of(key)
@@ -138,8 +132,7 @@ def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(state: State, 
 def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(state: State, time: Time) -> None:
     gate = Gate("key", state, time.clock)
     gate.begin()
-    gate.admit(100, FAR)
-    gate.settle(failed(Result.KEY_REFUSED))
+    gate.settle(gate.admit(100, FAR), failed(Result.KEY_REFUSED))
     time.seconds -= 365 * 86_400
     gate = Gate("key", state, time.clock)
     gate.begin()
@@ -153,8 +146,7 @@ def test_a_429_ends_the_cycles_calls_and_waits_as_told(
 ) -> None:
     gate = Gate("key", state, time.clock)
     gate.begin()
-    gate.admit(100, FAR)
-    gate.settle(failed(Result.THROTTLED, told))
+    gate.settle(gate.admit(100, FAR), failed(Result.THROTTLED, told))
     for current in (gate, Gate("key", state, time.clock)):
         current.begin()
         if seconds:
@@ -169,9 +161,9 @@ def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(state: St
         gate = Gate("key", state, time.clock)
         gate.begin()
         for _ in range(8):
-            gate.admit(10, FAR)
+            ticket = gate.admit(10, FAR)
             sent.append(time.seconds)
-            gate.settle(None)
+            gate.settle(ticket, None)
             time.seconds += 0.5
         gate.end({}, lambda document: None)
     for at in sent:
@@ -182,8 +174,7 @@ def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(state: St
     gate = Gate("key", state, time.clock)
     gate.begin()
     for _ in range(3):
-        gate.admit(3, FAR)
-        gate.settle(None)
+        gate.settle(gate.admit(3, FAR), None)
     with pytest.raises(QueryError, match="max_requests_per_minute is 3") as refused:
         gate.admit(3, time.clock.monotonic() + 25)
     assert refused.value.result == Result.OVER_RATE
@@ -207,3 +198,81 @@ def test_the_state_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(st
         assert "planted" not in str(document)
         time.seconds += 8 * 86_400
     assert len(document.keys) == 1
+
+
+def test_a_request_that_hangs_past_its_deadline_holds_nobody_up_in_the_next_cycle(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    hung = gate.admit(100, time.clock.monotonic() + 25)
+    time.seconds += 60
+    gate.begin()
+    ticket = gate.admit(100, time.clock.monotonic() + 25)
+    assert ticket != hung
+    gate.settle(ticket, None)
+    gate.settle(hung, failed(Result.NETWORK))
+    gate.admit(100, FAR)
+
+
+def test_so_many_hang_at_once_that_all_refused_they_would_not_lock_the_key(state: State) -> None:
+    gate = Gate("key", state, Clock())
+    for _ in range(4):
+        gate.begin()
+        gate.admit(100, Clock().monotonic() + 0.05)
+        threading.Event().wait(0.06)
+    gate.begin()
+    assert refused_with(gate, Clock().monotonic() + 0.1) == Result.TIMED_OUT
+
+
+def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_runs_too(state: State, time: Time) -> None:
+    def cycle(turns: List[str]) -> List[str]:
+        gate = Gate("key", state, time.clock)
+        gate.begin()
+        went = []
+        for turn in turns:
+            try:
+                gate.settle(gate.admit(2, time.clock.monotonic() + 1, turn), None)
+                went.append(turn)
+            except QueryError as error:
+                assert error.result == Result.OVER_RATE
+        gate.end({}, lambda document: None)
+        time.seconds += 300
+        return went
+
+    asked = ["a", "b", "c", "d", "e"]
+    assert [cycle(asked) for _ in range(5)] == [["a", "b"], ["c", "d"], ["a", "e"], ["b", "c"], ["a", "d"]]
+
+
+def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    for turns in (["a", "b"], ["c"]):
+        gate.begin()
+        for turn in turns:
+            try:
+                gate.settle(gate.admit(1, time.clock.monotonic() + 1, turn), None)
+            except QueryError as error:
+                assert "max_requests_per_minute is 1" in str(error)
+        time.seconds += 901
+    gate.begin()
+    gate.admit(1, FAR, "c")
+
+
+def test_two_sessions_that_end_with_different_projects_both_leave_theirs(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.begin()
+    gate.end({"here": "one"}, lambda document: None)
+    gate.end({"there": "two"}, lambda document: None)
+    assert gate.begin() == {"here": "one", "there": "two"}
+    gate.end({"here": ""}, lambda document: None)
+    assert gate.begin() == {"there": "two"}
+
+
+def test_a_wait_names_the_refusal_that_it_follows_from(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.settle(gate.admit(100, FAR), QueryError(Result.CLOCK_OFF, "the clock is 20 minutes ahead"))
+    later = Gate("key", state, time.clock)
+    later.begin()
+    with pytest.raises(QueryError, match=r"another 5 min.*20 minutes ahead") as refused:
+        later.admit(100, FAR)
+    assert (refused.value.result, refused.value.cause) == (Result.BACKING_OFF, Result.CLOCK_OFF)

@@ -1,0 +1,156 @@
+"""Input from hell: whatever comes in, only documented errors come out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any, Dict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from line_protocol_parser import parse_line
+
+from maas_usage_check.collector import Collector
+from maas_usage_check.config import load, load_file
+from maas_usage_check.credentials import Credentials, from_file
+from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.errors import ConfigError, QueryError, Result
+from maas_usage_check.gate import Clock, Gates
+from maas_usage_check.outputs import encoder
+from maas_usage_check.plan import make_plan
+from maas_usage_check.ranges import DAY, KEPT, LONGEST
+from maas_usage_check.state import MemoryState
+from maas_usage_check.transport import Response
+
+from ..conftest import AK, NOW, SK
+
+try:
+    from zoneinfo import available_timezones
+except ImportError:
+    from backports.zoneinfo import available_timezones  # type: ignore[no-redef]
+
+ZONES = sorted(available_timezones())
+KEYS = (
+    "instances:|- region:|ranges: [|last_7d|]|{|}|&a|*a|!!python/object|tags:|\n| |'|\"|>|---|2026-02-30|0x|1e400|"
+    "credentials: {source: file}|\t|#|?|: |~"
+).split("|")
+SLOW = settings(suppress_health_check=list(HealthCheck), max_examples=150)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = ("total_token", "total_prompt_token", "total_completion_token", "total_request_count", "total_error_count",
+          "projects", "error", "error_code", "error_msg", "id", "name")  # fmt: skip
+bodies = st.binary(max_size=300) | st.one_of(
+    json_values, st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=11)
+).map(lambda value: json.dumps(value).encode())
+headers = st.dictionaries(
+    st.sampled_from(["Date", "Retry-After", "X-Request-Id", "Content-Type", "Location"]), st.text(max_size=40)
+)
+
+
+@SLOW
+@given(st.text(max_size=200) | st.lists(st.sampled_from(KEYS), max_size=25).map("".join) | st.binary(max_size=200))
+def test_any_file_is_a_configuration_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+    path = tmp_path_factory.mktemp("yaml") / "conf.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+    try:
+        load_file(str(path), NOW)
+    except ConfigError as error:
+        assert str(error).isprintable()
+
+
+@SLOW
+@given(st.binary(max_size=300))
+def test_any_credentials_file_is_a_key_or_one_line_that_shows_nothing_of_it(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("key") / "key"
+    path.write_bytes(b"planted" + content)
+    try:
+        assert from_file(str(path)).ak
+    except QueryError as error:
+        assert error.result == Result.NO_CREDENTIALS
+        assert "planted" not in str(error)
+
+
+class Lower:
+    def __init__(self, given: Dict[str, str]) -> None:
+        self.given = given
+
+    def get(self, name: str) -> Any:
+        return self.given.get(name)
+
+
+statuses = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 504, 600])
+responses = st.builds(Response, statuses, headers.map(Lower), bodies)
+
+
+@SLOW
+@given(st.lists(responses, min_size=6, max_size=6), st.booleans())
+def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, looked_up: bool) -> None:
+    entry: Dict[str, Any] = {"ranges": ["last_7d"], "max_concurrency": 1}
+    if not looked_up:
+        entry["project_id"] = PROJECT_ID
+    (instance,) = load({"instances": [entry]}, NOW)
+    clock = Clock(now=lambda: NOW, sleep=lambda seconds: None)
+    gates = Gates(MemoryState(), clock)
+    transport = lambda request, timeout: given.pop()  # noqa: E731
+    batch = Collector(instance, lambda: Credentials(AK, SK), transport, gates, clock).cycle()
+    assert batch.result != Result.INTERNAL, batch.problems
+    assert all(str(problem).isprintable() for problem in batch.problems)
+    assert all(parse_line(line) for line in encoder("influx")(batch.points).splitlines())
+    assert batch.collected == (len(batch.points) == 2)
+
+
+@SLOW
+@given(st.lists(st.text(max_size=30), max_size=4), st.lists(st.text(max_size=30), min_size=1, max_size=3))
+def test_any_tags_and_labels_make_lines_that_are_read_or_are_refused(tags: Any, labels: Any) -> None:
+    entry = {"project_id": PROJECT_ID, "ranges": ["last_7d"], "tags": [f"t{text}" for text in tags],
+             "api_keys": labels, "per_api_key": True}  # fmt: skip
+    try:
+        (instance,) = load({"instances": [entry]}, NOW)
+    except ConfigError as error:
+        assert str(error).isprintable()
+        return
+    fields = dict.fromkeys(FIELDS[:5], 1)
+    clock = Clock(now=lambda: NOW)
+    transport = lambda request, timeout: Response(200, {}, json.dumps(fields).encode())  # noqa: E731
+    batch = Collector(
+        instance, lambda: Credentials(AK, SK), transport, Gates(MemoryState(), clock), clock
+    ).cycle()  # fmt: skip
+    for form in ("influx", "prometheus", "json"):
+        assert encoder(form)(batch.points).endswith("\n")
+    for line in encoder("influx")(batch.points).splitlines():
+        parse_line(line)
+
+
+RANGES = [
+    "last_1h", "last_29d", "last_30d", "last_400d", "today", "yesterday", "this_month",
+    {"name": "from", "from": "1970-01-02"}, {"name": "span", "from": "1980-05-05T12:00:00", "to": "2090-01-01"},
+]  # fmt: skip
+
+
+@SLOW
+@given(st.floats(86_400 * 3, dt.datetime(2100, 1, 1).timestamp()), st.sampled_from(ZONES))
+def test_any_moment_in_any_zone_makes_a_plan_that_the_cloud_takes(now: float, zone: str) -> None:
+    try:
+        (instance,) = load({"instances": [{"ranges": RANGES, "timezone": zone}]}, now)
+    except ConfigError as error:
+        assert "has not begun" in str(error)
+        (instance,) = load({"instances": [{"ranges": RANGES[:-2], "timezone": zone}]}, now)
+    at = int(now * 1000)
+    plan = make_plan(instance, at)
+    for series in plan.series:
+        windows = [query.window for query in series.queries]
+        assert 0.0 <= series.coverage <= 1.0
+        assert all(at - KEPT <= window.start <= window.end <= at for window in windows)
+        assert all(window.end - window.start <= LONGEST for window in windows)
+        assert all(one.end == other.start for one, other in zip(windows, windows[1:]))
+    lengths = {
+        series.tags["range"]: sum(q.window.end - q.window.start for q in series.queries) for series in plan.series
+    }
+    assert lengths["today"] <= DAY + 25 * 3_600_000
+    assert 0 < lengths["yesterday"] <= 2 * DAY

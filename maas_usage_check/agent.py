@@ -89,10 +89,10 @@ class AgentState:
         self._lock = threading.Lock()
         self._unwritten = ""
 
-    def update(self, change: Change) -> Document:
+    def update(self, change: Change, durable: bool = True) -> Document:
         """Apply a change; see State."""
         with self._lock:
-            old = datadog_agent.read_persistent_cache(self._key) or self._unwritten
+            old = self._unwritten or datadog_agent.read_persistent_cache(self._key)
             document = read(old.encode(), self._warn, "the Agent's cache")
             change(document)
             new = msgspec.json.encode(document).decode()

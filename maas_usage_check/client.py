@@ -90,7 +90,8 @@ class Client:
         query: Any = None,
         body: Optional[Dict[str, Any]] = None,
     ) -> bytes:
-        ticket = self._gate.admit(self._instance.max_requests_per_minute, self._give_up(), turn)
+        instance = self._instance
+        ticket = self._gate.admit(instance.max_requests_per_minute, self._give_up(), turn, instance.max_concurrency)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
             now = self._clock.now()

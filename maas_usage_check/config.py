@@ -75,6 +75,12 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
                     f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
                     "and tags; give one of them another tag, or put what both ask into one instance"
                 )
+    folders = dict.fromkeys(instance.state_dir for instance in instances if instance.state_dir)
+    if len(folders) > 1:
+        raise ConfigError(
+            f"instances: name {len(folders)} folders as state_dir; name one, for instances of one key must know of one "
+            "another's refusals"
+        )
     return instances
 
 

@@ -17,16 +17,14 @@ from .transport import DirectTransport
 
 
 def make_collectors(instances: Sequence[Instance], warn: Warn) -> List[Collector]:
-    """Make a collector for each instance; those with one state folder share its gates."""
+    """Make a collector for each instance. They share one state: those of one key must pass one gate."""
     clock = Clock()
-    gates: Dict[Optional[str], Gates] = {}
-    collectors = []
-    for instance in instances:
-        if instance.state_dir not in gates:
-            gates[instance.state_dir] = Gates(open_state(instance.state_dir, warn), clock)
-        source, transport = provider(instance.credentials), DirectTransport(instance)
-        collectors.append(Collector(instance, source, transport, gates[instance.state_dir], clock))
-    return collectors
+    folder = next((instance.state_dir for instance in instances if instance.state_dir), None)
+    gates = Gates(open_state(folder, warn), clock)
+    return [
+        Collector(instance, provider(instance.credentials), DirectTransport(instance), gates, clock)
+        for instance in instances
+    ]
 
 
 def forewarn(collectors: Sequence[Collector], warn: Warn) -> None:

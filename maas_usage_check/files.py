@@ -11,7 +11,7 @@ PATIENCE = 2.0
 """Seconds to wait for another process that writes the state: it takes milliseconds, unless it was stopped."""
 
 
-def replace(path: str, content: bytes, mode: int) -> None:
+def replace(path: str, content: bytes, mode: int, durable: bool = True) -> None:
     """Write a file in one step: whoever reads it finds the old content or the new, whole."""
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
@@ -19,7 +19,8 @@ def replace(path: str, content: bytes, mode: int) -> None:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:

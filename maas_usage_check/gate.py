@@ -2,22 +2,24 @@
 
 More than five refused signatures in a row lock a key for five minutes, for everyone who uses it. So the first
 request of a cycle goes alone, the rest follow only when it was accepted, and after a refusal nobody asks for a
-while. All instances of a process share the gate of their key; the state shares it with the next run.
+while. What decides is the key's entry of the state, read and written under its lock for every request: instances,
+threads, runs, and processes that run at once all keep to it together.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
 import time
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, List, Optional
 
 from msgspec import Struct
 
+from . import pace
 from .credentials import Credentials
 from .errors import QueryError, Result
-from .pace import Pace
 from .state import Change, Document, KeyEntry, State
 
 FIRST_WAIT = 300.0
@@ -25,8 +27,10 @@ LONGEST_WAIT = 3600.0
 UNTOLD_THROTTLE = 60.0
 FORGET_AFTER = 7 * 86_400.0
 """Temporary keys come and go; what is this old is dropped from the state."""
-MOST_UNSETTLED = 4
-"""Requests that may hang at once before the key is proven: all refused in the end, they would still not lock it."""
+HARMLESS = 5
+"""Requests that may be under way at once: all refused in the end, they would still not lock the key."""
+PROBE_PAUSE = 0.05
+"""Seconds until another process's lone request is looked at again."""
 
 REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
 UNPROVEN = frozenset({Result.PERMISSION_DENIED, Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR, Result.INTERNAL})
@@ -48,26 +52,20 @@ class Gate:
         self._digest = digest
         self._state = state
         self._clock = clock
+        self._name = os.urandom(8).hex()
         self._changed = threading.Condition()
-        self._entry = KeyEntry()
-        self._pace = Pace()
+        self._seen = KeyEntry()
         self._proven = False
+        self._closed = False
         self._tickets = itertools.count()
         self._in_flight: Dict[int, float] = {}
 
     def begin(self) -> Dict[str, str]:
-        """Start a cycle with what other runs left in the state; return the project ids remembered for this key."""
-        # The lock is held over the state's update too: a cycle that ends just now must be counted once, not never.
+        """Start a cycle; return the project ids remembered for this key."""
         with self._changed:
-            entry = self._of(self._state.update(lambda document: None))
-            now = self._clock.now()
-            self._proven = False
-            # No wait outlasts its longest, even if the clock was set back since.
-            entry.not_before = min(entry.not_before, now + LONGEST_WAIT)
-            entry.throttled_until = min(entry.throttled_until, now + LONGEST_WAIT)
-            self._entry = entry
-            self._pace.load(entry)
-            return dict(entry.projects)
+            self._proven = self._closed = False
+            self._update(self._mend_clock)
+            return dict(self._seen.projects)
 
     def end(self, learned: Dict[str, str], also: Change) -> None:
         """Finish a cycle: leave for the next run what it needs, in one write together with another change.
@@ -76,49 +74,47 @@ class Gate:
             learned: project ids found in this cycle; an empty one is to be looked up again.
             also: what else goes into the same write.
         """
+
+        def change(document: Document) -> None:
+            oldest = self._clock.now() - FORGET_AFTER
+            document.keys = {key: entry for key, entry in document.keys.items() if entry.seen > oldest}
+            entry = self._of(document)
+            known = {**entry.projects, **learned}
+            entry.projects = {where: project for where, project in known.items() if project}
+            self._release(entry)
+            also(document)
+
         with self._changed:
-            now = self._clock.now()
-
-            def change(document: Document) -> None:
-                document.keys = {key: entry for key, entry in document.keys.items() if entry.seen > now - FORGET_AFTER}
-                entry = self._of(document)
-                known = {**entry.projects, **learned}
-                entry.projects = {where: project for where, project in known.items() if project}
-                self._pace.save(entry, now)
-                also(document)
-
             self._state.update(change)
 
-    def admit(self, per_minute: int, give_up: float, turn: str = "") -> int:
+    def admit(self, per_minute: int, give_up: float, turn: str = "", at_once: int = HARMLESS) -> int:
         """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
 
         Args:
             per_minute: how many may leave within a minute.
             give_up: monotonic seconds; from then on the request holds nobody up, even if it hangs.
             turn: names the question from cycle to cycle, so that one that was left out goes first next time.
+            at_once: how many may be under way when the key is proven, if more than are harmless.
         """
         with self._changed:
             while True:
-                now, monotonic = self._clock.now(), self._clock.monotonic()
-                self._raise_if_shut(now)
+                monotonic = self._clock.monotonic()
+                self._raise_if_shut(self._seen)
                 left = give_up - monotonic
                 if left <= 0:
                     raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
-                held = self._held_until() - monotonic
+                held = self._held_until(max(at_once, HARMLESS)) - monotonic
                 if held > 0:
                     self._changed.wait(min(left, held))
                     continue
-                wait = self._pace.wait(turn, per_minute, now)
+                wait = self._ask_leave(per_minute, left, turn)
                 if not wait:
-                    self._pace.take(turn, now)
                     ticket = next(self._tickets)
                     self._in_flight[ticket] = give_up
                     return ticket
-                if wait > left:
-                    raise self._over_rate(turn, per_minute, now)
                 self._changed.release()
                 try:
-                    self._clock.sleep(wait)
+                    self._clock.sleep(min(wait, left))
                 finally:
                     self._changed.acquire()
 
@@ -127,76 +123,119 @@ class Gate:
         result = failure.result if failure else Result.OK
         with self._changed:
             del self._in_flight[ticket]
-            now = self._clock.now()
-            entry = self._entry
-            if result in REFUSALS:
-                self._proven = False
-                entry.refusals += 1
-                entry.cause, entry.why = int(result), str(failure)
-                entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
-                self._keep_waits()
-            elif result == Result.THROTTLED:
-                self._proven = False
-                told = failure.retry_after if failure else None
-                entry.throttled_until = now + min(UNTOLD_THROTTLE if told is None else told, LONGEST_WAIT)
-                self._keep_waits()
-            elif result not in UNPROVEN:
-                self._proven = True
-                # An answer to what left before a refusal came does not undo the refusal.
-                if entry.refusals and now >= entry.not_before:
-                    entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
-                    self._keep_waits()
+            if result not in UNPROVEN:
+                self._proven = result not in REFUSALS and result != Result.THROTTLED
+            if failure is not None and result in REFUSALS:
+                self._update(lambda entry: self._refuse(entry, failure), durable=True)
+            elif failure is not None and result == Result.THROTTLED:
+                self._closed = True
+                self._update(lambda entry: self._throttle(entry, failure.retry_after), durable=True)
+            elif self._seen.probe == self._name or (self._proven and self._seen.refusals):
+                self._update(self._accept if self._proven else self._release, durable=bool(self._seen.refusals))
             self._changed.notify_all()
 
-    def _held_until(self) -> float:
+    def _ask_leave(self, per_minute: int, left: float, turn: str) -> float:
+        """Take leave for one request in the state; return 0, or in how many seconds to ask again."""
+        waits: List[float] = []
+
+        def change(entry: KeyEntry) -> None:
+            now = self._clock.now()
+            self._raise_if_shut(entry)
+            if not self._proven and entry.probe != self._name and now < entry.probe_until <= now + LONGEST_WAIT:
+                waits.append(PROBE_PAUSE)  # another process's first request is under way
+                return
+            waits.append(pace.wait(entry, turn, per_minute, now))
+            if waits[0] > left:
+                pace.leave_out(entry, turn, now)
+            elif not waits[0]:
+                pace.take(entry, turn, now)
+                if not self._proven:
+                    entry.probe, entry.probe_until = self._name, now + min(left, LONGEST_WAIT)
+
+        self._update(change)
+        if waits[0] > max(left, PROBE_PAUSE):
+            raise self._over_rate(turn, per_minute)
+        return waits[0]
+
+    def _held_until(self, at_once: int) -> float:
         """Say until when (monotonic seconds) those on their way hold up who comes next."""
-        if self._proven or not self._in_flight:
+        if not self._in_flight or (self._proven and len(self._in_flight) < at_once):
             return float("-inf")
-        return float("inf") if len(self._in_flight) >= MOST_UNSETTLED else max(self._in_flight.values())
+        return float("inf") if len(self._in_flight) >= HARMLESS - 1 else max(self._in_flight.values())
 
-    def _over_rate(self, turn: str, per_minute: int, now: float) -> QueryError:
-        ahead = self._pace.ahead(turn, now)
+    def _refuse(self, entry: KeyEntry, failure: QueryError) -> None:
+        now = self._clock.now()
+        if now >= entry.not_before:  # else it was under way when another was refused: one refusal, one wait
+            entry.refusals += 1
+            entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
+        entry.cause, entry.why = int(failure.result), str(failure)
+        self._release(entry)
+
+    def _throttle(self, entry: KeyEntry, told: Optional[float]) -> None:
+        until = self._clock.now() + min(UNTOLD_THROTTLE if told is None else told, LONGEST_WAIT)
+        entry.throttled_until = max(entry.throttled_until, until)
+        self._release(entry)
+
+    def _accept(self, entry: KeyEntry) -> None:
+        # An answer to what left before a refusal came does not undo the refusal.
+        if self._clock.now() >= entry.not_before:
+            entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
+        self._release(entry)
+
+    def _release(self, entry: KeyEntry) -> None:
+        if entry.probe == self._name:
+            entry.probe, entry.probe_until = "", 0.0
+
+    def _mend_clock(self, entry: KeyEntry) -> None:
+        """End waits longer than the longest: the clock was set back since, and was itself the cause of some."""
+        longest = self._clock.now() + LONGEST_WAIT
+        if entry.not_before > longest:
+            entry.not_before = 0.0 if entry.cause == Result.CLOCK_OFF else longest
+        entry.throttled_until = min(entry.throttled_until, longest)
+
+    def _over_rate(self, turn: str, per_minute: int) -> QueryError:
+        now = self._clock.now()
+        ahead = pace.ahead(self._seen, turn, now)
         first = f" and {ahead} that were left out before go first" if ahead else ""
-        text = (
-            f"{self._pace.sent(now)} requests left within a minute{first}, max_requests_per_minute is {per_minute}; "
-            "what is left out goes first in the next cycle: ask fewer ranges, service types or labels, or raise it "
-            "(the cloud allows 200 per user)"
+        return QueryError(
+            Result.OVER_RATE,
+            f"{pace.sent(self._seen, now)} requests left within a minute{first}, max_requests_per_minute is "
+            f"{per_minute}; what is left out goes first in the next cycle: ask fewer ranges, service types or labels, "
+            "or raise it (the cloud allows 200 per user)",
         )
-        self._pace.leave_out(turn, now)
-        return QueryError(Result.OVER_RATE, text)
 
-    def _raise_if_shut(self, now: float) -> None:
-        entry = self._entry
+    def _raise_if_shut(self, entry: KeyEntry) -> None:
+        now = self._clock.now()
         if now < entry.not_before:
             raise QueryError(
                 Result.BACKING_OFF,
                 f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
                 f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
-                cause=Result(entry.cause or Result.KEY_REFUSED),
+                cause=_cause(entry),
             )
-        if now < self._entry.throttled_until:
+        if self._closed or now < entry.throttled_until:
             raise QueryError(
                 Result.THROTTLED,
-                f"the cloud asked to slow down, nothing is asked for {self._entry.throttled_until - now:.0f} s more: "
-                "lower max_requests_per_minute if others use this account's quota too",
+                "the cloud asked to slow down, nothing more is asked in this cycle and for "
+                f"{max(0.0, entry.throttled_until - now):.0f} s: lower max_requests_per_minute if others use this "
+                "account's quota too",
                 cause=Result.THROTTLED,
             )
 
-    def _keep_waits(self) -> None:
-        ours = self._entry
-
-        def change(document: Document) -> None:
-            entry = self._of(document)
-            entry.refusals, entry.not_before = ours.refusals, ours.not_before
-            entry.cause, entry.why = ours.cause, ours.why
-            entry.throttled_until = ours.throttled_until
-
-        self._state.update(change)
+    def _update(self, change: Callable[[KeyEntry], None], durable: bool = False) -> None:
+        self._seen = self._of(self._state.update(lambda document: change(self._of(document)), durable))
 
     def _of(self, document: Document) -> KeyEntry:
         entry = document.keys.setdefault(self._digest, KeyEntry())
         entry.seen = self._clock.now()
         return entry
+
+
+def _cause(entry: KeyEntry) -> Result:
+    try:
+        return Result(entry.cause)
+    except ValueError:  # a state from elsewhere
+        return Result.KEY_REFUSED
 
 
 class Gates:

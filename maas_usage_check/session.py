@@ -42,6 +42,7 @@ class Session:
         self._client: Optional[Client] = None
         self._gate: Optional[Gate] = None
         self._learned: Dict[str, str] = {}
+        self._answered = self._strange = False
         self._where = f"{instance.iam_endpoint} {instance.region}"
         self.project_id = instance.project_id or ""
 
@@ -62,11 +63,12 @@ class Session:
         client = self._client
         assert client is not None, "connect comes first"
         try:
-            return self._persist(lambda: client.statistics(query, self.project_id, self._turns[query]))
+            answer = self._persist(lambda: client.statistics(query, self.project_id, self._turns[query]))
         except QueryError as error:
-            if error.result in (Result.NOT_FOUND, Result.PERMISSION_DENIED):
-                self._learned[self._where] = ""  # the project may be another one now: look it up next time
+            self._strange = self._strange or error.result in (Result.NOT_FOUND, Result.PERMISSION_DENIED)
             raise
+        self._answered = True
+        return answer
 
     def close(self, also: Change) -> int:
         """Let no more requests go, leave what the next run needs, and return how many requests went."""
@@ -74,7 +76,9 @@ class Session:
         if self._gate is None:
             self._gates.state.update(also)
         else:
-            self._gate.end(dict(self._learned), also)
+            # The project may be another one now: then it is looked up next time.
+            forgotten = {self._where: ""} if self._strange and not self._answered else {}
+            self._gate.end({**self._learned, **forgotten}, also)
         return self._client.http_requests if self._client else 0
 
     def _persist(self, ask: Callable[[], T]) -> T:

@@ -24,7 +24,7 @@ class KeyEntry(Struct):
     """Hold what is remembered of one key; times are seconds since 1970.
 
     `cause` is the Result of the last refusal and `why` its text; `sent` counts requests by whole second; `left_out`
-    holds when a question found no room.
+    holds when a question found no room; `probe` names who has a lone request under way, and until when at most.
     """
 
     refusals: int = 0
@@ -34,6 +34,8 @@ class KeyEntry(Struct):
     throttled_until: float = 0.0
     sent: Dict[int, int] = field(default_factory=dict)
     left_out: Dict[str, float] = field(default_factory=dict)
+    probe: str = ""
+    probe_until: float = 0.0
     projects: Dict[str, str] = field(default_factory=dict)
     seen: float = 0.0
 
@@ -53,8 +55,13 @@ Change = Callable[[Document], None]
 class State(Protocol):
     """Keep a document over runs."""
 
-    def update(self, change: Change) -> Document:
-        """Apply a change to the newest document, keep it, and return it."""
+    def update(self, change: Change, durable: bool = True) -> Document:
+        """Apply a change to the newest document, keep it, and return it.
+
+        Args:
+            change: works on the document in place; what it raises leaves the document as it was.
+            durable: whether it must survive even a power failure.
+        """
 
 
 def read(text: bytes, warn: Warn, where: str) -> Document:
@@ -79,7 +86,7 @@ class MemoryState:
         self._document = document or Document()
         self._lock = threading.Lock()
 
-    def update(self, change: Change) -> Document:
+    def update(self, change: Change, durable: bool = True) -> Document:
         """Apply a change; see State."""
         with self._lock:
             change(self._document)
@@ -99,12 +106,12 @@ class FileState:
         self._lock = threading.Lock()
         self._fallback: Optional[MemoryState] = None
 
-    def update(self, change: Change) -> Document:
+    def update(self, change: Change, durable: bool = True) -> Document:
         """Apply a change; see State."""
         with self._lock:
             if self._fallback is None:
                 try:
-                    return self._update_file(change)
+                    return self._update_file(change, durable)
                 except OSError as error:
                     self._warn(
                         f"state folder {self._folder} cannot be written ({error.strerror}): waits after a refusal are "
@@ -113,7 +120,7 @@ class FileState:
                     self._fallback = MemoryState(self._last_known())
         return self._fallback.update(change)
 
-    def _update_file(self, change: Change) -> Document:
+    def _update_file(self, change: Change, durable: bool) -> Document:
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         with open(os.path.join(self._folder, "lock"), "w") as lock:
             hold(lock)
@@ -123,7 +130,7 @@ class FileState:
             change(document)
             new = msgspec.json.encode(document)
             if new != old:
-                replace(self._path, new, mode=0o600)
+                replace(self._path, new, mode=0o600, durable=durable)
             return document
 
     def _sweep(self) -> None:

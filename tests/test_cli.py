@@ -202,3 +202,21 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
 def test_version_and_help_are_answered(program: Program) -> None:
     assert program("--version").stdout == f"maas-usage-check {__version__}\n"
     assert "maas-usage-check report --from" in program("--help").stdout
+
+
+def test_many_processes_at_once_with_a_wrong_key_do_not_lock_it(cloud: Cloud, program: Program) -> None:
+    cloud.always = lambda request: time.sleep(0.3)  # type: ignore[assignment,return-value,func-returns-value]
+    config = program.for_cloud(cloud)
+    processes = [program.start("collect", "--config", config, HW_SECRET_KEY="wrong") for _ in range(8)]
+    for process in processes:
+        output, _ = process.communicate(timeout=30)
+        assert measurements(output.decode()) == ["huawei_maas_api"]
+    assert len(cloud.seen) == 1
+    assert cloud.emulator.times_locked == 0
+
+
+def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud, "max_requests_per_minute: 6\nproject_id: " + "d3m0" * 8)
+    for process in [program.start("collect", "--config", config) for _ in range(3)]:
+        process.communicate(timeout=30)
+    assert len(cloud.seen) == 6

@@ -341,3 +341,19 @@ def test_a_late_answer_of_the_last_cycle_does_not_count_in_the_next(cloud: Cloud
     assert collector.cycle().result == Result.TIMED_OUT
     release.set()
     assert collector.cycle(deadline=5).result == Result.OK
+
+
+def test_a_permission_that_one_query_lacks_makes_no_lookup_of_the_project_in_every_cycle(
+    cloud: Cloud, make_collector: Make
+) -> None:
+    cloud.always = when(lambda body: body["infer_type"] == "batch", broken(403))
+    entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
+    del entry["project_id"]
+    gates = Gates(MemoryState(), Clock())
+    for _ in range(3):
+        assert make_collector(entry, gates=gates).cycle().result == Result.PARTIAL
+    assert [request.method for request in cloud.seen].count("GET") == 1
+    cloud.always = broken(403)
+    for _ in range(2):
+        make_collector(entry, gates=gates).cycle()
+    assert [request.method for request in cloud.seen].count("GET") == 2

@@ -276,3 +276,100 @@ def test_a_wait_names_the_refusal_that_it_follows_from(state: State, time: Time)
     with pytest.raises(QueryError, match=r"another 5 min.*20 minutes ahead") as refused:
         later.admit(100, FAR)
     assert (refused.value.result, refused.value.cause) == (Result.BACKING_OFF, Result.CLOCK_OFF)
+
+
+def test_of_two_processes_at_once_only_one_asks_before_the_key_is_proven(state: State, time: Time) -> None:
+    one, other = (Gate("key", state, time.clock) for _ in range(2))
+    one.begin()
+    other.begin()
+    ticket = one.admit(100, FAR)
+    with pytest.raises(QueryError):
+        other.admit(100, time.clock.monotonic() + 1)
+    one.settle(ticket, failed(Result.KEY_REFUSED))
+    assert refused_with(other) == Result.BACKING_OFF
+
+
+def test_a_lone_request_of_a_process_that_was_killed_holds_the_others_up_until_its_deadline_only(
+    state: State, time: Time
+) -> None:
+    Gate("key", state, time.clock).admit(100, time.clock.monotonic() + 25)
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.admit(100, FAR)
+    assert 25 <= sum(time.slept) < 26
+
+
+def test_a_throttle_of_one_process_does_not_undo_the_refusal_of_another(state: State, time: Time) -> None:
+    one, other = (Gate("key", state, time.clock) for _ in range(2))
+    ticket = one.admit(100, FAR)
+    one.settle(ticket, None)
+    late = one.admit(100, FAR)
+    other.settle(other.admit(100, FAR), failed(Result.KEY_REFUSED))
+    one.settle(late, failed(Result.THROTTLED, 1.0))
+    time.seconds += 2
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    assert refused_with(gate) == Result.BACKING_OFF
+
+
+def test_processes_that_run_at_once_keep_to_the_limit_together(state: State, time: Time) -> None:
+    gates = [Gate("key", state, time.clock) for _ in range(3)]
+    for gate in gates:
+        gate.begin()
+        gate.settle(gate.admit(10, FAR), None)
+    left = 0
+    for gate in gates * 5:
+        try:
+            gate.settle(gate.admit(10, time.clock.monotonic() + 1), None)
+        except QueryError as error:
+            assert error.result == Result.OVER_RATE
+        else:
+            left += 1
+    assert left == 7
+
+
+def test_no_more_requests_than_are_harmless_are_under_way_for_all_instances_of_a_key(state: State) -> None:
+    gate = Gate("key", state, Clock())
+    gate.begin()
+    gate.settle(gate.admit(100, FAR), None)
+    tickets = [gate.admit(100, FAR, at_once=4) for _ in range(5)]
+    with pytest.raises(QueryError):
+        gate.admit(100, Clock().monotonic() + 0.05, at_once=4)
+    gate.admit(100, FAR, at_once=8)  # who asked for more gets more
+    for ticket in tickets:
+        gate.settle(ticket, failed(Result.KEY_REFUSED))
+    assert refused_with(gate) == Result.BACKING_OFF
+
+
+def test_refusals_of_requests_under_way_at_once_make_one_wait_of_5_minutes(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.settle(gate.admit(100, FAR), None)
+    for ticket in [gate.admit(100, FAR) for _ in range(4)]:
+        gate.settle(ticket, failed(Result.KEY_REFUSED))
+    time.seconds += 301
+    gate.begin()
+    gate.admit(100, FAR)
+
+
+def test_a_429_that_names_no_time_to_wait_ends_the_cycle_all_the_same(state: State, time: Time) -> None:
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.settle(gate.admit(100, FAR), failed(Result.THROTTLED, 0.0))
+    assert refused_with(gate) == Result.THROTTLED
+    gate.begin()
+    gate.admit(100, FAR)
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_holds_nobody_up(state: State, time: Time) -> None:
+    for result, hours in ((Result.CLOCK_OFF, 0), (Result.KEY_REFUSED, 2)):
+        time.seconds += 24 * 3600
+        gate = Gate("key", state, time.clock)
+        gate.begin()
+        gate.settle(gate.admit(100, FAR), failed(result))
+        time.seconds -= 24 * 3600
+        for _ in range(hours):
+            Gate("key", state, time.clock).begin()
+            time.seconds += 3600
+        gate = Gate("key", state, time.clock)
+        gate.begin()
+        gate.settle(gate.admit(100, FAR), None)

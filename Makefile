@@ -50,11 +50,7 @@ bench:
 
 matrix:
 	@for version in $(VERSIONS); do \
-		for python in python$$version $$PYENV_ROOT/versions/$$version.*/bin/python; do \
-			$$python -c '' 2>/dev/null && break; \
-		done; \
-		$$python -c '' 2>/dev/null || { echo "python $$version: not installed, skipped"; continue; }; \
-		echo "python $$version"; \
+		python=$$(scripts/find-python $$version) || { echo "python $$version: not installed, skipped"; continue; }; \
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
 

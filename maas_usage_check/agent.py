@@ -10,12 +10,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
-from datadog_checks.base.agent import datadog_agent
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from .state import Change, Document, Warn, read
 from .transport import Request, Response, read_body, transport_error
+
+try:
+    import datadog_agent  # the Agent builds it in
+except ImportError:
+    from datadog_checks.base.stubs import datadog_agent
 
 
 class Signed(AuthBase):
@@ -55,10 +59,12 @@ class AgentTransport:
         answer = None
         try:
             answer = send(request.url, data=request.body or None, **options)
+            # read waits until so many bytes are there, so that a drip holds it up to the cycle's deadline; read1 does
+            # not, but the urllib3 of older Agents (before 2.2) lacks it.
+            read_raw = getattr(answer.raw, "read1", answer.raw.read)
 
             def read_some(size: int) -> bytes:
-                # read1, because read waits until so many bytes are there: a drip would hold it for ever.
-                return answer.raw.read1(size, decode_content=False) or b""
+                return read_raw(size, decode_content=False) or b""
 
             body = read_body(read_some, answer.headers.get("Content-Length"), give_up)
             return Response(answer.status_code, answer.headers, body)
@@ -81,18 +87,19 @@ class AgentState:
         self._key = key
         self._warn = warn
         self._lock = threading.Lock()
-        self._kept = ""
+        self._unwritten = ""
 
     def update(self, change: Change) -> Document:
         """Apply a change; see State."""
         with self._lock:
-            # A cache that cannot be written says nothing and reads as empty: then this process's memory serves.
-            old = datadog_agent.read_persistent_cache(self._key) or self._kept
+            old = datadog_agent.read_persistent_cache(self._key) or self._unwritten
             document = read(old.encode(), self._warn, "the Agent's cache")
             change(document)
-            self._kept = msgspec.json.encode(document).decode()
-            if self._kept != old:
-                datadog_agent.write_persistent_cache(self._key, self._kept)
+            new = msgspec.json.encode(document).decode()
+            if new != old:
+                datadog_agent.write_persistent_cache(self._key, new)
+                # A cache that cannot be written says nothing: then this process's memory serves.
+                self._unwritten = "" if datadog_agent.read_persistent_cache(self._key) == new else new
             return document
 
 

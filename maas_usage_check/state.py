@@ -163,7 +163,8 @@ def open_state(configured: Optional[str], warn: Warn, environ: Mapping[str, str]
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
-    yield from [folder for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
+    # systemd's own word, and with DynamicUser a link.
+    yield from [os.path.realpath(folder) for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
     base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
     if os.path.isabs(base):
         yield os.path.join(base, "maas-usage-check")

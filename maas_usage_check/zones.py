@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+import warnings
 from typing import Optional
 
 from .errors import ConfigError
@@ -20,7 +21,9 @@ def find_zone(name: Optional[str]) -> dt.tzinfo:
             return ZoneInfo(name)
         from tzlocal import get_localzone
 
-        return get_localzone()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # standard error is for lines of ours: agents read their first letters
+            return get_localzone()
     except (KeyError, ValueError, OSError):  # no such zone; no name for a zone; a folder of that name
         what = f"`{name}` is not" if name is not None else "the host's zone has not"
         raise ConfigError(f"timezone: {what} an IANA name; write one such as Asia/Shanghai") from None

@@ -11,6 +11,7 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.collector import Batch, Collector
+from maas_usage_check.config import load_instance
 from maas_usage_check.credentials import Credentials
 from maas_usage_check.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
@@ -19,6 +20,7 @@ from maas_usage_check.ledger import API_KEYS
 from maas_usage_check.metrics import API, USAGE, Point
 from maas_usage_check.ranges import DAY, HOUR, KEPT
 from maas_usage_check.state import MemoryState
+from maas_usage_check.transport import DirectTransport
 
 from .conftest import AK, SK, Cloud
 
@@ -275,6 +277,25 @@ def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_coll
     assert deadline <= took < deadline + 0.5
     assert [point.tags["range"] for point in usage_points(batch)] == ["last_1h", "last_2h"]
     assert batch.result == Result.PARTIAL
+
+
+def test_what_hangs_outside_our_reach_neither_holds_the_cycle_nor_keeps_the_process(cloud: Cloud) -> None:
+    release = threading.Event()
+
+    def hang(*_: Any) -> Any:  # as a name resolution may, which no timeout of ours ends
+        release.wait(10)
+
+    instance = load_instance(cloud.entry(deadline=0.3), {}, "instances[0]")
+    for provider, transport in ((lambda: Credentials(AK, SK), hang), (hang, DirectTransport(instance))):
+        collector = Collector(instance, provider, transport, Gates(MemoryState(), Clock()), Clock())
+        began = time.monotonic()
+        batch = collector.cycle()
+        assert time.monotonic() - began < 0.8
+        assert batch.result == Result.TIMED_OUT
+    ours = [thread for thread in threading.enumerate() if thread.name == "maas-usage-check"]
+    assert len(ours) >= 2
+    assert all(thread.daemon for thread in ours)
+    release.set()
 
 
 def test_a_cancelled_cycle_ends_at_once_with_what_is_complete(cloud: Cloud, make_collector: Make) -> None:

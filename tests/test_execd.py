@@ -59,8 +59,9 @@ def test_newlines_that_arrive_during_a_cycle_count_as_one(cloud: Cloud, daemon: 
     daemon.stdin.write(b"\n")
     daemon.stdin.flush()
     time.sleep(0.15)
-    daemon.stdin.write(b"\n\n\n")
-    daemon.stdin.flush()
+    for _ in range(3):
+        daemon.stdin.write(b"\n")
+        time.sleep(0.05)
     daemon.batch()
     daemon.batch()
     assert daemon.silent(0.7)

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import time
 from typing import Any, Callable, Dict, Optional
 
 import pytest
 
 from ..conftest import AK, SK, Cloud
+from .programs import find
 
 
 @pytest.fixture
-def need() -> Callable[[str], str]:
+def need() -> Callable[..., str]:
     """Find a program, or skip; fail where MAAS_AGENTS_REQUIRED is set."""
-
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None:
-            message = f"no {name} on PATH"
-            if os.environ.get("MAAS_AGENTS_REQUIRED"):
-                pytest.fail(message)
-            pytest.skip(message)
-        return path
-
     return find
 
 

@@ -1,0 +1,125 @@
+"""The Grafana dashboards and the alert rules keep the house rules; that they show the truth is for tests/agents."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+import yaml
+
+from maas_usage_check.metrics import API, CATALOGUE, USAGE
+from tools import dashboards
+
+from .agents.dashboards import FOLDER, INFLUXDB, PROMETHEUS, variables
+from .agents.programs import ROOT
+
+BOTH = pytest.mark.parametrize("dashboard", [PROMETHEUS, INFLUXDB], ids=["prometheus", "influxdb"])
+RULES: List[Dict[str, Any]] = yaml.safe_load(
+    (ROOT / "examples" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
+)["groups"][0]["rules"]
+PINNED = re.compile(r"""range="[$\w]+"|"range" = '[$\w]+'|range!="this_month\"""")
+GROUPED = re.compile(r'by \([^)]*\brange\b|GROUP BY time\(\$__interval\)[^*]*, "range"')
+
+
+def queries(dashboard: Dict[str, Any]) -> Iterator[Tuple[str, str]]:
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target.get("expr") or target["query"]
+
+
+@pytest.mark.parametrize("name", dashboards.LANGUAGES)
+def test_the_file_is_what_the_list_of_panels_makes(name: str) -> None:
+    file = FOLDER / f"maas-usage-{name}.json"
+    assert file.read_text(encoding="utf-8") == dashboards.text(name), "run python -m tools.dashboards"
+
+
+def test_both_dashboards_have_the_same_panels_and_variables() -> None:
+    same = ("id", "title", "description", "type", "gridPos", "fieldConfig", "options", "interval")
+    one, other = ([[panel[key] for key in same] for panel in board["panels"]] for board in (PROMETHEUS, INFLUXDB))
+    assert one == other
+    assert [title for title, _ in queries(PROMETHEUS)] == [title for title, _ in queries(INFLUXDB)]
+    assert list(variables(PROMETHEUS)) == list(variables(INFLUXDB))
+    assert PROMETHEUS["uid"] != INFLUXDB["uid"]
+
+
+@BOTH
+def test_a_dashboard_can_be_imported_anywhere(dashboard: Dict[str, Any]) -> None:
+    assert dashboard["schemaVersion"] == 42
+    assert dashboard["id"] is None
+    assert re.fullmatch("[a-z-]{1,40}", dashboard["uid"])
+    assert variables(dashboard)["datasource"]["type"] == "datasource"
+    used = [*dashboard["panels"], *(target for panel in dashboard["panels"] for target in panel["targets"])]
+    used += [variable for variable in variables(dashboard).values() if variable["type"] == "query"]
+    assert {one["datasource"]["uid"] for one in used} == {"${datasource}"}
+    assert {one["datasource"]["type"] for one in used} == {variables(dashboard)["datasource"]["query"]}
+
+
+@BOTH
+def test_every_panel_has_a_title_a_description_a_unit_and_a_query(dashboard: Dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        assert panel["title"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["targets"], panel["title"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert len({panel["title"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+@BOTH
+def test_variables_refresh_when_the_time_changes(dashboard: Dict[str, Any]) -> None:
+    assert {one["refresh"] for one in variables(dashboard).values() if one["type"] == "query"} == {2}
+
+
+@BOTH
+def test_no_two_panels_share_a_place(dashboard: Dict[str, Any]) -> None:
+    places = [
+        {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        for at in (panel["gridPos"] for panel in dashboard["panels"])
+    ]
+    assert all(x < 24 for place in places for x, _ in place)
+    assert not any(one & other for one, other in itertools.combinations(places, 2))
+
+
+@BOTH
+def test_no_query_adds_up_over_range(dashboard: Dict[str, Any]) -> None:
+    for title, query in queries(dashboard):
+        if USAGE in query:
+            selectors = query.count(f"{USAGE}_") or 1
+            assert len(PINNED.findall(query)) == selectors or GROUPED.search(query), f"{title}: {query}"
+        else:
+            assert API in query, title
+
+
+@BOTH
+def test_queries_ask_for_fields_and_variables_that_exist(dashboard: Dict[str, Any]) -> None:
+    known = {field.name for fields in CATALOGUE.values() for field in fields}
+    for title, query in queries(dashboard):
+        asked = re.findall(r"huawei_maas_(?:usage|api)_(\w+)|last\(\"(\w+)\"\)", query)
+        assert asked, title
+        assert {one or other for one, other in asked} <= known, title
+        names = set(re.findall(r"\$(\w+)", query)) - {"timeFilter", "__interval"}
+        assert names <= set(variables(dashboard)), title
+
+
+@BOTH
+def test_a_panel_that_needs_a_range_of_its_own_says_so(dashboard: Dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        text = str(panel["targets"])
+        for span in ("today", "last_7d", "last_30d"):
+            if f'"{span}"' in text or f"'{span}'" in text:
+                assert f"`{span}`" in panel["description"], panel["title"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
+def test_every_alert_says_what_to_do_and_keeps_to_one_range(rule: Dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("warning", "critical")
+    assert rule["annotations"]["summary"]
+    assert len(rule["annotations"]["description"]) > 60
+    assert USAGE not in rule["expr"] or PINNED.search(rule["expr"])
+
+
+def test_every_alert_has_a_test_of_its_own() -> None:
+    tests = (ROOT / "examples" / "prometheus" / "alerts_test.yml").read_text(encoding="utf-8")
+    assert not [rule["alert"] for rule in RULES if rule["alert"] not in tests]

@@ -1,0 +1,73 @@
+"""What the documentation says is what the plugin does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Tuple
+
+import pytest
+import yaml
+
+from maas_usage_check.config import load, load_instance
+from maas_usage_check.errors import Result
+from maas_usage_check.plan import make_plan
+from tools import metrics_reference
+
+from .agents.programs import ROOT
+from .conftest import NOW, Program
+
+DOCS = ROOT / "docs"
+SECTION = re.compile(
+    r"^## (.+?)$.*?```yaml\n(.+?)```.*?```yaml\n(.+?)```.*?```text\n(.+?)\n```", re.MULTILINE | re.DOTALL
+)
+PAGE = (DOCS / "configuration-right-and-wrong.md").read_text(encoding="utf-8")
+SECTIONS: List[Tuple[str, ...]] = SECTION.findall(PAGE)
+LABELS = {"per_api_key": True, "api_keys": ["a", "b", "c", ""]}
+TYPES = {"service_types": ["my_service", "preset", "custom_endpoint"]}
+FOUR = {"ranges": ["last_7d", "last_14d", "last_30d", "today"], "timezone": "UTC"}
+
+
+def test_the_reference_of_metrics_is_what_the_catalogue_makes() -> None:
+    page = metrics_reference.FILE.read_text(encoding="utf-8")
+    assert page == metrics_reference.text(), "run python -m tools.metrics_reference"
+    assert set(metrics_reference.CODES) == set(Result)
+
+
+def test_every_section_of_right_and_wrong_has_both_and_the_error() -> None:
+    assert len(SECTIONS) == PAGE.count("\n## ") > 10
+
+
+@pytest.mark.parametrize(("title", "wrong", "right", "said"), SECTIONS, ids=[section[0] for section in SECTIONS])
+def test_the_wrong_configuration_gets_the_error_that_is_shown(
+    program: Program, title: str, wrong: str, right: str, said: str
+) -> None:
+    config = program.config(wrong)
+    done = program("collect", "--config", config, "--deadline", "2", HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
+    assert said in done.stderr.replace(config, "conf.yaml").splitlines()
+    assert done.returncode == (2 if said.startswith("E! conf.yaml") else 1)
+
+
+@pytest.mark.parametrize("right", [section[2] for section in SECTIONS], ids=[section[0] for section in SECTIONS])
+def test_the_right_configuration_is_right(right: str) -> None:
+    for instance in load(yaml.safe_load(right), NOW):
+        assert make_plan(instance, int(NOW * 1000))
+
+
+@pytest.mark.parametrize(
+    ("entry", "calls"),
+    [({}, 4), (FOUR, 5), ({**FOUR, **TYPES}, 15), ({**FOUR, **TYPES, **LABELS}, 60)],
+    ids=["default", "today", "service types", "labels"],
+)
+def test_polling_costs_what_the_page_says(entry: Dict[str, Any], calls: int) -> None:
+    instance = load_instance(entry, {}, "instances[0]", NOW)
+    assert len(make_plan(instance, int(NOW * 1000)).queries) == calls
+    row = f"| {calls} | {calls * 288:,} | {calls * 96:,} | {calls * 24:,} |"
+    assert row in (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
+
+
+def test_the_policies_are_json_that_allows_reading_alone() -> None:
+    page = (DOCS / "permissions.md").read_text(encoding="utf-8")
+    policies = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
+    actions = [action for policy in policies for statement in policy["Statement"] for action in statement["Action"]]
+    assert actions == ["modelarts:monitoring:get", "iam:projects:get"]

@@ -233,6 +233,12 @@ def one_byte_at_a_time(client: socket.socket) -> None:
         time.sleep(0.05)
 
 
+def headers_one_byte_at_a_time(client: socket.socket) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 40:
+        client.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
 def headers_without_end(client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\n")
     time.sleep(2)
@@ -240,8 +246,8 @@ def headers_without_end(client: socket.socket) -> None:
 
 @pytest.mark.parametrize(
     "behave",
-    [lambda client: time.sleep(2), headers_without_end, one_byte_at_a_time],
-    ids=["silence", "headers", "drip"],
+    [lambda client: time.sleep(2), headers_without_end, headers_one_byte_at_a_time, one_byte_at_a_time],
+    ids=["silence", "headers", "drip of headers", "drip"],
 )
 def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, behave: Any) -> None:
     began = time.monotonic()

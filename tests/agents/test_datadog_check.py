@@ -275,7 +275,7 @@ def test_an_edited_tag_keeps_the_lockout_over_a_restart(cloud: Cloud, make_check
     run(make_check(cloud.entry()))
     cloud.always = None
     edited = make_check(cloud.entry(tags=["team:new"], name="new"), start=2, check_id="maas_usage_check:new:decaf")
-    assert "so that it is not locked nothing is asked" in run(edited)
+    assert "nothing is asked for another 5 min, so that the key is not locked" in run(edited)
     assert len(cloud.seen) == 1
     assert values(aggregator, CODE) == [3, 5]
     assert edited.persistent_cache_id() == make_check(cloud.entry()).persistent_cache_id()

@@ -52,7 +52,7 @@ class Gate:
         self._digest = digest
         self._state = state
         self._clock = clock
-        self._name = os.urandom(8).hex()
+        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._changed = threading.Condition()
         self._seen = KeyEntry()
         self._proven = False
@@ -141,8 +141,8 @@ class Gate:
         def change(entry: KeyEntry) -> None:
             now = self._clock.now()
             self._raise_if_shut(entry)
-            if not self._proven and entry.probe != self._name and now < entry.probe_until <= now + LONGEST_WAIT:
-                waits.append(PROBE_PAUSE)  # another process's first request is under way
+            if not self._proven and self._waits_for_another(entry, now):
+                waits.append(PROBE_PAUSE)
                 return
             waits.append(pace.wait(entry, turn, per_minute, now))
             if waits[0] > left:
@@ -156,6 +156,11 @@ class Gate:
         if waits[0] > max(left, PROBE_PAUSE):
             raise self._over_rate(turn, per_minute)
         return waits[0]
+
+    def _waits_for_another(self, entry: KeyEntry, now: float) -> bool:
+        """Tell whether another process has its lone request under way, if it still lives to hear the answer."""
+        under_way = entry.probe not in ("", self._name) and now < entry.probe_until <= now + LONGEST_WAIT
+        return under_way and _lives(entry.probe)
 
     def _held_until(self, at_once: int) -> float:
         """Say until when (monotonic seconds) those on their way hold up who comes next."""
@@ -229,6 +234,18 @@ class Gate:
         entry = document.keys.setdefault(self._digest, KeyEntry())
         entry.seen = self._clock.now()
         return entry
+
+
+def _lives(name: str) -> bool:
+    if os.name != "posix":  # elsewhere there is no harmless way to ask
+        return True
+    try:
+        os.kill(int(name.partition("-")[0]), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, OSError):
+        pass
+    return True
 
 
 def _cause(entry: KeyEntry) -> Result:

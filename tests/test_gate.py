@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import threading
 from typing import List, Optional
 
@@ -8,7 +9,7 @@ import pytest
 from maas_usage_check.credentials import Credentials
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.gate import Clock, Gate, Gates
-from maas_usage_check.state import MemoryState, State
+from maas_usage_check.state import Document, KeyEntry, MemoryState, State
 
 from .conftest import NOW
 
@@ -297,6 +298,19 @@ def test_a_lone_request_of_a_process_that_was_killed_holds_the_others_up_until_i
     gate.begin()
     gate.admit(100, FAR)
     assert 25 <= sum(time.slept) < 26
+
+
+def test_a_process_that_was_killed_holds_nobody_up(state: State, time: Time) -> None:
+    def claim(document: Document) -> None:
+        document.keys["key"] = KeyEntry(probe=f"{dead.pid}-x", probe_until=time.seconds + 25, seen=time.seconds)
+
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    state.update(claim)
+    gate = Gate("key", state, time.clock)
+    gate.begin()
+    gate.admit(100, FAR)
+    assert time.slept == []
 
 
 def test_a_throttle_of_one_process_does_not_undo_the_refusal_of_another(state: State, time: Time) -> None:

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import threading
 import time
 from typing import Callable, Dict, List, Optional
 
 from msgspec import Struct
 
-from . import pace
+from . import pace, probe, waits
 from .credentials import Credentials
 from .errors import QueryError, Result
 from .state import Change, Document, KeyEntry, State
 
-FIRST_WAIT = 300.0
-LONGEST_WAIT = 3600.0
-UNTOLD_THROTTLE = 60.0
 FORGET_AFTER = 7 * 86_400.0
 """Temporary keys come and go; what is this old is dropped from the state."""
 HARMLESS = 5
@@ -32,7 +28,6 @@ HARMLESS = 5
 PROBE_PAUSE = 0.05
 """Seconds until another process's lone request is looked at again."""
 
-REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
 UNPROVEN = frozenset({Result.PERMISSION_DENIED, Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR, Result.INTERNAL})
 """Failures that do not prove the signature right (a 401 may name a permission): the next request goes alone too."""
 
@@ -52,7 +47,7 @@ class Gate:
         self._digest = digest
         self._state = state
         self._clock = clock
-        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._name = probe.new_name()
         self._changed = threading.Condition()
         self._seen = KeyEntry()
         self._proven = False
@@ -64,7 +59,7 @@ class Gate:
         """Start a cycle; return the project ids remembered for this key."""
         with self._changed:
             self._proven = self._closed = False
-            self._update(self._mend_clock)
+            self._update(lambda entry: waits.mend_clock(entry, self._clock.now()))
             return dict(self._seen.projects)
 
     def end(self, learned: Dict[str, str], also: Change) -> None:
@@ -81,7 +76,7 @@ class Gate:
             entry = self._of(document)
             known = {**entry.projects, **learned}
             entry.projects = {where: project for where, project in known.items() if project}
-            self._release(entry)
+            probe.release(entry, self._name)
             also(document)
 
         with self._changed:
@@ -99,7 +94,7 @@ class Gate:
         with self._changed:
             while True:
                 monotonic = self._clock.monotonic()
-                self._raise_if_shut(self._seen)
+                waits.raise_if_shut(self._seen, self._clock.now(), self._closed)
                 left = give_up - monotonic
                 if left <= 0:
                     raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
@@ -124,79 +119,46 @@ class Gate:
         with self._changed:
             del self._in_flight[ticket]
             if result not in UNPROVEN:
-                self._proven = result not in REFUSALS and result != Result.THROTTLED
-            if failure is not None and result in REFUSALS:
-                self._update(lambda entry: self._refuse(entry, failure), durable=True)
-            elif failure is not None and result == Result.THROTTLED:
-                self._closed = True
-                self._update(lambda entry: self._throttle(entry, failure.retry_after), durable=True)
-            elif self._seen.probe == self._name or (self._proven and self._seen.refusals):
-                self._update(self._accept if self._proven else self._release, durable=bool(self._seen.refusals))
+                self._proven = result not in waits.REFUSALS and result != Result.THROTTLED
+            self._closed = self._closed or result == Result.THROTTLED
+
+            def change(entry: KeyEntry) -> None:
+                waits.note(entry, failure, self._proven, self._clock.now())
+                probe.release(entry, self._name)
+
+            told = result in waits.REFUSALS or result == Result.THROTTLED
+            if told or self._seen.probe == self._name or (self._proven and self._seen.refusals):
+                self._update(change, durable=told)
             self._changed.notify_all()
 
     def _ask_leave(self, per_minute: int, left: float, turn: str) -> float:
         """Take leave for one request in the state; return 0, or in how many seconds to ask again."""
-        waits: List[float] = []
+        found: List[float] = []
 
         def change(entry: KeyEntry) -> None:
             now = self._clock.now()
-            self._raise_if_shut(entry)
-            if not self._proven and self._waits_for_another(entry, now):
-                waits.append(PROBE_PAUSE)
+            waits.raise_if_shut(entry, now, self._closed)
+            if not self._proven and probe.is_anothers(entry, self._name, now):
+                found.append(PROBE_PAUSE)
                 return
-            waits.append(pace.wait(entry, turn, per_minute, now))
-            if waits[0] > left:
+            found.append(pace.wait(entry, turn, per_minute, now))
+            if found[0] > left:
                 pace.leave_out(entry, turn, now)
-            elif not waits[0]:
+            elif not found[0]:
                 pace.take(entry, turn, now)
                 if not self._proven:
-                    entry.probe, entry.probe_until = self._name, now + min(left, LONGEST_WAIT)
+                    probe.claim(entry, self._name, now + min(left, waits.LONGEST_WAIT))
 
         self._update(change)
-        if waits[0] > max(left, PROBE_PAUSE):
+        if found[0] > max(left, PROBE_PAUSE):
             raise self._over_rate(turn, per_minute)
-        return waits[0]
-
-    def _waits_for_another(self, entry: KeyEntry, now: float) -> bool:
-        """Tell whether another process has its lone request under way, if it still lives to hear the answer."""
-        under_way = entry.probe not in ("", self._name) and now < entry.probe_until <= now + LONGEST_WAIT
-        return under_way and _lives(entry.probe)
+        return found[0]
 
     def _held_until(self, at_once: int) -> float:
         """Say until when (monotonic seconds) those on their way hold up who comes next."""
         if not self._in_flight or (self._proven and len(self._in_flight) < at_once):
             return float("-inf")
         return float("inf") if len(self._in_flight) >= HARMLESS - 1 else max(self._in_flight.values())
-
-    def _refuse(self, entry: KeyEntry, failure: QueryError) -> None:
-        now = self._clock.now()
-        if now >= entry.not_before:  # else it was under way when another was refused: one refusal, one wait
-            entry.refusals += 1
-            entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
-        entry.cause, entry.why = int(failure.result), str(failure)
-        self._release(entry)
-
-    def _throttle(self, entry: KeyEntry, told: Optional[float]) -> None:
-        until = self._clock.now() + min(UNTOLD_THROTTLE if told is None else told, LONGEST_WAIT)
-        entry.throttled_until = max(entry.throttled_until, until)
-        self._release(entry)
-
-    def _accept(self, entry: KeyEntry) -> None:
-        # An answer to what left before a refusal came does not undo the refusal.
-        if self._clock.now() >= entry.not_before:
-            entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
-        self._release(entry)
-
-    def _release(self, entry: KeyEntry) -> None:
-        if entry.probe == self._name:
-            entry.probe, entry.probe_until = "", 0.0
-
-    def _mend_clock(self, entry: KeyEntry) -> None:
-        """End waits longer than the longest: the clock was set back since, and was itself the cause of some."""
-        longest = self._clock.now() + LONGEST_WAIT
-        if entry.not_before > longest:
-            entry.not_before = 0.0 if entry.cause == Result.CLOCK_OFF else longest
-        entry.throttled_until = min(entry.throttled_until, longest)
 
     def _over_rate(self, turn: str, per_minute: int) -> QueryError:
         now = self._clock.now()
@@ -209,24 +171,6 @@ class Gate:
             "or raise it (the cloud allows 200 per user)",
         )
 
-    def _raise_if_shut(self, entry: KeyEntry) -> None:
-        now = self._clock.now()
-        if now < entry.not_before:
-            raise QueryError(
-                Result.BACKING_OFF,
-                f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
-                f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
-                cause=_cause(entry),
-            )
-        if self._closed or now < entry.throttled_until:
-            raise QueryError(
-                Result.THROTTLED,
-                "the cloud asked to slow down, nothing more is asked in this cycle and for "
-                f"{max(0.0, entry.throttled_until - now):.0f} s: lower max_requests_per_minute if others use this "
-                "account's quota too",
-                cause=Result.THROTTLED,
-            )
-
     def _update(self, change: Callable[[KeyEntry], None], durable: bool = False) -> None:
         self._seen = self._of(self._state.update(lambda document: change(self._of(document)), durable))
 
@@ -234,25 +178,6 @@ class Gate:
         entry = document.keys.setdefault(self._digest, KeyEntry())
         entry.seen = self._clock.now()
         return entry
-
-
-def _lives(name: str) -> bool:
-    if os.name != "posix":  # elsewhere there is no harmless way to ask
-        return True
-    try:
-        os.kill(int(name.partition("-")[0]), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OverflowError, OSError):
-        pass
-    return True
-
-
-def _cause(entry: KeyEntry) -> Result:
-    try:
-        return Result(entry.cause)
-    except ValueError:  # a state from elsewhere
-        return Result.KEY_REFUSED
 
 
 class Gates:

@@ -21,7 +21,7 @@ from .table import FOLDED, TABLE, Row, markdown
 NAMES = [f"{row.title}: {row.variant}" for row in TABLE]
 # A process for each takes its time: of the rows that differ by a field's name alone, every fifth.
 SOME = [i for i, row in enumerate(TABLE) if row.title != FOLDED[0] or i % 5 == 0]
-DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+DOCUMENT = Path(__file__).parents[2] / "README.md"
 OPTIONS = "ranges: [last_1d, last_7d]\ntimeout: 0.3\ndeadline: 8\ntags: [n:1]\n"
 
 
@@ -146,5 +146,5 @@ def test_the_agents_check(row: Row, server: Server, agent: Callable[..., Any], a
     assert row.matches(texts[0]), f"{texts[0]}\nis not\n{row.line}"
 
 
-def test_the_troubleshooting_page_is_made_from_the_table() -> None:
+def test_the_readmes_troubleshooting_table_is_made_from_the_table() -> None:
     assert markdown() in DOCUMENT.read_text(encoding="utf-8")

@@ -14,8 +14,9 @@ import yaml
 
 from .errors import ConfigError
 from .instance import ONLINE_EXPERIENCE, Instance
-from .items import ITEMS, read_items
+from .items import ITEMS, check_tag_text, read_items
 from .keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
+from .metrics import plain_name
 from .ranges import Fixed, check_order
 from .zones import find_zone
 
@@ -81,7 +82,8 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
 def _same_series(one: Instance, other: Instance) -> bool:
     # A project that is looked up may turn out to be the other's.
     projects = {one.project_id, other.project_id} - {None}
-    return (one.region, one.user_tags) == (other.region, other.user_tags) and len(projects) < 2
+    mine, theirs = ({plain_name(key): value for key, value in each.user_tags.items()} for each in (one, other))
+    return (one.region, mine) == (other.region, theirs) and len(projects) < 2
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
@@ -139,9 +141,22 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
         "api_keys",
         f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; leave one of them out',
     )
-    tag_keys = [tag.split(":", 1)[0] for tag in given.tags]
-    for i, key in enumerate(tag_keys):
-        need(key not in tag_keys[:i], f"tags[{i}]", f"`{key}` is there already; a series holds one value per key")
+    for i, tag in enumerate(given.tags):
+        key = tag.split(":", 1)[0]
+        before = [tag.split(":", 1)[0] for tag in given.tags[:i]]
+        need(key not in before, f"tags[{i}]", f"`{key}` is there already; a series holds one value per key")
+        need(
+            plain_name(key) not in map(plain_name, before),
+            f"tags[{i}]",
+            f"`{key}` and an earlier key are both `{plain_name(key)}` in some formats; rename one of them",
+        )
+    named = [(f"ranges[{i}]", span.name) for i, span in enumerate(given.ranges)]
+    named += [(f"api_keys[{i}]", label) for i, label in enumerate(labels) if given.per_api_key]
+    for place, text in named:
+        try:
+            check_tag_text(text)
+        except ValueError as error:
+            raise ConfigError(f"{path}.{place}: {error}") from None
     if given.timezone is not None:
         try:
             find_zone(given.timezone)

@@ -154,6 +154,15 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"tags": ["region:x"]}, "instances[0].tags[0]: `region` is a tag that the plugin sets"),
         ({"tags": ["a:1", "a:2"]}, "instances[0].tags[1]: `a` is there already"),
         ({"tags": ["a:\ud800"]}, "instances[0].tags[0]: holds half a character"),
+        ({"tags": ["a\\:1"]}, "instances[0].tags[0]: a tag's key or value must not end in a backslash"),
+        ({"tags": ["t:a\\"]}, "instances[0].tags[0]: a tag's key or value must not end in a backslash"),
+        ({"tags": ["ran\0ge:x"]}, "instances[0].tags[0]: a tag must not hold a control character"),
+        ({"tags": ["a:x\ny"]}, "instances[0].tags[0]: a tag must not hold a control character"),
+        ({"tags": ["project-id:mine"]}, "instances[0].tags[0]: `project-id`, written `project_id` in some formats, is"),
+        ({"tags": ["a-b:1", "a_b:1"]}, "instances[0].tags[1]: `a_b` and an earlier key are both `a_b` in some"),
+        ({"tags": ["1st:1", "tag_1st:1"]}, "instances[0].tags[1]: `tag_1st` and an earlier key are both"),
+        ({"per_api_key": True, "api_keys": ["a", "a\\"]}, "instances[0].api_keys[1]: a tag's key or value must not"),
+        ({"ranges": [{"name": "a\tb", "from": "2026-11-01"}]}, "instances[0].ranges[0]: a tag must not hold a control"),
         ({"timeout": 0}, "instances[0].timeout: must be greater than 0"),
         ({"timeout": "10"}, "instances[0].timeout: expected `float`, got `str`"),
         ({"deadline": float("inf")}, "instances[0].deadline: must be greater than 0"),
@@ -176,6 +185,7 @@ def test_one_bad_instance_among_several_is_named() -> None:
 def test_instances_that_would_write_the_same_series_are_refused_until_a_tag_tells_them_apart() -> None:
     assert "same series as instances[0]" in refusal({"instances": [{}, {"ranges": ["today"]}]})
     assert "same series as instances[0]" in refusal({"instances": [{"project_id": "a" * 32}, {}]})
+    assert "same series as instances[0]" in refusal({"instances": [{"tags": ["a-b:1"]}, {"tags": ["a.b:1"]}]})
     assert len(load({"instances": [{}, {"tags": ["account:b"]}]}, NOW)) == 2
     assert len(load({"instances": [{"project_id": letter * 32} for letter in "ab"]}, NOW)) == 2
 

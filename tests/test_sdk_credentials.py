@@ -132,7 +132,9 @@ def test_an_older_sdk_whose_sources_have_other_names_and_cannot_renew_is_asked_t
     assert [ask(), ask()] == [Credentials("one", f"two-{number}", "three") for number in (1, 2)]
 
 
-def test_an_ecs_agencys_key_is_read_by_an_sdk_of_any_age(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> None:
+def test_an_ecs_agencys_key_is_read_by_an_sdk_of_any_age(
+    monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
     serve_metadata(monkeypatch, httpserver.url_for("").rstrip("/"))
     httpserver.expect_request("/meta-data/latest/api/token", method="PUT").respond_with_data("session")
     httpserver.expect_request("/openstack/latest/securitykey").respond_with_json(answer("first", 24 * 3600))

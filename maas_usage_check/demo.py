@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import signal
+import sys
 import tempfile
 import threading
 from typing import Callable, Iterator, List
@@ -53,13 +54,19 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away is no fault
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        server = Server(("127.0.0.1", port), Handler)
     except OSError as error:
         raise ConfigError(
             f"--port: {port} cannot be served ({error.strerror}); leave it out for any free one"
         ) from None
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, Dict, List, NoReturn, Sequence
 
 from . import __version__
@@ -131,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
     if not 0 <= port <= 65_535:
         raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
     return port

@@ -146,6 +146,7 @@ def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> No
         (["report", "--credentials-file", ""], "--credentials-file: is empty"),
         (["report", "--config", ""], "cannot be read"),
         (["report", "--service-type", "\u00b2"], "arguments.service_types[0]: must be my_service"),
+        (["demo", "--port", "x"], "--port: must be a port, 0 to 65535"),
         (["demo", "--port", "70000"], "--port: must be a port, 0 to 65535"),
         (["report", "--to", "2026-05-08"], "--to: needs --from"),
         (["report", "--last", "week"], "arguments.ranges[0]: not a range"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, Dict, List, NoReturn, Sequence
 
 from . import __version__
 from .errors import ConfigError
-from .instance import INFER_TYPES
+from .instance import INFER_TYPES, ServiceType
 from .keys import INLINE_SECRET, is_secret
 from .outputs import FORMATS
 
+COMMANDS = ("collect", "execd", "report", "doctor", "demo", "assets")
+SEE_HELP = "see maas-usage-check --help"
 EXAMPLES = """\
 examples:
   maas-usage-check demo
@@ -29,6 +32,9 @@ class Parser(argparse.ArgumentParser):
 
 def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command and its options; raise ConfigError, which never shows a value that may be a secret."""
+    command = next((argument for argument in argv if not argument.startswith("-")), None)
+    if command is not None and command not in COMMANDS:  # argparse would quote it, and it may be a secret
+        raise ConfigError(f"the first argument is no command; there are {', '.join(COMMANDS)}; {SEE_HELP}")
     for argument in argv:
         if argument.startswith("-") and is_secret(argument.split("=")[0]):
             raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
@@ -43,25 +49,26 @@ def overrides(args: argparse.Namespace) -> Dict[str, Any]:
     """Turn the options of `report` into keys of an instance."""
     named = {"this_month": args.this_month, "today": args.today, "yesterday": args.yesterday}
     spans: List[Any] = [name for name, wanted in named.items() if wanted]
-    if args.last:
+    if args.last is not None:
         spans = [f"last_{args.last}"]
-    if args.since:
-        until = {"to": args.until} if args.until else {}
-        spans = [{"name": f"{args.since}..{args.until or 'now'}", "from": args.since, **until}]
-    elif args.until:
+    if args.since is not None:
+        until = {} if args.until is None else {"to": args.until}
+        spans = [{"name": f"{args.since}..{until.get('to', 'now')}", "from": args.since, **until}]
+    elif args.until is not None:
         raise ConfigError("--to: needs --from")
-    service: Any = args.service_type
-    if service is not None and service.isdigit():
-        service = int(service)
+    if args.credentials_file == "":
+        raise ConfigError("--credentials-file: is empty; name a file")
+    numbers = {str(kind.value): kind.value for kind in ServiceType}
+    service: Any = numbers.get(args.service_type, args.service_type)
     values = {
-        "ranges": spans,
+        "ranges": spans or None,
         "region": args.region,
         "service_types": None if service is None else [service],
         "infer_types": args.infer_type and [args.infer_type],
         "api_keys": args.api_keys,
         "credentials": args.credentials_file and {"source": "file", "path": args.credentials_file},
     }
-    return {key: value for key, value in values.items() if value}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,11 +124,18 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
     demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
-    demo.add_argument("--port", type=int, default=0, help="default: any that is free")
+    demo.add_argument("--port", type=_port, default=0, help="default: any that is free")
 
     assets = command("assets", "write out the dashboards, monitors and alert rules")
     assets.add_argument("folder", metavar="DIR", help="where to; files of the same names there are replaced")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
+    return port
 
 
 def _seconds(text: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import time
@@ -71,7 +72,7 @@ def _run(argv: List[str]) -> int:
 def _collect(args: argparse.Namespace) -> int:
     problems: List[Problem] = []
     collectors = make_collectors(load_file(args.config), lambda text: problems.append(Problem("W", text, text)))
-    forewarn(collectors, lambda text: problems.append(Problem("W", text, text)))
+    forewarn(collectors, lambda text: problems.append(Problem("W", text, text)), args.deadline)
     on_sigterm(collectors)
     batches = run_cycle(collectors, args.deadline)
     _write(batches, args.format, args.output)
@@ -112,6 +113,8 @@ def _execd(args: argparse.Namespace) -> int:
     from .troubles import Troubles
 
     collectors = make_collectors(load_file(args.config), lambda text: _say(f"W! {text}"))
+    if sys.stdin is None:  # closed at the start: nobody can ask
+        return COLLECTED
     forewarn(collectors, lambda text: _say(f"W! {text}"))
     execd.run(collectors, Troubles(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
     return COLLECTED
@@ -122,24 +125,31 @@ def _report(args: argparse.Namespace) -> int:
 
     from . import report
 
+    # A label or a bar that the terminal cannot show must not cost the table.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    now = time.time()
     wins = overrides(args)
-    if args.config:
-        instances = load_file(args.config, overrides=wins)
+    if args.config is not None:
+        instances = load_file(args.config, now, wins)
     else:
-        instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments")]
+        instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
+    for instance in instances:
+        instance.zone()  # one that cannot be told is an error before anything is asked, not after half a table
+    asked = instances
     if args.daily:
         if any(len(instance.ranges) > 1 for instance in instances):
             raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
-        instances = [report.by_day(instance, int(time.time() * 1000)) for instance in instances]
+        instances = [report.by_day(instance, int(now * 1000)) for instance in instances]
     collectors = make_collectors(instances, lambda text: _say(f"W! {text}"))
     forewarn(collectors, lambda text: _say(f"W! {text}"))
     on_sigterm(collectors)
-    batches = report.ask(collectors)
+    batches = report.ask(collectors, now)
     console = Console()
-    for instance, batch in zip(instances, batches):
+    for instance, whole, batch in zip(instances, asked, batches):
         _tell(batch.problems)
         report.show(console, instance, batch, args.daily, args.raw)
-        for text in report.clipped(batch):
+        for text in report.clipped(whole, batch, args.daily):
             _say(f"W! {text}")
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
 
@@ -149,7 +159,7 @@ def _doctor(args: argparse.Namespace) -> int:
     from .gate import Clock
     from .state import open_state
 
-    instances = load_file(args.config) if args.config else [load_instance({}, {}, "arguments")]
+    instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
     first = instances[0]
     more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
     print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201

@@ -65,24 +65,34 @@ class Collector:
         self._cancelled = False
         self._results: Results = Results()
 
+    def now(self) -> float:
+        """Tell the time by the collector's own clock, in seconds since 1970."""
+        return self._clock.now()
+
     def plan(self) -> Plan:
         """Plan a cycle that starts now; raise ConfigError where the host's time zone cannot be told."""
-        return make_plan(self.instance, int(self._clock.now() * 1000))
+        return make_plan(self.instance, int(self.now() * 1000))
 
     def cancel(self) -> None:
         """End the running cycle with what is complete, and every later one. Made for signal handlers."""
         self._cancelled = True
         self._results.put(None)
 
-    def cycle(self, deadline: Optional[float] = None, progress: Callable[[], None] = lambda: None) -> Batch:
+    def cycle(
+        self,
+        deadline: Optional[float] = None,
+        progress: Callable[[], None] = lambda: None,
+        now: Optional[float] = None,
+    ) -> Batch:
         """Ask everything once and make the points.
 
         Args:
             deadline: seconds, instead of the instance's.
             progress: called after each query.
+            now: the cycle's own time, in seconds since 1970, where several instances share it.
         """
         instance, clock = self.instance, self._clock
-        now, began = clock.now(), clock.monotonic()
+        now, began = self.now() if now is None else now, clock.monotonic()
         seconds = instance.deadline if deadline is None else deadline
         plan = make_plan(instance, int(now * 1000))
         name = _digest(instance)
@@ -98,10 +108,8 @@ class Collector:
             outcomes = ask_all(
                 session, plan.queries, instance.max_concurrency, results, began + seconds, clock, progress
             )
-        why = (
-            "the cycle was ended by a signal" if self._cancelled else f"no answer within the deadline of {seconds:g} s"
-        )
-        late = QueryError(Result.TIMED_OUT, f"{why}: ask less, or raise deadline and timeout")
+        why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
+        late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
 
         failures = [outcome for outcome in outcomes.values() if isinstance(outcome, QueryError)]
@@ -181,7 +189,7 @@ def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], wo
         text = (
             f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
         )
-        problems.append(Problem("W" if plan.queries else "E", text, f"{where} {Result.NOTHING_KEPT.name}"))
+        problems.append(Problem("W", text, f"{where} {Result.NOTHING_KEPT.name}"))
     return problems
 
 

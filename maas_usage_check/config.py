@@ -13,14 +13,18 @@ import msgspec
 import yaml
 
 from .errors import ConfigError
-from .instance import ONLINE_EXPERIENCE, Instance
-from .items import ITEMS, read_items
+from .instance import ONLINE_EXPERIENCE, Instance, Proxy
+from .items import ITEMS, check_tag_text, read_items
 from .keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
+from .metrics import plain_name
 from .ranges import Fixed, check_order
 from .zones import find_zone
 
+MAY_BE_EMPTY = ("tags", "ips", "api_keys")
+"""Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
+PROXY = re.compile(r"(?:https?://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -87,7 +91,8 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
 def _same_series(one: Instance, other: Instance) -> bool:
     # A project that is looked up may turn out to be the other's.
     projects = {one.project_id, other.project_id} - {None}
-    return (one.region, one.user_tags) == (other.region, other.user_tags) and len(projects) < 2
+    mine, theirs = ({plain_name(key): value for key, value in each.user_tags.items()} for each in (one, other))
+    return (one.region, mine) == (other.region, theirs) and len(projects) < 2
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
@@ -107,6 +112,8 @@ def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optiona
     values = {key: shared[key] for key in SHARED_KEYS if shared.get(key) is not None}
     values.update({key: value for key, value in entry.items() if key in own_keys and value is not None})
     for key, parse in ITEMS.items():
+        if key in MAY_BE_EMPTY and values.get(key) == []:
+            del values[key]
         if key in values:
             values[key] = read_items(values[key], parse, f"{path}.{key}")
     try:
@@ -145,9 +152,7 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
         "api_keys",
         f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; leave one of them out',
     )
-    tag_keys = [tag.split(":", 1)[0] for tag in given.tags]
-    for i, key in enumerate(tag_keys):
-        need(key not in tag_keys[:i], f"tags[{i}]", f"`{key}` is there already; a series holds one value per key")
+    _check_tags(given, path)
     if given.timezone is not None:
         try:
             find_zone(given.timezone)
@@ -161,8 +166,11 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
                 check_order(span, int(now * 1000), given.zone)
             except ValueError as error:
                 raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
+    if given.tls_ca_cert is not None:
+        _check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
     return msgspec.structs.replace(
         given,
+        proxy=given.proxy and _proxy(given.proxy, f"{path}.proxy"),
         endpoint=_endpoint(given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"),
         iam_endpoint=_endpoint(
             given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
@@ -170,10 +178,64 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
     )
 
 
+def _check_tags(given: Instance, path: str) -> None:
+    """Refuse tags that one format or another would take for each other, and whatever else becomes a tag's value."""
+    for i, tag in enumerate(given.tags):
+        key = tag.split(":", 1)[0]
+        before = [tag.split(":", 1)[0] for tag in given.tags[:i]]
+        if key in before:
+            raise ConfigError(f"{path}.tags[{i}]: `{key}` is there already; a series holds one value per key")
+        if plain_name(key) in map(plain_name, before):
+            raise ConfigError(
+                f"{path}.tags[{i}]: `{key}` and an earlier key are both `{plain_name(key)}` in some formats; rename one"
+            )
+    named = [(f"ranges[{i}]", span.name) for i, span in enumerate(given.ranges)]
+    named += [(f"api_keys[{i}]", label) for i, label in enumerate(given.api_keys or ()) if given.per_api_key]
+    for place, text in named:
+        try:
+            check_tag_text(text)
+        except ValueError as error:
+            raise ConfigError(f"{path}.{place}: {error}") from None
+
+
 def _endpoint(given: str, default: str, path: str) -> str:
     url = URL.fullmatch(given or default)
     if not url:
         raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
+    if not _is_port(url[3]):
+        raise ConfigError(f"{path}: the port must be 1 to 65535")
     if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
         raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
     return (given or default).rstrip("/")
+
+
+def _proxy(given: Proxy, path: str) -> Proxy:
+    """Check what a request would stumble over. The URLs are never shown: they may hold a password."""
+    for key, url in (("http", given.http), ("https", given.https)):
+        found = PROXY.fullmatch(url) if url else None
+        if url and url.lower().startswith("socks"):
+            raise ConfigError(f"{path}.{key}: socks is not spoken here; name an http proxy")
+        if url and not (found and _is_port(found[1])):
+            raise ConfigError(
+                f"{path}.{key}: must be a URL of scheme, host and port, such as http://proxy.example:3128"
+            )
+    hosts = [given.no_proxy] if isinstance(given.no_proxy, str) else given.no_proxy or []
+    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
+        raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
+    return msgspec.structs.replace(given, no_proxy=tuple(hosts))
+
+
+def _is_port(text: Optional[str]) -> bool:
+    return text is None or 0 < int(text[1:]) <= 65_535
+
+
+def _check_authorities(file: str, path: str) -> None:
+    import os
+    import ssl
+
+    if os.path.isdir(file):
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except (OSError, ValueError):  # no such file; no certificates in it; no path
+        raise ConfigError(f"{path}: {file} cannot be read as certificates; name a PEM file") from None

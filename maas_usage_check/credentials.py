@@ -95,6 +95,10 @@ def parse(content: bytes, path: str) -> Credentials:
                 f"credentials file {path} has none of the three shapes: HW_ACCESS_KEY=... lines, one line AK,SK, "
                 "or AK and SK on lines of their own"
             )
+        if "=" in parts[0]:
+            raise _none(
+                f"credentials file {path} gives an access key that holds `=`: name the lines {AK}=... and {SK}=..."
+            )
         values = dict(zip((AK, SK, TOKEN), parts))
     return _made(values, f"credentials file {path}")
 

@@ -27,14 +27,14 @@ def make_collectors(instances: Sequence[Instance], warn: Warn) -> List[Collector
     ]
 
 
-def forewarn(collectors: Sequence[Collector], warn: Warn) -> None:
-    """Say before anything is asked what can be known to go wrong."""
+def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[float] = None) -> None:
+    """Say before anything is asked what can be known to go wrong; `deadline` is seconds, instead of the instances'."""
     sources: Dict[Source, List[Collector]] = {}
     for collector in collectors:
         sources.setdefault(collector.instance.credentials, []).append(collector)
     for source, sharing in sources.items():
         instances = [collector.instance for collector in sharing]
-        too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing))
+        too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing), deadline)
         if too_many:
             warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
         if source.path and readable_by_others(source.path):
@@ -42,14 +42,18 @@ def forewarn(collectors: Sequence[Collector], warn: Warn) -> None:
 
 
 def run_cycle(
-    collectors: Sequence[Collector], deadline: Optional[float] = None, progress: Callable[[], None] = lambda: None
+    collectors: Sequence[Collector],
+    deadline: Optional[float] = None,
+    progress: Callable[[], None] = lambda: None,
+    now: Optional[float] = None,
 ) -> List[Batch]:
-    """Run one cycle of every collector at once; return their batches in the collectors' order."""
+    """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order."""
+    at = collectors[0].now() if now is None else now
     done: queue.SimpleQueue[Tuple[int, Union[Batch, Exception]]] = queue.SimpleQueue()
 
     def run(index: int) -> None:
         try:
-            done.put((index, collectors[index].cycle(deadline, progress)))
+            done.put((index, collectors[index].cycle(deadline, progress, at)))
         except Exception as error:  # raised again where it can be told
             done.put((index, error))
 

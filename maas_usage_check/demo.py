@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import re
 import signal
+import sys
 import tempfile
 import threading
 from typing import Callable, Iterator, List
 
 from .emulator import Emulator
+from .errors import ConfigError
 
 DEMO_KEY = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG = """\
@@ -34,7 +37,11 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = self.headers.get("Content-Length") or "0"
+            if not re.fullmatch("[0-9]{1,7}", length):
+                self.send_error(400, "no such Content-Length")
+                return
+            body = self.rfile.read(int(length))
             answer = emulator.answer(self.command, self.path, dict(self.headers), body)
             self.send_response(answer.status)
             for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
@@ -47,8 +54,19 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away is no fault
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    try:
+        server = Server(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise ConfigError(
+            f"--port: {port} cannot be served ({error.strerror}); leave it out for any free one"
+        ) from None
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -76,6 +94,7 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int) -> int:
         if serve:
             return _stay(ak, sk, config)
         os.environ.update({"HW_ACCESS_KEY": ak, "HW_SECRET_KEY": sk})
+        os.environ.pop("HW_SECURITY_TOKEN", None)  # the token of a real temporary key does not go with this one
         worst = 0
         for command in (["report", "--last", "7d"], ["report", "--last", "7d", "--daily"], ["collect"]):
             print(f"\n$ maas-usage-check {' '.join(command)} --config demo.yaml", flush=True)
@@ -88,6 +107,7 @@ def _stay(ak: str, sk: str, config: str) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     print(f"export HW_ACCESS_KEY={ak} HW_SECRET_KEY={sk}")
+    print("unset HW_SECURITY_TOKEN")
     print(f"maas-usage-check collect --config {config}", flush=True)
     while not stop.wait(1.0):
         pass

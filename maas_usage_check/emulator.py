@@ -170,14 +170,16 @@ class Emulator:
             raise _invalid("Content-Type must be application/json")
         try:
             asked = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _invalid("the body is not JSON") from None
+        if not isinstance(asked, dict):
+            raise _invalid("the body is not a JSON object")
         unknown = set(asked) - BODY_FIELDS
         if unknown:
             raise _invalid(f"unknown field {sorted(unknown)[0]}")
-        if asked.get("service_type") not in SERVICE_TYPES or isinstance(asked["service_type"], bool):
+        if type(asked.get("service_type")) is not int or asked["service_type"] not in SERVICE_TYPES:
             raise _invalid("service_type must be one of [1 2 4]")
-        if asked.get("infer_type", "real_time") not in INFER_TYPES:
+        if asked.get("infer_type", "real_time") not in list(INFER_TYPES):  # a list compares what cannot be hashed too
             raise _invalid("infer_type must be one of [real_time batch]")
         start, end = asked.get("start_time"), asked.get("end_time")
         if type(start) is not int or type(end) is not int or not 0 < start <= end:

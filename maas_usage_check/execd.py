@@ -13,14 +13,16 @@ from .errors import ConfigError
 from .outputs import encoder
 from .troubles import Troubles
 
+CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
+
 
 def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout: BinaryIO) -> None:
     """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
 
     Newlines that arrive during a cycle count as one. A batch is one write of whole lines, flushed.
     """
-    asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    on_sigterm(collectors, lambda: asked.put(False))
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    on_sigterm(collectors, lambda: asked.put(STOP))
     threading.Thread(target=_listen, args=(stdin, asked), daemon=True).start()
     encode = encoder("influx")
     ended = False
@@ -28,8 +30,10 @@ def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout:
         signals = [asked.get()]
         while not asked.empty():
             signals.append(asked.get())
-        ended = False in signals
-        if True not in signals:
+        if STOP in signals:  # nor is a newline answered that was waiting: its cycle would be a false failure
+            return
+        ended = END in signals
+        if CYCLE not in signals:
             continue
         try:
             batches = run_cycle(collectors)
@@ -41,7 +45,7 @@ def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout:
         troubles.report(problem for batch in batches for problem in batch.problems)
 
 
-def _listen(stdin: int, asked: queue.SimpleQueue[bool]) -> None:
+def _listen(stdin: int, asked: queue.SimpleQueue[str]) -> None:
     # Not through sys.stdin: a thread that holds its lock at exit brings the interpreter down.
     while True:
         try:
@@ -49,7 +53,7 @@ def _listen(stdin: int, asked: queue.SimpleQueue[bool]) -> None:
         except OSError:
             read = b""
         if not read:
-            asked.put(False)
+            asked.put(END)
             return
         if b"\n" in read:
-            asked.put(True)
+            asked.put(CYCLE)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, List
 
 from .errors import ConfigError
 from .instance import INFER_TYPES, ServiceType
+from .metrics import OWN_TAGS, plain_name
 from .ranges import parse_range
 
-RESERVED_TAGS = ("range", "service_type", "infer_type", "region", "project_id", "api_key_label")
+CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 
 def read_items(values: Any, parse: Callable[[Any], Any], path: str) -> List[Any]:
@@ -62,9 +64,20 @@ def _tag(value: Any) -> str:
     key, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not (key.strip() and colon and rest.strip()):
         raise ValueError("must be `key:value`, in quotes")
-    if key in RESERVED_TAGS:
-        raise ValueError(f"`{key}` is a tag that the plugin sets; choose another key")
+    for part in (key, rest):
+        check_tag_text(part)
+    if plain_name(key) in OWN_TAGS:
+        written = "" if key in OWN_TAGS else f", written `{plain_name(key)}` in some formats,"
+        raise ValueError(f"`{key}`{written} is a tag that the plugin sets; choose another key")
     return _text(value)
+
+
+def check_tag_text(text: str) -> None:
+    """Raise ValueError for what would not reach every store as it is, so that two series could become one."""
+    if text.endswith("\\"):
+        raise ValueError("a tag's key or value must not end in a backslash: line protocol cannot hold it")
+    if CONTROL.search(text):
+        raise ValueError("a tag must not hold a control character such as a line break or NUL")
 
 
 def _text(value: str) -> str:

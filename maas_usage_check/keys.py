@@ -6,7 +6,7 @@ from typing import Any, Iterable, Mapping
 
 from .errors import ConfigError
 
-AGENT_TOP_KEYS = ("cluster_check", "ad_identifiers", "logs")
+AGENT_TOP_KEYS = ("cluster_check", "ad_identifiers", "advanced_ad_identifiers", "ignore_autodiscovery_tags", "logs")
 
 SHARED_KEYS = ("proxy", "skip_proxy", "timeout")
 """Options of `init_config` that are the default of every instance, as in the Agent."""

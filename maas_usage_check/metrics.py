@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Dict, Mapping, Tuple, Union
 
 from msgspec import Struct
@@ -31,6 +32,7 @@ class Point(Struct, frozen=True):
 
 USAGE = "huawei_maas_usage"
 API = "huawei_maas_api"
+OWN_TAGS = ("range", "service_type", "infer_type", "region", "project_id", "api_key_label")
 
 CATALOGUE: Mapping[str, Tuple[Field, ...]] = {
     USAGE: (
@@ -58,6 +60,13 @@ CATALOGUE: Mapping[str, Tuple[Field, ...]] = {
         ),
     ),
 }
+
+
+def plain_name(key: str) -> str:
+    """Write a tag's key in the letters that every format takes: two keys that come out alike are one somewhere."""
+    name = re.sub("[^A-Za-z0-9_]", "_", key)
+    # With a digit no Prometheus label begins, with two underscores only its own.
+    return f"tag_{name}" if name[:1].isdigit() or name.startswith("__") else name
 
 
 def usage_point(tags: Dict[str, str], usage: Usage, coverage: float, time: int) -> Point:

@@ -69,15 +69,19 @@ def _filters(instance: Instance) -> List[Tuple[Optional[Tuple[str, ...]], Dict[s
     return [((label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
 
 
-def over_rate(instances: Sequence[Instance], queries: int) -> Optional[str]:
+def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
     """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
     limit = min(instance.max_requests_per_minute for instance in instances)
-    deadline = max(instance.deadline for instance in instances)
-    room = limit * (1 + int(deadline // 61))
-    if queries <= room:
+    seconds = max(instance.deadline for instance in instances) if deadline is None else deadline
+    room = limit * (1 + int(seconds // 61))
+    # A project that is remembered is not looked up, but that is known only once the key is.
+    lookups = sum(1 for instance in instances if instance.project_id is None)
+    calls, at_most = queries + lookups, "at most " if lookups else ""
+    if calls <= room:
         return None
     return (
-        f"{queries} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} through "
-        f"within the deadline of {deadline:g} s: {queries - room} will be left out and go first in the next cycle; "
+        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} "
+        f"through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first in the "
+        "next cycle; "
         "ask fewer ranges, service types or labels"
     )

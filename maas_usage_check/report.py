@@ -41,19 +41,20 @@ def by_day(instance: Instance, now: int) -> Instance:
     return msgspec.structs.replace(instance, ranges=tuple(days) or instance.ranges)
 
 
-def ask(collectors: Sequence[Collector]) -> List[Batch]:
-    """Run the cycle, with a progress bar where someone watches."""
+def ask(collectors: Sequence[Collector], now: float) -> List[Batch]:
+    """Run the cycle of a moment (seconds since 1970), with a progress bar where someone watches."""
     total = sum(len(collector.plan().queries) for collector in collectors)
     watched = Console(stderr=True)
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=watched, transient=True, disable=not watched.is_terminal) as progress:
         task = progress.add_task("asking", total=total)
-        return run_cycle(collectors, progress=lambda: progress.advance(task))
+        return run_cycle(collectors, progress=lambda: progress.advance(task), now=now)
 
 
 def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: bool) -> None:
     """Print the tables of one instance: one for each service type, inference type and label."""
-    now = batch.points[-1].time // 1_000_000
+    now = _moment_of(batch)
+    bar = "#" if console.options.ascii_only else "█"
     groups: Dict[Tuple[str, ...], List[Point]] = {}
     for point in batch.points:
         if point.measurement == USAGE:
@@ -66,14 +67,14 @@ def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: b
         console.print(
             Text(f"MaaS {SERVICES[service_type]}{kind} Usage Statistics - Region: {instance.region}{key}", style="bold")
         )
-        console.print(_days(points) if daily else _totals(points))
+        console.print(_days(points, bar) if daily else _totals(points))
         if not daily:
             shown = [span for span in instance.ranges if any(point.tags["range"] == span.name for point in points)]
             for span in shown:
                 name = f"Period {span.name}" if len(shown) > 1 else "Period"
-                console.print(
-                    Text(f"{name}: {period(span.window(now, instance.zone), instance.zone())}"), soft_wrap=True
-                )
+                held = kept(span.window(now, instance.zone), now).windows
+                covered = Window(held[0].start, held[-1].end)
+                console.print(Text(f"{name}: {period(covered, instance.zone())}"), soft_wrap=True)
     if groups:
         console.print(Text(LAG, style="dim"))
     if raw:
@@ -86,13 +87,21 @@ def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: b
         console.print(json.dumps(answers, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
 
 
-def clipped(batch: Batch) -> List[str]:
-    """Name the ranges that reach past what the cloud keeps, with the share that is there."""
-    shares = {
-        point.tags["range"]: point.fields["coverage_ratio"] for point in batch.points if point.measurement == USAGE
-    }
+def clipped(asked: Instance, batch: Batch, daily: bool) -> List[str]:
+    """Name the shown ranges that reach past what the cloud keeps, with the share that is there.
+
+    Args:
+        asked: the instance before its range was replaced by days.
+        batch: what was answered.
+        daily: the answers are those of the days.
+    """
+    now = _moment_of(batch)
+    shown = {point.tags["range"] for point in batch.points if point.measurement == USAGE}
+    spans = [span for span in asked.ranges if (shown if daily else span.name in shown)]
+    shares = {span.name: kept(span.window(now, asked.zone), now).coverage for span in spans}
     return [
-        f"{name}: reaches past the 30 days that the cloud keeps; the numbers cover {share:.1%} of it"
+        # Never rounded up to all of it.
+        f"{name}: reaches past the 30 days that the cloud keeps; the numbers cover {min(share, 0.999):.1%} of it"
         for name, share in shares.items()
         if share < 1
     ]
@@ -130,7 +139,7 @@ def _totals(points: Sequence[Point]) -> Table:
     return table
 
 
-def _days(points: Sequence[Point]) -> Table:
+def _days(points: Sequence[Point], bar: str) -> Table:
     table = Table(box=box.ROUNDED)
     for name in ("Day", "Total", "Prompt", "Completion", "Requests", "Errors", ""):
         table.add_column(name, justify="left" if name in ("Day", "") else "right")
@@ -143,9 +152,13 @@ def _days(points: Sequence[Point]) -> Table:
             *(share.replace(" tokens", "") for share in shares),
             f"{point.fields['requests']:,}",
             f"{point.fields['error_ratio']:.2%}",
-            "█" * -(-count * BAR // most),
+            bar * -(-count * BAR // most),
         )
     return table
+
+
+def _moment_of(batch: Batch) -> int:
+    return batch.points[-1].time // 1_000_000
 
 
 def _local(milliseconds: int, tz: dt.tzinfo) -> dt.datetime:

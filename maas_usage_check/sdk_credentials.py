@@ -30,10 +30,11 @@ class SdkProvider:
 
     def _refreshed(self) -> Optional[Any]:
         """Renew the key held, where its source can (40 minutes before it ends). Static keys are read anew instead."""
-        if self._credentials is None or self._credentials.sts_accessor is None:
+        # Older SDKs know no accessor: there an agency's key is read anew as well.
+        if getattr(self._credentials, "sts_accessor", None) is None:
             return None
         try:
-            self._credentials.process_sts(_http_client())
+            _renew(self._credentials)
         except Exception:  # the SDK raises its own errors, requests' and ValueError; all mean: ask the sources again
             return None
         return self._credentials
@@ -44,7 +45,7 @@ class SdkProvider:
             name = type(source).__name__.replace("CredentialProvider", "")
             try:
                 credentials = source.get_credentials()
-                credentials.process_sts(_http_client())
+                _renew(credentials)
             except Exception as error:  # as above; its text may quote an answer that holds a token, so only its kind
                 refusals.append(f"{name}: {type(error).__name__}")
                 continue
@@ -61,9 +62,18 @@ class SdkProvider:
 def _sources() -> List[Any]:
     from huaweicloudsdkcore.auth import provider
 
-    names = ("OidcSts", "Env", "Profile", "Metadata", "PodIdentity")
-    classes = [getattr(provider, f"{name}CredentialProvider", None) for name in names]  # older SDKs lack some
-    return [cls.get_basic() for cls in classes if cls is not None]
+    found = []
+    for name in ("OidcSts", "Env", "Profile", "Metadata", "PodIdentity"):
+        source = getattr(provider, f"{name}CredentialProvider", None)
+        if source is not None:  # older SDKs lack some, and name the maker of the others after each
+            make = getattr(source, "get_basic", None)
+            found.append(make() if make else getattr(source, f"get_basic_credential_{name.lower()}_provider")())
+    return found
+
+
+def _renew(credentials: Any) -> None:
+    if hasattr(credentials, "process_sts"):
+        credentials.process_sts(_http_client())
 
 
 def _http_client() -> Any:

@@ -57,7 +57,9 @@ def read_usage(body: bytes) -> Usage:
     answer = read_object(body)
     numbers = {name: _number(answer, key, thousands=True) for name, key in TOKENS.items()}
     numbers.update({name: _number(answer, key) for name, key in COUNTS.items()})
-    numbers.update({name: _number(answer, key) for name, key in BATCH_COUNTS.items() if key in answer})
+    numbers.update({name: _number(answer, key) for name, key in BATCH_COUNTS.items() if answer.get(key) is not None})
+    if numbers["errors"] > numbers["requests"]:
+        raise _bad("it has more errors than requests")
     return Usage(**numbers)
 
 

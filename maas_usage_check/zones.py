@@ -25,5 +25,5 @@ def find_zone(name: Optional[str]) -> dt.tzinfo:
             warnings.simplefilter("ignore")  # standard error is for lines of ours: agents read their first letters
             return get_localzone()
     except (KeyError, ValueError, OSError):  # no such zone; no name for a zone; a folder of that name
-        what = f"`{name}` is not" if name is not None else "the host's zone has not"
+        what = f"`{name}` is not" if name is not None else "the host's zone (TZ, or /etc/localtime) has not"
         raise ConfigError(f"timezone: {what} an IANA name; write one such as Asia/Shanghai") from None

@@ -116,6 +116,12 @@ def test_prometheus_output_replaces_one_file_and_keeps_it_when_nothing_was_got(
     assert sorted(path.name for path in tmp_path.glob("*.tmp")) == []
 
 
+def test_all_points_of_a_run_carry_the_same_time(cloud: Cloud, program: Program) -> None:
+    entries = [f"  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}, tags: ['n:{i}']}}\n" for i in range(12)]
+    done = program("collect", "--config", program.config("instances:\n" + "".join(entries)))
+    assert len({parse_line(line)["time"] for line in done.stdout.splitlines()}) == 1
+
+
 def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> None:
     done = program("collect", "--config", program.for_cloud(cloud), "--format", "json")
     assert [json.loads(line)["measurement"] for line in done.stdout.splitlines()][-1] == "huawei_maas_api"
@@ -129,7 +135,19 @@ def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> No
         (["collect", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["collect", "--config", "x", "--format", "xml"], "--format"),
         (["collect", "--config", "x", "--deadline", "0"], "--deadline"),
-        (["nonsense"], "nonsense"),
+        (["nonsense"], "the first argument is no command; there are collect"),
+        (["HW_SECRET_KEY=PLANTED", "report"], "the first argument is no command"),
+        (["report", "PLANTED"], "an argument without an option: not known"),
+        (["report", "--from", ""], "arguments.ranges[0]: no such date"),
+        (["report", "--from", "2026-11-01", "--to", ""], "arguments.ranges[0]: no such date"),
+        (["report", "--to", ""], "--to: needs --from"),
+        (["report", "--last", ""], "arguments.ranges[0]: not a range"),
+        (["report", "--region", ""], "arguments.region: must be"),
+        (["report", "--credentials-file", ""], "--credentials-file: is empty"),
+        (["report", "--config", ""], "cannot be read"),
+        (["report", "--service-type", "\u00b2"], "arguments.service_types[0]: must be my_service"),
+        (["demo", "--port", "x"], "--port: must be a port, 0 to 65535"),
+        (["demo", "--port", "70000"], "--port: must be a port, 0 to 65535"),
         (["report", "--to", "2026-05-08"], "--to: needs --from"),
         (["report", "--last", "week"], "arguments.ranges[0]: not a range"),
         (["report", "--from", "2026-02-30"], "arguments.ranges[0]: no such date"),

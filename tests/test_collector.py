@@ -311,6 +311,7 @@ def test_a_cancelled_cycle_ends_at_once_with_what_is_complete(cloud: Cloud, make
     assert time.monotonic() - began < 1
     assert [point.tags["range"] for point in usage_points(batch)] == ["last_1h"]
     assert "signal" in batch.problems[0].text
+    assert "deadline" not in batch.problems[0].text
 
 
 def test_a_range_older_than_what_is_kept_gives_a_warning_and_no_point(cloud: Cloud, make_collector: Make) -> None:
@@ -319,7 +320,7 @@ def test_a_range_older_than_what_is_kept_gives_a_warning_and_no_point(cloud: Clo
     assert [point.tags["range"] for point in usage_points(batch)] == ["last_7d"]
     assert [(problem.level, "old" in problem.text) for problem in batch.problems] == [("W", True)]
     alone = make_collector(cloud.entry(ranges=[old])).cycle()
-    assert (alone.result, alone.problems[0].level, api_point(alone).fields["up"]) == (Result.NOTHING_KEPT, "E", 0)
+    assert (alone.result, alone.problems[0].level, api_point(alone).fields["up"]) == (Result.NOTHING_KEPT, "W", 0)
 
 
 def test_a_range_that_reaches_past_what_is_kept_shows_its_coverage(cloud: Cloud, make_collector: Make) -> None:

@@ -13,6 +13,7 @@ from maas_usage_check.instance import Instance, ServiceType, Source
 from maas_usage_check.items import ITEMS
 from maas_usage_check.keys import AGENT_INSTANCE_KEYS
 from maas_usage_check.ranges import Fixed, Rolling
+from maas_usage_check.transport import DirectTransport
 
 NOW = 1_795_435_200.0  # 2026-11-23 12:00 UTC
 EXAMPLE = Path(__file__).parent.parent / "conf.yaml.example"
@@ -52,7 +53,7 @@ def test_every_key_of_an_instance_is_read() -> None:
         "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True, "ips": ["10.0.0.1", "::1"],
         "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5, "deadline": 20,
         "max_concurrency": 2, "max_requests_per_minute": 50, "proxy": {"https": "http://p:1", "no_proxy": ["x"]},
-        "skip_proxy": True, "tls_verify": False, "tls_ca_cert": "/ca.pem", "state_dir": "/s",
+        "skip_proxy": True, "tls_verify": False, "tls_ca_cert": "/", "state_dir": "/s",
         "min_collection_interval": 60,
     }  # fmt: skip
     instance = one(**given_keys)
@@ -68,7 +69,8 @@ def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_t
     document = {
         "init_config": {"timeout": 3, "proxy": {"https": "http://p:1"}, "service": "x"},
         "instances": [dict.fromkeys(AGENT_INSTANCE_KEYS), {"timeout": 4, "tags": ["n:2"]}],
-        "cluster_check": True, "logs": [], "ad_identifiers": [],
+        "cluster_check": True, "logs": [], "ad_identifiers": [], "advanced_ad_identifiers": [],
+        "ignore_autodiscovery_tags": True,
     }  # fmt: skip
     first, second = load(document, NOW)
     assert (first.timeout, second.timeout) == (3, 4)
@@ -141,7 +143,8 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"service_types": [True]}, "instances[0].service_types[0]: must be my_service (1)"),
         ({"service_types": ["preset", 2]}, "instances[0].service_types[1]: is there already"),
         ({"infer_types": ["realtime"]}, "instances[0].infer_types[0]: must be real_time or batch"),
-        ({"api_keys": []}, "instances[0].api_keys: must be a list with at least one"),
+        ({"api_keys": [], "per_api_key": True}, "instances[0].per_api_key: needs `api_keys`"),
+        ({"service_types": []}, "instances[0].service_types: must be a list with at least one"),
         ({"api_keys": [7]}, "instances[0].api_keys[0]: must be a label in quotes"),
         ({"per_api_key": True}, "instances[0].per_api_key: needs `api_keys`"),
         ({"per_api_key": True, "api_keys": ["", "online_experience"]}, "instances[0].api_keys: \"\" is tagged"),
@@ -154,6 +157,15 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"tags": ["region:x"]}, "instances[0].tags[0]: `region` is a tag that the plugin sets"),
         ({"tags": ["a:1", "a:2"]}, "instances[0].tags[1]: `a` is there already"),
         ({"tags": ["a:\ud800"]}, "instances[0].tags[0]: holds half a character"),
+        ({"tags": ["a\\:1"]}, "instances[0].tags[0]: a tag's key or value must not end in a backslash"),
+        ({"tags": ["t:a\\"]}, "instances[0].tags[0]: a tag's key or value must not end in a backslash"),
+        ({"tags": ["ran\0ge:x"]}, "instances[0].tags[0]: a tag must not hold a control character"),
+        ({"tags": ["a:x\ny"]}, "instances[0].tags[0]: a tag must not hold a control character"),
+        ({"tags": ["project-id:mine"]}, "instances[0].tags[0]: `project-id`, written `project_id` in some formats, is"),
+        ({"tags": ["a-b:1", "a_b:1"]}, "instances[0].tags[1]: `a_b` and an earlier key are both `a_b` in some"),
+        ({"tags": ["1st:1", "tag_1st:1"]}, "instances[0].tags[1]: `tag_1st` and an earlier key are both"),
+        ({"per_api_key": True, "api_keys": ["a", "a\\"]}, "instances[0].api_keys[1]: a tag's key or value must not"),
+        ({"ranges": [{"name": "a\tb", "from": "2026-11-01"}]}, "instances[0].ranges[0]: a tag must not hold a control"),
         ({"timeout": 0}, "instances[0].timeout: must be greater than 0"),
         ({"timeout": "10"}, "instances[0].timeout: expected `float`, got `str`"),
         ({"deadline": float("inf")}, "instances[0].deadline: must be greater than 0"),
@@ -162,11 +174,36 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"max_concurrency": True}, "instances[0].max_concurrency: expected `int`, got `bool`"),
         ({"max_requests_per_minute": -1}, "instances[0].max_requests_per_minute: must be greater than 0"),
         ({"per_api_key": "yes"}, "instances[0].per_api_key: expected `bool`, got `str`"),
+        ({"proxy": {"https": "socks5://p:1"}}, "instances[0].proxy.https: socks is not spoken here"),
+        ({"proxy": {"https": "ftp://p:1"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
+        ({"proxy": {"https": "http://"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
+        ({"proxy": {"https": "http://p:99999"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
+        ({"proxy": {"http": "http://p:x"}}, "instances[0].proxy.http: must be a URL of scheme, host and port"),
+        ({"proxy": {"no_proxy": 5}}, "instances[0].proxy.no_proxy: must be a list of hosts"),
+        ({"endpoint": "https://x.example:99999"}, "instances[0].endpoint: the port must be 1 to 65535"),
+        ({"iam_endpoint": "http://127.0.0.1:0"}, "instances[0].iam_endpoint: the port must be 1 to 65535"),
+        ({"tls_ca_cert": "/missing.pem"}, "instances[0].tls_ca_cert: /missing.pem cannot be read as certificates"),
+        ({"tls_ca_cert": __file__}, "instances[0].tls_ca_cert: "),
         ({"proxy": {"htps": "x"}}, "instances[0].proxy: object contains unknown field `htps`"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_by_its_path_with_the_remedy(keys: Dict[str, Any], message: str) -> None:
     assert refusal({"instances": [keys]}).startswith(message)
+
+
+@pytest.mark.parametrize("hosts", [None, "", []])
+def test_an_optional_list_that_is_empty_counts_as_left_out(hosts: Any) -> None:
+    instance = one(tags=[], ips=[], api_keys=[], proxy={"https": "p.example:3128", "no_proxy": hosts})
+    assert (instance.tags, instance.ips, instance.api_keys) == ((), None, None)
+    assert instance.proxy is not None
+    assert DirectTransport(instance).way(instance.endpoint) == ("p.example", 3128)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://p:1", "https://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
+)
+def test_a_proxy_that_can_be_used_is_taken(url: str) -> None:
+    assert one(proxy={"https": url}).proxy is not None
 
 
 def test_one_bad_instance_among_several_is_named() -> None:
@@ -176,6 +213,7 @@ def test_one_bad_instance_among_several_is_named() -> None:
 def test_instances_that_would_write_the_same_series_are_refused_until_a_tag_tells_them_apart() -> None:
     assert "same series as instances[0]" in refusal({"instances": [{}, {"ranges": ["today"]}]})
     assert "same series as instances[0]" in refusal({"instances": [{"project_id": "a" * 32}, {}]})
+    assert "same series as instances[0]" in refusal({"instances": [{"tags": ["a-b:1"]}, {"tags": ["a.b:1"]}]})
     assert len(load({"instances": [{}, {"tags": ["account:b"]}]}, NOW)) == 2
     assert len(load({"instances": [{"project_id": letter * 32} for letter in "ab"]}, NOW)) == 2
 

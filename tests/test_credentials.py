@@ -50,6 +50,8 @@ def test_a_security_token_is_read_from_its_line() -> None:
         (b"HW_ACCESS_KEY=A\n", "has no HW_SECRET_KEY"),
         (b"HW_ACCESS_KEY=\nHW_SECRET_KEY=B\n", "has no HW_ACCESS_KEY"),
         (b"A B,C\n", "holds a blank"),
+        (b"AK=ONLYONE\nSK=def\n", "gives an access key that holds `=`"),
+        (b"AK=ONLYONE,SK=def\n", "gives an access key that holds `=`"),
         (b"\xff\xfeA\x00", "not UTF-8"),
         (b"x" * 70_000, "none of the three shapes"),
         ("ключ,B".encode(), "holds a blank or a character"),

@@ -123,11 +123,17 @@ def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, time:
     [
         {"service_type": 3}, {"service_type": True}, {"service_type": None}, {"infer_type": "x"}, {"start_time": 0},
         {"start_time": NOW_MS + 1}, {"start_time": NOW_MS - 29 * DAY - 1}, {"start_time": 1.5}, {"api_keys": "a"},
-        {"ips": [1]}, {"surprise": 1},
+        {"ips": [1]}, {"surprise": 1}, {"service_type": []}, {"infer_type": {}},
     ],
 )  # fmt: skip
 def test_a_question_that_the_api_does_not_take_is_answered_400(emulator: Emulator, change: Dict[str, Any]) -> None:
     assert ask(emulator, {**QUESTION, **change}).status == 400
+
+
+def test_a_signed_body_that_is_no_object_is_answered_400(emulator: Emulator) -> None:
+    for body in ([], [[]], "x", 1):
+        request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=body)  # type: ignore[arg-type]
+        assert emulator.answer("POST", PATH, request.headers, request.body).status == 400
 
 
 def test_windows_that_meet_at_a_full_hour_add_up_to_the_whole(emulator: Emulator) -> None:

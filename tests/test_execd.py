@@ -88,6 +88,29 @@ def test_sigterm_cuts_the_running_cycle_and_ends(cloud: Cloud, daemon: Daemon) -
     assert time.monotonic() - began < 1
 
 
+def test_a_newline_that_waits_when_sigterm_comes_is_not_answered_with_a_false_failure(
+    cloud: Cloud, daemon: Daemon
+) -> None:
+    daemon.ask()
+    cloud.always = lambda request: time.sleep(5)  # type: ignore[assignment,return-value,func-returns-value]
+    for _ in range(2):
+        daemon.stdin.write(b"\n")
+        time.sleep(0.3)
+    daemon.process.send_signal(signal.SIGTERM)
+    output, errors = daemon.process.communicate(timeout=5)
+    assert output.count(b"huawei_maas_api") == 1
+    assert b"ended by a signal" in errors
+    assert b"raise deadline" not in errors
+
+
+def test_a_standard_input_that_was_closed_at_the_start_ends_quietly(cloud: Cloud, program: Program) -> None:
+    command = [*program.command, "execd", "--config", program.for_cloud(cloud)]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, env=program.environ, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_sigterm_while_nothing_runs_ends_at_once(daemon: Daemon) -> None:
     daemon.ask()
     daemon.process.send_signal(signal.SIGTERM)

@@ -158,3 +158,45 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(cloud: Cloud, program: 
     more = "ranges: [{name: '[red]x[/red]', from: '2026-11-01'}]\nper_api_key: true\napi_keys: ['[bold]']"
     done = program("report", "--config", program.for_cloud(cloud, more))
     assert "API key: [bold]" in done.stdout
+
+
+def test_daily_says_what_share_of_the_whole_range_is_there(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud, "timezone: Asia/Shanghai")
+    done = program("report", "--config", config, "--last", "60d", "--daily")
+    assert done.stderr == (
+        "W! last_60d: reaches past the 30 days that the cloud keeps; the numbers cover 50.0% of it\n"
+    )
+
+
+def test_daily_of_exactly_what_is_kept_warns_of_nothing(cloud: Cloud, program: Program) -> None:
+    done = program(
+        "report", "--config", program.for_cloud(cloud, "timezone: Asia/Shanghai"), "--last", "30d", "--daily"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_zone_that_cannot_be_told_is_said_before_anything_is_asked_or_printed(cloud: Cloud, program: Program) -> None:
+    done = program("report", "--config", program.for_cloud(cloud), "--last", "7d", TZ="CST-8")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("E! timezone: the host's zone")
+    assert cloud.seen == []
+
+
+def test_a_range_longer_than_the_calendar_shows_the_part_that_is_kept(cloud: Cloud, program: Program) -> None:
+    done = program("report", "--config", program.for_cloud(cloud), "--last", "999999d")
+    assert done.returncode == 0
+    assert f"Period: {dt.date.today().year - 1}" in done.stdout or f"Period: {dt.date.today().year}" in done.stdout
+    assert done.stderr.startswith("W! last_999999d: reaches past")
+
+
+def test_a_terminal_without_block_characters_gets_a_plain_table(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud, "per_api_key: true\napi_keys: ['\u4e2d']\ntimezone: Asia/Shanghai")
+    done = program("report", "--config", config, "--last", "3d", "--daily", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "API key: ?" in done.stdout
+    assert (
+        program(
+            "report", "--config", program.for_cloud(cloud), "--last", "3d", "--daily", PYTHONIOENCODING="cp1252"
+        ).stdout.count("########")
+        == 1
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -15,12 +16,30 @@ from maas_usage_check.instance import Source
 SDK = Source("sdk")
 
 
+def serve_metadata(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Let the SDK, of whichever age, look for the ECS agency's key at a URL."""
+    from huaweicloudsdkcore.auth import internal
+
+    accessor = getattr(internal, "MetadataAccessor", None)
+    if accessor is None:
+        monkeypatch.setattr(internal.Metadata, "URL", f"{url}/openstack/latest/securitykey")
+        return
+    name = next(name for name in ("_METADATA_ENDPOINT", "METADATA_ENDPOINT") if hasattr(accessor, name))
+    monkeypatch.setattr(accessor, name, url)
+
+
 @pytest.fixture(autouse=True)
 def no_metadata_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the SDK from waiting for the link-local address that only an ECS has."""
-    from huaweicloudsdkcore.auth.internal import MetadataAccessor
+    serve_metadata(monkeypatch, "http://127.0.0.1:9")
 
-    monkeypatch.setattr(MetadataAccessor, "_METADATA_ENDPOINT", "http://127.0.0.1:9")
+
+def needs(name: str) -> None:
+    """Skip where the SDK has no such source, and so renews nothing by itself."""
+    from huaweicloudsdkcore.auth import provider
+
+    if not hasattr(provider, name):
+        pytest.skip(f"this SDK is older than its {name}")
 
 
 def answer(ak: str, seconds: float) -> dict:
@@ -47,9 +66,8 @@ def test_the_sdks_profile_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_an_ecs_agencys_key_is_renewed_before_it_ends_and_kept_while_it_lasts(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
-    from huaweicloudsdkcore.auth.internal import MetadataAccessor
-
-    monkeypatch.setattr(MetadataAccessor, "_METADATA_ENDPOINT", httpserver.url_for("").rstrip("/"))
+    needs("PodIdentityCredentialProvider")
+    serve_metadata(monkeypatch, httpserver.url_for("").rstrip("/"))
     httpserver.expect_ordered_request("/meta-data/latest/api/token", method="PUT").respond_with_data("session")
     where = "/openstack/latest/securitykey"
     httpserver.expect_ordered_request(where).respond_with_json(answer("first", 30 * 60))
@@ -62,6 +80,7 @@ def test_an_ecs_agencys_key_is_renewed_before_it_ends_and_kept_while_it_lasts(
 def test_pod_identity_is_reached_although_there_is_no_metadata_service(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer, tmp_path: Path
 ) -> None:
+    needs("PodIdentityCredentialProvider")
     token = tmp_path / "token"
     token.write_text("pod")
     httpserver.expect_request("/pod").respond_with_json(answer("pod-key", 24 * 3600))
@@ -73,7 +92,7 @@ def test_pod_identity_is_reached_although_there_is_no_metadata_service(
 def test_an_oidc_token_that_was_replaced_is_read_when_the_key_is_renewed(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    pytest.importorskip("huaweicloudsdkcore.auth.internal", reason="the SDK has no OIDC source")
+    needs("OidcStsCredentialProvider")
     token = tmp_path / "token"
     token.write_text("old-token")
     for name, value in {"PROVIDER_URN": "p", "AGENCY_URN": "a", "TOKEN_FILE": str(token)}.items():
@@ -88,6 +107,38 @@ def test_an_oidc_token_that_was_replaced_is_read_when_the_key_is_renewed(
     token.write_text("new-token")
     assert (first.ak, ask().ak) == ("first", "second")
     assert b"new-token" in httpserver.log[-1][0].get_data()
+
+
+def test_an_older_sdk_whose_sources_have_other_names_and_cannot_renew_is_asked_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from huaweicloudsdkcore.auth import provider as sdk
+
+    class Metadata:
+        asked = 0
+
+        @classmethod
+        def get_basic_credential_metadata_provider(cls) -> Metadata:
+            return cls()
+
+        def get_credentials(self) -> SimpleNamespace:
+            Metadata.asked += 1
+            return SimpleNamespace(ak="one", sk=f"two-{self.asked}", security_token="three")
+
+    for name in ("OidcSts", "Env", "Profile", "PodIdentity"):
+        monkeypatch.delattr(sdk, f"{name}CredentialProvider", raising=False)
+    monkeypatch.setattr(sdk, "MetadataCredentialProvider", Metadata)
+    ask = provider(SDK)
+    assert [ask(), ask()] == [Credentials("one", f"two-{number}", "three") for number in (1, 2)]
+
+
+def test_an_ecs_agencys_key_is_read_by_an_sdk_of_any_age(
+    monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
+    serve_metadata(monkeypatch, httpserver.url_for("").rstrip("/"))
+    httpserver.expect_request("/meta-data/latest/api/token", method="PUT").respond_with_data("session")
+    httpserver.expect_request("/openstack/latest/securitykey").respond_with_json(answer("first", 24 * 3600))
+    assert provider(SDK)() == Credentials("first", "first-secret", "first-token")
 
 
 def test_no_source_at_all_is_one_line_with_the_remedy() -> None:

@@ -110,6 +110,16 @@ def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
         assert all(0 <= value < 2**63 for value in (usage.total_tokens, usage.requests, usage.errors))
 
 
+def test_more_errors_than_requests_are_not_believed() -> None:
+    with pytest.raises(QueryError, match="more errors than requests") as refused:
+        read_usage(json.dumps({**SAMPLE, "total_request_count": 2, "total_error_count": 3}).encode())
+    assert refused.value.result == Result.BAD_ANSWER
+
+
+def test_a_batch_count_of_null_counts_as_not_sent() -> None:
+    assert read_usage(json.dumps({**SAMPLE, "total_completion_tasks": None}).encode()).completed_batch_tasks is None
+
+
 def test_windows_add_up_and_the_ratio_is_errors_by_requests() -> None:
     total = Usage(10, 6, 4, 8, 2) + Usage(1, 1, 0, 0, 0, 3, None)
     assert total == Usage(11, 7, 4, 8, 2, 3, None)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Dict, List, Sequence
 
-from ..metrics import CATALOGUE, Point
+from ..metrics import CATALOGUE, OWN_TAGS, Point, plain_name
 
-OTHER = re.compile(r"[^a-zA-Z0-9_]")
 RANGE_HELP = " Never add it up over the label `range`: ranges overlap."
 
 
@@ -33,12 +31,9 @@ def encode(points: Sequence[Point]) -> str:
 def _labels(tags: Dict[str, str]) -> str:
     labels: Dict[str, str] = {}
     for key, value in sorted(tags.items()):
-        name = OTHER.sub("_", key)
-        if name[0].isdigit() or name.startswith(
-            "__"
-        ):  # the first no label begins with, the second only Prometheus' own
-            name = f"tag_{name}"
-        while name in labels:  # two keys that differ only in what a label name cannot hold
+        name = plain_name(key)
+        # Two keys that differ only in what a label name cannot hold; the plugin's own tags keep their names.
+        while name in labels or (name in OWN_TAGS and name in tags and name != key):
             name += "x"
         labels[name] = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -90,6 +90,17 @@ def test_what_will_not_fit_is_said_beforehand_with_the_numbers_of_all_instances_
     assert "18 will be left out" in warning
 
 
+def test_the_lookup_of_the_project_and_a_deadline_of_the_command_line_are_counted_beforehand(world: World) -> None:
+    few: List[str] = []
+    keys = {"ranges": ["last_1h"], "max_requests_per_minute": 1}
+    forewarn(world.collectors(1, **{**keys, "project_id": None}), few.append)
+    assert "at most 2 calls are planned" in few[0]
+    forewarn(world.collectors(1, **{**KEYS, "max_requests_per_minute": 2}), few.append)
+    long: List[str] = []
+    forewarn(world.collectors(1, **{**KEYS, "max_requests_per_minute": 2}), long.append, 130.0)
+    assert (len(few), long) == (2, [])
+
+
 def test_tries_that_failed_count_too(world: World) -> None:
     from maas_usage_check.transport import Response
 

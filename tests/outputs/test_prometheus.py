@@ -42,3 +42,11 @@ def test_a_key_that_no_label_can_have_is_changed_without_losing_another() -> Non
     point = Point(API, {"team.name": "a", "team-name": "b", "1st": "c"}, {"up": 1}, 1)
     (family,) = text_string_to_metric_families(encode([point]))
     assert sorted(family.samples[0].labels.values()) == ["a", "b", "c"]
+
+
+def test_the_plugins_own_tags_keep_their_names_whatever_the_others_are_called() -> None:
+    point = Point(API, {"project-id": "mine", "project_id": "true", "Region": "x", "region": "true"}, {"up": 1}, 1)
+    (family,) = text_string_to_metric_families(encode([point]))
+    labels = family.samples[0].labels
+    assert (labels["project_id"], labels["region"]) == ("true", "true")
+    assert len(labels) == 4

@@ -15,13 +15,14 @@ from typing import List, NoReturn, Optional, Sequence
 
 from . import __version__
 from .arguments import overrides, read_arguments
-from .collector import Batch, Problem
+from .collector import Batch
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
 from .errors import ConfigError, MaasError, one_line
 from .files import replace
 from .metrics import API
 from .outputs import encoder
+from .problems import Problem
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 

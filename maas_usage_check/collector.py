@@ -15,26 +15,13 @@ from .gate import Clock, Gates
 from .instance import Instance
 from .metrics import API, Number, Point, usage_point
 from .plan import Plan, Query, Series, make_plan
+from .problems import Problem, decisive, problems_of
 from .session import Session
 from .state import Document
 from .transport import Transport
 from .usage import Usage
 
 FORGET_SUCCESS = 40 * 86_400.0
-
-
-class Problem(Struct, frozen=True):
-    """Hold one thing that went wrong.
-
-    `level` is E when nothing was collected because of it, else W; `key` stays the same while the trouble lasts.
-    """
-
-    level: str
-    text: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.level}! {self.text}"
 
 
 class Batch(Struct, frozen=True):
@@ -123,8 +110,8 @@ class Collector:
             last_success.append(document.successes.get(name))
 
         http_requests = session.close(remember)
-        result = _result(failures, worked)
-        fields: Dict[str, Number] = {
+        result = decisive(failures, worked)
+        health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
             "queries": len(outcomes),
@@ -133,16 +120,26 @@ class Collector:
             "duration_seconds": round(max(0.0, clock.monotonic() - began), 6),
         }
         if last_success[-1] is not None:
-            fields["last_success_timestamp_seconds"] = int(last_success[-1])
-        time = int(now * 1000) * 1_000_000
-        tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
-        points = [
-            usage_point({**series.tags, **tags}, usage, series.coverage, time)
-            for series in plan.series
-            for usage in _total(series, outcomes)
-        ]
-        points.append(Point(API, dict(instance.api_tags), fields, time))
-        return Batch(tuple(points), tuple(_problems(instance, plan, outcomes, worked)), result, outcomes)
+            health["last_success_timestamp_seconds"] = int(last_success[-1])
+        points = _points(instance, plan, outcomes, session.project_id, health, int(now * 1000) * 1_000_000)
+        return Batch(points, tuple(problems_of(instance, plan, outcomes, worked)), result, outcomes)
+
+
+def _points(
+    instance: Instance,
+    plan: Plan,
+    outcomes: Dict[Query, Outcome],
+    project_id: str,
+    health: Dict[str, Number],
+    time: int,
+) -> Tuple[Point, ...]:
+    tags = {**instance.user_tags, "region": instance.region, "project_id": project_id}
+    usage = [
+        usage_point({**series.tags, **tags}, total, series.coverage, time)
+        for series in plan.series
+        for total in _total(series, outcomes)
+    ]
+    return (*usage, Point(API, dict(instance.api_tags), health, time))
 
 
 def _total(series: Series, outcomes: Dict[Query, Outcome]) -> List[Usage]:
@@ -154,43 +151,6 @@ def _total(series: Series, outcomes: Dict[Query, Outcome]) -> List[Usage]:
             return []
         total = outcome.usage if total is None else total + outcome.usage
     return [total] if total else []
-
-
-def _result(failures: List[QueryError], worked: bool) -> Result:
-    if worked:
-        return Result.PARTIAL if failures else Result.OK
-    if not failures:
-        return Result.NOTHING_KEPT
-    # The first that asked knows why; the others were held back because of it.
-    held = (Result.BACKING_OFF, Result.TIMED_OUT)
-    return next((failure.result for failure in failures if failure.result not in held), failures[0].result)
-
-
-def _problems(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], worked: bool) -> List[Problem]:
-    """Say each kind of trouble once, the decisive first, with the series that it cost."""
-    lost: Dict[Result, Tuple[QueryError, Dict[str, None]]] = {}
-    for series in plan.series:
-        for query in series.queries:
-            outcome = outcomes[query]
-            if isinstance(outcome, QueryError):
-                # With what follows from it: the one that was refused says more than those that were held back.
-                error, names = lost.get(outcome.cause, (outcome, {}))
-                names[f"{series.tags['range']} {series.tags['service_type']}"] = None
-                lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
-    level = "W" if worked else "E"
-    where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
-    where = f"{instance.region} ({where})" if where else instance.region
-    decisive = _result([error for error, _ in lost.values()], False)
-    problems = [
-        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")
-        for cause, (error, names) in sorted(lost.items(), key=lambda item: item[1][0].result != decisive)
-    ]
-    if plan.expired:
-        text = (
-            f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
-        )
-        problems.append(Problem("W", text, f"{where} {Result.NOTHING_KEPT.name}"))
-    return problems
 
 
 def _digest(instance: Instance) -> str:

@@ -12,8 +12,9 @@ from typing import Any, List, Mapping, Optional
 import msgspec
 import yaml
 
+from .addresses import check_authorities, read_endpoint, read_proxy
 from .errors import ConfigError
-from .instance import ONLINE_EXPERIENCE, Instance, Proxy
+from .instance import ONLINE_EXPERIENCE, Instance
 from .items import ITEMS, check_tag_text, read_items
 from .keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .metrics import plain_name
@@ -22,9 +23,6 @@ from .zones import find_zone
 
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
 """Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
-LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
-URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
-PROXY = re.compile(r"(?:https?://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -167,12 +165,14 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
             except ValueError as error:
                 raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
     if given.tls_ca_cert is not None:
-        _check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
+        check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
     return msgspec.structs.replace(
         given,
-        proxy=given.proxy and _proxy(given.proxy, f"{path}.proxy"),
-        endpoint=_endpoint(given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"),
-        iam_endpoint=_endpoint(
+        proxy=given.proxy and read_proxy(given.proxy, f"{path}.proxy"),
+        endpoint=read_endpoint(
+            given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"
+        ),
+        iam_endpoint=read_endpoint(
             given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
         ),
     )
@@ -196,46 +196,3 @@ def _check_tags(given: Instance, path: str) -> None:
             check_tag_text(text)
         except ValueError as error:
             raise ConfigError(f"{path}.{place}: {error}") from None
-
-
-def _endpoint(given: str, default: str, path: str) -> str:
-    url = URL.fullmatch(given or default)
-    if not url:
-        raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
-    if not _is_port(url[3]):
-        raise ConfigError(f"{path}: the port must be 1 to 65535")
-    if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
-        raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
-    return (given or default).rstrip("/")
-
-
-def _proxy(given: Proxy, path: str) -> Proxy:
-    """Check what a request would stumble over. The URLs are never shown: they may hold a password."""
-    for key, url in (("http", given.http), ("https", given.https)):
-        found = PROXY.fullmatch(url) if url else None
-        if url and url.lower().startswith("socks"):
-            raise ConfigError(f"{path}.{key}: socks is not spoken here; name an http proxy")
-        if url and not (found and _is_port(found[1])):
-            raise ConfigError(
-                f"{path}.{key}: must be a URL of scheme, host and port, such as http://proxy.example:3128"
-            )
-    hosts = [given.no_proxy] if isinstance(given.no_proxy, str) else given.no_proxy or []
-    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
-        raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
-    return msgspec.structs.replace(given, no_proxy=tuple(hosts))
-
-
-def _is_port(text: Optional[str]) -> bool:
-    return text is None or 0 < int(text[1:]) <= 65_535
-
-
-def _check_authorities(file: str, path: str) -> None:
-    import os
-    import ssl
-
-    if os.path.isdir(file):
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except (OSError, ValueError):  # no such file; no certificates in it; no path
-        raise ConfigError(f"{path}: {file} cannot be read as certificates; name a PEM file") from None

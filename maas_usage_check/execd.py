@@ -7,10 +7,11 @@ import queue
 import threading
 from typing import BinaryIO, Sequence
 
-from .collector import Collector, Problem
+from .collector import Collector
 from .cycles import on_sigterm, run_cycle
 from .errors import ConfigError
 from .outputs import encoder
+from .problems import Problem
 from .troubles import Troubles
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"

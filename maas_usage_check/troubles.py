@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable
 
-from .collector import Problem
+from .problems import Problem
 
 AGAIN_AFTER = 3600.0
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import List
 
-from maas_usage_check.collector import Problem
+from maas_usage_check.problems import Problem
 from maas_usage_check.troubles import Troubles
 
 

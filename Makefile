@@ -42,8 +42,11 @@ agents: $(VENV)/with-agents
 faults: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs tests/faults
 
+# Of what users install, not of the tools around it.
 audit: $(VENV)/checked
-	$(BIN)/pip-audit --skip-editable --progress-spinner off
+	$(BIN)/python -c "from importlib.metadata import requires as needs; \
+		print(*[line for line in needs('maas-usage-check') if 'extra ==' not in line], sep='\n')" > $(VENV)/requirements.txt
+	$(BIN)/pip-audit --requirement $(VENV)/requirements.txt --progress-spinner off
 
 bench:
 	benchmarks/run $(PYTHON)

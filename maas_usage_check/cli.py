@@ -72,8 +72,12 @@ def _run(argv: List[str]) -> int:
 
 def _collect(args: argparse.Namespace) -> int:
     problems: List[Problem] = []
-    collectors = make_collectors(load_file(args.config), lambda text: problems.append(Problem("W", text, text)))
-    forewarn(collectors, lambda text: problems.append(Problem("W", text, text)), args.deadline)
+
+    def warn(text: str) -> None:
+        problems.append(Problem("W", text, text))
+
+    collectors = make_collectors(load_file(args.config), warn)
+    forewarn(collectors, warn, args.deadline)
     on_sigterm(collectors)
     batches = run_cycle(collectors, args.deadline)
     _write(batches, args.format, args.output)
@@ -113,10 +117,10 @@ def _execd(args: argparse.Namespace) -> int:
     from . import execd
     from .troubles import Troubles
 
-    collectors = make_collectors(load_file(args.config), lambda text: _say(f"W! {text}"))
+    collectors = make_collectors(load_file(args.config), _warn)
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
-    forewarn(collectors, lambda text: _say(f"W! {text}"))
+    forewarn(collectors, _warn)
     execd.run(collectors, Troubles(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
     return COLLECTED
 
@@ -142,8 +146,8 @@ def _report(args: argparse.Namespace) -> int:
         if any(len(instance.ranges) > 1 for instance in instances):
             raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
         instances = [report.by_day(instance, int(now * 1000)) for instance in instances]
-    collectors = make_collectors(instances, lambda text: _say(f"W! {text}"))
-    forewarn(collectors, lambda text: _say(f"W! {text}"))
+    collectors = make_collectors(instances, _warn)
+    forewarn(collectors, _warn)
     on_sigterm(collectors)
     batches = report.ask(collectors, now)
     console = Console()
@@ -151,7 +155,7 @@ def _report(args: argparse.Namespace) -> int:
         _tell(batch.problems)
         report.show(console, instance, batch, args.daily, args.raw)
         for text in report.clipped(whole, batch, args.daily):
-            _say(f"W! {text}")
+            _warn(text)
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
 
 
@@ -165,7 +169,7 @@ def _doctor(args: argparse.Namespace) -> int:
     more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
     print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
     failed = False
-    for finding in examine(first, open_state(first.state_dir, lambda text: _say(f"W! {text}")), Clock()):
+    for finding in examine(first, open_state(first.state_dir, _warn), Clock()):
         print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
         failed = failed or finding.mark == FAIL
     return NOTHING if failed else COLLECTED
@@ -197,6 +201,10 @@ def _tell(problems: Sequence[Problem]) -> None:
     """Print the decisive problem first: of a failed run Telegraf logs that one line alone."""
     for problem in sorted(problems, key=lambda problem: problem.level):
         _say(str(problem))
+
+
+def _warn(text: str) -> None:
+    _say(f"W! {text}")
 
 
 def _say(line: str) -> None:

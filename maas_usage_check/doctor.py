@@ -127,7 +127,7 @@ def _questions(
     """Ask for the project, for a day and for its last hours; no request is tried again."""
     gate = gates.of(credentials)
     known = gate.begin()
-    where = f"{instance.iam_endpoint} {instance.region}"
+    where = instance.lookup
     project, learned = instance.project_id or known.get(where, ""), {}
     client = Client(instance, credentials, transport, gate, clock, lambda: clock.monotonic() + instance.timeout)
     try:

@@ -77,6 +77,11 @@ class Instance(Struct, frozen=True):
         return find_zone(self.timezone)
 
     @property
+    def lookup(self) -> str:
+        """Name the lookup of the project id, under which its result is remembered and its turn is kept."""
+        return f"{self.iam_endpoint} {self.region}"
+
+    @property
     def user_tags(self) -> Dict[str, str]:
         """Read `tags` as keys and values."""
         return dict(tag.split(":", 1) for tag in self.tags)

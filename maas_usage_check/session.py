@@ -43,7 +43,7 @@ class Session:
         self._gate: Optional[Gate] = None
         self._learned: Dict[str, str] = {}
         self._answered = self._strange = False
-        self._where = f"{instance.iam_endpoint} {instance.region}"
+        self._where = instance.lookup
         self.project_id = instance.project_id or ""
 
     def connect(self) -> None:

@@ -108,8 +108,7 @@ class DirectTransport:
     def way(self, url: str) -> Tuple[str, int]:
         """Tell the host and port that a request to a URL connects to: the proxy's, where there is one."""
         parts = urlsplit(url)
-        proxy = None if parts.scheme == "http" else self._proxy(parts.netloc)
-        to = parts if not proxy else urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        to = self._proxy(parts) or parts
         return to.hostname or "", to.port or (443 if to.scheme == "https" else 80)
 
     def probe(self, url: str, timeout: float) -> str:
@@ -125,28 +124,28 @@ class DirectTransport:
             raise transport_error(error, parts.netloc) from None
 
     def _connection(self, url: SplitResult, timeout: float) -> http.client.HTTPConnection:
-        if url.scheme == "http":  # for this machine alone: it must not leave it by a proxy
+        if url.scheme == "http":
             return http.client.HTTPConnection(url.netloc, timeout=timeout)
-        proxy = self._proxy(url.netloc)
-        if not proxy:
+        way = self._proxy(url)
+        if way is None:
             return http.client.HTTPSConnection(url.netloc, timeout=timeout, context=self._tls)
-        way = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         connection = http.client.HTTPSConnection(way.hostname or "", way.port or 80, timeout=timeout, context=self._tls)
         connection.set_tunnel(url.hostname or "", url.port or 443, _proxy_headers(way))
         return connection
 
-    def _proxy(self, host: str) -> Optional[str]:
-        """Find the proxy for a host: the instance's own, else the one that the environment or the system names."""
-        if self._instance.skip_proxy:
+    def _proxy(self, url: SplitResult) -> Optional[SplitResult]:
+        """Find the proxy for a URL: the instance's own, else the one that the environment or the system names."""
+        if url.scheme == "http" or self._instance.skip_proxy:  # plain http is for this machine: it must not leave it
             return None
         import urllib.request as system
 
         bypass_environment: Any = vars(system)["proxy_bypass_environment"]  # public, but not in the stubs
         given = self._instance.proxy
         if given is None:
-            return None if system.proxy_bypass(host) else system.getproxies().get("https")
-        skipped = given.no_proxy if isinstance(given.no_proxy, str) else ",".join(map(str, given.no_proxy))
-        return None if bypass_environment(host, {"no": skipped}) else given.https
+            proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
+        else:
+            proxy = None if bypass_environment(url.netloc, {"no": ",".join(given.no_proxy)}) else given.https
+        return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
 def _proxy_headers(way: SplitResult) -> Dict[str, str]:

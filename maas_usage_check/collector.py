@@ -135,7 +135,7 @@ def _points(
 ) -> Tuple[Point, ...]:
     tags = {**instance.user_tags, "region": instance.region, "project_id": project_id}
     usage = [
-        usage_point({**series.tags, **tags}, total, series.coverage, time)
+        usage_point(series.measurement, {**series.tags, **tags}, total, series.coverage, time)
         for series in plan.series
         for total in _total(series, outcomes)
     ]

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from msgspec import Struct
 
 from .instance import ONLINE_EXPERIENCE, Instance, ServiceType
+from .metrics import KEY_USAGE, USAGE
 from .ranges import Window, kept
 
 
@@ -24,8 +25,9 @@ class Query(Struct, frozen=True):
 
 
 class Series(Struct, frozen=True):
-    """Hold one point to come: its tags, the queries whose answers add up to it, and how much of it is kept."""
+    """Hold one point to come: its name, the queries whose answers add up to it, and how much of it is kept."""
 
+    measurement: str
     tags: Dict[str, str]
     queries: Tuple[Query, ...]
     coverage: float
@@ -50,7 +52,7 @@ def make_plan(instance: Instance, now: int) -> Plan:
             continue
         for service_type in instance.service_types:
             for infer_type in instance.infer_types:
-                for labels, label_tag in _filters(instance):
+                for measurement, labels, label_tag in _filters(instance):
                     tags = {
                         "range": span.name,
                         "service_type": service_type.name,
@@ -58,15 +60,18 @@ def make_plan(instance: Instance, now: int) -> Plan:
                         **label_tag,
                     }
                     queries = [Query(window, service_type, infer_type, labels, instance.ips) for window in held.windows]
-                    series.append(Series(tags, tuple(queries), held.coverage))
+                    series.append(Series(measurement, tags, tuple(queries), held.coverage))
     distinct = dict.fromkeys(query for one in series for query in one.queries)
     return Plan(tuple(series), tuple(distinct), tuple(expired))
 
 
-def _filters(instance: Instance) -> List[Tuple[Optional[Tuple[str, ...]], Dict[str, str]]]:
+def _filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
+    """List what is asked of each kind of call: measurement, labels to filter by, and their tag."""
     if not instance.per_api_key:
-        return [(instance.api_keys, {})]
-    return [((label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
+        return [(USAGE, instance.api_keys, {})]
+    each = [(KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
+    # The whole is asked without a filter, so that what no label covers shows.
+    return [(USAGE, None, {}), *each]
 
 
 def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:

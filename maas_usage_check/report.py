@@ -18,7 +18,7 @@ from .client import Answer
 from .collector import Batch, Collector
 from .cycles import run_cycle
 from .instance import Instance
-from .metrics import USAGE, Point
+from .metrics import API, Point
 from .ranges import Fixed, Range, Window, instant, kept
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
@@ -57,7 +57,7 @@ def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: b
     bar = "#" if console.options.ascii_only else "█"
     groups: Dict[Tuple[str, ...], List[Point]] = {}
     for point in batch.points:
-        if point.measurement == USAGE:
+        if point.measurement != API:
             names = ("service_type", "infer_type", "api_key_label")
             groups.setdefault(tuple(point.tags.get(name, "") for name in names), []).append(point)
     for (service_type, infer_type, label), points in groups.items():
@@ -96,7 +96,7 @@ def clipped(asked: Instance, batch: Batch, daily: bool) -> List[str]:
         daily: the answers are those of the days.
     """
     now = _moment_of(batch)
-    shown = {point.tags["range"] for point in batch.points if point.measurement == USAGE}
+    shown = {point.tags["range"] for point in batch.points if point.measurement != API}
     spans = [span for span in asked.ranges if (shown if daily else span.name in shown)]
     shares = {span.name: kept(span.window(now, asked.zone), now).coverage for span in spans}
     return [

@@ -17,7 +17,7 @@ from maas_usage_check.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 from maas_usage_check.gate import Clock, Gates
 from maas_usage_check.ledger import API_KEYS
-from maas_usage_check.metrics import API, USAGE, Point
+from maas_usage_check.metrics import API, KEY_USAGE, USAGE, Point
 from maas_usage_check.ranges import DAY, HOUR, KEPT
 from maas_usage_check.state import MemoryState
 from maas_usage_check.transport import DirectTransport
@@ -127,15 +127,31 @@ def test_a_project_that_cannot_be_told_is_said_so(
     assert words in batch.problems[0].text
 
 
-def test_a_label_of_its_own_gets_a_series_of_its_own_and_a_filter_does_not(cloud: Cloud, make_collector: Make) -> None:
+def test_labels_have_a_measurement_of_their_own_beside_the_unfiltered_whole(cloud: Cloud, make_collector: Make) -> None:
+    labels = ["team-search", ""]
+    batch = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True)).cycle()
+    each = [point for point in batch.points if point.measurement == KEY_USAGE]
+    assert [point.tags["api_key_label"] for point in each] == ["team-search", "online_experience"]
+    (whole,) = usage_points(batch)
+    assert "api_key_label" not in whole.tags
+    asked = cloud.statistics()
+    assert asked[0].get("api_keys") is None
+    assert sorted(body["api_keys"] for body in asked[1:]) == [[""], ["team-search"]]
+    now = whole.time // 1_000_000
+    hours = list(cloud.emulator.ledger.hours(2, "real_time", list(API_KEYS), now - 7 * DAY, now - 2 * HOUR))
+    assert whole.fields["requests"] > sum(point.fields["requests"] for point in each), "two labels are not all"
+    assert whole.fields["requests"] == sum(hour.requests for hour in hours)
+
+
+def test_labels_are_a_filter_where_they_have_no_series(cloud: Cloud, make_collector: Make) -> None:
     labels = ["team-search", ""]
     each = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True)).cycle()
     both = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels)).cycle()
-    assert [point.tags["api_key_label"] for point in usage_points(each)] == ["team-search", "online_experience"]
     (together,) = usage_points(both)
     assert "api_key_label" not in together.tags
-    assert together.fields["requests"] == sum(point.fields["requests"] for point in usage_points(each))
-    assert [body["api_keys"] for body in cloud.statistics()] == [["team-search"], [""], ["team-search", ""]]
+    parts = [point.fields["requests"] for point in each.points if point.measurement == KEY_USAGE]
+    assert together.fields["requests"] == sum(parts)
+    assert cloud.statistics()[-1]["api_keys"] == labels
 
 
 def test_addresses_are_a_filter(cloud: Cloud, make_collector: Make) -> None:

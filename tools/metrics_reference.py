@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, CATALOGUE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\
@@ -22,7 +22,8 @@ Made from the catalogue in `maas_usage_check/metrics.py`; change it there. All a
 """
 TEXTS = {
     USAGE: """\
-One series per range, service type, inference type and, with `per_api_key`, label of an API key.
+One series per range, service type and inference type: all calls or, with `api_keys` and without `per_api_key`, those of
+these labels. Within one value of `range` the series do not overlap, so that adding them up is right.
 
 | tag | value |
 |---|---|
@@ -30,12 +31,20 @@ One series per range, service type, inference type and, with `per_api_key`, labe
 | `service_type` | `my_service`, `preset`, `custom_endpoint` |
 | `infer_type` | `real_time`, `batch` |
 | `region`, `project_id` | whom was asked |
-| `api_key_label` | only with `per_api_key`: the label; `online_experience` for calls from that page |
 | others | the configuration's `tags` |
 
 The cloud's total can be more than prompt and completion together; it is published as returned.
 A query that failed gives no value, never a zero. A zero means that nothing was used, or that the wrong service type was
 asked.
+""",
+    KEY_USAGE: """\
+With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so that
+no sum holds a part beside its whole. What no label covers is the difference of the two.
+
+| tag | value |
+|---|---|
+| `api_key_label` | the label; `online_experience` for calls from that page |
+| others | as in `huawei_maas_usage` |
 """,
     API: """\
 How the last cycle went: one series per instance, also when every query failed.

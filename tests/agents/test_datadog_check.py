@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 import maas_usage_check
 from maas_usage_check.emulator import PROJECT_ID, reply
 from maas_usage_check.metadata import metric_name
-from maas_usage_check.metrics import API, CATALOGUE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 
 from ..conftest import AK, SK, Cloud
 from .conftest import Hands, need_library
@@ -67,20 +67,21 @@ def test_every_field_of_the_catalogue_is_a_gauge_with_the_tags_of_the_design(
         tags=["team:search"],
     )
     dd_run_check(make_check(entry))
-    for name in NAMES[USAGE]:
-        for span in ("last_7d", "last_24h"):
-            for service_type in ("preset", "custom_endpoint"):
-                for label in ("team-search", "online_experience"):
-                    tags = [
-                        f"range:{span}",
-                        f"service_type:{service_type}",
-                        "infer_type:real_time",
-                        "region:cn-southwest-2",
-                        f"project_id:{PROJECT_ID}",
-                        f"api_key_label:{label}",
-                        "team:search",
-                    ]
-                    aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
+    for measurement, labels_tagged in ((USAGE, [""]), (KEY_USAGE, ["team-search", "online_experience"])):
+        for name in NAMES[measurement]:
+            for span in ("last_7d", "last_24h"):
+                for service_type in ("preset", "custom_endpoint"):
+                    for label in labels_tagged:
+                        tags = [
+                            f"range:{span}",
+                            f"service_type:{service_type}",
+                            "infer_type:real_time",
+                            "region:cn-southwest-2",
+                            f"project_id:{PROJECT_ID}",
+                            "team:search",
+                            *([f"api_key_label:{label}"] if label else []),
+                        ]
+                        aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
     for name in NAMES[API]:
         tags = ["region:cn-southwest-2", f"project_id:{PROJECT_ID}", "team:search"]
         aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)

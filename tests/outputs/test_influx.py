@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.metrics import Point, usage_point
+from maas_usage_check.metrics import USAGE, Point, usage_point
 from maas_usage_check.outputs.influx import encode
 from maas_usage_check.usage import Usage
 
@@ -24,7 +24,7 @@ def test_every_line_is_accepted_and_every_number_survives_exactly(
     tags: dict, tokens: int, requests: int, coverage: float, time: int
 ) -> None:
     usage = Usage(tokens, tokens // 2, tokens // 3, requests, requests // 7, None, tokens)
-    point = usage_point(tags, usage, coverage, time)
+    point = usage_point(USAGE, tags, usage, coverage, time)
     line, end = encode([point]).split("\n")
     assert end == ""
     read = parse_line(line)

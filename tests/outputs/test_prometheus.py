@@ -16,7 +16,7 @@ TAGS = {"range": "last_7d", "region": "cn-southwest-2"}
 
 @given(st.dictionaries(texts, texts, max_size=4), st.integers(0, 2**53), st.floats(0, 1))
 def test_every_sample_is_read_back_with_its_value_and_its_labels(tags: dict, tokens: int, coverage: float) -> None:
-    point = usage_point({**tags, **TAGS}, Usage(tokens, 1, 2, 3, 0), coverage, 1)
+    point = usage_point(USAGE, {**tags, **TAGS}, Usage(tokens, 1, 2, 3, 0), coverage, 1)
     families = {family.name: family for family in text_string_to_metric_families(encode([point]))}
     (sample,) = families["huawei_maas_usage_total_tokens"].samples
     assert sample.value == tokens
@@ -27,7 +27,7 @@ def test_every_sample_is_read_back_with_its_value_and_its_labels(tags: dict, tok
 
 
 def test_help_and_type_come_from_the_catalogue_and_say_that_ranges_overlap() -> None:
-    text = encode([usage_point(TAGS, Usage(1, 1, 0, 1, 0), 1.0, 1), Point(API, {}, {"up": 1}, 1)])
+    text = encode([usage_point(USAGE, TAGS, Usage(1, 1, 0, 1, 0), 1.0, 1), Point(API, {}, {"up": 1}, 1)])
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert {family.type for family in families.values()} == {"gauge"}
     for field in CATALOGUE[USAGE]:

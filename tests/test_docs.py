@@ -56,7 +56,7 @@ def test_the_right_configuration_is_right(right: str) -> None:
 
 @pytest.mark.parametrize(
     ("entry", "calls"),
-    [({}, 4), (FOUR, 5), ({**FOUR, **TYPES}, 15), ({**FOUR, **TYPES, **LABELS}, 60)],
+    [({}, 4), (FOUR, 5), ({**FOUR, **TYPES}, 15), ({**FOUR, **TYPES, **LABELS}, 75)],
     ids=["default", "today", "service types", "labels"],
 )
 def test_polling_costs_what_the_page_says(entry: Dict[str, Any], calls: int) -> None:

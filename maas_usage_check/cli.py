@@ -14,15 +14,15 @@ import time
 from typing import List, NoReturn, Optional, Sequence
 
 from . import __version__
-from .arguments import overrides, read_arguments
-from .collector import Batch
-from .config import load_file, load_instance
-from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
+from .config.load import load_file, load_instance
+from .cycle.collector import Batch
+from .cycle.problems import Problem
+from .cycle.run import forewarn, make_collectors, on_sigterm, run_cycle
 from .errors import ConfigError, MaasError, one_line
-from .files import replace
-from .metrics import API
-from .outputs import encoder
-from .problems import Problem
+from .metrics.catalogue import API
+from .metrics.formats import encoder
+from .surfaces.arguments import overrides, read_arguments
+from .surfaces.atomic_file import replace
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -114,8 +114,8 @@ def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
 
 
 def _execd(args: argparse.Namespace) -> int:
-    from . import execd
-    from .troubles import Troubles
+    from .surfaces import execd
+    from .surfaces.problem_log import Troubles
 
     collectors = make_collectors(load_file(args.config), _warn)
     if sys.stdin is None:  # closed at the start: nobody can ask
@@ -128,7 +128,7 @@ def _execd(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from . import report
+    from .surfaces import report
 
     # A label or a bar that the terminal cannot show must not cost the table.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -160,9 +160,9 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from .doctor import FAIL, examine
-    from .gate import Clock
-    from .state import open_state
+    from .clock import Clock
+    from .store.store import open_state
+    from .surfaces.doctor import FAIL, examine
 
     instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
     first = instances[0]
@@ -176,7 +176,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from .demo import demo
+    from .standin.demo import demo
 
     return demo(main, args.serve, args.port)
 

@@ -16,13 +16,14 @@ from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from maas_usage_check.collector import Collector
-from maas_usage_check.config import load_instance
-from maas_usage_check.credentials import Credentials
-from maas_usage_check.emulator import PROJECT_ID, Emulator
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.state import MemoryState
-from maas_usage_check.transport import DirectTransport
+from maas_usage_check.access.credentials import Credentials
+from maas_usage_check.access.gate import Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud.transport import DirectTransport
+from maas_usage_check.config.load import load_instance
+from maas_usage_check.cycle.collector import Collector
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store.store import MemoryState
 
 # Deadlines measure this machine, not the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])

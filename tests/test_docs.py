@@ -9,9 +9,9 @@ from typing import Any, Dict, List, Tuple
 import pytest
 import yaml
 
-from maas_usage_check.config import load, load_instance
+from maas_usage_check.cloud.statistics import make_plan
+from maas_usage_check.config.load import load, load_instance
 from maas_usage_check.errors import Result
-from maas_usage_check.plan import make_plan
 from tools import metrics_reference
 
 from .agents.programs import ROOT

@@ -11,8 +11,8 @@ from typing import List
 
 import pytest
 
-from maas_usage_check.config import load_file
-from maas_usage_check.plan import make_plan
+from maas_usage_check.cloud.statistics import make_plan
+from maas_usage_check.config.load import load_file
 
 from .agents.programs import ROOT, find
 from .conftest import AK, SK, Cloud, Program

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics.catalogue import API, CATALOGUE, KEY_USAGE, USAGE
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\
@@ -38,8 +38,8 @@ A query that failed gives no value, never a zero. A zero means that nothing was 
 asked.
 """,
     KEY_USAGE: """\
-With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so that
-no sum holds a part beside its whole. What no label covers is the difference of the two.
+With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so
+that no sum holds a part beside its whole. What no label covers is the difference of the two.
 
 | tag | value |
 |---|---|

@@ -51,9 +51,10 @@ def hands(cloud: Cloud) -> Hands:
 def make_check(datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
     from maas_usage_check import MaasUsageCheck
-    from maas_usage_check.agent import AgentState
-    from maas_usage_check.check import CACHE_KEY
-    from maas_usage_check.gate import Clock, Gates
+    from maas_usage_check.access.gate import Gates
+    from maas_usage_check.clock import Clock
+    from maas_usage_check.surfaces.datadog import CACHE_KEY
+    from maas_usage_check.surfaces.datadog_transport import AgentState
 
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)

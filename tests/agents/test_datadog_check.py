@@ -13,9 +13,9 @@ import pytest
 from werkzeug import Request, Response
 
 import maas_usage_check
-from maas_usage_check.emulator import PROJECT_ID, reply
-from maas_usage_check.metadata import metric_name
-from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics.catalogue import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics.datadog import metric_name
+from maas_usage_check.standin.emulator import PROJECT_ID, reply
 
 from ..conftest import AK, SK, Cloud
 from .conftest import Hands, need_library

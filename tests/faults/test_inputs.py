@@ -11,17 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.collector import Collector
-from maas_usage_check.config import load, load_file
-from maas_usage_check.credentials import Credentials, from_file
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.access.credentials import Credentials, from_file
+from maas_usage_check.access.gate import Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud.statistics import make_plan
+from maas_usage_check.cloud.transport import Response
+from maas_usage_check.config.load import load, load_file
+from maas_usage_check.config.ranges import DAY, KEPT, LONGEST
+from maas_usage_check.cycle.collector import Collector
 from maas_usage_check.errors import ConfigError, QueryError, Result
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.outputs import encoder
-from maas_usage_check.plan import make_plan
-from maas_usage_check.ranges import DAY, KEPT, LONGEST
-from maas_usage_check.state import MemoryState
-from maas_usage_check.transport import Response
+from maas_usage_check.metrics.formats import encoder
+from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.store.store import MemoryState
 
 from ..conftest import AK, NOW, SK
 

@@ -8,11 +8,11 @@ from typing import Dict, List, Set, Tuple
 
 import pytest
 
-from maas_usage_check.collector import Batch
-from maas_usage_check.cycles import forewarn, run_cycle
+from maas_usage_check.cycle.collector import Batch
+from maas_usage_check.cycle.run import forewarn, run_cycle
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import USAGE
-from maas_usage_check.state import MemoryState
+from maas_usage_check.metrics.catalogue import USAGE
+from maas_usage_check.store.store import MemoryState
 
 from .world import World
 
@@ -102,7 +102,7 @@ def test_the_lookup_of_the_project_and_a_deadline_of_the_command_line_are_counte
 
 
 def test_tries_that_failed_count_too(world: World) -> None:
-    from maas_usage_check.transport import Response
+    from maas_usage_check.cloud.transport import Response
 
     world.instead = lambda request: world.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
     counts: Dict[int, int] = {}

@@ -14,10 +14,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from maas_usage_check.config import load
-from maas_usage_check.credentials import Credentials
-from maas_usage_check.cycles import make_collectors, run_cycle
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.access.credentials import Credentials
+from maas_usage_check.config.load import load
+from maas_usage_check.cycle.run import make_collectors, run_cycle
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
 from .server import Exchange, Fault, Server, http

@@ -16,8 +16,8 @@ from typing import Any, List, Optional
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.files import replace
-from maas_usage_check.state import Document, FileState, KeyEntry
+from maas_usage_check.store.store import Document, FileState, KeyEntry
+from maas_usage_check.surfaces.atomic_file import replace
 
 from ..conftest import Program
 from .server import Server

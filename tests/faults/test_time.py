@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
 from .server import Server, drip

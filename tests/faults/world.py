@@ -6,15 +6,16 @@ import os
 import signal
 from typing import Any, Callable, Dict, List, Optional
 
-from maas_usage_check import execd
-from maas_usage_check.collector import Collector
-from maas_usage_check.config import load
-from maas_usage_check.credentials import provider
-from maas_usage_check.emulator import PROJECT_ID, Emulator
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.state import FileState, MemoryState, State
-from maas_usage_check.transport import Request, Response
-from maas_usage_check.troubles import Troubles
+from maas_usage_check.access.credentials import provider
+from maas_usage_check.access.gate import Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud.transport import Request, Response
+from maas_usage_check.config.load import load
+from maas_usage_check.cycle.collector import Collector
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store.store import FileState, MemoryState, State
+from maas_usage_check.surfaces import execd
+from maas_usage_check.surfaces.problem_log import Troubles
 
 from ..conftest import AK, NOW, SK
 

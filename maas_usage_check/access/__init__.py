@@ -1,0 +1,1 @@
+"""Who may ask, and when: credentials, and the gate of a key."""

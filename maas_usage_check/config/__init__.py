@@ -1,0 +1,1 @@
+"""What the user wrote: YAML to frozen values, each error naming the key and the remedy."""

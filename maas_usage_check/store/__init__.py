@@ -1,0 +1,1 @@
+"""What outlives a run: one SQLite file."""

@@ -1,43 +1,30 @@
-"""The catalogue: every measurement and field, with its type, unit and meaning; and the points made from it."""
+"""The catalogue: every measurement and field, with its type, unit, nature and meaning."""
 
 from __future__ import annotations
 
-import re
-from typing import Dict, Mapping, Tuple, Union
+from typing import Mapping, Tuple
 
 from msgspec import Struct
 
-from ..cloud.usage import Usage
-
-Number = Union[int, float]
+GAUGE, COUNT = "gauge", "count"
+"""A gauge may be repeated; of a count each unit is emitted once. The words are those of the Datadog Agent's methods."""
 
 
 class Field(Struct, frozen=True):
-    """Describe one field. `kind` is int or float and never changes: stores refuse a field that changes its type.
-
-    `nature` is `gauge`, which may be repeated, or `count`, of which each unit is emitted once.
-    """
+    """Describe one field. `kind` is int or float and never changes: stores refuse a field that changes its type."""
 
     name: str
     kind: type
     unit: str
     description: str
-    nature: str = "gauge"
+    nature: str = GAUGE
 
 
-class Point(Struct, frozen=True):
-    """Hold one point of output: tags and fields of a measurement at a time in nanoseconds since 1970."""
-
-    measurement: str
-    tags: Dict[str, str]
-    fields: Dict[str, Number]
-    time: int
-
+Catalogue = Mapping[str, Tuple[Field, ...]]
 
 USAGE = "huawei_maas_usage"
 KEY_USAGE = "huawei_maas_key_usage"
 API = "huawei_maas_api"
-OWN_TAGS = ("range", "service_type", "infer_type", "region", "project_id", "api_key_label")
 
 TOTALS = (
     Field("total_tokens", int, "token", "Tokens used in the range, as the console counts them."),
@@ -51,7 +38,7 @@ TOTALS = (
     Field("coverage_ratio", float, "fraction", "Share of the range's past that the cloud still keeps, 0 to 1."),
 )
 
-CATALOGUE: Mapping[str, Tuple[Field, ...]] = {
+CATALOGUE: Catalogue = {
     USAGE: TOTALS,
     KEY_USAGE: TOTALS,
     API: (
@@ -66,17 +53,3 @@ CATALOGUE: Mapping[str, Tuple[Field, ...]] = {
         ),
     ),
 }
-
-
-def plain_name(key: str) -> str:
-    """Write a tag's key in the letters that every format takes: two keys that come out alike are one somewhere."""
-    name = re.sub("[^A-Za-z0-9_]", "_", key)
-    # With a digit no Prometheus label begins, with two underscores only its own.
-    return f"tag_{name}" if name[:1].isdigit() or name.startswith("__") else name
-
-
-def usage_point(measurement: str, tags: Dict[str, str], usage: Usage, coverage: float, time: int) -> Point:
-    """Make the point of one series."""
-    values = {name: getattr(usage, name) for name in usage.__struct_fields__}
-    fields = {**values, "error_ratio": usage.error_ratio, "coverage_ratio": coverage}
-    return Point(measurement, tags, {name: value for name, value in fields.items() if value is not None}, time)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from .catalogue import Number, Point
+from .points import Number, Point
 
 # A backslash itself is never doubled in a tag: readers would keep both.
 ESCAPES = str.maketrans(

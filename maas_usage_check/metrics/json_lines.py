@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Sequence
 
-from .catalogue import Point
+from .points import Point
 
 
 def encode(points: Sequence[Point]) -> str:

@@ -1,29 +1,32 @@
-"""Prometheus text format for the textfile collector: gauges with HELP and TYPE, and no timestamps, which it refuses."""
+"""Prometheus text format: metrics with HELP and TYPE, and no timestamps, which the textfile collector refuses."""
 
 from __future__ import annotations
 
 from typing import Dict, List, Sequence
 
-from .catalogue import CATALOGUE, OWN_TAGS, Point, plain_name
+from .catalogue import CATALOGUE, COUNT, Catalogue
+from .points import OWN_TAGS, Point, plain_name
 
 RANGE_HELP = " Never add it up over the label `range`: ranges overlap."
 
 
-def encode(points: Sequence[Point]) -> str:
+def encode(points: Sequence[Point], catalogue: Catalogue = CATALOGUE) -> str:
     """Write the points grouped by metric, in the catalogue's order."""
     lines: List[str] = []
-    for measurement, fields in CATALOGUE.items():
+    for measurement, fields in catalogue.items():
         mine = [point for point in points if point.measurement == measurement]
         for field in fields:
+            is_count = field.nature == COUNT
+            metric = f"{measurement}_{field.name}{'_total' if is_count else ''}"
             samples = [
-                f"{measurement}_{field.name}{_labels(point.tags)} {point.fields[field.name]!r}"
+                f"{metric}{_labels(point.tags)} {point.fields[field.name]!r}"
                 for point in mine
                 if field.name in point.fields
             ]
             if samples:
                 warning = RANGE_HELP if "range" in mine[0].tags else ""
-                lines.append(f"# HELP {measurement}_{field.name} {field.description}{warning}")
-                lines.append(f"# TYPE {measurement}_{field.name} gauge")
+                lines.append(f"# HELP {metric} {field.description}{warning}")
+                lines.append(f"# TYPE {metric} {'counter' if is_count else 'gauge'}")
                 lines.extend(samples)
     return "".join(f"{line}\n" for line in lines)
 

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.cloud.usage import Usage
-from maas_usage_check.metrics.catalogue import USAGE, Point, usage_point
+from maas_usage_check.metrics import Point
 from maas_usage_check.metrics.influx import encode
 
 texts = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1)
@@ -23,8 +22,8 @@ def test_a_point_is_one_line_with_sorted_tags_integers_and_nanoseconds() -> None
 def test_every_line_is_accepted_and_every_number_survives_exactly(
     tags: dict, tokens: int, requests: int, coverage: float, time: int
 ) -> None:
-    usage = Usage(tokens, tokens // 2, tokens // 3, requests, requests // 7, None, tokens)
-    point = usage_point(USAGE, tags, usage, coverage, time)
+    fields = {"total_tokens": tokens, "requests": requests, "coverage_ratio": coverage}
+    point = Point("huawei_maas_usage", tags, fields, time)
     line, end = encode([point]).split("\n")
     assert end == ""
     read = parse_line(line)

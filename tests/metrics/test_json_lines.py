@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from maas_usage_check.metrics.catalogue import Point
+from maas_usage_check.metrics import Point
 from maas_usage_check.metrics.json_lines import encode
 
 

@@ -1,188 +1,180 @@
-"""What must outlive a run: waiting times and requests sent per key, project ids, the last success.
+"""What is kept over runs: small entries by kind and name, each changed in one transaction.
 
-The state is one small JSON object without a secret: keys appear only as a digest under a random salt.
+Where the file cannot be used the entries live in memory, and go into the file as soon as it can be written again.
 """
 
 from __future__ import annotations
 
-import os
-import stat
+import contextlib
 import threading
-from typing import Callable, Dict, Iterator, Mapping, Optional, Protocol
+import time
+from typing import Any, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Set, Tuple, Type, TypeVar
 
 import msgspec
-from msgspec import Struct, field
 
-from ..surfaces.atomic_file import hold, replace
+from .database import FORGOTTEN, LOCAL, PATIENCE, Database, UnusableError
+from .kernel_lock import KernelLock
 
-VERSION = 1
-FILE_NAME = "state.json"
 Warn = Callable[[str], None]
+Key = Tuple[str, str]
 
 
-class KeyEntry(Struct):
-    """Hold what is remembered of one key; times are seconds since 1970.
+class Kept(Protocol):
+    """What a kind of entry is: a msgspec Struct, all of whose fields have defaults."""
 
-    `cause` is the Result of the last refusal and `why` its text; `sent` counts requests by whole second; `left_out`
-    holds when a question found no room; `probe` names who has a lone request under way, and until when at most.
+    kept_for: ClassVar[float]
+    """Seconds after its last change until an entry is forgotten."""
+
+    def joined(self, kept: Any) -> Any:
+        """Join what the file says with what was kept in memory while it could not be written."""
+
+
+T = TypeVar("T", bound=Kept)
+
+
+class Store:
+    """Keep entries in a file or, without one, in memory.
+
+    Args:
+        find: names the file, or raises UnusableError; asked when it is first needed. None means memory alone.
+        warn: takes one line, once for each trouble.
+        now: seconds since 1970.
     """
 
-    refusals: int = 0
-    not_before: float = 0.0
-    cause: int = 0
-    why: str = ""
-    throttled_until: float = 0.0
-    sent: Dict[int, int] = field(default_factory=dict)
-    left_out: Dict[str, float] = field(default_factory=dict)
-    probe: str = ""
-    probe_until: float = 0.0
-    projects: Dict[str, str] = field(default_factory=dict)
-    seen: float = 0.0
+    def __init__(
+        self,
+        find: Optional[Callable[[], str]] = None,
+        warn: Warn = lambda text: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._find = find
+        self._warn = warn
+        self._now = now
+        self._database: Optional[Database] = None
+        self._lock: Optional[KernelLock] = None
+        self._file_lock = threading.Lock()
+        self._memory_lock = threading.Lock()
+        self._known: Dict[Key, str] = {}
+        self._unwritten: Set[Key] = set()
+        self._trouble = ""
+        self._patience = PATIENCE
 
-
-class Document(Struct):
-    """Hold the whole state: entries by digest of the key, last successes by digest of the instance."""
-
-    version: int = VERSION
-    salt: str = field(default_factory=lambda: os.urandom(16).hex())
-    keys: Dict[str, KeyEntry] = field(default_factory=dict)
-    successes: Dict[str, float] = field(default_factory=dict)
-
-
-Change = Callable[[Document], None]
-
-
-class State(Protocol):
-    """Keep a document over runs."""
-
-    def update(self, change: Change, durable: bool = True) -> Document:
-        """Apply a change to the newest document, keep it, and return it.
+    @contextlib.contextmanager
+    def entry(self, kind: Type[T], name: str, durable: bool = False) -> Iterator[T]:
+        """Change one entry in one transaction; what the block raises leaves it as it was.
 
         Args:
-            change: works on the document in place; what it raises leaves the document as it was.
-            durable: whether it must survive even a power failure.
+            kind: the entry's type; a new one has its defaults.
+            name: whose entry it is.
+            durable: the change must survive a power failure, not a kill alone.
         """
-
-
-def read(text: bytes, warn: Warn, where: str) -> Document:
-    """Read a document, or start afresh with a warning where it is not one of ours."""
-    if not text:
-        return Document()
-    try:
-        document = msgspec.json.decode(text, type=Document)
-        if document.version == VERSION:
-            return document
-        what = "is from another version of this plugin"
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        what = "was damaged"
-    warn(f"{where} {what} and is written anew: a wait after a refusal may be lost; check that the key is right")
-    return Document()
-
-
-class MemoryState:
-    """Keep the document as long as the process lives."""
-
-    def __init__(self, document: Optional[Document] = None) -> None:
-        self._document = document or Document()
-        self._lock = threading.Lock()
-
-    def update(self, change: Change, durable: bool = True) -> Document:
-        """Apply a change; see State."""
-        with self._lock:
-            change(self._document)
-            return self._document
-
-
-class FileState:
-    """Keep the document in a file: locked while it changes, replaced in one step, so that a kill cannot halve it.
-
-    A folder that cannot be written is a warning, not a failure: the document then lives as long as the process.
-    """
-
-    def __init__(self, folder: str, warn: Warn) -> None:
-        self._folder = folder
-        self._path = os.path.join(folder, FILE_NAME)
-        self._warn = warn
-        self._lock = threading.Lock()
-        self._fallback: Optional[MemoryState] = None
-
-    def update(self, change: Change, durable: bool = True) -> Document:
-        """Apply a change; see State."""
-        with self._lock:
-            if self._fallback is None:
+        key = (kind.__name__, name)
+        with self._file() as file:
+            old = self._begin(file, key, durable)
+            in_memory = file is None or old is None
+            with self._memory_lock if in_memory else contextlib.nullcontext():
+                entry = self._from_memory(file, kind, key) if old is None else self._from_file(old, kind, key)
                 try:
-                    return self._update_file(change, durable)
-                except OSError as error:
-                    self._warn(
-                        f"state folder {self._folder} cannot be written ({error.strerror}): waits after a refusal are "
-                        "forgotten at exit; set state_dir to a folder of this user"
-                    )
-                    self._fallback = MemoryState(self._last_known())
-        return self._fallback.update(change)
+                    yield entry
+                except BaseException:
+                    if file is not None and old is not None:
+                        file.rollback()
+                    raise
+                text = msgspec.json.encode(entry).decode()
+                written = file is not None and old is not None and self._write(file, key, old, text, kind.kept_for)
+                self._known[key] = text
+                (self._unwritten.discard if written else self._unwritten.add)(key)
 
-    def _update_file(self, change: Change, durable: bool) -> Document:
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        with open(os.path.join(self._folder, "lock"), "w") as lock:
-            hold(lock)
-            self._sweep()
-            old = self._content()
-            document = read(old, self._warn, self._path)
-            change(document)
-            new = msgspec.json.encode(document)
-            if new != old:
-                replace(self._path, new, mode=0o600, durable=durable)
-            return document
+    def take(self, name: str) -> Optional[bool]:
+        """Tell whether this process holds a lock now; None where that cannot be known. The kernel frees it at death."""
+        if self._find is None:  # what no file holds no other process sees
+            return True
+        return None if self._lock is None else self._lock.take(name)
 
-    def _sweep(self) -> None:
-        """Remove what a run that was killed while it wrote has left behind. Only the lock's holder writes here."""
-        for name in os.listdir(self._folder):
-            if name.startswith(FILE_NAME) and name.endswith(".tmp"):
-                os.unlink(os.path.join(self._folder, name))
+    def release(self, name: str) -> None:
+        """Free a lock."""
+        if self._lock is not None:
+            self._lock.release(name)
 
-    def _last_known(self) -> Document:
-        """Read what can still be read: a full disk must not lose a wait that is on it."""
+    def close(self) -> None:
+        """Let go of the file, so that the next run need not read its log; not where a thread is still in it."""
+        if self._file_lock.acquire(blocking=False):
+            try:
+                if self._database is not None:
+                    self._database.close()
+            finally:
+                self._file_lock.release()
+
+    @contextlib.contextmanager
+    def _file(self) -> Iterator[Optional[Database]]:
+        """Wait for the file's turn; None where there is no file, or where a thread hangs in it."""
+        if self._find is None:
+            yield None
+        elif self._file_lock.acquire(timeout=self._patience):
+            self._patience = PATIENCE
+            try:
+                yield self._named(self._find)
+            finally:
+                self._file_lock.release()
+        else:
+            self._patience = 0.0
+            self._say(f"the state folder does not answer: {FORGOTTEN}; {LOCAL}")
+            yield None
+
+    def _named(self, find: Callable[[], str]) -> Optional[Database]:
+        if self._database is None:
+            try:
+                self._database = Database(find())
+                self._lock = KernelLock(f"{self._database.path}-lock")
+            except UnusableError as trouble:
+                self._say(str(trouble))
+        return self._database
+
+    def _begin(self, file: Optional[Database], key: Key, durable: bool) -> Optional[str]:
+        """Begin a change of the file; return the entry's text, or None where memory must serve."""
+        if file is None:
+            return None
         try:
-            return read(self._content(), self._warn, self._path)
-        except OSError:
-            return Document()
+            file.begin(durable)
+            return file.get(*key)
+        except UnusableError as trouble:
+            self._say(str(trouble))
+            return None
 
-    def _content(self) -> bytes:
+    def _write(self, file: Database, key: Key, old: str, text: str, kept_for: float) -> bool:
+        if text == old:
+            file.rollback()
+            return True
         try:
-            with open(self._path, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return b""
-
-
-def open_state(configured: Optional[str], warn: Warn, environ: Mapping[str, str] = os.environ) -> State:
-    """Open the state in the configured folder, systemd's, the user's, or a private temporary one; else in memory."""
-    if configured:
-        return FileState(configured, warn)
-    for folder in _candidates(environ):
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK) and _is_private(folder):
-            return FileState(folder, warn)
-    warn("no folder for the state can be written: waits after a refusal are forgotten at exit; set state_dir")
-    return MemoryState()
-
-
-def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
-    # systemd's own word, and with DynamicUser a link.
-    yield from [os.path.realpath(folder) for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
-    base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
-    if os.path.isabs(base):
-        yield os.path.join(base, "maas-usage-check")
-    import tempfile
-
-    yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
-
-
-def _is_private(folder: str) -> bool:
-    """Tell whether a folder is this user's own: in a shared /tmp anyone may have made one of that name first."""
-    if os.name != "posix":
+            file.put(*key, text, self._now())
+            if not old:
+                file.forget(key[0], self._now() - kept_for)
+            file.commit()
+        except UnusableError as trouble:
+            self._say(str(trouble))
+            return False
+        self._trouble = ""
         return True
-    found = os.lstat(folder)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+    def _from_file(self, text: str, kind: Type[T], key: Key) -> T:
+        entry = self._read(text, kind)
+        return entry.joined(self._read(self._known[key], kind)) if key in self._unwritten else entry
+
+    def _from_memory(self, file: Optional[Database], kind: Type[T], key: Key) -> T:
+        if key not in self._known and file is not None:
+            self._known[key] = file.peek(*key)  # a wait that is on a full disk must hold
+        return self._read(self._known.get(key, ""), kind)
+
+    def _read(self, text: str, kind: Type[T]) -> T:
+        if not text:
+            return kind()
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self._say("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
+            return kind()
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._warn(trouble)

@@ -1,42 +1,34 @@
-"""Who has the lone first request under way, told from process to process in the key's entry of the state."""
+"""Who asks alone: before a key is proven, one request at a time, among all processes that use it.
+
+The kernel frees the lock of a process that died; the entry says until when a process that only hangs is waited for.
+"""
 
 from __future__ import annotations
 
-import os
-
-from ..store.store import KeyEntry
+from ..store import Store
 from .breaker import LONGEST_WAIT
+from .key_entry import KeyEntry
+
+PROOF_HOLDS = 60.0
+"""Seconds for which a key that another process proved right needs no lone request here."""
 
 
-def new_name() -> str:
-    """Name one who asks; others can tell by it whether its process still runs."""
-    return f"{os.getpid()}-{os.urandom(4).hex()}"
+def is_proven(entry: KeyEntry, me: str, now: float) -> bool:
+    """Tell whether another process proved the key right within the last minute."""
+    return entry.proven_by not in ("", me) and now - PROOF_HOLDS < entry.proven_at <= now
 
 
-def claim(entry: KeyEntry, name: str, until: float) -> None:
-    """Say that one asks alone, until a time (seconds since 1970) at most."""
-    entry.probe, entry.probe_until = name, until
-
-
-def release(entry: KeyEntry, name: str) -> None:
-    """Say that one asks alone no more."""
-    if entry.probe == name:
-        entry.probe, entry.probe_until = "", 0.0
-
-
-def is_anothers(entry: KeyEntry, name: str, now: float) -> bool:
-    """Tell whether somebody else asks alone, and still lives to hear the answer."""
-    under_way = entry.probe not in ("", name) and now < entry.probe_until <= now + LONGEST_WAIT
-    return under_way and _lives(entry.probe)
-
-
-def _lives(name: str) -> bool:
-    if os.name != "posix":  # elsewhere there is no harmless way to ask
+def claim(store: Store, name: str, entry: KeyEntry, until: float, now: float) -> bool:
+    """Try to be the one who asks alone, until a time (seconds since 1970) at most."""
+    # A claim from beyond the longest wait was made under a clock that has been set back since.
+    overdue = not now < entry.lone_until <= now + LONGEST_WAIT
+    if store.take(name) or overdue:
+        entry.lone_until = min(until, now + LONGEST_WAIT)
         return True
-    try:
-        os.kill(int(name.partition("-")[0]), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OverflowError, OSError):
-        pass
-    return True
+    return False
+
+
+def release(store: Store, name: str, entry: KeyEntry) -> None:
+    """Let the next one ask."""
+    entry.lone_until = 0.0
+    store.release(name)

@@ -1,18 +1,19 @@
 """How many requests of one key leave within a minute, and whose turn it is when not all of them fit.
 
-All of it works on the key's entry of the state, so that processes that run at once count together.
+All of it works on the key's entry, so that processes that run at once count together.
 """
 
 from __future__ import annotations
 
 from typing import Dict
 
-from ..store.store import KeyEntry
+from ..errors import QueryError, Result
+from .key_entry import KeyEntry
 
 MINUTE = 61.0
-"""A minute, and the second within which a request was counted."""
+"""Sends are counted per whole second, so a minute's window needs one second more."""
 TURN_KEPT = 900.0
-"""How long what was left out goes first: three cycles of the default interval. Who asks no more holds nobody up."""
+"""After 15 minutes a left-out question loses its place, lest one that is never asked again block others."""
 
 
 def sent(entry: KeyEntry, now: float) -> int:
@@ -44,6 +45,18 @@ def leave_out(entry: KeyEntry, turn: str, now: float) -> None:
     """Remember a request that found no room: it goes first next time, after those that have waited longer."""
     waiting = _waiting(entry, now)
     entry.left_out = {**waiting, turn: waiting.get(turn, now)}
+
+
+def over_rate(entry: KeyEntry, turn: str, per_minute: int, now: float) -> QueryError:
+    """Say why a request was left out."""
+    before = ahead(entry, turn, now)
+    first = f" and {before} that were left out before go first" if before else ""
+    return QueryError(
+        Result.OVER_RATE,
+        f"{sent(entry, now)} requests left within a minute{first}, max_requests_per_minute is {per_minute}; what "
+        "is left out goes first in the next cycle: ask fewer ranges, service types or labels, or raise it (the cloud "
+        "allows 200 per user)",
+    )
 
 
 def _recent(entry: KeyEntry, now: float) -> Dict[int, int]:

@@ -15,7 +15,7 @@ from maas_usage_check.access.credentials import (
     provider,
     readable_by_others,
 )
-from maas_usage_check.config.instance import Source
+from maas_usage_check.config import KeySource
 from maas_usage_check.errors import QueryError, Result
 
 AK, SK, TOKEN = "AKTESTONLY", "sk/test+only==", "token/with=signs,and,commas"
@@ -106,7 +106,7 @@ def test_a_variable_that_is_not_set_or_empty_is_named(missing: str) -> None:
 def test_a_key_put_in_place_is_used_at_the_next_call(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
     path.write_text("OLD,old")
-    ask = provider(Source("file", str(path)))
+    ask = provider(KeySource("file", str(path)))
     assert ask().ak == "OLD"
     path.write_text("NEW,new")
     assert ask().ak == "NEW"

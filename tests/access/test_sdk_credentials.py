@@ -10,10 +10,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from maas_usage_check.access.credentials import Credentials, provider
-from maas_usage_check.config.instance import Source
+from maas_usage_check.config import KeySource
 from maas_usage_check.errors import QueryError, Result
 
-SDK = Source("sdk")
+SDK = KeySource("sdk")
 
 
 def serve_metadata(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -6,44 +6,15 @@ Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`) 
 from __future__ import annotations
 
 import email.utils
-import re
-from typing import Callable, Iterable, Iterator, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from ..errors import QueryError, Result
+from .answers import read_object
+from .redaction import Redact
 from .transport import Response
-from .usage import read_object
 
 CLOCK_TOLERANCE = 15 * 60
 EXCERPT = 160
-SHORTEST_CODED = 6
-"""Letters of base64 that can hardly be anything else by chance."""
-
-Redact = Callable[[str], str]
-
-
-def redactor(secrets: Iterable[str]) -> Redact:
-    """Make the function that blanks what must not be shown, in the forms in which a server may echo it."""
-    forms = {form for secret in secrets for form in _forms(secret)}
-    # The longest first, so that no part of one stays behind; %2B may be written %2b.
-    pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or "(?!)"
-    compiled = re.compile(pattern, re.IGNORECASE)
-    return lambda text: compiled.sub("***", text)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    import base64
-    import json
-    from urllib.parse import quote, quote_plus
-
-    yield secret
-    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote_plus(secret, safe="/"))
-    escaped = json.dumps(secret)[1:-1]
-    yield from (escaped, escaped.replace("/", "\\/"), secret.encode().hex())
-    for shift in range(3):  # wherever it lies in what was encoded; the letters on its edges belong to its neighbours
-        coded = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
-        inner = coded[(0, 2, 3)[shift] :][: -1 if (len(secret) + shift) % 3 else None]
-        if len(inner) >= SHORTEST_CODED:
-            yield from (inner, inner.translate(str.maketrans("+/", "-_")))
 
 
 def refusal(response: Response, asked: str, now: float, redact: Redact) -> QueryError:

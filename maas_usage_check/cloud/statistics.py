@@ -1,18 +1,25 @@
-"""What one cycle asks: the series it is to make, and the distinct questions behind them."""
+"""ShowStatistics: the totals of windows of time, as series of the configured ranges.
+
+Facts of the API: its page (support.huaweicloud.com/api-maas/ShowStatistics.html) and Huawei's own query script.
+"""
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from functools import reduce
+from operator import add
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
-from ..config.instance import ONLINE_EXPERIENCE, Instance, ServiceType
+from ..config import ONLINE_EXPERIENCE, Instance, ServiceType
 from ..config.ranges import Window, kept
-from ..metrics.catalogue import KEY_USAGE, USAGE
+from ..metrics import KEY_USAGE, USAGE, Number
+from .source import Call, Plan, Send
+from .usage import Usage, read_usage
 
 
-class Query(Struct, frozen=True):
-    """Hold one question to the API: the totals of one window under these filters. Labels are not printed."""
+class Totals(Struct, frozen=True):
+    """Ask for the totals of one window under these filters. Labels are not printed."""
 
     window: Window
     service_type: ServiceType
@@ -21,48 +28,78 @@ class Query(Struct, frozen=True):
     ips: Optional[Tuple[str, ...]]
 
     def __repr__(self) -> str:
-        return f"Query({self.window}, {self.service_type.name}, {self.infer_type})"
+        return f"Totals({self.window}, {self.service_type.name}, {self.infer_type})"
 
 
-class Series(Struct, frozen=True):
-    """Hold one point to come: its name, the queries whose answers add up to it, and how much of it is kept."""
+class Answer(Struct, frozen=True):
+    """Hold what was used in a window, and the text that said so."""
+
+    usage: Usage
+    text: str
+
+
+class RangeSeries(Struct, frozen=True):
+    """Hold one point to come: the totals of a range, added up from its windows, and how much of it is kept."""
 
     measurement: str
     tags: Dict[str, str]
-    queries: Tuple[Query, ...]
+    queries: Tuple[Totals, ...]
     coverage: float
 
+    @property
+    def name(self) -> str:
+        """Name it to a person: a label is a tag here, and so no secret."""
+        names = (self.tags["range"], self.tags["service_type"], self.tags.get("api_key_label"))
+        return " ".join(name for name in names if name)
 
-class Plan(Struct, frozen=True):
-    """Hold a cycle: its series, each distinct query once, and the ranges of which nothing is kept."""
+    def fields(self, answers: Sequence[Answer]) -> Dict[str, Number]:
+        """Add the windows up; what the cloud did not send is left out."""
+        usage = reduce(add, (answer.usage for answer in answers))
+        values = {name: getattr(usage, name) for name in usage.__struct_fields__}
+        values.update(error_ratio=usage.error_ratio, coverage_ratio=self.coverage)
+        return {name: value for name, value in values.items() if value is not None}
 
-    series: Tuple[Series, ...]
-    queries: Tuple[Query, ...]
-    expired: Tuple[str, ...]
+
+class Statistics:
+    """Ask ShowStatistics; see Source."""
+
+    def plan(self, instance: Instance, now: int) -> Plan:
+        """Plan the ranges of an instance. Two that ask the same ask it once."""
+        series: List[RangeSeries] = []
+        expired: List[str] = []
+        for span in instance.ranges:
+            held = kept(span.window(now, instance.zone), now)
+            if held.windows:
+                series += _series(instance, span.name, held.windows, held.coverage)
+            else:
+                expired.append(span.name)
+        distinct = dict.fromkeys(query for one in series for query in one.queries)
+        return Plan(tuple(series), tuple(distinct), tuple(expired))
+
+    def ask(self, query: Totals, send: Send) -> Answer:
+        """Ask for the totals of one window."""
+        body: Dict[str, Any] = {
+            "service_type": int(query.service_type),
+            "start_time": query.window.start,
+            "end_time": query.window.end,
+            "infer_type": query.infer_type,
+        }
+        if query.api_keys is not None:
+            body["api_keys"] = list(query.api_keys)
+        if query.ips is not None:
+            body["ips"] = list(query.ips)
+        path = "/v1/{project_id}/maas/monitoring/show-statistics"
+        answer = send(Call("statistics", "modelarts:monitoring:get", "POST", "endpoint", path, body=body))
+        return Answer(read_usage(answer), answer.decode("utf-8"))
 
 
-def make_plan(instance: Instance, now: int) -> Plan:
-    """Plan a cycle of an instance at one moment, in milliseconds. Two ranges that ask the same ask it once."""
-    series: List[Series] = []
-    expired: List[str] = []
-    for span in instance.ranges:
-        held = kept(span.window(now, instance.zone), now)
-        if not held.windows:
-            expired.append(span.name)
-            continue
-        for service_type in instance.service_types:
-            for infer_type in instance.infer_types:
-                for measurement, labels, label_tag in _filters(instance):
-                    tags = {
-                        "range": span.name,
-                        "service_type": service_type.name,
-                        "infer_type": infer_type,
-                        **label_tag,
-                    }
-                    queries = [Query(window, service_type, infer_type, labels, instance.ips) for window in held.windows]
-                    series.append(Series(measurement, tags, tuple(queries), held.coverage))
-    distinct = dict.fromkeys(query for one in series for query in one.queries)
-    return Plan(tuple(series), tuple(distinct), tuple(expired))
+def _series(instance: Instance, name: str, windows: Sequence[Window], coverage: float) -> Iterator[RangeSeries]:
+    for service_type in instance.service_types:
+        for infer_type in instance.infer_types:
+            for measurement, labels, label_tag in _filters(instance):
+                tags = {"range": name, "service_type": service_type.name, "infer_type": infer_type, **label_tag}
+                queries = (Totals(window, service_type, infer_type, labels, instance.ips) for window in windows)
+                yield RangeSeries(measurement, tags, tuple(queries), coverage)
 
 
 def _filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
@@ -72,21 +109,3 @@ def _filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], D
     each = [(KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
     # The whole is asked without a filter, so that what no label covers shows.
     return [(USAGE, None, {}), *each]
-
-
-def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
-    """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
-    limit = min(instance.max_requests_per_minute for instance in instances)
-    seconds = max(instance.deadline for instance in instances) if deadline is None else deadline
-    room = limit * (1 + int(seconds // 61))
-    # A project that is remembered is not looked up, but that is known only once the key is.
-    lookups = sum(1 for instance in instances if instance.project_id is None)
-    calls, at_most = queries + lookups, "at most " if lookups else ""
-    if calls <= room:
-        return None
-    return (
-        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} "
-        f"through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first in the "
-        "next cycle; "
-        "ask fewer ranges, service types or labels"
-    )

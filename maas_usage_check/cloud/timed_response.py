@@ -35,7 +35,7 @@ class _Timed(io.RawIOBase):
         super().close()
 
 
-class TimedAnswer(http.client.HTTPResponse):
+class TimedResponse(http.client.HTTPResponse):
     """Hold status line, headers and body together to one time."""
 
     def __init__(self, give_up: float, connection: socket.socket, *args: Any, **kwargs: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Dict, NoReturn, Optional
+from typing import Any, Dict, Optional
 
 from msgspec import Struct
 
-from ..errors import QueryError, Result
+from .answers import bad_answer, read_object
 
 CEILING = 2**63
 """Line protocol and most stores hold signed 64-bit integers; no account comes near."""
@@ -59,56 +58,26 @@ def read_usage(body: bytes) -> Usage:
     numbers.update({name: _number(answer, key) for name, key in COUNTS.items()})
     numbers.update({name: _number(answer, key) for name, key in BATCH_COUNTS.items() if answer.get(key) is not None})
     if numbers["errors"] > numbers["requests"]:
-        raise _bad("it has more errors than requests")
+        raise bad_answer("it has more errors than requests")
     return Usage(**numbers)
-
-
-def read_object(body: bytes) -> Dict[str, Any]:
-    """Parse a JSON object with its numbers as Decimal; raise QueryError (BAD_ANSWER) for anything else."""
-    try:
-        answer = json.loads(
-            body.decode("utf-8"), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant
-        )
-    except (ValueError, ArithmeticError, RecursionError):
-        start = body.lstrip()[:1]
-        kind = "HTML" if start == b"<" else "an empty body" if not start else "a broken body"
-        raise QueryError(
-            Result.BAD_ANSWER,
-            f"the answer is not JSON but {kind}; something between here and the cloud answered in its place: "
-            "check endpoint and proxy",
-        ) from None
-    if not isinstance(answer, dict):
-        raise _bad("it is not a JSON object")
-    return answer
 
 
 def _number(answer: Dict[str, Any], key: str, thousands: bool = False) -> int:
     if key not in answer:
-        raise _bad(f"`{key}` is missing")
+        raise bad_answer(f"`{key}` is missing")
     value = answer[key]
     if not isinstance(value, Decimal):
-        raise _bad(f"`{key}` is not a number")
+        raise bad_answer(f"`{key}` is not a number")
     if value.is_signed() and value:
-        raise _bad(f"`{key}` is negative")
+        raise bad_answer(f"`{key}` is negative")
     # Compared before it is made an int: 1e999999999 would fill the memory.
     if value >= CEILING // 1000:
-        raise _bad(f"`{key}` is too large to be true")
+        raise bad_answer(f"`{key}` is too large to be true")
     whole = (value * 1000 if thousands else value).to_integral_value(ROUND_HALF_UP)
     if not thousands and whole != value:
-        raise _bad(f"`{key}` is a count but not a whole number")
+        raise bad_answer(f"`{key}` is a count but not a whole number")
     return int(whole)
 
 
 def _plus(one: Optional[int], other: Optional[int]) -> Optional[int]:
     return None if one is None and other is None else (one or 0) + (other or 0)
-
-
-def _bad(what: str) -> QueryError:
-    return QueryError(
-        Result.BAD_ANSWER,
-        f"the cloud's answer was not believed: {what}; report it if it lasts, the API may have changed",
-    )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -24,7 +24,7 @@ class ServiceType(IntEnum):
     custom_endpoint = 4
 
 
-class Source(Struct, frozen=True, forbid_unknown_fields=True):
+class KeySource(Struct, frozen=True, forbid_unknown_fields=True):
     """Say where the credentials come from: `env`, `file` (with a path) or `sdk`."""
 
     source: str = "env"
@@ -49,7 +49,7 @@ class Instance(Struct, frozen=True):
     project_id: Optional[str] = None
     endpoint: str = ""
     iam_endpoint: str = ""
-    credentials: Source = Source()
+    credentials: KeySource = KeySource()
     ranges: Tuple[Any, ...] = tuple(map(parse_range, ("last_7d", "last_14d", "last_30d")))
     service_types: Tuple[ServiceType, ...] = (ServiceType.preset,)
     infer_types: Tuple[str, ...] = ("real_time",)

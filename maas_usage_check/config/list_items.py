@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable, Dict, List
 
 from ..errors import ConfigError
-from ..metrics.catalogue import OWN_TAGS, plain_name
+from ..metrics import OWN_TAGS, plain_name
 from .instance import INFER_TYPES, ServiceType
 from .ranges import parse_range
 

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from ..errors import ConfigError
-from ..metrics.catalogue import plain_name
+from ..metrics import plain_name
 from .instance import ONLINE_EXPERIENCE, Instance
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .list_items import ITEMS, check_tag_text, read_items

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from maas_usage_check.cloud.error_answers import redactor, refusal
-from maas_usage_check.cloud.transport import Response
+from maas_usage_check.cloud import Response
+from maas_usage_check.cloud.error_answers import refusal
+from maas_usage_check.cloud.redaction import redactor
 from maas_usage_check.errors import QueryError, Result
 
 from ..conftest import AK, NOW, SK

@@ -6,10 +6,9 @@ from typing import Dict, List, Sequence, Tuple
 
 from msgspec import Struct
 
-from ..cloud.statistics import Plan, Query
-from ..config.instance import Instance
+from ..cloud import Outcome, Plan, Query
+from ..config import Instance
 from ..errors import QueryError, Result
-from .threads import Outcome
 
 
 class Problem(Struct, frozen=True):
@@ -44,9 +43,9 @@ def problems_of(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], 
         for query in series.queries:
             outcome = outcomes[query]
             if isinstance(outcome, QueryError):
-                # With what follows from it: the one that was refused says more than those that were held back.
+                # One line for a cause: the refusal itself, not what was held back because of it.
                 error, names = lost.get(outcome.cause, (outcome, {}))
-                names[f"{series.tags['range']} {series.tags['service_type']}"] = None
+                names[series.name] = None
                 lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
     level = "W" if worked else "E"
     where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List
 
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.access.credentials import Credentials
-from maas_usage_check.access.gate import Gates
+from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud.transport import DirectTransport
-from maas_usage_check.config.load import load_instance
+from maas_usage_check.cloud import DirectTransport
+from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, KEPT
-from maas_usage_check.cycle.collector import Batch, Collector
+from maas_usage_check.cycle import Batch, Collector
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics.catalogue import API, KEY_USAGE, USAGE, Point
+from maas_usage_check.metrics import API, KEY_USAGE, USAGE, Point
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import API_KEYS
-from maas_usage_check.store.store import MemoryState
+from maas_usage_check.store import Store
 
 from ..conftest import AK, SK, Cloud
 
@@ -100,7 +99,7 @@ def test_each_distinct_question_is_asked_once_and_iam_not_when_the_project_is_kn
 def test_the_project_is_looked_up_once_by_its_exact_name_and_remembered(cloud: Cloud, make_collector: Make) -> None:
     entry = cloud.entry(ranges=["last_7d"])
     del entry["project_id"]
-    gates = Gates(MemoryState(), Clock())
+    gates = Gates(Store(), Clock())
     for _ in range(3):
         batch = make_collector(entry, gates=gates).cycle()
         assert usage_points(batch)[0].tags["project_id"] == PROJECT_ID
@@ -230,7 +229,7 @@ def test_a_malformed_200_is_not_tried_again(cloud: Cloud, make_collector: Make) 
 
 
 def test_the_last_success_is_remembered_over_failures(cloud: Cloud, make_collector: Make) -> None:
-    gates = Gates(MemoryState(), Clock())
+    gates = Gates(Store(), Clock())
     first = api_point(make_collector(cloud.entry(), gates=gates).cycle())
     cloud.always = broken(400)
     second = api_point(make_collector(cloud.entry(), gates=gates).cycle())
@@ -240,7 +239,7 @@ def test_the_last_success_is_remembered_over_failures(cloud: Cloud, make_collect
 
 
 def test_a_wrong_secret_is_asked_with_once_and_a_right_one_at_once(cloud: Cloud, make_collector: Make) -> None:
-    gates = Gates(MemoryState(), Clock())
+    gates = Gates(Store(), Clock())
     wrong = Credentials(AK, "wrong")
     first = make_collector(cloud.entry(max_concurrency=8), wrong, gates=gates).cycle()
     second = make_collector(cloud.entry(), wrong, gates=gates).cycle()
@@ -251,7 +250,7 @@ def test_a_wrong_secret_is_asked_with_once_and_a_right_one_at_once(cloud: Cloud,
 
 
 def test_six_instances_of_one_wrong_key_ask_once_together(cloud: Cloud, make_collector: Make) -> None:
-    gates = Gates(MemoryState(), Clock())
+    gates = Gates(Store(), Clock())
     collectors = [make_collector(cloud.entry(tags=[f"n:{i}"]), Credentials(AK, "wrong"), gates=gates) for i in range(6)]
     threads = [threading.Thread(target=collector.cycle) for collector in collectors]
     for thread in threads:
@@ -262,23 +261,47 @@ def test_six_instances_of_one_wrong_key_ask_once_together(cloud: Cloud, make_col
 
 
 def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Cloud, make_collector: Make) -> None:
-    lock, under_way, most, alone = threading.Lock(), [0], [0], []
+    lock, under_way, seen, four = threading.Lock(), [0], [], threading.Barrier(4)
 
-    def slowly(request: Request) -> Optional[Response]:
+    def with_others(request: Request) -> None:
         with lock:
             under_way[0] += 1
-            most[0] = max(most[0], under_way[0])
-            alone.append(under_way[0])
-        time.sleep(0.05)
+            seen.append(under_way[0])
+            first = len(seen) == 1
+        if not first:
+            four.wait(10)  # broken, and the answer a 500, where fewer than four are under way
         with lock:
             under_way[0] -= 1
-        return None
 
-    cloud.always = slowly
+    cloud.always = with_others
     ranges = [f"last_{hours}h" for hours in range(1, 14)]
     assert make_collector(cloud.entry(ranges=ranges, max_concurrency=4)).cycle().result == Result.OK
-    assert alone[:2] == [1, 1]
-    assert most[0] == 4
+    assert seen[:2] == [1, 1]
+    assert max(seen) == 4
+
+
+def test_a_retry_that_would_pass_the_deadline_is_not_made(cloud: Cloud, make_collector: Make) -> None:
+    cloud.always = broken(503)
+    ahead = [0.0]
+
+    def sleep(seconds: float) -> None:
+        ahead[0] += seconds
+
+    clock = Clock(monotonic=lambda: Clock().monotonic() + ahead[0], sleep=sleep)
+    batch = make_collector(cloud.entry(ranges=["last_7d"], deadline=0.7), clock=clock).cycle()
+    # Tries at 0 and after 0.25 to 0.75 s; the pause before a third, 0.5 to 1.5 s, never fits.
+    assert len(cloud.seen) in (1, 2)
+    assert batch.result == Result.SERVER_ERROR, "the last try ended for want of time, and hid why"
+    assert ahead[0] < 0.7
+
+
+def test_what_the_cloud_says_is_shown_without_the_labels_that_are_no_tags(cloud: Cloud, make_collector: Make) -> None:
+    said = b'{"error_msg": "unknown key team-planted of 10.0.0.1"}'
+    cloud.always = broken(400, said)
+    hidden = make_collector(cloud.entry(ranges=["last_7d"], api_keys=["team-planted"])).cycle()
+    assert "`unknown key *** of 10.0.0.1`" in hidden.problems[0].text
+    shown = make_collector(cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=True)).cycle()
+    assert "`unknown key team-planted of 10.0.0.1`" in shown.problems[0].text
 
 
 @pytest.mark.parametrize("deadline", [0.3, 1.0])
@@ -304,7 +327,7 @@ def test_what_hangs_outside_our_reach_neither_holds_the_cycle_nor_keeps_the_proc
 
     instance = load_instance(cloud.entry(deadline=0.3), {}, "instances[0]")
     for provider, transport in ((lambda: Credentials(AK, SK), hang), (hang, DirectTransport(instance))):
-        collector = Collector(instance, provider, transport, Gates(MemoryState(), Clock()), Clock())
+        collector = Collector(instance, provider, transport, Gates(Store(), Clock()), Clock())
         began = time.monotonic()
         batch = collector.cycle()
         assert time.monotonic() - began < 0.8
@@ -367,7 +390,7 @@ def test_a_permission_that_one_query_lacks_makes_no_lookup_of_the_project_in_eve
     cloud.always = when(lambda body: body["infer_type"] == "batch", broken(403))
     entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
     del entry["project_id"]
-    gates = Gates(MemoryState(), Clock())
+    gates = Gates(Store(), Clock())
     for _ in range(3):
         assert make_collector(entry, gates=gates).cycle().result == Result.PARTIAL
     assert [request.method for request in cloud.seen].count("GET") == 1

@@ -7,10 +7,9 @@ import re
 from typing import Any, Dict, List, NoReturn, Sequence
 
 from .. import __version__
-from ..config.instance import INFER_TYPES, ServiceType
-from ..config.known_keys import INLINE_SECRET, is_secret
+from ..config import INFER_TYPES, INLINE_SECRET, ServiceType, is_secret
 from ..errors import ConfigError
-from ..metrics.formats import FORMATS
+from ..metrics import FORMATS
 
 COMMANDS = ("collect", "execd", "report", "doctor", "demo", "assets")
 SEE_HELP = "see maas-usage-check --help"

@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Optional
+import threading
+from functools import partial
+from typing import Any, Dict, List, Optional, Tuple
 
 from datadog_checks.base import AgentCheck, ConfigurationError
 
-from ..access.credentials import Credentials, Provider, provider
-from ..access.gate import Gates
+from ..access import Credentials, Gates, Provider, provider
 from ..clock import Clock
-from ..config.load import load
-from ..cycle.collector import Batch, Collector
-from ..cycle.run import forewarn
+from ..config import load
+from ..cycle import Batch, Collector, forewarn
 from ..errors import ConfigError, MaasError
-from ..metrics.datadog import metric_name
-from .datadog_transport import AgentState, AgentTransport
+from ..metrics.datadog import samples
+from ..store import Store, find_file
+from .datadog_transport import AgentTransport
+
+try:
+    import datadog_agent  # the Agent builds it in
+except ImportError:
+    from datadog_checks.base.stubs import datadog_agent
 
 SLACK = 15.0
 """Seconds, the Agent's own interval: a schedule of exactly `min_collection_interval` must never miss its turn."""
 
-CACHE_ID = "all_instances"
-CACHE_KEY = f"maas_usage_check:{CACHE_ID}_state"
-"""As the base library would name it, but for its `name` of the instance: one state must serve all of them."""
+# Shared on purpose: all instances of the process that use one key must wait for one another.
+_GATES: Dict[Tuple[Optional[str], str], Gates] = {}
+_GATES_LOCK = threading.Lock()
 
-# Shared on purpose, and locked inside: all instances of the process that use one key must wait for one another.
-GATES = Gates(AgentState(CACHE_KEY, logging.getLogger(__name__).warning), Clock())
+
+def shared_gates(state_dir: Optional[str]) -> Gates:
+    """Find the gates over the store of a folder, or over the one in the Agent's own."""
+    where = (state_dir, str(datadog_agent.get_config("run_path") or ""))
+    with _GATES_LOCK:
+        if where not in _GATES:
+            find = partial(find_file, state_dir, agents=where[1])
+            _GATES[where] = Gates(Store(find, logging.getLogger(__name__).warning), Clock())
+        return _GATES[where]
 
 
 class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships no types
-    """Submit what one instance reports as gauges.
+    """Submit what one instance reports.
 
     Runs that come sooner than `min_collection_interval` repeat the last attempt whole, its failure included, and
     ask the cloud nothing.
 
     Args:
-        gates: those of the keys; shared by all checks of the process.
+        gates: those of the keys; shared by all checks of the process where none are given.
         clock: tells the time.
     """
 
     HA_SUPPORTED = True  # an API is polled from one place
 
-    def __init__(self, *args: Any, gates: Gates = GATES, clock: Optional[Clock] = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, gates: Optional[Gates] = None, clock: Optional[Clock] = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gates = gates
         self._clock = clock or Clock()
@@ -52,21 +65,19 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         self._cancelled = False
         self.check_initializations.append(self._set_up)
 
-    def persistent_cache_id(self) -> str:
-        """Stay the same whatever is edited, so that a new tag does not lose a wait after a refusal."""
-        return CACHE_ID
-
     def check(self, _: Any) -> None:
         """Run a cycle, or repeat the last; raise MaasError when nothing was collected, after `api.up 0` went out."""
         collector = self._collector
         assert collector is not None, "the Agent runs the initializations first"
         now = self._clock.monotonic()
-        if self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK:
+        due = self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK
+        if due:
             self._began, self._batch, self._warned = now, None, []
             forewarn([collector], self._warned.append)
             self._batch = collector.cycle()
+        assert self._batch is not None
         if not self._cancelled:  # what was cut off because the Agent drops the instance is no failure
-            self._submit(self._batch)
+            self._submit(self._batch, repeated=not due)
 
     def cancel(self) -> None:
         """End the running cycle: the Agent calls this when it drops the instance."""
@@ -78,7 +89,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         try:
             instance = load({"init_config": self.init_config, "instances": [self.instance]})[0]
             source = self._scrubbed(provider(instance.credentials))
-            collector = Collector(instance, source, AgentTransport(self.http), self._gates, self._clock)
+            gates = self._gates or shared_gates(instance.state_dir)
+            collector = Collector(instance, source, AgentTransport(self.http), gates, self._clock)
             collector.plan()  # what cannot be planned is a fault of the configuration too
         except ConfigError as error:
             raise ConfigurationError(str(error).replace("instances[0]", "instance", 1)) from None
@@ -93,11 +105,9 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
 
         return provide
 
-    def _submit(self, batch: Batch) -> None:
-        for point in batch.points:
-            tags = [f"{key}:{value}" for key, value in point.tags.items()]
-            for field, value in point.fields.items():
-                self.gauge(metric_name(point.measurement, field), value, tags)
+    def _submit(self, batch: Batch, repeated: bool) -> None:
+        for sample in samples(batch.points, repeated):
+            getattr(self, sample.nature)(sample.name, sample.value, sample.tags)
         texts = [problem.text for problem in batch.problems]
         decisive = texts.pop(0) if texts and not batch.collected else None
         for text in [*texts, *self._warned]:

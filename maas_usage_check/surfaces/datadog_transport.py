@@ -1,25 +1,17 @@
-"""What the Datadog Agent lends the collector: its HTTP client, and its cache as the state."""
+"""The Datadog Agent's own HTTP client as the transport of signed requests."""
 
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from typing import Any, Iterator
 from urllib.parse import urlsplit
 
-import msgspec
 import urllib3
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..cloud.transport import Request, Response, read_body, transport_error
-from ..store.store import Change, Document, Warn, read
-
-try:
-    import datadog_agent  # the Agent builds it in
-except ImportError:
-    from datadog_checks.base.stubs import datadog_agent
 
 
 class Signed(AuthBase):
@@ -73,34 +65,6 @@ class AgentTransport:
         finally:
             if answer is not None:
                 answer.close()
-
-
-class AgentState:
-    """Keep the document in the Agent's cache, which outlives the Agent; see State.
-
-    Args:
-        key: the name of the entry, one for all instances: the document belongs to keys, not to configurations.
-        warn: takes one line.
-    """
-
-    def __init__(self, key: str, warn: Warn) -> None:
-        self._key = key
-        self._warn = warn
-        self._lock = threading.Lock()
-        self._unwritten = ""
-
-    def update(self, change: Change, durable: bool = True) -> Document:
-        """Apply a change; see State."""
-        with self._lock:
-            old = self._unwritten or datadog_agent.read_persistent_cache(self._key)
-            document = read(old.encode(), self._warn, "the Agent's cache")
-            change(document)
-            new = msgspec.json.encode(document).decode()
-            if new != old:
-                datadog_agent.write_persistent_cache(self._key, new)
-                # A cache that cannot be written says nothing: then this process's memory serves.
-                self._unwritten = "" if datadog_agent.read_persistent_cache(self._key) == new else new
-            return document
 
 
 def _root(error: BaseException) -> BaseException:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import stat
-import threading
 from functools import partial
-from typing import Callable, Iterator, List, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar, Union
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..access.credentials import Credentials, provider
-from ..access.gate import Gates
+from ..access import Credentials, Gates, provider
 from ..clock import Clock
-from ..cloud.client import Client
+from ..cloud import DirectTransport, Request, Response, Session, Statistics, failure
 from ..cloud.error_answers import CLOCK_TOLERANCE, minutes_off
-from ..cloud.statistics import make_plan
-from ..cloud.transport import DirectTransport, Request, Response
-from ..config.instance import Instance
+from ..config import Instance
 from ..config.ranges import parse_range
-from ..cycle.threads import failure
-from ..errors import MaasError, QueryError, Result
-from ..store.store import State
+from ..cycle import Crew
+from ..errors import QueryError, Result
+from ..store import Store
 
 OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "skip"
 T = TypeVar("T")
@@ -42,7 +37,7 @@ class Finding(Struct, frozen=True):
         return f"{self.mark:<4}  {self.stage:<15}  {self.text}"
 
 
-def examine(instance: Instance, state: State, clock: Clock) -> Iterator[Finding]:
+def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
     """Go through the stages of one instance, each as soon as it is known."""
     credentials, finding = _credentials(instance)
     yield finding
@@ -55,7 +50,7 @@ def examine(instance: Instance, state: State, clock: Clock) -> Iterator[Finding]
         why = "there is no key to ask with" if credentials is None else "the cloud was not reached"
         yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", "project", "permission", "answer")]
         return
-    asked = list(_questions(instance, credentials, transport, Gates(state, clock), clock))
+    asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
     yield _clock(transport, clock)
     yield from asked
 
@@ -126,37 +121,35 @@ def _questions(
     instance: Instance, credentials: Credentials, transport: _Noting, gates: Gates, clock: Clock
 ) -> Iterator[Finding]:
     """Ask for the project, for a day and for its last hours; no request is tried again."""
-    gate = gates.of(credentials)
-    known = gate.begin()
-    where = instance.lookup
-    project, learned = instance.project_id or known.get(where, ""), {}
-    client = Client(instance, credentials, transport, gate, clock, lambda: clock.monotonic() + instance.timeout)
+    source = Statistics()
+    spans = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
+    kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
+    day, hours = source.plan(replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)).queries
+    give_up = clock.monotonic() + 3 * instance.timeout
+    turns = dict.fromkeys((day, hours), instance.lookup)
+    session = Session(instance, lambda: credentials, transport, gates, clock, give_up, turns, pauses=())
+    outcomes: List[Any] = []
     try:
-        if instance.project_id:
-            yield Finding(OK, "project", f"{project}, as configured")
-        else:
-            found = _within(instance.timeout, partial(client.project_id, where))
-            if isinstance(found, QueryError):
-                yield Finding(FAIL, "project", str(found))
-                yield from [Finding(SKIP, stage, "not asked: no project") for stage in ("permission", "answer")]
-                return
-            project = learned[where] = found
-            yield Finding(OK, "project", f"{project}, found by the region's name")
-        spans = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
-        series = make_plan(replace(instance, ranges=spans), int(clock.now() * 1000)).series
-        counts: List[int] = []
-        for query in (series[0].queries[0], series[-1].queries[0]):
-            answer = _within(instance.timeout, partial(client.statistics, query, project, where))
+        connected = _within(instance.timeout, session.connect)
+        if isinstance(connected, QueryError):
+            yield Finding(FAIL, "project", str(connected))
+            yield from [Finding(SKIP, stage, "not asked: no project") for stage in ("permission", "answer")]
+            return
+        how = "as configured" if instance.project_id else "found by the region's name"
+        yield Finding(OK, "project", f"{session.project_id}, {how}")
+        for query in (day, hours):
+            answer = _within(instance.timeout, partial(session.ask, source, query))
+            outcomes.append(answer)
             if isinstance(answer, QueryError):
                 refused = answer.result == Result.PERMISSION_DENIED
                 yield Finding(FAIL if refused else SKIP, "permission", str(answer) if refused else "not known")
                 yield Finding(SKIP if refused else FAIL, "answer", "not given" if refused else str(answer))
                 return
-            counts.append(answer.usage.requests)
         yield Finding(OK, "permission", "the key may read the statistics")
-        yield Finding(OK, "answer", _fresh(counts[0], counts[1]))
+        yield Finding(OK, "answer", _fresh(outcomes[0].usage.requests, outcomes[1].usage.requests))
     finally:
-        gate.end(learned, lambda document: None)
+        session.stop()
+        _within(instance.timeout, partial(session.close, outcomes))
 
 
 def _fresh(day: int, hours: int) -> str:
@@ -185,19 +178,12 @@ def _clock(transport: _Noting, clock: Clock) -> Finding:
 
 
 def _within(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:
-    """Do something that might hang in a thread of its own; return its result or its error."""
-    done: queue.SimpleQueue[Union[T, QueryError]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except (OSError, UnicodeError) as error:
-            done.put(QueryError(Result.NETWORK, str(error)))
-        except MaasError as error:
-            done.put(failure(error))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        return done.get(timeout=seconds + 0.5)
-    except queue.Empty:
+    """Do something that might hang; return its result or its error."""
+    clock = Clock()
+    ended = Crew(clock).do({"": work}, give_up=clock.monotonic() + seconds + 0.5)
+    if not ended:
         return QueryError(Result.TIMED_OUT, f"nothing came back in {seconds:g} s: check the network, or raise timeout")
+    result = ended[""]
+    if isinstance(result, (OSError, UnicodeError)):
+        return QueryError(Result.NETWORK, str(result))
+    return failure(result) if isinstance(result, Exception) else result

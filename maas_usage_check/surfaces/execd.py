@@ -7,17 +7,15 @@ import queue
 import threading
 from typing import BinaryIO, Sequence
 
-from ..cycle.collector import Collector
-from ..cycle.problems import Problem
-from ..cycle.run import on_sigterm, run_cycle
+from ..cycle import Collector, Problem, on_sigterm, run_cycle
 from ..errors import ConfigError
-from ..metrics.formats import encoder
-from .problem_log import Troubles
+from ..metrics import encoder
+from .problem_log import ProblemLog
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
 
-def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout: BinaryIO) -> None:
+def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, stdout: BinaryIO) -> None:
     """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
 
     Newlines that arrive during a cycle count as one. A batch is one write of whole lines, flushed.
@@ -31,7 +29,8 @@ def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout:
         signals = [asked.get()]
         while not asked.empty():
             signals.append(asked.get())
-        if STOP in signals:  # nor is a newline answered that was waiting: its cycle would be a false failure
+        # After SIGTERM a newline that was waiting is not answered: its cycle would look like a failure.
+        if STOP in signals:
             return
         ended = END in signals
         if CYCLE not in signals:
@@ -39,11 +38,11 @@ def run(collectors: Sequence[Collector], troubles: Troubles, stdin: int, stdout:
         try:
             batches = run_cycle(collectors)
         except ConfigError as error:
-            troubles.report([Problem("E", str(error), "configuration")])
+            log.report([Problem("E", str(error), "configuration")])
             continue
         stdout.write(encode([point for batch in batches for point in batch.points]).encode())
         stdout.flush()
-        troubles.report(problem for batch in batches for problem in batch.problems)
+        log.report(problem for batch in batches for problem in batch.problems)
 
 
 def _listen(stdin: int, asked: queue.SimpleQueue[str]) -> None:

@@ -1,15 +1,15 @@
-"""What a daemon says of its troubles: each once, again after an hour, and when it is over."""
+"""What a daemon says of its problems: each once, again after an hour, and when it is over."""
 
 from __future__ import annotations
 
 from typing import Callable, Dict, Iterable
 
-from ..cycle.problems import Problem
+from ..cycle import Problem
 
 AGAIN_AFTER = 3600.0
 
 
-class Troubles:
+class ProblemLog:
     """Pass problems on without flooding the log.
 
     Args:

@@ -14,12 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..cloud.client import Answer
-from ..config.instance import Instance
+from ..cloud.statistics import Answer, Totals
+from ..config import Instance
 from ..config.ranges import Fixed, Range, Window, instant, kept
-from ..cycle.collector import Batch, Collector
-from ..cycle.run import run_cycle
-from ..metrics.catalogue import API, Point
+from ..cycle import Batch, Collector, run_cycle
+from ..metrics import API, Point
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -81,7 +80,7 @@ def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: b
         answers = [
             {"segment": period(query.window, instance.zone()), "data": json.loads(outcome.text)}
             for query, outcome in batch.outcomes.items()
-            if isinstance(outcome, Answer)
+            if isinstance(query, Totals) and isinstance(outcome, Answer)
         ]
         console.print("\nRaw API Response:")
         console.print(json.dumps(answers, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)

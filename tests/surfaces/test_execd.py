@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import select
 import signal
 import subprocess
+import termios
 import time
 from typing import Any, Iterator, List
 
 import pytest
 from line_protocol_parser import parse_line
 
-from ..conftest import Cloud, Program
+from ..conftest import Cloud, Program, wait_for
 
 
 class Daemon:
@@ -31,55 +34,70 @@ class Daemon:
         """Read up to the api point, which ends a batch of one instance."""
         lines = []
         while not lines or lines[-1]["measurement"] != "huawei_maas_api":
-            assert select.select([self.stdout], [], [], 10)[0], "no batch came"
+            assert select.select([self.stdout], [], [], 20)[0], "no batch came"
             lines.append(parse_line(self.stdout.readline().decode().rstrip("\n")))
         return lines
 
-    def silent(self, seconds: float) -> bool:
-        return not select.select([self.stdout], [], [], seconds)[0]
+    def newline(self) -> None:
+        """Write one, and come back when the daemon has read it."""
+        self.stdin.write(b"\n")
+        left = array.array("i", [1])
+
+        def read() -> bool:
+            fcntl.ioctl(self.stdin, termios.FIONREAD, left)
+            return not left[0]
+
+        wait_for(read, "the daemon to read")
+
+    def rest(self) -> bytes:
+        """Close standard input, and return what still comes."""
+        return self.process.communicate(timeout=20)[0]
 
 
 @pytest.fixture
 def daemon(cloud: Cloud, program: Program) -> Iterator[Daemon]:
     process = program.start("execd", "--config", program.for_cloud(cloud))
-    yield Daemon(process)
+    daemon = Daemon(process)
+    yield daemon
     process.kill()
-    process.communicate()
+    process.wait(10)
+    for stream in (daemon.stdin, daemon.stdout, daemon.stderr):
+        stream.close()
 
 
 def test_every_newline_is_answered_with_one_batch(daemon: Daemon) -> None:
     first, second = daemon.ask(), daemon.ask()
     assert [line["measurement"] for line in first] == ["huawei_maas_usage"] * 3 + ["huawei_maas_api"]
     assert second[0]["time"] > first[0]["time"]
-    assert daemon.silent(0.2)
+    assert daemon.rest() == b""
 
 
 def test_newlines_that_arrive_during_a_cycle_count_as_one(cloud: Cloud, daemon: Daemon) -> None:
-    cloud.always = lambda request: time.sleep(0.1)  # type: ignore[assignment,return-value,func-returns-value]
-    daemon.stdin.write(b"\n")
-    daemon.stdin.flush()
-    time.sleep(0.15)
+    release = cloud.hold()
+    daemon.newline()
+    wait_for(lambda: cloud.seen, "the cycle")
     for _ in range(3):
-        daemon.stdin.write(b"\n")
-        time.sleep(0.05)
-    daemon.batch()
-    daemon.batch()
-    assert daemon.silent(0.7)
+        daemon.newline()
+    release.set()
+    assert daemon.rest().count(b"huawei_maas_api") == 2
 
 
 def test_end_of_file_lets_the_running_cycle_finish(cloud: Cloud, daemon: Daemon) -> None:
-    cloud.always = lambda request: time.sleep(0.1)  # type: ignore[assignment,return-value,func-returns-value]
-    output, _ = daemon.process.communicate(b"\n", timeout=10)
-    assert output.count(b"huawei_maas_usage") == 3
-    assert daemon.process.returncode == 0
+    release = cloud.hold()
+    daemon.newline()
+    wait_for(lambda: cloud.seen, "the cycle")
+    daemon.stdin.close()
+    release.set()
+    assert daemon.stdout.read().count(b"huawei_maas_usage") == 3
+    assert daemon.process.wait(10) == 0
 
 
 def test_sigterm_cuts_the_running_cycle_and_ends(cloud: Cloud, daemon: Daemon) -> None:
     daemon.ask()
-    cloud.always = lambda request: time.sleep(5)  # type: ignore[assignment,return-value,func-returns-value]
-    daemon.stdin.write(b"\n")
-    daemon.stdin.flush()
-    time.sleep(0.3)
+    before = len(cloud.seen)
+    cloud.hold()
+    daemon.newline()
+    wait_for(lambda: len(cloud.seen) > before, "the cycle")
     began = time.monotonic()
     daemon.process.send_signal(signal.SIGTERM)
     (line,) = daemon.batch()
@@ -92,10 +110,11 @@ def test_a_newline_that_waits_when_sigterm_comes_is_not_answered_with_a_false_fa
     cloud: Cloud, daemon: Daemon
 ) -> None:
     daemon.ask()
-    cloud.always = lambda request: time.sleep(5)  # type: ignore[assignment,return-value,func-returns-value]
-    for _ in range(2):
-        daemon.stdin.write(b"\n")
-        time.sleep(0.3)
+    before = len(cloud.seen)
+    cloud.hold()
+    daemon.newline()
+    wait_for(lambda: len(cloud.seen) > before, "the cycle")
+    daemon.newline()
     daemon.process.send_signal(signal.SIGTERM)
     output, errors = daemon.process.communicate(timeout=5)
     assert output.count(b"huawei_maas_api") == 1

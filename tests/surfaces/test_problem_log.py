@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from typing import List
 
-from maas_usage_check.cycle.problems import Problem
-from maas_usage_check.surfaces.problem_log import Troubles
+from maas_usage_check.cycle import Problem
+from maas_usage_check.surfaces.problem_log import ProblemLog
 
 
 def test_a_trouble_is_said_once_again_after_an_hour_and_when_it_is_over() -> None:
     now, said = [0.0], []  # type: ignore[var-annotated]
-    troubles = Troubles(said.append, lambda: now[0])
+    troubles = ProblemLog(said.append, lambda: now[0])
     lines: List[int] = []
     for minute in range(0, 130, 5):
         now[0] = minute * 60.0
@@ -19,7 +19,7 @@ def test_a_trouble_is_said_once_again_after_an_hour_and_when_it_is_over() -> Non
 
 def test_another_trouble_is_said_at_once() -> None:
     said: List[str] = []
-    troubles = Troubles(said.append, lambda: 0.0)
+    troubles = ProblemLog(said.append, lambda: 0.0)
     troubles.report([Problem("W", "a", "a")])
     troubles.report([Problem("W", "a", "a"), Problem("W", "b", "b")])
     assert said == ["W! a", "W! b"]

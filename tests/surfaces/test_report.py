@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.config.load import load_instance
+from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, Window, kept
 from maas_usage_check.surfaces.report import by_day, period, tokens
 

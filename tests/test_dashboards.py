@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 import yaml
 
-from maas_usage_check.metrics.catalogue import API, CATALOGUE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, USAGE
 from tools import dashboards
 
 from .agents.dashboards import FOLDER, INFLUXDB, PROMETHEUS, variables

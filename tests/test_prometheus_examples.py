@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,8 +10,8 @@ from typing import List
 
 import pytest
 
-from maas_usage_check.cloud.statistics import make_plan
-from maas_usage_check.config.load import load_file
+from maas_usage_check.cloud import Statistics
+from maas_usage_check.config import load_file
 
 from .agents.programs import ROOT, find
 from .conftest import AK, SK, Cloud, Program
@@ -48,7 +47,7 @@ def test_cron_and_systemd_run_the_same_command() -> None:
 
 def test_the_configuration_asks_15_calls_a_cycle_with_the_key_that_systemd_hands_over() -> None:
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    assert len(make_plan(instance, 1_795_435_200_000).queries) == 15
+    assert len(Statistics().plan(instance, 1_795_435_200_000).queries) == 15
     assert instance.credentials.path == f"/run/credentials/maas-usage-check.service/{setting('LoadCredential')[:11]}"
 
 
@@ -82,7 +81,7 @@ def test_the_example_writes_files_that_node_exporter_may_read(cloud: Cloud, prog
     for file in (output, tmp_path / "maas-usage.api.prom"):
         assert file.stat().st_mode & 0o777 == 0o644
         assert file.read_text().startswith("# HELP huawei_maas_")
-    assert json.loads((private / "state.json").read_text())["successes"], "the state is kept where systemd keeps it"
+    assert (private / "maas-usage-check.sqlite3").stat().st_size, "the state is kept where systemd keeps it"
 
 
 def setting_path() -> str:

@@ -10,10 +10,9 @@ from typing import List
 import pytest
 import yaml
 
-from maas_usage_check.config.instance import Instance
-from maas_usage_check.config.load import load
+from maas_usage_check.config import Instance, load
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics.catalogue import CATALOGUE
+from maas_usage_check.metrics import CATALOGUE
 from maas_usage_check.surfaces.arguments import read_arguments
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

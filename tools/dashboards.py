@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics.catalogue import API
+from maas_usage_check.metrics import API
 
 from .panels import ANY, FILTERS, PANELS, Panel, Query
 

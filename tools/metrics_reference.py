@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics.catalogue import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\

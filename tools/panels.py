@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Tuple
 
-from maas_usage_check.metrics.catalogue import API, USAGE
+from maas_usage_check.metrics import API, USAGE
 
 FILTERS = ("region", "project_id", "service_type", "infer_type")
 ANY = ".+"

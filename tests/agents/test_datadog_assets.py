@@ -13,7 +13,7 @@ import pytest
 import maas_usage_check
 from maas_usage_check.cli import main
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics.catalogue import CATALOGUE
+from maas_usage_check.metrics import CATALOGUE
 from maas_usage_check.metrics.datadog import metadata_csv, metric_name
 
 from .conftest import need_library

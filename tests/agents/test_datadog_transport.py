@@ -15,7 +15,7 @@ import trustme
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from maas_usage_check.config.instance import Instance
+from maas_usage_check.config import Instance
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
 from maas_usage_check.standin.emulator import Emulator
 

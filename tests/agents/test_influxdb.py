@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from maas_usage_check.metrics.catalogue import CATALOGUE
+from maas_usage_check.metrics import CATALOGUE
 
 from . import account as truth
 from .account import A_PART, EVERYTHING, Choice

@@ -42,7 +42,7 @@ def full() -> Iterator[str]:
             client.setblocking(False)
             client.connect_ex(server.getsockname())
             waiting.append(client)
-        time.sleep(0.1)
+        assert select.select([], waiting[:1], [], 10)[1], "the first connection was not made"
         yield f"127.0.0.1:{server.getsockname()[1]}"
         for client in waiting:
             client.close()

@@ -7,6 +7,9 @@ from typing import Callable
 
 from msgspec import Struct
 
+CLOCK_TOLERANCE = 15 * 60.0
+"""Seconds that the cloud allows between a signature's time and its own (the API gateway's page on errors)."""
+
 
 class Clock(Struct, frozen=True):
     """Hand in the time: seconds since 1970, seconds that never jump, and a way to wait."""

@@ -67,13 +67,20 @@ class QueryError(MaasError):
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
         cause: what this one follows from, when nothing was asked because of it.
+        clock_off: seconds by which this machine's clock is ahead of the cloud's; 0 where that is not known.
     """
 
     def __init__(
-        self, result: Result, text: str, retry_after: float | None = None, cause: Result | None = None
+        self,
+        result: Result,
+        text: str,
+        retry_after: float | None = None,
+        cause: Result | None = None,
+        clock_off: float = 0.0,
     ) -> None:
         super().__init__(text)
         self.result = result
         self.cause = cause or result
         self.held = cause is not None
         self.retry_after = retry_after
+        self.clock_off = clock_off

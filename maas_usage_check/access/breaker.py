@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ..clock import CLOCK_TOLERANCE
 from ..errors import QueryError, Result
 from .key_entry import KeyEntry
 
@@ -14,13 +15,14 @@ UNTOLD_THROTTLE = 60.0
 REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
 
 
-def note(entry: KeyEntry, api: str, failure: Optional[QueryError], proven: bool, now: float) -> None:
+def note(entry: KeyEntry, api: str, failure: Optional[QueryError], proven: bool, now: float, monotonic: float) -> None:
     """Take note of how a request ended: of a refusal, of a 429, or that the key was proven right."""
     if failure is not None and failure.result in REFUSALS:
         if now >= entry.not_before:  # else it was under way when another was refused: one refusal, one wait
             entry.refusals += 1
             entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
         entry.cause, entry.why = int(failure.result), str(failure)
+        entry.clock_off, entry.clock_zero = failure.clock_off, now - monotonic
     elif failure is not None and failure.result == Result.THROTTLED:
         told = UNTOLD_THROTTLE if failure.retry_after is None else failure.retry_after
         until = now + min(told, LONGEST_WAIT)
@@ -29,11 +31,16 @@ def note(entry: KeyEntry, api: str, failure: Optional[QueryError], proven: bool,
         entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
 
 
-def mend_clock(entry: KeyEntry, now: float) -> None:
-    """End waits longer than the longest: the clock was set back since, and was itself the cause of some."""
+def mend_clock(entry: KeyEntry, now: float, monotonic: float) -> None:
+    """End a wait that a wrong clock began, whatever the refusal was called, once the clock was set right.
+
+    A wait longer than the longest is cut: the clock was set back since.
+    """
     longest = now + LONGEST_WAIT
-    if entry.not_before > longest:
-        entry.not_before = 0.0 if entry.cause == Result.CLOCK_OFF else longest
+    set_by = now - monotonic - entry.clock_zero
+    if abs(entry.clock_off) > CLOCK_TOLERANCE >= abs(entry.clock_off + set_by):
+        entry.not_before = 0.0
+    entry.not_before = min(entry.not_before, longest)
     entry.throttled = {api: min(until, longest) for api, until in entry.throttled.items() if until > now}
 
 

@@ -47,7 +47,7 @@ class Gate:
     def begin(self) -> Pass:
         """Start a cycle."""
         with self.entry() as entry:
-            breaker.mend_clock(entry, self._clock.now())
+            breaker.mend_clock(entry, self._clock.now(), self._clock.monotonic())
         started = Pass(self, self._clock)
         with self.changed:
             self.passes.add(started)
@@ -75,9 +75,12 @@ class Gate:
 
     def held_until(self, proven: bool, at_once: int) -> float:
         """When may the next request stop waiting for those in flight? In monotonic seconds."""
-        if not self.in_flight or (proven and len(self.in_flight) < at_once):
+        # One that hangs past its deadline counts no more: it would block the key until a restart.
+        now = self._clock.monotonic()
+        under_way = [give_up for give_up in self.in_flight.values() if give_up > now]
+        if not under_way or (proven and len(under_way) < at_once):
             return float("-inf")
-        return float("inf") if len(self.in_flight) >= HARMLESS - 1 else max(self.in_flight.values())
+        return min(under_way) if proven else max(under_way)
 
 
 class Pass:
@@ -128,7 +131,7 @@ class Pass:
         if refused or throttled or gate.lone == ticket or (proves and gate.seen.refusals):
             with gate.entry(durable=refused or throttled) as entry:
                 now = self._clock.now()
-                breaker.note(entry, api, failure, proves or self.proven, now)
+                breaker.note(entry, api, failure, proves or self.proven, now, self._clock.monotonic())
                 if refused:
                     entry.proven_by = ""
                 elif proves:

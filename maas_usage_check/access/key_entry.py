@@ -11,9 +11,11 @@ from msgspec.structs import replace
 class KeyEntry(Struct):
     """Hold what is remembered of one key; times are seconds since 1970.
 
-    `cause` is the Result of the last refusal and `why` its text; `throttled` holds until when each API is left alone;
-    `sent` counts requests by whole second; `left_out` holds when a question found no room; `lone_until` is when the
-    lone request under way must be over; `proven_by` names the process that last proved the key, at `proven_at`.
+    `cause` is the Result of the last refusal and `why` its text; `clock_off` is by how many seconds this machine's
+    clock was ahead then, and `clock_zero` the wall clock's time when the monotonic one was 0, which moves when the
+    clock is set; `throttled` holds until when each API is left alone; `sent` counts requests by whole second;
+    `left_out` holds when a question found no room; `lone_until` is when the lone request under way must be over;
+    `proven_by` names the process that last proved the key, at `proven_at`.
     """
 
     kept_for: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
@@ -22,6 +24,8 @@ class KeyEntry(Struct):
     not_before: float = 0.0
     cause: int = 0
     why: str = ""
+    clock_off: float = 0.0
+    clock_zero: float = 0.0
     throttled: Dict[str, float] = field(default_factory=dict)
     sent: Dict[int, int] = field(default_factory=dict)
     left_out: Dict[str, float] = field(default_factory=dict)
@@ -39,6 +43,8 @@ class KeyEntry(Struct):
             not_before=waiting.not_before,
             cause=waiting.cause,
             why=waiting.why,
+            clock_off=waiting.clock_off,
+            clock_zero=waiting.clock_zero,
             throttled=_larger(self.throttled, kept.throttled),
             sent=_larger(self.sent, kept.sent),
             projects={**self.projects, **kept.projects},

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ..config import Instance
 from ..errors import ConfigError
 from .timed_response import TimedResponse
-from .transport import Request, Response, read_body, transport_error
+from .transport import Request, Response, read_answer, transport_error
 
 
 class DirectTransport:
@@ -39,8 +39,7 @@ class DirectTransport:
             target = f"{url.path}?{url.query}" if url.query else url.path
             connection.request(request.method, target, request.body or None, request.headers)
             answer = connection.getresponse()
-            body = read_body(answer.read1, answer.headers.get("Content-Length"), give_up)
-            return Response(answer.status, answer.headers, body)
+            return read_answer(answer.status, answer.headers, answer.read1, give_up)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise transport_error(error, url.netloc) from None
         finally:

@@ -6,15 +6,20 @@ Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`) 
 from __future__ import annotations
 
 import email.utils
-from typing import Callable, Optional, Tuple
+import re
+import time
+from calendar import timegm
+from typing import Optional, Tuple
 
+from ..clock import CLOCK_TOLERANCE
 from ..errors import QueryError, Result
 from .answers import read_object
 from .redaction import Redact
 from .transport import Response
 
-CLOCK_TOLERANCE = 15 * 60
 EXCERPT = 160
+TIMES = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6}z)", re.ASCII)
+"""How the gateway names both clocks (the SDK's issue tracker, and the gateway's page on errors)."""
 
 
 def refusal(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
@@ -43,7 +48,7 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
             f"the key's user lacks a permission: allow `{asked}` in an IAM policy (README, Permissions)",
         )
     if status == 401:
-        return _refused_key(lower, response.headers.get("Date"), now, error)
+        return _refused_key(lower, response.headers.get("Date"), now, seen)
     if status == 429:
         return error(
             Result.THROTTLED,
@@ -62,9 +67,13 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
     return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{said}`): check the configuration")
 
 
-def _refused_key(
-    message: str, date: Optional[str], now: float, error: Callable[[Result, str], QueryError]
-) -> QueryError:
+def _refused_key(message: str, date: Optional[str], now: float, seen: str) -> QueryError:
+    stated = _stated_seconds_off(message)
+    off = (seconds_off(date, now) or 0.0) if stated is None else stated
+
+    def error(result: Result, text: str) -> QueryError:
+        return QueryError(result, f"{text} [{seen}]", clock_off=off)
+
     if "reach the limit" in message:
         return error(
             Result.KEY_LOCKED,
@@ -72,16 +81,15 @@ def _refused_key(
         )
     if "ak not exist" in message:
         return error(Result.KEY_REFUSED, "the cloud knows no such access key: check HW_ACCESS_KEY")
-    if "expired" in message or "decrypt token fail" in message:
-        return error(
-            Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
-        )
-    off = minutes_off(date, now) or 0.0
-    if abs(off) * 60 > CLOCK_TOLERANCE:
+    if stated is not None or abs(off) > CLOCK_TOLERANCE:
         where = "ahead of" if off > 0 else "behind"
         return error(
             Result.CLOCK_OFF,
-            f"this machine's clock is {abs(off):.0f} minutes {where} the cloud's, 15 are allowed: set it",
+            f"this machine's clock is {abs(off) / 60:.0f} minutes {where} the cloud's, 15 are allowed: set it",
+        )
+    if "expired" in message or "decrypt token fail" in message:
+        return error(
+            Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
         )
     return error(Result.KEY_REFUSED, "the signature was refused: check that the secret key belongs to the access key")
 
@@ -101,20 +109,27 @@ def _read(response: Response) -> Tuple[str, str]:
 
 
 def _retry_after(value: Optional[str], now: float) -> Optional[float]:
-    if value and value.isdigit():
+    if value and re.fullmatch("[0-9]+", value):
         return float(value[:6])
-    until = _seconds(value)
-    return None if until is None else max(0.0, until - now)
+    off = seconds_off(value, now)
+    return None if off is None else max(0.0, -off)
 
 
-def minutes_off(date: Optional[str], now: float) -> Optional[float]:
-    """Say how far a clock is ahead of a Date header, in minutes; None when it is not one."""
-    theirs = _seconds(date)
-    return None if theirs is None else (now - theirs) / 60
-
-
-def _seconds(date: Optional[str]) -> Optional[float]:
+def seconds_off(date: Optional[str], now: float) -> Optional[float]:
+    """Say by how many seconds a clock is ahead of a Date header; None where there is no date."""
     try:
-        return email.utils.parsedate_to_datetime(date or "").timestamp()
+        return now - email.utils.parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
+
+
+def _stated_seconds_off(message: str) -> Optional[float]:
+    """Say by how many seconds the signature's clock was ahead, where the cloud names both times."""
+    found = TIMES.search(message)
+    if found is None:
+        return None
+    try:
+        signature, server = (timegm(time.strptime(text, "%Y%m%dt%H%M%Sz")) for text in found.groups())
+    except ValueError:  # a 13th month
+        return None
+    return float(signature - server)

@@ -13,7 +13,7 @@ Redact = Callable[[str], str]
 
 def redactor(secrets: Iterable[str]) -> Redact:
     """Make the function that blanks what must not be shown, in the forms in which a server may echo it."""
-    forms = {form for secret in secrets for form in _forms(secret)}
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
     # The longest first, so that no part of one stays behind; %2B may be written %2b.
     pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or "(?!)"
     compiled = re.compile(pattern, re.IGNORECASE)

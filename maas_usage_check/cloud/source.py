@@ -61,6 +61,9 @@ class Series(Protocol):
     def fields(self, answers: Sequence[Any]) -> Dict[str, Number]:
         """Make its values of the answers, in the queries' order."""
 
+    def doubt(self, fields: Dict[str, Number]) -> str:
+        """Say what is strange about its values, if anything."""
+
 
 class Plan(Struct, frozen=True):
     """Hold what a source would ask in one cycle: its series, each distinct query once, and ranges that are gone."""

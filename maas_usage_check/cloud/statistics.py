@@ -59,6 +59,10 @@ class RangeSeries(Struct, frozen=True):
         values.update(error_ratio=usage.error_ratio, coverage_ratio=self.coverage)
         return {name: value for name, value in values.items() if value is not None}
 
+    def doubt(self, fields: Dict[str, Number]) -> str:
+        """Say that errors exceed requests."""
+        return "" if "error_ratio" in fields else "more errors than requests, so that no error_ratio is given"
+
 
 class Statistics:
     """Ask ShowStatistics; see Source."""

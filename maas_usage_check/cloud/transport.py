@@ -51,8 +51,20 @@ Transport = Callable[[Request, float], Response]
 """Send a request within so many seconds. Redirects are not followed; QueryError is the only error."""
 
 
-def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float) -> bytes:
-    """Read a body as a stream, to its declared length and no further than the cap and the time (monotonic)."""
+def read_answer(status: int, headers: Headers, read: Callable[[int], bytes], give_up: float) -> Response:
+    """Read an answer's body as a stream, to its declared length and no further than the cap and the time (monotonic).
+
+    Of a refusal the status says enough: a body that is cut, hangs or is too long makes it no passing fault.
+    """
+    try:
+        return Response(status, headers, _read_body(read, headers.get("Content-Length"), give_up))
+    except Exception:
+        if status not in (401, 403):
+            raise
+        return Response(status, headers, b"")
+
+
+def _read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float) -> bytes:
     body = b""
     while True:
         chunk = read(65_536)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from functools import partial
-from typing import Callable, ClassVar, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -128,8 +128,9 @@ class Collector:
             health["last_success_timestamp_seconds"] = int(self._last_success)
         time = int(now * 1000) * 1_000_000
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
-        points = (*_usage(plan, outcomes, tags, time), Point(API, dict(instance.api_tags), health, time))
-        return Batch(points, tuple(problems_of(instance, plan, outcomes, worked)), result, outcomes)
+        usage, doubts = _usage(plan, outcomes, tags, time)
+        points = (*usage, Point(API, dict(instance.api_tags), health, time))
+        return Batch(points, tuple(problems_of(instance, plan, outcomes, worked, doubts)), result, outcomes)
 
     def _ask(
         self, session: Session, asked: Dict[Query, Source], give_up: float, progress: Callable[[], None]
@@ -166,12 +167,20 @@ def _whole(plans: Sequence[Plan]) -> Plan:
     return Plan(*(tuple(itertools.chain.from_iterable(part)) for part in parts))
 
 
-def _usage(plan: Plan, outcomes: Dict[Query, Outcome], tags: Dict[str, str], time: int) -> Iterator[Point]:
-    """Make a point of each series all of whose queries were answered, and none of the others."""
+def _usage(
+    plan: Plan, outcomes: Dict[Query, Outcome], tags: Dict[str, str], time: int
+) -> Tuple[List[Point], Dict[str, List[str]]]:
+    """Make a point of each series all of whose queries were answered, and name those whose values are strange."""
+    points: List[Point] = []
+    doubts: Dict[str, List[str]] = {}
     for series in plan.series:
         answers = [outcomes[query] for query in series.queries]
         if not any(isinstance(answer, QueryError) for answer in answers):
-            yield Point(series.measurement, {**series.tags, **tags}, series.fields(answers), time)
+            fields = series.fields(answers)
+            points.append(Point(series.measurement, {**series.tags, **tags}, fields, time))
+            if series.doubt(fields):
+                doubts.setdefault(series.doubt(fields), []).append(series.name)
+    return points, doubts
 
 
 def _digest(instance: Instance) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -36,8 +36,18 @@ def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
     return next((failure.result for failure in failures if failure.result not in held), failures[0].result)
 
 
-def problems_of(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], worked: bool) -> List[Problem]:
-    """Say each kind of trouble once, the decisive first, with the series that it cost."""
+def problems_of(
+    instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], worked: bool, doubts: Mapping[str, Sequence[str]]
+) -> List[Problem]:
+    """Say each kind of trouble once, the decisive first, with the series that it cost.
+
+    Args:
+        instance: whose cycle it was.
+        plan: its series.
+        outcomes: what came of each query.
+        worked: whether any was answered.
+        doubts: what is strange about values, and the names of their series.
+    """
     lost: Dict[Result, Tuple[QueryError, Dict[str, None]]] = {}
     for series in plan.series:
         for query in series.queries:
@@ -60,4 +70,7 @@ def problems_of(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], 
             f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
         )
         problems.append(Problem("W", text, f"{where} {Result.NOTHING_KEPT.name}"))
+    problems += [
+        Problem("W", f"{where}: {text} ({', '.join(names)})", f"{where} {text}") for text, names in doubts.items()
+    ]
     return problems

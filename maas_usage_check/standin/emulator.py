@@ -150,7 +150,10 @@ class Emulator:
         text = f"SDK-HMAC-SHA256\n{date}\n{hashed}"
         expected = hmac.new(self.keys[ak].encode(), text.encode(), hashlib.sha256).hexdigest()
         signed = {"host", "x-sdk-date"} <= set(names)
-        if not signed or abs(self.now() - sent) > CLOCK_TOLERANCE or not hmac.compare_digest(expected, signature):
+        if abs(self.now() - sent) > CLOCK_TOLERANCE:
+            server = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.now()))
+            return f"calc aksk signature fail:signature expired, signature time:{date},server time:{server}"
+        if not signed or not hmac.compare_digest(expected, signature):
             # The real one echoes the request too: whoever logs it leaks the key.
             return f"verify ak sk signature fail, canonicalRequest:{canonical}, Access={ak}"
         token = headers.get("x-security-token")

@@ -11,7 +11,7 @@ import urllib3
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
-from ..cloud.transport import Request, Response, read_body, transport_error
+from ..cloud.transport import Request, Response, read_answer, transport_error
 
 
 class Signed(AuthBase):
@@ -58,8 +58,7 @@ class AgentTransport:
             def read_some(size: int) -> bytes:
                 return read_raw(size, decode_content=False) or b""
 
-            body = read_body(read_some, answer.headers.get("Content-Length"), give_up)
-            return Response(answer.status_code, answer.headers, body)
+            return read_answer(answer.status_code, answer.headers, read_some, give_up)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
             raise transport_error(_root(error), url.netloc) from None
         finally:

@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..access import Credentials, Gates, provider
-from ..clock import Clock
+from ..clock import CLOCK_TOLERANCE, Clock
 from ..cloud import DirectTransport, Request, Response, Session, Statistics, failure
-from ..cloud.error_answers import CLOCK_TOLERANCE, minutes_off
+from ..cloud.error_answers import seconds_off
 from ..config import Instance
 from ..config.ranges import parse_range
 from ..cycle import Crew
@@ -166,15 +166,14 @@ def _fresh(day: int, hours: int) -> str:
 
 def _clock(transport: _Noting, clock: Clock) -> Finding:
     date = transport.first.headers.get("Date") if transport.first else None
-    off = None if date is None else minutes_off(date, clock.now())
-    if off is None:
+    seconds = seconds_off(date, clock.now())
+    if seconds is None:
         return Finding(SKIP, "clock", "not known: no answer told the cloud's time")
-    text = f"{abs(off):.1f} minutes {'ahead of' if off > 0 else 'behind'} the cloud's, 15 are allowed"
-    if abs(off) * 60 > CLOCK_TOLERANCE:
+    off = abs(seconds) / 60
+    text = f"{off:.1f} minutes {'ahead of' if seconds > 0 else 'behind'} the cloud's, 15 are allowed"
+    if abs(seconds) > CLOCK_TOLERANCE:
         return Finding(FAIL, "clock", f"{text}: set it, and keep it right with NTP")
-    return Finding(
-        OK if abs(off) < 5 else WARN, "clock", text + ("" if abs(off) < 5 else ": set it before it is too much")
-    )
+    return Finding(OK if off < 5 else WARN, "clock", text + ("" if off < 5 else ": set it before it is too much"))
 
 
 def _within(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:

@@ -103,3 +103,35 @@ def test_what_the_cloud_echoes_is_blanked_in_every_form() -> None:
 def test_control_characters_of_the_cloud_do_not_reach_the_log() -> None:
     error = refuse(400, json.dumps({"error_msg": "a\x1b[31m\n\x00b\u2028c"}).encode())
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize(("signature", "words"), [("064303", "16 minutes behind"), ("073003", "31 minutes ahead of")])
+def test_a_signature_that_expired_names_both_clocks_and_is_no_expired_key(
+    signature: str, words: str, blank: str
+) -> None:
+    text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T{signature}Z,"
+    error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
+    assert error.result == Result.CLOCK_OFF
+    assert words in str(error)
+    assert abs(abs(error.clock_off) - int(words[:2]) * 60) < 60
+
+
+def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_with_every_refusal() -> None:
+    date = {"Date": formatdate(NOW - 3600, usegmt=True)}
+    for text in ("signature expired", "decrypt token fail", "verify ak sk signature fail"):
+        error = refuse(401, SHAPES["flat"]("APIGW.0301", text), date)
+        assert error.result == Result.CLOCK_OFF
+        assert error.clock_off == 3600
+    for text in ("ak not exist", "AK access failed to reach the limit"):
+        assert refuse(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600
+
+
+@pytest.mark.parametrize("told", ["\u00b2", "\u0663", "-1", "1.5", ""])
+def test_a_retry_after_that_is_no_number_of_seconds_is_as_none(told: str) -> None:
+    assert refuse(429, b"{}", {"Retry-After": told}).retry_after is None
+
+
+def test_an_empty_label_is_no_secret() -> None:
+    response = Response(400, {}, SHAPES["flat"]("x", "the window is too long"))
+    assert "`the window is too long`" in str(refusal(response, "p", NOW, redactor(["", AK])))

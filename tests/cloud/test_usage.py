@@ -110,10 +110,17 @@ def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
         assert all(0 <= value < 2**63 for value in (usage.total_tokens, usage.requests, usage.errors))
 
 
-def test_more_errors_than_requests_are_not_believed() -> None:
-    with pytest.raises(QueryError, match="more errors than requests") as refused:
-        read_usage(json.dumps({**SAMPLE, "total_request_count": 2, "total_error_count": 3}).encode())
-    assert refused.value.result == Result.BAD_ANSWER
+def test_more_errors_than_requests_are_believed_but_make_no_ratio() -> None:
+    usage = read_usage(json.dumps({**SAMPLE, "total_request_count": 2, "total_error_count": 3}).encode())
+    assert (usage.requests, usage.errors, usage.error_ratio) == (2, 3, None)
+
+
+def test_two_windows_of_the_largest_numbers_fit_into_64_bits() -> None:
+    largest = 2**62 // 1000 - 1
+    usage = read_usage(json.dumps({**SAMPLE, "total_token": largest}).encode())
+    assert (usage + usage).total_tokens < 2**63
+    with pytest.raises(QueryError, match="too large"):
+        read_usage(json.dumps({**SAMPLE, "total_token": largest + 1}).encode())
 
 
 def test_a_batch_count_of_null_counts_as_not_sent() -> None:

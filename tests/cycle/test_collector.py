@@ -398,3 +398,22 @@ def test_a_permission_that_one_query_lacks_makes_no_lookup_of_the_project_in_eve
     for _ in range(2):
         make_collector(entry, gates=gates).cycle()
     assert [request.method for request in cloud.seen].count("GET") == 2
+
+
+def test_more_errors_than_requests_are_published_without_a_ratio_and_with_one_warning(
+    cloud: Cloud, make_collector: Make
+) -> None:
+    def lagging(request: Request) -> Response:
+        answer = cloud.emulator.ledger.totals(json.loads(request.get_data()), int(time.time() * 1000))
+        return Response(json.dumps({**answer, "total_error_count": answer["total_request_count"] + 1}), 200)
+
+    cloud.always = lagging
+    batch = make_collector(cloud.entry(ranges=["last_7d", "last_14d"])).cycle()
+    assert batch.result == Result.OK
+    for point in usage_points(batch):
+        assert point.fields["errors"] == int(point.fields["requests"]) + 1
+        assert "error_ratio" not in point.fields
+    (problem,) = batch.problems
+    assert problem.level == "W"
+    assert "more errors than requests" in problem.text
+    assert "last_7d preset, last_14d preset" in problem.text

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import os
 import sys
 import time
 from typing import List, NoReturn, Optional, Sequence
 
 from . import __version__
-from .arguments import overrides, read_arguments
+from .arguments import read_arguments
 from .collector import Batch
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
@@ -89,13 +90,7 @@ def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
     encode = encoder(form)
     points = [point for batch in batches for point in batch.points]
     if output is None:
-        try:
-            sys.stdout.buffer.write(encode(points).encode())
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
+        _put(encode(points))
         return
     try:
         if form != "prometheus":
@@ -113,6 +108,16 @@ def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
         raise ConfigError(f"--output: {output} cannot be written ({error.strerror}); check the folder") from None
 
 
+def _put(text: str) -> None:
+    try:
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
+
+
 def _execd(args: argparse.Namespace) -> int:
     from . import execd
     from .troubles import Troubles
@@ -126,37 +131,37 @@ def _execd(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from . import report
+    from .report_options import as_typed, overrides
+    from .report_rows import label_questions
+    from .report_spans import lay_out
 
     # A label or a bar that the terminal cannot show must not cost the table.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    now = time.time()
+    now = int(time.time())
     wins = overrides(args)
-    if args.config is not None:
-        instances = load_file(args.config, now, wins)
-    else:
-        instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
-    for instance in instances:
-        instance.zone()  # one that cannot be told is an error before anything is asked, not after half a table
-    asked = instances
-    if args.daily:
-        if any(len(instance.ranges) > 1 for instance in instances):
-            raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
-        instances = [report.by_day(instance, int(now * 1000)) for instance in instances]
-    collectors = make_collectors(instances, _warn)
+    with as_typed(wins):
+        if args.config is not None:
+            instances = load_file(args.config, now, wins)
+        else:
+            instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
+    pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
+    probes = [label_questions(page) for page in pages]
+    collectors = make_collectors([*(page.instance for page in pages), *itertools.chain(*probes)], _warn)
     forewarn(collectors, _warn)
     on_sigterm(collectors)
-    batches = report.ask(collectors, now)
-    console = Console()
-    for instance, whole, batch in zip(instances, asked, batches):
+    batches = iter(report.ask(collectors, now))
+    shown = [next(batches) for _ in pages]
+    for page, batch, questions in zip(pages, shown, probes):
         _tell(batch.problems)
-        report.show(console, instance, batch, args.daily, args.raw)
-        for text in report.clipped(whole, batch, args.daily):
+        for text in report.remarks(page, batch, [next(batches) for _ in questions], now * 1000):
             _warn(text)
-    return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+    if args.format == "table":
+        report.print_tables(pages, shown, args.raw)
+    else:
+        _put(report.write_files(args.format, pages, shown))
+    return COLLECTED if any(batch.collected for batch in shown) else NOTHING
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -1,44 +1,21 @@
-"""The tables for people: what Huawei's own script prints, and a little more."""
+"""What a person asks for by hand: the questions, and the answers as tables, CSV or JSON."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence
 
-import msgspec
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 from .client import Answer
 from .collector import Batch, Collector
 from .cycles import run_cycle
-from .instance import Instance
-from .metrics import API, Point
-from .ranges import Fixed, Range, Window, instant, kept
-
-SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-BAR = 8
-LAG = "The cloud's statistics lag 1 to 2 hours behind."
-
-
-def by_day(instance: Instance, now: int) -> Instance:
-    """Replace the one range of an instance by the local days in it; the first and the last may be part of a day."""
-    tz = instance.zone()
-    held = kept(instance.ranges[0].window(now, instance.zone), now).windows
-    days: List[Range] = []
-    start, end = (held[0].start, held[-1].end) if held else (0, 0)
-    while start < end:
-        day = _local(start, tz).date()
-        until = min(instant(day + dt.timedelta(days=1), tz), end)
-        days.append(Fixed(day.isoformat(), _moment(start), _moment(until)))
-        start = until
-    return msgspec.structs.replace(instance, ranges=tuple(days) or instance.ranges)
+from .ranges import kept
+from .report_files import encode, records
+from .report_rows import rows_of, silent_labels
+from .report_spans import Page, period
+from .report_tables import PLENTY, show
 
 
 def ask(collectors: Sequence[Collector], now: float) -> List[Batch]:
@@ -51,119 +28,55 @@ def ask(collectors: Sequence[Collector], now: float) -> List[Batch]:
         return run_cycle(collectors, progress=lambda: progress.advance(task), now=now)
 
 
-def show(console: Console, instance: Instance, batch: Batch, daily: bool, raw: bool) -> None:
-    """Print the tables of one instance: one for each service type, inference type and label."""
-    now = _moment_of(batch)
-    bar = "#" if console.options.ascii_only else "█"
-    groups: Dict[Tuple[str, ...], List[Point]] = {}
-    for point in batch.points:
-        if point.measurement != API:
-            names = ("service_type", "infer_type", "api_key_label")
-            groups.setdefault(tuple(point.tags.get(name, "") for name in names), []).append(point)
-    for (service_type, infer_type, label), points in groups.items():
-        kind = "" if infer_type == "real_time" else " (batch)"
-        key = f" - API key: {label}" if label else ""
-        console.print()
-        console.print(
-            Text(f"MaaS {SERVICES[service_type]}{kind} Usage Statistics - Region: {instance.region}{key}", style="bold")
-        )
-        console.print(_days(points, bar) if daily else _totals(points))
-        if not daily:
-            shown = [span for span in instance.ranges if any(point.tags["range"] == span.name for point in points)]
-            for span in shown:
-                name = f"Period {span.name}" if len(shown) > 1 else "Period"
-                held = kept(span.window(now, instance.zone), now).windows
-                covered = Window(held[0].start, held[-1].end)
-                console.print(Text(f"{name}: {period(covered, instance.zone())}"), soft_wrap=True)
-    if groups:
-        console.print(Text(LAG, style="dim"))
-    if raw:
-        answers = [
-            {"segment": period(query.window, instance.zone()), "data": json.loads(outcome.text)}
-            for query, outcome in batch.outcomes.items()
-            if isinstance(outcome, Answer)
-        ]
-        console.print("\nRaw API Response:")
-        console.print(json.dumps(answers, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
+def write_files(form: str, pages: Sequence[Page], batches: Sequence[Batch]) -> str:
+    """Write the rows of all instances as one CSV or JSON document."""
+    found: List[Dict[str, Any]] = []
+    for page, batch in zip(pages, batches):
+        found += records(page, batch, rows_of(page, batch))
+    return encode(form, found)
 
 
-def clipped(asked: Instance, batch: Batch, daily: bool) -> List[str]:
-    """Name the shown ranges that reach past what the cloud keeps, with the share that is there.
+def print_tables(pages: Sequence[Page], batches: Sequence[Batch], raw: bool) -> None:
+    """Print the tables of each instance of which anything was answered."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = PLENTY
+    for page, batch in zip(pages, batches):
+        rows = rows_of(page, batch)
+        if any(row.usage for row in rows):
+            show(console, page, rows)
+        if raw:
+            _show_raw(console, page, batch)
+
+
+def remarks(page: Page, batch: Batch, probes: Sequence[Batch], now: int) -> Iterator[str]:
+    """Say of what was asked what the numbers do not show.
 
     Args:
-        asked: the instance before its range was replaced by days.
+        page: what was asked.
         batch: what was answered.
-        daily: the answers are those of the days.
+        probes: the answers to the labels, each asked alone.
+        now: the cycle's moment in milliseconds.
     """
-    now = _moment_of(batch)
-    shown = {point.tags["range"] for point in batch.points if point.measurement != API}
-    spans = [span for span in asked.ranges if (shown if daily else span.name in shown)]
-    shares = {span.name: kept(span.window(now, asked.zone), now).coverage for span in spans}
-    return [
-        # Never rounded up to all of it.
-        f"{name}: reaches past the 30 days that the cloud keeps; the numbers cover {min(share, 0.999):.1%} of it"
-        for name, share in shares.items()
-        if share < 1
-    ]
-
-
-def period(window: Window, tz: dt.tzinfo) -> str:
-    """Write a window as the script does; the end is not counted."""
-    start, end = _local(window.start, tz), _local(window.end, tz)
-    return f"{start:%Y-%m-%d %H:%M:%S} ~ {end:%Y-%m-%d %H:%M:%S} ({end:%Z})"
-
-
-def tokens(count: int) -> str:
-    """Write a number of tokens as the script does: 2,482.08 M tokens, 12.40 K tokens."""
-    scale, letter = (1_000_000, "M") if count >= 1_000_000 else (1_000, "K")
-    scaled = (Decimal(count) / scale).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{scaled:,} {letter} tokens"
-
-
-def _totals(points: Sequence[Point]) -> Table:
-    table = Table(box=box.ROUNDED)
-    table.add_column("Metric")
-    for point in points:
-        table.add_column(Text(point.tags["range"] if len(points) > 1 else "Value"), justify="right")
-    rows = {
-        "Service Type": [SERVICES[point.tags["service_type"]] for point in points],
-        "Total Tokens": [tokens(int(point.fields["total_tokens"])) for point in points],
-        "Prompt Tokens": [tokens(int(point.fields["prompt_tokens"])) for point in points],
-        "Completion Tokens": [tokens(int(point.fields["completion_tokens"])) for point in points],
-        "Total Requests": [f"{point.fields['requests']:,}" for point in points],
-        "Total Errors": [f"{point.fields['errors']:,}" for point in points],
-        "Error Rate": [f"{point.fields['error_ratio']:.2%}" for point in points],
-    }
-    for name, values in rows.items():
-        table.add_row(name, *values)
-    return table
-
-
-def _days(points: Sequence[Point], bar: str) -> Table:
-    table = Table(box=box.ROUNDED)
-    for name in ("Day", "Total", "Prompt", "Completion", "Requests", "Errors", ""):
-        table.add_column(name, justify="left" if name in ("Day", "") else "right")
-    most = max(int(point.fields["total_tokens"]) for point in points) or 1
-    for point in points:
-        count = int(point.fields["total_tokens"])
-        shares = [tokens(int(point.fields[name])) for name in ("total_tokens", "prompt_tokens", "completion_tokens")]
-        table.add_row(
-            point.tags["range"],
-            *(share.replace(" tokens", "") for share in shares),
-            f"{point.fields['requests']:,}",
-            f"{point.fields['error_ratio']:.2%}",
-            bar * -(-count * BAR // most),
+    answered = {row.span.name for row in rows_of(page, batch) if row.usage}
+    for span in page.asked.ranges:
+        share = kept(span.window(now, page.asked.zone), now).coverage
+        if 0 < share < 1 and (answered if page.size else span.name in answered):
+            # Never rounded up to all of it.
+            cover = f"{min(share, 0.999):.1%}"
+            yield f"{span.name}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it"
+    for label in silent_labels(page.asked, [batch, *probes]):
+        yield (
+            f"no call with the API key label `{label}` in the range: the label may be unknown; compare it with the tag "
+            "column of the console's API Key page"
         )
-    return table
 
 
-def _moment_of(batch: Batch) -> int:
-    return batch.points[-1].time // 1_000_000
-
-
-def _local(milliseconds: int, tz: dt.tzinfo) -> dt.datetime:
-    return _moment(milliseconds).astimezone(tz)
-
-
-def _moment(milliseconds: int) -> dt.datetime:
-    return EPOCH + dt.timedelta(milliseconds=milliseconds)
+def _show_raw(console: Console, page: Page, batch: Batch) -> None:
+    answers = [
+        {"segment": period(query.window, page.tz), "data": json.loads(outcome.text)}
+        for query, outcome in batch.outcomes.items()
+        if isinstance(outcome, Answer)
+    ]
+    console.print("\nRaw API Response:")
+    console.print(json.dumps(answers, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)

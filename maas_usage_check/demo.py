@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from typing import Callable, Iterator, List
 
 from .emulator import Emulator
 from .errors import ConfigError
+from .files import replace
 
 DEMO_KEY = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG = """\
@@ -22,8 +24,13 @@ instances:
   - region: cn-southwest-2
     endpoint: {url}
     iam_endpoint: {url}
-    state_dir: {state}
     ranges: [last_7d, last_14d, last_30d]
+    {more}
+"""
+KEY_FILE = """\
+# The throw-away key of a stand-in on this machine: no secret, so everyone may read it.
+HW_ACCESS_KEY={}
+HW_SECRET_KEY={}
 """
 
 
@@ -88,11 +95,17 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int) -> int:
         Emulator(DEMO_KEY), port
     ) as url:
         config = os.path.join(folder, "demo.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(url=url, state=os.path.join(folder, "state")))
         print(f"# a stand-in for Huawei Cloud, at {url}; its key is no real one", flush=True)
         if serve:
-            return _stay(ak, sk, config)
+            key = os.path.join(folder, "credentials")
+            # An agent's user keeps a state of its own; the tag keeps it, and the points, apart from the real account's.
+            more = f"credentials: {{source: file, path: {json.dumps(key)}}}\n    tags: [source:demo]"
+            os.chmod(folder, 0o755)  # noqa: S103 - agents have users of their own
+            replace(key, KEY_FILE.format(ak, sk).encode(), mode=0o644)
+            replace(config, CONFIG.format(url=url, more=more).encode(), mode=0o644)
+            return _stay(config)
+        state = os.path.join(folder, "state")
+        replace(config, CONFIG.format(url=url, more=f"state_dir: {json.dumps(state)}").encode(), mode=0o600)
         os.environ.update({"HW_ACCESS_KEY": ak, "HW_SECRET_KEY": sk})
         os.environ.pop("HW_SECURITY_TOKEN", None)  # the token of a real temporary key does not go with this one
         worst = 0
@@ -102,12 +115,13 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int) -> int:
         return worst
 
 
-def _stay(ak: str, sk: str, config: str) -> int:
+def _stay(config: str) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    print(f"export HW_ACCESS_KEY={ak} HW_SECRET_KEY={sk}")
-    print("unset HW_SECURITY_TOKEN")
+    print(
+        "# for any user of this machine, an agent's too: here the key is meant to be read by everyone, warning or not"
+    )
     print(f"maas-usage-check collect --config {config}", flush=True)
     while not stop.wait(1.0):
         pass

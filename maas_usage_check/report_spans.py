@@ -77,8 +77,12 @@ def hours(whole: Span, tz: dt.tzinfo) -> List[Span]:
         past = dt.timedelta(minutes=moment.minute, seconds=moment.second, microseconds=moment.microsecond)
         return at - past // dt.timedelta(milliseconds=1) + later * HOUR
 
-    # With the offset: when the clocks are set back, an hour of the same name follows.
-    return _cut(whole, full_hour, lambda at: local(at, tz).replace(minute=0, second=0).isoformat("T", "minutes"))
+    def name(at: int) -> str:
+        moment = local(at, tz)
+        # With the offset of the moment itself: when the clocks are set back, an hour of the same name follows.
+        return f"{moment:%Y-%m-%dT%H}:00{moment.isoformat()[-6:]}"
+
+    return _cut(whole, full_hour, name)
 
 
 def period(span: Union[Span, Window], tz: dt.tzinfo) -> str:

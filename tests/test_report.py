@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from werkzeug import Request, Response
 
@@ -91,6 +91,7 @@ def local_date(at: int, zone: str) -> str:
     st.sampled_from(ZONES),
     st.one_of(st.integers(1_700_000_000, 1_900_000_000), st.integers(1_793_400_000, 1_793_800_000)),
 )
+@example("last_1h", "Australia/Lord_Howe", 1_806_764_401)
 def test_the_hours_of_a_range_adjoin_and_only_those_that_its_ends_cut_are_partial(
     name: str, zone: str, now: int
 ) -> None:
@@ -391,6 +392,12 @@ def test_a_label_of_which_nothing_is_known_is_not_called_unknown(cloud: Cloud, p
     config = program.for_cloud(cloud, "ranges: [last_7d]")
     done = program("report", "--config", config, "--api-keys", "team-search", "typo")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_online_experience_that_nobody_used_is_no_unknown_label(cloud: Cloud, program: Program) -> None:
+    done = program("report", "--config", program.for_cloud(cloud), "--last", "1h", "--api-keys", "")
+    assert cells(done.stdout, "Total Requests") == ["0"]
+    assert done.stderr == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")

@@ -44,7 +44,7 @@ def served(program: Program) -> Iterator[Tuple[subprocess.Popen[bytes], List[str
     try:
         yield process, [process.stdout.readline().decode() for _ in range(3)]
     finally:
-        process.kill()
+        process.terminate()
         process.communicate()
 
 

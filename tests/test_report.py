@@ -15,14 +15,17 @@ from typing import Any, Dict, List, Optional
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from rich.console import Console
 from werkzeug import Request, Response
 
 from maas_usage_check.config import load_instance
 from maas_usage_check.emulator import PROJECT_ID
 from maas_usage_check.errors import ConfigError
 from maas_usage_check.ranges import DAY, HOUR, Window, kept
+from maas_usage_check.report_rows import Row
 from maas_usage_check.report_spans import Page, lay_out, period
-from maas_usage_check.report_tables import tokens
+from maas_usage_check.report_tables import show, tokens
+from maas_usage_check.usage import Usage
 
 from .conftest import AK, SK, Cloud, Program
 
@@ -115,6 +118,11 @@ def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their
     assert [span.name[11:] for span in page.spans][:4] == ["00:00-04:00", "01:00-04:00", "01:00-05:00", "02:00-05:00"]
     assert len(page.spans) == 25
     assert not any(span.partial for span in page.spans)
+    output = io.StringIO()
+    use = Usage(1000, 900, 100, 10, 1)
+    show(Console(file=output, width=200), page, [Row(span, "preset", "real_time", "", use) for span in page.spans])
+    assert names(output.getvalue())[:4] == ["11-01 00:00", "11-01 01:00 EDT", "11-01 01:00 EST", "11-01 02:00"]
+    assert cells(output.getvalue(), "│ Total  ")[0] == "25.00 K"
 
 
 @pytest.mark.parametrize(

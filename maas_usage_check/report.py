@@ -67,8 +67,8 @@ def remarks(page: Page, batch: Batch, probes: Sequence[Batch], now: int) -> Iter
             yield f"{span.name}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it"
     for label in silent_labels(page.asked, [batch, *probes]):
         yield (
-            f"no call with the API key label `{label}` in the range: the label may be unknown; compare it with the tag "
-            "column of the console's API Key page"
+            f"API key label {label} had no call in the range: it may be unknown; compare it with the tag column of the "
+            "console's API Key page"
         )
 
 

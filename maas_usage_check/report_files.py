@@ -8,13 +8,23 @@ import json
 from typing import Any, Dict, List, Sequence
 
 from .collector import Batch
-from .instance import ONLINE_EXPERIENCE
 from .report_rows import Row
 from .report_spans import Page, local
 from .usage import Usage
 
 COLUMNS = (
-    *("region", "project_id", "tags", "range", "start", "end", "partial", "service_type", "infer_type", "api_keys"),
+    *(
+        "region",
+        "project_id",
+        "tags",
+        "range",
+        "start",
+        "end",
+        "partial",
+        "service_type",
+        "infer_type",
+        "api_key_label",
+    ),
     *Usage.__struct_fields__,
     "error_ratio",
 )
@@ -24,7 +34,6 @@ def records(page: Page, batch: Batch, rows: Sequence[Row]) -> List[Dict[str, Any
     """Make a record of each row; the numbers of one that the cloud did not answer are None."""
     asked = page.asked
     project_id = next((point.tags["project_id"] for point in batch.points if "project_id" in point.tags), None)
-    filtered = () if asked.per_api_key else asked.api_keys or ()
     return [
         {
             "region": asked.region,
@@ -36,7 +45,7 @@ def records(page: Page, batch: Batch, rows: Sequence[Row]) -> List[Dict[str, Any
             "partial": row.span.partial,
             "service_type": row.service_type,
             "infer_type": row.infer_type,
-            "api_keys": row.label or ",".join(label or ONLINE_EXPERIENCE for label in filtered),
+            "api_key_label": row.label,
             **{name: getattr(row.usage, name, None) for name in (*Usage.__struct_fields__, "error_ratio")},
         }
         for row in rows

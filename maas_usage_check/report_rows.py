@@ -63,13 +63,21 @@ def label_questions(page: Page) -> List[Instance]:
 
 
 def silent_labels(asked: Instance, batches: Sequence[Batch]) -> Iterator[str]:
-    """Name the labels that were asked for alone and answered with no call; "" is no label that could be misspelt."""
-    for label in filter(None, asked.api_keys or ()):
+    """Name by their place the labels that were asked for alone and had no call; "" cannot be misspelt.
+
+    A label itself is named only where it is a tag.
+    """
+    labels = asked.api_keys or ()
+    for place, label in enumerate(labels, 1):
         outcomes = [
             outcome for batch in batches for query, outcome in batch.outcomes.items() if query.api_keys == (label,)
         ]
-        if outcomes and all(isinstance(outcome, Answer) and not outcome.usage.requests for outcome in outcomes):
-            yield label
+        if (
+            label
+            and outcomes
+            and all(isinstance(outcome, Answer) and not outcome.usage.requests for outcome in outcomes)
+        ):
+            yield f"{place} of {len(labels)}" + (f" ({label})" if asked.per_api_key else "")
 
 
 def _usage(point: Optional[Point]) -> Optional[Usage]:

@@ -329,7 +329,7 @@ def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Clou
     assert (done.returncode, done.stderr) == (0, "")
     table = list(csv.DictReader(io.StringIO(done.stdout)))
     assert done.stdout.splitlines()[0] == (
-        "region,project_id,tags,range,start,end,partial,service_type,infer_type,api_keys,total_tokens,prompt_tokens,"
+        "region,project_id,tags,range,start,end,partial,service_type,infer_type,api_key_label,total_tokens,prompt_tokens,"
         "completion_tokens,requests,errors,completed_batch_tasks,inferences,error_ratio"
     )
     assert [(row["partial"], row["service_type"]) for row in table] == [
@@ -345,7 +345,7 @@ def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Clou
         assert dt.datetime.fromisoformat(row["end"]) > start
         kind = {"preset": 2, "my_service": 1}[row["service_type"]]
         assert [int(row[name]) for name in COUNTS] == use[kind, int(start.timestamp() * 1000)]
-        assert (row["region"], row["tags"], row["api_keys"]) == ("cn-southwest-2", "team:a", "")
+        assert (row["region"], row["tags"], row["api_key_label"]) == ("cn-southwest-2", "team:a", "")
     same = json.loads(program(*arguments, "json").stdout)
     assert [list(record) for record in same] == [list(row) for row in table]
     assert [type(same[0][name]) for name in (*COUNTS, "error_ratio", "partial")] == [int] * 5 + [float, bool]
@@ -358,7 +358,7 @@ def test_csv_of_several_instances_and_labels_tells_them_apart(cloud: Cloud, prog
     config = program.config(f"instances:\n  - {{{entry}, {keys}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2']}}\n")
     done = program("report", "--config", config, "--format", "csv", "--infer-type", "real_time")
     table = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [(row["tags"], row["api_keys"]) for row in table] == [
+    assert [(row["tags"], row["api_key_label"]) for row in table] == [
         ("n:1", ""), ("n:1", "team-search"), ("n:1", "online_experience"), ("n:2", ""),
     ]  # fmt: skip
     assert table[0]["requests"] == table[3]["requests"] != table[1]["requests"]
@@ -382,9 +382,9 @@ def test_a_label_without_a_call_may_be_unknown(
     config = program.for_cloud(cloud, f"ranges: [last_30d, last_7d]\n{more}")
     done = program("report", "--config", config, *([] if each else ["--api-keys", *labels]))
     assert done.returncode == 0
-    assert (
-        re.findall("^W! no call with the API key label `(.*)` in the range: .*", done.stderr, re.MULTILINE) == unknown
-    )
+    # A label that is no tag is named by its place alone.
+    places = [f"{labels.index(label) + 1} of {len(labels)}" + (f" ({label})" if each else "") for label in unknown]
+    assert re.findall("^W! API key label (.*) had no call in the range: .*", done.stderr, re.MULTILINE) == places
     assert len(done.stderr.splitlines()) == len(unknown)
     if not each:
         # What was asked is three windows; each of several labels costs the two of the longest range more.
@@ -512,7 +512,7 @@ def test_a_terminal_without_block_characters_gets_a_plain_table(cloud: Cloud, pr
     config = program.for_cloud(cloud, "per_api_key: true\napi_keys: ['\u4e2d']\ntimezone: Asia/Shanghai")
     done = program("report", "--config", config, "--last", "3d", "--daily", PYTHONIOENCODING="cp1252")
     assert done.returncode == 0
-    assert done.stderr.startswith("W! no call with the API key label")
+    assert done.stderr.startswith("W! API key label 1 of 1 (")
     assert "API key: ?" in done.stdout
     assert (
         program(

@@ -72,11 +72,8 @@ def silent_labels(asked: Instance, batches: Sequence[Batch]) -> Iterator[str]:
         outcomes = [
             outcome for batch in batches for query, outcome in batch.outcomes.items() if query.api_keys == (label,)
         ]
-        if (
-            label
-            and outcomes
-            and all(isinstance(outcome, Answer) and not outcome.usage.requests for outcome in outcomes)
-        ):
+        silent = all(isinstance(outcome, Answer) and not outcome.usage.requests for outcome in outcomes)
+        if label and outcomes and silent:
             yield f"{place} of {len(labels)}" + (f" ({label})" if asked.per_api_key else "")
 
 

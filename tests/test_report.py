@@ -402,6 +402,14 @@ def test_a_label_of_which_nothing_is_known_is_not_called_unknown(cloud: Cloud, p
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_label_is_not_called_unknown_over_a_range_of_which_nothing_is_kept(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud, "timezone: UTC")
+    done = program("report", "--config", config, "--from", "2020-01-01", "--to", "2020-01-02", "--api-keys", "a", "b")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("W! cn-southwest-2: no values for 2020-01-01..2020-01-02")
+
+
 def test_an_online_experience_that_nobody_used_is_no_unknown_label(cloud: Cloud, program: Program) -> None:
     done = program("report", "--config", program.for_cloud(cloud), "--last", "1h", "--api-keys", "")
     assert cells(done.stdout, "Total Requests") == ["0"]

@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
-from maas_usage_check.standin.demo import DEMO_KEY, serving
+from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
+from maas_usage_check.standin.server import serving
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

@@ -17,7 +17,7 @@ from . import __version__
 from .config import load_file, load_instance
 from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
-from .surfaces.arguments import overrides, read_arguments
+from .surfaces.arguments import read_arguments
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -103,38 +103,13 @@ def _execd(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from .surfaces import report
+    from .surfaces.collect import put
+    from .surfaces.report import report
 
     # A label or a bar that the terminal cannot show must not cost the table.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    now = time.time()
-    wins = overrides(args)
-    if args.config is not None:
-        instances = load_file(args.config, now, wins)
-    else:
-        instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
-    for instance in instances:
-        instance.zone()  # one that cannot be told is an error before anything is asked, not after half a table
-    asked = instances
-    if args.daily:
-        if any(len(instance.ranges) > 1 for instance in instances):
-            raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
-        instances = [report.by_day(instance, int(now * 1000)) for instance in instances]
-    with contextlib.closing(open_store(instances, _warn)) as store:
-        collectors = make_collectors(instances, store)
-        forewarn(collectors, _warn)
-        on_sigterm(collectors)
-        batches = report.ask(collectors, now)
-    console = Console()
-    for instance, whole, batch in zip(instances, asked, batches):
-        _tell(batch.problems)
-        report.show(console, instance, batch, args.daily, args.raw)
-        for text in report.clipped(whole, batch, args.daily):
-            _warn(text)
-    return _code(batches)
+    return COLLECTED if report(args, _tell, _warn, put) else NOTHING
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -138,22 +138,32 @@ def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> No
         (["nonsense"], "the first argument is no command; there are collect"),
         (["HW_SECRET_KEY=PLANTED", "report"], "the first argument is no command"),
         (["report", "PLANTED"], "an argument without an option: not known"),
-        (["report", "--from", ""], "arguments.ranges[0]: no such date"),
-        (["report", "--from", "2026-11-01", "--to", ""], "arguments.ranges[0]: no such date"),
-        (["report", "--to", ""], "--to: needs --from"),
-        (["report", "--last", ""], "arguments.ranges[0]: not a range"),
-        (["report", "--region", ""], "arguments.region: must be"),
+        (["report", "--from", ""], "E! --from: no such date"),
+        (["report", "--from", "2026-11-01", "--to", ""], "E! --to: no such date"),
+        (["report", "--last", ""], "E! --last: must be a number of days or hours"),
+        (["report", "--region", ""], "E! --region: must be"),
         (["report", "--credentials-file", ""], "--credentials-file: is empty"),
         (["report", "--config", ""], "cannot be read"),
-        (["report", "--service-type", "\u00b2"], "arguments.service_types[0]: must be my_service"),
+        (["report", "--service-type", "\u00b2"], "E! --service-type: must be my_service"),
         (["demo", "--port", "x"], "--port: must be a port, 0 to 65535"),
         (["demo", "--port", "70000"], "--port: must be a port, 0 to 65535"),
         (["report", "--to", "2026-05-08"], "--to: needs --from"),
-        (["report", "--last", "week"], "arguments.ranges[0]: not a range"),
-        (["report", "--from", "2026-02-30"], "arguments.ranges[0]: no such date"),
+        (["report", "--last", "week"], "E! --last: must be a number of days or hours"),
+        (["report", "--last", "0d"], "E! --last: must be a number of days or hours"),
+        (["report", "--from", "2026-02-30"], "E! --from: no such date"),
+        (["report", "--from", "2026-02-01", "--to", "PLANTED"], "E! --to: no such date"),
+        (["report", "--from", "2026-02-02", "--to", "2026-02-01"], "E! --to: `--to` must lie after `--from`"),
+        (["report", "--from", "2999-01-01"], "E! --from: the range has not begun"),
         (["report", "--last", "7d", "--today"], "not allowed with"),
-        (["report", "--service-type", "3"], "arguments.service_types[0]: must be my_service"),
-        (["report", "--region", "A B"], "arguments.region: must be"),
+        (["report", "--service-type", "3"], "E! --service-type: must be my_service"),
+        (["report", "--service-type", "1,2", "preset"], "E! --service-type: is there already"),
+        (["report", "--infer-type", "fast"], "E! --infer-type: must be real_time or batch"),
+        (["report", "--api-keys", "a", "a"], "E! --api-keys: is there already"),
+        (["report", "--credentials-file", ""], "E! --credentials-file: is empty"),
+        (["report", "--region", "A B"], "E! --region: must be"),
+        (["report", "--daily", "--hourly"], "--hourly: not allowed with argument --daily"),
+        (["report", "--last", "49h", "--hourly"], "E! --hourly: the range is longer than 2 days"),
+        (["report", "--raw", "--format", "csv"], "E! --raw: goes with the table alone"),
         (["collect", "--ak", "PLANTED"], "--ak: keys do not belong here"),
         (["report", "--secret-key=PLANTED"], "--secret-key: keys do not belong here"),
         (["report", "--token-of-mine", "PLANTED"], "--token-of-mine: not known"),
@@ -168,6 +178,19 @@ def test_wrong_arguments_are_one_line_exit_code_2_and_nothing_on_standard_output
     assert done.stderr.startswith("E! ")
     assert words in done.stderr
     assert "PLANTED" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--service-type", "3"], "E! --service-type: must be"), ([], "instances[1].region: must be a region's id")],
+)
+def test_only_what_was_typed_is_named_as_an_option_and_what_the_file_says_by_its_path(
+    program: Program, arguments: List[str], words: str
+) -> None:
+    config = program.config("instances:\n  - {region: a}\n  - {region: A B}\n")
+    done = program("report", "--config", config, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
 
 
 @pytest.mark.parametrize("command", [["collect"], ["execd"], ["report"]])
@@ -214,7 +237,7 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
 
 def test_version_and_help_are_answered(program: Program) -> None:
     assert program("--version").stdout == f"maas-usage-check {__version__}\n"
-    assert "maas-usage-check report --from" in program("--help").stdout
+    assert "maas-usage-check report --last 7d" in program("--help").stdout
 
 
 def test_many_processes_at_once_with_a_wrong_key_do_not_lock_it(cloud: Cloud, program: Program) -> None:

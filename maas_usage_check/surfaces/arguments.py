@@ -1,22 +1,24 @@
-"""The arguments of the command line, and what those of `report` mean as a configuration."""
+"""The arguments of the command line."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import Any, Dict, List, NoReturn, Sequence
+from typing import NoReturn, Sequence
 
 from .. import __version__
-from ..config import INFER_TYPES, INLINE_SECRET, ServiceType, is_secret
+from ..config import INLINE_SECRET, is_secret
+from ..config.ranges import Moment, parse_moment, parse_range
 from ..errors import ConfigError
 from ..metrics import FORMATS
 
 COMMANDS = ("collect", "execd", "report", "doctor", "demo", "assets")
 SEE_HELP = "see maas-usage-check --help"
+REPORT_FORMATS = ("table", "csv", "json")
 EXAMPLES = """\
 examples:
   maas-usage-check demo
-  maas-usage-check report --from 2026-05-08 --to 2026-05-21
+  maas-usage-check report --last 7d
   maas-usage-check collect --config conf.yaml
 """
 
@@ -26,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError."""
-        raise ConfigError(f"{message}; see {self.prog} --help")
+        raise ConfigError(f"{re.sub('^argument ', '', message)}; see {self.prog} --help")
 
 
 def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -42,32 +44,6 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
         option = unknown[0].split("=")[0] if unknown[0].startswith("-") else "an argument without an option"
         raise ConfigError(f"{option}: not known to `{args.command}`; see maas-usage-check {args.command} --help")
     return args
-
-
-def overrides(args: argparse.Namespace) -> Dict[str, Any]:
-    """Turn the options of `report` into keys of an instance."""
-    named = {"this_month": args.this_month, "today": args.today, "yesterday": args.yesterday}
-    spans: List[Any] = [name for name, wanted in named.items() if wanted]
-    if args.last is not None:
-        spans = [f"last_{args.last}"]
-    if args.since is not None:
-        until = {} if args.until is None else {"to": args.until}
-        spans = [{"name": f"{args.since}..{until.get('to', 'now')}", "from": args.since, **until}]
-    elif args.until is not None:
-        raise ConfigError("--to: needs --from")
-    if args.credentials_file == "":
-        raise ConfigError("--credentials-file: is empty; name a file")
-    numbers = {str(kind.value): kind.value for kind in ServiceType}
-    service: Any = numbers.get(args.service_type, args.service_type)
-    values = {
-        "ranges": spans or None,
-        "region": args.region,
-        "service_types": None if service is None else [service],
-        "infer_types": args.infer_type and [args.infer_type],
-        "api_keys": args.api_keys,
-        "credentials": args.credentials_file and {"source": "file", "path": args.credentials_file},
-    }
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,20 +73,38 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command("report", "print what was used as a table; by default the last 7 days of the preset service")
     when = report.add_mutually_exclusive_group()
-    when.add_argument("--last", metavar="7d", help="a length of time up to now, in days (7d) or hours (24h)")
-    when.add_argument("--from", dest="since", metavar="DATE", help="from this date's local midnight")
+    when.add_argument("--last", type=_length, metavar="7d", help="a length of time up to now: days (7d) or hours (24h)")
+    when.add_argument("--from", dest="since", type=_moment, metavar="DATE", help="from this date's local midnight")
     when.add_argument("--this-month", action="store_true", help="from the 1st, 00:00, to now")
     when.add_argument("--today", action="store_true", help="from 00:00 to now")
     when.add_argument("--yesterday", action="store_true", help="the day before")
     report.add_argument(
-        "--to", dest="until", metavar="DATE", help="to this date's local midnight: the day itself is not counted"
+        "--to",
+        dest="until",
+        type=_moment,
+        metavar="DATE",
+        help="to this date's local midnight: the day itself is not counted",
     )
-    report.add_argument("--daily", action="store_true", help="one row and one bar per day")
+    pieces = report.add_mutually_exclusive_group()
+    pieces.add_argument(
+        "--daily", dest="size", action="store_const", const="day", help="one row and one bar per day, and a total"
+    )
+    pieces.add_argument(
+        "--hourly",
+        dest="size",
+        action="store_const",
+        const="hour",
+        help="one row and one bar per hour, of a range of at most 2 days",
+    )
+    report.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     report.add_argument("--region", help="default: cn-southwest-2")
     report.add_argument(
-        "--service-type", metavar="TYPE", help="1, 2, 4 or my_service, preset, custom_endpoint; default: 2"
+        "--service-type",
+        nargs="+",
+        metavar="TYPE",
+        help="1, 2, 4 or my_service, preset, custom_endpoint; several give a row each and a total; default: 2",
     )
-    report.add_argument("--infer-type", choices=INFER_TYPES, help="default: real_time")
+    report.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
     report.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
     report.add_argument(
         "--credentials-file", metavar="FILE", help="wins over the environment (in the script it is the reverse)"
@@ -128,6 +122,21 @@ def _parser() -> argparse.ArgumentParser:
     assets = command("assets", "write out the dashboards, monitors and alert rules")
     assets.add_argument("folder", metavar="DIR", help="where to; files of the same names there are replaced")
     return parser
+
+
+def _length(text: str) -> str:
+    try:
+        parse_range(f"last_{text}")
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number of days or hours up to now, such as 7d or 24h") from None
+    return text
+
+
+def _moment(text: str) -> Moment:
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

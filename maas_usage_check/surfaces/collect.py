@@ -15,7 +15,7 @@ def write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
     """Write the points of a cycle in a format; without a file, to standard output. Raise MaasError where it cannot."""
     points = [point for batch in batches for point in batch.points]
     if output is None:
-        _print(encoder(form)(points))
+        put(encoder(form)(points))
         return
     files = {output: points}
     if form == "prometheus":
@@ -31,7 +31,8 @@ def write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
         raise ConfigError(f"--output: {output} cannot be written ({error.strerror}); check the folder") from None
 
 
-def _print(text: str) -> None:
+def put(text: str) -> None:
+    """Write a text to standard output; raise MaasError where it cannot be written."""
     try:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()

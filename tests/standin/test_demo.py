@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
+import tempfile
+import urllib.error
 import urllib.request
+from typing import Iterator, List, Tuple
 
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.standin.demo import serving
 from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.standin.server import serving
 
 from ..conftest import Program
 
@@ -30,22 +36,64 @@ def test_demo_shows_a_report_and_a_collect_without_an_account_or_the_network(pro
     assert all(line["fields"]["total_tokens"] > 0 for line in lines[:3])
 
 
-def test_demo_serve_stays_up_for_an_agent_until_it_is_told_to_stop(program: Program) -> None:
-    process = program.start("demo", "--serve")
+@pytest.fixture
+def served(program: Program) -> Iterator[Tuple[subprocess.Popen[bytes], List[str]]]:
+    """Serve the stand-in; yield the process and the lines that it printed."""
+    process = program.start("demo", "--serve", HW_SECRET_KEY="of-a-real-key")
     assert process.stdout
-    lines = [process.stdout.readline().decode() for _ in range(4)]
-    assert lines[2] == "unset HW_SECURITY_TOKEN\n"
-    config = lines[3].split()[-1]
-    exported = dict(re.findall(r"(HW_\w+)=(\S+)", lines[1]))
-    assert "not-real" in exported["HW_SECRET_KEY"]
-    assert program("collect", "--config", config, **exported).returncode == 0
-    url = re.findall(r"http://[0-9.:]+", lines[0])[0]
     try:
+        yield process, [process.stdout.readline().decode() for _ in range(3)]
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def test_demo_serve_stays_up_for_an_agent_until_it_is_told_to_stop(
+    served: Tuple[subprocess.Popen[bytes], List[str]],
+) -> None:
+    process, lines = served
+    url = re.findall(r"http://[0-9.:]+", lines[0])[0]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(url, timeout=5)
-    except urllib.error.HTTPError as error:
-        assert error.code == 401
     process.send_signal(signal.SIGTERM)
     assert process.wait(5) == 0
+
+
+def test_the_command_that_demo_serve_prints_needs_nothing_of_the_environment_and_marks_its_points(
+    program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]
+) -> None:
+    command = shlex.split(served[1][2])
+    assert command[0] == "maas-usage-check"
+    done = program(*command[1:], HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
+    assert done.returncode == 0
+    points = [parse_line(line) for line in done.stdout.splitlines()]
+    assert len(points) == 4
+    assert {point["tags"]["source"] for point in points} == {"demo"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
+def test_the_command_that_demo_serve_prints_works_for_another_user_with_a_state_of_its_own(
+    program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]
+) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program.command]
+    if subprocess.run([*nobody, "--version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this checkout cannot be read by another user")
+    command = shlex.split(served[1][2])[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": folder}
+        runs = [
+            subprocess.run([*nobody, *command], capture_output=True, encoding="utf-8", env=environ, check=False)
+            for _ in range(2)
+        ]
+    key = os.path.join(os.path.dirname(command[-1]), "credentials")
+    assert [done.returncode for done in runs] == [0, 0]
+    # Of the key alone, which is meant here; a state that cannot be kept would be a second warning.
+    assert [done.stderr.splitlines() for done in runs] == [
+        [f"W! credentials file {key} can be read by everyone on this machine: chmod 600 {key}"]
+    ] * 2
+    requests = [parse_line(done.stdout.splitlines()[-1])["fields"]["http_requests"] for done in runs]
+    assert requests == [5, 4]  # the project is remembered
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_2(program: Program) -> None:

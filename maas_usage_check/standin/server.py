@@ -1,0 +1,61 @@
+"""The emulator behind HTTP on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import re
+import sys
+import threading
+from typing import Iterator
+
+from ..errors import ConfigError
+from .emulator import Emulator
+
+
+@contextlib.contextmanager
+def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
+    """Serve an emulator on loopback until the block ends; yield its URL."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet: apart, the second would wait for an acknowledgement
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length") or "0"
+            if not re.fullmatch("[0-9]{1,7}", length):
+                self.send_error(400, "no such Content-Length")
+                return
+            body = self.rfile.read(int(length))
+            answer = emulator.answer(self.command, self.path, dict(self.headers), body)
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away is no fault
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    try:
+        server = Server(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise ConfigError(
+            f"--port: {port} cannot be served ({error.strerror}); leave it out for any free one"
+        ) from None
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

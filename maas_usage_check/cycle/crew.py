@@ -58,16 +58,20 @@ class Crew:
                 except Exception as error:
                     self._done.put((this, name, error))
 
+        if self._stopped:
+            return {}
         if works and not self._started(work, min(workers, len(works))):
             work()  # slower, but it gets done
         ended: Dict[K, Union[T, Exception]] = {}
-        while len(ended) < len(works) and not self._stopped:
+        while len(ended) < len(works):
             left = None if give_up is None else max(0.0, give_up - self._clock.monotonic())
             try:
                 result = self._done.get(timeout=left)
             except queue.Empty:
                 break
-            if result is not None and result[0] is this:  # not what an earlier work handed in late
+            if result is None:  # what was handed in before it still counts
+                break
+            if result[0] is this:  # not what an earlier work handed in late
                 ended[result[1]] = result[2]
                 progress()
         waiting.clear()

@@ -44,6 +44,18 @@ def test_a_crew_that_is_told_to_stop_waits_for_nothing_any_more() -> None:
     release.set()
 
 
+def test_what_ended_before_the_stop_counts_although_nobody_had_looked_yet() -> None:
+    stopped, crew = threading.Event(), Crew(Clock())
+
+    def stop() -> None:
+        crew.stop()
+        stopped.set()
+
+    works = {"a": lambda: 1, "b": lambda: 2, "stop": stop}
+    ended = crew.do(works, progress=lambda: stopped.wait(20) and None)
+    assert (ended["a"], ended["b"]) == (1, 2)
+
+
 def test_no_more_work_is_begun_when_the_time_is_up() -> None:
     begun: List[int] = []
     release = threading.Event()

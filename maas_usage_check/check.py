@@ -12,6 +12,7 @@ from .collector import Batch, Collector
 from .config import load
 from .credentials import Credentials, Provider, provider
 from .cycles import forewarn
+from .doubtful import doubts
 from .errors import ConfigError, MaasError
 from .gate import Clock, Gates
 from .metadata import metric_name
@@ -62,6 +63,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         now = self._clock.monotonic()
         if self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK:
             self._began, self._batch, self._warned = now, None, []
+            for text in doubts([collector.instance], self._clock.now()):
+                self._warned.append(_named_here(text))
             forewarn([collector], self._warned.append)
             self._batch = collector.cycle()
         if not self._cancelled:  # what was cut off because the Agent drops the instance is no failure
@@ -80,7 +83,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             collector = Collector(instance, source, AgentTransport(self.http), self._gates, self._clock)
             collector.plan()  # what cannot be planned is a fault of the configuration too
         except ConfigError as error:
-            raise ConfigurationError(str(error).replace("instances[0]", "instance", 1)) from None
+            raise ConfigurationError(_named_here(str(error))) from None
         self._collector = collector
 
     def _scrubbed(self, source: Provider) -> Provider:
@@ -103,3 +106,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             self.warning(text)
         if decisive is not None:
             raise MaasError(decisive)
+
+
+def _named_here(text: str) -> str:
+    return text.replace("instances[0]", "instance", 1)  # the Agent hands over each on its own

@@ -18,6 +18,7 @@ from .arguments import overrides, read_arguments
 from .collector import Batch
 from .config import load_file, load_instance
 from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
+from .doubtful import doubts
 from .errors import ConfigError, MaasError, one_line
 from .files import replace
 from .metrics import API
@@ -76,7 +77,10 @@ def _collect(args: argparse.Namespace) -> int:
     def warn(text: str) -> None:
         problems.append(Problem("W", text, text))
 
-    collectors = make_collectors(load_file(args.config), warn)
+    instances = load_file(args.config)
+    for text in doubts(instances, time.time()):
+        warn(text)
+    collectors = make_collectors(instances, warn)
     forewarn(collectors, warn, args.deadline)
     on_sigterm(collectors)
     batches = run_cycle(collectors, args.deadline)
@@ -117,9 +121,12 @@ def _execd(args: argparse.Namespace) -> int:
     from . import execd
     from .troubles import Troubles
 
-    collectors = make_collectors(load_file(args.config), _warn)
+    instances = load_file(args.config)
+    collectors = make_collectors(instances, _warn)
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
+    for text in doubts(instances, time.time()):
+        _warn(text)
     forewarn(collectors, _warn)
     execd.run(collectors, Troubles(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
     return COLLECTED
@@ -141,6 +148,8 @@ def _report(args: argparse.Namespace) -> int:
         instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
     for instance in instances:
         instance.zone()  # one that cannot be told is an error before anything is asked, not after half a table
+    for text in doubts(instances, now, "--last" if args.last else "--from" if args.since else None):
+        _warn(text)
     asked = instances
     if args.daily:
         if any(len(instance.ranges) > 1 for instance in instances):

@@ -355,3 +355,14 @@ def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
     assert run(check) == ""
     assert not aggregator.metric_names
     assert len(cloud.seen) == 1
+
+
+def test_a_range_within_the_clouds_lag_is_warned_of_by_its_path_in_the_instance(
+    cloud: Cloud, make_check: Make, aggregator: Any
+) -> None:
+    check = make_check(cloud.entry(ranges=["last_7d", "last_2h"]))
+    assert run(check) == ""
+    (warning,) = check.get_warnings()
+    assert warning.startswith(
+        "instance.ranges[1]: last_2h lies within the hours that the cloud's statistics lag behind"
+    )

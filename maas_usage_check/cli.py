@@ -14,7 +14,7 @@ import time
 from typing import List, NoReturn, Optional, Sequence
 
 from . import __version__
-from .config import load_file, load_instance
+from .config import doubts, load_file, load_instance
 from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
@@ -74,6 +74,8 @@ def _collect(args: argparse.Namespace) -> int:
         problems.append(Problem("W", text, text))
 
     instances = load_file(args.config)
+    for text in doubts(instances, time.time()):
+        warn(text)
     with contextlib.closing(open_store(instances, warn)) as store:
         collectors = make_collectors(instances, store)
         forewarn(collectors, warn, args.deadline)
@@ -95,6 +97,8 @@ def _execd(args: argparse.Namespace) -> int:
     instances = load_file(args.config)
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
+    for text in doubts(instances, time.time()):
+        _warn(text)
     with contextlib.closing(open_store(instances, _warn)) as store:
         collectors = make_collectors(instances, store)
         forewarn(collectors, _warn)

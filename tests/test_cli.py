@@ -74,11 +74,14 @@ def test_a_credentials_file_that_others_can_read_earns_a_warning(
 ) -> None:
     path = tmp_path / "credentials"
     path.write_text(f"{AK},{SK}")
-    path.chmod(0o644)
     config = program.for_cloud(cloud, f"credentials: {{source: file, path: {path}}}")
-    done = program("collect", "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
-    assert done.returncode == 0
-    assert done.stderr == f"W! credentials file {path} can be read by everyone on this machine: chmod 600 {path}\n"
+    remedy = f"others can read it: chown it to the user who runs this, and chmod 600 {path}\n"
+    for mode, warning in ((0o644, remedy), (0o640, remedy), (0o600, "")):
+        path.chmod(mode)
+        done = program("collect", "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
+        assert done.returncode == 0
+        assert done.stderr == (warning and f"W! credentials file {path}: {warning}")
+        assert warning in program("doctor", "--config", config).stdout
 
 
 def test_a_plan_that_cannot_fit_the_rate_is_said_with_the_numbers(cloud: Cloud, program: Program) -> None:

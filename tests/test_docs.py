@@ -7,17 +7,19 @@ import re
 from typing import Any, Dict, List, Tuple
 
 import pytest
-import yaml
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.config import load, load_instance
+from maas_usage_check.config import doubts, load_file, load_instance
 from maas_usage_check.errors import Result
+from maas_usage_check.metrics import CATALOGUE
 from tools import metrics_reference
 
 from .agents.programs import ROOT
 from .conftest import NOW, Program
 
 DOCS = ROOT / "docs"
+MAY = 1_778_414_400.0
+"""2026-05-10 12:00:00 UTC: the dates of the page are days of that May."""
 SECTION = re.compile(
     r"^## (.+?)$.*?```yaml\n(.+?)```.*?```yaml\n(.+?)```.*?```text\n(.+?)\n```", re.MULTILINE | re.DOTALL
 )
@@ -32,6 +34,14 @@ def test_the_reference_of_metrics_is_what_the_catalogue_makes() -> None:
     page = metrics_reference.FILE.read_text(encoding="utf-8")
     assert page == metrics_reference.text(), "run python -m tools.metrics_reference"
     assert set(metrics_reference.CODES) == set(Result)
+
+
+def test_the_reference_says_of_each_field_whether_it_is_a_gauge_or_a_count() -> None:
+    page = metrics_reference.FILE.read_text(encoding="utf-8")
+    for measurement, fields in CATALOGUE.items():
+        section = page.split(f"\n## {measurement}\n")[1].split("\n## ")[0]
+        for field in fields:
+            assert f"| `{field.name}` | {field.kind.__name__} | {field.nature} |" in section
 
 
 def test_every_section_of_right_and_wrong_has_both_and_the_error() -> None:
@@ -49,9 +59,16 @@ def test_the_wrong_configuration_gets_the_error_that_is_shown(
 
 
 @pytest.mark.parametrize("right", [section[2] for section in SECTIONS], ids=[section[0] for section in SECTIONS])
-def test_the_right_configuration_is_right(right: str) -> None:
-    for instance in load(yaml.safe_load(right), NOW):
-        assert Statistics().plan(instance, int(NOW * 1000))
+def test_the_right_configuration_asks_for_each_of_its_series_and_is_in_no_doubt(program: Program, right: str) -> None:
+    instances = load_file(program.config(right), MAY)
+    for instance in instances:
+        plan = Statistics().plan(instance, int(MAY * 1000))
+        kinds = len(instance.ranges) * len(instance.service_types) * len(instance.infer_types)
+        labels = len(instance.api_keys or ()) if instance.per_api_key else 0
+        assert len(plan.series) == kinds * (1 + labels)
+        assert all(series.queries for series in plan.series)
+        assert not plan.expired
+    assert list(doubts(instances, MAY)) == []
 
 
 @pytest.mark.parametrize(

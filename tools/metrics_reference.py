@@ -12,7 +12,8 @@ FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\
 # Metrics
 
-Made from the catalogue in `maas_usage_check/metrics.py`; change it there. All are gauges.
+Made from the catalogue in `maas_usage_check/metrics/catalogue.py`; change it there. A field is by nature a
+*gauge*, which may be reported again and again, or a *count*, of which each unit is reported once.
 
 | surface | how a field is called |
 |---|---|
@@ -33,9 +34,8 @@ these labels. Within one value of `range` the series do not overlap, so that add
 | `region`, `project_id` | whom was asked |
 | others | the configuration's `tags` |
 
-The cloud's total can be more than prompt and completion together; it is published as returned.
-A query that failed gives no value, never a zero. A zero means that nothing was used, or that the wrong service type was
-asked.
+The cloud's total can be more than prompt and completion together; it is published as returned. What a zero means is
+[below](#what-a-zero-can-mean).
 """,
     KEY_USAGE: """\
 With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so
@@ -56,6 +56,22 @@ How the last cycle went: one series per instance, also when every query failed.
 | others | the configuration's `tags` |
 """,
 }
+ZEROS = """\
+## What a zero can mean
+
+The cloud answers zeros to a question that fits no call. So a zero proves nothing by itself:
+
+| it can mean | how to tell |
+|---|---|
+| nothing was used | the console's *Call Statistics* shows nothing for the same time |
+| another service type was used | compare the console's tab with `service_types` |
+| `api_keys` or `ips` fit no call, such as a label that nobody has | ask without them; see the console's API Key page |
+| another region or project was used | compare the console's region and project with `region` and `project_id` |
+| the range lies within the cloud's lag: `last_1h`, `last_2h`, `today` just after midnight | ask `last_24h` |
+
+A zero never means that a query failed, or that the range lies before the 30 days that the cloud keeps: both give no
+point at all. `huawei_maas_api` says that the query failed, a warning that nothing of the range is kept.
+"""
 CODES = {
     Result.OK: "all went well",
     Result.PARTIAL: "part of the queries failed",
@@ -89,10 +105,12 @@ def _lines() -> Iterator[str]:
     yield HEAD
     for measurement, fields in CATALOGUE.items():
         yield f"## {measurement}\n\n{TEXTS[measurement]}"
-        yield "| field | type | unit | meaning |\n|---|---|---|---|"
+        yield "| field | type | nature | unit | meaning |\n|---|---|---|---|---|"
         for field in fields:
-            yield f"| `{field.name}` | {field.kind.__name__} | {field.unit or '-'} | {field.description} |"
+            kind, unit = field.kind.__name__, field.unit or "-"
+            yield f"| `{field.name}` | {kind} | {field.nature} | {unit} | {field.description} |"
         yield ""
+    yield ZEROS
     yield "## Result codes\n\n| `result_code` | name | meaning |\n|---|---|---|"
     yield from (f"| {code.value} | {code.name} | {CODES[code]} |" for code in Result)
 

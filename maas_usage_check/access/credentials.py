@@ -103,12 +103,21 @@ def parse(content: bytes, path: str) -> Credentials:
     return _made(values, f"credentials file {path}")
 
 
-def readable_by_others(path: str) -> bool:
-    """Tell whether a file's mode lets everyone on the machine read it. Modes mean nothing on Windows."""
+def readable_by_others(path: str, environ: Mapping[str, str] = os.environ) -> Optional[str]:
+    """Say that the mode of a file lets its group or everyone read it, with the remedy; None where it does not.
+
+    Modes mean nothing on Windows, nor in the folder from which systemd hands a service its credentials: since version
+    254 they are 0440 there, and an ACL keeps them from everybody else.
+    """
+    handed_over = environ.get("CREDENTIALS_DIRECTORY")
+    if os.name != "posix" or (handed_over and os.path.dirname(path) == handed_over):
+        return None
     try:
-        return os.name == "posix" and bool(os.stat(path).st_mode & stat.S_IROTH)
+        if not os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            return None
     except (OSError, ValueError):
-        return False
+        return None
+    return f"others can read it: chown it to the user who runs this, and chmod 600 {path}"
 
 
 def _made(values: Dict[str, Any], where: str) -> Credentials:

@@ -10,7 +10,6 @@ import time
 from typing import Any, List, Mapping, Optional
 
 import msgspec
-import yaml
 
 from ..errors import ConfigError
 from ..metrics import plain_name
@@ -19,6 +18,7 @@ from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_
 from .list_items import ITEMS, check_tag_text, read_items
 from .ranges import Fixed, check_order
 from .urls import check_authorities, read_endpoint, read_proxy
+from .yaml_file import read_yaml
 from .zones import find_zone
 
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
@@ -33,20 +33,7 @@ def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, An
         now: seconds since 1970, to tell ranges that have not begun.
         overrides: keys that win over those of every instance.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
-    try:
-        # The C parser where there is one: the pure one would take longer than a whole cycle.
-        document = yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: not YAML; mind indentation, colons and quotes there") from None
-    except (ValueError, RecursionError):  # an impossible date; brackets without end
-        raise ConfigError(f"{path}: not YAML that can be used; quote dates, and check that they exist") from None
+    document = read_yaml(path)
     try:
         return load(document, now, overrides)
     except ConfigError as error:

@@ -20,8 +20,9 @@ def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[flo
         too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing), deadline)
         if too_many:
             warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
-        if source.path and readable_by_others(source.path):
-            warn(f"credentials file {source.path} can be read by everyone on this machine: chmod 600 {source.path}")
+        others = source.path and readable_by_others(source.path)
+        if others:
+            warn(f"credentials file {source.path}: {others}")
 
 
 def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:

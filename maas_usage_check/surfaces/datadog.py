@@ -11,7 +11,7 @@ from datadog_checks.base import AgentCheck, ConfigurationError
 
 from ..access import Credentials, Gates, Provider, provider
 from ..clock import Clock
-from ..config import load
+from ..config import doubts, load
 from ..cycle import Batch, Collector, forewarn
 from ..errors import ConfigError, MaasError
 from ..metrics.datadog import samples
@@ -73,6 +73,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         due = self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK
         if due:
             self._began, self._batch, self._warned = now, None, []
+            for text in doubts([collector.instance], self._clock.now()):
+                self._warned.append(_named_here(text))
             forewarn([collector], self._warned.append)
             self._batch = collector.cycle()
         assert self._batch is not None
@@ -93,7 +95,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             collector = Collector(instance, source, AgentTransport(self.http), gates, self._clock)
             collector.plan()  # what cannot be planned is a fault of the configuration too
         except ConfigError as error:
-            raise ConfigurationError(str(error).replace("instances[0]", "instance", 1)) from None
+            raise ConfigurationError(_named_here(str(error))) from None
         self._collector = collector
 
     def _scrubbed(self, source: Provider) -> Provider:
@@ -114,3 +116,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             self.warning(text)
         if decisive is not None:
             raise MaasError(decisive)
+
+
+def _named_here(text: str) -> str:
+    return text.replace("instances[0]", "instance", 1)  # the Agent hands over each on its own

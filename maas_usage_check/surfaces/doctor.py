@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..access import Credentials, Gates, provider
+from ..access import Credentials, Gates, provider, readable_by_others
 from ..clock import CLOCK_TOLERANCE, Clock
 from ..cloud import DirectTransport, Request, Response, Session, Statistics, failure
 from ..cloud.error_answers import seconds_off
@@ -79,9 +79,8 @@ def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
         return found, Finding(OK, "credentials", f"{kind} from {name}")
     mode = stat.S_IMODE(os.stat(source.path).st_mode)
     text = f"{kind} from file {source.path}, mode {mode:04o}"
-    if os.name == "posix" and mode & 0o077:
-        return found, Finding(WARN, "credentials", f"{text}: others may read it: chmod 600 {source.path}")
-    return found, Finding(OK, "credentials", text)
+    others = readable_by_others(source.path)
+    return found, Finding(WARN if others else OK, "credentials", f"{text}: {others}" if others else text)
 
 
 def _network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:

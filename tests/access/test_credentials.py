@@ -112,13 +112,23 @@ def test_a_key_put_in_place_is_used_at_the_next_call(tmp_path: Path) -> None:
     assert ask().ak == "NEW"
 
 
-def test_only_a_file_that_everyone_can_read_is_reported(tmp_path: Path) -> None:
+def test_a_file_that_its_group_or_everyone_can_read_is_reported_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
     path.write_text("a,b")
-    for mode, expected in ((0o600, False), (0o640, False), (0o644, True), (0o604, True)):
+    for mode, open_to_others in ((0o600, False), (0o622, False), (0o640, True), (0o604, True), (0o644, True)):
         path.chmod(mode)
-        assert readable_by_others(str(path)) is expected
-    assert not readable_by_others(str(tmp_path / "missing"))
+        said = readable_by_others(str(path), {})
+        assert (said or "").endswith(f"chmod 600 {path}") is open_to_others
+    assert readable_by_others(str(tmp_path / "missing"), {}) is None
+
+
+def test_what_systemd_hands_over_is_guarded_whatever_its_mode_says(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    path.write_text("a,b")
+    path.chmod(0o440)
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path.parent)})
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": ""})
 
 
 def test_credentials_do_not_print() -> None:

@@ -192,7 +192,7 @@ def test_a_partial_cycle_is_submitted_with_a_warning(cloud: Cloud, make_check: M
     assert "no values for last_7d custom_endpoint" in warnings[0]
 
 
-def test_a_credentials_file_that_everyone_can_read_is_warned_of(
+def test_a_credentials_file_that_others_can_read_is_warned_of(
     cloud: Cloud, make_check: Make, tmp_path: Path, aggregator: Any
 ) -> None:
     path = tmp_path / "key"
@@ -201,7 +201,7 @@ def test_a_credentials_file_that_everyone_can_read_is_warned_of(
     check = make_check(cloud.entry(credentials={"source": "file", "path": str(path)}))
     assert run(check) == ""
     assert check.get_warnings() == [
-        f"credentials file {path} can be read by everyone on this machine: chmod 600 {path}"
+        f"credentials file {path}: others can read it: chown it to the user who runs this, and chmod 600 {path}"
     ]
     assert run(check) == ""
     assert len(check.get_warnings()) == 1  # the status page shows the last run's warnings alone
@@ -365,3 +365,14 @@ def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
     assert run(check) == ""
     assert not aggregator.metric_names
     assert len(cloud.seen) == 1
+
+
+def test_a_range_within_the_clouds_lag_is_warned_of_by_its_path_in_the_instance(
+    cloud: Cloud, make_check: Make, aggregator: Any
+) -> None:
+    check = make_check(cloud.entry(ranges=["last_7d", "last_2h"]))
+    assert run(check) == ""
+    (warning,) = check.get_warnings()
+    assert warning.startswith(
+        "instance.ranges[1]: last_2h lies within the hours that the cloud's statistics lag behind"
+    )

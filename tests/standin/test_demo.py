@@ -90,7 +90,7 @@ def test_the_command_that_demo_serve_prints_works_for_another_user_with_a_state_
     assert [done.returncode for done in runs] == [0, 0]
     # Of the key alone, which is meant here; a state that cannot be kept would be a second warning.
     assert [done.stderr.splitlines() for done in runs] == [
-        [f"W! credentials file {key} can be read by everyone on this machine: chmod 600 {key}"]
+        [f"W! credentials file {key}: others can read it: chown it to the user who runs this, and chmod 600 {key}"]
     ] * 2
     requests = [parse_line(done.stdout.splitlines()[-1])["fields"]["http_requests"] for done in runs]
     assert requests == [5, 4]  # the project is remembered

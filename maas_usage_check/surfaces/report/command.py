@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ...cloud.statistics import Answer, Totals
-from ...config import load_file, load_instance
+from ...config import doubts, load_file, load_instance
 from ...config.ranges import kept
 from ...cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from ...store import Warn
@@ -42,6 +42,8 @@ def report(
             instances = load_file(args.config, now, wins)
         else:
             instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
+    for text in doubts(instances, now, "--last" if args.last else "--from" if args.since else None):
+        warn(text)
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
     probes = [label_questions(page) for page in pages]
     with contextlib.closing(open_store(instances, warn)) as store:

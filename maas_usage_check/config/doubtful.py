@@ -1,0 +1,66 @@
+"""What a configuration may say but can hardly mean: warned of when it is loaded."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+
+from .instance import Instance
+from .ranges import HOUR, Calendar
+
+LAG = 3 * HOUR
+"""The cloud's statistics lag 1 to 2 hours; a range that begins later than this may lie within them."""
+
+SOME = object()
+"""Stands for whichever one, where another instance asks about all."""
+
+
+def doubts(instances: Sequence[Instance], now: float, typed: Optional[str] = None) -> Iterator[str]:
+    """Say what of a file can hardly be meant, a line each.
+
+    Args:
+        instances: in the file's order, by which they are named.
+        now: seconds since 1970.
+        typed: the option that the ranges come from, which then is named instead of their path.
+    """
+    lines = [
+        f"{typed or f'instances[{i}].ranges[{k}]'}: {span.name} lies within the hours that the cloud's statistics lag "
+        "behind, and may show zeros whatever was used; let it begin at least 3 hours ago, as last_3h does"
+        for i, instance in enumerate(instances)
+        for k, span in enumerate(instance.ranges)
+        # One that follows the calendar is short for a while only.
+        if not isinstance(span, Calendar) and span.window(int(now * 1000), instance.zone).start > now * 1000 - LAG
+    ]
+    yield from dict.fromkeys(lines)
+    yield from _asked_twice(instances)
+
+
+def _asked_twice(instances: Sequence[Instance]) -> Iterator[str]:
+    """Name the first two instances that may count the same calls, by looking each call up among those before."""
+    first: Dict[Tuple[Any, ...], int] = {}
+    for i, instance in enumerate(instances):
+        own = list(_calls(instance))
+        for exact, loose in own:
+            for values in product(*((SOME,) if value is None else (value, None) for value in loose)):
+                if (exact, values) in first:
+                    span, service_type, infer_type = exact[-3:]
+                    yield (
+                        f"instances[{i}]: asks about calls that instances[{first[exact, values]}] asks about too "
+                        f"({span} {service_type.name} {infer_type}), under other tags: a sum over both may count them "
+                        "twice, and the shipped dashboards show the larger alone; ask it in one instance (per_api_key "
+                        "tells keys apart), or name the ranges differently"
+                    )
+                    return
+        for exact, loose in own:
+            for values in product(*((value, SOME) for value in loose)):
+                first.setdefault((exact, values), i)
+
+
+def _calls(instance: Instance) -> Iterator[Tuple[Tuple[Any, ...], Tuple[Optional[str], ...]]]:
+    """List the calls that an instance counts: what must be alike, and what may be None for all there are."""
+    labels = None if instance.per_api_key else instance.api_keys
+    where = (instance.region, instance.endpoint, instance.credentials)
+    names = [span.name for span in instance.ranges]
+    for asked in product(names, instance.service_types, instance.infer_types):
+        for loose in product((instance.project_id,), labels or (None,), instance.ips or (None,)):
+            yield (*where, *asked), loose

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API
+from maas_usage_check.metrics import API, KEY_USAGE, USAGE
 
-from .panels import ANY, FILTERS, PANELS, Panel, Query
+from .panels import ANY, FILTERS, PANELS, SAME, SUMS, Panel, Query
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
 DATASOURCE = "${datasource}"
-NO_LABEL = "()"
-"""Matches only the empty text, in both languages: series of all calls, which have no label."""
+HOLD = "2h"
+"""How long Prometheus keeps a series that got no answer: until well after the alert MaasCollectionPartial."""
 BUDGET = "1000000000"
 ON_TIME_CHANGE = 2
 MAPPINGS = {
@@ -25,41 +25,72 @@ MAPPINGS = {
 
 
 def promql(query: Query) -> str:
-    """Write a query for Prometheus."""
+    """Write a query for Prometheus: the last value of each series, then series that are one, then over the series."""
 
-    def of(field: str) -> str:
+    def of(field: str, measurement: str = query.measurement, how: str = query.how) -> str:
         grouping = f" by ({', '.join(query.by)})" if query.by else ""
-        return f"{query.how}{grouping} ({query.measurement}_{field}{{{','.join(matchers)}}})"
+        if measurement == API:
+            return f'{how}{grouping} ({measurement}_{field}{{region=~"$region"}})'
+        return f"{how}{grouping} ({same(field, measurement)})"
 
-    filters = ["region"] if query.measurement == API else list(FILTERS)
-    matchers = [f'{name}=~"${name}"' for name in filters]
-    if query.measurement != API:
-        matchers.insert(0, f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"')
-        matchers.append('api_key_label!=""' if query.per_key else 'api_key_label=~"$api_key"')
+    def same(field: str, measurement: str) -> str:
+        held = f"last_over_time({measurement}_{field}{{{','.join(matchers(measurement))}}}[{HOLD}])"
+        return f"max by ({', '.join(_same(measurement))}) ({held})"
+
+    def matchers(measurement: str) -> Iterator[str]:
+        yield f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"'
+        yield from (f'{name}=~"${name}"' for name in FILTERS)
+        if measurement == KEY_USAGE and not query.rest:
+            yield 'api_key_label=~"$api_key"'
+
+    if query.rest:
+        labels = f"sum by ({', '.join(SAME)}) ({same(query.field, KEY_USAGE)})"
+        return f"sum ({same(query.field, USAGE)} - {labels})"
     over = f" / clamp_min({of(query.over)}, 1)" if query.over else ""
     return of(query.field) + over + query.then
 
 
 def influxql(query: Query) -> str:
-    """Write a query for InfluxDB 1.x: the last value of each series in an interval, then over the series."""
-    filters = ["region"] if query.measurement == API else list(FILTERS)
-    where = [f'"{name}" =~ /^${name}$/' for name in filters]
-    if query.measurement != API:
-        where.insert(0, f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'")
-        where.append("\"api_key_label\" != ''" if query.per_key else '"api_key_label" =~ /^$api_key$/')
+    """Write a query for InfluxDB 1.x: the last value of each series, then series that are one, then over the series."""
     fields = [query.field, *([query.over] if query.over else [])]
-    lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
+
+    def of(measurement: str) -> str:
+        lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
+        where = " AND ".join([*filters(measurement), "$timeFilter"])
+        # Not built from anybody's input: S608.
+        series = f'SELECT {lasts} FROM "{measurement}" WHERE {where} GROUP BY time($__interval), *'  # noqa: S608
+        if measurement == API:
+            return series
+        names = [f"{measurement}_{field}" if query.rest else field for field in fields]
+        largest = ", ".join(f'max("{field}") AS "{name}"' for field, name in zip(fields, names))
+        return _over(largest, f"({series} fill(previous))", _same(measurement))
+
+    def filters(measurement: str) -> Iterator[str]:
+        if measurement == API:
+            yield '"region" =~ /^$region$/'
+            return
+        yield f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'"
+        yield from (f'"{name}" =~ /^${name}$/' for name in FILTERS)
+        if measurement == KEY_USAGE and not query.rest:
+            yield '"api_key_label" =~ /^$api_key$/'
+
+    if query.rest:
+        whole, labels = (f"{measurement}_{query.field}" for measurement in (USAGE, KEY_USAGE))
+        sources = f"({of(USAGE)}), ({of(KEY_USAGE)})"
+        rest = _over(f'max("{whole}") - sum("{labels}") AS "rest"', sources, SAME)
+        return _over('sum("rest")', f"({rest})") + " fill(none)"
     value = " / ".join(f'{query.how}("{field}")' for field in fields)
-    groups = "".join(f', "{name}"' for name in query.by)
-    # Not built from anybody's input: S608.
-    inner = (
-        f'SELECT {lasts} FROM "{query.measurement}" '  # noqa: S608
-        f"WHERE {' AND '.join(where)} AND $timeFilter GROUP BY time($__interval), *"
-    )
-    return (
-        f"SELECT {value}{query.then} FROM ({inner}) "  # noqa: S608
-        f"WHERE $timeFilter GROUP BY time($__interval){groups} fill(none)"
-    )
+    return _over(value + query.then, f"({of(query.measurement)})", query.by) + " fill(none)"
+
+
+def _over(what: str, sources: str, tags: Sequence[str] = ()) -> str:
+    groups = "".join(f', "{tag}"' for tag in tags)
+    return f"SELECT {what} FROM {sources} WHERE $timeFilter GROUP BY time($__interval){groups}"  # noqa: S608
+
+
+def _same(measurement: str) -> Sequence[str]:
+    """Name the tags that tell the series of a measurement apart."""
+    return (*SAME, "api_key_label") if measurement == KEY_USAGE else SAME
 
 
 class Language(NamedTuple):
@@ -84,7 +115,7 @@ LANGUAGES = {
         "expr",
         "legendFormat",
         r"{{\1}}",
-        "label_values(huawei_maas_usage_total_tokens, {name})",
+        "label_values({measurement}_total_tokens, {name})",
     ),
     "influxdb": Language(
         "influxdb",
@@ -94,7 +125,7 @@ LANGUAGES = {
         "query",
         "alias",
         r"$tag_\1",
-        'SHOW TAG VALUES FROM "huawei_maas_usage" WITH KEY = "{name}"',
+        'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{name}"',
     ),
 }
 
@@ -134,11 +165,11 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     for name in FILTERS:
         yield {**_from_store(language, name, name.replace("_", " ").capitalize()), **many, "allValue": ".*"}
     yield {
-        **_from_store(language, "api_key_label", "API key"),
+        **_from_store(language, "api_key_label", "API key", KEY_USAGE),
         **many,
         "name": "api_key",
-        "description": "All: the series of all calls. Where every instance has per_api_key, choose the labels instead.",
-        "allValue": NO_LABEL,
+        "description": "The labels that the panel by API key shows; the other panels show the whole.",
+        "allValue": ".*",
     }
     budget = {"text": BUDGET, "value": BUDGET}
     yield {
@@ -151,8 +182,8 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     }
 
 
-def _from_store(language: Language, name: str, label: str) -> Dict[str, Any]:
-    query = language.values.format(name=name)
+def _from_store(language: Language, name: str, label: str, measurement: str = USAGE) -> Dict[str, Any]:
+    query = language.values.format(measurement=measurement, name=name)
     return {
         "name": name,
         "label": label,
@@ -175,7 +206,7 @@ def _panels(language: Language) -> Iterator[Dict[str, Any]]:
             "id": number,
             "type": panel.kind,
             "title": panel.title,
-            "description": panel.description,
+            "description": panel.description + (f" {SUMS}" if any(query.adds_up for query in panel.queries) else ""),
             "datasource": {"type": language.datasource, "uid": DATASOURCE},
             "gridPos": {"x": x, "y": y, "w": panel.width, "h": height},
             "interval": "5m",

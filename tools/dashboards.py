@@ -15,7 +15,7 @@ from .panels import ANY, FILTERS, PANELS, SAME, SUMS, Panel, Query
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
 DATASOURCE = "${datasource}"
 HOLD = "2h"
-"""How long Prometheus keeps a series that got no answer: until well after the alert MaasCollectionPartial."""
+"""How long a series that got no answer keeps its last value: until well after the alert MaasCollectionPartial."""
 BUDGET = "1000000000"
 ON_TIME_CHANGE = 2
 MAPPINGS = {
@@ -27,15 +27,12 @@ MAPPINGS = {
 def promql(query: Query) -> str:
     """Write a query for Prometheus: the last value of each series, then series that are one, then over the series."""
 
-    def of(field: str, measurement: str = query.measurement, how: str = query.how) -> str:
+    def of(field: str, measurement: str = query.measurement) -> str:
         grouping = f" by ({', '.join(query.by)})" if query.by else ""
         if measurement == API:
-            return f'{how}{grouping} ({measurement}_{field}{{region=~"$region"}})'
-        return f"{how}{grouping} ({same(field, measurement)})"
-
-    def same(field: str, measurement: str) -> str:
+            return f'{query.how}{grouping} ({measurement}_{field}{{region=~"$region"}})'
         held = f"last_over_time({measurement}_{field}{{{','.join(matchers(measurement))}}}[{HOLD}])"
-        return f"max by ({', '.join(_same(measurement))}) ({held})"
+        return f"{query.how}{grouping} (max by ({', '.join(_same(measurement))}) ({held}))"
 
     def matchers(measurement: str) -> Iterator[str]:
         yield f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"'
@@ -44,8 +41,7 @@ def promql(query: Query) -> str:
             yield 'api_key_label=~"$api_key"'
 
     if query.rest:
-        labels = f"sum by ({', '.join(SAME)}) ({same(query.field, KEY_USAGE)})"
-        return f"sum ({same(query.field, USAGE)} - {labels})"
+        return f"{of(query.field, USAGE)} - {of(query.field, KEY_USAGE)}"
     over = f" / clamp_min({of(query.over)}, 1)" if query.over else ""
     return of(query.field) + over + query.then
 
@@ -53,39 +49,30 @@ def promql(query: Query) -> str:
 def influxql(query: Query) -> str:
     """Write a query for InfluxDB 1.x: the last value of each series, then series that are one, then over the series."""
     fields = [query.field, *([query.over] if query.over else [])]
+    # Windows that end now and not fill(previous): InfluxDB mixes up the steps of filled series when it adds them up.
+    step = "$__interval" if query.measurement == API else f"{HOLD}, now()"
 
-    def of(measurement: str) -> str:
-        lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
-        where = " AND ".join([*filters(measurement), "$timeFilter"])
+    def over(inner: str, what: str, tags: Sequence[str]) -> str:
+        groups = "".join(f', "{tag}"' for tag in tags)
         # Not built from anybody's input: S608.
-        series = f'SELECT {lasts} FROM "{measurement}" WHERE {where} GROUP BY time($__interval), *'  # noqa: S608
-        if measurement == API:
-            return series
-        names = [f"{measurement}_{field}" if query.rest else field for field in fields]
-        largest = ", ".join(f'max("{field}") AS "{name}"' for field, name in zip(fields, names))
-        return _over(largest, f"({series} fill(previous))", _same(measurement))
+        return f"SELECT {what} FROM ({inner}) WHERE $timeFilter GROUP BY time({step}){groups}"  # noqa: S608
 
-    def filters(measurement: str) -> Iterator[str]:
-        if measurement == API:
+    def filters() -> Iterator[str]:
+        if query.measurement == API:
             yield '"region" =~ /^$region$/'
             return
         yield f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'"
         yield from (f'"{name}" =~ /^${name}$/' for name in FILTERS)
-        if measurement == KEY_USAGE and not query.rest:
+        if query.measurement == KEY_USAGE:
             yield '"api_key_label" =~ /^$api_key$/'
 
-    if query.rest:
-        whole, labels = (f"{measurement}_{query.field}" for measurement in (USAGE, KEY_USAGE))
-        sources = f"({of(USAGE)}), ({of(KEY_USAGE)})"
-        rest = _over(f'max("{whole}") - sum("{labels}") AS "rest"', sources, SAME)
-        return _over('sum("rest")', f"({rest})") + " fill(none)"
+    lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
+    where = " AND ".join([*filters(), "$timeFilter"])
+    inner = f'SELECT {lasts} FROM "{query.measurement}" WHERE {where} GROUP BY time({step}), *'  # noqa: S608
+    if query.measurement != API:
+        inner = over(inner, ", ".join(f'max("{field}") AS "{field}"' for field in fields), _same(query.measurement))
     value = " / ".join(f'{query.how}("{field}")' for field in fields)
-    return _over(value + query.then, f"({of(query.measurement)})", query.by) + " fill(none)"
-
-
-def _over(what: str, sources: str, tags: Sequence[str] = ()) -> str:
-    groups = "".join(f', "{tag}"' for tag in tags)
-    return f"SELECT {what} FROM {sources} WHERE $timeFilter GROUP BY time($__interval){groups}"  # noqa: S608
+    return over(inner, value + query.then, query.by) + " fill(none)"
 
 
 def _same(measurement: str) -> Sequence[str]:
@@ -100,6 +87,7 @@ class Language(NamedTuple):
     query: Callable[[Query], str]
     target: Dict[str, Any]
     instant: Dict[str, Any]
+    subtracts: bool
     query_key: str
     legend_key: str
     legend: str
@@ -112,6 +100,7 @@ LANGUAGES = {
         promql,
         {"range": True, "instant": False},
         {"range": False, "instant": True},
+        True,
         "expr",
         "legendFormat",
         r"{{\1}}",
@@ -122,6 +111,7 @@ LANGUAGES = {
         influxql,
         {"rawQuery": True, "resultFormat": "time_series"},
         {},
+        False,  # one measurement from another
         "query",
         "alias",
         r"$tag_\1",
@@ -212,7 +202,11 @@ def _panels(language: Language) -> Iterator[Dict[str, Any]]:
             "interval": "5m",
             "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
             "options": _options(panel),
-            "targets": [_target(language, panel, index) for index in range(len(panel.queries))],
+            "targets": [
+                _target(language, panel, index)
+                for index, query in enumerate(panel.queries)
+                if language.subtracts or not query.rest
+            ],
         }
         x += panel.width
 

@@ -16,7 +16,7 @@ ANY = ".+"
 class Query(NamedTuple):
     """Ask for one field: over the series of each group in `by`, divided by the field `over`, then `then`.
 
-    `rest` asks for what no label covers: the whole less its labels, where there are any.
+    `rest` asks for what no label covers, the whole less all labels, where the language can subtract.
     """
 
     legend: str
@@ -52,7 +52,7 @@ def _health(field: str, how: str, then: str = "") -> Query:
 
 OVERLAP = "Ranges overlap: never add them up."
 SUMS = (
-    "What a partial cycle got no answer for keeps its last value. Instances of one project that differ by a filter "
+    "What a partial cycle got no answer for keeps its last value for 2 hours. Instances of one project that differ by a filter "
     "(`api_keys` without `per_api_key`, `ips`) show as the largest of them; `per_api_key` tells keys apart."
 )
 """Said of every panel that adds up."""
@@ -148,13 +148,15 @@ PANELS = (
     ),
     Panel(
         "Tokens by API key",
-        "Tokens in the chosen range by the label of the API key, and what none of the labels covers. Needs "
-        "`per_api_key` in the configuration; the variable `api_key` filters this panel alone, the others are the whole.",
+        "Tokens in the chosen range by the label of the API key, beside all of them; what no label covers is the "
+        "difference. Needs `per_api_key` in the configuration. The variable `api_key` filters the labels here, and "
+        "nothing else.",
         "short",
         "bargauge",
         12,
         (
             Query("{api_key_label}", "total_tokens", ("api_key_label",), measurement=KEY_USAGE),
+            Query("all keys", "total_tokens"),
             Query("other keys", "total_tokens", rest=True),
         ),
     ),

@@ -45,8 +45,8 @@ OFFERED = {
 }
 """What the dashboards' variables must offer."""
 
-# Three instances of one project that overlap: all of it; a part of that again, with its keys; and one key alone. Nothing
-# but a tag of the user's tells their series apart, and yet nothing may count twice.
+# Three instances of one project that overlap: all of it; a part of that again, with its keys; and one key alone. Only a
+# tag of the user's tells their series apart, and yet nothing may count twice.
 CONFIG = """\
 init_config:
 instances:
@@ -151,8 +151,8 @@ def expected(choice: Choice, now: float) -> Dict[str, Dict[str, Any]]:
         labels = tuple(API_KEYS)
         return sum(total(field, span, now, labels, service, kind) for service in services for kind in infer_types)
 
-    def keys(*labels: str) -> int:
-        return sum(total("total_tokens", span, now, labels, service, "real_time") for service in services)
+    def key(label: str) -> int:
+        return sum(total("total_tokens", span, now, (label,), service, "real_time") for service in services)
 
     span, health = choice.span, REGION
     assert set(NAMES.values()) == set(SERVICE_TYPES)
@@ -174,8 +174,9 @@ def expected(choice: Choice, now: float) -> Dict[str, Dict[str, Any]]:
         "Error ratio": {"error ratio": of("errors", span) / of("requests", span)},
         "Tokens by service type": {name: of("total_tokens", span, (name,)) for name in services},
         "Tokens by API key": {
-            **{tag: keys(label) for tag, label in TAGGED.items() if tag in (choice.api_keys or TAGGED)},
-            "other keys": keys(*set(API_KEYS) - set(TAGGED.values())),
+            **{tag: key(label) for tag, label in TAGGED.items() if tag in (choice.api_keys or TAGGED)},
+            "all keys": of("total_tokens", span),
+            "other keys": of("total_tokens", span) - sum(map(key, TAGGED.values())),
         },
         "Collection up": {health: 1},
         "Result of the last cycle": {health: 0},

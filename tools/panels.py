@@ -52,8 +52,8 @@ def _health(field: str, how: str, then: str = "") -> Query:
 
 OVERLAP = "Ranges overlap: never add them up."
 SUMS = (
-    "What a partial cycle got no answer for keeps its last value for 2 hours. Instances of one project that differ by a filter "
-    "(`api_keys` without `per_api_key`, `ips`) show as the largest of them; `per_api_key` tells keys apart."
+    "What a partial cycle got no answer for keeps its last value for 2 hours. Instances of one project that differ by "
+    "a filter (`api_keys` without `per_api_key`, `ips`) show as the largest of them; `per_api_key` tells keys apart."
 )
 """Said of every panel that adds up."""
 TODAY = "Needs the range `today` in the configuration"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,12 @@ def test_every_variable_offers_what_there_is(store: Store) -> None:
             metric, label = variable["query"][len("label_values(") : -1].split(", ")
             offered[name] = set(get(f"{store.url}/api/v1/label/{label}/values", **{"match[]": metric})["data"])
     assert offered == truth.OFFERED
+
+
+def test_the_query_of_the_readme_adds_up_what_the_ledger_holds(store: Store) -> None:
+    (query,) = re.findall(r"```promql\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = {row["metric"]["service_type"]: float(row["value"][1]) for row in store.query(query)}
+    assert shown == truth.expected(EVERYTHING, store.fed)["Tokens by service type"]
 
 
 def test_node_exporter_takes_both_files(store: Store) -> None:

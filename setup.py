@@ -14,6 +14,7 @@ TEST = [
     "prometheus-client>=0.20",
     "pytest>=8.0",
     "pytest-httpserver>=1.1",
+    "pytest-timeout>=2.3",
     "trustme>=1.1",
 ]
 DATADOG = ["datadog-checks-base[deps]>=36"]
@@ -43,7 +44,16 @@ setup(
         "datadog": DATADOG,
         "test": TEST,
         "agents": AGENTS,
-        "dev": [*TEST, "build>=1.0", "mypy>=1.11", "pip-audit>=2.7", "ruff>=0.6", "types-PyYAML", "types-requests"],
+        "dev": [
+            *TEST,
+            "build>=1.0",
+            "import-linter>=2.0",
+            "mypy>=1.11",
+            "pip-audit>=2.7",
+            "ruff>=0.6",
+            "types-PyYAML",
+            "types-requests",
+        ],
     },
     entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.cli:run"]},
     classifiers=[

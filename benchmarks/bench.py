@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
-from maas_usage_check.demo import DEMO_KEY, serving
-from maas_usage_check.emulator import PROJECT_ID, Emulator, Reply
+from maas_usage_check.standin.demo import DEMO_KEY, serving
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

@@ -14,15 +14,10 @@ import time
 from typing import List, NoReturn, Optional, Sequence
 
 from . import __version__
-from .arguments import overrides, read_arguments
-from .collector import Batch
 from .config import load_file, load_instance
-from .cycles import forewarn, make_collectors, on_sigterm, run_cycle
+from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
-from .files import replace
-from .metrics import API
-from .outputs import encoder
-from .problems import Problem
+from .surfaces.arguments import overrides, read_arguments
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -71,64 +66,46 @@ def _run(argv: List[str]) -> int:
 
 
 def _collect(args: argparse.Namespace) -> int:
+    from .surfaces.collect import write
+
     problems: List[Problem] = []
 
     def warn(text: str) -> None:
         problems.append(Problem("W", text, text))
 
-    collectors = make_collectors(load_file(args.config), warn)
-    forewarn(collectors, warn, args.deadline)
-    on_sigterm(collectors)
-    batches = run_cycle(collectors, args.deadline)
-    _write(batches, args.format, args.output)
-    _tell([*(problem for batch in batches for problem in batch.problems), *problems])
+    instances = load_file(args.config)
+    with contextlib.closing(open_store(instances, warn)) as store:
+        collectors = make_collectors(instances, store)
+        forewarn(collectors, warn, args.deadline)
+        on_sigterm(collectors)
+        batches = run_cycle(collectors, args.deadline)
+        write(batches, args.format, args.output)
+        _tell([*(problem for batch in batches for problem in batch.problems), *problems])
+    return _code(batches)
+
+
+def _code(batches: Sequence[Batch]) -> int:
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
 
 
-def _write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
-    encode = encoder(form)
-    points = [point for batch in batches for point in batch.points]
-    if output is None:
-        try:
-            sys.stdout.buffer.write(encode(points).encode())
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
-        return
-    try:
-        if form != "prometheus":
-            replace(output, encode(points).encode(), mode=0o644)
-            return
-        # Apart, so that the usage keeps its old file, whose age then shows, while the health is always new.
-        stem = output[:-5] if output.endswith(".prom") else output
-        usage = [point for point in points if point.measurement != API]
-        if usage:
-            replace(output, encode(usage).encode(), mode=0o644)
-        replace(
-            f"{stem}.api.prom", encode([point for point in points if point.measurement == API]).encode(), mode=0o644
-        )
-    except OSError as error:
-        raise ConfigError(f"--output: {output} cannot be written ({error.strerror}); check the folder") from None
-
-
 def _execd(args: argparse.Namespace) -> int:
-    from . import execd
-    from .troubles import Troubles
+    from .surfaces import execd
+    from .surfaces.problem_log import ProblemLog
 
-    collectors = make_collectors(load_file(args.config), _warn)
+    instances = load_file(args.config)
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
-    forewarn(collectors, _warn)
-    execd.run(collectors, Troubles(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
+    with contextlib.closing(open_store(instances, _warn)) as store:
+        collectors = make_collectors(instances, store)
+        forewarn(collectors, _warn)
+        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
     return COLLECTED
 
 
 def _report(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from . import report
+    from .surfaces import report
 
     # A label or a bar that the terminal cannot show must not cost the table.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -146,54 +123,47 @@ def _report(args: argparse.Namespace) -> int:
         if any(len(instance.ranges) > 1 for instance in instances):
             raise ConfigError("--daily: shows one range; choose it with --last, --from, --this-month or the like")
         instances = [report.by_day(instance, int(now * 1000)) for instance in instances]
-    collectors = make_collectors(instances, _warn)
-    forewarn(collectors, _warn)
-    on_sigterm(collectors)
-    batches = report.ask(collectors, now)
+    with contextlib.closing(open_store(instances, _warn)) as store:
+        collectors = make_collectors(instances, store)
+        forewarn(collectors, _warn)
+        on_sigterm(collectors)
+        batches = report.ask(collectors, now)
     console = Console()
     for instance, whole, batch in zip(instances, asked, batches):
         _tell(batch.problems)
         report.show(console, instance, batch, args.daily, args.raw)
         for text in report.clipped(whole, batch, args.daily):
             _warn(text)
-    return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+    return _code(batches)
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from .doctor import FAIL, examine
-    from .gate import Clock
-    from .state import open_state
+    from .clock import Clock
+    from .surfaces.doctor import FAIL, examine
 
     instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
     first = instances[0]
     more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
     print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
     failed = False
-    for finding in examine(first, open_state(first.state_dir, _warn), Clock()):
-        print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
-        failed = failed or finding.mark == FAIL
+    with contextlib.closing(open_store(instances, _warn)) as store:
+        for finding in examine(first, store, Clock()):
+            print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
+            failed = failed or finding.mark == FAIL
     return NOTHING if failed else COLLECTED
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from .demo import demo
+    from .standin.demo import demo
 
     return demo(main, args.serve, args.port)
 
 
 def _assets(args: argparse.Namespace) -> int:
-    import shutil
-    from pathlib import Path
+    from .surfaces.assets import write_assets
 
-    source, folder = Path(__file__).parent / "assets", Path(args.folder)
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
-        target = folder / path.relative_to(source)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        except OSError as error:
-            raise ConfigError(f"{target}: cannot be written ({error.strerror}); name a folder of your own") from None
-        print(target)  # noqa: T201 - what was asked for
+    for path in write_assets(args.folder):
+        print(path)  # noqa: T201 - what was asked for
     return COLLECTED
 
 

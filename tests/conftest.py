@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -16,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from maas_usage_check.collector import Collector
+from maas_usage_check.access import Credentials, Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
-from maas_usage_check.credentials import Credentials
-from maas_usage_check.emulator import PROJECT_ID, Emulator
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.state import MemoryState
-from maas_usage_check.transport import DirectTransport
+from maas_usage_check.cycle import Collector
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store import Store
 
 # Deadlines measure this machine, not the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,6 +53,14 @@ def make_httpserver() -> Iterator[HTTPServer]:
         yield server
 
 
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+    """Come back as soon as a condition holds; fail when it does not in time."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, f"waited {seconds:g} s in vain for {what}"
+        time.sleep(0.005)
+
+
 class Cloud:
     """An emulator, the URL it is served at, and what to do instead of answering truly."""
 
@@ -75,6 +85,12 @@ class Cloud:
         answer = self.emulator.answer(request.method, target, dict(request.headers), body)
         self.answers.append(json.loads(answer.body))
         return Response(answer.body, answer.status, answer.headers)
+
+    def hold(self, held: Callable[[Request], bool] = lambda request: True) -> threading.Event:
+        """Answer such requests only when the event is set, or the test is long over."""
+        release = threading.Event()
+        self.always = lambda request: release.wait(30) and None if held(request) else None
+        return release
 
     def entry(self, **keys: Any) -> Dict[str, Any]:
         """Write an instance that asks this cloud."""
@@ -103,9 +119,7 @@ def make_collector() -> Callable[..., Collector]:
         clock = clock or Clock(sleep=lambda seconds: None)
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         given = credentials or Credentials(AK, SK)
-        return Collector(
-            instance, lambda: given, DirectTransport(instance), gates or Gates(MemoryState(), clock), clock
-        )
+        return Collector(instance, lambda: given, DirectTransport(instance), gates or Gates(Store(), clock), clock)
 
     return make
 

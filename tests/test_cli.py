@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any, List
+from typing import List
 
 import pytest
 from line_protocol_parser import parse_line
@@ -16,7 +16,7 @@ from werkzeug import Response
 
 from maas_usage_check import __version__
 
-from .conftest import AK, SK, Cloud, Program
+from .conftest import AK, SK, Cloud, Program, wait_for
 
 
 def measurements(text: str) -> List[str]:
@@ -180,14 +180,9 @@ def test_a_wrong_configuration_runs_nothing_at_all(cloud: Cloud, program: Progra
 
 
 def test_sigterm_ends_a_collect_with_what_is_complete_in_whole_lines(cloud: Cloud, program: Program) -> None:
-    def hang(request: Any) -> Any:
-        if request.method == "POST" and len(cloud.statistics()) > 2:
-            time.sleep(3)
-
-    cloud.always = hang
+    cloud.hold(lambda request: request.method == "POST" and len(cloud.statistics()) > 2)
     process = program.start("collect", "--config", program.for_cloud(cloud))
-    while len(cloud.statistics()) < 3:
-        time.sleep(0.01)
+    wait_for(lambda: len(cloud.statistics()) >= 3, "the third question")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=10)

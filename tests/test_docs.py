@@ -9,9 +9,9 @@ from typing import Any, Dict, List, Tuple
 import pytest
 import yaml
 
+from maas_usage_check.cloud import Statistics
 from maas_usage_check.config import load, load_instance
 from maas_usage_check.errors import Result
-from maas_usage_check.plan import make_plan
 from tools import metrics_reference
 
 from .agents.programs import ROOT
@@ -51,7 +51,7 @@ def test_the_wrong_configuration_gets_the_error_that_is_shown(
 @pytest.mark.parametrize("right", [section[2] for section in SECTIONS], ids=[section[0] for section in SECTIONS])
 def test_the_right_configuration_is_right(right: str) -> None:
     for instance in load(yaml.safe_load(right), NOW):
-        assert make_plan(instance, int(NOW * 1000))
+        assert Statistics().plan(instance, int(NOW * 1000))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_right_configuration_is_right(right: str) -> None:
 )
 def test_polling_costs_what_the_page_says(entry: Dict[str, Any], calls: int) -> None:
     instance = load_instance(entry, {}, "instances[0]", NOW)
-    assert len(make_plan(instance, int(NOW * 1000)).queries) == calls
+    assert len(Statistics().plan(instance, int(NOW * 1000)).queries) == calls
     row = f"| {calls} | {calls * 288:,} | {calls * 96:,} | {calls * 24:,} |"
     assert row in (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
 

@@ -12,8 +12,8 @@ from typing import List
 import pytest
 import yaml
 
+from maas_usage_check.cloud import Statistics
 from maas_usage_check.config import load, load_file
-from maas_usage_check.plan import make_plan
 
 from .agents.programs import ROOT, find
 from .conftest import AK, SK, Cloud, Program
@@ -51,10 +51,10 @@ def test_cron_and_systemd_run_the_same_command() -> None:
 
 def test_the_configuration_asks_15_calls_a_cycle_and_15_more_for_each_label() -> None:
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    assert len(make_plan(instance, NOON).queries) == 15
+    assert len(Statistics().plan(instance, NOON).queries) == 15
     text = (EXAMPLES / "conf.yaml").read_text()
     (by_key,) = load(yaml.safe_load(re.sub("# (?=api_keys|per_api_key)", "", text)), NOON / 1000)
-    assert len(make_plan(by_key, NOON).queries) == 15 + 15 * len(by_key.api_keys or ())
+    assert len(Statistics().plan(by_key, NOON).queries) == 15 + 15 * len(by_key.api_keys or ())
     assert len(by_key.api_keys or ()) > 1
 
 
@@ -124,7 +124,7 @@ def test_the_example_writes_files_that_node_exporter_may_read(cloud: Cloud, prog
     for file in (output, tmp_path / "maas-usage.api.prom"):
         assert file.stat().st_mode & 0o777 == 0o644
         assert file.read_text().startswith("# HELP huawei_maas_")
-    assert any(state.iterdir()), "the state is kept where the service may write"
+    assert (state / "maas-usage-check.sqlite3").stat().st_size, "the state is kept where the service may write"
 
 
 def example(cloud: Cloud, key: Path, state: Path) -> str:

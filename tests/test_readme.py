@@ -10,11 +10,10 @@ from typing import List
 import pytest
 import yaml
 
-from maas_usage_check.arguments import read_arguments
-from maas_usage_check.config import load
+from maas_usage_check.config import Instance, load
 from maas_usage_check.errors import Result
-from maas_usage_check.instance import Instance
 from maas_usage_check.metrics import CATALOGUE
+from maas_usage_check.surfaces.arguments import read_arguments
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 NOW = 1_795_435_200.0  # 2026-11-23

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metadata import metric_name
 from maas_usage_check.metrics import API, KEY_USAGE, USAGE
+from maas_usage_check.metrics.datadog import metric_name
 
 from .datadog_queries import PROJECT, Each, Sum, monitors
 from .datadog_widgets import Widget, note, placed, ratio, series, toplist, value

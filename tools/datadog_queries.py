@@ -6,9 +6,9 @@ import itertools
 import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple, Union
 
-from maas_usage_check.instance import INFER_TYPES, ServiceType
-from maas_usage_check.metadata import metric_name
+from maas_usage_check.config.instance import INFER_TYPES, ServiceType
 from maas_usage_check.metrics import KEY_USAGE, USAGE
+from maas_usage_check.metrics.datadog import metric_name
 
 PROJECT = ("region", "project_id")
 SERIES = (*PROJECT, "service_type", "infer_type")

@@ -38,8 +38,8 @@ A query that failed gives no value, never a zero. A zero means that nothing was 
 asked.
 """,
     KEY_USAGE: """\
-With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so that
-no sum holds a part beside its whole. What no label covers is the difference of the two.
+With `per_api_key`: the part of `huawei_maas_usage` that each label of `api_keys` used, in a measurement of its own so
+that no sum holds a part beside its whole. What no label covers is the difference of the two.
 
 | tag | value |
 |---|---|

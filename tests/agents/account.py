@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import pytest
 
-from maas_usage_check.demo import DEMO_KEY, serving
-from maas_usage_check.emulator import PROJECT_ID, Emulator, Refusal
-from maas_usage_check.ledger import API_KEYS, HOUR, LAG, SERVICE_TYPES, Ledger
+from maas_usage_check.standin.demo import DEMO_KEY, serving
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Refusal
+from maas_usage_check.standin.ledger import API_KEYS, HOUR, LAG, SERVICE_TYPES, Ledger
 
 (AK, SK), *_ = DEMO_KEY.items()
 REGION = "cn-southwest-2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
 import pytest
@@ -48,12 +49,14 @@ def hands(cloud: Cloud) -> Hands:
 
 
 @pytest.fixture
-def make_check(datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def make_check(
+    datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Any]:
     """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
     from maas_usage_check import MaasUsageCheck
-    from maas_usage_check.agent import AgentState
-    from maas_usage_check.check import CACHE_KEY
-    from maas_usage_check.gate import Clock, Gates
+    from maas_usage_check.access import Gates
+    from maas_usage_check.clock import Clock
+    from maas_usage_check.store import Store, find_file
 
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
@@ -67,8 +70,9 @@ def make_check(datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPa
         init_config: Optional[Dict[str, Any]] = None,
     ) -> Any:
         clock = Clock(hands.now, hands.now, hands.sleep) if hands else Clock(sleep=lambda seconds: None)
-        if start not in shared:  # each start of the Agent has gates of its own, and the cache of the last
-            shared[start] = Gates(AgentState(CACHE_KEY, lambda text: None), clock)
+        if start not in shared:  # each start of the Agent has gates of its own, and the file of the last
+            store = Store(lambda: find_file(str(tmp_path / "run")), lambda text: None, clock.now)
+            shared[start] = Gates(store, clock)
         check = MaasUsageCheck(
             name="maas_usage_check",
             init_config=init_config or {},

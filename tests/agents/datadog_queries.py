@@ -7,7 +7,7 @@ import operator
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from maas_usage_check.metadata import metric_name
+from maas_usage_check.metrics.datadog import metric_name
 
 Group = Tuple[str, ...]
 Value = Optional[float]

@@ -13,8 +13,8 @@ import pytest
 import maas_usage_check
 from maas_usage_check.cli import main
 from maas_usage_check.errors import Result
-from maas_usage_check.metadata import metadata_csv, metric_name
 from maas_usage_check.metrics import CATALOGUE
+from maas_usage_check.metrics.datadog import metadata_csv, metric_name
 from tools import datadog, datadog_queries
 
 from .conftest import need_library

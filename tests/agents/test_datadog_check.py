@@ -13,9 +13,9 @@ import pytest
 from werkzeug import Request, Response
 
 import maas_usage_check
-from maas_usage_check.emulator import PROJECT_ID, reply
-from maas_usage_check.metadata import metric_name
 from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics.datadog import metric_name
+from maas_usage_check.standin.emulator import PROJECT_ID, reply
 
 from ..conftest import AK, SK, Cloud
 from .conftest import Hands, need_library
@@ -279,7 +279,6 @@ def test_an_edited_tag_keeps_the_lockout_over_a_restart(cloud: Cloud, make_check
     assert "nothing is asked for another 5 min, so that the key is not locked" in run(edited)
     assert len(cloud.seen) == 1
     assert values(aggregator, CODE) == [3, 5]
-    assert edited.persistent_cache_id() == make_check(cloud.entry()).persistent_cache_id()
 
 
 def test_an_edited_tag_keeps_the_project_id_over_a_restart(cloud: Cloud, make_check: Make) -> None:
@@ -290,22 +289,33 @@ def test_an_edited_tag_keeps_the_project_id_over_a_restart(cloud: Cloud, make_ch
     assert [request.method for request in cloud.seen] == ["GET", "POST", "POST"]
 
 
-def test_the_cache_holds_no_secret(cloud: Cloud, make_check: Make, datadog_agent: Any) -> None:
+def test_the_store_holds_no_secret(cloud: Cloud, make_check: Make, tmp_path: Path) -> None:
     assert run(make_check(cloud.entry())) == ""
-    kept = datadog_agent.read_persistent_cache("maas_usage_check:all_instances_state")
-    assert json.loads(kept)["keys"]
-    assert AK not in kept
-    assert SK not in kept
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir())
+    assert b"KeyEntry" in kept
+    assert AK.encode() not in kept
+    assert SK.encode() not in kept
 
 
-def test_a_cache_that_cannot_be_written_still_keeps_the_lockout_while_the_agent_runs(
-    cloud: Cloud, make_check: Make, datadog_agent: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_store_that_cannot_be_written_still_keeps_the_lockout_while_the_agent_runs(
+    cloud: Cloud, make_check: Make, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(datadog_agent, "write_persistent_cache", lambda key, value: None)
+    (tmp_path / "run").write_text("no folder")
     cloud.always = refuse
     for tag in ("a:1", "a:2", "a:3"):
         run(make_check(cloud.entry(tags=[tag])))
     assert len(cloud.seen) == 1
+
+
+def test_the_store_is_in_the_agents_own_folder_unless_state_dir_says_otherwise(
+    cloud: Cloud, datadog_agent: Any, tmp_path: Path, make_check: Make
+) -> None:
+    datadog_agent._config["run_path"] = str(tmp_path / "run_path")
+    for state_dir in (None, str(tmp_path / "configured")):
+        check = maas_usage_check.MaasUsageCheck("maas_usage_check", {}, [cloud.entry(state_dir=state_dir)])
+        assert run(check) == ""
+    found = sorted(path.parent.name for path in tmp_path.rglob("maas-usage-check.sqlite3"))
+    assert found == ["configured", "run_path"]
 
 
 def test_two_instances_in_two_threads_try_a_wrong_key_once(

@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from maas_usage_check.emulator import PROJECT_ID
 from maas_usage_check.metrics import API
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from . import account as truth
 from .account import NAMES, REGION, Choice

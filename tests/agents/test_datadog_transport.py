@@ -15,9 +15,9 @@ import trustme
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from maas_usage_check.emulator import Emulator
-from maas_usage_check.instance import Instance
-from maas_usage_check.keys import AGENT_INSTANCE_KEYS
+from maas_usage_check.config import Instance
+from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
+from maas_usage_check.standin.emulator import Emulator
 
 from ..conftest import AK, SK, Cloud
 from .conftest import need_library

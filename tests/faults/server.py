@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from maas_usage_check.emulator import Emulator
+from maas_usage_check.standin.emulator import Emulator
 
 
 class Exchange(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from maas_usage_check.errors import Result
 
-from ..test_refusals import SHAPES
+from ..cloud.test_error_answers import SHAPES
 from .server import Exchange, Fault, drip, http, reset
 
 

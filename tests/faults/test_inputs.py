@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.collector import Collector
+from maas_usage_check.access import Gates
+from maas_usage_check.access.credentials import Credentials, from_file
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Response, Statistics
 from maas_usage_check.config import load, load_file
-from maas_usage_check.credentials import Credentials, from_file
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.config.ranges import DAY, KEPT, LONGEST
+from maas_usage_check.cycle import Collector
 from maas_usage_check.errors import ConfigError, QueryError, Result
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.outputs import encoder
-from maas_usage_check.plan import make_plan
-from maas_usage_check.ranges import DAY, KEPT, LONGEST
-from maas_usage_check.state import MemoryState
-from maas_usage_check.transport import Response
+from maas_usage_check.metrics import encoder
+from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.store import Store
 
 from ..conftest import AK, NOW, SK
 
@@ -96,7 +96,7 @@ def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, 
         entry["project_id"] = PROJECT_ID
     (instance,) = load({"instances": [entry]}, NOW)
     clock = Clock(now=lambda: NOW, sleep=lambda seconds: None)
-    gates = Gates(MemoryState(), clock)
+    gates = Gates(Store(), clock)
     transport = lambda request, timeout: given.pop()  # noqa: E731
     batch = Collector(instance, lambda: Credentials(AK, SK), transport, gates, clock).cycle()
     assert batch.result != Result.INTERNAL, batch.problems
@@ -119,7 +119,7 @@ def test_any_tags_and_labels_make_lines_that_are_read_or_are_refused(tags: Any, 
     clock = Clock(now=lambda: NOW)
     transport = lambda request, timeout: Response(200, {}, json.dumps(fields).encode())  # noqa: E731
     batch = Collector(
-        instance, lambda: Credentials(AK, SK), transport, Gates(MemoryState(), clock), clock
+        instance, lambda: Credentials(AK, SK), transport, Gates(Store(), clock), clock
     ).cycle()  # fmt: skip
     for form in ("influx", "prometheus", "json"):
         assert encoder(form)(batch.points).endswith("\n")
@@ -142,7 +142,7 @@ def test_any_moment_in_any_zone_makes_a_plan_that_the_cloud_takes(now: float, zo
         assert "has not begun" in str(error)
         (instance,) = load({"instances": [{"ranges": RANGES[:-2], "timezone": zone}]}, now)
     at = int(now * 1000)
-    plan = make_plan(instance, at)
+    plan = Statistics().plan(instance, at)
     for series in plan.series:
         windows = [query.window for query in series.queries]
         assert 0.0 <= series.coverage <= 1.0

@@ -10,10 +10,9 @@ from typing import Any, Callable, List
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.collector import Batch
-from maas_usage_check.cycles import run_cycle
-from maas_usage_check.emulator import Emulator
+from maas_usage_check.cycle import Batch, run_cycle
 from maas_usage_check.errors import Result
+from maas_usage_check.standin.emulator import Emulator
 
 from ..agents.conftest import Hands
 from ..conftest import NOW, SK, Cloud, Program
@@ -51,7 +50,7 @@ def test_a_wrong_secret_under_collect_every_minute_for_a_day(world: World, insta
 
 def a_minute(folder: Path, seconds: float, port: int) -> None:
     """Run one cycle in a process that knows nothing but the state folder."""
-    from maas_usage_check.transport import DirectTransport
+    from maas_usage_check.cloud import DirectTransport
 
     world = World.__new__(World)
     world.__init__(folder)  # type: ignore[misc] # the key file stays as the test put it

@@ -12,11 +12,11 @@ from typing import Any, Dict, List, Optional
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator import reply
-from maas_usage_check.errors import Result
-from maas_usage_check.ledger import API_KEYS, LAG
-from maas_usage_check.ranges import HOUR
-from maas_usage_check.transport import QueryError, Request, Response
+from maas_usage_check.cloud import Request, Response
+from maas_usage_check.config.ranges import HOUR
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.standin.emulator import reply
+from maas_usage_check.standin.ledger import API_KEYS, LAG
 
 from ..conftest import NOW, SK
 from .world import World, run_execd

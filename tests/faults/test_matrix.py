@@ -11,8 +11,8 @@ from typing import Any, Callable, Dict, List
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import AK, SK, Program
 from .server import Server

@@ -8,11 +8,10 @@ from typing import Dict, List, Set, Tuple
 
 import pytest
 
-from maas_usage_check.collector import Batch
-from maas_usage_check.cycles import forewarn, run_cycle
+from maas_usage_check.cycle import Batch, forewarn, run_cycle
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE
-from maas_usage_check.state import MemoryState
+from maas_usage_check.store import Store
 
 from .world import World
 
@@ -48,8 +47,8 @@ def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
     world: World, one_process: bool, interval: int
 ) -> None:
     """30 questions, 12 a minute: each is answered at least once in every 3 cycles, in one process or in many."""
-    state = MemoryState()
-    collectors = world.collectors(10, state, **KEYS)
+    store = Store()
+    collectors = world.collectors(10, store, **KEYS)
     rounds: List[Served] = []
     for cycle in range(12):
         if not one_process:
@@ -102,11 +101,11 @@ def test_the_lookup_of_the_project_and_a_deadline_of_the_command_line_are_counte
 
 
 def test_tries_that_failed_count_too(world: World) -> None:
-    from maas_usage_check.transport import Response
+    from maas_usage_check.cloud import Response
 
     world.instead = lambda request: world.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
     counts: Dict[int, int] = {}
-    collectors = world.collectors(10, MemoryState(), **KEYS)
+    collectors = world.collectors(10, Store(), **KEYS)
     for cycle in range(5):
         began = world.seconds
         counts[cycle] = sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))

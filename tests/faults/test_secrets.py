@@ -14,10 +14,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from maas_usage_check.access import Credentials
 from maas_usage_check.config import load
-from maas_usage_check.credentials import Credentials
-from maas_usage_check.cycles import make_collectors, run_cycle
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.cycle import make_collectors, open_store, run_cycle
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
 from .server import Exchange, Fault, Server, http
@@ -129,7 +129,8 @@ def test_no_object_prints_a_secret_and_no_traceback_holds_one(
     for row in ROWS:
         told.fault = echo(row.fault) if row.fault else None
         (instance,) = load({"instances": [entry(told, tmp_path / row.variant[:8], not row.looked_up)]})
-        collectors = make_collectors([instance], lambda text: check_clean("a warning", text))
+        store = open_store([instance], lambda text: check_clean("a warning", text))
+        collectors = make_collectors([instance], store)
         (batch,) = run_cycle(collectors, deadline=2)
         errors = [outcome for outcome in batch.outcomes.values() if isinstance(outcome, Exception)]
         for error in errors:
@@ -150,7 +151,6 @@ def test_the_agents_check_shows_no_secret_anywhere(
     told: Server,
     agent: Callable[..., Any],
     aggregator: Any,
-    datadog_agent: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -164,5 +164,5 @@ def test_the_agents_check_shows_no_secret_anywhere(
     check_clean("the report", check.run())
     check_clean("the warnings", " ".join(check.get_warnings()))
     check_clean("the log", caplog.text)
-    check_clean("the cache", str(datadog_agent._cache))
+    check_clean("the store", b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir()).decode("latin-1"))
     check_clean("the metrics", str([aggregator.metrics(name) for name in aggregator.metric_names]))

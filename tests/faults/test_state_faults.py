@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import multiprocessing
 import os
+import random
 import resource
+import shutil
+import sqlite3
 import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.files import replace
-from maas_usage_check.state import Document, FileState, KeyEntry
+from maas_usage_check.access.key_entry import KeyEntry
+from maas_usage_check.store import Store, find_file
+from maas_usage_check.surfaces.atomic_file import replace
 
 from ..conftest import Program
 from .server import Server
+
+NAME, LOCK = "maas-usage-check.sqlite3", "maas-usage-check.sqlite3-lock"
 
 
 @pytest.fixture
@@ -59,11 +65,19 @@ def test_two_and_more_collects_at_once_all_collect_and_leave_one_whole_state(
     for process in processes:
         _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (0, b"")
-    document = json.loads((state / "state.json").read_bytes())
-    assert len(document["keys"]) == 1
-    assert sorted(path.name for path in state.iterdir()) == ["lock", "state.json"]
-    sent = sum(next(iter(document["keys"].values()))["sent"].values())
-    assert sent == len(server.requests)
+    (entry,) = key_entries(state)
+    assert sum(entry["sent"].values()) == len(server.requests)
+    assert left_in(state) == [NAME, LOCK]
+
+
+def key_entries(state: Path) -> List[Dict[str, Any]]:
+    with contextlib.closing(sqlite3.connect(state / NAME)) as file:
+        return [json.loads(row[0]) for row in file.execute("SELECT value FROM entries WHERE kind = 'KeyEntry'")]
+
+
+def left_in(state: Path) -> List[str]:
+    """List the folder, but for the log of a process that was killed or still runs."""
+    return sorted(path.name for path in state.iterdir() if not path.name.endswith(("-wal", "-shm")))
 
 
 def test_a_full_disk_is_a_warning_and_a_wait_that_is_on_it_still_holds(
@@ -71,14 +85,39 @@ def test_a_full_disk_is_a_warning_and_a_wait_that_is_on_it_still_holds(
 ) -> None:
     done = on_a_full_disk(program, "collect", "--config", config)
     assert (done.returncode, code(done)) == (0, 0)
-    assert "cannot be written (File too large)" in done.stderr
+    assert f"W! state file {state / NAME} cannot be used" in done.stderr
     assert "waits after a refusal are forgotten" in done.stderr
     program("collect", "--config", config, HW_SECRET_KEY="wrong")
     before = len(server.requests)
     done = on_a_full_disk(program, "collect", "--config", config, HW_SECRET_KEY="wrong")
     assert (done.returncode, code(done), len(server.requests)) == (1, 5, before)
-    assert "W! state folder" in done.stderr
-    assert [path.name for path in state.iterdir() if path.suffix == ".tmp"] == []
+    assert "W! state file" in done.stderr
+
+
+def test_execd_returns_to_the_file_as_soon_as_the_disk_has_room_again(
+    server: Server, program: Program, config: str, state: Path
+) -> None:
+    """A disk that is full for one cycle and no longer: a soft limit of file size, which the test lifts."""
+    process = program.start("execd", "--config", config)
+    assert process.stdin
+    assert process.stdout
+
+    def cycle() -> None:
+        process.stdin.write(b"\n")  # type: ignore[union-attr]
+        while b"huawei_maas_api" not in process.stdout.readline():  # type: ignore[union-attr]
+            pass
+
+    cycle()
+    unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, unlimited[1]))
+    cycle()
+    known = key_entries(state)[0]["sent"]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
+    cycle()
+    (entry,) = key_entries(state)
+    assert sum(entry["sent"].values()) == len(server.requests) > sum(known.values())
+    _, errors = process.communicate(timeout=20)
+    assert [line[:14] for line in errors.decode().splitlines()] == ["W! state file "]
 
 
 def test_a_full_disk_leaves_the_old_output_as_it_was(program: Program, config: str, tmp_path: Path) -> None:
@@ -105,13 +144,12 @@ def test_a_full_standard_output_is_one_line_and_a_full_or_closed_standard_error_
         assert done.stderr.decode().splitlines() == [
             "E! standard output cannot be written (No space left on device); check where it goes"
         ]
-    (Path(config).parent / "state" / "state.json").write_bytes(b"noise")  # so that there is something to be said
+    (Path(config).parent / "state" / NAME).write_bytes(b"noise" * 1000)  # so that there is something to be said
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=full, env=program.environ, check=False, timeout=30
         )
         assert (done.returncode, done.stdout.count(b"\n")) == (0, 4)
-    (Path(config).parent / "state" / "state.json").write_bytes(b"noise")
     shell = " ".join(command)
     done = subprocess.run(
         f"{shell} 2>&-", shell=True, capture_output=True, env=program.environ, check=False, timeout=30
@@ -127,38 +165,41 @@ def test_a_folder_where_not_even_root_may_write_is_a_warning(server: Server, pro
     )
     done = program("collect", "--config", config)
     assert (done.returncode, code(done)) == (0, 0)
-    assert done.stderr.startswith("W! state folder /sys/maas-usage-check cannot be written")
+    assert done.stderr.startswith(f"W! state file /sys/maas-usage-check/{NAME} cannot be used")
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda content: content[: len(content) // 2],
-        lambda content: os.urandom(len(content)),
-        lambda content: b"\0" * len(content),
-        lambda content: content.replace(b'"version":1', b'"version":2'),
-        lambda content: content.replace(b'"refusals":1', b'"refusals":"many"'),
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+        lambda path: path.write_bytes(os.urandom(path.stat().st_size)),
+        lambda path: change(path, "PRAGMA user_version=99"),
+        lambda path: change(path, 'UPDATE entries SET value = replace(value, \'"refusals":1\', \'"refusals":"x"\')'),
     ],
-    ids=["cut short", "noise", "zeros", "a newer version", "another type"],
+    ids=["cut short", "noise", "a newer version", "another type"],
 )
 def test_a_lockout_that_a_spoilt_file_lost_is_not_lost_in_silence(
-    program: Program, config: str, state: Path, spoil: Any
+    program: Program, config: str, state: Path, spoil: Callable[[Path], Any]
 ) -> None:
     assert code(program("collect", "--config", config, HW_SECRET_KEY="wrong")) == 3
-    path = state / "state.json"
-    path.write_bytes(spoil(path.read_bytes()))
+    spoil(state / NAME)
     done = program("collect", "--config", config, HW_SECRET_KEY="wrong")
     assert done.returncode == 1
-    assert "a wait after a refusal may be lost" in done.stderr
-    assert code(program("collect", "--config", config, HW_SECRET_KEY="wrong")) == 5
+    assert "waits after a refusal are forgotten" in done.stderr or "a wait after a refusal may be lost" in done.stderr
+
+
+def change(path: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute(statement)
+        file.commit()
 
 
 def test_a_lock_that_another_process_never_lets_go_of_holds_nothing_up_for_long(
     program: Program, config: str, state: Path
 ) -> None:
-    state.mkdir()
-    with (state / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    program("collect", "--config", config)
+    with contextlib.closing(sqlite3.connect(state / NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         done = program("collect", "--config", config)
         assert time.monotonic() - began < 5
@@ -166,35 +207,134 @@ def test_a_lock_that_another_process_never_lets_go_of_holds_nothing_up_for_long(
     assert "another process keeps it locked" in done.stderr
 
 
-def write_for_ever(folder: str) -> None:
-    def change(document: Document) -> None:
-        entry = document.keys.setdefault("key", KeyEntry())
-        entry.refusals += 1
-        entry.why = "x" * 20_000
+def test_a_folder_that_hangs_does_not_hold_a_cycle_past_its_deadline(tmp_path: Path, program: Program) -> None:
+    """Every open of the state file hangs, as on a network drive whose server is gone."""
+    library = preloaded(tmp_path, "for (;;) pause();")
+    config = program.config("instances:\n  - {deadline: 1, state_dir: " + str(tmp_path / "state") + "}\n")
+    began = time.monotonic()
+    done = program("collect", "--config", config, LD_PRELOAD=library)
+    assert time.monotonic() - began < 4
+    assert (done.returncode, code(done)) == (1, 13)
 
-    state = FileState(folder, print)
+
+def test_a_file_system_without_locks_is_a_warning(
+    server: Server, tmp_path: Path, program: Program, config: str
+) -> None:
+    library = preloaded(tmp_path, "")
+    done = program("collect", "--config", config, LD_PRELOAD=library)
+    assert (done.returncode, code(done)) == (0, 0)
+    assert "set state_dir to a folder on a local disk" in done.stderr
+
+
+def preloaded(folder: Path, when_opened: str) -> str:
+    """Compile a library that refuses all locks, and does something where the state file is opened."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source, library = folder / "broken.c", folder / "broken.so"
+    source.write_text(BROKEN.replace("WHEN_OPENED", when_opened))
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
+
+
+BROKEN = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+static int opened(const char *name, const char *path, int flags, mode_t mode) {
+    if (strstr(path, "maas-usage-check.sqlite3")) { WHEN_OPENED }
+    int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, name);
+    return real(path, flags, mode);
+}
+int open(const char *path, int flags, ...) {
+    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
+    return opened("open", path, flags, mode);
+}
+int open64(const char *path, int flags, ...) {
+    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
+    return opened("open64", path, flags, mode);
+}
+static int controlled(const char *name, int file, int command, void *value) {
+    if (command == F_SETLK || command == F_SETLKW) { errno = ENOLCK; return -1; }
+    int (*real)(int, int, ...) = dlsym(RTLD_NEXT, name);
+    return real(file, command, value);
+}
+int fcntl(int file, int command, ...) {
+    va_list more; va_start(more, command); void *value = va_arg(more, void *); va_end(more);
+    return controlled("fcntl", file, command, value);
+}
+int fcntl64(int file, int command, ...) {
+    va_list more; va_start(more, command); void *value = va_arg(more, void *); va_end(more);
+    return controlled("fcntl64", file, command, value);
+}
+"""
+
+
+def write_for_ever(folder: str) -> None:
+    store = Store(lambda: find_file(folder))
     while True:
-        state.update(change)
+        with store.entry(KeyEntry, "key") as entry:
+            entry.refusals += 1
+            entry.why = "x" * 20_000
 
 
 def test_a_kill_during_a_write_loses_nothing_and_leaves_nothing_behind(state: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     last = 0
-    for i in range(15):
+    for _ in range(15):
         process = context.Process(target=write_for_ever, args=(str(state),))
         process.start()
-        while not (state / "state.json").exists():
-            time.sleep(0.01)
-        time.sleep(0.2 + 0.007 * i)
+        more = last + random.Random(last).randint(20, 60)
+        warnings: List[str] = []
+        store = Store(lambda: find_file(str(state)), warnings.append)
+        while refusals(store) < more:
+            assert process.is_alive()
         process.kill()
         process.join()
-        warnings: List[str] = []
-        count = FileState(str(state), warnings.append).update(lambda document: None).keys["key"].refusals
+        count = refusals(store)
         assert warnings == []
-        assert count >= last
+        assert count >= more
         last = count
-    assert last > 100
-    assert sorted(path.name for path in state.iterdir()) == ["lock", "state.json"]
+        store.close()
+    assert left_in(state) == [NAME]
+
+
+def refusals(store: Store) -> int:
+    with store.entry(KeyEntry, "key") as entry:
+        return entry.refusals
+
+
+def test_a_refusal_is_on_the_disk_before_the_next_request_may_go(
+    server: Server, program: Program, config: str, tmp_path: Path, need: Callable[[str], str]
+) -> None:
+    """The operating system tells: after the refusal came in, the log was synced before anything was printed."""
+    trace = tmp_path / "trace"
+    calls = "trace=recvfrom,read,fdatasync,fsync,write"
+    program.command = [need("strace"), "-f", "-y", "-qq", "-s", "200", "-e", calls, "-o", str(trace), *program.command]
+    assert code(program("collect", "--config", config)) == 0
+    calm = trace.read_text()
+    assert code(program("collect", "--config", config, HW_SECRET_KEY="wrong")) == 3
+    lines = trace.read_text().splitlines()
+    (refused,) = [
+        i for i, line in enumerate(lines) if "HTTP/1.1 401" in line and ("recvfrom" in line or "read(" in line)
+    ]
+    (printed,) = [i for i, line in enumerate(lines) if "write(1" in line and "huawei_maas" in line]
+    assert any("sync(" in line and f"{NAME}-wal" in line for line in lines[refused:printed])
+    assert not any("sync(" in line and f"{NAME}-wal" in line for line in after_first_answer(calm)), "an ordinary send"
+
+
+def after_first_answer(trace: str) -> List[str]:
+    lines = trace.splitlines()
+    first = next(
+        i for i, line in enumerate(lines) if "HTTP/1.1 200" in line and ("recvfrom" in line or "read(" in line)
+    )
+    last = next(i for i, line in enumerate(lines) if "write(1" in line and "huawei_maas" in line)
+    return lines[first:last]
 
 
 def test_whoever_reads_a_file_while_it_is_replaced_finds_it_whole(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator import PROJECT_ID
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
 from .server import Server, drip
@@ -42,7 +42,7 @@ def full() -> Iterator[str]:
             client.setblocking(False)
             client.connect_ex(server.getsockname())
             waiting.append(client)
-        time.sleep(0.1)
+        assert select.select([], waiting[:1], [], 10)[1], "the first connection was not made"
         yield f"127.0.0.1:{server.getsockname()[1]}"
         for client in waiting:
             client.close()

@@ -6,15 +6,15 @@ import os
 import signal
 from typing import Any, Callable, Dict, List, Optional
 
-from maas_usage_check import execd
-from maas_usage_check.collector import Collector
+from maas_usage_check.access import Gates, provider
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import load
-from maas_usage_check.credentials import provider
-from maas_usage_check.emulator import PROJECT_ID, Emulator
-from maas_usage_check.gate import Clock, Gates
-from maas_usage_check.state import FileState, MemoryState, State
-from maas_usage_check.transport import Request, Response
-from maas_usage_check.troubles import Troubles
+from maas_usage_check.cycle import Collector
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store import Store, find_file
+from maas_usage_check.surfaces import execd
+from maas_usage_check.surfaces.problem_log import ProblemLog
 
 from ..conftest import AK, NOW, SK
 
@@ -59,9 +59,9 @@ class World:
             for i in range(count)
         ]  # fmt: skip
 
-    def collectors(self, count: int = 1, state: Optional[State] = None, **keys: Any) -> List[Collector]:
-        """Make them as the command line does, with one state; without one, in the file."""
-        gates = Gates(state or FileState(str(self.folder), self.no_warning), self.clock)
+    def collectors(self, count: int = 1, store: Optional[Store] = None, **keys: Any) -> List[Collector]:
+        """Make them as the command line does, with one store; without one, in the file."""
+        gates = Gates(store or Store(lambda: find_file(str(self.folder)), self.no_warning, self.clock.now), self.clock)
         instances = load({"instances": self.entries(count, **keys)}, self.clock.now())
         return [
             Collector(instance, provider(instance.credentials), self.transport, gates, self.clock)
@@ -109,11 +109,11 @@ def run_execd(
 ) -> List[str]:
     """Run execd's own loop for so many cycles; return what it said."""
     agent = Agent(world, cycles, interval, after)
-    troubles = Troubles(agent.said.append, world.clock.monotonic)
+    troubles = ProblemLog(agent.said.append, world.clock.monotonic)
     before = signal.getsignal(signal.SIGTERM)
     os.write(agent.writer, b"\n")
     try:
-        execd.run(world.collectors(count, MemoryState(), **keys), troubles, agent.reader, agent)  # type: ignore[arg-type]
+        execd.run(world.collectors(count, Store(), **keys), troubles, agent.reader, agent)  # type: ignore[arg-type]
     finally:
         signal.signal(signal.SIGTERM, before)
         os.close(agent.reader)

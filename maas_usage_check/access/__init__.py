@@ -1,0 +1,9 @@
+"""Who may ask, and when: credentials, and the gate of a key."""
+
+from __future__ import annotations
+
+from .credentials import Credentials, Provider, provider, readable_by_others
+from .gate import Gate, Pass
+from .gates import Gates
+
+__all__ = ["Credentials", "Gate", "Gates", "Pass", "Provider", "provider", "readable_by_others"]

@@ -1,0 +1,63 @@
+"""How long nobody asks with a key: after a refusal, and after a 429. All of it works on the key's entry."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ..errors import QueryError, Result
+from .key_entry import KeyEntry
+
+FIRST_WAIT = 300.0
+LONGEST_WAIT = 3600.0
+UNTOLD_THROTTLE = 60.0
+
+REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
+
+
+def note(entry: KeyEntry, api: str, failure: Optional[QueryError], proven: bool, now: float) -> None:
+    """Take note of how a request ended: of a refusal, of a 429, or that the key was proven right."""
+    if failure is not None and failure.result in REFUSALS:
+        if now >= entry.not_before:  # else it was under way when another was refused: one refusal, one wait
+            entry.refusals += 1
+            entry.not_before = now + min(FIRST_WAIT * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT)
+        entry.cause, entry.why = int(failure.result), str(failure)
+    elif failure is not None and failure.result == Result.THROTTLED:
+        told = UNTOLD_THROTTLE if failure.retry_after is None else failure.retry_after
+        until = now + min(told, LONGEST_WAIT)
+        entry.throttled[api] = max(entry.throttled.get(api, 0.0), until)
+    elif proven and now >= entry.not_before:  # an answer to what left before a refusal came does not undo it
+        entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
+
+
+def mend_clock(entry: KeyEntry, now: float) -> None:
+    """End waits longer than the longest: the clock was set back since, and was itself the cause of some."""
+    longest = now + LONGEST_WAIT
+    if entry.not_before > longest:
+        entry.not_before = 0.0 if entry.cause == Result.CLOCK_OFF else longest
+    entry.throttled = {api: min(until, longest) for api, until in entry.throttled.items() if until > now}
+
+
+def raise_if_shut(entry: KeyEntry, api: str, now: float, closed: bool) -> None:
+    """Raise QueryError while nobody may ask an API; `closed` says that a 429 of it has ended this cycle."""
+    if now < entry.not_before:
+        raise QueryError(
+            Result.BACKING_OFF,
+            f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
+            f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
+            cause=_cause(entry),
+        )
+    until = entry.throttled.get(api, 0.0)
+    if closed or now < until:
+        raise QueryError(
+            Result.THROTTLED,
+            "the cloud asked to slow down, nothing more is asked in this cycle and for "
+            f"{max(0.0, until - now):.0f} s: lower max_requests_per_minute if others use this account's quota too",
+            cause=Result.THROTTLED,
+        )
+
+
+def _cause(entry: KeyEntry) -> Result:
+    try:
+        return Result(entry.cause or Result.KEY_REFUSED)
+    except ValueError:  # a state from elsewhere
+        return Result.KEY_REFUSED

@@ -1,0 +1,61 @@
+"""What is remembered of one key, for all runs and processes that use it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Dict
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+
+class KeyEntry(Struct):
+    """Hold what is remembered of one key; times are seconds since 1970.
+
+    `cause` is the Result of the last refusal and `why` its text; `throttled` holds until when each API is left alone;
+    `sent` counts requests by whole second; `left_out` holds when a question found no room; `lone_until` is when the
+    lone request under way must be over; `proven_by` names the process that last proved the key, at `proven_at`.
+    """
+
+    kept_for: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
+
+    refusals: int = 0
+    not_before: float = 0.0
+    cause: int = 0
+    why: str = ""
+    throttled: Dict[str, float] = field(default_factory=dict)
+    sent: Dict[int, int] = field(default_factory=dict)
+    left_out: Dict[str, float] = field(default_factory=dict)
+    lone_until: float = 0.0
+    proven_by: str = ""
+    proven_at: float = 0.0
+    projects: Dict[str, str] = field(default_factory=dict)
+
+    def joined(self, kept: KeyEntry) -> KeyEntry:
+        """Take the newer entry, but of waits and counts whichever is the more careful."""
+        waiting = max(self, kept, key=lambda entry: entry.not_before)
+        return replace(
+            kept,
+            refusals=waiting.refusals,
+            not_before=waiting.not_before,
+            cause=waiting.cause,
+            why=waiting.why,
+            throttled=_larger(self.throttled, kept.throttled),
+            sent=_larger(self.sent, kept.sent),
+            projects={**self.projects, **kept.projects},
+        )
+
+
+def _larger(one: Dict, other: Dict) -> Dict:  # type: ignore[type-arg] # of any key, and of int or float
+    return {key: max(one.get(key, 0), other.get(key, 0)) for key in {**one, **other}}
+
+
+class Salt(Struct):
+    """Keep the random salt of the digests under which keys are remembered."""
+
+    kept_for: ClassVar[float] = float("inf")
+
+    value: str = ""
+
+    def joined(self, kept: Salt) -> Salt:
+        """Take the file's: other processes use it already."""
+        return self if self.value else kept

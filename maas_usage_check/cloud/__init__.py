@@ -1,0 +1,14 @@
+"""A signed call, and what each API of the cloud asks and answers."""
+
+from __future__ import annotations
+
+from .direct_transport import DirectTransport
+from .session import Session
+from .source import Outcome, Plan, Query, Source, failure
+from .statistics import Statistics
+from .transport import Request, Response, Transport
+
+__all__ = [
+    "DirectTransport", "Outcome", "Plan", "Query", "Request", "Response", "Session", "Source", "Statistics",
+    "Transport", "failure",
+]  # fmt: skip

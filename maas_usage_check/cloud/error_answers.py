@@ -1,0 +1,120 @@
+"""What the cloud says when it does not answer a question, told apart, each with what to do about it.
+
+Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`) or not as JSON at all.
+"""
+
+from __future__ import annotations
+
+import email.utils
+from typing import Callable, Optional, Tuple
+
+from ..errors import QueryError, Result
+from .answers import read_object
+from .redaction import Redact
+from .transport import Response
+
+CLOCK_TOLERANCE = 15 * 60
+EXCERPT = 160
+
+
+def refusal(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
+    """Tell which way the cloud refused.
+
+    Args:
+        response: an answer with a status other than 200.
+        asked: the permission that the request needs, such as `modelarts:monitoring:get`.
+        now: seconds since 1970, held against the cloud's own Date header.
+        redact: blanks secrets in the cloud's text; a signature failure echoes the signed request.
+    """
+    status = response.status
+    code, message = _read(response)
+    request_id = redact(response.headers.get("X-Request-Id") or "")[:64]
+    seen = " ".join(
+        part for part in (str(status), redact(code)[:40], f"request {request_id}" if request_id else "") if part
+    )
+    lower = message.lower()
+
+    def error(result: Result, text: str, retry_after: Optional[float] = None) -> QueryError:
+        return QueryError(result, f"{text} [{seen}]", retry_after)
+
+    if "policy doesn't allow" in lower or status == 403:
+        return error(
+            Result.PERMISSION_DENIED,
+            f"the key's user lacks a permission: allow `{asked}` in an IAM policy (README, Permissions)",
+        )
+    if status == 401:
+        return _refused_key(lower, response.headers.get("Date"), now, error)
+    if status == 429:
+        return error(
+            Result.THROTTLED,
+            "the cloud's request limit was reached: lower max_requests_per_minute, or ask less often",
+            _retry_after(response.headers.get("Retry-After"), now),
+        )
+    if status >= 500:
+        return error(Result.SERVER_ERROR, "the cloud had a fault of its own; it is tried again, and next cycle")
+    if status == 404:
+        return error(Result.NOT_FOUND, "the cloud knows no such API there: check region, endpoint and project_id")
+    if 300 <= status < 400:
+        return error(Result.BAD_ANSWER, "the answer was a redirect, which is not followed: check endpoint and proxy")
+    if status < 300:
+        return error(Result.BAD_ANSWER, "the answer was of a kind that the API does not give: check endpoint and proxy")
+    said = " ".join(redact(message).split())[:EXCERPT]
+    return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{said}`): check the configuration")
+
+
+def _refused_key(
+    message: str, date: Optional[str], now: float, error: Callable[[Result, str], QueryError]
+) -> QueryError:
+    if "reach the limit" in message:
+        return error(
+            Result.KEY_LOCKED,
+            "the access key is locked for 5 minutes after too many refusals: find who uses a wrong key",
+        )
+    if "ak not exist" in message:
+        return error(Result.KEY_REFUSED, "the cloud knows no such access key: check HW_ACCESS_KEY")
+    if "expired" in message or "decrypt token fail" in message:
+        return error(
+            Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
+        )
+    off = minutes_off(date, now) or 0.0
+    if abs(off) * 60 > CLOCK_TOLERANCE:
+        where = "ahead of" if off > 0 else "behind"
+        return error(
+            Result.CLOCK_OFF,
+            f"this machine's clock is {abs(off):.0f} minutes {where} the cloud's, 15 are allowed: set it",
+        )
+    return error(Result.KEY_REFUSED, "the signature was refused: check that the secret key belongs to the access key")
+
+
+def _read(response: Response) -> Tuple[str, str]:
+    """Read code and message out of an error body of any shape; a body that is none is its own message."""
+    text = response.body.decode("utf-8", "replace")
+    try:
+        body = read_object(response.body)
+    except QueryError:
+        return "", text
+    inner = body.get("error")
+    error = inner if isinstance(inner, dict) else body
+    code = next((error[name] for name in ("error_code", "code") if isinstance(error.get(name), str)), "")
+    message = next((error[name] for name in ("error_msg", "message") if isinstance(error.get(name), str)), text)
+    return code, message
+
+
+def _retry_after(value: Optional[str], now: float) -> Optional[float]:
+    if value and value.isdigit():
+        return float(value[:6])
+    until = _seconds(value)
+    return None if until is None else max(0.0, until - now)
+
+
+def minutes_off(date: Optional[str], now: float) -> Optional[float]:
+    """Say how far a clock is ahead of a Date header, in minutes; None when it is not one."""
+    theirs = _seconds(date)
+    return None if theirs is None else (now - theirs) / 60
+
+
+def _seconds(date: Optional[str]) -> Optional[float]:
+    try:
+        return email.utils.parsedate_to_datetime(date or "").timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None

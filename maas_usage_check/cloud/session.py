@@ -1,0 +1,137 @@
+"""One cycle's conversation with the cloud: the key, its gate, the project, and signed calls tried again."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import Dict, Mapping, Optional, Sequence
+
+from ..access import Credentials, Gates, Pass, Provider
+from ..clock import Clock
+from ..config import Instance
+from ..errors import PASSING, QueryError, Result
+from .project import find_project
+from .signing import signed
+from .source import Call, Outcome, Query, Send, Source
+from .transport import Transport
+
+PAUSES = (0.5, 1.0)
+"""Seconds between tries, each spread by half, so that many agents do not come back together."""
+
+
+class Session:
+    """Connect once, ask many times, stop, close. Made in the cycle's thread, used in its workers.
+
+    Args:
+        instance: whom to ask, and with which options.
+        provider: fetches the key.
+        transport: carries requests.
+        gates: hold back the key's requests.
+        clock: tells the time.
+        give_up: monotonic seconds; no request goes after them.
+        turns: names each query from cycle to cycle.
+        pauses: seconds before each further try of what may pass.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        provider: Provider,
+        transport: Transport,
+        gates: Gates,
+        clock: Clock,
+        give_up: float,
+        turns: Mapping[Query, str],
+        pauses: Sequence[float] = PAUSES,
+    ) -> None:
+        self._instance = instance
+        self._provider = provider
+        self._transport = transport
+        self._gates = gates
+        self._clock = clock
+        self._give_up = give_up
+        self._turns = turns
+        self._pauses = pauses
+        self._numbers = itertools.count(1)
+        self._key: Optional[Credentials] = None
+        self._pass: Optional[Pass] = None
+        self._learned: Dict[str, str] = {}
+        self.project_id = instance.project_id or ""
+        self.http_requests = 0
+
+    def connect(self) -> None:
+        """Fetch the key, pass its gate and find the project; raise QueryError."""
+        self._key = self._provider()
+        self._pass = self._gates.of(self._key).begin()
+        where = self._instance.lookup
+        self.project_id = self.project_id or self._pass.projects.get(where, "")
+        if not self.project_id:
+            self.project_id = self._learned[where] = find_project(self._instance.region, self._sender(where))
+
+    def ask(self, source: Source, query: Query) -> Outcome:
+        """Ask one query of a source; raise QueryError when no try brought an answer."""
+        return source.ask(query, self._sender(self._turns[query]))
+
+    def stop(self) -> None:
+        """Let no more requests go."""
+        self._give_up = float("-inf")
+
+    def close(self, outcomes: Sequence[Outcome]) -> None:
+        """Leave in the store what the next run needs."""
+        if self._pass is None:
+            return
+        errors = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
+        strange = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(errors)
+        # All queries failed, one with 403 or 404: forget the project id.
+        forgotten = {self._instance.lookup: ""} if strange and len(errors) == len(outcomes) else {}
+        self._pass.end({**self._learned, **forgotten})
+
+    def _sender(self, turn: str) -> Send:
+        return partial(self._send, turn)
+
+    def _send(self, turn: str, call: Call) -> bytes:
+        for pause in self._pauses:
+            try:
+                return self._try(turn, call)
+            except QueryError as error:
+                import random
+
+                spread = pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+                if error.result not in PASSING or self._clock.monotonic() + spread >= self._give_up:
+                    raise
+            self._clock.sleep(spread)
+        return self._try(turn, call)
+
+    def _try(self, turn: str, call: Call) -> bytes:
+        instance, gate = self._instance, self._pass
+        assert gate is not None, "connect comes first"
+        per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
+        ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api)
+        failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
+        try:
+            answer = self._exchange(call)
+            failure = None
+            return answer
+        except QueryError as error:
+            failure = error
+            raise
+        finally:
+            gate.settle(ticket, failure, call.api)
+
+    def _exchange(self, call: Call) -> bytes:
+        key = self._key
+        assert key is not None
+        url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
+        request = signed(call.method, url, key, self._clock.now(), call.query, call.body)
+        self.http_requests = next(self._numbers)
+        left = self._give_up - self._clock.monotonic()
+        response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
+        if response.status == 200:
+            return response.body
+        from .error_answers import refusal
+        from .redaction import redactor
+
+        # Labels are secret too where they are no tag.
+        labels = () if self._instance.per_api_key else self._instance.api_keys or ()
+        redact = redactor([*key.secrets(), *labels])
+        raise refusal(response, call.permission, self._clock.now(), redact)

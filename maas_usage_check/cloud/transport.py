@@ -1,0 +1,87 @@
+"""How a signed request reaches the cloud: a function that is handed in, and what all such functions share."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from typing import Callable, Dict, Optional, Protocol
+
+from msgspec import Struct
+
+from ..errors import QueryError, Result
+
+CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
+LARGEST_BODY = 1024 * 1024
+"""An answer is a few hundred bytes; what is longer is not one."""
+
+
+class Request(Struct, frozen=True):
+    """Hold a request exactly as it was signed. Its headers hold the signature: it prints as method and URL."""
+
+    method: str
+    url: str
+    headers: Dict[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url})"
+
+
+class Headers(Protocol):
+    """Find a header by its name in any case, as both HTTP libraries do."""
+
+    def get(self, name: str, /) -> Optional[str]:
+        """Return the value, or None."""
+
+
+class Response(Struct, frozen=True):
+    """Hold a whole answer; `headers` finds a name in any case. A refusal may echo the key: it prints as its status."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"
+
+
+Transport = Callable[[Request, float], Response]
+"""Send a request within so many seconds. Redirects are not followed; QueryError is the only error."""
+
+
+def read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float) -> bytes:
+    """Read a body as a stream, to its declared length and no further than the cap and the time (monotonic)."""
+    body = b""
+    while True:
+        chunk = read(65_536)
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise QueryError(Result.BAD_ANSWER, "the answer is longer than 1 MiB, so it is not one: check endpoint")
+        if not chunk:
+            break
+        if time.monotonic() > give_up:
+            raise TimeoutError
+    if length is not None and length.isdigit() and len(body) < int(length):
+        raise QueryError(Result.NETWORK, CUT_SHORT)
+    return body
+
+
+def transport_error(error: BaseException, host: str) -> QueryError:
+    """Tell a time-out from a broken connection, and both from a certificate that was not believed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message
+        return QueryError(
+            Result.NETWORK, f"{host}: the TLS certificate was not believed ({why}): set tls_ca_cert, or check the proxy"
+        )
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
+    if isinstance(error, http.client.IncompleteRead):
+        return QueryError(Result.NETWORK, CUT_SHORT)
+    if isinstance(error, socket.gaierror):
+        return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
+    why = getattr(error, "strerror", None) or type(error).__name__
+    if str(error).startswith("Tunnel connection failed"):
+        why = f"the proxy refused: {str(error)[26:66]}"
+    return QueryError(Result.NETWORK, f"{host}: no connection ({why}): check network, firewall and proxy")

@@ -1,0 +1,83 @@
+"""The value object: what was used in one window, and how an answer of the cloud becomes one."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Dict, Optional
+
+from msgspec import Struct
+
+from .answers import bad_answer, read_object
+
+CEILING = 2**63
+"""Line protocol and most stores hold signed 64-bit integers; no account comes near."""
+
+TOKENS = {
+    "total_tokens": "total_token",
+    "prompt_tokens": "total_prompt_token",
+    "completion_tokens": "total_completion_token",
+}
+COUNTS = {"requests": "total_request_count", "errors": "total_error_count"}
+BATCH_COUNTS = {"completed_batch_tasks": "total_completion_tasks", "inferences": "total_infer_count"}
+
+
+class Usage(Struct, frozen=True):
+    """Hold the totals of one window: whole tokens and plain counts.
+
+    The two batch counts are None where the cloud did not send them.
+    """
+
+    total_tokens: int
+    prompt_tokens: int
+    completion_tokens: int
+    requests: int
+    errors: int
+    completed_batch_tasks: Optional[int] = None
+    inferences: Optional[int] = None
+
+    def __add__(self, other: Usage) -> Usage:
+        sums: Dict[str, Any] = {
+            name: _plus(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__
+        }
+        return Usage(**sums)
+
+    @property
+    def error_ratio(self) -> float:
+        """Divide errors by requests, as the console does; 0 when nothing was asked."""
+        return self.errors / self.requests if self.requests else 0.0
+
+
+def read_usage(body: bytes) -> Usage:
+    """Read the answer of ShowStatistics, or refuse it.
+
+    Token fields arrive in thousands with decimals (the API's page) and leave as whole tokens, worked out in
+    decimal arithmetic. Raises QueryError (BAD_ANSWER) naming what was wrong.
+    """
+    answer = read_object(body)
+    numbers = {name: _number(answer, key, thousands=True) for name, key in TOKENS.items()}
+    numbers.update({name: _number(answer, key) for name, key in COUNTS.items()})
+    numbers.update({name: _number(answer, key) for name, key in BATCH_COUNTS.items() if answer.get(key) is not None})
+    if numbers["errors"] > numbers["requests"]:
+        raise bad_answer("it has more errors than requests")
+    return Usage(**numbers)
+
+
+def _number(answer: Dict[str, Any], key: str, thousands: bool = False) -> int:
+    if key not in answer:
+        raise bad_answer(f"`{key}` is missing")
+    value = answer[key]
+    if not isinstance(value, Decimal):
+        raise bad_answer(f"`{key}` is not a number")
+    if value.is_signed() and value:
+        raise bad_answer(f"`{key}` is negative")
+    # Compared before it is made an int: 1e999999999 would fill the memory.
+    if value >= CEILING // 1000:
+        raise bad_answer(f"`{key}` is too large to be true")
+    whole = (value * 1000 if thousands else value).to_integral_value(ROUND_HALF_UP)
+    if not thousands and whole != value:
+        raise bad_answer(f"`{key}` is a count but not a whole number")
+    return int(whole)
+
+
+def _plus(one: Optional[int], other: Optional[int]) -> Optional[int]:
+    return None if one is None and other is None else (one or 0) + (other or 0)

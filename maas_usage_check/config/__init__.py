@@ -1,0 +1,12 @@
+"""What the user wrote: YAML to frozen values, each error naming the key and the remedy."""
+
+from __future__ import annotations
+
+from .instance import INFER_TYPES, ONLINE_EXPERIENCE, Instance, KeySource, ServiceType
+from .known_keys import INLINE_SECRET, is_secret
+from .load import load, load_file, load_instance
+
+__all__ = [
+    "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "Instance", "KeySource", "ServiceType", "is_secret", "load",
+    "load_file", "load_instance",
+]  # fmt: skip

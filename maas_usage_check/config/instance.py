@@ -1,0 +1,93 @@
+"""The configuration as frozen values: what one entry of `instances` says, complete and checked."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from typing import Any, Dict, Optional, Tuple
+
+from msgspec import Struct
+
+from .ranges import parse_range
+from .zones import find_zone
+
+INFER_TYPES = ("real_time", "batch")
+ONLINE_EXPERIENCE = "online_experience"
+"""How the label "" is tagged: calls from the console's online-experience page."""
+
+
+class ServiceType(IntEnum):
+    """Name the API's service types. Its page says 3 for the custom endpoint; the API itself takes only 4."""
+
+    my_service = 1
+    preset = 2
+    custom_endpoint = 4
+
+
+class KeySource(Struct, frozen=True, forbid_unknown_fields=True):
+    """Say where the credentials come from: `env`, `file` (with a path) or `sdk`."""
+
+    source: str = "env"
+    path: Optional[str] = None
+
+
+class Proxy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Hold the Agent's `proxy` option; its URLs may contain a password and are never shown."""
+
+    http: Optional[str] = None
+    https: Optional[str] = None
+    no_proxy: Any = ()
+
+    def __repr__(self) -> str:
+        return "Proxy(...)"
+
+
+class Instance(Struct, frozen=True):
+    """Hold one entry of `instances`, checked and complete; times are seconds."""
+
+    region: str = "cn-southwest-2"
+    project_id: Optional[str] = None
+    endpoint: str = ""
+    iam_endpoint: str = ""
+    credentials: KeySource = KeySource()
+    ranges: Tuple[Any, ...] = tuple(map(parse_range, ("last_7d", "last_14d", "last_30d")))
+    service_types: Tuple[ServiceType, ...] = (ServiceType.preset,)
+    infer_types: Tuple[str, ...] = ("real_time",)
+    api_keys: Optional[Tuple[str, ...]] = None
+    per_api_key: bool = False
+    ips: Optional[Tuple[str, ...]] = None
+    timezone: Optional[str] = None
+    tags: Tuple[str, ...] = ()
+    timeout: float = 10.0
+    deadline: float = 25.0
+    max_concurrency: int = 4
+    max_requests_per_minute: int = 100
+    proxy: Optional[Proxy] = None
+    skip_proxy: bool = False
+    tls_verify: bool = True
+    tls_ca_cert: Optional[str] = None
+    state_dir: Optional[str] = None
+    min_collection_interval: float = 300.0
+
+    def __repr__(self) -> str:
+        return f"Instance({self.api_tags})"  # the labels of API keys are nobody's business where they are no tag
+
+    def zone(self) -> dt.tzinfo:
+        """Find the zone of dates and calendar ranges: the configured one, else the host's."""
+        return find_zone(self.timezone)
+
+    @property
+    def lookup(self) -> str:
+        """Name the lookup of the project id, under which its result is remembered and its turn is kept."""
+        return f"{self.iam_endpoint} {self.region}"
+
+    @property
+    def user_tags(self) -> Dict[str, str]:
+        """Read `tags` as keys and values."""
+        return dict(tag.split(":", 1) for tag in self.tags)
+
+    @property
+    def api_tags(self) -> Dict[str, str]:
+        """Name the series of this instance's health: alike on every run, whether or not a lookup worked."""
+        project = {"project_id": self.project_id} if self.project_id else {}
+        return {"region": self.region, **project, **self.user_tags}

@@ -1,0 +1,198 @@
+"""From YAML to frozen values; every error names the key's path and the remedy.
+
+The file has the Datadog Agent's shape on every surface: `init_config` and a list of `instances`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, List, Mapping, Optional
+
+import msgspec
+import yaml
+
+from ..errors import ConfigError
+from ..metrics import plain_name
+from .instance import ONLINE_EXPERIENCE, Instance
+from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
+from .list_items import ITEMS, check_tag_text, read_items
+from .ranges import Fixed, check_order
+from .urls import check_authorities, read_endpoint, read_proxy
+from .zones import find_zone
+
+MAY_BE_EMPTY = ("tags", "ips", "api_keys")
+"""Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
+
+
+def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
+    """Read a configuration file; raise ConfigError for whatever is wrong with it.
+
+    Args:
+        path: the YAML file.
+        now: seconds since 1970, to tell ranges that have not begun.
+        overrides: keys that win over those of every instance.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    try:
+        # The C parser where there is one: the pure one would take longer than a whole cycle.
+        document = yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not YAML; mind indentation, colons and quotes there") from None
+    except (ValueError, RecursionError):  # an impossible date; brackets without end
+        raise ConfigError(f"{path}: not YAML that can be used; quote dates, and check that they exist") from None
+    try:
+        return load(document, now, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
+    """Turn a parsed document into instances; raise ConfigError for the first thing that is wrong."""
+    if not isinstance(document, dict) or "instances" not in document:
+        raise ConfigError("`instances:` is missing; start from conf.yaml.example")
+    refuse_secrets(document, "")
+    check_keys(document, ("init_config", "instances", *AGENT_TOP_KEYS), "")
+    shared = document.get("init_config") or {}
+    if not isinstance(shared, dict):
+        raise ConfigError("init_config: must be a mapping or empty")
+    check_keys(shared, AGENT_INSTANCE_KEYS + SHARED_KEYS, "init_config")
+    entries = document["instances"]
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError("instances: must be a list with at least one entry, each starting with `- `")
+    instances = [
+        load_instance({**entry, **overrides} if isinstance(entry, dict) else entry, shared, f"instances[{i}]", now)
+        for i, entry in enumerate(entries)
+    ]
+    for i, instance in enumerate(instances):
+        for k, other in enumerate(instances[:i]):
+            if _same_series(instance, other):
+                raise ConfigError(
+                    f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
+                    "and tags; give one of them another tag, or put what both ask into one instance"
+                )
+    folders = dict.fromkeys(instance.state_dir for instance in instances if instance.state_dir)
+    if len(folders) > 1:
+        raise ConfigError(
+            f"instances: name {len(folders)} folders as state_dir; name one, for instances of one key must know of one "
+            "another's refusals"
+        )
+    return instances
+
+
+def _same_series(one: Instance, other: Instance) -> bool:
+    # A project that is looked up may turn out to be the other's.
+    projects = {one.project_id, other.project_id} - {None}
+    mine, theirs = ({plain_name(key): value for key, value in each.user_tags.items()} for each in (one, other))
+    return (one.region, mine) == (other.region, theirs) and len(projects) < 2
+
+
+def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
+    """Turn one entry of `instances` into an Instance.
+
+    Args:
+        entry: the mapping as parsed.
+        shared: `init_config`; as in the Agent, its `proxy`, `skip_proxy` and `timeout` are the default.
+        path: how errors name the entry.
+        now: seconds since 1970.
+    """
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys such as `region`")
+    refuse_secrets(entry, path)
+    own_keys = Instance.__struct_fields__
+    check_keys(entry, (*own_keys, *AGENT_INSTANCE_KEYS), path)
+    values = {key: shared[key] for key in SHARED_KEYS if shared.get(key) is not None}
+    values.update({key: value for key, value in entry.items() if key in own_keys and value is not None})
+    for key, parse in ITEMS.items():
+        if key in MAY_BE_EMPTY and values.get(key) == []:
+            del values[key]
+        if key in values:
+            values[key] = read_items(values[key], parse, f"{path}.{key}")
+    try:
+        instance = msgspec.convert(values, Instance)
+    except msgspec.ValidationError as error:
+        text, _, at = str(error).partition(" - at `$")
+        raise ConfigError(f"{path}{at.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
+    return _checked(instance, path, time.time() if now is None else now)
+
+
+def _checked(given: Instance, path: str, now: float) -> Instance:
+    """Check what types alone cannot, and fill in what follows from other keys."""
+
+    def need(holds: Any, key: str, remedy: str) -> None:
+        if not holds:
+            raise ConfigError(f"{path}.{key}: {remedy}")
+
+    need(re.fullmatch("[a-z0-9-]+", given.region), "region", "must be a region's id such as cn-southwest-2")
+    need(
+        given.project_id is None or re.fullmatch("[a-z0-9]{32}", given.project_id),
+        "project_id",
+        "must be the 32 lower-case letters and digits of the console's My Credentials page",
+    )
+    need(given.credentials.source in ("env", "file", "sdk"), "credentials.source", "must be env, file or sdk")
+    need(
+        (given.credentials.source == "file") == bool(given.credentials.path),
+        "credentials.path",
+        "goes with `source: file`, and only there",
+    )
+    for key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
+        need(0 < getattr(given, key) <= 86_400, key, "must be greater than 0, and at most 86400")
+    need(given.api_keys or not given.per_api_key, "per_api_key", "needs `api_keys`, the labels to tell apart")
+    labels = given.api_keys or ()
+    need(
+        not (given.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
+        "api_keys",
+        f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; leave one of them out',
+    )
+    _check_tags(given, path)
+    if given.timezone is not None:
+        try:
+            find_zone(given.timezone)
+        except ConfigError as error:
+            raise ConfigError(f"{path}.{error}") from None
+    names = [span.name for span in given.ranges]
+    for i, span in enumerate(given.ranges):
+        need(span.name not in names[:i], f"ranges[{i}]", f"the name `{span.name}` is taken; it becomes a tag")
+        if isinstance(span, Fixed):
+            try:
+                check_order(span, int(now * 1000), given.zone)
+            except ValueError as error:
+                raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
+    if given.tls_ca_cert is not None:
+        check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    return msgspec.structs.replace(
+        given,
+        proxy=given.proxy and read_proxy(given.proxy, f"{path}.proxy"),
+        endpoint=read_endpoint(
+            given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"
+        ),
+        iam_endpoint=read_endpoint(
+            given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
+        ),
+    )
+
+
+def _check_tags(given: Instance, path: str) -> None:
+    """Refuse tags that one format or another would take for each other, and whatever else becomes a tag's value."""
+    for i, tag in enumerate(given.tags):
+        key = tag.split(":", 1)[0]
+        before = [tag.split(":", 1)[0] for tag in given.tags[:i]]
+        if key in before:
+            raise ConfigError(f"{path}.tags[{i}]: `{key}` is there already; a series holds one value per key")
+        if plain_name(key) in map(plain_name, before):
+            raise ConfigError(
+                f"{path}.tags[{i}]: `{key}` and an earlier key are both `{plain_name(key)}` in some formats; rename one"
+            )
+    named = [(f"ranges[{i}]", span.name) for i, span in enumerate(given.ranges)]
+    named += [(f"api_keys[{i}]", label) for i, label in enumerate(given.api_keys or ()) if given.per_api_key]
+    for place, text in named:
+        try:
+            check_tag_text(text)
+        except ValueError as error:
+            raise ConfigError(f"{path}.{place}: {error}") from None

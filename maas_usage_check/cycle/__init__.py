@@ -1,0 +1,13 @@
+"""One cycle: plan, ask within time and rate, collect, say what went wrong."""
+
+from __future__ import annotations
+
+from .collector import Batch, Collector
+from .crew import Crew
+from .forewarning import forewarn
+from .problems import Problem
+from .side_by_side import make_collectors, on_sigterm, open_store, run_cycle
+
+__all__ = [
+    "Batch", "Collector", "Crew", "Problem", "forewarn", "make_collectors", "on_sigterm", "open_store", "run_cycle",
+]  # fmt: skip

@@ -1,0 +1,180 @@
+"""One cycle of one instance: plan, have the queries asked, make the points, say what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from functools import partial
+from typing import Callable, ClassVar, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from msgspec import Struct
+
+from ..access import Gates, Provider
+from ..clock import Clock
+from ..cloud import Outcome, Plan, Query, Session, Source, Statistics, Transport, failure
+from ..config import Instance
+from ..errors import QueryError, Result
+from ..metrics import API, Number, Point
+from .crew import Crew
+from .problems import Problem, decisive, problems_of
+
+SOURCES: Tuple[Source, ...] = (Statistics(),)
+CLOSING = 0.5
+"""Seconds that the end of a cycle may take: the folder of the state may hang."""
+
+
+class LastSuccess(Struct):
+    """Remember when a query of an instance was last answered, in seconds since 1970."""
+
+    kept_for: ClassVar[float] = 40 * 86_400.0
+
+    at: float = 0.0
+
+    def joined(self, kept: LastSuccess) -> LastSuccess:
+        """Take the later one."""
+        return max(self, kept, key=lambda success: success.at)
+
+
+class Batch(Struct, frozen=True):
+    """Hold what one cycle yields. The last point is always the one that says how it went."""
+
+    points: Tuple[Point, ...]
+    problems: Tuple[Problem, ...]
+    result: Result
+    outcomes: Dict[Query, Outcome]
+
+    @property
+    def collected(self) -> bool:
+        """Tell whether any query was answered."""
+        return any(not isinstance(outcome, QueryError) for outcome in self.outcomes.values())
+
+
+class Collector:
+    """Run the cycles of one instance, one at a time."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        provider: Provider,
+        transport: Transport,
+        gates: Gates,
+        clock: Clock,
+        sources: Sequence[Source] = SOURCES,
+    ) -> None:
+        self.instance = instance
+        self._provider = provider
+        self._transport = transport
+        self._gates = gates
+        self._clock = clock
+        self._sources = sources
+        self._name = _digest(instance)
+        self._last_success = 0.0
+        self._cancelled = False
+        self._crew = Crew(clock)
+
+    def now(self) -> float:
+        """Tell the time by the collector's own clock, in seconds since 1970."""
+        return self._clock.now()
+
+    def plan(self) -> Plan:
+        """Plan a cycle that starts now; raise ConfigError where the host's time zone cannot be told."""
+        return _whole([source.plan(self.instance, int(self.now() * 1000)) for source in self._sources])
+
+    def cancel(self) -> None:
+        """End the running cycle with what is complete, and every later one. Made for signal handlers."""
+        self._cancelled = True
+        self._crew.stop()
+
+    def cycle(
+        self,
+        deadline: Optional[float] = None,
+        progress: Callable[[], None] = lambda: None,
+        now: Optional[float] = None,
+    ) -> Batch:
+        """Ask everything once and make the points.
+
+        Args:
+            deadline: seconds, instead of the instance's.
+            progress: called after each query.
+            now: the cycle's own time, in seconds since 1970, where several instances share it.
+        """
+        instance, clock = self.instance, self._clock
+        now, began = self.now() if now is None else now, clock.monotonic()
+        seconds = instance.deadline if deadline is None else deadline
+        plans = [(source, source.plan(instance, int(now * 1000))) for source in self._sources]
+        plan = _whole([each for _, each in plans])
+        asked = {query: source for source, each in plans for query in each.queries}
+        # By their place in the plan, which stays while the windows move on with the clock.
+        turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
+        session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds, turns)
+        outcomes = self._ask(session, asked, began + seconds, progress) if asked else {}
+        session.stop()
+        why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
+        late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
+        outcomes = {query: outcomes.get(query, late) for query in plan.queries}
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, QueryError)]
+        worked = len(failures) < len(outcomes)
+        self._close(session, list(outcomes.values()), now if worked else None)
+        result = decisive(failures, worked)
+        health: Dict[str, Number] = {
+            "up": int(worked),
+            "result_code": int(result),
+            "queries": len(outcomes),
+            "failed_queries": len(failures),
+            "http_requests": session.http_requests,
+            "duration_seconds": round(max(0.0, clock.monotonic() - began), 6),
+        }
+        if self._last_success:
+            health["last_success_timestamp_seconds"] = int(self._last_success)
+        time = int(now * 1000) * 1_000_000
+        tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
+        points = (*_usage(plan, outcomes, tags, time), Point(API, dict(instance.api_tags), health, time))
+        return Batch(points, tuple(problems_of(instance, plan, outcomes, worked)), result, outcomes)
+
+    def _ask(
+        self, session: Session, asked: Dict[Query, Source], give_up: float, progress: Callable[[], None]
+    ) -> Dict[Query, Outcome]:
+        """Connect, and ask every query; return the outcomes there are in time."""
+        # A crew for each cycle: it was told to stop for that one alone.
+        crew = self._crew = Crew(self._clock)
+        if self._cancelled:
+            crew.stop()
+        connected = crew.do({"connect": session.connect}, give_up=give_up)
+        if not connected:
+            return {}
+        if isinstance(connected["connect"], Exception):
+            return dict.fromkeys(asked, failure(connected["connect"]))
+        works = {query: partial(session.ask, source, query) for query, source in asked.items()}
+        ended = crew.do(works, self.instance.max_concurrency, give_up, progress)
+        return {query: failure(end) if isinstance(end, Exception) else end for query, end in ended.items()}
+
+    def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:
+        """Leave in the store what the next run needs."""
+        self._last_success = success or self._last_success
+
+        def leave() -> None:
+            session.close(outcomes)
+            with self._gates.store.entry(LastSuccess, self._name) as last:
+                self._last_success = last.at = success or last.at
+
+        Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
+
+
+def _whole(plans: Sequence[Plan]) -> Plan:
+    """Put the plans of all sources together."""
+    parts = ((getattr(plan, name) for plan in plans) for name in Plan.__struct_fields__)
+    return Plan(*(tuple(itertools.chain.from_iterable(part)) for part in parts))
+
+
+def _usage(plan: Plan, outcomes: Dict[Query, Outcome], tags: Dict[str, str], time: int) -> Iterator[Point]:
+    """Make a point of each series all of whose queries were answered, and none of the others."""
+    for series in plan.series:
+        answers = [outcomes[query] for query in series.queries]
+        if not any(isinstance(answer, QueryError) for answer in answers):
+            yield Point(series.measurement, {**series.tags, **tags}, series.fields(answers), time)
+
+
+def _digest(instance: Instance) -> str:
+    """Name an instance in the store by what its series are named after."""
+    series = "\0".join(f"{key}={value}" for key, value in sorted(instance.api_tags.items()))
+    return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,42 @@
+"""What can be known to go wrong before anything is asked."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence
+
+from ..access import readable_by_others
+from ..config import Instance, KeySource
+from ..store import Warn
+from .collector import Collector
+
+
+def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[float] = None) -> None:
+    """Say before anything is asked what can be known to go wrong; `deadline` is seconds, instead of the instances'."""
+    sources: Dict[KeySource, List[Collector]] = {}
+    for collector in collectors:
+        sources.setdefault(collector.instance.credentials, []).append(collector)
+    for source, sharing in sources.items():
+        instances = [collector.instance for collector in sharing]
+        too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing), deadline)
+        if too_many:
+            warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
+        if source.path and readable_by_others(source.path):
+            warn(f"credentials file {source.path} can be read by everyone on this machine: chmod 600 {source.path}")
+
+
+def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
+    """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
+    limit = min(instance.max_requests_per_minute for instance in instances)
+    seconds = max(instance.deadline for instance in instances) if deadline is None else deadline
+    room = limit * (1 + int(seconds // 61))
+    # A project that is remembered is not looked up, but that is known only once the key is.
+    lookups = sum(1 for instance in instances if instance.project_id is None)
+    calls, at_most = queries + lookups, "at most " if lookups else ""
+    if calls <= room:
+        return None
+    return (
+        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} "
+        f"through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first in the "
+        "next cycle; "
+        "ask fewer ranges, service types or labels"
+    )

@@ -1,0 +1,63 @@
+"""What a cycle has to say of itself: each kind of trouble once, the decisive first."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Sequence, Tuple
+
+from msgspec import Struct
+
+from ..cloud import Outcome, Plan, Query
+from ..config import Instance
+from ..errors import QueryError, Result
+
+
+class Problem(Struct, frozen=True):
+    """Hold one thing that went wrong.
+
+    `level` is E when nothing was collected because of it, else W; `key` stays the same while the trouble lasts.
+    """
+
+    level: str
+    text: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.level}! {self.text}"
+
+
+def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
+    """Choose the result of a cycle: of several failures the one that the others follow from."""
+    if worked:
+        return Result.PARTIAL if failures else Result.OK
+    if not failures:
+        return Result.NOTHING_KEPT
+    # The first that asked knows why; the others were held back because of it.
+    held = (Result.BACKING_OFF, Result.TIMED_OUT)
+    return next((failure.result for failure in failures if failure.result not in held), failures[0].result)
+
+
+def problems_of(instance: Instance, plan: Plan, outcomes: Dict[Query, Outcome], worked: bool) -> List[Problem]:
+    """Say each kind of trouble once, the decisive first, with the series that it cost."""
+    lost: Dict[Result, Tuple[QueryError, Dict[str, None]]] = {}
+    for series in plan.series:
+        for query in series.queries:
+            outcome = outcomes[query]
+            if isinstance(outcome, QueryError):
+                # One line for a cause: the refusal itself, not what was held back because of it.
+                error, names = lost.get(outcome.cause, (outcome, {}))
+                names[series.name] = None
+                lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
+    level = "W" if worked else "E"
+    where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
+    where = f"{instance.region} ({where})" if where else instance.region
+    first = decisive([error for error, _ in lost.values()], False)
+    problems = [
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")
+        for cause, (error, names) in sorted(lost.items(), key=lambda item: item[1][0].result != first)
+    ]
+    if plan.expired:
+        text = (
+            f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
+        )
+        problems.append(Problem("W", text, f"{where} {Result.NOTHING_KEPT.name}"))
+    return problems

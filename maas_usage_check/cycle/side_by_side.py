@@ -1,0 +1,59 @@
+"""A cycle of all instances side by side, as the command line runs it."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import Callable, List, Optional, Sequence
+
+from ..access import Gates, provider
+from ..clock import Clock
+from ..cloud import DirectTransport
+from ..config import Instance
+from ..store import Store, Warn, find_file
+from .collector import Batch, Collector
+from .crew import Crew
+
+
+def make_collectors(instances: Sequence[Instance], store: Store) -> List[Collector]:
+    """Make a collector for each instance. They share one store: those of one key must pass one gate."""
+    clock = Clock()
+    gates = Gates(store, clock)
+    return [
+        Collector(instance, provider(instance.credentials), DirectTransport(instance), gates, clock)
+        for instance in instances
+    ]
+
+
+def open_store(instances: Sequence[Instance], warn: Warn) -> Store:
+    """Open the store of a file's instances, which name one folder at most."""
+    folder = next((instance.state_dir for instance in instances if instance.state_dir), None)
+    return Store(partial(find_file, folder), warn)
+
+
+def run_cycle(
+    collectors: Sequence[Collector],
+    deadline: Optional[float] = None,
+    progress: Callable[[], None] = lambda: None,
+    now: Optional[float] = None,
+) -> List[Batch]:
+    """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order."""
+    at = collectors[0].now() if now is None else now
+    cycles = {i: partial(collector.cycle, deadline, progress, at) for i, collector in enumerate(collectors)}
+    batches: List[Batch] = []
+    for _, ended in sorted(Crew(Clock()).do(cycles, workers=len(cycles)).items()):
+        if isinstance(ended, Exception):
+            raise ended
+        batches.append(ended)
+    return batches
+
+
+def on_sigterm(collectors: Sequence[Collector], also: Callable[[], None] = lambda: None) -> None:
+    """Let SIGTERM end the running cycle with what is complete, instead of ending the process."""
+
+    def handle(number: int, frame: object) -> None:
+        for collector in collectors:
+            collector.cancel()
+        also()
+
+    signal.signal(signal.SIGTERM, handle)

@@ -1,0 +1,57 @@
+"""Samples for the Datadog Agent, under the names that Datadog knows, and the table that describes them to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Iterator, List, Sequence
+
+from msgspec import Struct
+
+from .catalogue import CATALOGUE, GAUGE, Catalogue
+from .points import Number, Point
+
+COLUMNS = (
+    "metric_name metric_type interval unit_name per_unit_name description orientation integration short_name "
+    "curated_metric"
+).split()
+BETTER_HIGH = frozenset({"up", "coverage_ratio"})
+BETTER_LOW = frozenset({"errors", "error_ratio", "failed_queries"})
+
+
+class Sample(Struct, frozen=True):
+    """Hold one value for the Agent; `nature` is the name of the method that takes it."""
+
+    nature: str
+    name: str
+    value: Number
+    tags: List[str]
+
+
+def samples(points: Sequence[Point], repeated: bool = False, catalogue: Catalogue = CATALOGUE) -> Iterator[Sample]:
+    """Make a sample of every field; of points that were submitted before, only gauges may be repeated."""
+    for point in points:
+        natures = {field.name: field.nature for field in catalogue[point.measurement]}
+        tags = [f"{key}:{value}" for key, value in point.tags.items()]
+        for field, value in point.fields.items():
+            if natures[field] == GAUGE or not repeated:
+                yield Sample(natures[field], metric_name(point.measurement, field), value, tags)
+
+
+def metric_name(measurement: str, field: str) -> str:
+    """Name a field as a Datadog metric: huawei_maas_usage and errors make huawei_maas.usage.errors."""
+    return f"{measurement.replace('huawei_maas_', 'huawei_maas.')}.{field}"
+
+
+def metadata_csv(catalogue: Catalogue = CATALOGUE) -> str:
+    """Write the catalogue in the form of `metadata.csv`."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for measurement, fields in catalogue.items():
+        for field in fields:
+            orientation = (field.name in BETTER_HIGH) - (field.name in BETTER_LOW)
+            name, short = metric_name(measurement, field.name), field.name.replace("_", " ")
+            about = ["", field.unit, "", field.description, orientation, "huawei_maas", short, ""]
+            rows.writerow([name, field.nature, *about])
+    return text.getvalue()

@@ -1,0 +1,28 @@
+"""Points: what every encoder takes, and the names of tags that all formats can hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Union
+
+from msgspec import Struct
+
+Number = Union[int, float]
+
+OWN_TAGS = ("range", "service_type", "infer_type", "region", "project_id", "api_key_label")
+
+
+class Point(Struct, frozen=True):
+    """Hold one point of output: tags and fields of a measurement at a time in nanoseconds since 1970."""
+
+    measurement: str
+    tags: Dict[str, str]
+    fields: Dict[str, Number]
+    time: int
+
+
+def plain_name(key: str) -> str:
+    """Write a tag's key in the letters that every format takes: two keys that come out alike are one somewhere."""
+    name = re.sub("[^A-Za-z0-9_]", "_", key)
+    # Labels cannot start with a digit; `__` is reserved.
+    return f"tag_{name}" if name[:1].isdigit() or name.startswith("__") else name

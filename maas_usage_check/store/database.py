@@ -1,0 +1,190 @@
+"""The SQLite file: opened with care, and each reason why it cannot be used named with its remedy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from typing import Iterator, Optional, Tuple
+
+APPLICATION = 0x4D614155
+"""In the file's header (`PRAGMA application_id`): the file is this plugin's."""
+VERSION = 1
+SCHEMA = "CREATE TABLE entries (kind TEXT, name TEXT, value TEXT, changed REAL, PRIMARY KEY (kind, name))"
+PATIENCE = 2.0
+"""Seconds to wait for another process that writes: it takes milliseconds, unless it was stopped."""
+SMALL_LOG = 64
+"""Pages of the write-ahead log until it is folded into the file: every run that opens the file reads the log."""
+
+FORGOTTEN = "waits after a refusal are forgotten at exit"
+OWN = "give it and its folder to the user that runs this, or set state_dir"
+NOT_OURS = "move it away, or set state_dir"
+LOCAL = "set state_dir to a folder on a local disk"
+REMEDIES = (
+    ("locked", f"another process keeps it locked, or its file system has no locks: end that process, or {LOCAL}"),
+    ("full", "make room on its disk"),
+    ("not a database", NOT_OURS),
+    ("malformed", NOT_OURS),
+    ("readonly", OWN),
+    ("unable to open", OWN),
+)
+"""What SQLite says, in part, and what to do about it."""
+
+
+class UnusableError(Exception):
+    """The file cannot be used now; the text is one line for a person."""
+
+
+class Database:
+    """Hold one file open, and one change of it at a time.
+
+    Every method raises UnusableError, after which the next change opens the file anew. Not for several threads
+    at once: whoever calls holds a lock.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._connection: Optional[sqlite3.Connection] = None
+        self._identity: Optional[Tuple[int, int]] = None
+        self._patience = PATIENCE
+
+    def begin(self, durable: bool) -> None:
+        """Take the file's write lock; `durable` is for a change that must survive a power failure, not a kill alone."""
+        with self._told():
+            connection = self._opened()
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            self._patience = PATIENCE
+
+    def get(self, kind: str, name: str) -> str:
+        """Return a value as it is within the change; "" where there is none."""
+        with self._told():
+            return _value(self._held(), kind, name)
+
+    def put(self, kind: str, name: str, value: str, now: float) -> None:
+        """Set a value within the change."""
+        with self._told():
+            self._held().execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (kind, name, value, now))
+
+    def forget(self, kind: str, before: float) -> None:
+        """Drop the values of a kind that were last set before a time."""
+        with self._told():
+            self._held().execute("DELETE FROM entries WHERE kind = ? AND changed < ?", (kind, before))
+
+    def commit(self) -> None:
+        """End the change and keep it."""
+        with self._told():
+            self._held().execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End the change as if it had not been."""
+        with contextlib.suppress(UnusableError), self._told():
+            self._held().execute("ROLLBACK")
+
+    def peek(self, kind: str, name: str) -> str:
+        """Read a value of a file that cannot be written; "" where it cannot be read either."""
+        from urllib.parse import quote
+
+        try:
+            if self._find() is None:  # nor is a pipe opened, which would wait for a writer
+                return ""
+        except (OSError, UnusableError):
+            return ""
+        # A file without a log, in a folder that cannot be written, opens only as one that nobody changes.
+        for how in ("mode=ro", "immutable=1"):
+            with contextlib.suppress(sqlite3.Error):
+                url = f"file:{quote(self.path)}?{how}"
+                with contextlib.closing(sqlite3.connect(url, timeout=0, uri=True)) as connection:
+                    return _value(connection, kind, name)
+        return ""
+
+    def close(self) -> None:
+        """Let go of the file, its log folded into it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _held(self) -> sqlite3.Connection:
+        assert self._connection is not None, "begin comes first"
+        return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        found = self._find()
+        if self._connection is not None and found == self._identity:
+            return self._connection
+        self.close()  # another file is there now: the old one was moved away
+        if found is None:
+            self._create()
+        connection = sqlite3.connect(self.path, self._patience, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._identity = connection, self._find()
+        return connection
+
+    def _find(self) -> Optional[Tuple[int, int]]:
+        try:
+            found = os.lstat(self.path)  # what a link leads to is not ours to write
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise unusable(self.path, "it is not a regular file", NOT_OURS)
+        return found.st_dev, found.st_ino
+
+    def _create(self) -> None:
+        folder = os.path.dirname(self.path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            # Exclusive, so that nobody's link is followed; SQLite itself would let others read it.
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            os.close(descriptor)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make a new file ours; refuse one that is another program's or a newer version's."""
+        if _pragma(connection, "application_id") != APPLICATION:
+            connection.execute("BEGIN IMMEDIATE")  # of processes that start at once one makes it
+            if _pragma(connection, "application_id") == 0 and not _pragma(connection, "schema_version"):
+                connection.execute(SCHEMA)
+                connection.execute(f"PRAGMA application_id={APPLICATION}")
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+            if _pragma(connection, "application_id") != APPLICATION:
+                raise unusable(self.path, "it is another program's", NOT_OURS)
+        if _pragma(connection, "user_version") > VERSION:
+            raise unusable(self.path, "a newer version of this plugin wrote it", "update, or set state_dir")
+        with contextlib.suppress(sqlite3.OperationalError):  # it works without a log too, but slower
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={SMALL_LOG}")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell a person why the file cannot be used; let go of it, and never again wait as long for it."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, UnusableError) as error:
+            self.close()
+            self._patience = 0.0
+            if isinstance(error, UnusableError):
+                raise
+            why = getattr(error, "strerror", None) or str(error)
+            remedy = next((remedy for words, remedy in REMEDIES if words in why), None)
+            local = OWN if isinstance(error, OSError) else LOCAL
+            raise unusable(self.path, why, remedy or local) from None
+
+
+def unusable(path: str, why: str, remedy: str) -> UnusableError:
+    """Word the one line that says why a file cannot be used, and what to do."""
+    return UnusableError(f"state file {path} cannot be used ({why}): {FORGOTTEN}; {remedy}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _value(connection: sqlite3.Connection, kind: str, name: str) -> str:
+    found = connection.execute("SELECT value FROM entries WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    return str(found[0]) if found else ""

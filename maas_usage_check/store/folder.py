@@ -1,0 +1,52 @@
+"""Where the state is kept: the configured folder, systemd's, the Agent's, the user's, or a private temporary one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Iterator, Mapping, Optional
+
+from .database import FORGOTTEN, UnusableError
+
+FILE_NAME = "maas-usage-check.sqlite3"
+
+
+def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ, agents: str = "") -> str:
+    """Name the state's file; raise UnusableError where no folder of this user's can be written.
+
+    Args:
+        configured: the key `state_dir`, which is taken as it is.
+        environ: names systemd's folder and the user's.
+        agents: the Datadog Agent's own folder.
+    """
+    if configured:
+        return os.path.join(configured, FILE_NAME)
+    for folder in _candidates(environ, agents):
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK) and (folder == agents or _is_private(folder)):
+            return os.path.join(folder, FILE_NAME)
+    raise UnusableError(f"no folder for the state can be written: {FORGOTTEN}; set state_dir")
+
+
+def _candidates(environ: Mapping[str, str], agents: str) -> Iterator[str]:
+    # With systemd's DynamicUser it is a link.
+    yield from [os.path.realpath(folder) for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
+    if agents:
+        yield agents
+    base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
+    if os.path.isabs(base):
+        yield os.path.join(base, "maas-usage-check")
+    import tempfile
+
+    yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
+
+
+def _is_private(folder: str) -> bool:
+    """Tell whether a folder is this user's own: in a shared /tmp anyone may have made one of that name first."""
+    if os.name != "posix":
+        return True
+    found = os.lstat(folder)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022

@@ -1,0 +1,1 @@
+"""What users meet: the Agent check, the daemon for Telegraf, the tables, the diagnosis."""

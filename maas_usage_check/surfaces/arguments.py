@@ -1,0 +1,144 @@
+"""The arguments of the command line, and what those of `report` mean as a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, Dict, List, NoReturn, Sequence
+
+from .. import __version__
+from ..config import INFER_TYPES, INLINE_SECRET, ServiceType, is_secret
+from ..errors import ConfigError
+from ..metrics import FORMATS
+
+COMMANDS = ("collect", "execd", "report", "doctor", "demo", "assets")
+SEE_HELP = "see maas-usage-check --help"
+EXAMPLES = """\
+examples:
+  maas-usage-check demo
+  maas-usage-check report --from 2026-05-08 --to 2026-05-21
+  maas-usage-check collect --config conf.yaml
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raise what is wrong with the arguments instead of printing a screen of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command and its options; raise ConfigError, which never shows a value that may be a secret."""
+    command = next((argument for argument in argv if not argument.startswith("-")), None)
+    if command is not None and command not in COMMANDS:  # argparse would quote it, and it may be a secret
+        raise ConfigError(f"the first argument is no command; there are {', '.join(COMMANDS)}; {SEE_HELP}")
+    for argument in argv:
+        if argument.startswith("-") and is_secret(argument.split("=")[0]):
+            raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        option = unknown[0].split("=")[0] if unknown[0].startswith("-") else "an argument without an option"
+        raise ConfigError(f"{option}: not known to `{args.command}`; see maas-usage-check {args.command} --help")
+    return args
+
+
+def overrides(args: argparse.Namespace) -> Dict[str, Any]:
+    """Turn the options of `report` into keys of an instance."""
+    named = {"this_month": args.this_month, "today": args.today, "yesterday": args.yesterday}
+    spans: List[Any] = [name for name, wanted in named.items() if wanted]
+    if args.last is not None:
+        spans = [f"last_{args.last}"]
+    if args.since is not None:
+        until = {} if args.until is None else {"to": args.until}
+        spans = [{"name": f"{args.since}..{until.get('to', 'now')}", "from": args.since, **until}]
+    elif args.until is not None:
+        raise ConfigError("--to: needs --from")
+    if args.credentials_file == "":
+        raise ConfigError("--credentials-file: is empty; name a file")
+    numbers = {str(kind.value): kind.value for kind in ServiceType}
+    service: Any = numbers.get(args.service_type, args.service_type)
+    values = {
+        "ranges": spans or None,
+        "region": args.region,
+        "service_types": None if service is None else [service],
+        "infer_types": args.infer_type and [args.infer_type],
+        "api_keys": args.api_keys,
+        "credentials": args.credentials_file and {"source": "file", "path": args.credentials_file},
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="maas-usage-check",
+        description="Report what a team uses on Huawei Cloud MaaS.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"maas-usage-check {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser, prog="maas-usage-check"
+    )
+
+    def command(name: str, does: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.", allow_abbrev=False)
+
+    collect = command("collect", "run one cycle and write its metrics, for Telegraf's exec and for Prometheus")
+    collect.add_argument("--config", required=True, metavar="FILE", help="the YAML file, see conf.yaml.example")
+    collect.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
+    collect.add_argument("--output", metavar="FILE", help="write to a file, in one step, instead of standard output")
+    collect.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
+
+    execd = command("execd", "run a cycle for every newline on standard input, for Telegraf's execd")
+    execd.add_argument("--config", required=True, metavar="FILE", help="the YAML file, see conf.yaml.example")
+
+    report = command("report", "print what was used as a table; by default the last 7 days of the preset service")
+    when = report.add_mutually_exclusive_group()
+    when.add_argument("--last", metavar="7d", help="a length of time up to now, in days (7d) or hours (24h)")
+    when.add_argument("--from", dest="since", metavar="DATE", help="from this date's local midnight")
+    when.add_argument("--this-month", action="store_true", help="from the 1st, 00:00, to now")
+    when.add_argument("--today", action="store_true", help="from 00:00 to now")
+    when.add_argument("--yesterday", action="store_true", help="the day before")
+    report.add_argument(
+        "--to", dest="until", metavar="DATE", help="to this date's local midnight: the day itself is not counted"
+    )
+    report.add_argument("--daily", action="store_true", help="one row and one bar per day")
+    report.add_argument("--region", help="default: cn-southwest-2")
+    report.add_argument(
+        "--service-type", metavar="TYPE", help="1, 2, 4 or my_service, preset, custom_endpoint; default: 2"
+    )
+    report.add_argument("--infer-type", choices=INFER_TYPES, help="default: real_time")
+    report.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
+    report.add_argument(
+        "--credentials-file", metavar="FILE", help="wins over the environment (in the script it is the reverse)"
+    )
+    report.add_argument("--config", metavar="FILE", help="a YAML file; the options above override it")
+    report.add_argument("--raw", action="store_true", help="show the API's own answers too")
+
+    doctor = command("doctor", "check credentials, clock, network, project and permission, each with its remedy")
+    doctor.add_argument("--config", metavar="FILE", help="the YAML file; without it, the defaults are examined")
+
+    demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
+    demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
+    demo.add_argument("--port", type=_port, default=0, help="default: any that is free")
+
+    assets = command("assets", "write out the dashboards, monitors and alert rules")
+    assets.add_argument("folder", metavar="DIR", help="where to; files of the same names there are replaced")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("must be seconds greater than 0, and at most 86400")
+    return seconds

@@ -1,0 +1,81 @@
+"""The Datadog Agent's own HTTP client as the transport of signed requests."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import Any, Iterator
+from urllib.parse import urlsplit
+
+import urllib3
+from requests import PreparedRequest, RequestException
+from requests.auth import AuthBase
+
+from ..cloud.transport import Request, Response, read_body, transport_error
+
+
+class Signed(AuthBase):
+    """Put the signed headers on a request as they are.
+
+    They travel as `auth=` and not as `headers=`, because requests lets a .netrc overwrite Authorization otherwise.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __call__(self, prepared: PreparedRequest) -> PreparedRequest:
+        """Replace what the client or the configuration put there under the same names."""
+        prepared.headers.update(self._request.headers)
+        return prepared
+
+
+class AgentTransport:
+    """Send requests by the Agent's own client, so that its proxy, TLS and timeout options hold; see Transport."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __call__(self, request: Request, timeout: float) -> Response:
+        """Send a request; of `timeout` and the Agent's own limits the shorter holds."""
+        give_up = time.monotonic() + timeout
+        options = {
+            "auth": Signed(request),
+            "timeout": tuple(min(limit, timeout) for limit in self._client.options["timeout"]),
+            "allow_redirects": False,
+            "stream": True,
+        }
+        url = urlsplit(request.url)
+        if url.scheme == "http":  # for this machine alone: it must not leave it by a proxy
+            options["proxies"] = {"http": "", "https": ""}
+        send = self._client.post if request.method == "POST" else self._client.get
+        answer = None
+        try:
+            answer = send(request.url, data=request.body or None, **options)
+            # read waits until so many bytes are there, so that a drip holds it up to the cycle's deadline; read1 does
+            # not, but the urllib3 of older Agents (before 2.2) lacks it.
+            read_raw = getattr(answer.raw, "read1", answer.raw.read)
+
+            def read_some(size: int) -> bytes:
+                return read_raw(size, decode_content=False) or b""
+
+            body = read_body(read_some, answer.headers.get("Content-Length"), give_up)
+            return Response(answer.status_code, answer.headers, body)
+        except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
+            raise transport_error(_root(error), url.netloc) from None
+        finally:
+            if answer is not None:
+                answer.close()
+
+
+def _root(error: BaseException) -> BaseException:
+    """Find the operating system's own word: the client's libraries wrap it several times over."""
+    own = (OSError, http.client.IncompleteRead)
+    found = [each for each in _chain(error) if isinstance(each, own) and not isinstance(each, RequestException)]
+    return found[-1] if found else error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: Any = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__

@@ -1,0 +1,189 @@
+"""What is wrong, stage by stage, each with its remedy. At most three requests, through the same gate as every other."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from functools import partial
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar, Union
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..access import Credentials, Gates, provider
+from ..clock import Clock
+from ..cloud import DirectTransport, Request, Response, Session, Statistics, failure
+from ..cloud.error_answers import CLOCK_TOLERANCE, minutes_off
+from ..config import Instance
+from ..config.ranges import parse_range
+from ..cycle import Crew
+from ..errors import QueryError, Result
+from ..store import Store
+
+OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "skip"
+T = TypeVar("T")
+
+
+class Finding(Struct, frozen=True):
+    """Hold what one stage found."""
+
+    mark: str
+    stage: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark:<4}  {self.stage:<15}  {self.text}"
+
+
+def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
+    """Go through the stages of one instance, each as soon as it is known."""
+    credentials, finding = _credentials(instance)
+    yield finding
+    transport = _Noting(DirectTransport(instance))
+    reached = True
+    for finding in _network(instance, transport.direct):
+        reached = reached and finding.mark != FAIL
+        yield finding
+    if credentials is None or not reached:
+        why = "there is no key to ask with" if credentials is None else "the cloud was not reached"
+        yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", "project", "permission", "answer")]
+        return
+    asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
+    yield _clock(transport, clock)
+    yield from asked
+
+
+class _Noting:
+    """Pass requests on, and keep the first answer: its Date is the cloud's clock."""
+
+    def __init__(self, direct: DirectTransport) -> None:
+        self.direct = direct
+        self.first: Optional[Response] = None
+
+    def __call__(self, request: Request, timeout: float) -> Response:
+        response = self.direct(request, timeout)
+        self.first = self.first or response
+        return response
+
+
+def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
+    source = instance.credentials
+    found = _within(instance.timeout, provider(source))
+    if isinstance(found, QueryError):
+        return None, Finding(FAIL, "credentials", str(found))
+    kind = "temporary key" if found.token else "key"
+    if source.path is None:
+        name = "the environment" if source.source == "env" else "the SDK's own sources"
+        return found, Finding(OK, "credentials", f"{kind} from {name}")
+    mode = stat.S_IMODE(os.stat(source.path).st_mode)
+    text = f"{kind} from file {source.path}, mode {mode:04o}"
+    if os.name == "posix" and mode & 0o077:
+        return found, Finding(WARN, "credentials", f"{text}: others may read it: chmod 600 {source.path}")
+    return found, Finding(OK, "credentials", text)
+
+
+def _network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:
+    """Resolve and reach each host that is asked, or the proxy in front of it."""
+    urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
+    ways = {url: transport.way(url) for url in dict.fromkeys(urls)}
+    names: List[str] = []
+    for host, port in dict.fromkeys(ways.values()):
+        found = _within(instance.timeout, partial(socket.getaddrinfo, host, port))
+        if isinstance(found, QueryError):
+            yield Finding(FAIL, "name resolution", f"{host}: {_unresolved(found)}")
+            yield Finding(SKIP, "TCP and TLS", "not tried: there is no address to connect to")
+            return
+        names.append(f"{host} is {found[0][4][0]}")
+    yield Finding(OK, "name resolution", ", ".join(names))
+    reached: List[str] = []
+    for url in ways:
+        how = _within(instance.timeout, partial(transport.probe, url, instance.timeout))
+        if isinstance(how, QueryError):
+            yield Finding(FAIL, "TCP and TLS", str(how))
+            return
+        reached.append(f"{urlsplit(url).netloc} by {how}")
+    mark = OK if instance.tls_verify else WARN
+    unverified = (
+        "" if instance.tls_verify else "; tls_verify is false: anybody in between can read and change all of it"
+    )
+    yield Finding(mark, "TCP and TLS", ", ".join(reached) + unverified)
+
+
+def _unresolved(error: QueryError) -> str:
+    if error.result == Result.TIMED_OUT:
+        return "the name was not resolved in time: check /etc/resolv.conf and that its server answers"
+    return "no such host: check region, endpoint and name resolution"
+
+
+def _questions(
+    instance: Instance, credentials: Credentials, transport: _Noting, gates: Gates, clock: Clock
+) -> Iterator[Finding]:
+    """Ask for the project, for a day and for its last hours; no request is tried again."""
+    source = Statistics()
+    spans = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
+    kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
+    day, hours = source.plan(replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)).queries
+    give_up = clock.monotonic() + 3 * instance.timeout
+    turns = dict.fromkeys((day, hours), instance.lookup)
+    session = Session(instance, lambda: credentials, transport, gates, clock, give_up, turns, pauses=())
+    outcomes: List[Any] = []
+    try:
+        connected = _within(instance.timeout, session.connect)
+        if isinstance(connected, QueryError):
+            yield Finding(FAIL, "project", str(connected))
+            yield from [Finding(SKIP, stage, "not asked: no project") for stage in ("permission", "answer")]
+            return
+        how = "as configured" if instance.project_id else "found by the region's name"
+        yield Finding(OK, "project", f"{session.project_id}, {how}")
+        for query in (day, hours):
+            answer = _within(instance.timeout, partial(session.ask, source, query))
+            outcomes.append(answer)
+            if isinstance(answer, QueryError):
+                refused = answer.result == Result.PERMISSION_DENIED
+                yield Finding(FAIL if refused else SKIP, "permission", str(answer) if refused else "not known")
+                yield Finding(SKIP if refused else FAIL, "answer", "not given" if refused else str(answer))
+                return
+        yield Finding(OK, "permission", "the key may read the statistics")
+        yield Finding(OK, "answer", _fresh(outcomes[0].usage.requests, outcomes[1].usage.requests))
+    finally:
+        session.stop()
+        _within(instance.timeout, partial(session.close, outcomes))
+
+
+def _fresh(day: int, hours: int) -> str:
+    if hours:
+        return (
+            f"{day:,} calls in 24 hours, {hours:,} of them in the last 3: as fresh as the cloud is, 1 to 2 hours behind"
+        )
+    if day:
+        return (
+            f"{day:,} calls in 24 hours, none in the last 3: nobody called, or the cloud is further behind than 2 hours"
+        )
+    return "0 calls in 24 hours: nobody called, or the calls are of another service type, label or region"
+
+
+def _clock(transport: _Noting, clock: Clock) -> Finding:
+    date = transport.first.headers.get("Date") if transport.first else None
+    off = None if date is None else minutes_off(date, clock.now())
+    if off is None:
+        return Finding(SKIP, "clock", "not known: no answer told the cloud's time")
+    text = f"{abs(off):.1f} minutes {'ahead of' if off > 0 else 'behind'} the cloud's, 15 are allowed"
+    if abs(off) * 60 > CLOCK_TOLERANCE:
+        return Finding(FAIL, "clock", f"{text}: set it, and keep it right with NTP")
+    return Finding(
+        OK if abs(off) < 5 else WARN, "clock", text + ("" if abs(off) < 5 else ": set it before it is too much")
+    )
+
+
+def _within(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:
+    """Do something that might hang; return its result or its error."""
+    clock = Clock()
+    ended = Crew(clock).do({"": work}, give_up=clock.monotonic() + seconds + 0.5)
+    if not ended:
+        return QueryError(Result.TIMED_OUT, f"nothing came back in {seconds:g} s: check the network, or raise timeout")
+    result = ended[""]
+    if isinstance(result, (OSError, UnicodeError)):
+        return QueryError(Result.NETWORK, str(result))
+    return failure(result) if isinstance(result, Exception) else result

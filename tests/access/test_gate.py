@@ -1,0 +1,546 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Iterator, List, Optional
+
+import pytest
+
+from maas_usage_check.access import Credentials, Gate, Gates, Pass
+from maas_usage_check.clock import Clock
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.store import Store
+
+from ..conftest import NOW
+
+FAR = 1e9
+
+
+class Time:
+    """A clock that only moves when it is told to, or when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = NOW
+        self.slept: List[float] = []
+        self.clock = Clock(now=lambda: self.seconds, monotonic=lambda: self.seconds - NOW, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def failed(result: Result, retry_after: Optional[float] = None) -> QueryError:
+    return QueryError(result, "x", retry_after)
+
+
+def refused_with(cycle: Pass, give_up: float = FAR, api: str = "statistics") -> Result:
+    with pytest.raises(QueryError) as refused:
+        cycle.admit(100, give_up, api=api)
+    return refused.value.result
+
+
+def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was_accepted(store: Store) -> None:
+    gate = Gate("key", store, Clock())
+    cycle = gate.begin()
+    ticket = cycle.admit(100, FAR)
+    through = threading.Semaphore(0)
+    for _ in range(5):
+        threading.Thread(target=lambda: (cycle.admit(100, FAR), through.release()), daemon=True).start()
+    assert not through.acquire(timeout=0.1)
+    cycle.settle(ticket, None)
+    assert all(through.acquire(timeout=2) for _ in range(5))
+
+
+@pytest.mark.parametrize("result", [Result.NETWORK, Result.TIMED_OUT, Result.PERMISSION_DENIED, Result.SERVER_ERROR])
+def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(store: Store, result: Result) -> None:
+    gate = Gate("key", store, Clock())
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), failed(result))
+    cycle.admit(100, FAR)
+    assert refused_with(cycle, Clock().monotonic() + 0.05) == Result.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "result", [Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED]
+)
+def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(store: Store, time: Time, result: Result) -> None:
+    gate = Gate("key", store, time.clock)
+    waits = []
+    for _ in range(7):
+        cycle = gate.begin()
+        cycle.settle(cycle.admit(100, FAR), failed(result))
+        began = time.seconds
+        while True:
+            time.seconds += 60
+            try:
+                ticket = cycle.admit(100, FAR)
+            except QueryError as error:
+                assert error.result == Result.BACKING_OFF
+            else:
+                cycle.settle(ticket, failed(Result.NETWORK))
+                break
+        waits.append((time.seconds - began) / 60)
+    assert waits == [5, 10, 20, 40, 60, 60, 60]
+
+
+def test_an_accepted_request_ends_the_row_of_refusals(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    for outcome in (failed(Result.KEY_REFUSED), failed(Result.KEY_REFUSED), None, failed(Result.KEY_REFUSED)):
+        cycle = gate.begin()
+        cycle.settle(cycle.admit(100, FAR), outcome)
+        time.seconds += 3600
+    time.seconds -= 3600 - 299
+    assert refused_with(cycle) == Result.BACKING_OFF
+    time.seconds += 2
+    cycle.admit(100, FAR)
+
+
+def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), None)
+    late = cycle.admit(100, FAR)
+    cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
+    cycle.settle(late, None)
+    assert refused_with(cycle) == Result.BACKING_OFF
+
+
+def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(store: Store, time: Time) -> None:
+    wrong, right = Credentials("ak", "wrong"), Credentials("ak", "right")
+    gate = Gates(store, time.clock).of(wrong)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
+    later = Gates(store, time.clock)
+    for key, held in ((wrong, True), (right, False)):
+        gate = later.of(key)
+        cycle = gate.begin()
+        if held:
+            assert refused_with(cycle) == Result.BACKING_OFF
+        else:
+            cycle.admit(100, FAR)
+
+
+def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
+    time.seconds -= 365 * 86_400
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    time.seconds += 3601
+    cycle.admit(100, FAR)
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(7.0, 7), (None, 60), (0.0, 0)])
+def test_a_429_ends_the_cycles_calls_and_waits_as_told(
+    store: Store, time: Time, told: Optional[float], seconds: int
+) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, told))
+    assert refused_with(cycle) == Result.THROTTLED
+    if seconds:
+        assert refused_with(gate.begin()) == Result.THROTTLED
+        assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
+    time.seconds += seconds
+    gate.begin().admit(100, FAR)
+
+
+def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(store: Store, time: Time) -> None:
+    sent: List[float] = []
+    for _ in range(4):
+        gate = Gate("key", store, time.clock)
+        cycle = gate.begin()
+        for _ in range(8):
+            ticket = cycle.admit(10, FAR)
+            sent.append(time.seconds)
+            cycle.settle(ticket, None)
+            time.seconds += 0.5
+        cycle.end({})
+    for at in sent:
+        assert sum(1 for other in sent if at <= other < at + 60) <= 10
+
+
+def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    for _ in range(3):
+        cycle.settle(cycle.admit(3, FAR), None)
+    with pytest.raises(QueryError, match="max_requests_per_minute is 3") as refused:
+        cycle.admit(3, time.clock.monotonic() + 25)
+    assert refused.value.result == Result.OVER_RATE
+    assert time.slept == []
+
+
+def test_all_instances_of_a_key_share_one_gate(store: Store, time: Time) -> None:
+    gates = Gates(store, time.clock)
+    assert gates.of(Credentials("a", "b")) is gates.of(Credentials("a", "b", "token"))
+    assert gates.of(Credentials("a", "b")) is not gates.of(Credentials("ab", ""))
+
+
+def test_the_store_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(tmp_path: Path, time: Time) -> None:
+    store = Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail, time.clock.now)
+    gates = Gates(store, time.clock)
+    for name in ("old-access-key", "new-access-key"):
+        gate = gates.of(Credentials(name, "planted-secret"))
+        cycle = gate.begin()
+        cycle.end({"where": "project"})
+        time.seconds += 8 * 86_400
+    with sqlite3.connect(tmp_path / "s.sqlite3") as file:
+        text = str(file.execute("SELECT * FROM entries").fetchall())
+        keys = file.execute("SELECT count(*) FROM entries WHERE kind = 'KeyEntry'").fetchone()[0]
+    assert "project" in text
+    assert "access-key" not in text
+    assert "planted" not in text
+    assert keys == 1
+
+
+def test_a_request_that_hangs_past_its_deadline_holds_nobody_up_in_the_next_cycle(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    hung = cycle.admit(100, time.clock.monotonic() + 25)
+    time.seconds += 60
+    cycle = gate.begin()
+    ticket = cycle.admit(100, time.clock.monotonic() + 25)
+    assert ticket != hung
+    cycle.settle(ticket, None)
+    cycle.settle(hung, failed(Result.NETWORK))
+    cycle.admit(100, FAR)
+
+
+def test_so_many_hang_at_once_that_all_refused_they_would_not_lock_the_key(store: Store) -> None:
+    ahead = [0.0]
+    clock = Clock(monotonic=lambda: Clock().monotonic() + ahead[0])
+    gate = Gate("key", store, clock)
+    for _ in range(4):
+        gate.begin().admit(100, clock.monotonic() + 25)
+        ahead[0] += 26
+    assert refused_with(gate.begin(), clock.monotonic() + 0.1) == Result.TIMED_OUT
+
+
+def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_runs_too(store: Store, time: Time) -> None:
+    def cycle(turns: List[str]) -> List[str]:
+        gate = Gate("key", store, time.clock)
+        cycle = gate.begin()
+        went = []
+        for turn in turns:
+            try:
+                cycle.settle(cycle.admit(2, time.clock.monotonic() + 1, turn), None)
+                went.append(turn)
+            except QueryError as error:
+                assert error.result == Result.OVER_RATE
+        cycle.end({})
+        time.seconds += 300
+        return went
+
+    asked = ["a", "b", "c", "d", "e"]
+    assert [cycle(asked) for _ in range(5)] == [["a", "b"], ["c", "d"], ["a", "e"], ["b", "c"], ["a", "d"]]
+
+
+def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    for turns in (["a", "b"], ["c"]):
+        cycle = gate.begin()
+        for turn in turns:
+            try:
+                cycle.settle(cycle.admit(1, time.clock.monotonic() + 1, turn), None)
+            except QueryError as error:
+                assert "max_requests_per_minute is 1" in str(error)
+        time.seconds += 901
+    cycle = gate.begin()
+    cycle.admit(1, FAR, "c")
+
+
+def test_two_sessions_that_end_with_different_projects_both_leave_theirs(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    one, other = gate.begin(), gate.begin()
+    one.end({"here": "one"})
+    other.end({"there": "two"})
+    cycle = gate.begin()
+    assert cycle.projects == {"here": "one", "there": "two"}
+    cycle.end({"here": ""})
+    assert gate.begin().projects == {"there": "two"}
+
+
+def test_a_wait_names_the_refusal_that_it_follows_from(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), QueryError(Result.CLOCK_OFF, "the clock is 20 minutes ahead"))
+    later = Gate("key", store, time.clock).begin()
+    with pytest.raises(QueryError, match=r"another 5 min.*20 minutes ahead") as refused:
+        later.admit(100, FAR)
+    assert (refused.value.result, refused.value.cause) == (Result.BACKING_OFF, Result.CLOCK_OFF)
+
+
+class Process:
+    """Another process, in the middle of a cycle of the same key."""
+
+    def __init__(self, path: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.ours, theirs = context.Pipe()
+        self.process = context.Process(target=one_cycle, args=(str(path), theirs), daemon=True)
+        self.process.start()
+
+    def told(self, word: str) -> str:
+        """Tell it what to do next, and return what came of it."""
+        self.ours.send(word)
+        assert self.ours.poll(20), "the other process said nothing"
+        return str(self.ours.recv())
+
+
+def one_cycle(path: str, pipe: Any) -> None:
+    cycle = Gate("key", Store(lambda: path, print), Clock()).begin()
+    ticket = 0
+    while True:
+        word = pipe.recv()
+        if word == "ask":
+            ticket = cycle.admit(100, Clock().monotonic() + 20)
+        elif word == "end":
+            cycle.end({})
+        else:
+            cycle.settle(ticket, failed(Result[word]) if word != "OK" else None)
+        pipe.send("done")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Process]:
+    other = Process(tmp_path / "s.sqlite3")
+    yield other
+    other.process.kill()
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Gate:
+    """Make this process's gate of the same key."""
+    return Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), Clock())
+
+
+def soon() -> float:
+    return Clock().monotonic() + 0.3
+
+
+def test_of_two_processes_at_once_only_one_asks_before_the_key_is_proven(other: Process, mine: Gate) -> None:
+    cycle = mine.begin()
+    other.told("ask")
+    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+    other.told("KEY_REFUSED")
+    assert refused_with(cycle) == Result.BACKING_OFF
+
+
+def test_a_key_that_another_process_proved_within_a_minute_is_proven_for_all(other: Process, mine: Gate) -> None:
+    cycle = mine.begin()
+    other.told("ask")
+    other.told("OK")
+    cycle.admit(100, FAR)
+    cycle.admit(100, soon())
+
+
+def test_a_proof_of_another_process_that_is_a_minute_old_proves_nothing(
+    other: Process, tmp_path: Path, time: Time
+) -> None:
+    other.told("ask")
+    other.told("OK")
+    later = Clock(now=lambda: Clock().now() + 61)
+    cycle = Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), later).begin()
+    cycle.admit(100, FAR)
+    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+
+
+def test_a_process_that_is_killed_in_its_lone_request_holds_nobody_up(other: Process, mine: Gate) -> None:
+    cycle = mine.begin()
+    other.told("ask")
+    other.process.kill()
+    other.process.join()
+    cycle.admit(100, soon())
+
+
+def test_who_asks_alone_after_another_is_seen_to_die_too(other: Process, mine: Gate, tmp_path: Path) -> None:
+    other.told("ask")
+    other.told("SERVER_ERROR")
+    third = Process(tmp_path / "s.sqlite3")
+    third.told("ask")
+    third.process.kill()
+    third.process.join()
+    mine.begin().admit(100, soon())
+
+
+def test_a_process_whose_cycle_ended_while_its_lone_request_hangs_holds_nobody_up(other: Process, mine: Gate) -> None:
+    other.told("ask")
+    other.told("end")
+    mine.begin().admit(100, soon())
+
+
+def test_a_process_that_is_stopped_in_its_lone_request_holds_the_others_up_until_its_deadline_only(
+    other: Process, tmp_path: Path
+) -> None:
+    other.told("ask")
+    os.kill(other.process.pid or 0, signal.SIGSTOP)
+    ahead = [0.0]
+    clock = Clock(now=lambda: Clock().now() + ahead[0])
+    cycle = Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), clock).begin()
+    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+    ahead[0] = 21
+    cycle.admit(100, soon())
+
+
+def test_a_lone_request_of_a_clock_that_was_set_back_since_holds_nobody_up(other: Process, tmp_path: Path) -> None:
+    other.told("ask")
+    back = Clock(now=lambda: Clock().now() - 86_400)
+    Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), back).begin().admit(100, soon())
+
+
+def test_requests_that_a_clock_counted_before_it_was_set_back_block_nobody(store: Store, time: Time) -> None:
+    cycle = Gate("key", store, time.clock).begin()
+    for _ in range(3):
+        cycle.settle(cycle.admit(3, FAR), None)
+    time.seconds -= 7200
+    cycle.admit(3, time.clock.monotonic() + 1)
+
+
+def test_a_throttle_of_one_process_does_not_undo_the_refusal_of_another(store: Store, time: Time) -> None:
+    one, two = (Gate("key", store, time.clock).begin() for _ in range(2))
+    one.settle(one.admit(100, FAR), None)
+    late = one.admit(100, FAR)
+    two.settle(two.admit(100, FAR), failed(Result.KEY_REFUSED))
+    one.settle(late, failed(Result.THROTTLED, 1.0))
+    time.seconds += 2
+    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
+
+
+def test_of_two_throttles_at_once_the_longer_holds(store: Store, time: Time) -> None:
+    cycle = Gate("key", store, time.clock).begin()
+    cycle.settle(cycle.admit(100, FAR), None)
+    for ticket, told in [(cycle.admit(100, FAR), told) for told in (600.0, 5.0)]:
+        cycle.settle(ticket, failed(Result.THROTTLED, told))
+    time.seconds += 599
+    assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
+    time.seconds += 2
+    Gate("key", store, time.clock).begin().admit(100, FAR)
+
+
+def test_a_cloud_that_asks_for_a_week_is_asked_again_after_an_hour(store: Store, time: Time) -> None:
+    cycle = Gate("key", store, time.clock).begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, 7 * 86_400.0))
+    time.seconds += 3599
+    assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
+    time.seconds += 2
+    Gate("key", store, time.clock).begin().admit(100, FAR)
+
+
+def test_a_429_of_one_api_leaves_the_others_open_but_a_refusal_does_not(store: Store, time: Time) -> None:
+    cycle = Gate("key", store, time.clock).begin()
+    cycle.settle(cycle.admit(100, FAR, api="iam"), failed(Result.THROTTLED, 30.0), "iam")
+    assert refused_with(cycle, api="iam") == Result.THROTTLED
+    cycle.settle(cycle.admit(100, FAR, api="statistics"), failed(Result.KEY_REFUSED), "statistics")
+    assert refused_with(cycle, api="iam") == Result.BACKING_OFF
+
+
+def test_a_cycle_that_a_429_closed_stays_closed_whoever_begins_one_meanwhile(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    one, two = gate.begin(), gate.begin()
+    one.settle(one.admit(100, FAR), failed(Result.THROTTLED, 0.0))
+    later = gate.begin()
+    assert refused_with(one) == refused_with(two) == Result.THROTTLED
+    later.admit(100, FAR)
+
+
+def test_a_cycle_that_begins_later_asks_alone_although_another_is_proven(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    one = gate.begin()
+    one.settle(one.admit(100, FAR), None)
+    hung = one.admit(100, time.clock.monotonic() + 5)
+    two = gate.begin()
+    time.seconds += 6
+    two.admit(100, FAR)
+    with pytest.raises(QueryError):
+        two.admit(100, time.clock.monotonic())
+    assert hung in gate.in_flight
+
+
+def test_processes_that_run_at_once_keep_to_the_limit_together(store: Store, time: Time) -> None:
+    cycles = [Gate("key", store, time.clock).begin() for _ in range(3)]
+    for cycle in cycles:
+        cycle.settle(cycle.admit(10, FAR), None)
+    left = 0
+    for cycle in cycles * 5:
+        try:
+            cycle.settle(cycle.admit(10, time.clock.monotonic() + 1), None)
+        except QueryError as error:
+            assert error.result == Result.OVER_RATE
+        else:
+            left += 1
+    assert left == 7
+
+
+def test_no_more_requests_than_are_harmless_are_under_way_for_all_instances_of_a_key(store: Store) -> None:
+    gate = Gate("key", store, Clock())
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), None)
+    tickets = [cycle.admit(100, FAR, at_once=4) for _ in range(5)]
+    with pytest.raises(QueryError):
+        cycle.admit(100, Clock().monotonic() + 0.05, at_once=4)
+    cycle.admit(100, FAR, at_once=8)  # who asked for more gets more
+    for ticket in tickets:
+        cycle.settle(ticket, failed(Result.KEY_REFUSED))
+    assert refused_with(cycle) == Result.BACKING_OFF
+
+
+def test_refusals_of_requests_under_way_at_once_make_one_wait_of_5_minutes(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), None)
+    for ticket in [cycle.admit(100, FAR) for _ in range(4)]:
+        cycle.settle(ticket, failed(Result.KEY_REFUSED))
+    time.seconds += 301
+    cycle = gate.begin()
+    cycle.admit(100, FAR)
+
+
+def test_a_429_that_names_no_time_to_wait_ends_the_cycle_all_the_same(store: Store, time: Time) -> None:
+    gate = Gate("key", store, time.clock)
+    cycle = gate.begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, 0.0))
+    assert refused_with(cycle) == Result.THROTTLED
+    cycle = gate.begin()
+    cycle.admit(100, FAR)
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_holds_nobody_up(store: Store, time: Time) -> None:
+    for result, hours in ((Result.CLOCK_OFF, 0), (Result.KEY_REFUSED, 2)):
+        time.seconds += 24 * 3600
+        gate = Gate("key", store, time.clock)
+        cycle = gate.begin()
+        cycle.settle(cycle.admit(100, FAR), failed(result))
+        time.seconds -= 24 * 3600
+        for _ in range(hours):
+            Gate("key", store, time.clock).begin()
+            time.seconds += 3600
+        gate = Gate("key", store, time.clock)
+        cycle = gate.begin()
+        cycle.settle(cycle.admit(100, FAR), None)
+
+
+def test_the_same_key_has_another_digest_in_another_store(tmp_path: Path) -> None:
+    names = set()
+    for folder in ("one", "other"):
+        path = tmp_path / folder / "s.sqlite3"
+        store = Store(lambda path=path: str(path), pytest.fail)  # type: ignore[misc]
+        for _ in range(2):
+            Gates(store, Clock()).of(Credentials("ak", "sk")).begin().end({"where": folder})
+        with sqlite3.connect(path) as file:
+            names |= {name for (name,) in file.execute("SELECT name FROM entries WHERE kind = 'KeyEntry'")}
+    assert len(names) == 2

@@ -1,0 +1,283 @@
+"""Real sockets: TLS with an authority of the test's own, a proxy, and servers that misbehave."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import pytest
+import trustme
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from maas_usage_check.cloud import DirectTransport, Request
+from maas_usage_check.cloud import Response as Answer
+from maas_usage_check.config import load_instance
+from maas_usage_check.errors import ConfigError, QueryError, Result
+
+HOST = "modelarts.cn-southwest-2.myhuaweicloud.com"
+
+
+def transport(**keys: Any) -> DirectTransport:
+    return DirectTransport(load_instance(keys, {}, "instances[0]"))
+
+
+def get(url: str, timeout: float = 5, **keys: Any) -> Answer:
+    return transport(**keys)(Request("GET", url, {"Host": "x"}, b""), timeout)
+
+
+def failing(url: str, timeout: float = 5, **keys: Any) -> QueryError:
+    with pytest.raises(QueryError) as failed:
+        get(url, timeout, **keys)
+    assert len(str(failed.value).splitlines()) == 1
+    return failed.value
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[HTTPServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", HOST).configure_cert(context)
+    with HTTPServer(ssl_context=context) as server:
+        server.expect_request("/").respond_with_data("secure")
+        yield server
+
+
+class Proxy:
+    """A proxy that tunnels whatever host is asked for to one port of this machine."""
+
+    def __init__(self, target: int) -> None:
+        self.requests: List[str] = []
+        self._target = target
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            self.requests.append(head.decode())
+            cloud = socket.create_connection(("127.0.0.1", self._target))
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            for source, sink in ((client, cloud), (cloud, client)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.fixture
+def proxy(secure: HTTPServer) -> Iterator[Proxy]:
+    proxy = Proxy(secure.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+    """Serve one connection after another with a function of the test's own."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def start(behave: Callable[[socket.socket], None]) -> str:
+        def loop() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                    with client:
+                        head = b""
+                        while b"\r\n\r\n" not in head:
+                            head += client.recv(65536)
+                        behave(client)
+                except OSError:
+                    return
+
+        threading.Thread(target=loop, daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+    yield start
+    server.close()
+
+
+def test_a_certificate_of_a_configured_authority_is_believed(secure: HTTPServer, ca_file: str) -> None:
+    assert get(secure.url_for("/"), tls_ca_cert=ca_file).body == b"secure"
+
+
+def test_a_certificate_of_an_unknown_authority_is_not_believed(secure: HTTPServer) -> None:
+    error = failing(secure.url_for("/"))
+    assert error.result == Result.NETWORK
+    assert "certificate was not believed" in str(error)
+    assert "tls_ca_cert" in str(error)
+    assert get(secure.url_for("/"), tls_verify=False).body == b"secure"
+
+
+def test_a_certificate_for_another_name_is_not_believed(secure: HTTPServer, ca_file: str) -> None:
+    url = secure.url_for("/").replace("localhost", "127.0.0.1")
+    assert "certificate was not believed" in str(failing(url, tls_ca_cert=ca_file))
+
+
+def test_a_file_that_holds_no_certificates_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
+        with pytest.raises(ConfigError, match="tls_ca_cert"):
+            transport(tls_ca_cert=str(path))
+
+
+def test_a_configured_proxy_is_asked_for_a_tunnel_with_its_own_password(proxy: Proxy, ca_file: str) -> None:
+    way = {"https": f"http://user:p%40ss@127.0.0.1:{proxy.port}"}
+    assert get(f"https://{HOST}/", tls_ca_cert=ca_file, proxy=way).body == b"secure"
+    (asked,) = proxy.requests
+    assert asked.startswith(f"CONNECT {HOST}:443")
+    assert base64.b64encode(b"user:p@ss").decode() in asked
+
+
+def test_the_environments_proxy_is_used_unless_it_is_skipped(
+    proxy: Proxy, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    assert get(f"https://{HOST}/", tls_ca_cert=ca_file).body == b"secure"
+    assert failing(f"https://{HOST}/", tls_ca_cert=ca_file, skip_proxy=True).result == Result.NETWORK
+    monkeypatch.setenv("NO_PROXY", "myhuaweicloud.com")
+    assert failing(f"https://{HOST}/", tls_ca_cert=ca_file).result == Result.NETWORK
+    assert len(proxy.requests) == 1
+
+
+def test_a_host_in_no_proxy_is_asked_directly(proxy: Proxy, secure: HTTPServer, ca_file: str) -> None:
+    way = {"https": f"http://127.0.0.1:{proxy.port}", "no_proxy": ["localhost"]}
+    assert get(secure.url_for("/"), tls_ca_cert=ca_file, proxy=way).body == b"secure"
+    assert proxy.requests == []
+
+
+def test_plain_http_to_this_machine_never_leaves_it_by_a_proxy(
+    proxy: Proxy, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    httpserver.expect_request("/").respond_with_data("here")
+    assert get(httpserver.url_for("/")).body == b"here"
+    assert proxy.requests == []
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(raw: Any) -> None:
+    url = raw(lambda client: client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))
+    error = failing(f"https://{HOST}/", proxy={"https": url.replace("//", "//user:planted@")})
+    assert "the proxy refused: 407" in str(error)
+    assert "planted" not in str(error)
+
+
+def test_a_netrc_does_not_touch_a_signed_request(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine localhost login a password b\nmachine 127.0.0.1 login a password b\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    httpserver.expect_request("/").respond_with_data("x")
+    transport()(Request("GET", httpserver.url_for("/"), {"Authorization": "signed"}, b""), 5)
+    assert httpserver.log[0][0].headers["Authorization"] == "signed"
+
+
+def test_a_redirect_is_handed_back_and_not_followed(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_response(Response(b"", 302, {"Location": httpserver.url_for("/other")}))
+    assert get(httpserver.url_for("/")).status == 302
+    assert len(httpserver.log) == 1
+
+
+def test_a_body_of_100_mb_is_left_after_one(raw: Any) -> None:
+    sent, over = [0], threading.Event()
+
+    def flood(client: socket.socket) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
+        try:
+            for _ in range(100):
+                client.sendall(b" " * 1_048_576)
+                sent[0] += 1
+        finally:
+            over.set()
+
+    error = failing(raw(flood))
+    assert error.result == Result.BAD_ANSWER
+    assert "1 MiB" in str(error)
+    assert over.wait(10)
+    assert sent[0] < 20
+
+
+def one_byte_at_a_time(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(40):
+        client.sendall(b" ")
+        time.sleep(0.05)
+
+
+def headers_one_byte_at_a_time(client: socket.socket) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 40:
+        client.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def headers_without_end(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\n")
+    time.sleep(2)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [lambda client: time.sleep(2), headers_without_end, headers_one_byte_at_a_time, one_byte_at_a_time],
+    ids=["silence", "headers", "drip of headers", "drip"],
+)
+def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, behave: Any) -> None:
+    began = time.monotonic()
+    assert failing(raw(behave), timeout=0.5).result == Result.TIMED_OUT
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+     b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"],
+    ids=["nothing", "cut short", "cut chunk", "no http", "no status", "too many headers"],
+)  # fmt: skip
+def test_a_connection_that_breaks_is_a_network_failure_and_quotes_nothing(raw: Any, data: bytes) -> None:
+    error = failing(raw(lambda client: client.sendall(data)))
+    assert error.result == Result.NETWORK
+    assert "nonsense" not in str(error)
+
+
+def test_a_port_where_nobody_listens_and_a_host_that_does_not_exist_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert "Connection refused" in str(failing(f"http://127.0.0.1:{port}/"))
+    assert "no such host" in str(failing("https://does-not-exist.invalid/"))
+    assert failing("https://a..b/").result == Result.NETWORK
+
+
+def test_a_request_prints_without_its_headers() -> None:
+    assert repr(Request("GET", "https://x/", {"Authorization": "planted"}, b"")) == "Request(GET https://x/)"

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.cloud.usage import BATCH_COUNTS, COUNTS, TOKENS, Usage, read_usage
+from maas_usage_check.errors import QueryError, Result
+
+SAMPLE = {
+    "total_request_count": 67188, "total_error_count": 8002, "total_token": 2482084.98,
+    "total_prompt_token": 2456504.362, "total_completion_token": 24872.928, "total_completion_tasks": 0,
+    "total_infer_count": 0,
+}  # fmt: skip
+
+
+def test_the_sample_of_the_documentation_becomes_whole_tokens() -> None:
+    assert read_usage(json.dumps(SAMPLE).encode()) == Usage(2_482_084_980, 2_456_504_362, 24_872_928, 67188, 8002, 0, 0)
+
+
+def test_the_batch_counts_stay_none_where_the_cloud_does_not_send_them() -> None:
+    answer = {key: value for key, value in SAMPLE.items() if key not in BATCH_COUNTS.values()}
+    usage = read_usage(json.dumps(answer).encode())
+    assert (usage.completed_batch_tasks, usage.inferences) == (None, None)
+
+
+@given(st.integers(0, 2**53), st.integers(0, 9))
+def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, tenth: int) -> None:
+    """A token field with three decimals is exact, and a fourth is rounded to the nearest."""
+    text = f"{tokens // 1000}.{tokens % 1000:03d}{tenth}"
+    body = json.dumps({**SAMPLE, "total_token": 0}).replace('"total_token": 0', f'"total_token": {text}')
+    assert read_usage(body.encode()).total_tokens == int(Fraction(text) * 1000 + Fraction(1, 2))
+
+
+@pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "null",
+        "-1",
+        "NaN",
+        "Infinity",
+        "1e400",
+        "1e999999999",
+        '"12"',
+        "true",
+        "[]",
+        "{}",
+        "-1e-9",
+        "9223372036854775808",
+    ],
+)
+def test_a_number_that_is_none_is_not_believed_and_named(key: str, value: str) -> None:
+    body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
+    with pytest.raises(QueryError) as refused:
+        read_usage(body.encode())
+    assert refused.value.result == Result.BAD_ANSWER
+    assert key in str(refused.value) or "not JSON" in str(refused.value)
+
+
+@pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
+def test_a_missing_number_is_named(key: str) -> None:
+    answer = {name: value for name, value in SAMPLE.items() if name != key}
+    with pytest.raises(QueryError, match=f"`{key}` is missing"):
+        read_usage(json.dumps(answer).encode())
+
+
+def test_a_count_that_is_not_whole_is_not_believed() -> None:
+    with pytest.raises(QueryError, match="not a whole number"):
+        read_usage(json.dumps({**SAMPLE, "total_request_count": 1.5}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        b"{",
+        b"\xff\xfe",
+        b'{"a":',
+        b"[" * 100_000,
+        b'{"total_token": ' + b"9" * 200_000 + b"}",
+    ],
+)
+def test_what_is_no_json_object_is_not_believed(body: bytes) -> None:
+    with pytest.raises(QueryError) as refused:
+        read_usage(body)
+    assert refused.value.result == Result.BAD_ANSWER
+    assert "\n" not in str(refused.value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner), max_leaves=3
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(SAMPLE, json_values)))
+def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
+    try:
+        usage = read_usage(json.dumps(answer).encode())
+    except QueryError as refused:
+        assert refused.result == Result.BAD_ANSWER
+    else:
+        assert all(0 <= value < 2**63 for value in (usage.total_tokens, usage.requests, usage.errors))
+
+
+def test_more_errors_than_requests_are_not_believed() -> None:
+    with pytest.raises(QueryError, match="more errors than requests") as refused:
+        read_usage(json.dumps({**SAMPLE, "total_request_count": 2, "total_error_count": 3}).encode())
+    assert refused.value.result == Result.BAD_ANSWER
+
+
+def test_a_batch_count_of_null_counts_as_not_sent() -> None:
+    assert read_usage(json.dumps({**SAMPLE, "total_completion_tasks": None}).encode()).completed_batch_tasks is None
+
+
+def test_windows_add_up_and_the_ratio_is_errors_by_requests() -> None:
+    total = Usage(10, 6, 4, 8, 2) + Usage(1, 1, 0, 0, 0, 3, None)
+    assert total == Usage(11, 7, 4, 8, 2, 3, None)
+    assert total.error_ratio == 0.25
+    assert Usage(0, 0, 0, 0, 0).error_ratio == 0.0

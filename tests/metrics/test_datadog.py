@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import csv
+import io
+
+from maas_usage_check.metrics import COUNT, GAUGE, Field, Point
+from maas_usage_check.metrics.datadog import Sample, metadata_csv, samples
+
+CATALOGUE = {"huawei_maas_x": (Field("tokens", int, "token", "Tokens.", COUNT), Field("up", int, "", "Up."))}
+
+
+def test_every_field_is_a_sample_of_its_own_nature_and_of_repeated_points_only_gauges_are() -> None:
+    point = Point("huawei_maas_x", {"b": "2", "a": "1"}, {"tokens": 7, "up": 1}, 1)
+    count = Sample(COUNT, "huawei_maas.x.tokens", 7, ["b:2", "a:1"])
+    gauge = Sample(GAUGE, "huawei_maas.x.up", 1, ["b:2", "a:1"])
+    assert list(samples([point], catalogue=CATALOGUE)) == [count, gauge]
+    assert list(samples([point], repeated=True, catalogue=CATALOGUE)) == [gauge]
+
+
+def test_the_table_for_datadog_names_each_fields_nature() -> None:
+    rows = {row["metric_name"]: row["metric_type"] for row in csv.DictReader(io.StringIO(metadata_csv(CATALOGUE)))}
+    assert rows == {"huawei_maas.x.tokens": "count", "huawei_maas.x.up": "gauge"}

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from maas_usage_check.store import find_file
+from maas_usage_check.store.database import UnusableError
+
+NAME = "maas-usage-check.sqlite3"
+
+
+def test_the_folder_is_the_configured_one_then_systemds_then_the_agents_then_the_users(tmp_path: Path) -> None:
+    configured, systemd, agents, user = (str(tmp_path / name) for name in ("configured", "systemd", "agents", "user"))
+    everything = {"STATE_DIRECTORY": f"{systemd}:/other", "XDG_STATE_HOME": user}
+    assert find_file(configured, everything, agents) == os.path.join(configured, NAME)
+    assert find_file(None, everything, agents) == os.path.join(systemd, NAME)
+    assert find_file(None, {"XDG_STATE_HOME": user}, agents) == os.path.join(agents, NAME)
+    assert find_file(None, {"XDG_STATE_HOME": user}) == os.path.join(user, "maas-usage-check", NAME)
+
+
+def test_systemds_folder_may_be_a_link_and_the_users_own_may_not(tmp_path: Path) -> None:
+    target, link = tmp_path / "private", tmp_path / "link"
+    target.mkdir(mode=0o700)
+    link.symlink_to(target)
+    assert find_file(None, {"STATE_DIRECTORY": str(link)}) == str(target / NAME)
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "maas-usage-check").symlink_to(target)
+    found = find_file(None, {"XDG_STATE_HOME": str(tmp_path / "user"), "STATE_DIRECTORY": ""})
+    assert not found.startswith(str(tmp_path / "user"))
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_temporary_folder_that_somebody_else_could_write_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    unusable = {"XDG_STATE_HOME": "/proc/nowhere"}
+    folder = tmp_path / f"maas-usage-check-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(UnusableError, match="set state_dir"):
+        find_file(None, unusable)
+    folder.chmod(0o700)
+    assert find_file(None, unusable) == str(folder / NAME)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_temporary_folder_that_belongs_to_somebody_else_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"maas-usage-check-{os.getuid()}"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(UnusableError):
+        find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"})
+
+
+def test_a_temporary_folder_that_is_made_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = Path(find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"}))
+    assert found.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import List
+
+from maas_usage_check.cycle import Problem
+from maas_usage_check.surfaces.problem_log import ProblemLog
+
+
+def test_a_trouble_is_said_once_again_after_an_hour_and_when_it_is_over() -> None:
+    now, said = [0.0], []  # type: ignore[var-annotated]
+    troubles = ProblemLog(said.append, lambda: now[0])
+    lines: List[int] = []
+    for minute in range(0, 130, 5):
+        now[0] = minute * 60.0
+        troubles.report([Problem("E", f"refused, {minute} min left", "refused")] if minute < 120 else [])
+        lines.append(len(said))
+    assert said == ["E! refused, 0 min left", "E! refused, 60 min left", "I! refused: recovered"]
+
+
+def test_another_trouble_is_said_at_once() -> None:
+    said: List[str] = []
+    troubles = ProblemLog(said.append, lambda: 0.0)
+    troubles.report([Problem("W", "a", "a")])
+    troubles.report([Problem("W", "a", "a"), Problem("W", "b", "b")])
+    assert said == ["W! a", "W! b"]

@@ -9,8 +9,9 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 import yaml
 
-from maas_usage_check.metrics import API, CATALOGUE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 from tools import dashboards
+from tools.panels import SUMS
 
 from .agents.dashboards import FOLDER, INFLUXDB, PROMETHEUS, variables
 from .agents.programs import ROOT
@@ -20,7 +21,17 @@ RULES: List[Dict[str, Any]] = yaml.safe_load(
     (ROOT / "examples" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
 )["groups"][0]["rules"]
 PINNED = re.compile(r"""range="[$\w]+"|"range" = '[$\w]+'|range!="this_month\"""")
-GROUPED = re.compile(r'by \([^)]*\brange\b|GROUP BY time\(\$__interval\)[^*]*, "range"')
+BY_RANGE = re.compile(r'^\w+ by \(range\)|GROUP BY time\(2h, now\(\)\), "range" fill\(none\)$')
+SAME = {"region", "project_id", "service_type", "infer_type"}
+ONE = {
+    "prometheus": re.compile(r"max by \((?P<tags>[^)]*)\) \(last_over_time\((?P<name>\w+){[^}]*}\[2h\]\)\)"),
+    "influxdb": re.compile(
+        r'SELECT max\([^*]* FROM \(SELECT last\([^*]* FROM "(?P<name>\w+)" WHERE [^*]* '
+        r"GROUP BY time\(2h, now\(\)\), \*\) WHERE \$timeFilter GROUP BY time\(2h, now\(\)\), (?P<tags>[^)]*)\)"
+    ),
+}
+"""The last values of a measurement, held for 2 hours; of those with the same tags the largest."""
+BY_KEY = "Tokens by API key"
 
 
 def queries(dashboard: Dict[str, Any]) -> Iterator[Tuple[str, str]]:
@@ -39,7 +50,7 @@ def test_both_dashboards_have_the_same_panels_and_variables() -> None:
     same = ("id", "title", "description", "type", "gridPos", "fieldConfig", "options", "interval")
     one, other = ([[panel[key] for key in same] for panel in board["panels"]] for board in (PROMETHEUS, INFLUXDB))
     assert one == other
-    assert [title for title, _ in queries(PROMETHEUS)] == [title for title, _ in queries(INFLUXDB)]
+    assert dict(queries(PROMETHEUS)).keys() == dict(queries(INFLUXDB)).keys()
     assert list(variables(PROMETHEUS)) == list(variables(INFLUXDB))
     assert PROMETHEUS["uid"] != INFLUXDB["uid"]
 
@@ -85,18 +96,39 @@ def test_no_two_panels_share_a_place(dashboard: Dict[str, Any]) -> None:
 @BOTH
 def test_no_query_adds_up_over_range(dashboard: Dict[str, Any]) -> None:
     for title, query in queries(dashboard):
-        if USAGE in query:
-            selectors = query.count(f"{USAGE}_") or 1
-            assert len(PINNED.findall(query)) == selectors or GROUPED.search(query), f"{title}: {query}"
-        else:
-            assert API in query, title
+        if API not in query:
+            selectors = len(re.findall(r"huawei_maas_\w*usage_", query)) or 1
+            assert len(PINNED.findall(query)) == selectors or BY_RANGE.search(query), f"{title}: {query}"
+
+
+@BOTH
+def test_no_query_counts_a_token_twice_or_takes_a_partial_failure_for_a_fall(dashboard: Dict[str, Any]) -> None:
+    one = ONE[variables(dashboard)["datasource"]["query"]]
+    for title, query in queries(dashboard):
+        if API not in query:
+            assert "huawei_maas" not in one.sub("", query), f"{title}: {query}"
+            for found in one.finditer(query):
+                label = {"api_key_label"} if found["name"].startswith(KEY_USAGE) else set()
+                assert set(re.findall(r"\w+", found["tags"])) == {"range", *SAME, *label}, f"{title}: {query}"
+
+
+@BOTH
+def test_labels_are_asked_for_in_the_panel_by_key_alone(dashboard: Dict[str, Any]) -> None:
+    asking = {title for title, query in queries(dashboard) if KEY_USAGE in query or "api_key" in query}
+    assert asking == {BY_KEY}
+
+
+@BOTH
+def test_every_panel_that_adds_up_says_what_its_sum_is_of(dashboard: Dict[str, Any]) -> None:
+    adding = {title for title, query in queries(dashboard) if API not in query and "coverage" not in query}
+    assert {panel["title"] for panel in dashboard["panels"] if panel["description"].endswith(SUMS)} == adding
 
 
 @BOTH
 def test_queries_ask_for_fields_and_variables_that_exist(dashboard: Dict[str, Any]) -> None:
     known = {field.name for fields in CATALOGUE.values() for field in fields}
     for title, query in queries(dashboard):
-        asked = re.findall(r"huawei_maas_(?:usage|api)_(\w+)|last\(\"(\w+)\"\)", query)
+        asked = re.findall(r"huawei_maas_(?:key_usage|usage|api)_(\w+)|last\(\"(\w+)\"\)", query)
         assert asked, title
         assert {one or other for one, other in asked} <= known, title
         names = set(re.findall(r"\$(\w+)", query)) - {"timeFilter", "__interval"}
@@ -118,6 +150,16 @@ def test_every_alert_says_what_to_do_and_keeps_to_one_range(rule: Dict[str, Any]
     assert rule["annotations"]["summary"]
     assert len(rule["annotations"]["description"]) > 60
     assert USAGE not in rule["expr"] or PINNED.search(rule["expr"])
+
+
+def test_no_alert_counts_a_token_twice_or_takes_a_partial_failure_for_a_fall() -> None:
+    adding = [rule["expr"] for rule in RULES if re.search(r"usage_(?!coverage)", rule["expr"])]
+    assert len(adding) == 2
+    for expression in adding:
+        found = list(ONE["prometheus"].finditer(expression))
+        assert "huawei_maas" not in ONE["prometheus"].sub("", expression)
+        assert [set(one["tags"].split(", ")) for one in found] == [SAME] * len(found)
+        assert all(one["name"].startswith(USAGE) for one in found)
 
 
 def test_every_alert_has_a_test_of_its_own() -> None:

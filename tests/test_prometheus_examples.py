@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import List
 
 import pytest
+import yaml
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.config import load_file
+from maas_usage_check.config import load, load_file
 
 from .agents.programs import ROOT, find
 from .conftest import AK, SK, Cloud, Program
 
 EXAMPLES = ROOT / "examples" / "prometheus"
+UNITS = [EXAMPLES / f"maas-usage-check.{kind}" for kind in ("service", "timer")]
+NOON = 1_795_435_200_000
 SERVICE = (EXAMPLES / "maas-usage-check.service").read_text(encoding="utf-8")
 
 
@@ -45,35 +49,74 @@ def test_cron_and_systemd_run_the_same_command() -> None:
     assert line.split(None, 6)[6] == setting("ExecStart")
 
 
-def test_the_configuration_asks_15_calls_a_cycle_with_the_key_that_systemd_hands_over() -> None:
+def test_the_configuration_asks_15_calls_a_cycle_and_15_more_for_each_label() -> None:
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    assert len(Statistics().plan(instance, 1_795_435_200_000).queries) == 15
-    assert instance.credentials.path == f"/run/credentials/maas-usage-check.service/{setting('LoadCredential')[:11]}"
+    assert len(Statistics().plan(instance, NOON).queries) == 15
+    text = (EXAMPLES / "conf.yaml").read_text()
+    (by_key,) = load(yaml.safe_load(re.sub("# (?=api_keys|per_api_key)", "", text)), NOON / 1000)
+    assert len(Statistics().plan(by_key, NOON).queries) == 15 + 15 * len(by_key.api_keys or ())
+    assert len(by_key.api_keys or ()) > 1
+
+
+def test_what_the_service_needs_is_made_by_its_comment_and_named_by_the_configuration() -> None:
+    (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
+    user, comment = setting("User"), SERVICE.split("[Unit]")[0]
+    assert f"install -o {user} -m 600 credentials {instance.credentials.path}\n" in comment
+    assert f"--home-dir {instance.state_dir} --shell /usr/sbin/nologin {user}\n" in comment
+    assert instance.state_dir == f"/var/lib/{setting('StateDirectory')}"
+    assert f"*/5 * * * * {user} " in (EXAMPLES / "maas-usage-check.cron").read_text()
+
+
+REMEDIES = [
+    command
+    for text in [(EXAMPLES / "alerts.yml").read_text(), SERVICE]
+    for command in re.findall(r"runuser -u maas-usage -- [^`\n]+", text)
+]
+
+
+def test_the_remedies_name_what_is_there() -> None:
+    alerts = (EXAMPLES / "alerts.yml").read_text()
+    assert len(REMEDIES) == 2
+    assert "maas-usage-check report" not in alerts
+    assert set(re.findall(r"maas-usage-check\.(?:service|timer)", alerts)) == {path.name for path in UNITS}
+    assert set(re.findall(r"/etc/maas-usage-check/\w+\.yaml", alerts)) == {setting("ExecStart").split()[3]}
+
+
+@pytest.mark.parametrize("remedy", REMEDIES)
+def test_a_person_can_follow_the_remedy_as_written(cloud: Cloud, program: Program, tmp_path: Path, remedy: str) -> None:
+    key = tmp_path / "credentials"
+    key.write_text(f"{AK}\n{SK}\n")
+    key.chmod(0o600)
+    as_user, _, command = remedy.partition(" -- ")
+    path, *arguments = command.split()
+    assert (as_user, path) == (f"runuser -u {setting('User')}", setting("ExecStart").split()[0])
+    assert arguments[1:] == setting("ExecStart").split()[2:4], "the configuration that the service has"
+    config = program.config(example(cloud, key, tmp_path / "state"))
+    done = program(arguments[0], "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(key) in done.stdout
+    assert "FAIL" not in done.stdout
 
 
 def test_the_example_writes_files_that_node_exporter_may_read(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     key = tmp_path / "credentials"
     key.write_text(f"{AK}\n{SK}\n")
     key.chmod(0o400)
-    text = (EXAMPLES / "conf.yaml").read_text().replace(setting_path(), str(key))
-    text = text.replace("region: cn", f"endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    region: cn", 1)
-    private, state = tmp_path / "private", tmp_path / "state-directory"
-    private.mkdir(mode=0o700)
-    state.symlink_to(private)  # as systemd does for a DynamicUser
+    state = tmp_path / "state-directory"
+    state.mkdir(mode=0o700)
     output = tmp_path / "maas-usage.prom"
     old = os.umask(0o077)
     try:
         done = program(
             *setting("ExecStart").split()[1:2],
             "--config",
-            program.config(text),
+            program.config(example(cloud, key, state)),
             "--format",
             "prometheus",
             "--output",
             str(output),
             HW_ACCESS_KEY=None,
             HW_SECRET_KEY=None,
-            STATE_DIRECTORY=str(state),
         )
     finally:
         os.umask(old)
@@ -81,9 +124,12 @@ def test_the_example_writes_files_that_node_exporter_may_read(cloud: Cloud, prog
     for file in (output, tmp_path / "maas-usage.api.prom"):
         assert file.stat().st_mode & 0o777 == 0o644
         assert file.read_text().startswith("# HELP huawei_maas_")
-    assert (private / "maas-usage-check.sqlite3").stat().st_size, "the state is kept where systemd keeps it"
+    assert (state / "maas-usage-check.sqlite3").stat().st_size, "the state is kept where the service may write"
 
 
-def setting_path() -> str:
+def example(cloud: Cloud, key: Path, state: Path) -> str:
+    """Give the example with a key and a state folder of the test's, asking the stand-in."""
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    return str(instance.credentials.path)
+    text = (EXAMPLES / "conf.yaml").read_text().replace(str(instance.credentials.path), str(key))
+    text = text.replace(str(instance.state_dir), str(state))
+    return text.replace("region: cn", f"endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    region: cn", 1)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API
+from maas_usage_check.metrics import API, KEY_USAGE, USAGE
 
-from .panels import ANY, FILTERS, PANELS, Panel, Query
+from .panels import ANY, FILTERS, PANELS, SAME, SUMS, Panel, Query
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
 DATASOURCE = "${datasource}"
-NO_LABEL = "()"
-"""Matches only the empty text, in both languages: series of all calls, which have no label."""
+HOLD = "2h"
+"""How long a series that got no answer keeps its last value: until well after the alert MaasCollectionPartial."""
 BUDGET = "1000000000"
 ON_TIME_CHANGE = 2
 MAPPINGS = {
@@ -25,41 +25,59 @@ MAPPINGS = {
 
 
 def promql(query: Query) -> str:
-    """Write a query for Prometheus."""
+    """Write a query for Prometheus: the last value of each series, then series that are one, then over the series."""
 
-    def of(field: str) -> str:
+    def of(field: str, measurement: str = query.measurement) -> str:
         grouping = f" by ({', '.join(query.by)})" if query.by else ""
-        return f"{query.how}{grouping} ({query.measurement}_{field}{{{','.join(matchers)}}})"
+        if measurement == API:
+            return f'{query.how}{grouping} ({measurement}_{field}{{region=~"$region"}})'
+        held = f"last_over_time({measurement}_{field}{{{','.join(matchers(measurement))}}}[{HOLD}])"
+        return f"{query.how}{grouping} (max by ({', '.join(_same(measurement))}) ({held}))"
 
-    filters = ["region"] if query.measurement == API else list(FILTERS)
-    matchers = [f'{name}=~"${name}"' for name in filters]
-    if query.measurement != API:
-        matchers.insert(0, f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"')
-        matchers.append('api_key_label!=""' if query.per_key else 'api_key_label=~"$api_key"')
+    def matchers(measurement: str) -> Iterator[str]:
+        yield f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"'
+        yield from (f'{name}=~"${name}"' for name in FILTERS)
+        if measurement == KEY_USAGE and not query.rest:
+            yield 'api_key_label=~"$api_key"'
+
+    if query.rest:
+        return f"{of(query.field, USAGE)} - {of(query.field, KEY_USAGE)}"
     over = f" / clamp_min({of(query.over)}, 1)" if query.over else ""
     return of(query.field) + over + query.then
 
 
 def influxql(query: Query) -> str:
-    """Write a query for InfluxDB 1.x: the last value of each series in an interval, then over the series."""
-    filters = ["region"] if query.measurement == API else list(FILTERS)
-    where = [f'"{name}" =~ /^${name}$/' for name in filters]
-    if query.measurement != API:
-        where.insert(0, f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'")
-        where.append("\"api_key_label\" != ''" if query.per_key else '"api_key_label" =~ /^$api_key$/')
+    """Write a query for InfluxDB 1.x: the last value of each series, then series that are one, then over the series."""
     fields = [query.field, *([query.over] if query.over else [])]
+    # Windows that end now and not fill(previous): InfluxDB mixes up the steps of filled series when it adds them up.
+    step = "$__interval" if query.measurement == API else f"{HOLD}, now()"
+
+    def over(inner: str, what: str, tags: Sequence[str]) -> str:
+        groups = "".join(f', "{tag}"' for tag in tags)
+        # Not built from anybody's input: S608.
+        return f"SELECT {what} FROM ({inner}) WHERE $timeFilter GROUP BY time({step}){groups}"  # noqa: S608
+
+    def filters() -> Iterator[str]:
+        if query.measurement == API:
+            yield '"region" =~ /^$region$/'
+            return
+        yield f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'"
+        yield from (f'"{name}" =~ /^${name}$/' for name in FILTERS)
+        if query.measurement == KEY_USAGE:
+            yield '"api_key_label" =~ /^$api_key$/'
+
     lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
+    where = " AND ".join([*filters(), "$timeFilter"])
+    inner = f'SELECT {lasts} FROM "{query.measurement}" WHERE {where} GROUP BY time({step}), *'  # noqa: S608
+    if query.measurement != API:
+        inner = over(inner, ", ".join(f'max("{field}") AS "{field}"' for field in fields), _same(query.measurement))
     value = " / ".join(f'{query.how}("{field}")' for field in fields)
-    groups = "".join(f', "{name}"' for name in query.by)
-    # Not built from anybody's input: S608.
-    inner = (
-        f'SELECT {lasts} FROM "{query.measurement}" '  # noqa: S608
-        f"WHERE {' AND '.join(where)} AND $timeFilter GROUP BY time($__interval), *"
-    )
-    return (
-        f"SELECT {value}{query.then} FROM ({inner}) "  # noqa: S608
-        f"WHERE $timeFilter GROUP BY time($__interval){groups} fill(none)"
-    )
+    return over(inner, value + query.then, query.by) + " fill(none)"
+
+
+def _same(measurement: str) -> Sequence[str]:
+    """Name the tags that tell the series of a measurement apart."""
+    return (*SAME, "api_key_label") if measurement == KEY_USAGE else SAME
 
 
 class Language(NamedTuple):
@@ -69,6 +87,7 @@ class Language(NamedTuple):
     query: Callable[[Query], str]
     target: Dict[str, Any]
     instant: Dict[str, Any]
+    subtracts: bool
     query_key: str
     legend_key: str
     legend: str
@@ -81,20 +100,22 @@ LANGUAGES = {
         promql,
         {"range": True, "instant": False},
         {"range": False, "instant": True},
+        True,
         "expr",
         "legendFormat",
         r"{{\1}}",
-        "label_values(huawei_maas_usage_total_tokens, {name})",
+        "label_values({measurement}_total_tokens, {name})",
     ),
     "influxdb": Language(
         "influxdb",
         influxql,
         {"rawQuery": True, "resultFormat": "time_series"},
         {},
+        False,  # one measurement from another
         "query",
         "alias",
         r"$tag_\1",
-        'SHOW TAG VALUES FROM "huawei_maas_usage" WITH KEY = "{name}"',
+        'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{name}"',
     ),
 }
 
@@ -134,11 +155,11 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     for name in FILTERS:
         yield {**_from_store(language, name, name.replace("_", " ").capitalize()), **many, "allValue": ".*"}
     yield {
-        **_from_store(language, "api_key_label", "API key"),
+        **_from_store(language, "api_key_label", "API key", KEY_USAGE),
         **many,
         "name": "api_key",
-        "description": "All: the series of all calls. Where every instance has per_api_key, choose the labels instead.",
-        "allValue": NO_LABEL,
+        "description": "The labels that the panel by API key shows; the other panels show the whole.",
+        "allValue": ".*",
     }
     budget = {"text": BUDGET, "value": BUDGET}
     yield {
@@ -151,8 +172,8 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     }
 
 
-def _from_store(language: Language, name: str, label: str) -> Dict[str, Any]:
-    query = language.values.format(name=name)
+def _from_store(language: Language, name: str, label: str, measurement: str = USAGE) -> Dict[str, Any]:
+    query = language.values.format(measurement=measurement, name=name)
     return {
         "name": name,
         "label": label,
@@ -175,13 +196,17 @@ def _panels(language: Language) -> Iterator[Dict[str, Any]]:
             "id": number,
             "type": panel.kind,
             "title": panel.title,
-            "description": panel.description,
+            "description": panel.description + (f" {SUMS}" if any(query.adds_up for query in panel.queries) else ""),
             "datasource": {"type": language.datasource, "uid": DATASOURCE},
             "gridPos": {"x": x, "y": y, "w": panel.width, "h": height},
             "interval": "5m",
             "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
             "options": _options(panel),
-            "targets": [_target(language, panel, index) for index in range(len(panel.queries))],
+            "targets": [
+                _target(language, panel, index)
+                for index, query in enumerate(panel.queries)
+                if language.subtracts or not query.rest
+            ],
         }
         x += panel.width
 

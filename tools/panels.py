@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional, Tuple
 
-from maas_usage_check.metrics import API, USAGE
+from maas_usage_check.metrics import API, KEY_USAGE, USAGE
 
 FILTERS = ("region", "project_id", "service_type", "infer_type")
+SAME = ("range", *FILTERS)
+"""What tells series of usage apart; those that agree in it are one, whatever tags of the user's they carry."""
 ANY = ".+"
 """Every range at once: then the query groups by `range`, for ranges overlap and must not be added up."""
 
 
 class Query(NamedTuple):
-    """Ask for one field: over the series of each group in `by`, divided by the field `over`, then `then`."""
+    """Ask for one field: over the series of each group in `by`, divided by the field `over`, then `then`.
+
+    `rest` asks for what no label covers, the whole less all labels, where the language can subtract.
+    """
 
     legend: str
     field: str
@@ -21,8 +26,13 @@ class Query(NamedTuple):
     how: str = "sum"
     over: Optional[str] = None
     then: str = ""
-    per_key: bool = False
+    rest: bool = False
     measurement: str = USAGE
+
+    @property
+    def adds_up(self) -> bool:
+        """Tell whether it adds series of usage up."""
+        return self.measurement != API and self.how == "sum"
 
 
 class Panel(NamedTuple):
@@ -41,6 +51,11 @@ def _health(field: str, how: str, then: str = "") -> Query:
 
 
 OVERLAP = "Ranges overlap: never add them up."
+SUMS = (
+    "What a partial cycle got no answer for keeps its last value for 2 hours. Instances of one project that differ by "
+    "a filter (`api_keys` without `per_api_key`, `ips`) show as the largest of them; `per_api_key` tells keys apart."
+)
+"""Said of every panel that adds up."""
 TODAY = "Needs the range `today` in the configuration"
 
 PANELS = (
@@ -49,7 +64,7 @@ PANELS = (
         f"Tokens used in each configured range, up to now. {OVERLAP} The cloud's statistics lag 1 to 2 hours.",
         "short",
         "bargauge",
-        10,
+        8,
         (Query("{range}", "total_tokens", ("range",), ANY),),
     ),
     Panel(
@@ -58,7 +73,7 @@ PANELS = (
         "An operational signal, not an invoice.",
         "percentunit",
         "gauge",
-        6,
+        5,
         (Query("budget used", "total_tokens", span="last_30d", then=" / $budget"),),
     ),
     Panel(
@@ -67,12 +82,21 @@ PANELS = (
         "Today is not over, and its newest 1 to 2 hours are not there yet.",
         "short",
         "bargauge",
-        8,
+        6,
         (
             Query("today so far", "total_tokens", span="today"),
             Query("mean day of the last 7", "total_tokens", span="last_7d", then=" / 7"),
             Query("mean day of the last 30", "total_tokens", span="last_30d", then=" / 30"),
         ),
+    ),
+    Panel(
+        "Result of the last cycle",
+        "0 is well. 1 is partial: the panels hold the last value of each series that got no answer. Any other number "
+        "is the kind of failure. `maas-usage-check doctor` says what to do.",
+        "none",
+        "stat",
+        5,
+        (_health("result_code", "max"),),
     ),
     Panel(
         "Tokens over time",
@@ -124,35 +148,32 @@ PANELS = (
     ),
     Panel(
         "Tokens by API key",
-        "Tokens in the chosen range by the label of the API key, whatever the variable `api_key` says. "
-        "Needs `per_api_key` in the configuration.",
+        "Tokens in the chosen range by the label of the API key, beside all of them; what no label covers is the "
+        "difference. Needs `per_api_key` in the configuration. The variable `api_key` filters the labels here, and "
+        "nothing else.",
         "short",
         "bargauge",
         12,
-        (Query("{api_key_label}", "total_tokens", ("api_key_label",), per_key=True),),
+        (
+            Query("{api_key_label}", "total_tokens", ("api_key_label",), measurement=KEY_USAGE),
+            Query("all keys", "total_tokens"),
+            Query("other keys", "total_tokens", rest=True),
+        ),
     ),
     Panel(
         "Collection up",
         "Whether the last cycle got any answer. While it is down the panels above show nothing new.",
         "none",
         "stat",
-        6,
+        8,
         (_health("up", "min"),),
-    ),
-    Panel(
-        "Result of the last cycle",
-        "0 is well, 1 is in part; any other number is the kind of failure. `maas-usage-check doctor` says what to do.",
-        "none",
-        "stat",
-        6,
-        (_health("result_code", "max"),),
     ),
     Panel(
         "Last success",
         "How long ago a query was last answered. Over some minutes: see whether the agent still runs the collection.",
         "dateTimeFromNow",
         "stat",
-        6,
+        8,
         (_health("last_success_timestamp_seconds", "min", " * 1000"),),
     ),
     Panel(
@@ -160,7 +181,7 @@ PANELS = (
         "Share of each range that the cloud still keeps (30 days). Below 100 % the range's totals are too small.",
         "percentunit",
         "stat",
-        6,
+        8,
         (Query("{range}", "coverage_ratio", ("range",), ANY, how="min"),),
     ),
     Panel(

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 import pytest
 
 from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Refusal
 from maas_usage_check.standin.ledger import API_KEYS, HOUR, LAG, SERVICE_TYPES, Ledger
 from maas_usage_check.standin.server import serving
 
@@ -20,8 +20,22 @@ REGION = "cn-southwest-2"
 RANGES = ("last_7d", "last_14d", "last_30d", "today")
 SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 NAMES = {"my_service": 1, "preset": 2, "custom_endpoint": 4}
-TAGGED = {label or "online_experience": label for label in API_KEYS}
+TAGGED = {"team-search": "team-search", "team-support": "team-support", "online_experience": ""}
+"""The labels that the configuration names, by their tag; what has none of them are the other keys."""
 BUDGET = 1_000_000_000
+USE = (
+    "Tokens per range",
+    "Budget used",
+    "Today against the daily mean",
+    "Tokens over time",
+    "Prompt against completion",
+    "Requests",
+    "Errors",
+    "Error ratio",
+    "Tokens by service type",
+    "Tokens by API key",
+)
+"""The panels that add up what was used."""
 OFFERED = {
     "range": set(RANGES),
     "region": {REGION},
@@ -32,7 +46,8 @@ OFFERED = {
 }
 """What the dashboards' variables must offer."""
 
-# One instance for the totals, one for the keys: what a user who wants every panel writes.
+# Three instances of one project that overlap: all of it; a part of that again, with its keys; and one key alone. Only a
+# tag of the user's tells their series apart, and yet nothing may count twice.
 CONFIG = """\
 init_config:
 instances:
@@ -47,10 +62,16 @@ instances:
     deadline: 60
     max_requests_per_minute: 200
   - <<: *all
+    ranges: [last_7d, last_14d]
     infer_types: [real_time]
     per_api_key: true
-    api_keys: [team-search, team-support, batch-jobs, ""]
+    api_keys: [team-search, team-support, ""]
     tags: ["view:by_key"]
+  - <<: *all
+    ranges: [last_30d]
+    infer_types: [real_time]
+    api_keys: [team-search]
+    tags: ["team:search"]
 """
 
 
@@ -78,14 +99,25 @@ EVERYTHING = Choice()
 A_PART = Choice("last_14d", ("preset", "my_service"), ("real_time",), ("team-search", "online_experience"))
 
 
+class Books(Ledger):
+    """The account's hours, of which one service type cannot be read for a while."""
+
+    unreadable = ""
+
+    def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
+        if asked["service_type"] == NAMES.get(self.unreadable):
+            raise Refusal(400, "ModelArts.0104", "the statistics of this service type cannot be read now")
+        return super().totals(asked, now)
+
+
 @contextlib.contextmanager
-def account(folder: Path) -> Iterator[Tuple[Emulator, Path]]:
-    """Serve the account; yield it with a configuration that asks for all of it."""
-    emulator = Emulator(DEMO_KEY)
-    with serving(emulator) as url:
+def account(folder: Path) -> Iterator[Books]:
+    """Serve the account; write a configuration that asks for all of it, conf.yaml in the folder."""
+    books = Books()
+    with serving(Emulator(DEMO_KEY, books)) as url:
         config = folder / "conf.yaml"
         config.write_text(CONFIG.format(url=url, state=folder / "state"), encoding="utf-8")
-        yield emulator, config
+        yield books
 
 
 def within_an_hour(feed: Callable[[], None]) -> float:
@@ -117,11 +149,11 @@ def expected(choice: Choice, now: float) -> Dict[str, Dict[str, Any]]:
     infer_types = choice.infer_types or ("real_time", "batch")
 
     def of(field: str, span: str, services: Tuple[str, ...] = services) -> int:
-        if choice.api_keys is None:
-            kinds, labels = infer_types, tuple(API_KEYS)
-        else:
-            kinds, labels = ("real_time",), tuple(TAGGED[key] for key in choice.api_keys)
-        return sum(total(field, span, now, labels, service, kind) for service in services for kind in kinds)
+        labels = tuple(API_KEYS)
+        return sum(total(field, span, now, labels, service, kind) for service in services for kind in infer_types)
+
+    def key(label: str) -> int:
+        return sum(total("total_tokens", span, now, (label,), service, "real_time") for service in services)
 
     span, health = choice.span, REGION
     assert set(NAMES.values()) == set(SERVICE_TYPES)
@@ -143,8 +175,9 @@ def expected(choice: Choice, now: float) -> Dict[str, Dict[str, Any]]:
         "Error ratio": {"error ratio": of("errors", span) / of("requests", span)},
         "Tokens by service type": {name: of("total_tokens", span, (name,)) for name in services},
         "Tokens by API key": {
-            tag: sum(total("total_tokens", span, now, (label,), service, "real_time") for service in services)
-            for tag, label in TAGGED.items()
+            **{tag: key(label) for tag, label in TAGGED.items() if tag in (choice.api_keys or TAGGED)},
+            "all keys": of("total_tokens", span),
+            "other keys": of("total_tokens", span) - sum(map(key, TAGGED.values())),
         },
         "Collection up": {health: 1},
         "Result of the last cycle": {health: 0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Store:
         self.folder = folder
         self.file = folder / "textfile" / "maas-usage.prom"
         self.fed = 0.0
+        self.books = truth.Books()
 
     def collect(self, sk: str = truth.SK) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "maas_usage_check", "collect", "--config", str(self.folder / "conf.yaml")]
@@ -73,7 +75,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         done = store.collect()
         assert (done.returncode, done.stderr) == (0, "")
 
-    with truth.account(folder), running(
+    with truth.account(folder) as store.books, running(
         [exporter, *options, f"--collector.textfile.directory={folder}/textfile", f"--web.listen-address={node}"],
         folder,
     ), running(
@@ -105,6 +107,12 @@ def test_every_variable_offers_what_there_is(store: Store) -> None:
     assert offered == truth.OFFERED
 
 
+def test_the_query_of_the_readme_adds_up_what_the_ledger_holds(store: Store) -> None:
+    (query,) = re.findall(r"```promql\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = {row["metric"]["service_type"]: float(row["value"][1]) for row in store.query(query)}
+    assert shown == truth.expected(EVERYTHING, store.fed)["Tokens by service type"]
+
+
 def test_node_exporter_takes_both_files(store: Store) -> None:
     assert [row["value"][1] for row in store.query("node_textfile_scrape_error")] == ["0"]
     files = {row["metric"]["file"] for row in store.query("node_textfile_mtime_seconds")}
@@ -132,6 +140,34 @@ def test_a_refused_key_leaves_the_usage_and_raises_the_alarm(store: Store) -> No
         raised = wait(lambda: store.query('ALERTS{alertname="MaasCredentialsRefused"}'), "the alert")
         assert {row["metric"]["alertstate"] for row in raised} <= {"pending", "firing"}
     finally:
+        for file in kept.iterdir():
+            shutil.move(str(file), str(store.file.parent / file.name))
+
+
+def test_a_partial_failure_is_said_and_is_no_fall_in_use(store: Store) -> None:
+    preset = 'huawei_maas_usage_total_tokens{service_type="preset"}'
+
+    def feed() -> None:
+        store.books.unreadable = ""
+        assert store.collect().stderr == ""
+        wait(lambda: store.query(preset), "the whole")
+        store.books.unreadable = "preset"
+        done = store.collect()
+        assert (done.returncode, done.stderr[:3]) == (0, "W! ")
+        wait(lambda: not store.query(preset), "the part")
+
+    kept = store.folder / "kept whole"
+    shutil.copytree(store.file.parent, kept)
+    try:
+        fed = truth.within_an_hour(feed)
+        wait(lambda: store.shown("Result of the last cycle", EVERYTHING) == {truth.REGION: 1}, "the news")
+        expected = truth.expected(EVERYTHING, fed)
+        assert {title: store.shown(title, EVERYTHING) for title in truth.USE} == {
+            title: expected[title] for title in truth.USE
+        }
+        assert wait(lambda: store.query('ALERTS{alertname="MaasCollectionPartial",alertstate="pending"}'), "the alert")
+    finally:
+        store.books.unreadable = ""
         for file in kept.iterdir():
             shutil.move(str(file), str(store.file.parent / file.name))
 

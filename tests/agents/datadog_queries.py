@@ -1,0 +1,135 @@
+"""Work out what Datadog would show: as much of its query language as the assets use, over cycles of real points."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from maas_usage_check.metrics.datadog import metric_name
+
+Group = Tuple[str, ...]
+Value = Optional[float]
+QUERY = re.compile(r"(max|min|sum):([\w.]+){([^}]*)} by {([^}]*)}")
+
+
+class Cycle(NamedTuple):
+    """What one cycle submitted, and when, in seconds."""
+
+    at: float
+    points: List[Dict[str, Any]]
+
+
+def cycle(at: float, output: str) -> Cycle:
+    """Read what `collect --format json` printed."""
+    return Cycle(at, [json.loads(line) for line in output.splitlines()])
+
+
+class Lines:
+    """Values over the cycles by group; None where nothing came."""
+
+    def __init__(self, times: List[float], values: Dict[Group, List[Value]], zero: bool = False) -> None:
+        self.times = times
+        self.values = values
+        self.zero = zero  # what a group that it does not know is
+
+    def of(self, group: Group) -> List[Value]:
+        return self.values.get(group) or [0.0 if self.zero else None] * len(self.times)
+
+    def _with(self, other: Any, work: Callable[[float, float], float]) -> Lines:
+        if not isinstance(other, Lines):
+            other = Lines(self.times, {group: [float(other)] * len(self.times) for group in self.values})
+        both = {
+            group: [
+                None if one is None or two is None or (work is operator.truediv and not two) else work(one, two)
+                for one, two in zip(self.of(group), other.of(group))
+            ]
+            for group in {**self.values, **other.values}
+        }
+        return Lines(self.times, both)
+
+    def __add__(self, other: Any) -> Lines:
+        return Lines(self.times, self._with(other, operator.add).values, self.zero and other.zero)
+
+    def __rmul__(self, other: Any) -> Lines:
+        return self._with(other, operator.mul)
+
+    def __truediv__(self, other: Any) -> Lines:
+        return self._with(other, operator.truediv)
+
+
+def default_zero(lines: Lines) -> Lines:
+    return Lines(lines.times, {group: [value or 0.0 for value in line] for group, line in lines.values.items()}, True)
+
+
+def moving_rollup(lines: Lines, seconds: float, how: str) -> Lines:
+    assert how == "max"
+    moved = {
+        group: [
+            reduced(max, [value for at, value in zip(lines.times, line) if now - seconds <= at <= now])
+            for now in lines.times
+        ]
+        for group, line in lines.values.items()
+    }
+    return Lines(lines.times, moved, lines.zero)
+
+
+def reduced(how: Callable[[List[float]], float], values: List[Value]) -> Value:
+    known = [value for value in values if value is not None]
+    return how(known) if known else None
+
+
+def ask(text: str, cycles: List[Cycle], chosen: Dict[str, str]) -> Lines:
+    """Answer one query. A template variable filters by what was chosen, or not at all."""
+    how, metric, scope, by = QUERY.fullmatch(text).groups()  # type: ignore[union-attr]
+    filters = [chosen.get(part, "") if part.startswith("$") else part for part in scope.split(",") if part != "*"]
+    wanted = [tuple(part.split(":", 1)) for part in filters if part]
+    values: Dict[Group, List[Value]] = {}
+    for number, (_, points) in enumerate(cycles):
+        for point in points:
+            fields = {metric_name(point["measurement"], field): value for field, value in point["fields"].items()}
+            tags = point["tags"]
+            if metric in fields and all(tags.get(key) == value for key, value in wanted):
+                line = values.setdefault(tuple(tags.get(tag, "") for tag in by.split(",")), [None] * len(cycles))
+                both = [value for value in (line[number], fields[metric]) if value is not None]
+                line[number] = float({"max": max, "min": min, "sum": sum}[how](both))
+    return Lines([at for at, _ in cycles], values)
+
+
+def work_out(formula: str, named: Dict[str, Lines]) -> Lines:
+    """Work a formula out over queries that it names."""
+    found = eval(formula, {"default_zero": default_zero, "moving_rollup": moving_rollup, **named})
+    assert isinstance(found, Lines)
+    return found
+
+
+def widget(request: Dict[str, Any], cycles: List[Cycle], chosen: Dict[str, str]) -> Dict[Group, Value]:
+    """Read the newest values of a widget's request."""
+    named = {query["name"]: ask(query["query"], cycles, chosen) for query in request["queries"]}
+    if request["response_format"] == "scalar":  # each query is one number before the formula sees it
+        for query in request["queries"]:
+            assert query["aggregator"] == "max"
+            lines = named[query["name"]]
+            single = {group: [reduced(max, line)] for group, line in lines.values.items()}
+            named[query["name"]] = Lines(lines.times[-1:], single)
+    return newest(work_out(request["formulas"][0]["formula"], named))
+
+
+def newest(lines: Lines) -> Dict[Group, Value]:
+    return {group: line[-1] for group, line in lines.values.items()}
+
+
+def monitor(query: str, cycles: List[Cycle]) -> Dict[Group, Value]:
+    """Read what a monitor compares with its limit, by group."""
+    how, number, unit, rest = re.fullmatch(r"(max|min)\(last_(\d+)([mh])\):(.*) > [\d.]+", query).groups()  # type: ignore[union-attr]
+    since = cycles[-1].at - int(number) * {"m": 60, "h": 3600}[unit]
+    recent = [one for one in cycles if one.at >= since]
+    named: Dict[str, Lines] = {}
+
+    def name(found: re.Match[str]) -> str:
+        named[f"q{len(named)}"] = ask(found[0], recent, {})
+        return f"q{len(named) - 1}"
+
+    lines = work_out(QUERY.sub(name, rest), named)
+    return {group: reduced({"max": max, "min": min}[how], line) for group, line in lines.values.items()}

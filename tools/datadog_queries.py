@@ -1,0 +1,97 @@
+"""What Datadog is asked: a query there aggregates once, so that a formula adds up what the queries took one for one."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple, Union
+
+from maas_usage_check.config.instance import INFER_TYPES, ServiceType
+from maas_usage_check.metrics import KEY_USAGE, USAGE
+from maas_usage_check.metrics.datadog import metric_name
+
+PROJECT = ("region", "project_id")
+SERIES = (*PROJECT, "service_type", "infer_type")
+HOLD = 7200
+"""Seconds that a series without an answer keeps its value: until well after the monitor collection_partial."""
+
+
+class Sum(NamedTuple):
+    """Ask for a field of usage, of one range or by it, added up over the kinds of calls that `by` does not name."""
+
+    field: str
+    by: Tuple[str, ...] = PROJECT
+    span: str = ""
+    measurement: str = USAGE
+
+    def queries(self, scope: str = "") -> List[str]:
+        """Write a query per kind of calls, and at last one of all kinds, which is silent where all are."""
+        kinds = [[f"infer_type:{kind}" for kind in INFER_TYPES]]
+        if "service_type" not in self.by:
+            kinds.insert(0, [f"service_type:{kind.name}" for kind in ServiceType])
+        return [largest(self, ",".join(part), scope) for part in (*itertools.product(*kinds), ())]
+
+
+class Each(NamedTuple):
+    """Ask for a field of usage of each series, of one range, without adding up."""
+
+    field: str
+    span: str
+    by: Tuple[str, ...] = SERIES
+    measurement: str = USAGE
+
+    def queries(self, scope: str = "") -> List[str]:
+        """Write the one query."""
+        return [largest(self, "", scope)]
+
+
+Asked = Union[Sum, Each, str]
+
+
+def largest(asked: Union[Sum, Each], *filters: str) -> str:
+    """Write a query for the largest of the series that differ in no tag but the user's."""
+    where = ",".join(filter(None, [asked.span and f"range:{asked.span}", *filters])) or "*"
+    return f"max:{metric_name(asked.measurement, asked.field)}{{{where}}} by {{{','.join(asked.by)}}}"
+
+
+def added(parts: List[str], hold: bool = False) -> str:
+    """Write the formula of a sum's queries, or of their names.
+
+    What was never asked for counts as zero, but only where anything came: the failure of all is no zero.
+    """
+    zeros = [f"default_zero({part})" for part in parts[:-1]]
+    return " + ".join(
+        [*(f"moving_rollup({zero}, {HOLD}, 'max')" if hold else zero for zero in zeros), f"0 * {parts[-1]}"]
+    )
+
+
+def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
+    """Make a widget's request, `timeseries` or `scalar`; the formula calls what is asked by its name.
+
+    A scalar is the largest of its time: the last could be without a series that got no answer.
+    """
+    queries: List[Dict[str, str]] = []
+    for name, one in asked.items():
+        texts = [one] if isinstance(one, str) else one.queries(_scope(one))
+        names = [f"{name}{number}" for number in range(len(texts))] if isinstance(one, Sum) else [name]
+        aggregator = {"aggregator": "last" if isinstance(one, str) else "max"} if kind == "scalar" else {}
+        queries += [
+            {"data_source": "metrics", "name": called, "query": text, **aggregator}
+            for called, text in zip(names, texts)
+        ]
+        if isinstance(one, Sum):
+            formula = re.sub(rf"\b{name}\b", f"({added(names, hold=kind == 'timeseries')})", formula)
+    return {"response_format": kind, "queries": queries, "formulas": [{"formula": formula}]}
+
+
+def _scope(asked: Union[Sum, Each]) -> str:
+    keys = ["$api_key"] if asked.measurement == KEY_USAGE else []
+    return ",".join(["$region", "$project_id", "$service_type", *keys])
+
+
+def monitors() -> Iterator[Tuple[str, str]]:
+    """Write the queries of the monitors of usage, by the names of their files."""
+    tokens = added(Sum("total_tokens", span="last_30d").queries())
+    yield "token_budget", f"max(last_2h):{tokens} > 1000000000"
+    errors, requests = (Each(field, "last_7d").queries()[0] for field in ("errors", "requests"))
+    yield "error_ratio", f"min(last_30m):{errors} / {requests} > 0.1"

@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             whole = run([*command, "--format", "json"], folder, **KEY)
             books.unreadable = "preset"
             part = run([*command, "--format", "json"], folder, **KEY)
-            assert (whole.stderr, part.stderr[:3]) == ("", "W! ")
+            assert ["no values for" in done.stderr for done in (whole, part)] == [False, True]
             store.cycles = (cycle(0, whole.stdout), cycle(PARTIAL, part.stdout))
 
         store.fed = truth.within_an_hour(feed)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections import deque
 from typing import Any, Callable, Dict, Hashable, Mapping, Optional, TypeVar, Union
 
 from ..clock import Clock
+
+# Of the whole process: threads outlive the cycle that left them behind.
+_HANGING: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -45,7 +49,7 @@ class Crew:
             give_up: monotonic seconds; None waits without end.
             progress: called as each one ends.
         """
-        this, waiting = object(), deque(works.items())
+        this, waiting, busy = object(), deque(works.items()), set()
 
         def work() -> None:
             while waiting:
@@ -53,10 +57,12 @@ class Crew:
                     name, act = waiting.popleft()
                 except IndexError:  # another worker was faster
                     return
+                busy.add(threading.current_thread())
                 try:
                     self._done.put((this, name, act()))
                 except Exception as error:
                     self._done.put((this, name, error))
+                busy.discard(threading.current_thread())
 
         if self._stopped:
             return {}
@@ -75,6 +81,8 @@ class Crew:
                 ended[result[1]] = result[2]
                 progress()
         waiting.clear()
+        if len(ended) < len(works):
+            _HANGING.update(busy)
         return ended
 
     @staticmethod
@@ -86,3 +94,8 @@ class Crew:
             except RuntimeError:
                 return started
         return count
+
+
+def hanging() -> int:
+    """Count the threads of this process that were left behind and still hang."""
+    return sum(thread.is_alive() for thread in list(_HANGING))

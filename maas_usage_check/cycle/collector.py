@@ -113,7 +113,7 @@ class Collector:
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
         session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds, turns)
-        hang = hanging()
+        hang = hanging(began)
         if hang >= MOST_HANGING:
             outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))
         else:

@@ -14,8 +14,11 @@ from typing import Any, Callable, Dict, Hashable, Mapping, Optional, TypeVar, Un
 
 from ..clock import Clock
 
-# Of the whole process: threads outlive the cycle that left them behind.
-_HANGING: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+SLOW = 60.0
+"""Seconds after which a thread that was left behind no longer passes for slow: each request ends long before."""
+
+# When each was left behind. Of the whole process: threads outlive their cycle.
+_LEFT: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -82,7 +85,7 @@ class Crew:
                 progress()
         waiting.clear()
         if len(ended) < len(works):
-            _HANGING.update(busy)
+            _LEFT.update(dict.fromkeys(busy, self._clock.monotonic()))
         return ended
 
     @staticmethod
@@ -96,6 +99,6 @@ class Crew:
         return count
 
 
-def hanging() -> int:
-    """Count the threads of this process that were left behind and still hang."""
-    return sum(thread.is_alive() for thread in list(_HANGING))
+def hanging(monotonic: float) -> int:
+    """Count the threads of this process that were left behind over a minute ago and still hang."""
+    return sum(thread.is_alive() and monotonic - at > SLOW for thread, at in list(_LEFT.items()))

@@ -434,13 +434,14 @@ def test_threads_that_hang_are_said_and_capped_and_when_they_end_all_is_well(
     stuck = Collector(instance, hang, DirectTransport(instance), Gates(Store(), Clock()), Clock())
     for _ in range(MOST_HANGING):
         stuck.cycle()
-    healthy = make_collector(cloud.entry(ranges=["last_7d"]))
+    later = Clock(monotonic=lambda: Clock().monotonic() + 61)
+    healthy = make_collector(cloud.entry(ranges=["last_7d"]), clock=later)
     batch = healthy.cycle()
     assert batch.result == Result.TIMED_OUT
     assert f"{MOST_HANGING} threads of earlier cycles hang" in batch.problems[0].text
     assert cloud.seen == []
     release.set()
-    wait_for(lambda: hanging() == 0, "the threads to end")
+    wait_for(lambda: hanging(later.monotonic()) == 0, "the threads to end")
     assert healthy.cycle().problems == ()
 
 
@@ -449,8 +450,9 @@ def test_threads_that_hang_are_a_warning_while_others_still_ask(cloud: Cloud, ma
     instance = load_instance(cloud.entry(ranges=["last_7d"], deadline=0.05), {}, "instances[0]")
     transport = lambda request, timeout: release.wait(30)  # noqa: E731
     Collector(instance, lambda: Credentials(AK, SK), transport, Gates(Store(), Clock()), Clock()).cycle()
-    batch = make_collector(cloud.entry(ranges=["last_7d"])).cycle()
+    later = Clock(monotonic=lambda: Clock().monotonic() + 61)
+    batch = make_collector(cloud.entry(ranges=["last_7d"]), clock=later).cycle()
     release.set()
     assert batch.result == Result.OK
     assert [(problem.level, "1 threads" in problem.text) for problem in batch.problems] == [("W", True)]
-    wait_for(lambda: hanging() == 0, "the thread to end")
+    wait_for(lambda: hanging(later.monotonic()) == 0, "the thread to end")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -60,6 +61,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(argv: List[str]) -> int:
     args = read_arguments(argv)
+    if args.command != "collect":
+        gc.enable()
     commands = {
         "collect": _collect, "execd": _execd, "report": _report, "doctor": _doctor, "demo": _demo, "assets": _assets,
     }  # fmt: skip

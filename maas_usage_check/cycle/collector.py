@@ -29,7 +29,7 @@ CLOSING = 0.5
 """Seconds that the end of a cycle may take: the folder of the state may hang."""
 
 
-class LastSuccess(Struct):
+class LastSuccess(Struct, omit_defaults=True):
     """Remember when a query of an instance was last answered, in seconds since 1970."""
 
     kept_for: ClassVar[float] = 40 * 86_400.0

@@ -55,7 +55,7 @@ setup(
             "types-requests",
         ],
     },
-    entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.cli:run"]},
+    entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.__main__:run"]},
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

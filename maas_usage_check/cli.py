@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -18,6 +19,7 @@ from .config import doubts, load_file, load_instance
 from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
+from .surfaces.output import Output, write_all
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -59,6 +61,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(argv: List[str]) -> int:
     args = read_arguments(argv)
+    if args.command != "collect":
+        gc.enable()
     commands = {
         "collect": _collect, "execd": _execd, "report": _report, "doctor": _doctor, "demo": _demo, "assets": _assets,
     }  # fmt: skip
@@ -66,22 +70,24 @@ def _run(argv: List[str]) -> int:
 
 
 def _collect(args: argparse.Namespace) -> int:
-    from .surfaces.collect import write
+    from .surfaces.collect import check_output, write
 
     problems: List[Problem] = []
 
     def warn(text: str) -> None:
         problems.append(Problem("W", text, text))
 
-    instances = load_file(args.config)
+    if args.output is not None:
+        check_output(args.output)
+    instances, output = load_file(args.config), _output()
     for text in doubts(instances, time.time()):
         warn(text)
     with contextlib.closing(open_store(instances, warn)) as store:
         collectors = make_collectors(instances, store)
         forewarn(collectors, warn, args.deadline)
-        on_sigterm(collectors)
+        on_sigterm(collectors, output.end)
         batches = run_cycle(collectors, args.deadline)
-        write(batches, args.format, args.output)
+        write(batches, args.format, args.output, output)
         _tell([*(problem for batch in batches for problem in batch.problems), *problems])
     return _code(batches)
 
@@ -102,7 +108,7 @@ def _execd(args: argparse.Namespace) -> int:
     with contextlib.closing(open_store(instances, _warn)) as store:
         collectors = make_collectors(instances, store)
         forewarn(collectors, _warn)
-        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), sys.stdout.buffer)
+        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), _output())
     return COLLECTED
 
 
@@ -113,7 +119,7 @@ def _report(args: argparse.Namespace) -> int:
     # A label or a bar that the terminal cannot show must not cost the table.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    return COLLECTED if report(args, _tell, _warn, put) else NOTHING
+    return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output())) else NOTHING
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -144,6 +150,16 @@ def _assets(args: argparse.Namespace) -> int:
     for path in write_assets(args.folder):
         print(path)  # noqa: T201 - what was asked for
     return COLLECTED
+
+
+def _output() -> Output:
+    def write(data: bytes) -> None:
+        if sys.stdout is None:
+            raise MaasError("standard output is closed: open it where this is started")
+        # Not through sys.stdout: a thread that is blocked in it at exit would hold its lock.
+        write_all(sys.stdout.fileno(), data)
+
+    return Output(write)
 
 
 def _tell(problems: Sequence[Problem]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
+import os
 import signal
 import socket
+import termios
 import time
 from pathlib import Path
 from typing import List
@@ -259,3 +263,52 @@ def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, pro
     for process in [program.start("collect", "--config", config) for _ in range(3)]:
         process.communicate(timeout=30)
     assert len(cloud.seen) == 6
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_an_output_that_is_no_file_is_refused_and_left_alone(
+    cloud: Cloud, program: Program, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "out"
+    if kind == "device":
+        path = Path("/dev/null")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    before = path.stat()
+    done = program("collect", "--config", program.for_cloud(cloud), "--output", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"E! --output: {path} is not a regular file")
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert cloud.seen == []
+
+
+@pytest.mark.parametrize(("command", "end"), [("collect", "SIGTERM"), ("execd", "SIGTERM"), ("execd", "end of file")])
+def test_a_reader_that_reads_no_more_keeps_nobody_when_the_end_comes(
+    cloud: Cloud, program: Program, command: str, end: str
+) -> None:
+    many = ", ".join(f"last_{hours}h" for hours in range(3, 500))  # more lines than a pipe holds
+    config = program.for_cloud(cloud, f"ranges: [{many}]\nmax_requests_per_minute: 1000\nmax_concurrency: 8")
+    cloud.emulator.requests_per_minute = 10_000
+    process = program.start(command, "--config", config)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"\n")
+    held = array.array("i", [0])
+
+    def full() -> bool:
+        fcntl.ioctl(process.stdout, termios.FIONREAD, held)  # type: ignore[arg-type]
+        return held[0] == fcntl.fcntl(process.stdout, 1032)  # type: ignore[arg-type] # F_GETPIPE_SZ
+
+    wait_for(full, "the pipe to be full")
+    began = time.monotonic()
+    if end == "SIGTERM":
+        process.send_signal(signal.SIGTERM)
+    else:
+        process.stdin.close()
+    process.wait(10)
+    assert time.monotonic() - began < 1.5
+    errors = process.stderr.read().decode()  # type: ignore[union-attr]
+    assert "Traceback" not in errors
+    assert "nobody reads standard output" in errors

@@ -60,6 +60,13 @@ class Gate:
             self.seen = entry
             yield entry
 
+    def is_proven(self, by_cycle: bool, entry: KeyEntry) -> bool:
+        """Tell whether more than one request may be under way."""
+        # What other runs were refused cannot be known without the file: then each request goes alone.
+        if self._store.blind:
+            return False
+        return by_cycle or lone_request.is_proven(entry, self.me, self._clock.now())
+
     def claim_lone(self, ticket: int, entry: KeyEntry, seconds: float) -> bool:
         """Try to be the one who asks alone, among all processes, for so many seconds at most."""
         now = self._clock.now()
@@ -171,7 +178,7 @@ class Pass:
                 left = give_up - monotonic
                 if left <= 0:
                     raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
-                proven = self.proven or lone_request.is_proven(gate.seen, gate.me, self._clock.now())
+                proven = gate.is_proven(self.proven, gate.seen)
                 held = gate.held_until(proven, at_once) - monotonic
                 if held <= 0:
                     ticket = next(gate.tickets)
@@ -199,7 +206,7 @@ class Pass:
             if wait > left:
                 rate.leave_out(entry, turn, now)
             elif not wait:
-                proven = self.proven or lone_request.is_proven(entry, gate.me, now)
+                proven = gate.is_proven(self.proven, entry)
                 if not proven and not gate.claim_lone(ticket, entry, left):
                     return PAUSE
                 rate.take(entry, turn, now)

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 
-class KeyEntry(Struct):
+class KeyEntry(Struct, omit_defaults=True):
     """Hold what is remembered of one key; times are seconds since 1970.
 
     `cause` is the Result of the last refusal and `why` its text; `clock_off` is by how many seconds this machine's
@@ -55,7 +55,7 @@ def _larger(one: Dict, other: Dict) -> Dict:  # type: ignore[type-arg] # of any 
     return {key: max(one.get(key, 0), other.get(key, 0)) for key in {**one, **other}}
 
 
-class Salt(Struct):
+class Salt(Struct, omit_defaults=True):
     """Keep the random salt of the digests under which keys are remembered."""
 
     kept_for: ClassVar[float] = float("inf")

@@ -15,15 +15,21 @@ from ..cloud import Outcome, Plan, Query, Session, Source, Statistics, Transport
 from ..config import Instance
 from ..errors import QueryError, Result
 from ..metrics import API, Number, Point
-from .crew import Crew
+from .crew import Crew, hanging
 from .problems import Problem, decisive, problems_of
 
 SOURCES: Tuple[Source, ...] = (Statistics(),)
+MOST_HANGING = 32
+"""Threads that may hang in this process; beyond them nothing is asked, for each cycle could add more."""
+STUCK = (
+    "{} threads of earlier cycles hang: see whether names are resolved, files can be read and proxies answer, "
+    "then restart this process"
+)
 CLOSING = 0.5
 """Seconds that the end of a cycle may take: the folder of the state may hang."""
 
 
-class LastSuccess(Struct):
+class LastSuccess(Struct, omit_defaults=True):
     """Remember when a query of an instance was last answered, in seconds since 1970."""
 
     kept_for: ClassVar[float] = 40 * 86_400.0
@@ -107,7 +113,11 @@ class Collector:
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
         session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds, turns)
-        outcomes = self._ask(session, asked, began + seconds, progress) if asked else {}
+        hang = hanging(began)
+        if hang >= MOST_HANGING:
+            outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))
+        else:
+            outcomes = self._ask(session, asked, began + seconds, progress) if asked else {}
         session.stop()
         why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
@@ -130,7 +140,10 @@ class Collector:
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
         usage, doubts = _usage(plan, outcomes, tags, time)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
-        return Batch(points, tuple(problems_of(instance, plan, outcomes, worked, doubts)), result, outcomes)
+        problems = problems_of(instance, plan, outcomes, worked, doubts)
+        if 0 < hang < MOST_HANGING:
+            problems.append(Problem("W", STUCK.format(hang), "HANGING"))
+        return Batch(points, tuple(problems), result, outcomes)
 
     def _ask(
         self, session: Session, asked: Dict[Query, Source], give_up: float, progress: Callable[[], None]

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections import deque
 from typing import Any, Callable, Dict, Hashable, Mapping, Optional, TypeVar, Union
 
 from ..clock import Clock
+
+SLOW = 60.0
+"""Seconds after which a thread that was left behind no longer passes for slow: each request ends long before."""
+
+# When each was left behind. Of the whole process: threads outlive their cycle.
+_LEFT: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -45,7 +52,7 @@ class Crew:
             give_up: monotonic seconds; None waits without end.
             progress: called as each one ends.
         """
-        this, waiting = object(), deque(works.items())
+        this, waiting, busy = object(), deque(works.items()), set()
 
         def work() -> None:
             while waiting:
@@ -53,10 +60,12 @@ class Crew:
                     name, act = waiting.popleft()
                 except IndexError:  # another worker was faster
                     return
+                busy.add(threading.current_thread())
                 try:
                     self._done.put((this, name, act()))
                 except Exception as error:
                     self._done.put((this, name, error))
+                busy.discard(threading.current_thread())
 
         if self._stopped:
             return {}
@@ -75,6 +84,8 @@ class Crew:
                 ended[result[1]] = result[2]
                 progress()
         waiting.clear()
+        if len(ended) < len(works):
+            _LEFT.update(dict.fromkeys(busy, self._clock.monotonic()))
         return ended
 
     @staticmethod
@@ -86,3 +97,8 @@ class Crew:
             except RuntimeError:
                 return started
         return count
+
+
+def hanging(monotonic: float) -> int:
+    """Count the threads of this process that were left behind over a minute ago and still hang."""
+    return sum(thread.is_alive() and monotonic - at > SLOW for thread, at in list(_LEFT.items()))

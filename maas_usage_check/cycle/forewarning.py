@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Dict, List, Optional, Sequence
 
 from ..access import readable_by_others
+from ..clock import Clock
 from ..config import Instance, KeySource
 from ..store import Warn
 from .collector import Collector
+from .crew import Crew
 
 
 def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[float] = None) -> None:
@@ -20,9 +23,11 @@ def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[flo
         too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing), deadline)
         if too_many:
             warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
-        others = source.path and readable_by_others(source.path)
-        if others:
-            warn(f"credentials file {source.path}: {others}")
+        if source.path:
+            looking = {"others": partial(readable_by_others, source.path)}  # which hangs where its drive does
+            others = Crew(Clock()).do(looking, give_up=Clock().monotonic() + 1.0).get("others")
+            if isinstance(others, str):
+                warn(f"credentials file {source.path}: {others}")
 
 
 def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:

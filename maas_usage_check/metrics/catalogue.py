@@ -34,7 +34,12 @@ TOTALS = (
     Field("errors", int, "error", "Calls in the range that failed."),
     Field("completed_batch_tasks", int, "task", "Batch tasks completed in the range, where the cloud reports them."),
     Field("inferences", int, "", "Inferences of batch tasks in the range, where the cloud reports them."),
-    Field("error_ratio", float, "fraction", "Errors divided by requests, 0 to 1; 0 when nothing was asked."),
+    Field(
+        "error_ratio",
+        float,
+        "fraction",
+        "Errors divided by requests, 0 to 1; 0 when nothing was asked; left out where errors exceed requests.",
+    ),
     Field("coverage_ratio", float, "fraction", "Share of the range's past that the cloud still keeps, 0 to 1."),
 )
 

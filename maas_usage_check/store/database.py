@@ -8,6 +8,8 @@ import sqlite3
 import stat
 from typing import Iterator, Optional, Tuple
 
+from .ownership import make_file, make_folder
+
 APPLICATION = 0x4D614155
 """In the file's header (`PRAGMA application_id`): the file is this plugin's."""
 VERSION = 1
@@ -82,22 +84,22 @@ class Database:
         with contextlib.suppress(UnusableError), self._told():
             self._held().execute("ROLLBACK")
 
-    def peek(self, kind: str, name: str) -> str:
-        """Read a value of a file that cannot be written; "" where it cannot be read either."""
+    def peek(self, kind: str, name: str) -> Optional[str]:
+        """Read a value of a file that cannot be written; "" where there is none, None where it cannot be read."""
         from urllib.parse import quote
 
         try:
             if self._find() is None:  # nor is a pipe opened, which would wait for a writer
                 return ""
         except (OSError, UnusableError):
-            return ""
+            return None
         # A file without a log, in a folder that cannot be written, opens only as one that nobody changes.
         for how in ("mode=ro", "immutable=1"):
             with contextlib.suppress(sqlite3.Error):
                 url = f"file:{quote(self.path)}?{how}"
                 with contextlib.closing(sqlite3.connect(url, timeout=0, uri=True)) as connection:
                     return _value(connection, kind, name)
-        return ""
+        return None
 
     def close(self) -> None:
         """Let go of the file, its log folded into it."""
@@ -136,12 +138,8 @@ class Database:
         return found.st_dev, found.st_ino
 
     def _create(self) -> None:
-        folder = os.path.dirname(self.path)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            # Exclusive, so that nobody's link is followed; SQLite itself would let others read it.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            os.close(descriptor)
+        make_folder(os.path.dirname(self.path))
+        os.close(make_file(self.path))  # SQLite itself would let others read it
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make a new file ours; refuse one that is another program's or a newer version's."""

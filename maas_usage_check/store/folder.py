@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Iterator, Mapping, Optional
 
 from .database import FORGOTTEN, UnusableError
+from .ownership import make_folder
 
 FILE_NAME = "maas-usage-check.sqlite3"
 
@@ -23,7 +25,7 @@ def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ
         return os.path.join(configured, FILE_NAME)
     for folder in _candidates(environ, agents):
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            make_folder(folder)
         except OSError:
             continue
         if os.access(folder, os.W_OK) and (folder == agents or _is_private(folder)):
@@ -41,7 +43,8 @@ def _candidates(environ: Mapping[str, str], agents: str) -> Iterator[str]:
         yield os.path.join(base, "maas-usage-check")
     import tempfile
 
-    yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
+    with contextlib.suppress(FileNotFoundError):  # nor can a temporary folder be written
+        yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
 
 
 def _is_private(folder: str) -> bool:

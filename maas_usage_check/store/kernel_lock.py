@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from typing import Optional
+
+from .ownership import make_file
 
 BYTES = 2**31 - 1
 
@@ -28,7 +29,7 @@ class KernelLock:
             return None
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._descriptor = make_file(self._path)
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(name))
         except (BlockingIOError, PermissionError):  # POSIX allows either word for a lock that another holds
             return None if self._descriptor is None else False

@@ -57,6 +57,7 @@ class Store:
         self._known: Dict[Key, str] = {}
         self._unwritten: Set[Key] = set()
         self._trouble = ""
+        self._blind = False
         self._patience = PATIENCE
 
     @contextlib.contextmanager
@@ -84,6 +85,11 @@ class Store:
                 written = file is not None and old is not None and self._write(file, key, old, text, kind.kept_for)
                 self._known[key] = text
                 (self._unwritten.discard if written else self._unwritten.add)(key)
+
+    @property
+    def blind(self) -> bool:
+        """Tell whether there is a file that cannot even be read: nobody knows then what other runs have met."""
+        return self._blind
 
     def take(self, name: str) -> Optional[bool]:
         """Tell whether this process holds a lock now; None where that cannot be known. The kernel frees it at death."""
@@ -117,7 +123,7 @@ class Store:
             finally:
                 self._file_lock.release()
         else:
-            self._patience = 0.0
+            self._patience, self._blind = 0.0, True
             self._say(f"the state folder does not answer: {FORGOTTEN}; {LOCAL}")
             yield None
 
@@ -153,7 +159,7 @@ class Store:
         except UnusableError as trouble:
             self._say(str(trouble))
             return False
-        self._trouble = ""
+        self._trouble, self._blind = "", False
         return True
 
     def _from_file(self, text: str, kind: Type[T], key: Key) -> T:
@@ -162,7 +168,9 @@ class Store:
 
     def _from_memory(self, file: Optional[Database], kind: Type[T], key: Key) -> T:
         if key not in self._known and file is not None:
-            self._known[key] = file.peek(*key)  # a wait that is on a full disk must hold
+            text = file.peek(*key)  # a wait that is on a full disk must hold
+            self._blind = text is None
+            self._known[key] = text or ""
         return self._read(self._known.get(key, ""), kind)
 
     def _read(self, text: str, kind: Type[T]) -> T:

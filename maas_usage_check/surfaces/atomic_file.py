@@ -6,7 +6,8 @@ import os
 
 
 def replace(path: str, content: bytes, mode: int) -> None:
-    """Write a file in one step: whoever reads it finds the old content or the new, whole."""
+    """Write a file in one step: whoever reads it finds the old content or the new, whole. A link is followed."""
+    path = os.path.realpath(path)
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
         # Exclusive, so that nobody's link is followed; closed to others until it has its mode.

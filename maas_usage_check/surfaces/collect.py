@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import List, Optional, Sequence
 
 from ..cycle import Batch
 from ..errors import ConfigError, MaasError
 from ..metrics import API, Point, encoder
 from .atomic_file import replace
+from .output import Output
 
 
-def write(batches: Sequence[Batch], form: str, output: Optional[str]) -> None:
-    """Write the points of a cycle in a format; without a file, to standard output. Raise MaasError where it cannot."""
+def check_output(path: str) -> None:
+    """Raise ConfigError for an --output that is there and is no file: a device or a pipe must not be replaced."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(f"--output: {path} is not a regular file; leave --output out to write to standard output")
+
+
+def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Output) -> None:
+    """Write the points of a cycle in a format, to a file or else to the output; raise MaasError where it cannot."""
     points = [point for batch in batches for point in batch.points]
-    if output is None:
-        put(encoder(form)(points))
+    if path is None:
+        put(encoder(form)(points), output)
         return
-    files = {output: points}
+    files = {path: points}
     if form == "prometheus":
         # Two files: after a failure the old usage stays, visibly ageing, while health is rewritten.
-        stem = output[:-5] if output.endswith(".prom") else output
+        stem = path[:-5] if path.endswith(".prom") else path
         usage: List[Point] = [point for point in points if point.measurement != API]
         health = [point for point in points if point.measurement == API]
-        files = {**({output: usage} if usage else {}), f"{stem}.api.prom": health}
+        files = {**({path: usage} if usage else {}), f"{stem}.api.prom": health}
     try:
-        for path, some in files.items():
-            replace(path, encoder(form)(some).encode(), mode=0o644)
+        for name, some in files.items():
+            replace(name, encoder(form)(some).encode(), mode=0o644)
     except OSError as error:
-        raise ConfigError(f"--output: {output} cannot be written ({error.strerror}); check the folder") from None
+        raise ConfigError(f"--output: {path} cannot be written ({error.strerror}); check the folder") from None
 
 
-def put(text: str) -> None:
+def put(text: str, output: Output) -> None:
     """Write a text to standard output; raise MaasError where it cannot be written."""
     try:
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
+        output.put(text.encode())
     except BrokenPipeError:
         raise
     except OSError as error:

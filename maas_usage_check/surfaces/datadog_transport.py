@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
+from functools import partial
 from typing import Any, Iterator
 from urllib.parse import urlsplit
 
@@ -11,7 +12,9 @@ import urllib3
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
+from ..clock import Clock
 from ..cloud.transport import Request, Response, read_answer, transport_error
+from ..cycle import Crew
 
 
 class Signed(AuthBase):
@@ -37,6 +40,17 @@ class AgentTransport:
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; of `timeout` and the Agent's own limits the shorter holds."""
+        clock = Clock()
+        # The client's own time begins anew with every byte of the headers: a crew holds them to one time.
+        sent = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=clock.monotonic() + timeout)
+        answer = sent.get("", TimeoutError())
+        if isinstance(answer, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
+            raise transport_error(_root(answer), urlsplit(request.url).netloc)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _send(self, request: Request, timeout: float) -> Response:
         give_up = time.monotonic() + timeout
         options = {
             "auth": Signed(request),
@@ -59,8 +73,6 @@ class AgentTransport:
                 return read_raw(size, decode_content=False) or b""
 
             return read_answer(answer.status_code, answer.headers, read_some, give_up)
-        except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
-            raise transport_error(_root(error), url.netloc) from None
         finally:
             if answer is not None:
                 answer.close()

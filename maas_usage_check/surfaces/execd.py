@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from typing import BinaryIO, Sequence
+from typing import Callable, Sequence
 
 from ..cycle import Collector, Problem, on_sigterm, run_cycle
-from ..errors import ConfigError
+from ..errors import ConfigError, MaasError
 from ..metrics import encoder
+from .output import Output, read_some
 from .problem_log import ProblemLog
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
 
-def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, stdout: BinaryIO) -> None:
+def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Output) -> None:
     """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
 
-    Newlines that arrive during a cycle count as one. A batch is one write of whole lines, flushed.
+    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError where no
+    thread can be started to listen, or nobody reads the last batch.
     """
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-    on_sigterm(collectors, lambda: asked.put(STOP))
-    threading.Thread(target=_listen, args=(stdin, asked), daemon=True).start()
+
+    def hear(signal: str) -> None:
+        asked.put(signal)
+        if signal in (END, STOP):
+            output.end()
+
+    on_sigterm(collectors, lambda: hear(STOP))
+    try:
+        threading.Thread(target=_listen, args=(stdin, hear), daemon=True).start()
+    except RuntimeError:
+        raise MaasError("no thread can be started to listen: raise the limit of processes (ulimit -u)") from None
     encode = encoder("influx")
     ended = False
     while not ended:
@@ -40,20 +50,16 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, stdout: Bi
         except ConfigError as error:
             log.report([Problem("E", str(error), "configuration")])
             continue
-        stdout.write(encode([point for batch in batches for point in batch.points]).encode())
-        stdout.flush()
+        output.put(encode([point for batch in batches for point in batch.points]).encode())
         log.report(problem for batch in batches for problem in batch.problems)
 
 
-def _listen(stdin: int, asked: queue.SimpleQueue[str]) -> None:
+def _listen(stdin: int, hear: Callable[[str], None]) -> None:
     # Not through sys.stdin: a thread that holds its lock at exit brings the interpreter down.
     while True:
-        try:
-            read = os.read(stdin, 4096)
-        except OSError:
-            read = b""
+        read = read_some(stdin)
         if not read:
-            asked.put(END)
+            hear(END)
             return
         if b"\n" in read:
-            asked.put(CYCLE)
+            hear(CYCLE)

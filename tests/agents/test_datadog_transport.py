@@ -17,9 +17,10 @@ from werkzeug import Response
 
 from maas_usage_check.config import Instance
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 
 from ..conftest import AK, SK, Cloud
+from ..faults.server import Server, drip
 from .conftest import need_library
 
 need_library("datadog_checks.base")
@@ -125,6 +126,18 @@ def test_an_answer_that_drips_ends_at_the_timeout(cloud: Cloud, make_check: Make
     assert time.monotonic() - began < 3
     assert code == TIMED_OUT
     assert "did not answer in time" in said  # the request's own timeout, not the deadline of the cycle
+
+
+def test_headers_that_drip_end_at_the_timeout_too(make_check: Make, aggregator: Any) -> None:
+    server = Server(Emulator({AK: SK}))
+    server.fault = drip(b"HTTP/1.1 200 X\r\nX-Slow: " + b"x" * 400)
+    entry = {"endpoint": server.url, "iam_endpoint": server.url, "project_id": PROJECT_ID, "ranges": ["last_7d"]}
+    began = time.monotonic()
+    code, said = outcome(make_check({**entry, "timeout": 0.3, "deadline": 10}), aggregator)
+    server.stop()
+    assert time.monotonic() - began < 3
+    assert code == TIMED_OUT
+    assert "did not answer in time" in said
 
 
 def test_the_agents_read_timeout_holds(cloud: Cloud, make_check: Make, aggregator: Any) -> None:

@@ -60,6 +60,13 @@ class Store:
         return shown
 
 
+def troubles(done: subprocess.CompletedProcess[str]) -> List[str]:
+    """List what a cycle said, but for the warning that the account's instances ask about the same calls, on purpose."""
+    *others, shared = done.stderr.splitlines()
+    assert shared.startswith("W! instances[1]: asks about calls that instances[0] asks about too")
+    return others
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     server = find("prometheus", PACKAGE)
@@ -73,7 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
     def feed() -> None:
         done = store.collect()
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, troubles(done)) == (0, [])
 
     with truth.account(folder) as store.books, running(
         [exporter, *options, f"--collector.textfile.directory={folder}/textfile", f"--web.listen-address={node}"],
@@ -149,11 +156,11 @@ def test_a_partial_failure_is_said_and_is_no_fall_in_use(store: Store) -> None:
 
     def feed() -> None:
         store.books.unreadable = ""
-        assert store.collect().stderr == ""
+        assert troubles(store.collect()) == []
         wait(lambda: store.query(preset), "the whole")
         store.books.unreadable = "preset"
         done = store.collect()
-        assert (done.returncode, done.stderr[:3]) == (0, "W! ")
+        assert (done.returncode, troubles(done)[0][:3]) == (0, "W! ")
         wait(lambda: not store.query(preset), "the part")
 
     kept = store.folder / "kept whole"

@@ -16,13 +16,15 @@ from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, KEPT
 from maas_usage_check.cycle import Batch, Collector
+from maas_usage_check.cycle.collector import MOST_HANGING
+from maas_usage_check.cycle.crew import hanging
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import API, KEY_USAGE, USAGE, Point
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import API_KEYS
 from maas_usage_check.store import Store
 
-from ..conftest import AK, SK, Cloud
+from ..conftest import AK, SK, Cloud, wait_for
 
 Make = Callable[..., Collector]
 
@@ -417,3 +419,40 @@ def test_more_errors_than_requests_are_published_without_a_ratio_and_with_one_wa
     assert problem.level == "W"
     assert "more errors than requests" in problem.text
     assert "last_7d preset, last_14d preset" in problem.text
+
+
+def test_threads_that_hang_are_said_and_capped_and_when_they_end_all_is_well(
+    cloud: Cloud, make_collector: Make
+) -> None:
+    release = threading.Event()
+
+    def hang() -> Credentials:
+        release.wait(30)
+        return Credentials(AK, SK)
+
+    instance = load_instance(cloud.entry(ranges=["last_7d"], deadline=0.05), {}, "instances[0]")
+    stuck = Collector(instance, hang, DirectTransport(instance), Gates(Store(), Clock()), Clock())
+    for _ in range(MOST_HANGING):
+        stuck.cycle()
+    later = Clock(monotonic=lambda: Clock().monotonic() + 61)
+    healthy = make_collector(cloud.entry(ranges=["last_7d"]), clock=later)
+    batch = healthy.cycle()
+    assert batch.result == Result.TIMED_OUT
+    assert f"{MOST_HANGING} threads of earlier cycles hang" in batch.problems[0].text
+    assert cloud.seen == []
+    release.set()
+    wait_for(lambda: hanging(later.monotonic()) == 0, "the threads to end")
+    assert healthy.cycle().problems == ()
+
+
+def test_threads_that_hang_are_a_warning_while_others_still_ask(cloud: Cloud, make_collector: Make) -> None:
+    release = threading.Event()
+    instance = load_instance(cloud.entry(ranges=["last_7d"], deadline=0.05), {}, "instances[0]")
+    transport = lambda request, timeout: release.wait(30)  # noqa: E731
+    Collector(instance, lambda: Credentials(AK, SK), transport, Gates(Store(), Clock()), Clock()).cycle()
+    later = Clock(monotonic=lambda: Clock().monotonic() + 61)
+    batch = make_collector(cloud.entry(ranges=["last_7d"]), clock=later).cycle()
+    release.set()
+    assert batch.result == Result.OK
+    assert [(problem.level, "1 threads" in problem.text) for problem in batch.problems] == [("W", True)]
+    wait_for(lambda: hanging(later.monotonic()) == 0, "the thread to end")

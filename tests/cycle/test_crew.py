@@ -5,6 +5,7 @@ from typing import List
 
 from maas_usage_check.clock import Clock
 from maas_usage_check.cycle import Crew
+from maas_usage_check.cycle.crew import hanging
 
 
 def soon(seconds: float = 0.2) -> float:
@@ -71,3 +72,16 @@ def test_no_more_work_is_begun_when_the_time_is_up() -> None:
         if thread.name == "maas-usage-check":
             thread.join(10)
     assert sorted(begun) == [0, 1]
+
+
+def test_threads_that_were_left_behind_are_counted_until_they_end() -> None:
+    release = threading.Event()
+    Crew(Clock()).do({number: lambda: release.wait(30) for number in range(3)}, workers=3, give_up=soon())
+    assert hanging(Clock().monotonic()) == 0, "slow is not yet hanging"
+    later = Clock().monotonic() + 61
+    assert hanging(later) == 3
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "maas-usage-check":
+            thread.join(10)
+    assert hanging(later) == 0

@@ -14,6 +14,7 @@ from maas_usage_check.cycle import Collector
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store, find_file
 from maas_usage_check.surfaces import execd
+from maas_usage_check.surfaces.output import Output
 from maas_usage_check.surfaces.problem_log import ProblemLog
 
 from ..conftest import AK, NOW, SK
@@ -81,14 +82,9 @@ class Agent:
         self.reader, self.writer = os.pipe()
         self.said: List[str] = []
         self.number = 0
-        self.text = b""
 
-    def write(self, data: bytes) -> int:
-        self.text += data
-        return len(data)
-
-    def flush(self) -> None:
-        text, self.text = self.text.decode(), b""
+    def write(self, data: bytes) -> None:
+        text = data.decode()
         assert text.endswith("\n")
         self.after(self.number, text)
         self.number += 1
@@ -113,7 +109,7 @@ def run_execd(
     before = signal.getsignal(signal.SIGTERM)
     os.write(agent.writer, b"\n")
     try:
-        execd.run(world.collectors(count, Store(), **keys), troubles, agent.reader, agent)  # type: ignore[arg-type]
+        execd.run(world.collectors(count, Store(), **keys), troubles, agent.reader, Output(agent.write))
     finally:
         signal.signal(signal.SIGTERM, before)
         os.close(agent.reader)

@@ -62,3 +62,13 @@ def test_a_temporary_folder_that_is_made_is_closed_to_others(tmp_path: Path, mon
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = Path(find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"}))
     assert found.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a read-only root, without a home, with a full /tmp."""
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    with pytest.raises(UnusableError, match="no folder for the state can be written"):
+        find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"})

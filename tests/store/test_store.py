@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from typing import ClassVar, Iterator, List
+from typing import Callable, ClassVar, Iterator, List
 
 import pytest
 from hypothesis import given
@@ -245,6 +245,17 @@ def take_both(path: Path, taken: List[object]) -> None:
     count(store)
     taken.extend([store.take("a"), store.take("b")])
     os._exit(0)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_a_lock_file_that_is_none_holds_nobody_up(path: Path, make: Callable[[str], None]) -> None:
+    path.parent.mkdir()
+    make(f"{path}-lock")
+    store = at(path, [])
+    count(store)
+    store.take("a")
+    store.release("a")
+    assert count(store) == 2
 
 
 def test_without_a_file_nothing_is_written_and_locks_are_this_processes_own(tmp_path: Path) -> None:

@@ -35,3 +35,11 @@ def test_a_name_that_somebody_guessed_is_not_written_through(tmp_path: Path, mon
     with pytest.raises(FileExistsError):
         replace(str(tmp_path / "file"), b"new", 0o644)
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    replace(str(tmp_path / "link"), b"new", 0o644)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file").read_bytes() == b"new"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Set
 
 import pytest
 from line_protocol_parser import parse_line
@@ -13,7 +13,7 @@ from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
-from .server import Server
+from .server import Exchange, Server
 from .somebody import NOBODY, Somebody, somebody
 
 NAME = "maas-usage-check.sqlite3"
@@ -88,6 +88,18 @@ def test_a_state_that_exists_but_cannot_be_read_lets_a_right_key_ask_one_after_a
     for path in state.iterdir():
         os.chown(path, 0, 0)
         path.chmod(0o600)
+    at_once: List[int] = []
+    under_way: Set[int] = set()
+
+    def count(exchange: Exchange) -> bytes:
+        under_way.add(id(exchange))
+        at_once.append(len(under_way))
+        server.hang(0.2)
+        under_way.discard(id(exchange))
+        return exchange.truth()
+
+    server.fault = count
     done = nobody.program("collect", "--config", config)
-    assert f"W! state file {state / NAME} cannot be used" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout.count("huawei_maas_usage,")) == (0, 3)
+    assert done.stderr.startswith(f"W! state file {state / NAME} cannot be used")
+    assert at_once == [1] * 4

@@ -8,7 +8,6 @@ from calendar import timegm
 from email.utils import formatdate
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from maas_usage_check.access.breaker import REFUSALS
 from maas_usage_check.errors import Result
 
 from ..cloud.test_error_answers import SHAPES
@@ -51,7 +50,7 @@ class Row(NamedTuple):
     @property
     def most_requests(self) -> Optional[int]:
         """Tell how often the cloud may be asked: once with a refused key, once a question without a permission."""
-        return 1 if self.result in REFUSALS else 2 if self.result == Result.PERMISSION_DENIED else None
+        return 1 if self.result in REFUSED else 2 if self.result == Result.PERMISSION_DENIED else None
 
     def matches(self, text: str) -> bool:
         """Tell whether a text is the line, region first."""
@@ -68,6 +67,7 @@ class Row(NamedTuple):
 FOLDED = ("The answer is not what the API's page says", "One question of several meets one of these")
 """Titles whose lines differ by a field's name, or are those of other titles: one of them is shown."""
 
+REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED)
 CUT_OFF = "The text of a refusal does not arrive"
 """The title of those of which nothing but the status does."""
 

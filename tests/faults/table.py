@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from calendar import timegm
 from email.utils import formatdate
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from maas_usage_check.access.breaker import REFUSALS
 from maas_usage_check.errors import Result
 
 from ..cloud.test_error_answers import SHAPES
@@ -14,7 +16,10 @@ from .server import Exchange, Fault, drip, http, reset
 
 
 class Row(NamedTuple):
-    """Hold one fault. `line` is the first line of standard error without its level; … stands for anything."""
+    """Hold one fault. `line` is the first line of standard error without its level; … stands for anything.
+
+    `labels` are the instance's `api_keys`. With `points` for both questions there is but a warning, result OK.
+    """
 
     title: str
     variant: str
@@ -25,6 +30,7 @@ class Row(NamedTuple):
     looked_up: bool = False
     key: str = "right"
     listening: bool = True
+    labels: Tuple[str, ...] = ()
 
     @property
     def up(self) -> int:
@@ -40,12 +46,18 @@ class Row(NamedTuple):
 
     @property
     def code(self) -> Result:
-        return Result.PARTIAL if self.up else self.result
+        return Result.PARTIAL if self.up and self.result else self.result
+
+    @property
+    def most_requests(self) -> Optional[int]:
+        """Tell how often the cloud may be asked: once with a refused key, once a question without a permission."""
+        return 1 if self.result in REFUSALS else 2 if self.result == Result.PERMISSION_DENIED else None
 
     def matches(self, text: str) -> bool:
         """Tell whether a text is the line, region first."""
         at = 0
-        for part in f"cn-southwest-2 (…): {self.line} (no values for …)".split("…"):
+        of = "no values for " if self.result else ""
+        for part in f"cn-southwest-2 (…): {self.line} ({of}…)".split("…"):
             found = text.find(part, at)
             if found < 0:
                 return False
@@ -56,7 +68,11 @@ class Row(NamedTuple):
 FOLDED = ("The answer is not what the API's page says", "One question of several meets one of these")
 """Titles whose lines differ by a field's name, or are those of other titles: one of them is shown."""
 
+CUT_OFF = "The text of a refusal does not arrive"
+"""The title of those of which nothing but the status does."""
+
 CHECK_ENDPOINT = "something between here and the cloud answered in its place: check endpoint and proxy"
+DENIED = "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions) […]"
 NOT_BELIEVED = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
 
 
@@ -111,10 +127,24 @@ def hang(exchange: Exchange) -> None:
     exchange.client.recv(1)  # until the other side has had enough
 
 
-def dated(minutes: int) -> Fault:
+def dated(minutes: int, text: bytes = b"verify ak sk signature fail") -> Fault:
     """Refuse at a cloud's time so far from this machine's; a little more, for its Date is of whole seconds."""
     off = minutes * 60 + 10 * (1 if minutes > 0 else -1)
-    return lambda exchange: http(401, b"verify ak sk signature fail", Date=formatdate(time.time() + off, usegmt=True))
+    return lambda exchange: http(401, text, Date=formatdate(time.time() + off, usegmt=True))
+
+
+def timed(minutes: int, write: Callable[[str, str], bytes]) -> Fault:
+    """Refuse without a Date, in the gateway's own words for a clock that is off."""
+
+    def fault(exchange: Exchange) -> bytes:
+        signed = exchange.headers["X-Sdk-Date"]
+        cloud = time.strftime(
+            "%Y%m%dT%H%M%SZ", time.gmtime(timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + minutes * 60)
+        )
+        text = f"calc aksk signature fail:signature expired, signature time:{signed},server time:{cloud}"
+        return http(401, write("APIGW.0301", text))
+
+    return fault
 
 
 def flood(exchange: Exchange) -> bytes:
@@ -124,7 +154,7 @@ def flood(exchange: Exchange) -> bytes:
     return b""
 
 
-REFUSALS: List[Tuple[str, int, str, str, Result, str]] = [
+ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     ("The secret key is wrong", 401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED,
      "the signature was refused: check that the secret key belongs to the access key [401…]"),
     ("The access key does not exist", 401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED,
@@ -138,10 +168,10 @@ REFUSALS: List[Tuple[str, int, str, str, Result, str]] = [
      "the temporary credentials ran out: get new ones, or use `source: sdk` [401…]"),
     ("A permission is missing", 403, "ModelArts.0403", "Policy doesn't allow modelarts:monitoring:get",
      Result.PERMISSION_DENIED,
-     "the key's user lacks a permission: allow `modelarts:monitoring:get` in an IAM policy (README, Permissions) […]"),
+     DENIED.format("modelarts:monitoring:get")),
     ("A permission is missing", 401, "ModelArts.0403", "policy doesn't allow modelarts:monitoring:get",
      Result.PERMISSION_DENIED,
-     "the key's user lacks a permission: allow `modelarts:monitoring:get` in an IAM policy (README, Permissions) […]"),
+     DENIED.format("modelarts:monitoring:get")),
     ("The region, the endpoint or the project is wrong", 404, "APIGW.0101",
      "The API does not exist or has not been published in the environment", Result.NOT_FOUND,
      "the cloud knows no such API there: check region, endpoint and project_id [404…]"),
@@ -166,17 +196,52 @@ BATCH = ("total_completion_tasks", "total_infer_count")
 
 
 def refusals() -> Iterator[Row]:
-    for title, status, code, text, result, line in REFUSALS:
+    for title, status, code, text, result, line in ERRORS:
         for shape, write in SHAPES.items():
             answer = http(status, write(code, text), X_Request_Id="id-1")
             yield Row(title, f"{status} {code} {text[:12]} {shape}", always(answer), result, line)
-    title, _, _, _, _, line = REFUSALS[-5]
+    title, _, _, _, _, line = ERRORS[-5]
     for told in ("7", formatdate(time.time() + 30, usegmt=True), "soon"):
         answer = http(429, b"{}", Retry_After=told)
         yield Row(title, f"Retry-After {told[:4]}", always(answer), Result.THROTTLED, line)
     for minutes, words in ((20, "behind"), (-20, "ahead of")):
-        line = f"this machine's clock is 20 minutes {words} the cloud's, 15 are allowed: set it [401]"
-        yield Row("This machine's clock is off", words, dated(minutes), Result.CLOCK_OFF, line)
+        title = "This machine's clock is off"
+        line = f"this machine's clock is 20 minutes {words} the cloud's, 15 are allowed: set it [401…]"
+        yield Row(title, words, dated(minutes), Result.CLOCK_OFF, line)
+        yield Row(title, f"{words}, called expired", dated(minutes, b"signature expired"), Result.CLOCK_OFF, line)
+        for shape, write in SHAPES.items():
+            yield Row(title, f"{words}, both times {shape}", timed(minutes, write), Result.CLOCK_OFF, line)
+    title, status, code, text, result, line = next(error for error in ERRORS if error[1] == 400)
+    for shape, write in SHAPES.items():
+        answer = http(status, write(code, text))
+        yield Row(title, f"beside an empty label {shape}", always(answer), result, line, labels=("",))
+
+
+def cut_off() -> Iterator[Row]:
+    """Refusals of which only the status arrives: it says enough."""
+    for status, result, line in (
+        (
+            401,
+            Result.KEY_REFUSED,
+            "the signature was refused: check that the secret key belongs to the access key [401]",
+        ),
+        (403, Result.PERMISSION_DENIED, DENIED.format("modelarts:monitoring:get").replace("[…]", "[403]")),
+    ):
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: 100\r\n\r\n".encode()
+        bodies = {
+            "cut short": always(head + b"{"),
+            "hangs": send_then(head, hang),
+            "a byte at a time": send_then(head, lambda exchange: drip(b" " * 100)(exchange) and None),
+            "2 MiB": always(http(status, b" " * 2_097_152)),
+        }
+        for name, fault in bodies.items():
+            yield Row(CUT_OFF, f"{status} {name}", fault, result, line)
+
+
+def counters() -> Iterator[Row]:
+    """Values that come all the same, with a warning."""
+    yield Row("The cloud counts more errors than requests", "", replaced("total_error_count", "999999999"), Result.OK,
+              "more errors than requests, so that no error_ratio is given", points=2)  # fmt: skip
 
 
 def keys() -> Iterator[Row]:
@@ -272,7 +337,7 @@ def projects() -> Iterator[Row]:
         line = f"IAM lists {count} named {region}: check region, or set project_id"
         yield Row(title, name, fault, Result.NO_PROJECT, line, looked_up=True)
     yield Row("A permission is missing", "of the lookup", where(lookup, always(http(403))), Result.PERMISSION_DENIED,
-              "the key's user lacks a permission: allow `iam:projects:get` in an IAM policy (README, Permissions) […]",
+              DENIED.format("iam:projects:get"),
               looked_up=True)  # fmt: skip
     yield Row("Something else answers in the cloud's place", "to the lookup",
               where(lookup, always(http(200, b"<html>"))), Result.BAD_ANSWER,
@@ -294,19 +359,26 @@ def parts() -> Iterator[Row]:
         )
 
 
-TABLE: List[Row] = [*keys(), *refusals(), *network(), *answers(), *projects(), *parts()]
+TABLE: List[Row] = [
+    *keys(), *refusals(), *cut_off(), *network(), *answers(), *counters(), *projects(), *parts(),
+]  # fmt: skip
+
+
+def told_apart() -> List[Row]:
+    """List the rows that read otherwise than those before them."""
+    shown: Dict[Tuple[str, str, Result], Row] = {}
+    for row in TABLE:
+        shown.setdefault((row.title, row.line if row.title not in FOLDED else "", row.code), row)
+    return list(shown.values())
 
 
 def markdown() -> str:
     """Render the table for people: each kind of line once."""
-    shown: Dict[Tuple[str, str, Result], Row] = {}
-    for row in TABLE:
-        shown.setdefault((row.title, row.line if row.title not in FOLDED else "", row.code), row)
     lines = [
         "| what is wrong | the first line, after `E! ` or `W! ` and the region | `result_code` | `up` | exit code |",
         "|---|---|---|---|---|",
     ]
-    for row in shown.values():
+    for row in told_apart():
         text = row.line.replace("|", "\\|")
         lines.append(f"| {row.title} | {text} | {row.code.value} {row.code.name} | {row.up} | {row.exit_code} |")
     return "\n".join(lines) + "\n"

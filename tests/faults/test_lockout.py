@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import re
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import pytest
 from line_protocol_parser import parse_line
 
+from maas_usage_check.cloud import Request, Response
 from maas_usage_check.cycle import Batch, run_cycle
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.standin.emulator import Emulator, Reply
 
 from ..agents.conftest import Hands
 from ..conftest import NOW, SK, Cloud, Program
@@ -156,6 +157,83 @@ def test_a_clock_that_is_off_is_named_with_the_minutes_while_it_lasts_too(
     assert all(words in line for line in lines), lines
     assert {batch_code(batch) for batch in run_cycle(world.collectors())} <= {Result.CLOCK_OFF, Result.BACKING_OFF}
     assert world.emulator.times_locked == 0
+
+
+def undated(reply: Reply) -> None:
+    """Say no more of a wrong clock than that it expired, nor when it is in the cloud."""
+    del reply.headers["Date"]
+
+
+def called_otherwise(reply: Reply) -> None:
+    reply.body = b'{"error_code": "APIGW.0301", "error_msg": "ak not exist"}'
+
+
+def said_by_date_alone(reply: Reply) -> None:
+    reply.body = b'{"error_code": "APIGW.0301", "error_msg": "verify ak sk signature fail"}'
+
+
+TOLD = {
+    "in full": (lambda reply: None, Result.CLOCK_OFF),
+    "without a Date": (undated, Result.CLOCK_OFF),
+    "by the Date alone": (said_by_date_alone, Result.CLOCK_OFF),
+    "as another fault": (called_otherwise, Result.KEY_REFUSED),
+}
+
+
+def refusing(world: World, change: Callable[[Reply], None]) -> Callable[[Request], Optional[Response]]:
+    """Let the emulator decide, and only word its refusals otherwise."""
+
+    def instead(request: Request) -> Response:
+        reply = world.emulator.answer(
+            request.method, request.url[request.url.index("/v") :], request.headers, request.body
+        )
+        if reply.status == 401:
+            change(reply)
+        return Response(reply.status, reply.headers, reply.body)
+
+    return instead
+
+
+@pytest.mark.parametrize("minutes", [20, -47])
+@pytest.mark.parametrize("told", TOLD)
+def test_a_clock_set_right_ends_the_wait_with_the_next_collect_whatever_the_refusal_was_called(
+    world: World, told: str, minutes: int
+) -> None:
+    change, result = TOLD[told]
+    world.instead, world.off = refusing(world, change), minutes * 60.0
+    for expected in (result, Result.BACKING_OFF, Result.BACKING_OFF):
+        (batch,) = run_cycle(world.collectors())
+        assert batch.result == expected
+        world.seconds += 60
+    assert tries(world.emulator) == 1
+    world.off = 0.0
+    (batch,) = run_cycle(world.collectors())
+    assert (batch.result, batch.problems) == (Result.OK, ())
+
+
+@pytest.mark.parametrize("minutes", [20, -47])
+@pytest.mark.parametrize("told", TOLD)
+def test_a_clock_set_right_ends_the_wait_with_the_next_cycle_of_execd(world: World, told: str, minutes: int) -> None:
+    change, result = TOLD[told]
+    world.instead, world.off = refusing(world, change), minutes * 60.0
+    codes: List[int] = []
+
+    def after(number: int, text: str) -> None:
+        codes.append(parse_line(text.splitlines()[-1])["fields"]["result_code"])
+        world.off = 0.0 if number == 2 else world.off
+
+    said = run_execd(world, 4, 60, after)
+    assert codes == [result, Result.BACKING_OFF, Result.BACKING_OFF, Result.OK]
+    assert [line[:3] for line in said] == ["E! ", "I! "]
+
+
+def test_a_clock_set_right_ends_no_wait_of_a_key_that_is_wrong(world: World) -> None:
+    world.put_key("wrong")
+    world.off = 60.0
+    run_cycle(world.collectors())
+    world.off = 0.0
+    (batch,) = run_cycle(world.collectors())
+    assert (batch.result, tries(world.emulator)) == (Result.BACKING_OFF, 1)
 
 
 def batch_code(batch: Batch) -> Result:

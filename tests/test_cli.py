@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import termios
 import time
 from pathlib import Path
@@ -270,8 +271,10 @@ def test_an_output_that_is_no_file_is_refused_and_left_alone(
     cloud: Cloud, program: Program, tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path / "out"
-    if kind == "device":
-        path = Path("/dev/null")
+    if kind == "device":  # one of the test's own: where the code is wrong this machine's would be lost
+        if os.getuid() != 0:
+            pytest.skip("only root can make a device")
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     elif kind == "pipe":
         os.mkfifo(path)
     else:

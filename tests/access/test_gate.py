@@ -255,6 +255,19 @@ def test_requests_that_hang_past_their_deadline_block_no_later_cycle_however_man
         time.seconds += 26
 
 
+def test_requests_that_hang_past_their_deadline_take_no_place_and_give_none(store: Store) -> None:
+    ahead = [0.0]
+    clock = Clock(monotonic=lambda: Clock().monotonic() + ahead[0])
+    gate = Gate("key", store, clock)
+    for _ in range(2):
+        cycle = gate.begin()
+        cycle.settle(cycle.admit(100, FAR), None)
+        for _ in range(5):
+            cycle.admit(100, clock.monotonic() + 25, at_once=5)
+        assert refused_with(cycle, clock.monotonic() + 0.05) == Result.TIMED_OUT
+        ahead[0] += 26
+
+
 def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_runs_too(store: Store, time: Time) -> None:
     def cycle(turns: List[str]) -> List[str]:
         gate = Gate("key", store, time.clock)

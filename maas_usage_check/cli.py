@@ -126,10 +126,11 @@ def _doctor(args: argparse.Namespace) -> int:
     instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
     first = instances[0]
     more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
-    print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
     failed = False
     with contextlib.closing(open_store(instances, _warn)) as store:
-        for finding in examine(first, store, Clock()):
+        findings = examine(first, store, Clock())
+        print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
+        for finding in findings:
             print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
             failed = failed or finding.mark == FAIL
     return NOTHING if failed else COLLECTED

@@ -242,6 +242,30 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
     assert process.wait(10) == 1
 
 
+@pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor"])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://user:planted@127.0.0.1:3128", "TLS to the proxy itself is not spoken here"),
+        ("socks5://user:planted@127.0.0.1:1080", "socks is not spoken here"),
+        ("http://user:planted@127.0.0.1:port", "must be a URL of scheme, host and port"),
+        ("http://user:planted@[::1", "must be a URL of scheme, host and port"),
+    ],
+)
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_one_line_without_its_password(
+    program: Program, command: str, url: str, why: str
+) -> None:
+    done = program(command, "--config", program.config("instances: [{}]"), HTTPS_PROXY=url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"E! HTTPS_PROXY in the environment: {why}")
+    assert len(done.stderr.splitlines()) == 1
+    assert "planted" not in done.stderr
+
+
+def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, program: Program) -> None:
+    assert program("collect", "--config", program.for_cloud(cloud), HTTPS_PROXY="https://p:1").returncode == 0
+
+
 def test_version_and_help_are_answered(program: Program) -> None:
     assert program("--version").stdout == f"maas-usage-check {__version__}\n"
     assert "maas-usage-check report --last 7d" in program("--help").stdout

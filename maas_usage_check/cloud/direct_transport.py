@@ -14,19 +14,25 @@ from typing import Any, Dict, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..config import Instance
+from ..config.urls import check_proxy
 from ..errors import ConfigError
 from .timed_response import TimedResponse
 from .transport import Request, Response, read_answer, transport_error
 
 
 class DirectTransport:
-    """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's."""
+    """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's.
+
+    Making one raises ConfigError where the environment names a proxy that cannot be used.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         # Only where it serves: reading the system's certificates takes a tenth of a collect.
-        https = any(url.startswith("https:") for url in (instance.endpoint, instance.iam_endpoint))
-        self._tls = _tls(instance) if https or instance.tls_ca_cert else None
+        secure = [url for url in (instance.endpoint, instance.iam_endpoint) if url.startswith("https:")]
+        self._tls = _tls(instance) if secure or instance.tls_ca_cert else None
+        for url in secure:
+            self._proxy(urlsplit(url))
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; see Transport."""
@@ -84,6 +90,8 @@ class DirectTransport:
         given = self._instance.proxy
         if given is None:
             proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
+            if proxy:
+                check_proxy(proxy, "HTTPS_PROXY in the environment")
         else:
             proxy = None if bypass_environment(url.netloc, {"no": ",".join(given.no_proxy)}) else given.https
         return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None

@@ -174,6 +174,8 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"max_requests_per_minute": -1}, "instances[0].max_requests_per_minute: must be greater than 0"),
         ({"per_api_key": "yes"}, "instances[0].per_api_key: expected `bool`, got `str`"),
         ({"proxy": {"https": "socks5://p:1"}}, "instances[0].proxy.https: socks is not spoken here"),
+        ({"proxy": {"https": "https://p:1"}}, "instances[0].proxy.https: TLS to the proxy itself is not spoken here"),
+        ({"proxy": {"http": "HTTPS://u:p@p"}}, "instances[0].proxy.http: TLS to the proxy itself is not spoken here"),
         ({"proxy": {"https": "ftp://p:1"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
         ({"proxy": {"https": "http://"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
         ({"proxy": {"https": "http://p:99999"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
@@ -199,7 +201,7 @@ def test_an_optional_list_that_is_empty_counts_as_left_out(hosts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://p:1", "https://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
+    "url", ["http://p:1", "http://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
 )
 def test_a_proxy_that_can_be_used_is_taken(url: str) -> None:
     assert one(proxy={"https": url}).proxy is not None

@@ -30,7 +30,7 @@ class DirectTransport:
         self._instance = instance
         # Only where it serves: reading the system's certificates takes a tenth of a collect.
         secure = [url for url in (instance.endpoint, instance.iam_endpoint) if url.startswith("https:")]
-        self._tls = _tls(instance) if secure or instance.tls_ca_cert else None
+        self._tls = _tls(instance.tls_ca_cert, instance.tls_verify) if secure or instance.tls_ca_cert else None
         for url in secure:
             self._proxy(urlsplit(url))
 
@@ -106,15 +106,16 @@ def _proxy_headers(way: SplitResult) -> Dict[str, str]:
     return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def _tls(instance: Instance) -> ssl.SSLContext:
-    ca = instance.tls_ca_cert
+# Shared by instances that trust the same: to read the system's certificates for each would take a minute of a thousand.
+@functools.lru_cache(maxsize=None)
+def _tls(ca: Optional[str], verify: bool) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(
             cafile=ca if ca and not os.path.isdir(ca) else None, capath=ca if ca and os.path.isdir(ca) else None
         )
     except (OSError, ssl.SSLError):
         raise ConfigError(f"tls_ca_cert: {ca} cannot be read as certificates; name a PEM file") from None
-    if not instance.tls_verify:
+    if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_s
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
 from .surfaces.output import Output, write_all
+from .surfaces.terminal import for_people
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -28,17 +28,21 @@ def run() -> NoReturn:
 
     Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
     """
+    sys.stdout = for_people(sys.stdout)
     code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
-            stream.flush()
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
+        sys.stderr.flush()
     os._exit(code)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command and return its exit code. No exception passes, and no traceback."""
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ConfigError as error:
         _say(f"E! {error}")
         return WRONG
@@ -113,9 +117,6 @@ def _report(args: argparse.Namespace) -> int:
     from .surfaces.collect import put
     from .surfaces.report import report
 
-    # A label or a bar that the terminal cannot show must not cost the table.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output())) else NOTHING
 
 

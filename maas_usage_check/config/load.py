@@ -16,6 +16,7 @@ from ..metrics import plain_name
 from .instance import ONLINE_EXPERIENCE, Instance
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .list_items import ITEMS, check_length, check_tag_text, read_items
+from .paths import read_path
 from .ranges import Fixed, check_order
 from .urls import check_authorities, read_endpoint, read_proxy
 from .yaml_file import read_yaml
@@ -172,10 +173,15 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
                 check_order(span, int(now * 1000), given.zone)
             except ValueError as error:
                 raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
-    if given.tls_ca_cert is not None:
-        check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    authorities = read_path(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    if authorities is not None:
+        check_authorities(authorities, f"{path}.tls_ca_cert")
+    key_file = read_path(given.credentials.path, f"{path}.credentials.path")
     return msgspec.structs.replace(
         given,
+        credentials=msgspec.structs.replace(given.credentials, path=key_file),
+        tls_ca_cert=authorities,
+        state_dir=read_path(given.state_dir, f"{path}.state_dir"),
         proxy=given.proxy and read_proxy(given.proxy, f"{path}.proxy"),
         endpoint=read_endpoint(
             given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"

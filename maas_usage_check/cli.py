@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import io
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_s
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
 from .surfaces.output import Output, write_all
+from .surfaces.terminal import for_people
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -29,17 +29,21 @@ def run() -> NoReturn:
 
     Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
     """
+    sys.stdout = for_people(sys.stdout)
     code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
-            stream.flush()
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
+        sys.stderr.flush()
     os._exit(code)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command and return its exit code. No exception passes, and no traceback."""
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ConfigError as error:
         _say(f"E! {error}")
         return WRONG
@@ -116,9 +120,6 @@ def _report(args: argparse.Namespace) -> int:
     from .surfaces.collect import put
     from .surfaces.report import report
 
-    # A label or a bar that the terminal cannot show must not cost the table.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output())) else NOTHING
 
 
@@ -129,10 +130,11 @@ def _doctor(args: argparse.Namespace) -> int:
     instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
     first = instances[0]
     more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
-    print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
     failed = False
     with contextlib.closing(open_store(instances, _warn)) as store:
-        for finding in examine(first, store, Clock()):
+        findings = examine(first, store, Clock())
+        print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
+        for finding in findings:
             print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
             failed = failed or finding.mark == FAIL
     return NOTHING if failed else COLLECTED

@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import termios
 import time
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
 import pytest
 from line_protocol_parser import parse_line
@@ -241,6 +242,91 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
     process.stdout.close()
     assert b"Traceback" not in process.stderr.read()  # type: ignore[union-attr]
     assert process.wait(10) == 1
+
+
+@pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor"])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://user:planted@127.0.0.1:3128", "TLS to the proxy itself is not spoken here"),
+        ("socks5://user:planted@127.0.0.1:1080", "socks is not spoken here"),
+        ("http://user:planted@127.0.0.1:port", "must be a URL of scheme, host and port"),
+        ("http://user:planted@[::1", "must be a URL of scheme, host and port"),
+    ],
+)
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_one_line_without_its_password(
+    program: Program, command: str, url: str, why: str
+) -> None:
+    done = program(command, "--config", program.config("instances: [{}]"), HTTPS_PROXY=url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"E! HTTPS_PROXY in the environment: {why}")
+    assert len(done.stderr.splitlines()) == 1
+    assert "planted" not in done.stderr
+
+
+def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, program: Program) -> None:
+    assert program("collect", "--config", program.for_cloud(cloud), HTTPS_PROXY="https://p:1").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["report", "report --raw", "doctor", "demo", "assets", "--help", "collect"])
+def test_a_full_standard_output_is_one_line_and_exit_code_1(cloud: Cloud, program: Program, command: str) -> None:
+    first, *more = command.split()
+    given = [str(program.folder / "assets")] if first == "assets" else []
+    if first in ("report", "doctor", "collect"):
+        given = ["--config", program.for_cloud(cloud)]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*program.command, first, *more, *given],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=program.environ,
+            timeout=60,
+        )
+    text = done.stderr.decode()
+    assert text == "E! standard output cannot be written (No space left on device); check where it goes\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("terminal", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONIOENCODING": None}])
+@pytest.mark.parametrize("command", ["report", "report --last 7d --daily", "doctor", "collect", "assets", "demo"])
+def test_a_terminal_of_plain_ascii_costs_nothing_but_the_letter(
+    cloud: Cloud, program: Program, command: str, terminal: Dict[str, Any]
+) -> None:
+    folder = program.folder / "\u7528\u91cf"
+    folder.mkdir()
+    config = folder / "conf.yaml"
+    Path(program.for_cloud(cloud, "tags: ['team:\u641c\u7d22']")).rename(config)
+    first, *more = command.split()
+    given = {"assets": [str(folder)], "demo": []}.get(first, ["--config", str(config)])
+    done = program(first, *more, *given, **terminal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(cloud: Cloud, program: Program) -> None:
+    (program.folder / "key").write_text(f"{AK},{SK}")
+    (program.folder / "key").chmod(0o600)
+    program.for_cloud(cloud, "state_dir: ~/mine\ncredentials: {source: file, path: ~/key}")
+    none = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None}
+    assert program("collect", "--config=~/conf.yaml", "--output=~/out", **none).returncode == 0
+    assert (program.folder / "mine" / "maas-usage-check.sqlite3").exists()
+    assert measurements((program.folder / "out").read_text())
+    program.for_cloud(cloud)
+    assert program("report", "--config=~/conf.yaml", "--credentials-file=~/key", **none).returncode == 0
+    assert program("assets", "~/assets").returncode == 0
+    assert (program.folder / "assets").is_dir()
+
+
+def test_a_state_folder_that_others_can_write_is_warned_of(cloud: Cloud, program: Program) -> None:
+    folder = program.folder / "state-of-all"
+    folder.mkdir()
+    config = program.for_cloud(cloud, f"state_dir: {folder}")
+    for mode, said in ((0o777, f"W! state_dir {folder}: others can write to {folder}, and"), (0o700, "")):
+        folder.chmod(mode)
+        done = program("collect", "--config", config)
+        assert done.returncode == 0
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == bool(said)
 
 
 def test_version_and_help_are_answered(program: Program) -> None:

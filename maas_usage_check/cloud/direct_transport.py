@@ -14,19 +14,25 @@ from typing import Any, Dict, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..config import Instance
+from ..config.urls import check_proxy
 from ..errors import ConfigError
 from .timed_response import TimedResponse
 from .transport import Request, Response, read_answer, transport_error
 
 
 class DirectTransport:
-    """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's."""
+    """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's.
+
+    Making one raises ConfigError where the environment names a proxy that cannot be used.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         # Only where it serves: reading the system's certificates takes a tenth of a collect.
-        https = any(url.startswith("https:") for url in (instance.endpoint, instance.iam_endpoint))
-        self._tls = _tls(instance) if https or instance.tls_ca_cert else None
+        secure = [url for url in (instance.endpoint, instance.iam_endpoint) if url.startswith("https:")]
+        self._tls = _tls(instance.tls_ca_cert, instance.tls_verify) if secure or instance.tls_ca_cert else None
+        for url in secure:
+            self._proxy(urlsplit(url))
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; see Transport."""
@@ -84,6 +90,8 @@ class DirectTransport:
         given = self._instance.proxy
         if given is None:
             proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
+            if proxy:
+                check_proxy(proxy, "HTTPS_PROXY in the environment")
         else:
             proxy = None if bypass_environment(url.netloc, {"no": ",".join(given.no_proxy)}) else given.https
         return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
@@ -98,15 +106,16 @@ def _proxy_headers(way: SplitResult) -> Dict[str, str]:
     return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def _tls(instance: Instance) -> ssl.SSLContext:
-    ca = instance.tls_ca_cert
+# Shared by instances that trust the same: to read the system's certificates for each would take a minute of a thousand.
+@functools.lru_cache(maxsize=None)
+def _tls(ca: Optional[str], verify: bool) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(
             cafile=ca if ca and not os.path.isdir(ca) else None, capath=ca if ca and os.path.isdir(ca) else None
         )
     except (OSError, ssl.SSLError):
         raise ConfigError(f"tls_ca_cert: {ca} cannot be read as certificates; name a PEM file") from None
-    if not instance.tls_verify:
+    if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import islice, product
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from .instance import Instance
@@ -10,6 +10,9 @@ from .ranges import HOUR, Calendar
 
 LAG = 3 * HOUR
 """The cloud's statistics lag 1 to 2 hours; a range that begins later than this may lie within them."""
+
+MOST_CALLS = 10_000
+"""Looked up of each instance: labels times addresses may be a million, and a warning is not worth a wait."""
 
 SOME = object()
 """Stands for whichever one, where another instance asks about all."""
@@ -39,7 +42,7 @@ def _asked_twice(instances: Sequence[Instance]) -> Iterator[str]:
     """Name the first two instances that may count the same calls, by looking each call up among those before."""
     first: Dict[Tuple[Any, ...], int] = {}
     for i, instance in enumerate(instances):
-        own = list(_calls(instance))
+        own = list(islice(_calls(instance), MOST_CALLS))
         for exact, loose in own:
             for values in product(*((SOME,) if value is None else (value, None) for value in loose)):
                 if (exact, values) in first:

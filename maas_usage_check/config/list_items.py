@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Set, Sized
 
 from ..errors import ConfigError
 from ..metrics import OWN_TAGS, plain_name
 from .instance import INFER_TYPES, ServiceType
 from .ranges import parse_range
 
+MOST = 1_000
+"""Entries of a list."""
+MOST_TAGS = 100
+"""Each is on every point of the instance."""
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 
@@ -17,16 +21,25 @@ def read_items(values: Any, parse: Callable[[Any], Any], path: str) -> List[Any]
     """Read each entry of a list; raise ConfigError naming the first that is wrong, or a list that is none."""
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{path}: must be a list with at least one entry; leave the key out for the default")
+    check_length(values, path, MOST_TAGS if parse is _tag else MOST)
     items: List[Any] = []
+    seen: Set[Any] = set()
     for i, value in enumerate(values):
         try:
             item = parse(value)
         except ValueError as error:
             raise ConfigError(f"{path}[{i}]: {error}") from None
-        if item in items:
+        if item in seen:
             raise ConfigError(f"{path}[{i}]: is there already; name each once")
+        seen.add(item)
         items.append(item)
     return items
+
+
+def check_length(values: Sized, path: str, most: int = MOST) -> None:
+    """Raise ConfigError for a list that is longer than anybody can mean."""
+    if len(values) > most:
+        raise ConfigError(f"{path}: has {len(values):,} entries, but at most {most:,} are taken")
 
 
 def _service_type(value: Any) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import msgspec
 
@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..metrics import plain_name
 from .instance import ONLINE_EXPERIENCE, Instance
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
-from .list_items import ITEMS, check_tag_text, read_items
+from .list_items import ITEMS, check_length, check_tag_text, read_items
+from .paths import read_path
 from .ranges import Fixed, check_order
 from .urls import check_authorities, read_endpoint, read_proxy
 from .yaml_file import read_yaml
@@ -23,6 +24,10 @@ from .zones import find_zone
 
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
 """Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
+
+
+MOST_SERIES = 10_000
+"""Of a file: 100 a minute, which is the default, would take over an hour and a half."""
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -53,17 +58,12 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
     entries = document["instances"]
     if not isinstance(entries, list) or not entries:
         raise ConfigError("instances: must be a list with at least one entry, each starting with `- `")
+    check_length(entries, "instances")
     instances = [
         load_instance({**entry, **overrides} if isinstance(entry, dict) else entry, shared, f"instances[{i}]", now)
         for i, entry in enumerate(entries)
     ]
-    for i, instance in enumerate(instances):
-        for k, other in enumerate(instances[:i]):
-            if _same_series(instance, other):
-                raise ConfigError(
-                    f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
-                    "and tags; give one of them another tag, or put what both ask into one instance"
-                )
+    _check_series(instances)
     folders = dict.fromkeys(instance.state_dir for instance in instances if instance.state_dir)
     if len(folders) > 1:
         raise ConfigError(
@@ -73,11 +73,32 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
     return instances
 
 
-def _same_series(one: Instance, other: Instance) -> bool:
-    # A project that is looked up may turn out to be the other's.
-    projects = {one.project_id, other.project_id} - {None}
-    mine, theirs = ({plain_name(key): value for key, value in each.user_tags.items()} for each in (one, other))
-    return (one.region, mine) == (other.region, theirs) and len(projects) < 2
+def _check_series(instances: Sequence[Instance]) -> None:
+    """Refuse two instances that would write the same series, and more series than can ever be asked for."""
+    first: Dict[Any, Dict[Optional[str], int]] = {}
+    series = 0
+    for i, instance in enumerate(instances):
+        tags = frozenset((plain_name(key), value) for key, value in instance.user_tags.items())
+        before = first.setdefault((instance.region, tags), {})
+        # A project that is looked up may turn out to be the other's.
+        alike = (
+            before.values()
+            if instance.project_id is None
+            else [before[p] for p in (instance.project_id, None) if p in before]
+        )
+        for k in sorted(alike)[:1]:
+            raise ConfigError(
+                f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
+                "and tags; give one of them another tag, or put what both ask into one instance"
+            )
+        before[instance.project_id] = i
+        labels = len(instance.api_keys or ()) if instance.per_api_key else 0
+        series += len(instance.ranges) * len(instance.service_types) * len(instance.infer_types) * (1 + labels)
+        if series > MOST_SERIES:
+            raise ConfigError(
+                f"instances[{i}]: brings the file to {series:,} series (ranges x service types x infer types, and with "
+                f"per_api_key as many again for each label), but at most {MOST_SERIES:,} are taken"
+            )
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
@@ -143,18 +164,24 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
             find_zone(given.timezone)
         except ConfigError as error:
             raise ConfigError(f"{path}.{error}") from None
-    names = [span.name for span in given.ranges]
+    names: Set[str] = set()
     for i, span in enumerate(given.ranges):
-        need(span.name not in names[:i], f"ranges[{i}]", f"the name `{span.name}` is taken; it becomes a tag")
+        need(span.name not in names, f"ranges[{i}]", f"the name `{span.name}` is taken; it becomes a tag")
+        names.add(span.name)
         if isinstance(span, Fixed):
             try:
                 check_order(span, int(now * 1000), given.zone)
             except ValueError as error:
                 raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
-    if given.tls_ca_cert is not None:
-        check_authorities(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    authorities = read_path(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    if authorities is not None:
+        check_authorities(authorities, f"{path}.tls_ca_cert")
+    key_file = read_path(given.credentials.path, f"{path}.credentials.path")
     return msgspec.structs.replace(
         given,
+        credentials=msgspec.structs.replace(given.credentials, path=key_file),
+        tls_ca_cert=authorities,
+        state_dir=read_path(given.state_dir, f"{path}.state_dir"),
         proxy=given.proxy and read_proxy(given.proxy, f"{path}.proxy"),
         endpoint=read_endpoint(
             given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"

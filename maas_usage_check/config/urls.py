@@ -13,7 +13,7 @@ from .instance import Proxy
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
-PROXY = re.compile(r"(?:https?://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
+PROXY = re.compile(r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 
 def read_endpoint(given: str, default: str, path: str) -> str:
@@ -31,17 +31,26 @@ def read_endpoint(given: str, default: str, path: str) -> str:
 def read_proxy(given: Proxy, path: str) -> Proxy:
     """Check what a request would stumble over. The URLs are never shown: they may hold a password."""
     for key, url in (("http", given.http), ("https", given.https)):
-        found = PROXY.fullmatch(url) if url else None
-        if url and url.lower().startswith("socks"):
-            raise ConfigError(f"{path}.{key}: socks is not spoken here; name an http proxy")
-        if url and not (found and _is_port(found[1])):
-            raise ConfigError(
-                f"{path}.{key}: must be a URL of scheme, host and port, such as http://proxy.example:3128"
-            )
+        if url:
+            check_proxy(url, f"{path}.{key}")
     hosts = [given.no_proxy] if isinstance(given.no_proxy, str) else given.no_proxy or []
     if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
         raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
     return msgspec.structs.replace(given, no_proxy=tuple(hosts))
+
+
+def check_proxy(url: str, path: str) -> None:
+    """Raise ConfigError for the URL of a proxy that cannot be used; it is never shown."""
+    if url.lower().startswith("https:"):
+        raise ConfigError(
+            f"{path}: TLS to the proxy itself is not spoken here, so its password would travel in clear; "
+            "name it with http:// if it may"
+        )
+    if url.lower().startswith("socks"):
+        raise ConfigError(f"{path}: socks is not spoken here; name an http proxy")
+    found = PROXY.fullmatch(url)
+    if not (found and _is_port(found[1])):
+        raise ConfigError(f"{path}: must be a URL of scheme, host and port, such as http://proxy.example:3128")
 
 
 def _is_port(text: Optional[str]) -> bool:

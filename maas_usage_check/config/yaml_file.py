@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import yaml
 
 from ..errors import ConfigError
+from .yaml_size import DEEPEST, MOST_VALUES, count_values, is_deep
 
 # The C parser where there is one: the pure one would take longer than a whole cycle.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+LARGEST_FILE = 256 * 1024
+"""Bytes; what the limits of the lists let through is far smaller."""
 
 Placed = Tuple[yaml.Node, str]
 """A node and the path of keys that leads to it."""
 
 
 def read_yaml(path: str) -> Any:
-    """Read a file; raise ConfigError where it cannot be read, is not YAML, or gives a key twice in one mapping."""
+    """Read a file; raise ConfigError where it cannot be read, is not YAML, too large, or gives a key twice."""
+    content = _read(path)
     try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
-    try:
+        if is_deep(yaml.parse(content, LOADER)):
+            raise ConfigError(f"{path}: is nested more than {DEEPEST} levels deep; mind brackets and dashes")
         loader = LOADER(content)
         try:
             root = loader.get_single_node()
             if root is None:
                 return None
+            if count_values(root) > MOST_VALUES:
+                raise ConfigError(
+                    f"{path}: comes to more than {MOST_VALUES:,} values with what its aliases (`*name`) and merge keys "
+                    "(`<<`) repeat; write less"
+                )
             _refuse_repeated_keys(root, path)
             return loader.construct_document(root)
         finally:
@@ -38,6 +47,20 @@ def read_yaml(path: str) -> Any:
         raise ConfigError(f"{path}{where}: not YAML; mind indentation, colons and quotes there") from None
     except (ValueError, RecursionError):  # an impossible date; brackets without end
         raise ConfigError(f"{path}: not YAML that can be used; quote dates, and check that they exist") from None
+
+
+def _read(path: str) -> bytes:
+    try:
+        # Asked before it is opened: opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ConfigError(f"{path}: is not a regular file; name a YAML file as --config")
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
+    if len(content) > LARGEST_FILE:
+        raise ConfigError(f"{path}: is larger than {LARGEST_FILE // 1024} KiB; write less, or another file")
+    return content
 
 
 def _refuse_repeated_keys(root: yaml.Node, path: str) -> None:

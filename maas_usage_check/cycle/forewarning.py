@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ..access import readable_by_others
 from ..clock import Clock
 from ..config import Instance, KeySource
-from ..store import Warn
+from ..store import Warn, writable_by_others
 from .collector import Collector
 from .crew import Crew
 
@@ -24,10 +24,19 @@ def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[flo
         if too_many:
             warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
         if source.path:
-            looking = {"others": partial(readable_by_others, source.path)}  # which hangs where its drive does
-            others = Crew(Clock()).do(looking, give_up=Clock().monotonic() + 1.0).get("others")
-            if isinstance(others, str):
+            others = _looked(partial(readable_by_others, source.path))
+            if others:
                 warn(f"credentials file {source.path}: {others}")
+    for folder in dict.fromkeys(collector.instance.state_dir for collector in collectors):
+        others = _looked(partial(writable_by_others, folder)) if folder else None
+        if others:
+            warn(f"state_dir {folder}: {others}")
+
+
+def _looked(look: Callable[[], Optional[str]]) -> Optional[str]:
+    """Look at the file system, which hangs where a drive does."""
+    seen = Crew(Clock()).do({"": look}, give_up=Clock().monotonic() + 1.0).get("")
+    return seen if isinstance(seen, str) else None
 
 
 def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:

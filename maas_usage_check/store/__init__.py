@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .folder import find_file
+from .folder import find_file, writable_by_others
 from .store import Store, Warn
 
-__all__ = ["Store", "Warn", "find_file"]
+__all__ = ["Store", "Warn", "find_file", "writable_by_others"]

@@ -53,3 +53,26 @@ def _is_private(folder: str) -> bool:
         return True
     found = os.lstat(folder)
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def writable_by_others(folder: str) -> Optional[str]:
+    """Say that others can write to a folder, or put another in its place, with the remedy; None where they cannot.
+
+    In a folder with the sticky bit, such as /tmp, each can replace only what is their own.
+    """
+    if os.name != "posix":
+        return None
+    folder = os.path.realpath(folder)
+    owner: Optional[int] = None
+    while True:
+        # One that is missing will be made by this user.
+        found = os.stat(folder) if os.path.exists(folder) else None
+        if found is not None and found.st_mode & 0o022:
+            sticky = found.st_mode & stat.S_ISVTX
+            if not (sticky and owner in (os.geteuid(), found.st_uid)):
+                remedy = "name a folder of mode 0700 in it" if sticky else f"chmod go-w {folder}"
+                return f"others can write to {folder}, and so make this forget a refusal: {remedy}"
+        owner, above = os.geteuid() if found is None else found.st_uid, os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above

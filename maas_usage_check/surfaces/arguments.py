@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from os.path import expanduser
 from typing import NoReturn, Sequence
 
 from .. import __version__
@@ -63,13 +64,19 @@ def _parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.", allow_abbrev=False)
 
     collect = command("collect", "run one cycle and write its metrics, for Telegraf's exec and for Prometheus")
-    collect.add_argument("--config", required=True, metavar="FILE", help="the YAML file, see conf.yaml.example")
+    collect.add_argument(
+        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
+    )
     collect.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
-    collect.add_argument("--output", metavar="FILE", help="write to a file, in one step, instead of standard output")
+    collect.add_argument(
+        "--output", type=expanduser, metavar="FILE", help="write to a file, in one step, instead of standard output"
+    )
     collect.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
 
     execd = command("execd", "run a cycle for every newline on standard input, for Telegraf's execd")
-    execd.add_argument("--config", required=True, metavar="FILE", help="the YAML file, see conf.yaml.example")
+    execd.add_argument(
+        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
+    )
 
     report = command("report", "print what was used as a table; by default the last 7 days of the preset service")
     when = report.add_mutually_exclusive_group()
@@ -107,20 +114,27 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
     report.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
     report.add_argument(
-        "--credentials-file", metavar="FILE", help="wins over the environment (in the script it is the reverse)"
+        "--credentials-file",
+        type=expanduser,
+        metavar="FILE",
+        help="wins over the environment (in the script it is the reverse)",
     )
-    report.add_argument("--config", metavar="FILE", help="a YAML file; the options above override it")
+    report.add_argument("--config", type=expanduser, metavar="FILE", help="a YAML file; the options above override it")
     report.add_argument("--raw", action="store_true", help="show the API's own answers too")
 
     doctor = command("doctor", "check credentials, clock, network, project and permission, each with its remedy")
-    doctor.add_argument("--config", metavar="FILE", help="the YAML file; without it, the defaults are examined")
+    doctor.add_argument(
+        "--config", type=expanduser, metavar="FILE", help="the YAML file; without it, the defaults are examined"
+    )
 
     demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
     demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
     demo.add_argument("--port", type=_port, default=0, help="default: any that is free")
 
     assets = command("assets", "write out the dashboards, monitors and alert rules")
-    assets.add_argument("folder", metavar="DIR", help="where to; files of the same names there are replaced")
+    assets.add_argument(
+        "folder", type=expanduser, metavar="DIR", help="where to; files of the same names there are replaced"
+    )
     return parser
 
 

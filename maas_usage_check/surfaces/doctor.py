@@ -38,10 +38,13 @@ class Finding(Struct, frozen=True):
 
 
 def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
-    """Go through the stages of one instance, each as soon as it is known."""
+    """Go through the stages of one instance, each as soon as it is known; raise ConfigError before the first."""
+    return _stages(instance, _Noting(DirectTransport(instance)), store, clock)
+
+
+def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) -> Iterator[Finding]:
     credentials, finding = _credentials(instance)
     yield finding
-    transport = _Noting(DirectTransport(instance))
     reached = True
     for finding in _network(instance, transport.direct):
         reached = reached and finding.mark != FAIL

@@ -174,6 +174,8 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"max_requests_per_minute": -1}, "instances[0].max_requests_per_minute: must be greater than 0"),
         ({"per_api_key": "yes"}, "instances[0].per_api_key: expected `bool`, got `str`"),
         ({"proxy": {"https": "socks5://p:1"}}, "instances[0].proxy.https: socks is not spoken here"),
+        ({"proxy": {"https": "https://p:1"}}, "instances[0].proxy.https: TLS to the proxy itself is not spoken here"),
+        ({"proxy": {"http": "HTTPS://u:p@p"}}, "instances[0].proxy.http: TLS to the proxy itself is not spoken here"),
         ({"proxy": {"https": "ftp://p:1"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
         ({"proxy": {"https": "http://"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
         ({"proxy": {"https": "http://p:99999"}}, "instances[0].proxy.https: must be a URL of scheme, host and port"),
@@ -182,6 +184,10 @@ def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> 
         ({"endpoint": "https://x.example:99999"}, "instances[0].endpoint: the port must be 1 to 65535"),
         ({"iam_endpoint": "http://127.0.0.1:0"}, "instances[0].iam_endpoint: the port must be 1 to 65535"),
         ({"tls_ca_cert": "/missing.pem"}, "instances[0].tls_ca_cert: /missing.pem cannot be read as certificates"),
+        ({"tls_ca_cert": "/a\0b"}, "instances[0].tls_ca_cert: holds a character that no path has, such as NUL"),
+        ({"state_dir": "/a\0b"}, "instances[0].state_dir: holds a character that no path has, such as NUL"),
+        ({"state_dir": "/a\ud800"}, "instances[0].state_dir: holds a character that no path has, such as NUL"),
+        ({"credentials": {"source": "file", "path": "\0"}}, "instances[0].credentials.path: holds a character that no"),
         ({"tls_ca_cert": __file__}, "instances[0].tls_ca_cert: "),
         ({"proxy": {"htps": "x"}}, "instances[0].proxy: object contains unknown field `htps`"),
     ],
@@ -199,7 +205,7 @@ def test_an_optional_list_that_is_empty_counts_as_left_out(hosts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://p:1", "https://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
+    "url", ["http://p:1", "http://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
 )
 def test_a_proxy_that_can_be_used_is_taken(url: str) -> None:
     assert one(proxy={"https": url}).proxy is not None
@@ -244,9 +250,9 @@ def test_a_key_written_into_the_file_is_refused_with_advice_and_never_shown(key:
         (b"a: b: c", "line 1, column 5: not YAML"),
         (b"\x00", "not YAML"),
         (b"\xff\xfe\x00", "not YAML"),
-        (b"[" * 20_000, "not YAML"),
+        (b"[" * 20_000, "nested more than 50 levels"),
         (b"instances:\n- ranges: [{name: x, from: 2026-02-30}]", "quote dates"),
-        (b"&a [*a]", "`instances:` is missing"),
+        (b"&a [*a]", "comes to more than 50,000 values"),
         (b"instances: !!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
@@ -261,8 +267,8 @@ def test_a_file_that_is_no_yaml_is_named_with_the_place(tmp_path: Path, content:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.yaml", tmp_path):
-        with pytest.raises(ConfigError, match="cannot be read"):
+    for path, why in ((tmp_path / "missing.yaml", "cannot be read"), (tmp_path, "is not a regular file")):
+        with pytest.raises(ConfigError, match=why):
             load_file(str(path), NOW)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import time
 from pathlib import Path
 from typing import Tuple
 
 import pytest
 
-from maas_usage_check.config import load_file
+from maas_usage_check.cloud import Statistics
+from maas_usage_check.config import doubts, load_file
+from maas_usage_check.cycle import make_collectors
 from maas_usage_check.errors import ConfigError
+from maas_usage_check.store import Store
 
 from ..conftest import NOW, Program
 
@@ -70,9 +76,95 @@ def test_a_key_that_is_a_list_or_a_mapping_is_no_yaml_for_us(tmp_path: Path, key
         load_file(str(path), NOW)
 
 
-def test_a_mapping_that_holds_itself_and_one_of_many_aliases_are_gone_through_once(tmp_path: Path) -> None:
+ENTRY = "instances:\n  - {key}: [{items}]\n"
+GROWING = "comes to more than 50,000 values with what its aliases (`*name`) and merge keys (`<<`) repeat"
+ENORMOUS = {
+    "a billion laughs": (
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), GROWING),
+    "merges of merges": (
+        "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)), GROWING),
+    "many aliases of a long list": (f"a: &a [{'x, ' * 9_000}]\nb: [{'*a, ' * 9_000}]\n", GROWING),
+    "a value that holds itself": ("a: &a {b: [*a]}\n", GROWING),
+    "100,000 ranges": (
+        ENTRY.format(key="ranges", items=", ".join(f"last_{i}d" for i in range(1, 100_001))), "is larger than 256 KiB"),
+    "10,000 ranges": (ENTRY.format(key="ranges", items=", ".join(f"last_{i}d" for i in range(1, 10_001))),
+                      "instances[0].ranges: has 10,000 entries, but at most 1,000 are taken"),
+    "10,000 tags": (ENTRY.format(key="tags", items=", ".join(f"'k{i}:v'" for i in range(10_000))),
+                    "instances[0].tags: has 10,000 entries, but at most 100 are taken"),
+    "6,000 instances": ("instances:\n" + "".join(f"  - tags: ['n:{i}']\n" for i in range(6_000)),
+                        "instances: has 6,000 entries, but at most 1,000 are taken"),
+    "a million series": (
+        "instances:\n  - {per_api_key: true, "
+        f"ranges: [{', '.join(f'last_{i}d' for i in range(1, 1_000))}], "
+        f"api_keys: [{', '.join(f'k{i}' for i in range(1_000))}]}}\n",
+        "instances[0]: brings the file to 999,999 series"),
+    "brackets without end": ("[" * 250_000, "is nested more than 50 levels deep"),
+    "dashes without end": ("- " * 100_000, "is nested more than 50 levels deep"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ENORMOUS)
+def test_what_grows_or_is_enormous_is_refused_within_a_second_with_the_limit(program: Program, kind: str) -> None:
+    text, limit = ENORMOUS[kind]
+    config = program.config(text)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = program("collect", "--config", config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"E! {config}: {limit}")
+    assert len(done.stderr.splitlines()) == 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1
+
+
+def test_a_thousand_ranges_and_a_hundred_tags_are_loaded_and_planned_within_a_second(tmp_path: Path) -> None:
     path = tmp_path / "conf.yaml"
-    doubled = "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
-    path.write_text(f"a0: &a0 {{self: &me {{me: *me}}}}\n{doubled}instances: [{{}}]\n")
-    with pytest.raises(ConfigError, match="a0: this key is not known"):
-        load_file(str(path), NOW)
+    days = ", ".join(f"{{name: d{i}, from: '2026-11-0{1 + i % 9}'}}" for i in range(1_000))
+    tags = ", ".join(f"'k{i}:v'" for i in range(100))
+    path.write_text(f"instances:\n  - {{timezone: Asia/Shanghai, ranges: [{days}], tags: [{tags}]}}\n")
+    before = time.process_time()
+    (instance,) = load_file(str(path), NOW)
+    assert list(doubts([instance], NOW)) == []
+    assert len(Statistics().plan(instance, int(NOW * 1000)).series) == 1_000
+    assert time.process_time() - before < 1
+
+
+def test_a_thousand_instances_are_ready_to_ask_within_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "conf.yaml"
+    path.write_text("instances:\n" + "".join(f"  - tags: ['n:{i}']\n" for i in range(1_000)))
+    before = time.process_time()
+    assert len(make_collectors(load_file(str(path), NOW), Store())) == 1_000
+    assert time.process_time() - before < 3
+
+
+def test_looking_for_calls_that_are_asked_about_twice_takes_no_longer_than_a_warning_is_worth(tmp_path: Path) -> None:
+    path = tmp_path / "conf.yaml"
+    many = ", ".join(f"'10.0.{i}.{k}'" for i in range(4) for k in range(250))
+    path.write_text(
+        f"instances:\n  - &all {{tags: ['n:0'], api_keys: [{many}], ips: [{many}]}}\n"
+        "  - {<<: *all, tags: ['n:1'], service_types: [my_service]}\n"
+    )
+    instances = load_file(str(path), NOW)
+    before = time.process_time()
+    assert list(doubts(instances, NOW)) == []
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_configuration_that_is_no_file_is_refused_at_once(program: Program, command: str, kind: str) -> None:
+    path = program.folder / "conf"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/zero")
+    done = program(command, "--config", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"E! {path}: is not a regular file; name a YAML file as --config\n"
+
+
+def test_aliases_and_merge_keys_that_repeat_little_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "conf.yaml"
+    more = "".join(f"  - {{<<: *all, tags: ['n:{i}']}}\n" for i in range(1, 200))
+    path.write_text(f"instances:\n  - &all {{ranges: &days [last_7d, last_14d], tags: ['n:0']}}\n{more}")
+    assert len(load_file(str(path), NOW)) == 200

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
-from maas_usage_check.store import find_file
+from maas_usage_check.store import find_file, writable_by_others
 from maas_usage_check.store.database import UnusableError
 
 NAME = "maas-usage-check.sqlite3"
@@ -72,3 +73,37 @@ def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
     with pytest.raises(UnusableError, match="no folder for the state can be written"):
         find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("own", "above", "remedy"),
+    [
+        (0o700, 0o755, ""), (0o755, 0o700, ""), (0o700, 0o1777, ""),
+        (0o777, 0o755, "chmod go-w {own}"), (0o720, 0o755, "chmod go-w {own}"), (0o700, 0o777, "chmod go-w {above}"),
+        (0o1777, 0o755, "name a folder of mode 0700 in it"), (None, 0o1777, ""),
+        (None, 0o777, "chmod go-w {above}"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_others_can_write_or_replace_is_told_with_the_remedy(
+    tmp_path: Path, own: Optional[int], above: int, remedy: str
+) -> None:
+    folder = tmp_path / "above" / "own"
+    folder.parent.mkdir()
+    if own is not None:
+        folder.mkdir()
+        folder.chmod(own)
+    folder.parent.chmod(above)
+    said = writable_by_others(str(folder))
+    assert (said or "").endswith(remedy.format(own=folder, above=folder.parent))
+    assert bool(said) == bool(remedy)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_somebody_elses_folder_in_a_shared_one_is_told_and_a_link_to_it_too(tmp_path: Path) -> None:
+    folder, link = tmp_path / "shared" / "theirs", tmp_path / "link"
+    folder.mkdir(parents=True, mode=0o700)
+    link.symlink_to(folder)
+    folder.parent.chmod(0o1777)
+    assert writable_by_others(str(link)) is None
+    os.chown(folder, 65534, 65534)
+    assert "others can write to" in (writable_by_others(str(link)) or "")

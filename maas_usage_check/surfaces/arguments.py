@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from os.path import expanduser
-from typing import NoReturn, Sequence
+from typing import NoReturn, Optional, Sequence
 
 from .. import __version__
 from ..config import INLINE_SECRET, is_secret
@@ -13,7 +13,6 @@ from ..config.ranges import Moment, parse_moment, parse_range
 from ..errors import ConfigError
 from ..metrics import FORMATS
 
-COMMANDS = ("collect", "execd", "report", "doctor", "demo", "assets")
 SEE_HELP = "see maas-usage-check --help"
 REPORT_FORMATS = ("table", "csv", "json")
 EXAMPLES = """\
@@ -40,14 +39,14 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
     for argument in argv:
         if argument.startswith("-") and is_secret(argument.split("=")[0]):
             raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
-    args, unknown = _parser().parse_known_args(argv)
+    args, unknown = _parser(command).parse_known_args(argv)
     if unknown:
         option = unknown[0].split("=")[0] if unknown[0].startswith("-") else "an argument without an option"
         raise ConfigError(f"{option}: not known to `{args.command}`; see maas-usage-check {args.command} --help")
     return args
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: Optional[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="maas-usage-check",
         description="Report what a team uses on Huawei Cloud MaaS.",
@@ -60,39 +59,45 @@ def _parser() -> argparse.ArgumentParser:
         dest="command", required=True, metavar="COMMAND", parser_class=Parser, prog="maas-usage-check"
     )
 
-    def command(name: str, does: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.", allow_abbrev=False)
+    for name, (does, add_options) in COMMANDS.items():
+        if command in (None, name):  # the others would take a thirtieth of a `collect`
+            about = f"{does[:1].upper()}{does[1:]}."
+            add_options(commands.add_parser(name, help=does, description=about, allow_abbrev=False))
+    return parser
 
-    collect = command("collect", "run one cycle and write its metrics, for Telegraf's exec and for Prometheus")
-    collect.add_argument(
+
+def _collect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
     )
-    collect.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
-    collect.add_argument(
+    parser.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
+    parser.add_argument(
         "--output", type=expanduser, metavar="FILE", help="write to a file, in one step, instead of standard output"
     )
-    collect.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
+    parser.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
 
-    execd = command("execd", "run a cycle for every newline on standard input, for Telegraf's execd")
-    execd.add_argument(
+
+def _execd(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
     )
 
-    report = command("report", "print what was used as a table; by default the last 7 days of the preset service")
-    when = report.add_mutually_exclusive_group()
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    when = parser.add_mutually_exclusive_group()
     when.add_argument("--last", type=_length, metavar="7d", help="a length of time up to now: days (7d) or hours (24h)")
     when.add_argument("--from", dest="since", type=_moment, metavar="DATE", help="from this date's local midnight")
     when.add_argument("--this-month", action="store_true", help="from the 1st, 00:00, to now")
     when.add_argument("--today", action="store_true", help="from 00:00 to now")
     when.add_argument("--yesterday", action="store_true", help="the day before")
-    report.add_argument(
+    parser.add_argument(
         "--to",
         dest="until",
         type=_moment,
         metavar="DATE",
         help="to this date's local midnight: the day itself is not counted",
     )
-    pieces = report.add_mutually_exclusive_group()
+    pieces = parser.add_mutually_exclusive_group()
     pieces.add_argument(
         "--daily", dest="size", action="store_const", const="day", help="one row and one bar per day, and a total"
     )
@@ -103,39 +108,41 @@ def _parser() -> argparse.ArgumentParser:
         const="hour",
         help="one row and one bar per hour, of a range of at most 2 days",
     )
-    report.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
-    report.add_argument("--region", help="default: cn-southwest-2")
-    report.add_argument(
+    parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
+    parser.add_argument("--region", help="default: cn-southwest-2")
+    parser.add_argument(
         "--service-type",
         nargs="+",
         metavar="TYPE",
         help="1, 2, 4 or my_service, preset, custom_endpoint; several give a row each and a total; default: 2",
     )
-    report.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
-    report.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
-    report.add_argument(
+    parser.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
+    parser.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
+    parser.add_argument(
         "--credentials-file",
         type=expanduser,
         metavar="FILE",
         help="wins over the environment (in the script it is the reverse)",
     )
-    report.add_argument("--config", type=expanduser, metavar="FILE", help="a YAML file; the options above override it")
-    report.add_argument("--raw", action="store_true", help="show the API's own answers too")
+    parser.add_argument("--config", type=expanduser, metavar="FILE", help="a YAML file; the options above override it")
+    parser.add_argument("--raw", action="store_true", help="show the API's own answers too")
 
-    doctor = command("doctor", "check credentials, clock, network, project and permission, each with its remedy")
-    doctor.add_argument(
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--config", type=expanduser, metavar="FILE", help="the YAML file; without it, the defaults are examined"
     )
 
-    demo = command("demo", "show report and collect on a stand-in for the cloud, without an account")
-    demo.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
-    demo.add_argument("--port", type=_port, default=0, help="default: any that is free")
 
-    assets = command("assets", "write out the dashboards, monitors and alert rules")
-    assets.add_argument(
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
+    parser.add_argument("--port", type=_port, default=0, help="default: any that is free")
+
+
+def _assets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "folder", type=expanduser, metavar="DIR", help="where to; files of the same names there are replaced"
     )
-    return parser
 
 
 def _length(text: str) -> str:
@@ -165,3 +172,14 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 86_400:
         raise argparse.ArgumentTypeError("must be seconds greater than 0, and at most 86400")
     return seconds
+
+
+COMMANDS = {
+    "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _collect),
+    "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _execd),
+    "report": ("print what was used as a table; by default the last 7 days of the preset service", _report),
+    "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _doctor),
+    "demo": ("show report and collect on a stand-in for the cloud, without an account", _demo),
+    "assets": ("write out the dashboards, monitors and alert rules", _assets),
+}
+"""What each command does, and what adds its options."""

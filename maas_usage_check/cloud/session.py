@@ -11,6 +11,7 @@ from ..clock import Clock
 from ..config import Instance
 from ..errors import PASSING, QueryError, Result
 from .project import find_project
+from .redaction import Redact, redact_body, redactor
 from .signing import signed
 from .source import Call, Outcome, Query, Send, Source
 from .transport import Transport
@@ -54,6 +55,7 @@ class Session:
         self._pauses = pauses
         self._numbers = itertools.count(1)
         self._key: Optional[Credentials] = None
+        self._redact: Redact = str
         self._pass: Optional[Pass] = None
         self._learned: Dict[str, str] = {}
         self.project_id = instance.project_id or ""
@@ -62,6 +64,7 @@ class Session:
     def connect(self) -> None:
         """Fetch the key, pass its gate and find the project; raise QueryError."""
         self._key = self._provider()
+        self._redact = redactor(self._key.secrets())
         self._pass = self._gates.of(self._key).begin()
         where = self._instance.lookup
         self.project_id = self.project_id or self._pass.projects.get(where, "")
@@ -125,13 +128,19 @@ class Session:
         request = signed(call.method, url, key, self._clock.now(), call.query, call.body)
         self.http_requests = next(self._numbers)
         left = self._give_up - self._clock.monotonic()
-        response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
+        try:
+            response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
+        except QueryError as error:
+            # What stands between here and the cloud may quote what was sent to it.
+            error.args = (self._redact_error(str(error)),)
+            raise
         if response.status == 200:
-            return response.body
+            return redact_body(response.body, self._redact)
         from .error_answers import refusal
-        from .redaction import redactor
 
-        # Labels are secret too where they are no tag.
+        raise refusal(response, call.permission, self._clock.now(), self._redact_error)
+
+    def _redact_error(self, text: str) -> str:
+        # Labels are secret too where they are no tag. In an answer they may be part of a number.
         labels = () if self._instance.per_api_key else self._instance.api_keys or ()
-        redact = redactor([*key.secrets(), *labels])
-        raise refusal(response, call.permission, self._clock.now(), redact)
+        return redactor(labels)(self._redact(text))

@@ -95,5 +95,10 @@ def transport_error(error: BaseException, host: str) -> QueryError:
         return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
     why = getattr(error, "strerror", None) or type(error).__name__
     if str(error).startswith("Tunnel connection failed"):
-        why = f"the proxy refused: {str(error)[26:66]}"
+        why = f"the proxy refused: {_status(str(error)[26:29])}"  # its own words may echo the password
     return QueryError(Result.NETWORK, f"{host}: no connection ({why}): check network, firewall and proxy")
+
+
+def _status(code: str) -> str:
+    known = {str(int(status)): f"{status.value} {status.phrase}" for status in http.HTTPStatus}
+    return known.get(code, code if code.isdigit() else "without a status")

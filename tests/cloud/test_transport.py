@@ -194,6 +194,15 @@ def test_a_proxy_that_refuses_is_named_without_its_password(raw: Any) -> None:
     assert "planted" not in str(error)
 
 
+@pytest.mark.parametrize(("status", "shown"), [("407", "407 Proxy Authentication Required)"), ("299", "299)")])
+def test_what_a_proxy_says_is_not_repeated_for_it_may_echo_the_password(raw: Any, status: str, shown: str) -> None:
+    pair = base64.b64encode(b"user:planted").decode()
+    url = raw(lambda client: client.sendall(f"HTTP/1.1 {status} {pair} planted\r\n\r\n".encode()))
+    error = failing(f"https://{HOST}/", proxy={"https": url.replace("//", "//user:planted@")})
+    assert f"the proxy refused: {shown}" in str(error)
+    assert not any(secret in str(error) for secret in ("planted", pair))
+
+
 def test_a_netrc_does_not_touch_a_signed_request(
     httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from maas_usage_check.access import Credentials
+from maas_usage_check.access import Credentials, Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import load
-from maas_usage_check.cycle import make_collectors, open_store, run_cycle
+from maas_usage_check.cycle import Collector, make_collectors, open_store, run_cycle
+from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.store import Store
 
 from ..conftest import Program
 from .server import Exchange, Fault, Server, http
@@ -118,6 +122,57 @@ def test_the_other_commands_show_none_either(told: Server, program: Program, tmp
         done = program(*command, "--config", config, stdin="\n", **environ)
         check_clean(" ".join(command), done.stdout + done.stderr)
         search_files(tmp_path, ("conf.yaml",))
+
+
+def by_number(secret: str) -> str:
+    return "".join(f"\\u{ord(letter):04x}" for letter in secret)
+
+
+@pytest.mark.parametrize("command", [("report", "--raw"), ("collect",), ("collect", "--format", "json")])
+def test_an_answer_that_is_believed_and_echoes_the_key_is_shown_without_it(
+    told: Server, program: Program, tmp_path: Path, command: Any
+) -> None:
+    secrets = (AK, SK, TOKEN)
+    told_all = [*(json.dumps(form)[1:-1] for secret in secrets for form in forms(secret)), *map(by_number, secrets)]
+
+    def tell(exchange: Exchange) -> Any:
+        body = exchange.truth().partition(b"\r\n\r\n")[2].rstrip()
+        assert body.endswith(b"}")
+        return http(200, body[:-1] + f', "seen": "{" ".join(told_all)}"}}'.encode())
+
+    told.fault = tell
+    config = program.config(json.dumps({"instances": [{**entry(told, tmp_path, True), "api_keys": []}]}))
+    done = program(*command, "--config", config, HW_ACCESS_KEY=AK, HW_SECRET_KEY=SK, HW_SECURITY_TOKEN=TOKEN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("***" in done.stdout) == ("--raw" in command)
+    check_clean(" ".join(command), done.stdout)
+    search_files(tmp_path, ("conf.yaml",))
+
+
+def test_a_project_that_is_named_like_the_key_is_none(told: Server, program: Program, tmp_path: Path) -> None:
+    told.fault = lambda exchange: http(
+        200, json.dumps({"projects": [{"id": AK, "name": "cn-southwest-2", "enabled": True}]}).encode()
+    )
+    config = program.config(json.dumps({"instances": [entry(told, tmp_path, False)]}))
+    done = program("collect", "--config", config, HW_ACCESS_KEY=AK, HW_SECRET_KEY=SK, HW_SECURITY_TOKEN=TOKEN)
+    assert "IAM lists no enabled project" in done.stderr
+    check_clean("collect", done.stdout + done.stderr)
+    search_files(tmp_path, ("conf.yaml",))
+
+
+@pytest.mark.parametrize("secret", [AK, SK, TOKEN, LABEL])
+def test_whatever_a_transport_quotes_is_shown_without_a_secret(secret: str, tmp_path: Path) -> None:
+    instance = load({"instances": [{"project_id": PROJECT_ID, "api_keys": [LABEL]}]})[0]
+    quoted = " ".join(forms(secret))
+
+    def refuse(request: Request, timeout: float) -> Response:
+        raise QueryError(Result.BAD_ANSWER, f"between here and the cloud somebody said {quoted}")
+
+    clock = Clock()
+    collector = Collector(instance, lambda: Credentials(AK, SK, TOKEN), refuse, Gates(Store(), clock), clock)
+    said = " ".join(map(str, collector.cycle().problems))
+    assert "somebody said ***" in said
+    check_clean("the diagnosis", said)
 
 
 def test_no_object_prints_a_secret_and_no_traceback_holds_one(

@@ -89,7 +89,12 @@ class Cloud:
     def hold(self, held: Callable[[Request], bool] = lambda request: True) -> threading.Event:
         """Answer such requests only when the event is set, or the test is long over."""
         release = threading.Event()
-        self.always = lambda request: release.wait(30) and None if held(request) else None
+
+        def wait(request: Request) -> None:
+            if held(request):
+                release.wait(30)
+
+        self.always = wait
         return release
 
     def entry(self, **keys: Any) -> Dict[str, Any]:

@@ -99,13 +99,8 @@ def one_cycle(folder: str) -> str:
                 -1
             ]
             took.append(float(last.split("duration_seconds=")[1].split(",")[0]))
-    cycle = statistics.median(took)
-    return row(
-        "60 queries of 100 ms, 8 at once, less the one alone / ideal 0.8 s",
-        f"{cycle - 0.1:.3f} s",
-        (cycle - 0.1) / 0.8,
-        1.15,
-    )
+    cycle = statistics.median(took[1:])  # the first proves the key, with a request alone
+    return row("60 queries of 100 ms, 8 at once, of a proven key / ideal 0.8 s", f"{cycle:.3f} s", cycle / 0.8, 1.15)
 
 
 def daemon(folder: str) -> List[str]:

@@ -15,10 +15,16 @@ MOST_VALUES = 50_000
 def is_deep(events: Iterable[yaml.Event]) -> bool:
     """Tell whether a document is nested deeper than the limit, and parse no further than that."""
     depth = 0
-    for event in events:
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+    try:
+        for event in events:
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                return True
+    except yaml.MarkedYAMLError as error:
+        # PyYAML from 6.0.4 on reads ahead to a limit of its own, before it tells of the first bracket.
+        if "nesting depth" in str(error.problem):
             return True
+        raise
     return False
 
 

@@ -67,7 +67,7 @@ class QueryError(MaasError):
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
         cause: what this one follows from, when nothing was asked because of it.
-        clock_off: seconds by which this machine's clock is ahead of the cloud's; 0 where that is not known.
+        clock_off: seconds by which this machine's clock is ahead of the cloud's, where that is known.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class QueryError(MaasError):
         text: str,
         retry_after: float | None = None,
         cause: Result | None = None,
-        clock_off: float = 0.0,
+        clock_off: float | None = None,
     ) -> None:
         super().__init__(text)
         self.result = result

@@ -38,7 +38,11 @@ def mend_clock(entry: KeyEntry, now: float, monotonic: float) -> None:
     """
     longest = now + LONGEST_WAIT
     set_by = now - monotonic - entry.clock_zero
-    if abs(entry.clock_off) > CLOCK_TOLERANCE >= abs(entry.clock_off + set_by):
+    if entry.clock_off is None:  # nobody told the cloud's time: a clock that was set by so much may have been wrong
+        mended = abs(set_by) > CLOCK_TOLERANCE
+    else:
+        mended = abs(entry.clock_off) > CLOCK_TOLERANCE >= abs(entry.clock_off + set_by)
+    if mended:
         entry.not_before = 0.0
     entry.not_before = min(entry.not_before, longest)
     entry.throttled = {api: min(until, longest) for api, until in entry.throttled.items() if until > now}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Dict
+from typing import ClassVar, Dict, Optional
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ class KeyEntry(Struct, omit_defaults=True):
     not_before: float = 0.0
     cause: int = 0
     why: str = ""
-    clock_off: float = 0.0
+    clock_off: Optional[float] = None
     clock_zero: float = 0.0
     throttled: Dict[str, float] = field(default_factory=dict)
     sent: Dict[int, int] = field(default_factory=dict)

@@ -69,10 +69,11 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
 
 def _refused_key(message: str, date: Optional[str], now: float, seen: str) -> QueryError:
     stated = _stated_seconds_off(message)
-    off = (seconds_off(date, now) or 0.0) if stated is None else stated
+    known = seconds_off(date, now) if stated is None else stated
+    off = known or 0.0
 
     def error(result: Result, text: str) -> QueryError:
-        return QueryError(result, f"{text} [{seen}]", clock_off=off)
+        return QueryError(result, f"{text} [{seen}]", clock_off=known)
 
     if "reach the limit" in message:
         return error(

@@ -16,6 +16,9 @@ from ..clock import Clock
 from ..cloud.transport import Request, Response, read_answer, transport_error
 from ..cycle import Crew
 
+GRACE = 0.5
+"""Seconds in which a refusal whose text did not come in time is still told by its status."""
+
 
 class Signed(AuthBase):
     """Put the signed headers on a request as they are.
@@ -42,7 +45,8 @@ class AgentTransport:
         """Send a request; of `timeout` and the Agent's own limits the shorter holds."""
         clock = Clock()
         # The client's own time begins anew with every byte of the headers: a crew holds them to one time.
-        sent = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=clock.monotonic() + timeout)
+        give_up = clock.monotonic() + timeout + GRACE
+        sent = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=give_up)
         answer = sent.get("", TimeoutError())
         if isinstance(answer, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
             raise transport_error(_root(answer), urlsplit(request.url).netloc)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from typing import Callable, Sequence
 
 from ..cycle import Collector, Problem, on_sigterm, run_cycle
-from ..errors import ConfigError, MaasError
+from ..errors import ConfigError
 from ..metrics import encoder
 from .output import Output, read_some
 from .problem_log import ProblemLog
@@ -18,8 +19,8 @@ CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Output) -> None:
     """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
 
-    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError where no
-    thread can be started to listen, or nobody reads the last batch.
+    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError where nobody
+    reads the last one.
     """
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -29,13 +30,14 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
             output.end()
 
     on_sigterm(collectors, lambda: hear(STOP))
-    try:
-        threading.Thread(target=_listen, args=(stdin, hear), daemon=True).start()
-    except RuntimeError:
-        raise MaasError("no thread can be started to listen: raise the limit of processes (ulimit -u)") from None
+    listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread can be started: then newlines are read between the cycles
+        listener.start()
     encode = encoder("influx")
     ended = False
     while not ended:
+        while listener.ident is None and asked.empty():
+            _hear_once(stdin, hear)
         signals = [asked.get()]
         while not asked.empty():
             signals.append(asked.get())
@@ -56,10 +58,14 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
 
 def _listen(stdin: int, hear: Callable[[str], None]) -> None:
     # Not through sys.stdin: a thread that holds its lock at exit brings the interpreter down.
-    while True:
-        read = read_some(stdin)
-        if not read:
-            hear(END)
-            return
-        if b"\n" in read:
-            hear(CYCLE)
+    while _hear_once(stdin, hear):
+        pass
+
+
+def _hear_once(stdin: int, hear: Callable[[str], None]) -> bool:
+    read = read_some(stdin)
+    if not read:
+        hear(END)
+    elif b"\n" in read:
+        hear(CYCLE)
+    return bool(read)

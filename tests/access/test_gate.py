@@ -44,7 +44,7 @@ def store() -> Store:
     return Store()
 
 
-def failed(result: Result, retry_after: Optional[float] = None, clock_off: float = 0.0) -> QueryError:
+def failed(result: Result, retry_after: Optional[float] = None, clock_off: Optional[float] = None) -> QueryError:
     return QueryError(result, "x", retry_after, clock_off=clock_off)
 
 
@@ -158,6 +158,19 @@ def test_a_clock_that_is_set_but_not_right_or_was_not_the_cause_ends_no_wait(sto
         time.off = set_to - 3600 if off else set_to
         assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
         time.seconds += 7200
+
+
+@pytest.mark.parametrize("hours", [-1, -0.3, 0.3, 24])
+def test_where_nobody_told_the_clouds_time_a_clock_that_was_set_ends_the_wait(
+    store: Store, time: Time, hours: float
+) -> None:
+    time.off = hours * 3600
+    cycle = Gate("key", store, time.clock).begin()
+    cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
+    time.off += 60.0
+    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
+    time.off = 0.0
+    Gate("key", store, time.clock).begin().admit(100, FAR)
 
 
 def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(store: Store, time: Time) -> None:

@@ -57,13 +57,19 @@ class Store:
         OPENER.open(f"{url}/query", f"q=CREATE DATABASE {database}".encode(), timeout=10).close()
 
     def collect(self, ago: int = 0) -> str:
-        """Run a cycle, write its points as if of so many seconds ago, and return what it complains of."""
+        """Run a cycle, write its points as if of so many seconds ago, and return what it complains of.
+
+        But for the warning that the account's instances overlap, which they do on purpose.
+        """
         command = [sys.executable, "-m", "maas_usage_check", "collect", "--config", str(self.folder / "conf.yaml")]
         done = run(command, self.folder, **KEY)
         assert done.returncode == 0, done.stderr
         points = re.sub(r"\d+$", lambda time: str(int(time[0]) - ago * 10**9), done.stdout, flags=re.MULTILINE)
         OPENER.open(f"{self.url}/write?db={self.database}", points.encode(), timeout=10).close()
-        return done.stderr
+        overlap = "W! instances[1]: asks about calls that instances[0] asks about too"
+        complaints = done.stderr.splitlines(keepends=True)
+        assert [line.startswith(overlap) for line in complaints].count(True) == 1
+        return "".join(line for line in complaints if not line.startswith(overlap))
 
     def query(self, text: str) -> List[Dict[str, Any]]:
         (result,) = get(f"{self.url}/query", db=self.database, q=text, epoch="ms")["results"]

@@ -76,6 +76,12 @@ def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_t
     assert first.proxy is not None
 
 
+def test_two_folders_of_state_are_refused_and_one_that_several_instances_name_is_not() -> None:
+    one, other = ({"tags": [f"n:{i}"], "state_dir": folder} for i, folder in enumerate(("/a", "/b")))
+    assert "name 2 folders as state_dir" in refusal({"instances": [one, other]})
+    assert len(load({"instances": [one, {**other, "state_dir": "/a"}, {"tags": ["n:2"]}]}, NOW)) == 3
+
+
 def test_the_shipped_example_is_valid_and_names_every_key() -> None:
     (instance,) = load_file(str(EXAMPLE))
     assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d"]

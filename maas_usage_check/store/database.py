@@ -119,7 +119,7 @@ class Database:
         self.close()  # another file is there now: the old one was moved away
         if found is None:
             self._create()
-        connection = sqlite3.connect(self.path, self._patience, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection)
         except BaseException:

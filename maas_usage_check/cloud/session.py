@@ -124,10 +124,12 @@ class Session:
     def _exchange(self, call: Call) -> bytes:
         key = self._key
         assert key is not None
+        left = self._give_up - self._clock.monotonic()
+        if left <= 0:  # the cycle was ended while this waited at the gate
+            raise QueryError(Result.TIMED_OUT, "the cycle ended before it was asked")
         url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
         request = signed(call.method, url, key, self._clock.now(), call.query, call.body)
         self.http_requests = next(self._numbers)
-        left = self._give_up - self._clock.monotonic()
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
         except QueryError as error:

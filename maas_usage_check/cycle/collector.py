@@ -77,6 +77,7 @@ class Collector:
         self._last_success = 0.0
         self._cancelled = False
         self._crew = Crew(clock)
+        self._session: Optional[Session] = None
 
     def now(self) -> float:
         """Tell the time by the collector's own clock, in seconds since 1970."""
@@ -89,6 +90,8 @@ class Collector:
     def cancel(self) -> None:
         """End the running cycle with what is complete, and every later one. Made for signal handlers."""
         self._cancelled = True
+        if self._session is not None:
+            self._session.stop()
         self._crew.stop()
 
     def cycle(
@@ -112,7 +115,9 @@ class Collector:
         asked = {query: source for source, each in plans for query in each.queries}
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
-        session = Session(instance, self._provider, self._transport, self._gates, clock, began + seconds, turns)
+        session = self._session = Session(
+            instance, self._provider, self._transport, self._gates, clock, began + seconds, turns
+        )
         hang = hanging(began)
         if hang >= MOST_HANGING:
             outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))

@@ -14,6 +14,8 @@ from typing import Any, Callable, Dict, Hashable, Mapping, Optional, TypeVar, Un
 
 from ..clock import Clock
 
+MOMENT = 0.05
+"""Seconds after a stop for what has ended and is just being handed in."""
 SLOW = 60.0
 """Seconds after which a thread that was left behind no longer passes for slow: each request ends long before."""
 
@@ -78,9 +80,10 @@ class Crew:
                 result = self._done.get(timeout=left)
             except queue.Empty:
                 break
-            if result is None:  # what was handed in before it still counts
-                break
-            if result[0] is this:  # not what an earlier work handed in late
+            if result is None:
+                waiting.clear()
+                give_up = self._clock.monotonic() + MOMENT
+            elif result[0] is this:  # not what an earlier work handed in late
                 ended[result[1]] = result[2]
                 progress()
         waiting.clear()

@@ -87,7 +87,7 @@ def _collect(args: argparse.Namespace) -> int:
     for text in doubts(instances, time.time()):
         warn(text)
     with contextlib.closing(open_store(instances, warn)) as store:
-        collectors = make_collectors(instances, store)
+        collectors = make_collectors(instances, store, f"collect {os.path.realpath(args.config)}", args.format)
         forewarn(collectors, warn, args.deadline)
         on_sigterm(collectors, output.end)
         batches = run_cycle(collectors, args.deadline)
@@ -110,7 +110,7 @@ def _execd(args: argparse.Namespace) -> int:
     for text in doubts(instances, time.time()):
         _warn(text)
     with contextlib.closing(open_store(instances, _warn)) as store:
-        collectors = make_collectors(instances, store)
+        collectors = make_collectors(instances, store, f"execd {os.path.realpath(args.config)}", "influx")
         forewarn(collectors, _warn)
         execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), _output())
     return COLLECTED
@@ -166,7 +166,7 @@ def _output() -> Output:
 
 def _tell(problems: Sequence[Problem]) -> None:
     """Print the decisive problem first: of a failed run Telegraf logs that one line alone."""
-    for problem in sorted(problems, key=lambda problem: problem.level):
+    for problem in sorted(problems, key=lambda problem: "EWI".index(problem.level)):
         _say(str(problem))
 
 

@@ -5,5 +5,6 @@ from __future__ import annotations
 from .credentials import Credentials, Provider, provider, readable_by_others
 from .gate import Gate, Pass
 from .gates import Gates
+from .rate import tenth
 
-__all__ = ["Credentials", "Gate", "Gates", "Pass", "Provider", "provider", "readable_by_others"]
+__all__ = ["Credentials", "Gate", "Gates", "Pass", "Provider", "provider", "readable_by_others", "tenth"]

@@ -40,23 +40,30 @@ class Gate:
         self.in_flight: Dict[int, float] = {}
         self.tickets = itertools.count()
         self.lone: Optional[int] = None
-        self._name = name
+        self.planned: Dict[str, int] = {}
+        self.name = name
         self._store = store
         self._clock = clock
 
-    def begin(self) -> Pass:
-        """Start a cycle."""
+    def begin(self, who: str = "", planned: int = 0) -> Pass:
+        """Start a cycle of somebody who plans so many requests that must not be left out."""
         with self.entry() as entry:
             breaker.mend_clock(entry, self._clock.now(), self._clock.monotonic())
         started = Pass(self, self._clock)
         with self.changed:
+            self.planned[who] = planned
             self.passes.add(started)
         return started
+
+    def spare(self, per_minute: int) -> int:
+        """Tell up to how many a minute what can wait may be sent, too; at least a tenth is kept for it."""
+        with self.changed:
+            return max(rate.tenth(per_minute), per_minute - sum(self.planned.values()))
 
     @contextlib.contextmanager
     def entry(self, durable: bool = False) -> Iterator[KeyEntry]:
         """Change the key's entry in one transaction."""
-        with self._store.entry(KeyEntry, self._name, durable) as entry:
+        with self._store.entry(KeyEntry, self.name, durable) as entry:
             self.seen = entry
             yield entry
 
@@ -70,7 +77,7 @@ class Gate:
     def claim_lone(self, ticket: int, entry: KeyEntry, seconds: float) -> bool:
         """Try to be the one who asks alone, among all processes, for so many seconds at most."""
         now = self._clock.now()
-        if not lone_request.claim(self._store, self._name, entry, now + seconds, now):
+        if not lone_request.claim(self._store, self.name, entry, now + seconds, now):
             return False
         self.lone = ticket
         return True
@@ -78,7 +85,7 @@ class Gate:
     def release_lone(self, entry: KeyEntry) -> None:
         """Let another process ask alone."""
         self.lone = None
-        lone_request.release(self._store, self._name, entry)
+        lone_request.release(self._store, self.name, entry)
 
     def held_until(self, proven: bool, at_once: int) -> float:
         """When may the next request stop waiting for those in flight? In monotonic seconds."""
@@ -105,14 +112,20 @@ class Pass:
         self._mine: Set[int] = set()
 
     def admit(
-        self, per_minute: int, give_up: float, turn: str = "", at_once: int = HARMLESS, api: str = "statistics"
+        self,
+        per_minute: int,
+        give_up: float,
+        turn: Optional[str] = "",
+        at_once: int = HARMLESS,
+        api: str = "statistics",
     ) -> int:
         """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
 
         Args:
             per_minute: how many may leave within a minute.
             give_up: monotonic seconds; from then on the request holds nobody up, even if it hangs.
-            turn: names the question from cycle to cycle, so that one that was left out goes first next time.
+            turn: names the question from cycle to cycle, so that one that was left out goes first next time; None
+                is not remembered.
             at_once: how many may be under way when the key is proven, if more than are harmless.
             api: which API is asked: a 429 closes one of them.
         """
@@ -196,7 +209,7 @@ class Pass:
         del self._gate.in_flight[ticket]
         self._gate.changed.notify_all()
 
-    def _ask_leave(self, ticket: int, per_minute: int, left: float, turn: str, api: str) -> float:
+    def _ask_leave(self, ticket: int, per_minute: int, left: float, turn: Optional[str], api: str) -> float:
         """Take leave for one request in the store; return 0, or in how many seconds to ask again."""
         gate = self._gate
         with gate.entry() as entry:

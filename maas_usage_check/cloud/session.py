@@ -6,7 +6,7 @@ import itertools
 from functools import partial
 from typing import Dict, Mapping, Optional, Sequence
 
-from ..access import Credentials, Gates, Pass, Provider
+from ..access import Credentials, Gates, Pass, Provider, tenth
 from ..clock import Clock
 from ..config import Instance
 from ..errors import PASSING, QueryError, Result
@@ -58,22 +58,35 @@ class Session:
         self._redact: Redact = str
         self._pass: Optional[Pass] = None
         self._learned: Dict[str, str] = {}
+        self._urgent = self._spare = instance.max_requests_per_minute
         self.project_id = instance.project_id or ""
+        self.key_name = ""
         self.http_requests = 0
 
     def connect(self) -> None:
         """Fetch the key, pass its gate and find the project; raise QueryError."""
+        instance = self._instance
         self._key = self._provider()
         self._redact = redactor(self._key.secrets())
-        self._pass = self._gates.of(self._key).begin()
-        where = self._instance.lookup
+        gate = self._gates.of(self._key)
+        # Another cycle of this instance may begin within the minute, and its ranges go first.
+        self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1)
+        limit = instance.max_requests_per_minute
+        if instance.hourly:
+            self._urgent, self._spare = max(1, limit - tenth(limit)), gate.spare(limit)
+        self.key_name = gate.name
+        where = instance.lookup
         self.project_id = self.project_id or self._pass.projects.get(where, "")
         if not self.project_id:
-            self.project_id = self._learned[where] = find_project(self._instance.region, self._sender(where))
+            self.project_id = self._learned[where] = find_project(instance.region, self._sender(where))
 
     def ask(self, source: Source, query: Query) -> Outcome:
         """Ask one query of a source; raise QueryError when no try brought an answer."""
         return source.ask(query, self._sender(self._turns[query]))
+
+    def ask_spare(self, source: Source, query: Query) -> Outcome:
+        """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError."""
+        return source.ask(query, self._sender(None))
 
     def stop(self) -> None:
         """Let no more requests go."""
@@ -89,10 +102,10 @@ class Session:
         forgotten = {self._instance.lookup: ""} if strange and len(errors) == len(outcomes) else {}
         self._pass.end({**self._learned, **forgotten})
 
-    def _sender(self, turn: str) -> Send:
+    def _sender(self, turn: Optional[str]) -> Send:
         return partial(self._send, turn)
 
-    def _send(self, turn: str, call: Call) -> bytes:
+    def _send(self, turn: Optional[str], call: Call) -> bytes:
         for pause in self._pauses:
             try:
                 return self._try(turn, call)
@@ -105,10 +118,10 @@ class Session:
             self._clock.sleep(spread)
         return self._try(turn, call)
 
-    def _try(self, turn: str, call: Call) -> bytes:
-        instance, gate = self._instance, self._pass
+    def _try(self, turn: Optional[str], call: Call) -> bytes:
+        gate, at_once = self._pass, self._instance.max_concurrency
         assert gate is not None, "connect comes first"
-        per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
+        per_minute = self._spare if turn is None else self._urgent
         ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:

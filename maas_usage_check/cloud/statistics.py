@@ -100,14 +100,14 @@ class Statistics:
 def _series(instance: Instance, name: str, windows: Sequence[Window], coverage: float) -> Iterator[RangeSeries]:
     for service_type in instance.service_types:
         for infer_type in instance.infer_types:
-            for measurement, labels, label_tag in _filters(instance):
+            for measurement, labels, label_tag in filters_of(instance):
                 tags = {"range": name, "service_type": service_type.name, "infer_type": infer_type, **label_tag}
                 queries = (Totals(window, service_type, infer_type, labels, instance.ips) for window in windows)
                 yield RangeSeries(measurement, tags, tuple(queries), coverage)
 
 
-def _filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
-    """List what is asked of each kind of call: measurement, labels to filter by, and their tag."""
+def filters_of(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
+    """List what is asked of each kind of call: the measurement of its ranges, labels to filter by, and their tag."""
     if not instance.per_api_key:
         return [(USAGE, instance.api_keys, {})]
     each = [(KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]

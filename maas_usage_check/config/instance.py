@@ -51,6 +51,8 @@ class Instance(Struct, frozen=True):
     iam_endpoint: str = ""
     credentials: KeySource = KeySource()
     ranges: Tuple[Any, ...] = tuple(map(parse_range, ("last_7d", "last_14d", "last_30d")))
+    hourly: bool = False
+    backfill_days: int = 29
     service_types: Tuple[ServiceType, ...] = (ServiceType.preset,)
     infer_types: Tuple[str, ...] = ("real_time",)
     api_keys: Optional[Tuple[str, ...]] = None
@@ -80,6 +82,12 @@ class Instance(Struct, frozen=True):
     def lookup(self) -> str:
         """Name the lookup of the project id, under which its result is remembered and its turn is kept."""
         return f"{self.iam_endpoint} {self.region}"
+
+    @property
+    def place(self) -> str:
+        """Name the instance to a person, by its region and tags."""
+        tags = " ".join(f"{key}:{value}" for key, value in self.api_tags.items() if key != "region")
+        return f"{self.region} ({tags})" if tags else self.region
 
     @property
     def user_tags(self) -> Dict[str, str]:

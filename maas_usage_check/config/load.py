@@ -151,6 +151,7 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
     )
     for key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
         need(0 < getattr(given, key) <= 86_400, key, "must be greater than 0, and at most 86400")
+    need(0 <= given.backfill_days <= 29, "backfill_days", "must be 0 to 29: the cloud keeps 30 days")
     need(given.api_keys or not given.per_api_key, "per_api_key", "needs `api_keys`, the labels to tell apart")
     labels = given.api_keys or ()
     need(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from functools import partial
-from typing import Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -15,8 +15,13 @@ from ..cloud import Outcome, Plan, Query, Session, Source, Statistics, Transport
 from ..config import Instance
 from ..errors import QueryError, Result
 from ..metrics import API, Number, Point
+from ..store import Store
 from .crew import Crew, hanging
 from .problems import Problem, decisive, problems_of
+
+if TYPE_CHECKING:
+    from ..history import Consumer
+    from .hourly import Hourly
 
 SOURCES: Tuple[Source, ...] = (Statistics(),)
 MOST_HANGING = 32
@@ -30,11 +35,13 @@ CLOSING = 0.5
 
 
 class LastSuccess(Struct, omit_defaults=True):
-    """Remember when a query of an instance was last answered, in seconds since 1970."""
+    """Remember of an instance when a query was last answered, in seconds since 1970, and whose account it asked."""
 
     kept_for: ClassVar[float] = 40 * 86_400.0
 
     at: float = 0.0
+    project_id: str = ""
+    key: str = ""
 
     def joined(self, kept: LastSuccess) -> LastSuccess:
         """Take the later one."""
@@ -42,21 +49,20 @@ class LastSuccess(Struct, omit_defaults=True):
 
 
 class Batch(Struct, frozen=True):
-    """Hold what one cycle yields. The last point is always the one that says how it went."""
+    """Hold what one cycle yields. The last point is always the one that says how it went.
+
+    `collected` tells whether any query was answered.
+    """
 
     points: Tuple[Point, ...]
     problems: Tuple[Problem, ...]
     result: Result
     outcomes: Dict[Query, Outcome]
-
-    @property
-    def collected(self) -> bool:
-        """Tell whether any query was answered."""
-        return any(not isinstance(outcome, QueryError) for outcome in self.outcomes.values())
+    collected: bool
 
 
 class Collector:
-    """Run the cycles of one instance, one at a time."""
+    """Run the cycles of one instance, one at a time. Without a consumer its hours are left alone."""
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class Collector:
         gates: Gates,
         clock: Clock,
         sources: Sequence[Source] = SOURCES,
+        consumer: Optional[Consumer] = None,
     ) -> None:
         self.instance = instance
         self._provider = provider
@@ -74,7 +81,8 @@ class Collector:
         self._clock = clock
         self._sources = sources
         self._name = _digest(instance)
-        self._last_success = 0.0
+        self._last = LastSuccess()
+        self._hourly = _hourly(instance, sources[0], gates.store, clock, consumer)
         self._cancelled = False
         self._crew = Crew(clock)
         self._session: Optional[Session] = None
@@ -118,37 +126,48 @@ class Collector:
         session = self._session = Session(
             instance, self._provider, self._transport, self._gates, clock, began + seconds, turns
         )
-        hang = hanging(began)
+        hang, hours = hanging(began), self._hourly
         if hang >= MOST_HANGING:
             outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))
+        elif asked or hours:
+            outcomes = self._ask(session, asked, began + seconds, progress)
+            if hours and (any(not isinstance(end, QueryError) for end in outcomes.values()) or not asked):
+                hours.ask(session, self._crew, int(now * 1000), began + seconds)
         else:
-            outcomes = self._ask(session, asked, began + seconds, progress) if asked else {}
+            outcomes = {}
         session.stop()
         why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
         failures = [outcome for outcome in outcomes.values() if isinstance(outcome, QueryError)]
-        worked = len(failures) < len(outcomes)
+        queries = len(outcomes)
+        if hours:
+            queries, failures = queries + hours.asked, failures + hours.failures
+        worked = len(failures) < queries
         self._close(session, list(outcomes.values()), now if worked else None)
         result = decisive(failures, worked)
         health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
-            "queries": len(outcomes),
+            "queries": queries,
             "failed_queries": len(failures),
             "http_requests": session.http_requests,
             "duration_seconds": round(max(0.0, clock.monotonic() - began), 6),
         }
-        if self._last_success:
-            health["last_success_timestamp_seconds"] = int(self._last_success)
+        if self._last.at:
+            health["last_success_timestamp_seconds"] = int(self._last.at)
         time = int(now * 1000) * 1_000_000
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
         usage, doubts = _usage(plan, outcomes, tags, time)
-        points = (*usage, Point(API, dict(instance.api_tags), health, time))
         problems = problems_of(instance, plan, outcomes, worked, doubts)
+        if hours and self._last.project_id and not (self._cancelled and hours.counts_once):
+            share = hours.give(self._last.project_id, self._last.key, int(now * 1000), tags, worked)
+            usage, problems = [*usage, *share.points], [*problems, *share.problems]
+            health.update(share.health)
+        points = (*usage, Point(API, dict(instance.api_tags), health, time))
         if 0 < hang < MOST_HANGING:
             problems.append(Problem("W", STUCK.format(hang), "HANGING"))
-        return Batch(points, tuple(problems), result, outcomes)
+        return Batch(points, tuple(problems), result, outcomes, worked)
 
     def _ask(
         self, session: Session, asked: Dict[Query, Source], give_up: float, progress: Callable[[], None]
@@ -169,14 +188,21 @@ class Collector:
 
     def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:
         """Leave in the store what the next run needs."""
-        self._last_success = success or self._last_success
+        self._note(self._last, session, success)
 
         def leave() -> None:
             session.close(outcomes)
             with self._gates.store.entry(LastSuccess, self._name) as last:
-                self._last_success = last.at = success or last.at
+                self._note(last, session, success)
+                self._last = last
 
         Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
+
+    @staticmethod
+    def _note(last: LastSuccess, session: Session, success: Optional[float]) -> None:
+        last.at = success or last.at
+        last.project_id = session.project_id or last.project_id
+        last.key = session.key_name or last.key
 
 
 def _whole(plans: Sequence[Plan]) -> Plan:
@@ -199,6 +225,16 @@ def _usage(
             if series.doubt(fields):
                 doubts.setdefault(series.doubt(fields), []).append(series.name)
     return points, doubts
+
+
+def _hourly(
+    instance: Instance, source: Source, store: Store, clock: Clock, consumer: Optional[Consumer]
+) -> Optional[Hourly]:
+    if consumer is None or not instance.hourly:
+        return None
+    from .hourly import Hourly
+
+    return Hourly(instance, source, store, consumer, clock)
 
 
 def _digest(instance: Instance) -> str:

@@ -14,7 +14,8 @@ from ..errors import QueryError, Result
 class Problem(Struct, frozen=True):
     """Hold one thing that went wrong.
 
-    `level` is E when nothing was collected because of it, else W; `key` stays the same while the trouble lasts.
+    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` stays the
+    same while it lasts.
     """
 
     level: str
@@ -58,8 +59,7 @@ def problems_of(
                 names[series.name] = None
                 lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
     level = "W" if worked else "E"
-    where = " ".join(f"{key}:{value}" for key, value in instance.api_tags.items() if key != "region")
-    where = f"{instance.region} ({where})" if where else instance.region
+    where = instance.place
     first = decisive([error for error, _ in lost.values()], False)
     problems = [
         Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")

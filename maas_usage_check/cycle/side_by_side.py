@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from typing import Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
 from ..access import Gates, provider
 from ..clock import Clock
@@ -14,15 +14,40 @@ from ..store import Store, Warn, find_file
 from .collector import Batch, Collector
 from .crew import Crew
 
+if TYPE_CHECKING:
+    from ..history import Consumer
 
-def make_collectors(instances: Sequence[Instance], store: Store) -> List[Collector]:
-    """Make a collector for each instance. They share one store: those of one key must pass one gate."""
+
+def make_collectors(
+    instances: Sequence[Instance], store: Store, taker: str = "", form: Optional[str] = None
+) -> List[Collector]:
+    """Make a collector for each instance. They share one store: those of one key must pass one gate.
+
+    Args:
+        instances: of one file.
+        store: where they leave what outlives them.
+        taker: names who takes their hours or counts.
+        form: in which format; None where nobody does.
+    """
     clock = Clock()
     gates = Gates(store, clock)
     return [
-        Collector(instance, provider(instance.credentials), DirectTransport(instance), gates, clock)
-        for instance in instances
+        Collector(
+            instance,
+            provider(instance.credentials),
+            DirectTransport(instance),
+            gates,
+            clock,
+            consumer=_consumer(f"{taker} {i}", form) if form and instance.hourly else None,
+        )
+        for i, instance in enumerate(instances)
     ]
+
+
+def _consumer(name: str, form: str) -> Consumer:
+    from ..history import COUNTERS, HOURS, Consumer
+
+    return Consumer(f"{form} {name}", COUNTERS if form == "prometheus" else HOURS)
 
 
 def open_store(instances: Sequence[Instance], warn: Warn) -> Store:

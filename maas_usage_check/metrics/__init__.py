@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from .catalogue import API, CATALOGUE, COUNT, GAUGE, KEY_USAGE, USAGE, Catalogue, Field
+from .catalogue import (
+    API,
+    CATALOGUE,
+    CONSUMED,
+    COUNT,
+    GAUGE,
+    HOURLY,
+    KEY_CONSUMED,
+    KEY_HOURLY,
+    KEY_USAGE,
+    USAGE,
+    Catalogue,
+    Field,
+)
 from .encoders import FORMATS, encoder
 from .points import OWN_TAGS, Number, Point, plain_name
 
 __all__ = [
-    "API", "CATALOGUE", "COUNT", "FORMATS", "GAUGE", "KEY_USAGE", "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number",
-    "Point", "encoder", "plain_name",
+    "API", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "KEY_CONSUMED", "KEY_HOURLY", "KEY_USAGE",
+    "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
 ]  # fmt: skip

@@ -74,6 +74,20 @@ class Database:
         with self._told():
             self._held().execute("DELETE FROM entries WHERE kind = ? AND changed < ?", (kind, before))
 
+    @contextlib.contextmanager
+    def tables(self) -> Iterator[sqlite3.Connection]:
+        """Change tables that are another room's, in one transaction; what the block raises undoes it."""
+        with self._told():
+            self.begin(durable=False)
+            connection = self._held()
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
+
     def commit(self) -> None:
         """End the change and keep it."""
         with self._told():

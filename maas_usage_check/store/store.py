@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import Any, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Set, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Set, Tuple, Type, TypeVar
 
 import msgspec
 
 from .database import FORGOTTEN, LOCAL, PATIENCE, Database, UnusableError
 from .kernel_lock import KernelLock
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Warn = Callable[[str], None]
 Key = Tuple[str, str]
@@ -85,6 +88,22 @@ class Store:
                 written = file is not None and old is not None and self._write(file, key, old, text, kind.kept_for)
                 self._known[key] = text
                 (self._unwritten.discard if written else self._unwritten.add)(key)
+
+    @contextlib.contextmanager
+    def tables(self) -> Iterator[sqlite3.Connection]:
+        """Change tables that are another room's, in one transaction; what the block raises undoes it.
+
+        Raise UnusableError, here or at the block's end, where the file cannot be written: then nothing was changed.
+        """
+        with self._file() as file:
+            if file is None:
+                raise UnusableError("there is no state file")
+            try:
+                with file.tables() as connection:
+                    yield connection
+            except UnusableError as trouble:
+                self._say(str(trouble))
+                raise
 
     @property
     def blind(self) -> bool:

@@ -14,6 +14,7 @@ from ..clock import Clock
 from ..config import doubts, load
 from ..cycle import Batch, Collector, forewarn
 from ..errors import ConfigError, MaasError
+from ..history import INCREMENTS, Consumer
 from ..metrics.datadog import samples
 from ..store import Store, find_file
 from .datadog_transport import AgentTransport
@@ -92,7 +93,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             instance = load({"init_config": self.init_config, "instances": [self.instance]})[0]
             source = self._scrubbed(provider(instance.credentials))
             gates = self._gates or shared_gates(instance.state_dir)
-            collector = Collector(instance, source, AgentTransport(self.http), gates, self._clock)
+            consumer = Consumer(f"agent {self.check_id} {instance.place}", INCREMENTS)
+            collector = Collector(instance, source, AgentTransport(self.http), gates, self._clock, consumer=consumer)
             collector.plan()  # what cannot be planned is a fault of the configuration too
         except ConfigError as error:
             raise ConfigurationError(_named_here(str(error))) from None
@@ -110,7 +112,11 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
     def _submit(self, batch: Batch, repeated: bool) -> None:
         for sample in samples(batch.points, repeated):
             getattr(self, sample.nature)(sample.name, sample.value, sample.tags)
-        texts = [problem.text for problem in batch.problems]
+        texts = [problem.text for problem in batch.problems if problem.level != "I"]
+        if not repeated:
+            for problem in batch.problems:
+                if problem.level == "I":
+                    self.log.info("%s", problem.text)
         decisive = texts.pop(0) if texts and not batch.collected else None
         for text in [*texts, *self._warned]:
             self.warning(text)

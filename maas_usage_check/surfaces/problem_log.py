@@ -23,9 +23,14 @@ class ProblemLog:
         self._said: Dict[str, float] = {}
 
     def report(self, problems: Iterable[Problem]) -> None:
-        """Take the problems of one cycle; none at all means that every trouble is over."""
+        """Take the problems of one cycle; no trouble at all means that every one is over."""
         now = self._monotonic()
-        current = {problem.key: problem for problem in problems}
+        current: Dict[str, Problem] = {}
+        for problem in problems:
+            if problem.level == "I":
+                self._say(str(problem))
+            else:
+                current[problem.key] = problem
         for key in [key for key in self._said if key not in current]:
             del self._said[key]
             self._say(f"I! {key}: recovered")

@@ -1,0 +1,126 @@
+"""The hours' share of a cycle: asked after the ranges, as far as rate and deadline leave room, given out at its end."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any, Dict, List, NamedTuple
+
+from ..clock import Clock
+from ..cloud import Session, Source, failure
+from ..config import Instance
+from ..errors import QueryError, Result
+from ..history import INCREMENTS, Account, Consumer, Given, History, Work, give
+from ..metrics import Number, Point
+from ..store import Store, UnusableError
+from .crew import Crew
+from .problems import Problem
+
+GIVING = 3.0
+"""Seconds that giving out may take: a folder of the state that hangs must not keep the cycle."""
+LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF})
+"""No failures: it is asked in a later cycle."""
+PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
+"""Failures of one question; after any other the rest would fare alike."""
+NOT_BELIEVED = "no hour and no count is given out, and it is looked at again a day later; report it if it lasts"
+NO_STATE = "no hours and no counts are given out, for the state cannot be written"
+
+
+class Share(NamedTuple):
+    """Hold what the hours add to a batch."""
+
+    points: List[Point]
+    health: Dict[str, Number]
+    problems: List[Problem]
+
+
+class Hourly:
+    """Ask about the hours of one instance, and give them out to one consumer. One cycle at a time."""
+
+    def __init__(self, instance: Instance, source: Source, store: Store, consumer: Consumer, clock: Clock) -> None:
+        self._instance = instance
+        self._source = source
+        self._consumer = consumer
+        self._clock = clock
+        self._history = History(instance, store)
+        self.asked = 0
+        self.failures: List[QueryError] = []
+
+    def ask(self, session: Session, crew: Crew, now: int, give_up: float) -> None:
+        """Ask what is due, and then what is missing, until all is answered or the time is up.
+
+        Args:
+            session: connected.
+            crew: does it.
+            now: the cycle's time, in milliseconds.
+            give_up: monotonic seconds.
+        """
+        self.asked, self.failures = 0, []
+        account = Account(session.project_id, session.key_name)
+        begun = crew.do({"": partial(self._history.asks, account, now)}, give_up=give_up).get("")
+        if not isinstance(begun, list) or not begun:
+            return  # a trouble of the state shows when the hours are given out
+        work = Work(begun)
+        workers = self._instance.max_concurrency
+        crew.do(dict.fromkeys(range(workers), partial(self._work, work, session, give_up)), workers, give_up)
+        work.stop()
+        Crew(self._clock).do({"": partial(self._history.note_asked, now)}, give_up=self._clock.monotonic() + GIVING)
+
+    @property
+    def counts_once(self) -> bool:
+        """Tell whether what is given out must not be lost."""
+        return self._consumer.takes == INCREMENTS
+
+    def give(self, project_id: str, key: str, now: int, tags: Dict[str, str], worked: bool) -> Share:
+        """Make the hours' share of a batch.
+
+        Args:
+            project_id: whose hours they are.
+            key: the name of the key that asks for them.
+            now: the cycle's time, in milliseconds.
+            tags: of every point.
+            worked: whether the cloud answered.
+        """
+        late = threading.Event()
+        account, tags = Account(project_id, key), {**tags, "project_id": project_id}
+        make = partial(give, self._history, self._consumer, account, now, tags, worked, lambda: not late.is_set())
+        made = Crew(self._clock).do({"": make}, give_up=self._clock.monotonic() + GIVING).get("")
+        late.set()
+        where = self._instance.place
+        problems: List[Problem] = []
+        if self.failures:
+            first, more = self.failures[0], len(self.failures) - 1
+            others = f", and {more} more" if more else ""
+            problems.append(Problem("W", f"{where}: {first} (some hours were not asked{others})", f"{where} hours"))
+        if not isinstance(made, Given):
+            problems.append(Problem("W", f"{where}: {NO_STATE}", f"{where} hours' state"))
+            return Share([], {}, problems)
+        if made.failed:
+            problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
+        if made.backfill:
+            problems.append(Problem("I", f"{where}: {made.backfill}", f"{where} {made.backfill}"))
+        health: Dict[str, Number] = {"missing_hours": made.missing}
+        if made.newest_use:
+            health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
+        return Share(made.points, health, problems)
+
+    def _work(self, work: Work, session: Session, give_up: float) -> None:
+        while True:
+            ask = work.take()
+            if ask is None:
+                return
+            follow: Any = ()
+            try:
+                follow = ask.learn(session.ask_spare(self._source, ask.query))
+                self.asked += 1
+            except UnusableError:
+                work.stop()
+            except Exception as error:
+                failed = failure(error)
+                if failed.result not in PASSED_OVER:
+                    work.stop()
+                if failed.result not in LATER and self._clock.monotonic() < give_up:
+                    self.failures.append(failed)
+                    self.asked += 1
+            finally:
+                work.done(follow)

@@ -1,0 +1,10 @@
+"""The ledger of hours: what is known, what to ask next, what to count once."""
+
+from __future__ import annotations
+
+from .emission import COUNTERS, HOURS, INCREMENTS, Consumer
+from .giving import Given, give
+from .history import Account, History
+from .work import Work
+
+__all__ = ["COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Given", "History", "Work", "give"]

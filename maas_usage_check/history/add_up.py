@@ -1,0 +1,76 @@
+"""The daily look whether hours add up to their day: the cloud might count a call in two windows, or in none."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import List, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct, field
+
+from .hours import FIELDS, HOUR, Values
+from .ledger import Ledger
+
+DAY = 24 * HOUR
+ENDED = 27 * HOUR
+"""Milliseconds since a day's end after which nothing of it should still change."""
+PER_MILLE = 1
+"""By how much the sum of the hours may differ from their day."""
+
+
+class AddUp(Struct, omit_defaults=True):
+    """Hold the look under way of one key, and what the last one found.
+
+    `due` is milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered so far: the
+    day, each of its hours, the day again. `failed` is a sentence with the numbers, or empty.
+    """
+
+    due: int = 0
+    failed: str = ""
+    series: str = ""
+    day: int = 0
+    answers: List[Tuple[int, ...]] = field(default_factory=list)
+
+    @property
+    def next_window(self) -> Tuple[int, int]:
+        """Name the window to ask next."""
+        hours = [(self.day + i * HOUR, self.day + (i + 1) * HOUR) for i in range(24)]
+        whole = (self.day, self.day + DAY)
+        return [whole, *hours, whole][len(self.answers)]
+
+    def begin(self, ledgers: Mapping[str, Ledger], oldest: int, now: int) -> bool:
+        """Choose the newest day with use that is surely over, or go on with a look; tell whether there is one."""
+        if now < self.due:
+            return False
+        if not (self.answers and self.series in ledgers and self.day >= oldest):
+            days = [(day, name) for name, ledger in ledgers.items() for day in _newest_day(ledger, now)]
+            self.day, self.series = max(days, default=(0, ""))
+            self.answers = []
+        return self.day >= oldest
+
+    def learn(self, values: Values, now: int) -> bool:
+        """Take an answer; tell whether there is more to ask."""
+        self.answers.append(values)
+        if len(self.answers) < 26:
+            return True
+        whole, *hours, again = self.answers
+        if whole == again:
+            self.failed = _difference(self.day, whole, hours) or ""
+            self.due = now + DAY
+        else:  # it still changes
+            self.due = now + HOUR
+        self.series, self.answers = "", []
+        return False
+
+
+def _newest_day(ledger: Ledger, now: int) -> List[int]:
+    until = (now - ENDED) // DAY * DAY
+    end = ledger.newest_use(until)
+    return [(end - HOUR) // DAY * DAY] if end else []
+
+
+def _difference(day: int, whole: Values, hours: Sequence[Values]) -> Optional[str]:
+    for name, total, *each in zip(FIELDS, whole, *hours):
+        if abs(sum(each) - total) * 1000 > total * PER_MILLE:
+            date = dt.datetime.fromtimestamp(day / 1000, dt.timezone.utc).date()
+            return f"the 24 hours of {date} (UTC) have {sum(each):,} {name.replace('_', ' ')}, their day has {total:,}"
+    return None

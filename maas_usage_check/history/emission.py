@@ -1,0 +1,59 @@
+"""What each consumer gets: every change of an hour, and of a count each unit once."""
+
+from __future__ import annotations
+
+from typing import List, Optional
+
+from msgspec import Struct
+
+from .hours import FIELDS, HOUR, ZEROS, Values, minus
+from .ledger import Hour, Ledger
+from .tables import COLUMNS, Book
+
+HOURS, COUNTERS, INCREMENTS = "hours", "counters", "increments"
+"""What a consumer takes: points at their own time; counts since the beginning; what a count has grown by."""
+FOREVER = 2**62
+FORGOTTEN = 40 * 24 * HOUR
+"""Milliseconds after which a consumer that came no more is forgotten; it would be a new one."""
+
+
+class Consumer(Struct, frozen=True):
+    """Name who takes hours or counts: each gets every change, whatever others took."""
+
+    name: str
+    takes: str
+
+
+def changed_hours(ledger: Ledger, consumer: Consumer, first: int) -> List[Hour]:
+    """Return the hours that changed since an hour before the consumer last came: what it took then may be lost."""
+    row = _row(ledger, consumer)
+    hours = ledger.hours(first, FOREVER, max(1, row[0] - HOUR) if row else 1)
+    _note(ledger, consumer, ZEROS)
+    return hours
+
+
+def increments(ledger: Ledger, consumer: Consumer, counts: Values, before: Values) -> Values:
+    """Return what the counts have grown by since the consumer last came; one that is new starts `before` this cycle."""
+    row = _row(ledger, consumer)
+    _note(ledger, consumer, counts)
+    # A store that was put back from a copy counts again what it counted before: not below zero.
+    return tuple(max(0, each) for each in minus(counts, row[1:] if row else before))
+
+
+def forget_consumers(book: Book) -> None:
+    """Forget those that came no more."""
+    book.run("DELETE FROM consumers WHERE at < ?", (book.tick() - FORGOTTEN,))
+
+
+def _row(ledger: Ledger, consumer: Consumer) -> Optional[Values]:
+    found = ledger.book.run(
+        f"SELECT at, {COLUMNS} FROM consumers WHERE name = ? AND series = ?", (consumer.name, ledger.id)
+    ).fetchone()
+    return tuple(found) if found else None
+
+
+def _note(ledger: Ledger, consumer: Consumer, counts: Values) -> None:
+    ledger.book.run(
+        f"INSERT OR REPLACE INTO consumers VALUES ({', '.join('?' * (3 + len(FIELDS)))})",
+        (consumer.name, ledger.id, ledger.book.tick(), *counts),
+    )

@@ -1,0 +1,115 @@
+"""What a cycle gives out of the history: changed hours to one kind of consumer, counts to the others."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from msgspec import Struct
+
+from ..metrics import Number, Point
+from .add_up import AddUp
+from .counts import counted, known_counts
+from .emission import COUNTERS, HOURS, Consumer, changed_hours, forget_consumers, increments
+from .history import Account, History
+from .hours import FIELDS, HOUR, floor
+from .ledger import Ledger
+from .series import HourSeries
+from .tables import open_book
+
+COUNTS = ("tokens", *FIELDS[1:])
+"""The fields of a count, in the order of FIELDS."""
+MANY = 24
+"""Missing hours from which on a backfill is worth a word."""
+
+
+class TooLateError(Exception):
+    """Nobody waits for what is given out: nothing was."""
+
+
+class Backfill(Struct, omit_defaults=True):
+    """Remember that the beginning of a backfill was told."""
+
+    told: bool = False
+
+
+class Given(NamedTuple):
+    """Hold what is given out.
+
+    `missing` hours are over but not known; `newest_use` is where the newest hour with use ends, in milliseconds;
+    `failed` says that hours do not add up, and then there are no points; `backfill` says that one began or ended.
+    """
+
+    points: List[Point]
+    missing: int
+    newest_use: Optional[int]
+    failed: str = ""
+    backfill: str = ""
+
+
+def give(
+    history: History,
+    consumer: Consumer,
+    account: Account,
+    now: int,
+    tags: Dict[str, str],
+    worked: bool,
+    keep: Callable[[], bool],
+) -> Given:
+    """Make the points of a cycle, and take note in the same transaction of what was given out.
+
+    Args:
+        history: of the instance.
+        consumer: who takes them.
+        account: whose hours they are.
+        now: milliseconds since 1970.
+        tags: of every point.
+        worked: whether the cloud answered: without that, nothing used is not said.
+        keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
+    """
+    with open_book(history.store, now) as book:
+        failed = book.note(AddUp, account.key).failed
+        points: List[Point] = []
+        missing, newest = 0, 0
+        ledgers = history.ledgers(book, account)
+        for series, ledger in ledgers.values():
+            first, end = history.reach(ledger)[0], floor(now)
+            missing += max(0, end - first) // HOUR - ledger.held(first, end).hours
+            newest = max(newest, ledger.newest_use() or 0)
+            if not failed:
+                points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, worked)
+        backfill = book.note(Backfill, consumer.name)
+        said = _progress(backfill, missing, len(ledgers))
+        if said:
+            book.keep(consumer.name, backfill)
+        forget_consumers(book)
+        if not keep():
+            raise TooLateError
+    return Given(points, missing, newest or None, failed, said)
+
+
+def _points(
+    series: HourSeries, ledger: Ledger, consumer: Consumer, first: int, now: int, tags: Dict[str, str], worked: bool
+) -> Iterator[Point]:
+    before = known_counts(ledger)
+    counts = counted(ledger)
+    if consumer.takes == HOURS:
+        for start, values, settled in changed_hours(ledger, consumer, first):
+            fields: Dict[str, Number] = {**dict(zip(FIELDS, values)), "settled": int(settled)}
+            yield Point(series.hourly, tags, fields, start * 1_000_000)
+        return
+    given = counts if consumer.takes == COUNTERS else increments(ledger, consumer, counts, before)
+    if consumer.takes == COUNTERS or worked or any(given):
+        yield Point(series.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
+
+
+def _progress(backfill: Backfill, missing: int, series: int) -> str:
+    if not backfill.told and missing >= MANY:
+        backfill.told = True
+        return (
+            f"the hours of the past are being asked: {missing:,} hours of {series} series are missing, which takes at "
+            f"most about {missing * 6 // 5:,} calls, the newest first, as far as the rate leaves room in each cycle"
+        )
+    if backfill.told and not missing:
+        backfill.told = False
+        return "the hours of the past are complete"
+    return ""

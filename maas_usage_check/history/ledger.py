@@ -1,0 +1,108 @@
+"""The ledger: what is known of each hour of one series."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from .hours import FIELDS, HOUR, Values, floor, settled_until
+from .tables import COLUMNS, Book
+
+_SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
+_WITHIN = "series = ? AND start >= ? AND start < ?"
+_PUT = (
+    f"INSERT INTO hours VALUES ({', '.join('?' * (len(FIELDS) + 4))}) ON CONFLICT (series, start) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in FIELDS)
+    + ", settled = MAX(settled, excluded.settled), changed = ? WHERE settled < excluded.settled OR "
+    + " OR ".join(f"{name} <> excluded.{name}" for name in FIELDS)
+)
+
+
+class Held(NamedTuple):
+    """Hold what the ledger knows of a window: how many of its hours, and their sum."""
+
+    hours: int
+    values: Values
+
+
+class Hour(NamedTuple):
+    """Hold one hour; `start` is milliseconds since 1970."""
+
+    start: int
+    values: Values
+    settled: bool
+
+
+class Ledger:
+    """Read and write the hours of one series; windows are `[start, until)` in milliseconds, of full hours.
+
+    A series is new when it is first named; its history begins then.
+    """
+
+    def __init__(self, book: Book, name: str) -> None:
+        self.book = book
+        find = "SELECT id FROM series WHERE name = ?"
+        found = book.run(find, (name,)).fetchone()
+        if not found:
+            book.run("INSERT INTO series (name, began, hours_from) VALUES (?, ?, ?)", (name, book.now, book.now))
+            found = book.run(find, (name,)).fetchone()
+        self.id = int(found[0])
+
+    def reach(self, oldest: int, backfill: int) -> Tuple[int, int]:
+        """Tell where the hours begin, and from where on they are asked for anybody who shares the series.
+
+        They begin so many milliseconds before the history, but not before the oldest.
+        """
+        row = self.book.run("SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
+        began, shared, frozen = row
+        first = floor(began) - backfill
+        if first < shared:
+            self.book.run("UPDATE series SET hours_from = ? WHERE id = ?", (first, self.id))
+        oldest = max(oldest, frozen)
+        return max(oldest, first), max(oldest, min(first, shared))
+
+    def held(self, start: int, until: int) -> Held:
+        """Add up what is known of a window."""
+        row = self.book.run(f"SELECT COUNT(*), {_SUMS} FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()
+        return Held(row[0], row[1:])
+
+    def starts(self, start: int, until: int) -> List[int]:
+        """List the hours of a window that are known, the newest first."""
+        rows = self.book.run(f"SELECT start FROM hours WHERE {_WITHIN} ORDER BY start DESC", (self.id, start, until))
+        return [at for (at,) in rows]
+
+    def hours(self, start: int, until: int, changed: int = 1) -> List[Hour]:
+        """List the hours of a window that changed at a tick or later; not those without use that are not settled."""
+        rows = self.book.run(
+            f"SELECT start, settled, {COLUMNS} FROM hours WHERE {_WITHIN} AND changed >= ? ORDER BY start",
+            (self.id, start, until, changed),
+        )
+        return [Hour(row[0], row[2:], bool(row[1])) for row in rows]
+
+    def newest_use(self, before: int = 2**62) -> Optional[int]:
+        """Find where the newest hour with use ends, among those that begin before a moment."""
+        row = self.book.run(
+            "SELECT start FROM hours WHERE series = ? AND start < ? AND (total_tokens > 0 OR requests > 0) "
+            "ORDER BY start DESC LIMIT 1",
+            (self.id, before),
+        ).fetchone()
+        return row[0] + HOUR if row else None
+
+    def put(self, start: int, until: int, values: Values) -> None:
+        """Write the same values for every hour of a window; those that are known already change where they differ."""
+        tick, final = self.book.tick(), settled_until(self.book.now)
+        self.book.run_many(
+            _PUT,
+            [
+                (self.id, at, *values, at < final, tick if any(values) or at < final else 0, tick)
+                for at in range(start, until, HOUR)
+            ],
+        )
+
+    def confirm(self, start: int, until: int) -> None:
+        """Take note that the cloud still says what a window holds: of its hours those that are final are settled."""
+        within = (self.id, start, min(until, settled_until(self.book.now)))
+        if self.book.run(f"SELECT 1 FROM hours WHERE {_WITHIN} AND settled = 0", within).fetchone():
+            self.book.run(
+                f"UPDATE hours SET settled = 1, changed = ? WHERE {_WITHIN} AND settled = 0",
+                (self.book.tick(), *within),
+            )

@@ -23,6 +23,7 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
 from maas_usage_check.cycle import Collector
+from maas_usage_check.history import Consumer
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store
 
@@ -120,11 +121,13 @@ def make_collector() -> Callable[..., Collector]:
         credentials: Optional[Credentials] = None,
         clock: Optional[Clock] = None,
         gates: Optional[Gates] = None,
+        consumer: Optional[Consumer] = None,
     ) -> Collector:
         clock = clock or Clock(sleep=lambda seconds: None)
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         given = credentials or Credentials(AK, SK)
-        return Collector(instance, lambda: given, DirectTransport(instance), gates or Gates(Store(), clock), clock)
+        gates = gates or Gates(Store(), clock)
+        return Collector(instance, lambda: given, DirectTransport(instance), gates, clock, consumer=consumer)
 
     return make
 

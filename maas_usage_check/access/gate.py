@@ -55,10 +55,10 @@ class Gate:
             self.passes.add(started)
         return started
 
-    def spare(self, per_minute: int) -> int:
-        """Tell up to how many a minute what can wait may be sent, too; at least a tenth is kept for it."""
+    def in_demand(self) -> int:
+        """Count the requests of all cycles of this process that must not be left out."""
         with self.changed:
-            return max(rate.tenth(per_minute), per_minute - sum(self.planned.values()))
+            return sum(self.planned.values())
 
     @contextlib.contextmanager
     def entry(self, durable: bool = False) -> Iterator[KeyEntry]:
@@ -118,6 +118,7 @@ class Pass:
         turn: Optional[str] = "",
         at_once: int = HARMLESS,
         api: str = "statistics",
+        kept: int = 0,
     ) -> int:
         """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
 
@@ -128,11 +129,12 @@ class Pass:
                 is not remembered.
             at_once: how many may be under way when the key is proven, if more than are harmless.
             api: which API is asked: a 429 closes one of them.
+            kept: how much of the rate is kept for the other kind: for what has no turn, or for what has one.
         """
         while True:
             ticket, left = self._place(give_up, max(at_once, HARMLESS), api)
             try:
-                wait = self._ask_leave(ticket, per_minute, left, turn, api)
+                wait = self._ask_leave(ticket, per_minute, kept, left, turn, api)
             except BaseException:
                 self._give_back(ticket)
                 raise
@@ -209,13 +211,13 @@ class Pass:
         del self._gate.in_flight[ticket]
         self._gate.changed.notify_all()
 
-    def _ask_leave(self, ticket: int, per_minute: int, left: float, turn: Optional[str], api: str) -> float:
+    def _ask_leave(self, ticket: int, per_minute: int, kept: int, left: float, turn: Optional[str], api: str) -> float:
         """Take leave for one request in the store; return 0, or in how many seconds to ask again."""
         gate = self._gate
         with gate.entry() as entry:
             now = self._clock.now()
             breaker.raise_if_shut(entry, api, now, api in self.closed)
-            wait = rate.wait(entry, turn, per_minute, now)
+            wait = rate.wait(entry, turn, per_minute, kept, now)
             if wait > left:
                 rate.leave_out(entry, turn, now)
             elif not wait:
@@ -224,5 +226,5 @@ class Pass:
                     return PAUSE
                 rate.take(entry, turn, now)
         if wait > left:
-            raise rate.over_rate(entry, turn, per_minute, now)
+            raise rate.over_rate(entry, turn, per_minute, kept, now)
         return wait

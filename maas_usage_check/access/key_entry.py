@@ -13,9 +13,9 @@ class KeyEntry(Struct, omit_defaults=True):
 
     `cause` is the Result of the last refusal and `why` its text; `clock_off` is by how many seconds this machine's
     clock was ahead then, and `clock_zero` the wall clock's time when the monotonic one was 0, which moves when the
-    clock is set; `throttled` holds until when each API is left alone; `sent` counts requests by whole second;
-    `left_out` holds when a question found no room; `lone_until` is when the lone request under way must be over;
-    `proven_by` names the process that last proved the key, at `proven_at`.
+    clock is set; `throttled` holds until when each API is left alone; `sent` counts requests by whole second, `spare`
+    those of them that could wait; `left_out` holds when a question found no room; `lone_until` is when the lone
+    request under way must be over; `proven_by` names the process that last proved the key, at `proven_at`.
     """
 
     kept_for: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
@@ -28,6 +28,7 @@ class KeyEntry(Struct, omit_defaults=True):
     clock_zero: float = 0.0
     throttled: Dict[str, float] = field(default_factory=dict)
     sent: Dict[int, int] = field(default_factory=dict)
+    spare: Dict[int, int] = field(default_factory=dict)
     left_out: Dict[str, float] = field(default_factory=dict)
     lone_until: float = 0.0
     proven_by: str = ""

@@ -17,13 +17,13 @@ TURN_KEPT = 900.0
 
 
 def tenth(per_minute: int) -> int:
-    """Tell how much of the rate is kept for what is not urgent."""
+    """Tell how much of the rate is kept for what can wait."""
     return -(-per_minute // 10)
 
 
 def sent(entry: KeyEntry, now: float) -> int:
     """Count the requests of the last minute."""
-    return sum(_recent(entry, now).values())
+    return sum(_recent(entry.sent, now).values())
 
 
 def ahead(entry: KeyEntry, turn: str, now: float) -> int:
@@ -32,18 +32,36 @@ def ahead(entry: KeyEntry, turn: str, now: float) -> int:
     return waiting.index(turn) if turn in waiting else len(waiting)
 
 
-def wait(entry: KeyEntry, turn: Optional[str], per_minute: int, now: float) -> float:
-    """Say in how many seconds a request may go; 0 means now. One without a turn lets nothing go first."""
-    if sent(entry, now) + (0 if turn is None else ahead(entry, turn, now)) < per_minute:
+def wait(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: float) -> float:
+    """Say in how many seconds a request may go; 0 means now.
+
+    Args:
+        entry: the key's.
+        turn: the question's; what has none can wait for a later cycle, and lets nothing go first.
+        per_minute: how many may leave within a minute.
+        kept: how many of them are kept for the other kind. A tenth is never kept from what can wait.
+        now: seconds since 1970.
+    """
+    all_sent, spare = sent(entry, now), sum(_recent(entry.spare, now).values())
+    if turn is None:
+        free = all_sent < per_minute - kept or spare < tenth(per_minute)
+    else:
+        before = ahead(entry, turn, now)
+        all_sent, free = all_sent + before, all_sent + before - spare < max(1, per_minute - kept)
+    if free and all_sent < per_minute:
         return 0.0
-    return min(_recent(entry, now), default=int(now)) + MINUTE - now
+    return min(_recent(entry.sent, now), default=int(now)) + MINUTE - now
 
 
 def take(entry: KeyEntry, turn: Optional[str], now: float) -> None:
     """Count a request that goes."""
-    entry.sent = _recent(entry, now)
-    entry.sent[int(now)] = entry.sent.get(int(now), 0) + 1
-    if turn is not None:
+    second = int(now)
+    entry.sent = _recent(entry.sent, now)
+    entry.sent[second] = entry.sent.get(second, 0) + 1
+    if turn is None:
+        entry.spare = _recent(entry.spare, now)
+        entry.spare[second] = entry.spare.get(second, 0) + 1
+    else:
         entry.left_out.pop(turn, None)
 
 
@@ -55,21 +73,21 @@ def leave_out(entry: KeyEntry, turn: Optional[str], now: float) -> None:
     entry.left_out = {**waiting, turn: waiting.get(turn, now)}
 
 
-def over_rate(entry: KeyEntry, turn: Optional[str], per_minute: int, now: float) -> QueryError:
+def over_rate(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: float) -> QueryError:
     """Say why a request was left out."""
     before = 0 if turn is None else ahead(entry, turn, now)
     first = f" and {before} that were left out before go first" if before else ""
     return QueryError(
         Result.OVER_RATE,
-        f"{sent(entry, now)} requests left within a minute{first}, max_requests_per_minute lets {per_minute} go; what "
-        "is left out goes first in the next cycle: ask fewer ranges, service types or labels, or raise it (the cloud "
-        "allows 200 per user)",
+        f"{sent(entry, now)} requests left within a minute{first}, max_requests_per_minute lets "
+        f"{max(1, per_minute - kept)} go; what is left out goes first in the next cycle: ask fewer ranges, service "
+        "types or labels, or raise it (the cloud allows 200 per user)",
     )
 
 
-def _recent(entry: KeyEntry, now: float) -> Dict[int, int]:
+def _recent(sends: Dict[int, int], now: float) -> Dict[int, int]:
     # What lies ahead of now comes from a clock that was set back: it would block for ever.
-    return {second: count for second, count in entry.sent.items() if now - MINUTE < second <= now}
+    return {second: count for second, count in sends.items() if now - MINUTE < second <= now}
 
 
 def _waiting(entry: KeyEntry, now: float) -> Dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence
 
-from ..access import readable_by_others
+from ..access import readable_by_others, tenth
 from ..clock import Clock
 from ..config import Instance, KeySource
 from ..store import Warn, writable_by_others
@@ -20,9 +20,10 @@ def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[flo
         sources.setdefault(collector.instance.credentials, []).append(collector)
     for source, sharing in sources.items():
         instances = [collector.instance for collector in sharing]
-        too_many = over_rate(instances, sum(len(collector.plan().queries) for collector in sharing), deadline)
-        if too_many:
-            warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
+        queries = sum(len(collector.plan().queries) for collector in sharing)
+        for too_many in (over_rate(instances, queries, deadline), slow_hours(instances, queries, deadline)):
+            if too_many:
+                warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
         if source.path:
             others = _looked(partial(readable_by_others, source.path))
             if others:
@@ -41,17 +42,57 @@ def _looked(look: Callable[[], Optional[str]]) -> Optional[str]:
 
 def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
     """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
-    limit = min(instance.max_requests_per_minute for instance in instances)
-    seconds = max(instance.deadline for instance in instances) if deadline is None else deadline
-    room = limit * (1 + int(seconds // 61))
+    limit = _limit(instances)
+    kept = tenth(limit) if limit > 1 and any(instance.hourly for instance in instances) else 0
+    seconds = _seconds(instances, deadline)
+    room = (limit - kept) * _minutes(seconds)
     # A project that is remembered is not looked up, but that is known only once the key is.
     lookups = sum(1 for instance in instances if instance.project_id is None)
     calls, at_most = queries + lookups, "at most " if lookups else ""
     if calls <= room:
         return None
+    less = ", less a tenth for the hours" if kept else ""
     return (
-        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute) let {room} "
-        f"through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first in the "
-        "next cycle; "
-        "ask fewer ranges, service types or labels"
+        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute{less}) let "
+        f"{room} through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first "
+        "in the next cycle; ask fewer ranges, service types or labels"
     )
+
+
+def slow_hours(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
+    """Say with the numbers that hours cannot be asked as often as they may change; None when they can.
+
+    Every hour each of the last three hours of a series is asked, and once its past.
+    """
+    hourly = [instance for instance in instances if instance.hourly]
+    if not hourly:
+        return None
+    from ..history import series_of
+
+    series = [len(series_of(instance)) for instance in hourly]
+    past = sum(count * instance.backfill_days * 24 for count, instance in zip(series, hourly))
+    limit, interval = _limit(instances), max(instance.min_collection_interval for instance in hourly)
+    room = max(tenth(limit), limit - queries) * _minutes(_seconds(instances, deadline))
+    left = int(min(room * 3600 / interval, limit * 60))
+    calls = 4 * sum(series)
+    if calls <= left:
+        return None
+    return (
+        f"the hours of {sum(series)} series take {calls} calls an hour, but max_requests_per_minute of {limit} leaves "
+        f"{left} beside the ranges in cycles {interval:g} s apart (min_collection_interval): an hour may be wrong for "
+        f"more than 70 minutes after it is over, and its {past:,} hours of the past may take "
+        f"{-(-past * 6 // 5 // max(1, left) // 24):,} days; ask fewer service types or labels"
+    )
+
+
+def _limit(instances: Sequence[Instance]) -> int:
+    return min(instance.max_requests_per_minute for instance in instances)
+
+
+def _seconds(instances: Sequence[Instance], deadline: Optional[float]) -> float:
+    return max(instance.deadline for instance in instances) if deadline is None else deadline
+
+
+def _minutes(seconds: float) -> int:
+    """Count the minutes of the rate that a cycle can use."""
+    return 1 + int(seconds // 61)

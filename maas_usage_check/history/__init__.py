@@ -5,6 +5,7 @@ from __future__ import annotations
 from .emission import COUNTERS, HOURS, INCREMENTS, Consumer
 from .giving import Given, give
 from .history import Account, History
+from .series import series_of
 from .work import Work
 
-__all__ = ["COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Given", "History", "Work", "give"]
+__all__ = ["COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Given", "History", "Work", "give", "series_of"]

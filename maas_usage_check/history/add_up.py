@@ -13,6 +13,7 @@ from .ledger import Ledger
 DAY = 24 * HOUR
 ENDED = 27 * HOUR
 """Milliseconds since a day's end after which nothing of it should still change."""
+QUESTIONS = 26
 PER_MILLE = 1
 """By how much the sum of the hours may differ from their day."""
 
@@ -20,12 +21,13 @@ PER_MILLE = 1
 class AddUp(Struct, omit_defaults=True):
     """Hold the look under way of one key, and what the last one found.
 
-    `due` is milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered so far: the
-    day, each of its hours, the day again. `failed` is a sentence with the numbers, or empty.
+    `due` and `began` are milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered
+    so far: the day, each of its hours, the day again. `failed` is a sentence with the numbers, or empty.
     """
 
     due: int = 0
     failed: str = ""
+    began: int = 0
     series: str = ""
     day: int = 0
     answers: List[Tuple[int, ...]] = field(default_factory=list)
@@ -38,19 +40,27 @@ class AddUp(Struct, omit_defaults=True):
         return [whole, *hours, whole][len(self.answers)]
 
     def begin(self, ledgers: Mapping[str, Ledger], oldest: int, now: int) -> bool:
-        """Choose the newest day with use that is surely over, or go on with a look; tell whether there is one."""
+        """Begin or go on, if it is time; tell whether these ledgers are looked at.
+
+        A look of somebody else's is left to them, but not for longer than an hour.
+        """
         if now < self.due:
             return False
-        if not (self.answers and self.series in ledgers and self.day >= oldest):
-            days = [(day, name) for name, ledger in ledgers.items() for day in _newest_day(ledger, now)]
-            self.day, self.series = max(days, default=(0, ""))
-            self.answers = []
-        return self.day >= oldest
+        if self.answers and 0 <= now - self.began < HOUR:
+            return self.series in ledgers
+        days = [(day, name) for name, ledger in ledgers.items() for day in _newest_day(ledger, now) if day >= oldest]
+        self.day, self.series = max(days, default=(0, ""))
+        self.began, self.answers = now, []
+        if not days:  # nothing is left that could speak against the hours
+            self.failed = ""
+        return bool(days)
 
-    def learn(self, values: Values, now: int) -> bool:
-        """Take an answer; tell whether there is more to ask."""
+    def learn(self, place: int, values: Values, now: int) -> bool:
+        """Take the answer to the question of this place, if it is missing; tell whether there is more to ask."""
+        if place != len(self.answers):
+            return False
         self.answers.append(values)
-        if len(self.answers) < 26:
+        if len(self.answers) < QUESTIONS:
             return True
         whole, *hours, again = self.answers
         if whole == again:

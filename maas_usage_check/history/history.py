@@ -54,8 +54,9 @@ class History:
             ledgers = self.ledgers(book, account)
             add_up = book.note(AddUp, account.key)
             asks: List[Ask] = []
-            if add_up.begin({name: ledger for name, (_, ledger) in ledgers.items()}, oldest(now), now):
-                book.keep(account.key, add_up)
+            begun = add_up.begin({name: ledger for name, (_, ledger) in ledgers.items()}, oldest(now), now)
+            book.keep(account.key, add_up)
+            if begun:
                 asks.append(self._check(account, add_up, ledgers[add_up.series][0], now))
             if add_up.failed:
                 return asks
@@ -96,12 +97,13 @@ class History:
         return [self._ask(series, account, each, rank, now) for each, rank in zip(follow, ranks)]
 
     def _check(self, account: Account, add_up: AddUp, series: HourSeries, now: int) -> Ask:
-        return Ask((CHECK,), series.query(*add_up.next_window), partial(self._learn_check, account, series, now))
+        learn = partial(self._learn_check, account, len(add_up.answers), series, now)
+        return Ask((CHECK,), series.query(*add_up.next_window), learn)
 
-    def _learn_check(self, account: Account, series: HourSeries, now: int, answer: Answer) -> Sequence[Ask]:
+    def _learn_check(self, account: Account, place: int, series: HourSeries, now: int, answer: Answer) -> Sequence[Ask]:
         with open_book(self.store, now) as book:
             add_up = book.note(AddUp, account.key)
-            more = add_up.learn(values_of(answer.usage), now)
+            more = add_up.learn(place, values_of(answer.usage), now)
             book.keep(account.key, add_up)
         return [self._check(account, add_up, series, now)] if more else []
 

@@ -30,7 +30,9 @@ def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Outp
         stem = path[:-5] if path.endswith(".prom") else path
         usage: List[Point] = [point for point in points if point.measurement != API]
         health = [point for point in points if point.measurement == API]
-        files = {**({path: usage} if usage else {}), f"{stem}.api.prom": health}
+        # Counters come out after a failure too, but where a file is, they are in it already.
+        fresh = usage and (any(batch.collected for batch in batches) or not os.path.exists(path))
+        files = {**({path: usage} if fresh else {}), f"{stem}.api.prom": health}
     try:
         for name, some in files.items():
             replace(name, encoder(form)(some).encode(), mode=0o644)

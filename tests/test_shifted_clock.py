@@ -80,8 +80,8 @@ def test_the_clock_of_a_program_that_runs_moves_when_the_file_is_written_again(
     for days in (1, 3, 3.5, -2):
         write_shift(shift, days * DAY)
         daemon.stdin.write(b"\n")
-        api = [parse_line(daemon.stdout.readline().decode()) for _ in range(4)][-1]
-        assert (api["measurement"], api["fields"]["up"]) == ("huawei_maas_api", 1)
+        api = parse_line(next(line.decode() for line in daemon.stdout if line.startswith(b"huawei_maas_api")))
+        assert api["fields"]["up"] == 1
         assert off(api) == pytest.approx(days * DAY, abs=60)
 
 

@@ -161,15 +161,21 @@ def test_of_several_restatements_the_newest_holds_and_is_of_what_was_used() -> N
 def test_about_one_hour_in_40_is_restated_half_of_them_up_half_down_some_to_nothing() -> None:
     up, down, gone, starts = 0, 0, 0, range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR)
     for start in starts:
-        before = said(RESTATING, start, start + 5 * HOUR - 1, ["team-search"])
-        after = said(RESTATING, start, start + HOUR + 6 * DAY, ["team-search"])
-        assert before == used(start, labels=["team-search"])
-        up += after[2] > before[2]
-        down += after[2] < before[2]
-        gone += after[2] == 0 < before[2]
+        before = used(start, labels=["team-search"])[2]
+        after = said(RESTATING, start, start + 7 * DAY, ["team-search"])[2]
+        up += after > before
+        down += after < before
+        gone += after == 0 < before
     assert len(starts) / 50 < up + down < len(starts) / 32
     assert 0.35 < up / (up + down) < 0.65
     assert 0 < gone < down
+
+
+def test_no_hour_is_restated_sooner_than_4_hours_or_later_than_6_days_after_its_end() -> None:
+    for start in range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR):
+        end = start + HOUR
+        assert said(RESTATING, start, end + 4 * HOUR - 1) == used(start)
+        assert said(RESTATING, start, end + 6 * DAY) == said(RESTATING, start, end + 20 * DAY)
 
 
 def test_an_hour_is_restated_once_and_the_same_each_time() -> None:

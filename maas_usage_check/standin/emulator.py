@@ -3,7 +3,7 @@
 It is as strict as what is known of the cloud: it works the signature out for itself, refuses a clock that is off,
 windows that are too long and more than 200 requests a minute, locks a key that is refused more than five times in
 a row, and words its errors as the cloud does. What it assumes beyond that: a row of refusals is forgotten after
-five minutes without one; the newest two hours are not there yet; an unknown body field is an error.
+five minutes without one; use is there as late as its ledger says; an unknown body field is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct
 
-from .ledger import DAY, INFER_TYPES, SERVICE_TYPES, Ledger
+from .arrivals import DAY
+from .ledger import INFER_TYPES, SERVICE_TYPES, Ledger
 
 AUTHORIZATION = re.compile(r"SDK-HMAC-SHA256 Access=(\S+), SignedHeaders=(\S+), Signature=([0-9a-f]{64})")
 PROJECT_ID = "d3m0" * 8

@@ -1,0 +1,232 @@
+"""The stand-in's hours: when they arrive, what is restated of them, and that windows are nothing but their sums."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.standin.arrivals import DAY, HOUR
+from maas_usage_check.standin.ledger import API_KEYS, INFER_TYPES, KEPT, LAG, SERVICE_TYPES, Hour, Ledger
+
+from ..conftest import NOW
+
+NOW_MS = int(NOW * 1000)
+LABELS = list(API_KEYS)
+LATE, RESTATING = Ledger(late=True), Ledger(restating=True)
+HOURS_BACK = st.integers(0, 29 * 24).map(lambda hours: NOW_MS - hours * HOUR)
+SERIES = st.tuples(st.sampled_from(sorted(SERVICE_TYPES)), st.sampled_from(sorted(INFER_TYPES)))
+SOME_LABELS = st.lists(st.sampled_from(LABELS), unique=True)
+MINUTE = HOUR // 60
+BUSIEST = NOW_MS - 10 * HOUR
+"""10 in the morning on the mainland, of a Monday."""
+Numbers = Tuple[int, int, int, int, int]
+
+
+def numbers(hour: Hour) -> Numbers:
+    return hour.requests, hour.errors, hour.prompt_tokens, hour.completion_tokens, hour.other_tokens
+
+
+def added(hours: List[Numbers]) -> List[int]:
+    return [sum(column) for column in zip(*hours)] or [0] * 5
+
+
+def used(start: int, service_type: int = 2, infer_type: str = "real_time", labels: List[str] = LABELS) -> List[int]:
+    hours = Ledger().hours(service_type, infer_type, labels, start, start + HOUR)
+    return added([numbers(hour) for hour in hours])
+
+
+def said(ledger: Ledger, start: int, now: int, labels: List[str] = LABELS) -> List[int]:
+    return list(numbers(ledger.hour(2, "real_time", labels, start, now)))
+
+
+def window(ledger: Ledger, start: int, end: int, now: int, **asked: Any) -> Dict[str, Any]:
+    return ledger.totals({"service_type": 2, "start_time": start, "end_time": end, **asked}, now)
+
+
+def test_by_default_an_hour_is_there_at_once_and_whole_when_the_lag_has_passed_since_it_began() -> None:
+    assert said(Ledger(), BUSIEST, BUSIEST + LAG) == [0] * 5
+    assert said(Ledger(), BUSIEST, BUSIEST + LAG + 1) == used(BUSIEST)
+    assert min(used(BUSIEST)) > 0
+
+
+@given(SERIES, SOME_LABELS, HOURS_BACK, st.integers(-DAY, 5 * HOUR), st.integers(0, 2 * HOUR))
+def test_a_late_hour_never_shrinks(
+    series: Tuple[int, str], labels: List[str], start: int, after: int, later: int
+) -> None:
+    before, since = (numbers(LATE.hour(*series, labels, start, now)) for now in (start + after, start + after + later))
+    assert all(a <= b for a, b in zip(before, since))
+
+
+@given(SERIES, SOME_LABELS, HOURS_BACK, st.integers(1, 10 * DAY))
+def test_a_late_hour_is_nothing_before_it_is_an_hour_old_and_whole_two_hours_after_its_end(
+    series: Tuple[int, str], labels: List[str], start: int, more: int
+) -> None:
+    assert not any(numbers(LATE.hour(*series, labels, start, start + HOUR - more)))
+    for now in (start + 3 * HOUR, start + 3 * HOUR + more):
+        assert list(numbers(LATE.hour(*series, labels, start, now))) == used(start, *series, labels)
+
+
+def test_late_use_arrives_in_six_steps_each_an_hour_or_two_after_its_ten_minutes() -> None:
+    for start in range(NOW_MS - 2 * DAY, NOW_MS, HOUR):
+        prompt = [said(LATE, start, start + minute * MINUTE, ["team-search"])[2] for minute in range(181)]
+        whole = prompt[-1]
+        assert len(set(prompt)) <= 7
+        for minute, there in enumerate(prompt):
+            assert whole * max(0, (minute - 120) // 10) // 6 <= there
+            assert there <= whole * max(0, min(6, (minute - 60) // 10)) // 6
+
+
+def test_late_hours_do_not_all_arrive_alike() -> None:
+    middles = [said(LATE, start, start + 125 * MINUTE)[2] / used(start)[2] for start in range(BUSIEST, NOW_MS, HOUR)]
+    assert len({round(6 * middle) for middle in middles}) > 1
+
+
+@given(
+    SERIES, SOME_LABELS, HOURS_BACK, st.integers(0, 40 * HOUR), st.integers(0, 4 * HOUR), st.booleans(), st.booleans()
+)
+def test_a_window_is_the_sum_of_the_hours_that_begin_in_it(
+    series: Tuple[int, str], labels: List[str], start: int, length: int, age: int, late: bool, restating: bool
+) -> None:
+    ledger = Ledger(late=late, restating=restating)
+    now = start + length + age
+    ledger.restate(start + HOUR, 1.5, now - HOUR, *series)
+    end = start + length
+    asked = {"service_type": series[0], "infer_type": series[1], "api_keys": labels}
+    total = ledger.totals({**asked, "start_time": start, "end_time": end}, now)
+    hours = [numbers(ledger.hour(*series, labels, at, now)) for at in range(start, end, HOUR)]
+    requests, errors, prompt, completion, other = added(hours)
+    assert total["total_request_count"] == requests
+    assert total["total_error_count"] == errors
+    assert round(total["total_prompt_token"] * 1000) == prompt
+    assert round(total["total_completion_token"] * 1000) == completion
+    assert round(total["total_token"] * 1000) == prompt + completion + other
+
+
+def test_use_at_exactly_the_end_counts_only_where_the_end_is_inclusive() -> None:
+    until, after = BUSIEST, BUSIEST + HOUR
+    start, now = until - 5 * HOUR, until + DAY
+    exclusive, inclusive = Ledger(), Ledger(inclusive_end=True)
+    assert window(inclusive, start, until, now) == window(exclusive, start, after, now)
+    assert window(inclusive, start, until, now) != window(exclusive, start, until, now)
+    assert window(inclusive, start, until - 1, now) == window(exclusive, start, until - 1, now)
+    assert window(inclusive, start, until + 1, now) == window(exclusive, start, until + 1, now)
+
+
+def test_an_inclusive_end_brings_nothing_that_has_not_arrived() -> None:
+    ledger = Ledger(inclusive_end=True)
+    assert window(ledger, BUSIEST, BUSIEST, BUSIEST + LAG)["total_request_count"] == 0
+    assert window(ledger, BUSIEST, BUSIEST, BUSIEST + LAG + 1)["total_request_count"] > 0
+
+
+@pytest.mark.parametrize("factor", [0, 0.5, 1, 3])
+def test_an_hour_restated_by_hand_is_another_from_that_moment_on(factor: float) -> None:
+    ledger, at = Ledger(), NOW_MS - 3 * HOUR
+    ledger.restate(BUSIEST, factor, at)
+    whole = used(BUSIEST, labels=["team-search"])
+    assert said(ledger, BUSIEST, at - 1, ["team-search"]) == whole
+    assert said(ledger, BUSIEST, at, ["team-search"]) == [round(number * factor) for number in whole]
+
+
+def test_a_restatement_by_hand_changes_one_hour_of_one_series_only() -> None:
+    ledger = Ledger()
+    ledger.restate(BUSIEST, 0, BUSIEST, 1, "batch", "team-support")
+    changed = [
+        (service_type, infer_type, label, start)
+        for service_type in SERVICE_TYPES
+        for infer_type in INFER_TYPES
+        for label in LABELS
+        for start in (BUSIEST - HOUR, BUSIEST, BUSIEST + HOUR)
+        if ledger.hour(service_type, infer_type, [label], start, NOW_MS)
+        != Ledger().hour(service_type, infer_type, [label], start, NOW_MS)
+    ]
+    assert changed == [(1, "batch", "team-support", BUSIEST)]
+    ledger.restate(BUSIEST, 0, BUSIEST)
+    others = [label for label in LABELS if label != "team-search"]
+    assert said(ledger, BUSIEST, NOW_MS) == used(BUSIEST, labels=others)
+
+
+def test_of_several_restatements_the_newest_holds_and_is_of_what_was_used() -> None:
+    ledger = Ledger()
+    for factor, hours in ((2.0, 3), (0.0, 5), (3.0, 4)):
+        ledger.restate(BUSIEST, factor, BUSIEST + hours * HOUR)
+    whole = used(BUSIEST, labels=["team-search"])[2]
+    seen = [said(ledger, BUSIEST, BUSIEST + hours * HOUR + 1, ["team-search"])[2] for hours in (2, 3, 4, 5)]
+    assert seen == [whole, 2 * whole, 3 * whole, 0]
+
+
+def test_about_one_hour_in_40_is_restated_half_of_them_up_half_down_some_to_nothing() -> None:
+    up, down, gone, starts = 0, 0, 0, range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR)
+    for start in starts:
+        before = used(start, labels=["team-search"])[2]
+        after = said(RESTATING, start, start + 7 * DAY, ["team-search"])[2]
+        up += after > before
+        down += after < before
+        gone += after == 0 < before
+    assert len(starts) / 50 < up + down < len(starts) / 32
+    assert 0.35 < up / (up + down) < 0.65
+    assert 0 < gone < down
+
+
+def test_no_hour_is_restated_sooner_than_4_hours_or_later_than_6_days_after_its_end() -> None:
+    for start in range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR):
+        end = start + HOUR
+        assert said(RESTATING, start, end + 4 * HOUR - 1) == used(start)
+        assert said(RESTATING, start, end + 6 * DAY) == said(RESTATING, start, end + 20 * DAY)
+
+
+def test_an_hour_is_restated_once_and_the_same_each_time() -> None:
+    steps = set()
+    for start in range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR):
+        moments = range(start + 3 * HOUR, start + 7 * DAY, HOUR)
+        values = [said(RESTATING, start, now, ["team-search"])[2] for now in moments]
+        assert values == [said(Ledger(restating=True), start, now, ["team-search"])[2] for now in moments]
+        steps.add(sum(a != b for a, b in zip(values, values[1:])))
+    assert steps == {0, 1}
+
+
+def test_series_are_not_restated_together() -> None:
+    def restated(*series: Any) -> List[int]:
+        return [
+            start
+            for start in range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR)
+            if RESTATING.hour(*series, start, NOW_MS) != Ledger().hour(*series, start, NOW_MS)
+        ]
+
+    hours = [restated(2, "real_time", ["team-search"]), restated(2, "real_time", ["team-support"])]
+    hours += [restated(1, "real_time", ["team-search"]), restated(2, "batch", ["team-search"])]
+    assert all(hours)
+    assert len({tuple(one) for one in hours}) == len(hours)
+
+
+def test_an_idle_hour_is_nothing_and_the_others_are_as_ever() -> None:
+    ledger = Ledger(busy=lambda start: start != BUSIEST, restating=True)
+    assert said(ledger, BUSIEST, NOW_MS) == [0] * 5
+    assert [numbers(hour) for hour in ledger.hours(2, "real_time", [""], BUSIEST, BUSIEST + 1)] == [(0,) * 5]
+    assert said(ledger, BUSIEST + HOUR, NOW_MS - 4 * HOUR) == used(BUSIEST + HOUR)
+
+
+def test_an_account_that_is_never_busy_reads_as_nothing_in_every_field() -> None:
+    ledger = Ledger(busy=lambda start: False, late=True, restating=True)
+    answer = window(ledger, NOW_MS - 29 * DAY, NOW_MS, NOW_MS, infer_type="batch")
+    assert set(answer.values()) == {0}
+
+
+def test_an_hour_older_than_30_days_reads_as_nothing() -> None:
+    assert said(Ledger(), BUSIEST, BUSIEST + KEPT) == used(BUSIEST)
+    assert said(Ledger(), BUSIEST, BUSIEST + KEPT + 1) == [0] * 5
+
+
+def test_29_days_of_four_labels_are_added_up_in_a_few_milliseconds() -> None:
+    ledger = Ledger(late=True, restating=True)
+    ledger.restate(BUSIEST, 2, BUSIEST)
+
+    def ask() -> float:
+        began = time.perf_counter()
+        window(ledger, NOW_MS - 29 * DAY, NOW_MS, NOW_MS)
+        return time.perf_counter() - began
+
+    assert min(ask() for _ in range(20)) < 0.02

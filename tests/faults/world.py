@@ -11,6 +11,7 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import load
 from maas_usage_check.cycle import Collector
+from maas_usage_check.history import Consumer
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store, find_file
 from maas_usage_check.surfaces import execd
@@ -60,12 +61,14 @@ class World:
             for i in range(count)
         ]  # fmt: skip
 
-    def collectors(self, count: int = 1, store: Optional[Store] = None, **keys: Any) -> List[Collector]:
+    def collectors(
+        self, count: int = 1, store: Optional[Store] = None, consumer: Optional[Consumer] = None, **keys: Any
+    ) -> List[Collector]:
         """Make them as the command line does, with one store; without one, in the file."""
         gates = Gates(store or Store(lambda: find_file(str(self.folder)), self.no_warning, self.clock.now), self.clock)
         instances = load({"instances": self.entries(count, **keys)}, self.clock.now())
         return [
-            Collector(instance, provider(instance.credentials), self.transport, gates, self.clock)
+            Collector(instance, provider(instance.credentials), self.transport, gates, self.clock, consumer=consumer)
             for instance in instances
         ]
 

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
+import hours as hourly
+
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.standin.server import serving
@@ -130,6 +132,32 @@ def daemon(folder: str) -> List[str]:
     ]
 
 
+def hours(folder: str) -> List[str]:
+    """Measure the hours."""
+
+    def place() -> str:
+        return tempfile.mkdtemp(dir=folder)
+
+    every, weekdays = hourly.backfill(place(), lambda at: True), hourly.backfill(place(), hourly.weekdays)
+    steady, found = hourly.steady(place()), hourly.restated(place())
+    beyond, size = hourly.processor(place())
+    grown = hourly.growth(place())
+    with cloud() as url:
+        first, later = hourly.collect_memory(place(), url, ENVIRON)
+    mib = 1024**2
+    return [
+        row("backfill of 29 days, use in every hour: calls per hour of use", f"{every:.2f}", every, 1.2),
+        row("backfill, use on weekdays from 9 to 18: calls per hour of use", f"{weekdays:.2f}", weekdays, 1.6),
+        row("steady state with late data: calls per series and cycle, less one an hour", f"{steady:.2f}", steady, 3),
+        row("a restated hour is found with so many calls", f"{found}", found, 10),
+        row("60 series x 696 hours: processor time beyond the calls", f"{beyond * 1000:.0f} ms", beyond / 0.15, 1),
+        row("60 series x 696 hours: `collect` holds", f"{later / mib:.0f} MiB", later / mib / 80, 1),
+        row("the same, where all 41,760 hours are given out", f"{first / mib:.0f} MiB", first / mib / 80, 1),
+        row("60 series x 696 hours: the store takes", f"{size / mib:.1f} MiB", size / mib / 20, 1),
+        row("the store after 60 days / after 31", f"{grown:.2f}", grown, 1.05),
+    ]
+
+
 def resident(pid: int) -> int:
     """Read how much memory a process holds, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -149,7 +177,7 @@ def row(what: str, measured: str, ratio: float, limit: float) -> str:
 def main() -> int:
     """Measure everything; return 1 where a promise is not kept."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = [one_process(folder), one_cycle(folder), *daemon(folder)]
+        rows = [one_process(folder), one_cycle(folder), *daemon(folder), *hours(folder)]
     print("| what | measured | ratio | at most | kept |\n|---|---|---|---|---|")
     print("\n".join(rows))
     return 1 if any("**no**" in line for line in rows) else 0

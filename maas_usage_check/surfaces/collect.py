@@ -11,6 +11,9 @@ from ..metrics import API, Point, encoder
 from .atomic_file import replace
 from .output import Output
 
+MANY = 2000
+"""Points that are written at once, in formats of one line for each."""
+
 
 def check_output(path: str) -> None:
     """Raise ConfigError for an --output that is there and is no file: a device or a pipe must not be replaced."""
@@ -22,7 +25,10 @@ def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Outp
     """Write the points of a cycle in a format, to a file or else to the output; raise MaasError where it cannot."""
     points = [point for batch in batches for point in batch.points]
     if path is None:
-        put(encoder(form)(points), output)
+        # A month of hours as one text would take as much memory again as its points.
+        size = MANY if form != "prometheus" else max(1, len(points))
+        for i in range(0, len(points), size):
+            put(encoder(form)(points[i : i + size]), output)
         return
     files = {path: points}
     if form == "prometheus":

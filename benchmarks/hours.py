@@ -1,0 +1,193 @@
+"""Measure what the hours cost: calls, processor time, memory, and the room they take in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+from maas_usage_check.access import Credentials, Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Request, Response
+from maas_usage_check.config import Instance, load
+from maas_usage_check.cycle import Collector
+from maas_usage_check.history import HOURS, Consumer, series_of
+from maas_usage_check.history.counts import freeze
+from maas_usage_check.history.hours import FIELDS
+from maas_usage_check.history.ledger import Ledger as Kept
+from maas_usage_check.history.tables import open_book
+from maas_usage_check.standin.demo import DEMO_KEY
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.standin.ledger import Ledger
+from maas_usage_check.store import Store
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+NOW = 1_795_435_200
+"""2026-11-23 12:00:00 UTC."""
+URL = "https://maas.example.com"
+MANY: Dict[str, Any] = {
+    "service_types": ["my_service", "preset", "custom_endpoint"],
+    "infer_types": ["real_time", "batch"],
+    "api_keys": [f"team-{n}" for n in range(9)],
+    "per_api_key": True,
+}
+"""60 series."""
+
+
+class Account:
+    """Run cycles of one instance against an emulator without a network, by a clock of its own."""
+
+    def __init__(self, folder: str, ledger: Ledger, **keys: Any) -> None:
+        self.seconds = 0.0
+        self.emulator = Emulator(DEMO_KEY, ledger, lambda: NOW + self.seconds, requests_per_minute=10**9)
+        self.clock = Clock(now=self.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
+        self.store = Store(lambda: os.path.join(folder, "state.sqlite"))
+        entry = {"endpoint": URL, "iam_endpoint": URL, "project_id": PROJECT_ID, "ranges": ["last_1d"], **keys}
+        self.instance: Instance = load({"instances": [{"max_requests_per_minute": 86_400, **entry}]}, NOW)[0]
+        ((ak, sk),) = DEMO_KEY.items()
+        self.collector = Collector(
+            self.instance,
+            lambda: Credentials(ak, sk),
+            self.carry,
+            Gates(self.store, self.clock),
+            self.clock,
+            consumer=Consumer("benchmark", HOURS),
+        )
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    def carry(self, request: Request, timeout: float) -> Response:
+        """Hand a request to the emulator."""
+        answer = self.emulator.answer(request.method, request.url[len(URL) :], request.headers, request.body)
+        return Response(answer.status, answer.headers, answer.body)
+
+    def calls(self) -> int:
+        """Run a cycle; return its calls beside the ranges."""
+        batch = self.collector.cycle()
+        return int(batch.points[-1].fields["http_requests"]) - len(self.collector.plan().queries)
+
+
+def backfill(folder: str, busy: Callable[[int], bool]) -> float:
+    """Return how many calls a backfill of 29 days takes for each hour of use."""
+    account = Account(folder, Ledger(busy=busy), hourly=True)
+    calls = account.calls()
+    begin = (NOW * 1000 - 29 * DAY) // HOUR * HOUR
+    return calls / sum(map(busy, range(begin, NOW * 1000 - 2 * HOUR, HOUR)))
+
+
+def weekdays(at: int) -> bool:
+    """Tell whether an hour is on a weekday, from 9 to 18 on the mainland."""
+    day, hour = divmod(at // HOUR + 8, 24)
+    return (day + 3) % 7 < 5 and 9 <= hour < 18
+
+
+def steady(folder: str) -> float:
+    """Return the calls of one series in a cycle of 5 minutes, over two days with late data, less one an hour."""
+    account = Account(folder, Ledger(late=True), hourly=True)
+    account.calls()
+    calls, cycles = 0, 2 * 288
+    for _ in range(cycles):
+        account.seconds += 300
+        calls += account.calls()
+    looks = 2 * 26  # a day and its hours, once a day
+    return (calls - looks - cycles / 12) / cycles
+
+
+def restated(folder: str) -> int:
+    """Return the most calls that it takes to find one restated hour, of some in different places."""
+    ledger, most = Ledger(), 0
+    account = Account(folder, ledger, hourly=True)
+    account.calls()
+    for days in (1, 7, 13, 14, 15, 28):
+        account.seconds += 3600
+        without = account.calls()
+        ledger.restate((NOW * 1000 - days * DAY) // HOUR * HOUR, 0.5, int(account.clock.now() * 1000))
+        account.seconds += 3600
+        most = max(most, account.calls() - without)
+    return most
+
+
+def fill(account: Account, days: int) -> None:
+    """Put hours of so many days into the ledger, with use in each, as a backfill would."""
+    until = NOW * 1000 // HOUR * HOUR
+    with open_book(account.store, NOW * 1000) as book:
+        for series in series_of(account.instance):
+            kept = Kept(book, series.name(account.instance.endpoint, PROJECT_ID))
+            for n, at in enumerate(range(until - days * DAY, until, HOUR)):
+                kept.put(at, at + HOUR, (20_000_000 + n, 19_000_000 + n, 900_000 + n, 1_000 + n, n))
+
+
+def processor(folder: str) -> Tuple[float, int]:
+    """Return the processor seconds of a cycle of 60 series beyond those of as many calls, and the store's size."""
+    account = Account(folder, Ledger(busy=lambda at: True), hourly=True, **MANY)
+    fill(account, 29)
+    ranges = [f"last_{n}d" for n in range(1, 5)]
+    plain = Account(os.path.join(folder, "plain"), Ledger(), ranges=ranges, **MANY)
+    os.makedirs(os.path.join(folder, "plain"))
+    pairs = [(spent(account), spent(plain)) for _ in range(8)]
+    size = sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*"))
+    return statistics.median(mine - theirs for mine, theirs in pairs[2:]), size
+
+
+def spent(account: Account) -> float:
+    """Run a cycle and return its processor seconds."""
+    account.seconds += 300
+    began = time.process_time()
+    account.collector.cycle()
+    return time.process_time() - began
+
+
+def growth(folder: str) -> float:
+    """Return how much larger the store of 20 series is after 60 days than after 31."""
+    account = Account(folder, Ledger(), hourly=True)
+    sizes = []
+    for day in range(60):
+        now = (NOW // 86_400 + day) * DAY
+        with open_book(account.store, now) as book:
+            for number in range(20):
+                kept = Kept(book, f"series {number}")
+                for at in range(now - DAY, now, HOUR):
+                    kept.put(at, at + HOUR, (20_000_000, 19_000_000, 900_000, 1_000, at // HOUR % 7))
+            freeze(book, now - 29 * DAY)
+        sizes.append(sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*")))
+    return max(sizes) / max(sizes[:31])
+
+
+def memory(command: List[str], environ: Dict[str, str]) -> int:
+    """Run a command and return the most memory it held, in bytes."""
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    return int(usage.ru_maxrss) * 1024
+
+
+def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[int]:
+    """Yield the memory of a `collect` of 60 series that is new and gets all hours, and of one two hours later."""
+    account = Account(folder, Ledger(), hourly=True, **MANY)
+    account.seconds = time.time() - NOW
+    names = "\n".join(f"    {key}: {value}" for key, value in MANY.items())
+    path = Path(folder) / "conf.yaml"
+    path.write_text(
+        f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
+        f"    hourly: true\n    ranges: [last_1d]\n    max_requests_per_minute: 86400\n    deadline: 300\n{names}\n"
+        f"    state_dir: {folder}/state\n"
+    )
+    command = [str(Path(sys.executable).parent / "maas-usage-check"), "collect", "--config", str(path)]
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+    (state,) = Path(folder, "state").glob("*.sqlite3")
+    with contextlib.closing(sqlite3.connect(state)) as connection, connection:
+        numbers = ", ".join(f"{name} = {10 ** (8 - i)} + start / 3600000" for i, name in enumerate(FIELDS))
+        connection.execute(f"UPDATE hours SET {numbers}")
+    yield memory([*command, "--format", "json"], environ)
+    with contextlib.closing(sqlite3.connect(state)) as connection, connection:
+        connection.execute("UPDATE hours SET changed = changed - 7200000")
+    yield memory([*command, "--format", "json"], environ)

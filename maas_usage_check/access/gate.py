@@ -55,11 +55,6 @@ class Gate:
             self.passes.add(started)
         return started
 
-    def in_demand(self) -> int:
-        """Count the requests of all cycles of this process that must not be left out."""
-        with self.changed:
-            return sum(self.planned.values())
-
     @contextlib.contextmanager
     def entry(self, durable: bool = False) -> Iterator[KeyEntry]:
         """Change the key's entry in one transaction."""
@@ -142,6 +137,11 @@ class Pass:
                 return ticket
             self._give_back(ticket)
             self._clock.sleep(min(wait, left))
+
+    def in_demand(self) -> int:
+        """Count the requests that must not be left out, of a cycle of everybody in this process."""
+        with self._gate.changed:
+            return sum(self._gate.planned.values())
 
     def settle(self, ticket: int, failure: Optional[QueryError], api: str = "statistics") -> None:
         """Take note of how an admitted request ended; None means that it was answered well."""

@@ -58,7 +58,6 @@ class Session:
         self._redact: Redact = str
         self._pass: Optional[Pass] = None
         self._learned: Dict[str, str] = {}
-        self._kept_for_spare = self._kept_for_turns = 0
         self.project_id = instance.project_id or ""
         self.key_name = ""
         self.http_requests = 0
@@ -71,8 +70,6 @@ class Session:
         gate = self._gates.of(self._key)
         # Another cycle of this instance may begin within the minute, and its ranges go first.
         self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1)
-        if instance.hourly:
-            self._kept_for_spare, self._kept_for_turns = tenth(instance.max_requests_per_minute), gate.in_demand()
         self.key_name = gate.name
         where = instance.lookup
         self.project_id = self.project_id or self._pass.projects.get(where, "")
@@ -118,11 +115,11 @@ class Session:
         return self._try(turn, call)
 
     def _try(self, turn: Optional[str], call: Call) -> bytes:
-        gate, at_once = self._pass, self._instance.max_concurrency
+        instance, gate = self._instance, self._pass
         assert gate is not None, "connect comes first"
-        per_minute, kept = self._instance.max_requests_per_minute, self._kept_for_spare
-        if turn is None:
-            kept = self._kept_for_turns
+        per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
+        # Ranges leave a tenth of the rate to the hours; hours leave what the ranges of the next cycle may take.
+        kept = gate.in_demand() if turn is None else tenth(per_minute) if instance.hourly else 0
         ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from functools import partial
-from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -17,6 +15,8 @@ from ..errors import QueryError, Result
 from ..metrics import API, Number, Point
 from ..store import Store
 from .crew import Crew, hanging
+from .last_success import LastSuccess, digest
+from .planned import points_of, whole
 from .problems import Problem, decisive, problems_of
 
 if TYPE_CHECKING:
@@ -32,20 +32,6 @@ STUCK = (
 )
 CLOSING = 0.5
 """Seconds that the end of a cycle may take: the folder of the state may hang."""
-
-
-class LastSuccess(Struct, omit_defaults=True):
-    """Remember of an instance when a query was last answered, in seconds since 1970, and whose account it asked."""
-
-    kept_for: ClassVar[float] = 40 * 86_400.0
-
-    at: float = 0.0
-    project_id: str = ""
-    key: str = ""
-
-    def joined(self, kept: LastSuccess) -> LastSuccess:
-        """Take the later one."""
-        return max(self, kept, key=lambda success: success.at)
 
 
 class Batch(Struct, frozen=True):
@@ -80,7 +66,7 @@ class Collector:
         self._gates = gates
         self._clock = clock
         self._sources = sources
-        self._name = _digest(instance)
+        self._name = digest(instance)
         self._last = LastSuccess()
         self._hourly = _hourly(instance, sources[0], gates.store, clock, consumer)
         self._cancelled = False
@@ -93,7 +79,7 @@ class Collector:
 
     def plan(self) -> Plan:
         """Plan a cycle that starts now; raise ConfigError where the host's time zone cannot be told."""
-        return _whole([source.plan(self.instance, int(self.now() * 1000)) for source in self._sources])
+        return whole([source.plan(self.instance, int(self.now() * 1000)) for source in self._sources])
 
     def cancel(self) -> None:
         """End the running cycle with what is complete, and every later one. Made for signal handlers."""
@@ -119,7 +105,7 @@ class Collector:
         now, began = self.now() if now is None else now, clock.monotonic()
         seconds = instance.deadline if deadline is None else deadline
         plans = [(source, source.plan(instance, int(now * 1000))) for source in self._sources]
-        plan = _whole([each for _, each in plans])
+        plan = whole([each for _, each in plans])
         asked = {query: source for source, each in plans for query in each.queries}
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
@@ -127,22 +113,21 @@ class Collector:
             instance, self._provider, self._transport, self._gates, clock, began + seconds, turns
         )
         hang, hours = hanging(began), self._hourly
+        of_hours: List[Optional[QueryError]] = []
         if hang >= MOST_HANGING:
             outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))
         elif asked or hours:
             outcomes = self._ask(session, asked, began + seconds, progress)
             if hours and (any(not isinstance(end, QueryError) for end in outcomes.values()) or not asked):
-                hours.ask(session, self._crew, int(now * 1000), began + seconds)
+                of_hours = hours.ask(session, self._crew, int(now * 1000), began + seconds)
         else:
             outcomes = {}
         session.stop()
         why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
-        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, QueryError)]
-        queries = len(outcomes)
-        if hours:
-            queries, failures = queries + hours.asked, failures + hours.failures
+        ends = [*outcomes.values(), *of_hours]
+        failures, queries = [end for end in ends if isinstance(end, QueryError)], len(ends)
         worked = len(failures) < queries
         self._close(session, list(outcomes.values()), now if worked else None)
         result = decisive(failures, worked)
@@ -158,10 +143,11 @@ class Collector:
             health["last_success_timestamp_seconds"] = int(self._last.at)
         time = int(now * 1000) * 1_000_000
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
-        usage, doubts = _usage(plan, outcomes, tags, time)
+        usage, doubts = points_of(plan, outcomes, tags, time)
         problems = problems_of(instance, plan, outcomes, worked, doubts)
         if hours and self._last.project_id and not (self._cancelled and hours.counts_once):
-            share = hours.give(self._last.project_id, self._last.key, int(now * 1000), tags, worked)
+            lost = [end for end in of_hours if end is not None]
+            share = hours.give(self._last.project_id, self._last.key, int(now * 1000), tags, worked, lost)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
@@ -188,43 +174,16 @@ class Collector:
 
     def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:
         """Leave in the store what the next run needs."""
-        self._note(self._last, session, success)
+        newer = LastSuccess(success or 0.0, session.project_id, session.key_name)
+        self._last.note(newer)
 
         def leave() -> None:
             session.close(outcomes)
             with self._gates.store.entry(LastSuccess, self._name) as last:
-                self._note(last, session, success)
+                last.note(newer)
                 self._last = last
 
         Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
-
-    @staticmethod
-    def _note(last: LastSuccess, session: Session, success: Optional[float]) -> None:
-        last.at = success or last.at
-        last.project_id = session.project_id or last.project_id
-        last.key = session.key_name or last.key
-
-
-def _whole(plans: Sequence[Plan]) -> Plan:
-    """Put the plans of all sources together."""
-    parts = ((getattr(plan, name) for plan in plans) for name in Plan.__struct_fields__)
-    return Plan(*(tuple(itertools.chain.from_iterable(part)) for part in parts))
-
-
-def _usage(
-    plan: Plan, outcomes: Dict[Query, Outcome], tags: Dict[str, str], time: int
-) -> Tuple[List[Point], Dict[str, List[str]]]:
-    """Make a point of each series all of whose queries were answered, and name those whose values are strange."""
-    points: List[Point] = []
-    doubts: Dict[str, List[str]] = {}
-    for series in plan.series:
-        answers = [outcomes[query] for query in series.queries]
-        if not any(isinstance(answer, QueryError) for answer in answers):
-            fields = series.fields(answers)
-            points.append(Point(series.measurement, {**series.tags, **tags}, fields, time))
-            if series.doubt(fields):
-                doubts.setdefault(series.doubt(fields), []).append(series.name)
-    return points, doubts
 
 
 def _hourly(
@@ -235,9 +194,3 @@ def _hourly(
     from .hourly import Hourly
 
     return Hourly(instance, source, store, consumer, clock)
-
-
-def _digest(instance: Instance) -> str:
-    """Name an instance in the store by what its series are named after."""
-    series = "\0".join(f"{key}={value}" for key, value in sorted(instance.api_tags.items()))
-    return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()

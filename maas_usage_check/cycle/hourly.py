@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import Any, Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from ..clock import Clock
 from ..cloud import Session, Source, failure
 from ..config import Instance
 from ..errors import QueryError, Result
-from ..history import INCREMENTS, Account, Consumer, Given, History, Work, give
+from ..history import INCREMENTS, Account, Ask, Consumer, Given, History, Work, give
 from ..metrics import Number, Point
 from ..store import Store, UnusableError
 from .crew import Crew
@@ -43,11 +43,11 @@ class Hourly:
         self._consumer = consumer
         self._clock = clock
         self._history = History(instance, store)
-        self.asked = 0
-        self.failures: List[QueryError] = []
 
-    def ask(self, session: Session, crew: Crew, now: int, give_up: float) -> None:
+    def ask(self, session: Session, crew: Crew, now: int, give_up: float) -> List[Optional[QueryError]]:
         """Ask what is due, and then what is missing, until all is answered or the time is up.
+
+        Return for each question None, or why it failed; what is left for a later cycle is no failure.
 
         Args:
             session: connected.
@@ -55,23 +55,31 @@ class Hourly:
             now: the cycle's time, in milliseconds.
             give_up: monotonic seconds.
         """
-        self.asked, self.failures = 0, []
         account = Account(session.project_id, session.key_name)
         begun = crew.do({"": partial(self._history.asks, account, now)}, give_up=give_up).get("")
         if not isinstance(begun, list) or not begun:
-            return  # a trouble of the state shows when the hours are given out
-        work = Work(begun)
-        workers = self._instance.max_concurrency
-        crew.do(dict.fromkeys(range(workers), partial(self._work, work, session, give_up)), workers, give_up)
+            return []  # a trouble of the state shows when the hours are given out
+        ends: List[Optional[QueryError]] = []
+        work, workers = Work(begun), self._instance.max_concurrency
+        crew.do(dict.fromkeys(range(workers), partial(self._work, work, session, give_up, ends)), workers, give_up)
         work.stop()
         Crew(self._clock).do({"": partial(self._history.note_asked, now)}, give_up=self._clock.monotonic() + GIVING)
+        return list(ends)
 
     @property
     def counts_once(self) -> bool:
         """Tell whether what is given out must not be lost."""
         return self._consumer.takes == INCREMENTS
 
-    def give(self, project_id: str, key: str, now: int, tags: Dict[str, str], worked: bool) -> Share:
+    def give(
+        self,
+        project_id: str,
+        key: str,
+        now: int,
+        tags: Dict[str, str],
+        worked: bool,
+        failures: Sequence[QueryError],
+    ) -> Share:
         """Make the hours' share of a batch.
 
         Args:
@@ -80,6 +88,7 @@ class Hourly:
             now: the cycle's time, in milliseconds.
             tags: of every point.
             worked: whether the cloud answered.
+            failures: why hours were not asked.
         """
         late = threading.Event()
         account, tags = Account(project_id, key), {**tags, "project_id": project_id}
@@ -88,12 +97,13 @@ class Hourly:
         late.set()
         where = self._instance.place
         problems: List[Problem] = []
-        if self.failures:
-            first, more = self.failures[0], len(self.failures) - 1
+        if failures:
+            first, more = failures[0], len(failures) - 1
             others = f", and {more} more" if more else ""
             problems.append(Problem("W", f"{where}: {first} (some hours were not asked{others})", f"{where} hours"))
         if not isinstance(made, Given):
-            problems.append(Problem("W", f"{where}: {NO_STATE}", f"{where} hours' state"))
+            why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
+            problems.append(Problem("W", f"{where}: {why}", f"{where} hours' state"))
             return Share([], {}, problems)
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
@@ -104,15 +114,12 @@ class Hourly:
             health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
         return Share(made.points, health, problems)
 
-    def _work(self, work: Work, session: Session, give_up: float) -> None:
-        while True:
-            ask = work.take()
-            if ask is None:
-                return
-            follow: Any = ()
+    def _work(self, work: Work, session: Session, give_up: float, ends: List[Optional[QueryError]]) -> None:
+        for ask in iter(work.take, None):
+            follow: Sequence[Ask] = ()
             try:
                 follow = ask.learn(session.ask_spare(self._source, ask.query))
-                self.asked += 1
+                ends.append(None)
             except UnusableError:
                 work.stop()
             except Exception as error:
@@ -120,7 +127,6 @@ class Hourly:
                 if failed.result not in PASSED_OVER:
                     work.stop()
                 if failed.result not in LATER and self._clock.monotonic() < give_up:
-                    self.failures.append(failed)
-                    self.asked += 1
+                    ends.append(failed)
             finally:
                 work.done(follow)

@@ -6,6 +6,18 @@ from .emission import COUNTERS, HOURS, INCREMENTS, Consumer
 from .giving import Given, give
 from .history import Account, History
 from .series import series_of
-from .work import Work
+from .work import Ask, Work
 
-__all__ = ["COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Given", "History", "Work", "give", "series_of"]
+__all__ = [
+    "COUNTERS",
+    "HOURS",
+    "INCREMENTS",
+    "Account",
+    "Ask",
+    "Consumer",
+    "Given",
+    "History",
+    "Work",
+    "give",
+    "series_of",
+]

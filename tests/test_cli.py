@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import Response
 
 from maas_usage_check import __version__
+from maas_usage_check.standin.emulator import PROJECT_ID
 
 from .conftest import AK, SK, Cloud, Program, wait_for
 
@@ -123,6 +124,43 @@ def test_prometheus_output_replaces_one_file_and_keeps_it_when_nothing_was_got(
     up = {family.name: family for family in text_string_to_metric_families(api.read_text())}["huawei_maas_api_up"]
     assert up.samples[0].value == 0
     assert sorted(path.name for path in tmp_path.glob("*.tmp")) == []
+
+
+def test_prometheus_output_has_counters_from_the_first_run_on_even_if_the_cloud_does_not_answer(
+    cloud: Cloud, program: Program, tmp_path: Path
+) -> None:
+    usage = tmp_path / "maas.prom"
+    config = program.for_cloud(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1")
+    arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
+    cloud.always = lambda request: Response(status=500)
+    assert program(*arguments).returncode == 1
+    first = usage.read_text()
+    assert {line.split("{")[0] for line in first.splitlines() if line[0] != "#"} == {
+        f"huawei_maas_consumed_{name}_total"
+        for name in ("tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+    }
+    assert "# TYPE huawei_maas_consumed_tokens_total counter" in first
+    cloud.always = None
+    assert program(*arguments).returncode == 0
+    both = usage.read_text()
+    assert "huawei_maas_usage_total_tokens" in both
+    assert "huawei_maas_consumed_tokens_total" in both
+    cloud.always = lambda request: Response(status=500)
+    assert program(*arguments).returncode == 1
+    assert usage.read_text() == both
+
+
+def test_hours_that_cannot_be_asked_often_enough_are_warned_of_with_the_numbers(cloud: Cloud, program: Program) -> None:
+    labels = ", ".join(f"label-{n}" for n in range(9))
+    more = f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 2\nranges: [last_1d]\nper_api_key: true\n"
+    for rate, warned in ((9, True), (10, False)):
+        limits = f"api_keys: [{labels}]\nmin_collection_interval: 3600\nmax_requests_per_minute: {rate + 40}\n"
+        done = program("collect", "--config", program.for_cloud(cloud, more + limits + "max_concurrency: 1"))
+        lines = [line for line in done.stderr.splitlines() if "the hours of 10 series" in line]
+        assert [line[:2] for line in lines] == ["W!"] * warned
+        if warned:
+            assert "take 40 calls an hour, but max_requests_per_minute of 49 leaves 39" in lines[0]
+            assert "480 hours of the past may take 1 days" in lines[0]
 
 
 def test_all_points_of_a_run_carry_the_same_time(cloud: Cloud, program: Program) -> None:

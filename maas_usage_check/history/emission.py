@@ -36,8 +36,7 @@ def increments(ledger: Ledger, consumer: Consumer, counts: Values, before: Value
     """Return what the counts have grown by since the consumer last came; one that is new starts `before` this cycle."""
     row = _row(ledger, consumer)
     _note(ledger, consumer, counts)
-    # A store that was put back from a copy counts again what it counted before: not below zero.
-    return tuple(max(0, each) for each in minus(counts, row[1:] if row else before))
+    return minus(counts, row[1:] if row else before)
 
 
 def forget_consumers(book: Book) -> None:

@@ -13,8 +13,12 @@ from maas_usage_check.access import Gates
 from maas_usage_check.clock import Clock
 from maas_usage_check.cycle import Batch, Collector
 from maas_usage_check.errors import Result
-from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer, History, give
+from maas_usage_check.history import Account as Whose
+from maas_usage_check.history.giving import TooLateError
+from maas_usage_check.history.tables import open_book
 from maas_usage_check.metrics import CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, USAGE, Point
+from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.store import Store
 
 from ..conftest import NOW, Cloud
@@ -107,6 +111,40 @@ def test_hours_leave_room_for_the_ranges_of_a_cycle_within_the_minute(account: A
         assert len(points(batch, USAGE)) == 2
         account.seconds += 20
     assert health(batch)["failed_queries"] == 0
+
+
+def test_series_take_turns_where_the_rate_lets_few_calls_through(account: Account) -> None:
+    labels = [f"label-{n}" for n in range(20)]
+    for number in range(12):
+        batch = account.collector(
+            COUNTERS, per_api_key=True, api_keys=labels, ranges=["last_1d"], max_requests_per_minute=32
+        ).cycle()
+        account.seconds += 300 if number < 11 else 0
+    asked = {
+        tuple(body.get("api_keys", ["whole"]))
+        for body in account.cloud.statistics()[-8 * 32 :]
+        if (body["end_time"] + 1) % HOUR == 0
+    }
+    assert len(asked) == 21
+    assert health(batch)["up"] == 1
+
+
+def test_what_is_given_out_too_late_is_as_if_it_had_not_been(account: Account) -> None:
+    collector = account.collector(INCREMENTS)
+    collector.cycle()
+    account.seconds += 6 * 3600
+    account.collector(HOURS, "other").cycle()
+    store = Store(lambda: str(account.path))
+    history, consumer = History(collector.instance, store), Consumer("one", INCREMENTS)
+    with open_book(store, 0) as book:
+        (key,) = {name for (name,) in book.run("SELECT name FROM notes")}
+    now, whose = int(account.clock.now() * 1000), Whose(PROJECT_ID, key)
+    with pytest.raises(TooLateError):
+        give(history, consumer, whose, now, {}, True, lambda: False)
+    (late,) = give(history, consumer, whose, now, {}, True, lambda: True).points
+    (again,) = give(history, consumer, whose, now, {}, True, lambda: True).points
+    assert late.fields["tokens"] > 0
+    assert again.fields["tokens"] == 0
 
 
 def test_a_backfill_is_told_once_at_its_start_and_once_at_its_end(account: Account) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -151,6 +152,9 @@ def test_hours_and_counts_are_the_clouds_to_the_token_through_a_month_and_a_half
             assert (month.hours[at], month.settled[at]) == (month.truth(at), 1)
     assert month.submitted == month.counter
     assert month.counter == month.most
+    with sqlite3.connect(next(month.world.folder.glob("*.sqlite3"))) as connection:
+        (kept,) = connection.execute("SELECT COUNT(*) FROM hours").fetchone()
+    assert kept <= 29 * 24
     if days > 32:
         after_31_days = len(month.sizes) * 31 // days
         assert max(month.sizes[after_31_days:]) <= 1.05 * max(month.sizes[:after_31_days])

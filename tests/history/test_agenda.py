@@ -65,6 +65,51 @@ def test_the_steady_state_costs_one_call_for_each_of_the_last_hours_and_one_more
     assert max(calls) == 4
 
 
+def test_the_last_hours_are_asked_one_by_one_and_nothing_of_them_is_subtracted(history: History) -> None:
+    hours = Hours()
+    cycle(history, hours, START - DAY)
+    for at in range(START - 3 * HOUR, START, HOUR):
+        hours.of[at] = 50
+    assert cycle(history, hours, START - DAY) == 4
+    assert held(history)[START - 3 * HOUR] == use(50)
+
+
+def test_a_cycle_that_was_cut_short_leaves_no_question_to_be_asked_twice(history: History) -> None:
+    hours = Hours()
+    for at in range(START - DAY, START, HOUR):
+        hours.of[at] = 50
+    cycle(history, hours, START - DAY, most=1)
+    history.now += 5 * MINUTE
+    assert cycle(history, hours, START - DAY) == 4 + 21
+    assert held(history) == {at: use(50) for at in range(START - DAY, START, HOUR)}
+
+
+def test_what_was_not_asked_for_hours_is_one_question_again(history: History) -> None:
+    hours = Hours()
+    for _ in range(5):
+        cycle(history, hours, START - DAY, most=0)
+        history.now += HOUR
+    with history.ledger() as ledger:
+        assert len(agenda.open_questions(ledger)) == 2
+
+
+@pytest.mark.parametrize("place", [10, 300, 600])
+def test_what_is_being_looked_into_keeps_nothing_else_from_being_asked(history: History, place: int) -> None:
+    hours = Hours()
+    first = START - 29 * DAY
+    for at in range(first, START, HOUR):
+        hours.of[at] = 50
+    cycle(history, hours, first)
+    history.now += HOUR
+    hours.of[first + 450 * HOUR] = 7
+    cycle(history, hours, first, most=3 + 1 + 3)  # an hour is known to be wrong, but not yet which
+    history.now += HOUR
+    hours.of[first + place * HOUR] = 9
+    cycle(history, hours, first)
+    assert held(history)[first + 450 * HOUR] == use(7)
+    assert held(history)[first + place * HOUR] == use(9)
+
+
 @pytest.mark.parametrize("place", [0, 1, 345, 346, 347, 500, 691])
 @pytest.mark.parametrize("value", [0, 7, 5000])
 def test_a_restated_hour_is_found_with_at_most_10_calls(history: History, place: int, value: int) -> None:

@@ -65,6 +65,16 @@ def test_hours_that_are_let_go_stay_in_the_count_and_are_never_counted_again(his
         assert [hour.start for hour in ledger.hours(0, START + 9 * DAY)] == [START + 2 * DAY]
 
 
+def test_each_time_hours_are_let_go_they_are_added_to_those_before(history: History) -> None:
+    tokens(history)
+    for day in range(5):
+        put(history, START + day * DAY, 100)
+        with history.book() as book:
+            freeze(book, START + day * DAY)
+    put(history, START + 5 * DAY, 7)
+    assert tokens(history) == 507
+
+
 def test_a_history_that_began_by_a_clock_a_day_ahead_counts_from_when_the_clock_is_right(history: History) -> None:
     history.now += DAY
     tokens(history)

@@ -23,3 +23,11 @@ def test_another_trouble_is_said_at_once() -> None:
     troubles.report([Problem("W", "a", "a")])
     troubles.report([Problem("W", "a", "a"), Problem("W", "b", "b")])
     assert said == ["W! a", "W! b"]
+
+
+def test_what_is_no_trouble_is_said_as_it_comes_and_never_recovered_from() -> None:
+    said: List[str] = []
+    troubles = ProblemLog(said.append, lambda: 0.0)
+    troubles.report([Problem("I", "the backfill begins", "backfill")])
+    troubles.report([])
+    assert said == ["I! the backfill begins"]

@@ -217,7 +217,7 @@ def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(store: St
     cycle = gate.begin()
     for _ in range(3):
         cycle.settle(cycle.admit(3, FAR), None)
-    with pytest.raises(QueryError, match="max_requests_per_minute is 3") as refused:
+    with pytest.raises(QueryError, match="max_requests_per_minute lets 3 go") as refused:
         cycle.admit(3, time.clock.monotonic() + 25)
     assert refused.value.result == Result.OVER_RATE
     assert time.slept == []
@@ -308,7 +308,7 @@ def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(store: 
             try:
                 cycle.settle(cycle.admit(1, time.clock.monotonic() + 1, turn), None)
             except QueryError as error:
-                assert "max_requests_per_minute is 1" in str(error)
+                assert "max_requests_per_minute lets 1 go" in str(error)
         time.seconds += 901
     cycle = gate.begin()
     cycle.admit(1, FAR, "c")

@@ -48,17 +48,18 @@ def test_every_key_of_an_instance_is_read() -> None:
     given_keys: Dict[str, Any] = {
         "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
         "iam_endpoint": "http://127.0.0.1:8080", "credentials": {"source": "file", "path": "/k"},
-        "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "service_types": ["my_service", 4],
-        "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True, "ips": ["10.0.0.1", "::1"],
-        "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5, "deadline": 20,
-        "max_concurrency": 2, "max_requests_per_minute": 50, "proxy": {"https": "http://p:1", "no_proxy": ["x"]},
-        "skip_proxy": True, "tls_verify": False, "tls_ca_cert": "/", "state_dir": "/s",
-        "min_collection_interval": 60,
+        "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "hourly": True, "backfill_days": 7,
+        "service_types": ["my_service", 4], "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True,
+        "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5,
+        "deadline": 20, "max_concurrency": 2, "max_requests_per_minute": 50,
+        "proxy": {"https": "http://p:1", "no_proxy": ["x"]}, "skip_proxy": True, "tls_verify": False,
+        "tls_ca_cert": "/", "state_dir": "/s", "min_collection_interval": 60,
     }  # fmt: skip
     instance = one(**given_keys)
     assert set(given_keys) == set(Instance.__struct_fields__)
     assert instance.ranges[0] == Rolling("last_1d", 86_400_000)
     assert isinstance(instance.ranges[1], Fixed)
+    assert (instance.hourly, instance.backfill_days) == (True, 7)
     assert instance.service_types == (ServiceType.my_service, ServiceType.custom_endpoint)
     assert instance.user_tags == {"team": "a", "url": "http://x"}
     assert instance.endpoint == "https://a.example"
@@ -85,6 +86,7 @@ def test_two_folders_of_state_are_refused_and_one_that_several_instances_name_is
 def test_the_shipped_example_is_valid_and_names_every_key() -> None:
     (instance,) = load_file(str(EXAMPLE))
     assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d"]
+    assert instance.hourly
     text = EXAMPLE.read_text(encoding="utf-8")
     for key in Instance.__struct_fields__:
         assert f"## @param {key} " in text, key

@@ -66,7 +66,7 @@ def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
             if answered < 3:
                 problem = str(batch.problems[0])
                 assert problem.startswith("W! " if answered else "E! ")
-                assert "max_requests_per_minute is 12" in problem
+                assert "max_requests_per_minute lets 12 go" in problem
         world.seconds = began + interval
     assert most_in_a_minute(world) == 12
     for i in range(len(rounds) - 2):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
+from maas_usage_check.metrics import API, CATALOGUE, CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, KEY_USAGE, USAGE
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\
@@ -18,8 +18,12 @@ Made from the catalogue in `maas_usage_check/metrics/catalogue.py`; change it th
 | surface | how a field is called |
 |---|---|
 | Telegraf, InfluxDB | field `total_tokens` of measurement `huawei_maas_usage`; counts are integers, always |
-| Prometheus | `huawei_maas_usage_total_tokens` |
-| Datadog | `huawei_maas.usage.total_tokens` |
+| Prometheus | `huawei_maas_usage_total_tokens`; a count ends in `_total`: `huawei_maas_consumed_tokens_total` |
+| Datadog | `huawei_maas.usage.total_tokens`; a count is of Datadog's type count: `huawei_maas.consumed.tokens` |
+
+The use of each hour, with `hourly: true`, comes in the form that is natural to each: Telegraf and JSON give the hours
+(`huawei_maas_hourly`, `huawei_maas_key_hourly`), Prometheus and Datadog count what was consumed
+(`huawei_maas_consumed`, `huawei_maas_key_consumed`).
 """
 TEXTS = {
     USAGE: """\
@@ -45,6 +49,45 @@ that no sum holds a part beside its whole. What no label covers is the differenc
 |---|---|
 | `api_key_label` | the label; `online_experience` for calls from that page |
 | others | as in `huawei_maas_usage` |
+""",
+    HOURLY: """\
+With `hourly: true`; **Telegraf and JSON only**. The use of each hour of the last 29 days (`backfill_days`), one series
+per service type and inference type. **The point's time is the hour's beginning, UTC.** An hour that changes, by late
+data or a restatement, comes again at the same time, so that a store that keeps the newest point holds the right one.
+Hours and series do not overlap: adding them up is right.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_usage`, but for `range`: an hour has none |
+
+A settled hour without use is a point of zeros. No point means that the hour is not known yet.
+""",
+    KEY_HOURLY: """\
+With `hourly: true` and `per_api_key`; **Telegraf and JSON only**: the part of `huawei_maas_hourly` that each label
+used.
+
+| tag | value |
+|---|---|
+| `api_key_label` | the label; `online_experience` for calls from that page |
+| others | as in `huawei_maas_hourly` |
+""",
+    CONSUMED: """\
+With `hourly: true`; **Prometheus and Datadog only**. Each token counted once, since the hour in which this plugin first
+kept the series: in Prometheus counters that never fall and survive restarts, in Datadog counts of what was added. The
+hours of the past, which the backfill brings, are not counted. What the cloud takes back is held until it is made up.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_usage`, but for `range`: a count has none |
+""",
+    KEY_CONSUMED: """\
+With `hourly: true` and `per_api_key`; **Prometheus and Datadog only**: the part of `huawei_maas_consumed` that each
+label used.
+
+| tag | value |
+|---|---|
+| `api_key_label` | the label; `online_experience` for calls from that page |
+| others | as in `huawei_maas_consumed` |
 """,
     API: """\
 How the last cycle went: one series per instance, also when every query failed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .catalogue import (
     API,
+    AT_THEIR_HOUR,
     CATALOGUE,
     CONSUMED,
     COUNT,
@@ -20,6 +21,6 @@ from .encoders import FORMATS, encoder
 from .points import OWN_TAGS, Number, Point, plain_name
 
 __all__ = [
-    "API", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "KEY_CONSUMED", "KEY_HOURLY", "KEY_USAGE",
-    "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
+    "API", "AT_THEIR_HOUR", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "KEY_CONSUMED",
+    "KEY_HOURLY", "KEY_USAGE", "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
 ]  # fmt: skip

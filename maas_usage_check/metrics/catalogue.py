@@ -29,6 +29,8 @@ KEY_HOURLY = "huawei_maas_key_hourly"
 CONSUMED = "huawei_maas_consumed"
 KEY_CONSUMED = "huawei_maas_key_consumed"
 API = "huawei_maas_api"
+AT_THEIR_HOUR = (HOURLY, KEY_HOURLY)
+"""Their points have times of their own, which only Telegraf and JSON can carry: the others count what was consumed."""
 
 TOTALS = (
     Field("total_tokens", int, "token", "Tokens used in the range, as the console counts them."),
@@ -57,7 +59,7 @@ HOURS = (
 )
 SINCE = (
     ", counted once each, from the hour on in which this plugin first kept the series; comes 1 to 3 hours late, and "
-    "after an outage all at once."
+    "after an outage all of it comes at once, at the present time."
 )
 COUNTS = (
     Field("tokens", int, "token", f"Tokens used{SINCE}", COUNT),

@@ -8,7 +8,7 @@ from typing import Iterator, List, Sequence
 
 from msgspec import Struct
 
-from .catalogue import CATALOGUE, GAUGE, Catalogue
+from .catalogue import AT_THEIR_HOUR, CATALOGUE, GAUGE, Catalogue
 from .points import Number, Point
 
 COLUMNS = (
@@ -44,11 +44,13 @@ def metric_name(measurement: str, field: str) -> str:
 
 
 def metadata_csv(catalogue: Catalogue = CATALOGUE) -> str:
-    """Write the catalogue in the form of `metadata.csv`."""
+    """Write what the Agent submits of the catalogue in the form of `metadata.csv`."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     for measurement, fields in catalogue.items():
+        if measurement in AT_THEIR_HOUR:
+            continue
         for field in fields:
             orientation = (field.name in BETTER_HIGH) - (field.name in BETTER_LOW)
             name, short = metric_name(measurement, field.name), field.name.replace("_", " ")

@@ -115,7 +115,8 @@ def test_every_variable_offers_what_there_is(store: Store) -> None:
 
 
 def test_the_query_of_the_readme_adds_up_what_the_ledger_holds(store: Store) -> None:
-    (query,) = re.findall(r"```promql\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Prometheus\n")[1].split("\n## ")[0]
+    (query,) = re.findall(r"```promql\n(.+?)```", section, re.DOTALL)
     shown = {row["metric"]["service_type"]: float(row["value"][1]) for row in store.query(query)}
     assert shown == truth.expected(EVERYTHING, store.fed)["Tokens by service type"]
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 from .emission import COUNTERS, HOURS, INCREMENTS, Consumer
 from .giving import Given, give
 from .history import Account, History
+from .looking import Held, look
 from .series import series_of
 from .work import Ask, Work
 
 __all__ = [
-    "COUNTERS",
-    "HOURS",
-    "INCREMENTS",
-    "Account",
-    "Ask",
-    "Consumer",
-    "Given",
-    "History",
-    "Work",
-    "give",
-    "series_of",
-]
+    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Ask", "Consumer", "Given", "Held", "History", "Work", "give",
+    "look", "series_of",
+]  # fmt: skip

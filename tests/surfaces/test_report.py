@@ -23,9 +23,10 @@ from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, Window, kept
 from maas_usage_check.errors import ConfigError
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.surfaces.report.amounts import tokens
 from maas_usage_check.surfaces.report.rows import Row
 from maas_usage_check.surfaces.report.spans import Page, lay_out, period
-from maas_usage_check.surfaces.report.tables import show, tokens
+from maas_usage_check.surfaces.report.tables import show
 
 from ..conftest import AK, SK, Cloud, Program
 

@@ -66,13 +66,13 @@ def check_calls(page: Page, held: Held, raw: bool, now: int) -> None:
     if not is_long(page) or most <= MOST_ASKED:
         return
     hours = sum(span.end - span.start for span in page.spans)
-    first = next((span.start for span in page.spans[1:] if span.start % HOUR), None)
+    past = max(span.start % HOUR for span in page.spans[1:]) // 60_000
     if raw:
         remedy = "leave out --raw, which shows what is asked alone"
-    elif first is not None:
-        remedy = f"the ledger has none that begin at {local(first, page.tz):%H:%M}, for its own begin at full hours UTC"
+    elif past:
+        remedy = f"its hours begin {past} minutes past those of UTC, which are all that the ledger has"
     else:
-        remedy = "set `hourly: true` in --config and let an agent collect them, so that the ledger holds them"
+        remedy = "set `hourly: true` in --config, and let them be collected"
     raise ConfigError(
         f"--hourly: the range is longer than 2 days (48 hours), and {-(-most // HOUR)} of its {-(-hours // HOUR)} "
         f"hours would have to be asked, each in one call: {remedy}; or choose a shorter one, such as --last 24h or "

@@ -55,9 +55,10 @@ def test_a_window_with_an_hour_that_is_not_final_or_not_held_is_not_answered(sto
     assert found(store, (9, 8), (4, 3), (3, 2)) == [(4, 4)]
 
 
-def test_a_window_that_cuts_an_hour_is_not_answered(store: Store) -> None:
-    windows = [Window(NOW - 6 * HOUR + 1, EDGE), Window(NOW - 6 * HOUR, EDGE - 1), Window(EDGE, EDGE)]
-    assert look(instance(), store, ACCOUNT, windows, NOW).answers == {}
+@pytest.mark.parametrize("cut", [(1, 0), (0, -1), (-1, 0), (0, -HOUR // 2), (2 * HOUR, -HOUR)])
+def test_a_window_that_cuts_an_hour_or_is_empty_is_not_answered(store: Store, cut: Tuple[int, int]) -> None:
+    window = Window(EDGE - 3 * HOUR + cut[0], EDGE + cut[1])
+    assert look(instance(), store, ACCOUNT, [window], NOW).answers == {}
 
 
 def test_the_answers_are_to_the_questions_that_a_report_asks(store: Store) -> None:

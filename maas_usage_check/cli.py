@@ -128,15 +128,18 @@ def _doctor(args: argparse.Namespace) -> int:
     from .surfaces.doctor import FAIL, examine
 
     instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
-    first = instances[0]
-    more = f"; of {len(instances)} instances the first is examined" if len(instances) > 1 else ""
     failed = False
     with contextlib.closing(open_store(instances, _warn)) as store:
-        findings = examine(first, store, Clock())
-        print(f"ok    configuration    {args.config or 'the defaults'}: region {first.region}{more}")  # noqa: T201
-        for finding in findings:
-            print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
-            failed = failed or finding.mark == FAIL
+        examined = [examine(instance, store, Clock()) for instance in instances]
+        several = len(instances) > 1
+        what = f"{len(instances)} instances" if several else f"region {instances[0].region}"
+        print(f"ok    configuration    {args.config or 'the defaults'}: {what}")  # noqa: T201
+        for i, (instance, findings) in enumerate(zip(instances, examined)):
+            if several:
+                print(one_line(f"--    instance         instances[{i}]: {instance.place}"))  # noqa: T201
+            for finding in findings:
+                print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
+                failed = failed or finding.mark == FAIL
     return NOTHING if failed else COLLECTED
 
 

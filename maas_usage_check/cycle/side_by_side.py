@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
 from ..access import Gates, provider
 from ..clock import Clock
-from ..cloud import DirectTransport
+from ..cloud import DirectTransport, Source
 from ..config import Instance
 from ..store import Store, Warn, find_file
-from .collector import Batch, Collector
+from .collector import SOURCES, Batch, Collector
 from .crew import Crew
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def make_collectors(
-    instances: Sequence[Instance], store: Store, taker: str = "", form: Optional[str] = None
+    instances: Sequence[Instance],
+    store: Store,
+    taker: str = "",
+    form: Optional[str] = None,
+    sources: Sequence[Source] = (),
 ) -> List[Collector]:
     """Make a collector for each instance. They share one store: those of one key must pass one gate.
 
@@ -28,6 +32,7 @@ def make_collectors(
         store: where they leave what outlives them.
         taker: names who takes their hours or counts.
         form: in which format; None where nobody does.
+        sources: what is asked for the first instances; the others ask for all that is known of.
     """
     clock = Clock()
     gates = Gates(store, clock)
@@ -38,6 +43,7 @@ def make_collectors(
             DirectTransport(instance),
             gates,
             clock,
+            sources[i : i + 1] or SOURCES,
             consumer=_consumer(f"{taker} {i}", form) if form and instance.hourly else None,
         )
         for i, instance in enumerate(instances)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
 
@@ -79,8 +79,24 @@ def _newest_day(ledger: Ledger, now: int) -> List[int]:
 
 
 def _difference(day: int, whole: Values, hours: Sequence[Values]) -> Optional[str]:
-    for name, total, *each in zip(FIELDS, whole, *hours):
+    found = difference(whole, hours)
+    if found is None:
+        return None
+    date = dt.datetime.fromtimestamp(day / 1000, dt.timezone.utc).date()
+    return f"the 24 hours of {date} (UTC) have {found.parts:,} {found.name}, their day has {found.whole:,}"
+
+
+class Difference(NamedTuple):
+    """Hold what does not add up: its name, the sum of the parts, and the whole."""
+
+    name: str
+    parts: int
+    whole: int
+
+
+def difference(whole: Values, parts: Sequence[Values]) -> Optional[Difference]:
+    """Find the first number of a window that differs from the sum of its parts by more than is allowed."""
+    for name, total, *each in zip(FIELDS, whole, *parts):
         if abs(sum(each) - total) * 1000 > total * PER_MILLE:
-            date = dt.datetime.fromtimestamp(day / 1000, dt.timezone.utc).date()
-            return f"the 24 hours of {date} (UTC) have {sum(each):,} {name.replace('_', ' ')}, their day has {total:,}"
+            return Difference(name.replace("_", " "), sum(each), total)
     return None

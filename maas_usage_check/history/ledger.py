@@ -8,6 +8,7 @@ from .hours import FIELDS, HOUR, Values, floor, settled_until
 from .tables import COLUMNS, Book
 
 _SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
+_FIND = "SELECT id FROM series WHERE name = ?"
 _WITHIN = "series = ? AND start >= ? AND start < ?"
 _PUT = (
     f"INSERT INTO hours VALUES ({', '.join('?' * (len(FIELDS) + 4))}) ON CONFLICT (series, start) DO UPDATE SET "
@@ -40,12 +41,16 @@ class Ledger:
 
     def __init__(self, book: Book, name: str) -> None:
         self.book = book
-        find = "SELECT id FROM series WHERE name = ?"
-        found = book.run(find, (name,)).fetchone()
+        found = book.run(_FIND, (name,)).fetchone()
         if not found:
             book.run("INSERT INTO series (name, began, hours_from) VALUES (?, ?, ?)", (name, book.now, book.now))
-            found = book.run(find, (name,)).fetchone()
+            found = book.run(_FIND, (name,)).fetchone()
         self.id = int(found[0])
+
+    @classmethod
+    def find(cls, book: Book, name: str) -> Optional[Ledger]:
+        """Find the ledger of a series without making it new; None where it was never named."""
+        return cls(book, name) if book.run(_FIND, (name,)).fetchone() else None
 
     def reach(self, oldest: int, backfill: int) -> Tuple[int, int]:
         """Tell where the hours begin, and from where on they are asked for anybody who shares the series.
@@ -59,6 +64,11 @@ class Ledger:
             self.book.run("UPDATE series SET hours_from = ? WHERE id = ?", (first, self.id))
         oldest = max(oldest, frozen)
         return max(oldest, first), max(oldest, min(first, shared))
+
+    @property
+    def asked(self) -> int:
+        """Tell when the cloud was last asked about it, in milliseconds; 0 where it never was."""
+        return int(self.book.run("SELECT asked FROM series WHERE id = ?", (self.id,)).fetchone()[0])
 
     def held(self, start: int, until: int) -> Held:
         """Add up what is known of a window."""

@@ -28,7 +28,11 @@ class HourSeries(Struct, frozen=True):
 
     def query(self, start: int, until: int) -> Totals:
         """Ask about a window of full hours; it ends a millisecond early, for `end_time` may be inclusive."""
-        return Totals(Window(start, until - 1), self.service_type, self.infer_type, self.api_keys, self.ips)
+        return self.exactly(Window(start, until - 1))
+
+    def exactly(self, window: Window) -> Totals:
+        """Ask about a window as it is."""
+        return Totals(window, self.service_type, self.infer_type, self.api_keys, self.ips)
 
     def name(self, endpoint: str, project_id: str) -> str:
         """Name it in the ledger by what decides its numbers; not by the tags. A digest, for labels are not stored."""

@@ -60,6 +60,13 @@ class Book:
 
 
 @contextlib.contextmanager
+def look_into_book(store: Store, now: int) -> Iterator[Book]:
+    """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
+    with store.look() as connection:
+        yield Book(connection, now)
+
+
+@contextlib.contextmanager
 def open_book(store: Store, now: int) -> Iterator[Book]:
     """Change the history in one transaction; raise UnusableError where the store cannot be written."""
     with store.tables() as connection:

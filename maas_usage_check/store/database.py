@@ -88,6 +88,21 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    @contextlib.contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """Read tables that are another room's, as they are at one moment; nothing is changed, no file made."""
+        try:
+            if self._find() is None:
+                raise UnusableError(f"there is no state file {self.path}")
+            with contextlib.closing(self._reader("mode=ro", PATIENCE)) as connection:
+                ours = _pragma(connection, "application_id") == APPLICATION
+                if not ours or _pragma(connection, "user_version") > VERSION:
+                    raise unusable(self.path, "it is another program's, or a newer version's", NOT_OURS)
+                connection.execute("BEGIN")
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise unusable(self.path, str(error), LOCAL) from None
+
     def commit(self) -> None:
         """End the change and keep it."""
         with self._told():
@@ -100,8 +115,6 @@ class Database:
 
     def peek(self, kind: str, name: str) -> Optional[str]:
         """Read a value of a file that cannot be written; "" where there is none, None where it cannot be read."""
-        from urllib.parse import quote
-
         try:
             if self._find() is None:  # nor is a pipe opened, which would wait for a writer
                 return ""
@@ -109,11 +122,15 @@ class Database:
             return None
         # A file without a log, in a folder that cannot be written, opens only as one that nobody changes.
         for how in ("mode=ro", "immutable=1"):
-            with contextlib.suppress(sqlite3.Error):
-                url = f"file:{quote(self.path)}?{how}"
-                with contextlib.closing(sqlite3.connect(url, timeout=0, uri=True)) as connection:
-                    return _value(connection, kind, name)
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(self._reader(how, 0)) as connection:
+                return _value(connection, kind, name)
         return None
+
+    def _reader(self, how: str, patience: float) -> sqlite3.Connection:
+        from urllib.parse import quote
+
+        url = f"file:{quote(self.path)}?{how}"
+        return sqlite3.connect(url, timeout=patience, uri=True, isolation_level=None)
 
     def close(self) -> None:
         """Let go of the file, its log folded into it."""

@@ -105,6 +105,15 @@ class Store:
                 self._say(str(trouble))
                 raise
 
+    @contextlib.contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """Read tables that are another room's, as they are at one moment; raise UnusableError where that cannot be."""
+        with self._file() as file:
+            if file is None:
+                raise UnusableError("there is no state file")
+            with file.look() as connection:
+                yield connection
+
     @property
     def blind(self) -> bool:
         """Tell whether there is a file that cannot even be read: nobody knows then what other runs have met."""

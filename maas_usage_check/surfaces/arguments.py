@@ -106,7 +106,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         dest="size",
         action="store_const",
         const="hour",
-        help="one row and one bar per hour, of a range of at most 2 days",
+        help="one row and one bar per hour; of more than 2 days, as far as the ledger of hours holds them, a map",
     )
     parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     parser.add_argument("--region", help="default: cn-southwest-2")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from maas_usage_check.store import Store
+from maas_usage_check.store import Store, UnusableError
+from maas_usage_check.store.database import VERSION
 
 
 class Tally(Struct):
@@ -264,3 +265,50 @@ def test_without_a_file_nothing_is_written_and_locks_are_this_processes_own(tmp_
     assert store.take("a") is True
     store.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_at_another_rooms_tables_sees_what_is_written_and_changes_nothing(
+    path: Path, warnings: List[str]
+) -> None:
+    store = at(path, warnings)
+    with store.tables() as connection:
+        connection.execute("CREATE TABLE room (number INTEGER)")
+        connection.execute("INSERT INTO room VALUES (7)")
+    for looking in (store, at(path, warnings)):
+        with looking.look() as connection:
+            assert connection.execute("SELECT number FROM room").fetchall() == [(7,)]
+            with pytest.raises(sqlite3.OperationalError):
+                connection.execute("INSERT INTO room VALUES (8)")
+    with pytest.raises(UnusableError), store.look() as connection:
+        connection.execute("SELECT number FROM no_such_room")
+    assert count(store) == 1
+    assert warnings == []
+
+
+def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[str]) -> None:
+    store = at(path, warnings)
+    with store.tables() as connection:
+        connection.execute("CREATE TABLE room (number INTEGER)")
+    with at(path, warnings).look() as connection:
+        before = connection.execute("SELECT * FROM room").fetchall()
+        with store.tables() as writer:
+            writer.execute("INSERT INTO room VALUES (8)")
+        assert connection.execute("SELECT * FROM room").fetchall() == before == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["PRAGMA application_id=1", f"PRAGMA user_version={VERSION + 1}", "PRAGMA application_id=0"]
+)
+def test_a_look_at_what_is_not_ours_or_not_there_is_refused_and_makes_no_file(
+    path: Path, warnings: List[str], statement: str
+) -> None:
+    with pytest.raises(UnusableError), at(path, warnings).look():
+        pytest.fail("there is nothing to see")
+    assert not path.exists()
+    count(at(path, warnings))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    with pytest.raises(UnusableError), at(path, warnings).look():
+        pytest.fail("it is not ours")
+    with pytest.raises(UnusableError), Store().look():
+        pytest.fail("there is no file")

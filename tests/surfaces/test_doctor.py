@@ -1,20 +1,33 @@
-"""The diagnosis as a user runs it, and its promise: three requests at most, none with a key that is held back."""
+"""The diagnosis as a user runs it, and its promise: six requests at most, none with a key that is held back."""
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import time
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import pytest
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.standin.ledger import HOUR
 
 from ..conftest import AK, SK, Cloud, Program
 from ..faults.server import Server
 
-STAGES = ["configuration", "credentials", "name resolution", "TCP and TLS", "clock", "project", "permission", "answer"]
+STAGES = [
+    "configuration",
+    "credentials",
+    "name resolution",
+    "TCP and TLS",
+    "clock",
+    "project",
+    "permission",
+    "answer",
+    "hours",
+]
 
 
 def examined(program: Program, *arguments: str, **environ: str) -> Tuple[int, Dict[str, Tuple[str, str]]]:
@@ -29,7 +42,7 @@ def examined(program: Program, *arguments: str, **environ: str) -> Tuple[int, Di
     return done.returncode, {stage: (mark, text) for mark, stage, text in lines}
 
 
-def test_when_all_is_well_every_stage_says_so_in_three_requests(cloud: Cloud, program: Program) -> None:
+def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, program: Program) -> None:
     code, found = examined(program, "--config", program.for_cloud(cloud))
     assert code == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
@@ -38,13 +51,14 @@ def test_when_all_is_well_every_stage_says_so_in_three_requests(cloud: Cloud, pr
     assert "0.0 minutes" in found["clock"][1]
     assert "found by the region's name" in found["project"][1]
     assert "calls in 24 hours" in found["answer"][1]
-    assert len(cloud.seen) == 3
+    assert "and their halves add up: " in found["hours"][1]
+    assert len(cloud.seen) == 6
 
 
 def test_a_configured_project_needs_one_request_less(cloud: Cloud, program: Program) -> None:
     config = program.for_cloud(cloud, f"project_id: {'d3m0' * 8}")
     assert examined(program, "--config", config)[0] == 0
-    assert [request.method for request in cloud.seen] == ["POST", "POST"]
+    assert [request.method for request in cloud.seen] == ["POST"] * 5
 
 
 def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Program) -> None:
@@ -119,6 +133,86 @@ def test_no_use_at_all_is_no_failure_and_says_what_it_may_mean(cloud: Cloud, pro
     assert (code, found["answer"][0]) == (0, "ok")
     assert "another service type, label or region" in found["answer"][1]
     assert "nobody called" in found["answer"][1]
+    assert found["hours"][0] == "warn"
+    assert "nothing was used in the 24 hours up to" in found["hours"][1]
+
+
+def asked_length(request: Request) -> int:
+    """Tell how long a window is asked about, in milliseconds; 0 where none is."""
+    body = json.loads(request.get_data()) if request.method == "POST" else {"start_time": 0, "end_time": 0}
+    return int(body["end_time"] - body["start_time"])
+
+
+def test_the_settled_day_is_asked_in_full_hours_that_end_a_millisecond_early_and_in_its_halves(
+    cloud: Cloud, program: Program
+) -> None:
+    assert examined(program, "--config", program.for_cloud(cloud))[0] == 0
+    bodies = [body for body in cloud.statistics() if body["start_time"] % HOUR == 0]
+    windows = sorted((body["start_time"], body["end_time"] + 1) for body in bodies)
+    (start, noon), (_, until), _ = windows
+    assert sorted(windows) == sorted([(start, until), (start, start + 12 * HOUR), (start + 12 * HOUR, until)])
+    assert noon == start + 12 * HOUR
+    assert until - start == 24 * HOUR
+    assert 3 * HOUR <= time.time() * 1000 - until < 4 * HOUR + 60_000
+
+
+def test_halves_that_do_not_add_up_to_their_day_fail_with_the_numbers(cloud: Cloud, program: Program) -> None:
+    def doubled(request: Request) -> Optional[Response]:
+        if asked_length(request) != 24 * HOUR - 1:
+            return None
+        whole = cloud.emulator.ledger.totals(json.loads(request.get_data()), int(time.time() * 1000))
+        return Response(json.dumps({name: 2 * value for name, value in whole.items()}))
+
+    cloud.always = doubled
+    code, found = examined(program, "--config", program.for_cloud(cloud))
+    assert (code, found["hours"][0]) == (1, "FAIL")
+    counts = re.search(r"have ([\d,]+) total tokens, but their halves ([\d,]+):", found["hours"][1])
+    assert counts
+    whole, halves = (int(count.replace(",", "")) for count in counts.groups())
+    assert whole == 2 * halves > 0
+
+
+def test_a_half_that_is_not_answered_fails_at_the_hours_alone(cloud: Cloud, program: Program) -> None:
+    cloud.always = lambda request: Response(b"{}", 500) if asked_length(request) == 12 * HOUR - 1 else None
+    code, found = examined(program, "--config", program.for_cloud(cloud))
+    assert (code, found["answer"][0], found["hours"][0]) == (1, "ok", "FAIL")
+    assert "a fault of its own" in found["hours"][1]
+
+
+def test_hours_for_which_the_rate_leaves_no_room_are_no_failure(cloud: Cloud, program: Program) -> None:
+    code, found = examined(program, "--config", program.for_cloud(cloud, "max_requests_per_minute: 3\ntimeout: 1"))
+    assert (code, found["answer"][0], found["hours"][0]) == (0, "ok", "skip")
+    assert len(cloud.seen) == 3
+
+
+def test_every_instance_is_examined_and_named(cloud: Cloud, program: Program) -> None:
+    entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
+    config = program.config(
+        f"instances:\n  - {{{entry}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2'], project_id: {'beef' * 8}}}\n"
+    )
+    done = program("doctor", "--config", config)
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"ok    configuration    {config}: 2 instances"
+    assert [line[6:21].strip() for line in lines[1:]] == ["instance", *STAGES[1:]] * 2
+    names = [line for line in lines if line.startswith("--")]
+    assert names == [
+        "--    instance         instances[0]: cn-southwest-2 (n:1)",
+        f"--    instance         instances[1]: cn-southwest-2 (project_id:{'beef' * 8} n:2)",
+    ]
+    first, second = lines[2 : 1 + len(STAGES)], lines[2 + len(STAGES) :]
+    assert {line[:4] for line in first} == {"ok  "}
+    assert [line[6:16] for line in second if line.startswith("FAIL")] == ["permission"]
+    assert done.returncode == 1
+    other = program.config(f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2'], tls_ca_cert: /nowhere}}\n")
+    assert (program("doctor", "--config", other).returncode, program("doctor", "--config", other).stdout) == (2, "")
+
+
+def test_a_key_that_one_instance_was_refused_with_is_not_tried_by_the_next(cloud: Cloud, program: Program) -> None:
+    entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
+    config = program.config(f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2']}}\n")
+    done = program("doctor", "--config", config, HW_SECRET_KEY="wrong")
+    assert (done.returncode, len(cloud.seen)) == (1, 1)
+    assert done.stdout.count("FAIL  project") == 2
 
 
 def test_a_host_that_does_not_exist_and_a_port_where_nobody_listens(program: Program) -> None:

@@ -21,11 +21,11 @@ from werkzeug import Request, Response
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, Window, kept
-from maas_usage_check.errors import ConfigError
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.surfaces.report.amounts import tokens
 from maas_usage_check.surfaces.report.rows import Row
-from maas_usage_check.surfaces.report.spans import Page, lay_out, period
-from maas_usage_check.surfaces.report.tables import show, tokens
+from maas_usage_check.surfaces.report.spans import Page, is_long, lay_out, period
+from maas_usage_check.surfaces.report.tables import show
 
 from ..conftest import AK, SK, Cloud, Program
 
@@ -126,23 +126,19 @@ def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "right"),
+    ("since", "until", "long"),
     [
-        ("2026-10-31", "2026-11-02", True),
-        ("2026-10-31", "2026-11-02T01:00:00", False),
-        ("2026-10-29", "2026-10-31", True),
+        ("2026-10-31", "2026-11-02", False),
+        ("2026-10-31", "2026-11-02T01:00:00", True),
+        ("2026-10-29", "2026-10-31", False),
+        ("2026-10-29", "2026-10-31T01:00:00", True),
     ],
 )
-def test_hours_are_shown_of_two_days_at_most_however_long_the_clocks_make_them(
-    since: str, until: str, right: bool
-) -> None:
+def test_two_days_are_not_long_however_long_the_clocks_make_them(since: str, until: str, long: bool) -> None:
     now = dt.datetime(2026, 11, 3, tzinfo=ZoneInfo("America/New_York")).timestamp()
-    given = {"name": "x", "from": since, "to": until}
-    if right:
-        assert len(laid_out(given, "America/New_York", now, "hour").spans) in (48, 49)
-    else:
-        with pytest.raises(ConfigError, match=r"^--hourly: the range is longer than 2 days"):
-            laid_out(given, "America/New_York", now, "hour")
+    page = laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "hour")
+    assert is_long(page) is long
+    assert not is_long(laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "day"))
 
 
 IN_ORDER = f"project_id: {PROJECT_ID}\nmax_concurrency: 1"

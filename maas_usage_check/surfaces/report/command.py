@@ -18,6 +18,7 @@ from ...config.ranges import kept
 from ...cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from ...store import Warn
 from .files import encode, records
+from .held import NOTHING, Rest, check_calls, look_up, share, together
 from .options import as_typed, overrides
 from .rows import label_questions, rows_of, silent_labels
 from .spans import Page, lay_out, period
@@ -47,17 +48,21 @@ def report(
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
     probes = [label_questions(page) for page in pages]
     with contextlib.closing(open_store(instances, warn)) as store:
-        collectors = make_collectors([*(page.instance for page in pages), *itertools.chain(*probes)], store)
+        helds = [look_up(page, store, now * 1000) if page.size and not args.raw else NOTHING for page in pages]
+        for page, held in zip(pages, helds):
+            check_calls(page, held, args.raw, now * 1000)
+        asked = [*(page.instance for page in pages), *itertools.chain(*probes)]
+        collectors = make_collectors(asked, store, sources=[Rest(held) for held in helds])
         forewarn(collectors, warn)
         on_sigterm(collectors)
         batches = iter(ask(collectors, now))
-    shown = [next(batches) for _ in pages]
+    shown = [together(page, next(batches), held, now * 1000) for page, held in zip(pages, helds)]
     for page, batch, questions in zip(pages, shown, probes):
         tell(batch.problems)
         for text in remarks(page, batch, [next(batches) for _ in questions], now * 1000):
             warn(text)
     if args.format == "table":
-        print_tables(pages, shown, args.raw)
+        print_tables(pages, shown, [share(page, held, now * 1000) for page, held in zip(pages, helds)], args.raw)
     else:
         put(write_files(args.format, pages, shown))
     return any(batch.collected for batch in shown)
@@ -81,15 +86,15 @@ def write_files(form: str, pages: Sequence[Page], batches: Sequence[Batch]) -> s
     return encode(form, found)
 
 
-def print_tables(pages: Sequence[Page], batches: Sequence[Batch], raw: bool) -> None:
+def print_tables(pages: Sequence[Page], batches: Sequence[Batch], shares: Sequence[str], raw: bool) -> None:
     """Print the tables of each instance of which anything was answered."""
     console = Console()
     if not console.is_terminal:
         console.width = PLENTY
-    for page, batch in zip(pages, batches):
+    for page, batch, of_ledger in zip(pages, batches, shares):
         rows = rows_of(page, batch)
         if any(row.usage for row in rows):
-            show(console, page, rows)
+            show(console, page, rows, of_ledger)
         if raw:
             _show_raw(console, page, batch)
 

@@ -13,7 +13,7 @@ from ...config.ranges import HOUR, Calendar, Fixed, Range, Window, instant, kept
 from ...errors import ConfigError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-LONGEST_HOURLY = dt.timedelta(days=2)
+TWO_DAYS = dt.timedelta(days=2)
 OPTIONS = {"day": "--daily", "hour": "--hourly"}
 
 
@@ -42,7 +42,7 @@ class Page(Struct, frozen=True):
 
 
 def lay_out(asked: Instance, size: Optional[str], now: int) -> Page:
-    """Choose the rows of an instance at one moment, in milliseconds; raise ConfigError where they would be too many."""
+    """Choose the rows of an instance at one moment, in milliseconds; raise ConfigError to cut several ranges up."""
     tz = asked.zone()
     ranges = tuple(span for given in asked.ranges for span in _kept_of(given, asked, now))
     if size is None:
@@ -63,14 +63,20 @@ def days(whole: Span, tz: dt.tzinfo) -> List[Span]:
     return _cut(whole, midnight, lambda at: local(at, tz).date().isoformat())
 
 
-def hours(whole: Span, tz: dt.tzinfo) -> List[Span]:
-    """Cut a span of at most 2 days at the local hours; raise ConfigError for a longer one."""
+def is_long(page: Page) -> bool:
+    """Tell whether a page has the hours of more than 2 days, too many for a row each."""
+    if page.size != "hour":
+        return False
     # By the clock on the wall too: two days are 49 hours when it is set back.
-    if min(_moment(whole.end) - _moment(whole.start), local(whole.end, tz) - local(whole.start, tz)) > LONGEST_HOURLY:
-        raise ConfigError(
-            "--hourly: the range is longer than 2 days (48 hours), and each hour is one call; choose a shorter one, "
-            "such as --last 24h or --yesterday, or --daily"
-        )
+    lengths = [
+        (_moment(span.end) - _moment(span.start), local(span.end, page.tz) - local(span.start, page.tz))
+        for span in page.ranges
+    ]
+    return any(min(each) > TWO_DAYS for each in lengths)
+
+
+def hours(whole: Span, tz: dt.tzinfo) -> List[Span]:
+    """Cut a span at the local hours."""
 
     def full_hour(at: int, later: int) -> int:
         moment = local(at, tz)

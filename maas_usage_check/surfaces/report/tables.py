@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
-from typing import List, Mapping, Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from rich import box
 from rich.console import Console
@@ -12,20 +11,28 @@ from rich.table import Table
 from rich.text import Text
 
 from ...cloud.usage import Usage
+from .amounts import cells
+from .heat_map import HeatMap, heat_map
 from .rows import Row, total
-from .spans import Page, Span, local, period
+from .spans import Page, Span, is_long, local, period
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
 PERIODS = {"today": "day", "yesterday": "day", "this_month": "month"}
 BAR = 8
 PLENTY = 1000
 """Columns where nobody watches: in a file or a pipe a row must stay one line."""
-UNKNOWN = "-"
 LAG = "The cloud's statistics lag 1 to 2 hours behind."
 
 
-def show(console: Console, page: Page, rows: Sequence[Row]) -> None:
-    """Print a table for each inference type and label; of several service types, for each range too."""
+def show(console: Console, page: Page, rows: Sequence[Row], share: str = "") -> None:
+    """Print a table for each inference type and label; of several service types, for each range too.
+
+    Args:
+        console: where to.
+        page: what was asked.
+        rows: what was answered.
+        share: how much of it was not asked, if any.
+    """
     services = list(dict.fromkeys(row.service_type for row in rows))
     bar = ("#" if console.options.ascii_only else "█") * BAR
     for (label, infer_type), group in groupby(rows, lambda row: (row.label, row.infer_type)):
@@ -35,7 +42,14 @@ def show(console: Console, page: Page, rows: Sequence[Row]) -> None:
         key = f" - API key: {label}" if label else ""
         console.print()
         console.print(Text(f"MaaS {name}{kind}Usage Statistics - Region: {page.asked.region}{key}", style="bold"))
-        if page.size:
+        if is_long(page):
+            pieces = [(span, total([row.usage for row in same])) for span, same in groupby(shown, lambda row: row.span)]
+            maps = [heat_map(pieces, page.tz, width, console.options.ascii_only) for width in (2, 1)]
+            _fit(console, [_map(drawn) for drawn in maps])
+            for line in maps[0].legend:
+                console.print(Text(line))
+            _tell_periods(console, page, page.ranges)
+        elif page.size:
             _fit(console, [_pieces(page, shown, services, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
             _tell_periods(console, page, page.ranges)
         elif len(services) == 1:
@@ -46,14 +60,8 @@ def show(console: Console, page: Page, rows: Sequence[Row]) -> None:
                 usages = {SERVICES[row.service_type]: row.usage for row in of_span}
                 _fit(console, [_services(usages, gap) for gap in (" ", "\n")])
                 _tell_periods(console, page, [span])
-    console.print(Text(LAG, style="dim"))
-
-
-def tokens(count: int) -> str:
-    """Write a number of tokens as the script does: 2,482.08 M tokens, 12.40 K tokens."""
-    scale, letter = (1_000_000, "M") if count >= 1_000_000 else (1_000, "K")
-    scaled = (Decimal(count) / scale).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return f"{scaled:,} {letter} tokens"
+    for line in filter(None, (LAG, share)):
+        console.print(Text(line, style="dim"))
 
 
 def _ranges(rows: Sequence[Row]) -> Table:
@@ -61,7 +69,7 @@ def _ranges(rows: Sequence[Row]) -> Table:
     table = _table(["Metric"], [row.span.name if len(rows) > 1 else "Value" for row in rows])
     table.add_row("Service Type", *(SERVICES[row.service_type] for row in rows))
     names = ("Total Tokens", "Prompt Tokens", "Completion Tokens", "Total Requests", "Total Errors", "Error Rate")
-    for name, *values in zip(names, *(_cells(row.usage, " tokens") for row in rows)):
+    for name, *values in zip(names, *(cells(row.usage, " tokens") for row in rows)):
         table.add_row(name, *values)
     return table
 
@@ -70,9 +78,9 @@ def _services(usages: Mapping[str, Optional[Usage]], gap: str) -> Table:
     """Lay out a row for each service type, and their total."""
     table = _table(["Service Type"], ["Total", "Prompt", "Completion", "Requests", "Errors", "Error rate"], gap)
     for name, usage in usages.items():
-        table.add_row(name.replace(" ", gap), *_cells(usage))
+        table.add_row(name.replace(" ", gap), *cells(usage))
     table.add_section()
-    table.add_row("Total", *_cells(total(list(usages.values()))))
+    table.add_row("Total", *cells(total(list(usages.values()))))
     return table
 
 
@@ -86,8 +94,8 @@ def _pieces(page: Page, rows: Sequence[Row], services: Sequence[str], gap: str, 
 
     def add(name: str, by_service: Sequence[Optional[Usage]], most: int = 0) -> None:
         usage = total(by_service)
-        tokens, prompt, completion, requests, _, rate = _cells(usage)
-        columns = [_cells(one)[0] for one in by_service] if each else []
+        tokens, prompt, completion, requests, _, rate = cells(usage)
+        columns = [cells(one)[0] for one in by_service] if each else []
         columns += [tokens, *([prompt, completion] if parts else []), requests, rate]
         length = -(-usage.total_tokens * len(bar) // most) if usage and most else 0
         table.add_row(name, *columns, *([bar[:length]] if bar else []))
@@ -98,6 +106,18 @@ def _pieces(page: Page, rows: Sequence[Row], services: Sequence[str], gap: str, 
         add(_title(page, span) + (f"{gap}(part)" if span.partial else ""), usages, most)
     table.add_section()
     add("Total", [total(list(usages)) for usages in zip(*(usages for _, usages in pieces))])
+    return table
+
+
+def _map(drawn: HeatMap) -> Table:
+    """Lay out a row for each day with a cell for each of its hours."""
+    table = _table(["Day"], [])
+    table.add_column(drawn.heading, no_wrap=True)
+    table.add_column("Total", justify="right", overflow="fold")
+    for day, hours, used in drawn.days:
+        table.add_row(day, Text(hours), used)
+    table.add_section()
+    table.add_row("Total", "", drawn.total)
     return table
 
 
@@ -131,15 +151,3 @@ def _tell_periods(console: Console, page: Page, spans: Sequence[Span]) -> None:
         name = f"Period {span.name}" if len(page.ranges) > 1 else "Period"
         part = f" - part of the {PERIODS.get(span.name, 'range')}" if span.partial else ""
         console.print(Text(f"{name}: {period(span, page.tz)}{part}"), soft_wrap=True)
-
-
-def _cells(usage: Optional[Usage], unit: str = "") -> List[str]:
-    if usage is None:
-        return [UNKNOWN] * 6
-    parts = (usage.total_tokens, usage.prompt_tokens, usage.completion_tokens)
-    return [
-        *(tokens(part).replace(" tokens", unit) for part in parts),
-        f"{usage.requests:,}",
-        f"{usage.errors:,}",
-        f"{usage.error_ratio:.2%}",
-    ]

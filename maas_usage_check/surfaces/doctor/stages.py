@@ -1,4 +1,4 @@
-"""What is wrong, stage by stage, each with its remedy. At most three requests, through the same gate as every other."""
+"""What is wrong, stage by stage, each with its remedy. Six requests at most, through the same gate as every other."""
 
 from __future__ import annotations
 
@@ -6,35 +6,25 @@ import os
 import socket
 import stat
 from functools import partial
-from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 from urllib.parse import urlsplit
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from ..access import Credentials, Gates, provider, readable_by_others
-from ..clock import CLOCK_TOLERANCE, Clock
-from ..cloud import DirectTransport, Request, Response, Session, Statistics, failure
-from ..cloud.error_answers import seconds_off
-from ..config import Instance
-from ..config.ranges import parse_range
-from ..cycle import Crew
-from ..errors import QueryError, Result
-from ..store import Store
+from ...access import Credentials, Gates, provider, readable_by_others
+from ...clock import CLOCK_TOLERANCE, Clock
+from ...cloud import DirectTransport, Request, Response, Session, Statistics, failure
+from ...cloud.error_answers import seconds_off
+from ...config import Instance
+from ...config.ranges import parse_range
+from ...cycle import Crew
+from ...errors import QueryError, Result
+from ...store import Store
+from . import hours
+from .finding import FAIL, OK, SKIP, WARN, Finding
 
-OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "skip"
 T = TypeVar("T")
-
-
-class Finding(Struct, frozen=True):
-    """Hold what one stage found."""
-
-    mark: str
-    stage: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.mark:<4}  {self.stage:<15}  {self.text}"
+ASKED = ("project", "permission", "answer", "hours")
 
 
 def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
@@ -51,7 +41,7 @@ def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) 
         yield finding
     if credentials is None or not reached:
         why = "there is no key to ask with" if credentials is None else "the cloud was not reached"
-        yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", "project", "permission", "answer")]
+        yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", *ASKED)]
         return
     asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
     yield _clock(transport, clock)
@@ -122,42 +112,48 @@ def _unresolved(error: QueryError) -> str:
 def _questions(
     instance: Instance, credentials: Credentials, transport: _Noting, gates: Gates, clock: Clock
 ) -> Iterator[Finding]:
-    """Ask for the project, for a day and for its last hours; no request is tried again."""
+    """Ask for the project, for a day and its last hours, and for a day in halves; no request is tried again."""
     source = Statistics()
     spans = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
     kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
-    day, hours = source.plan(replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)).queries
-    give_up = clock.monotonic() + 3 * instance.timeout
-    turns = dict.fromkeys((day, hours), instance.lookup)
+    one, now = replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)
+    fresh, halves = source.plan(one, now).queries, hours.questions(one, now)
+    give_up = clock.monotonic() + 6 * instance.timeout
+    turns = dict.fromkeys((*fresh, *halves), instance.lookup)
     session = Session(instance, lambda: credentials, transport, gates, clock, give_up, turns, pauses=())
     outcomes: List[Any] = []
     try:
         connected = _within(instance.timeout, session.connect)
         if isinstance(connected, QueryError):
             yield Finding(FAIL, "project", str(connected))
-            yield from [Finding(SKIP, stage, "not asked: no project") for stage in ("permission", "answer")]
+            yield from [Finding(SKIP, stage, "not asked: no project") for stage in ASKED[1:]]
             return
         how = "as configured" if instance.project_id else "found by the region's name"
         yield Finding(OK, "project", f"{session.project_id}, {how}")
-        for query in (day, hours):
+        for query in fresh:
             answer = _within(instance.timeout, partial(session.ask, source, query))
             outcomes.append(answer)
             if isinstance(answer, QueryError):
                 refused = answer.result == Result.PERMISSION_DENIED
                 yield Finding(FAIL if refused else SKIP, "permission", str(answer) if refused else "not known")
                 yield Finding(SKIP if refused else FAIL, "answer", "not given" if refused else str(answer))
+                yield Finding(SKIP, "hours", "not asked: no answer")
                 return
         yield Finding(OK, "permission", "the key may read the statistics")
         yield Finding(OK, "answer", _fresh(outcomes[0].usage.requests, outcomes[1].usage.requests))
+        works = [partial(session.ask, source, query) for query in halves]
+        answers = _all_within(3 * instance.timeout, works, instance.max_concurrency)
+        outcomes += answers
+        yield hours.verdict(halves, answers)
     finally:
         session.stop()
         _within(instance.timeout, partial(session.close, outcomes))
 
 
-def _fresh(day: int, hours: int) -> str:
-    if hours:
+def _fresh(day: int, last: int) -> str:
+    if last:
         return (
-            f"{day:,} calls in 24 hours, {hours:,} of them in the last 3: as fresh as the cloud is, 1 to 2 hours behind"
+            f"{day:,} calls in 24 hours, {last:,} of them in the last 3: as fresh as the cloud is, 1 to 2 hours behind"
         )
     if day:
         return (
@@ -180,11 +176,18 @@ def _clock(transport: _Noting, clock: Clock) -> Finding:
 
 def _within(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:
     """Do something that might hang; return its result or its error."""
+    return _all_within(seconds, [work])[0]
+
+
+def _all_within(seconds: float, works: Sequence[Callable[[], T]], workers: int = 1) -> List[Union[T, QueryError]]:
+    """Do several things that might hang; return the result of each, or its error."""
     clock = Clock()
-    ended = Crew(clock).do({"": work}, give_up=clock.monotonic() + seconds + 0.5)
-    if not ended:
-        return QueryError(Result.TIMED_OUT, f"nothing came back in {seconds:g} s: check the network, or raise timeout")
-    result = ended[""]
-    if isinstance(result, (OSError, UnicodeError)):
-        return QueryError(Result.NETWORK, str(result))
-    return failure(result) if isinstance(result, Exception) else result
+    ended = Crew(clock).do(dict(enumerate(works)), workers, clock.monotonic() + seconds + 0.5)
+    late = QueryError(Result.TIMED_OUT, f"nothing came back in {seconds:g} s: check the network, or raise timeout")
+    return [_result(ended.get(place, late)) for place in range(len(works))]
+
+
+def _result(ended: Union[T, Exception]) -> Union[T, QueryError]:
+    if isinstance(ended, (OSError, UnicodeError)):
+        return QueryError(Result.NETWORK, str(ended))
+    return failure(ended) if isinstance(ended, Exception) else ended

@@ -1,0 +1,8 @@
+"""The diagnosis, stage by stage."""
+
+from __future__ import annotations
+
+from .finding import FAIL
+from .stages import examine
+
+__all__ = ["FAIL", "examine"]

@@ -73,6 +73,11 @@ class Collector:
         self._crew = Crew(clock)
         self._session: Optional[Session] = None
 
+    @property
+    def asks_hours(self) -> bool:
+        """Tell whether it asks about the hours too."""
+        return self._hourly is not None
+
     def now(self) -> float:
         """Tell the time by the collector's own clock, in seconds since 1970."""
         return self._clock.now()

@@ -21,7 +21,9 @@ def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[flo
     for source, sharing in sources.items():
         instances = [collector.instance for collector in sharing]
         queries = sum(len(collector.plan().queries) for collector in sharing)
-        for too_many in (over_rate(instances, queries, deadline), slow_hours(instances, queries, deadline)):
+        asking = any(collector.asks_hours for collector in sharing)
+        slow = slow_hours(instances, queries, deadline) if asking else None
+        for too_many in (over_rate(instances, queries, deadline), slow):
             if too_many:
                 warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
         if source.path:

@@ -226,7 +226,7 @@ def without_tables(tmp_path: Path) -> None:
 
 def doubt(tmp_path: Path) -> None:
     found = "SELECT 'AddUp', name, ? FROM entries WHERE kind = 'KeyEntry'"
-    change(tmp_path, f"INSERT INTO notes {found}", '{"failed": "they do not add up"}')
+    change(tmp_path, f"INSERT OR REPLACE INTO notes {found}", '{"failed": "they do not add up"}')
 
 
 def unlearn(tmp_path: Path) -> None:
@@ -257,6 +257,13 @@ def test_another_key_whose_project_is_not_known_gets_nothing_from_the_ledger(
     assert len(cloud.statistics()) == 4
     assert program("report", "--config", config, "--daily", "--last", "3d", HW_ACCESS_KEY=None).returncode == 1
     assert AK != "OTHERACCESSKEY000000"
+
+
+def test_a_report_does_not_warn_of_hours_that_it_does_not_ask(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    few = f"hourly: true\nstate_dir: {tmp_path}\nproject_id: {'d3m0' * 8}\nmax_requests_per_minute: 5\n"
+    config = program.for_cloud(cloud, f"{few}service_types: [1, 2, 4]\nmin_collection_interval: 3600")
+    assert "the hours of 3 series take 12 calls an hour" in program("collect", "--config", config).stderr
+    assert "calls an hour" not in program("report", "--config", config, "--last", "1d").stderr
 
 
 def test_an_hour_that_is_not_final_or_not_held_is_asked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from calendar import timegm
 from time import strptime
-from typing import Any, Dict, Mapping, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import Emulator, Reply, reply
@@ -56,6 +56,18 @@ class Consumed:
     def known(self, now: int) -> Use:
         """Add up what the cloud says at a moment, with what it took back left out."""
         return added(*(use(self.ledger, at, now, **self.series) for at in range(self.first, now, HOUR)))
+
+
+class Books(Ledger):
+    """The account's hours, of which the cloud says nothing new from the moment `closed` on."""
+
+    closed: Optional[int] = None
+
+    def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
+        return super().totals(asked, self.as_of(now))
+
+    def as_of(self, now: int) -> int:
+        return now if self.closed is None else min(now, self.closed)
 
 
 class SentCloud(Emulator):

@@ -67,7 +67,7 @@ class Collector:
         self._clock = clock
         self._sources = sources
         self._name = digest(instance)
-        self._last = LastSuccess()
+        self._last_success = 0.0
         self._hourly = _hourly(instance, sources[0], gates.store, clock, consumer)
         self._cancelled = False
         self._crew = Crew(clock)
@@ -144,15 +144,15 @@ class Collector:
             "http_requests": session.http_requests,
             "duration_seconds": round(max(0.0, clock.monotonic() - began), 6),
         }
-        if self._last.at:
-            health["last_success_timestamp_seconds"] = int(self._last.at)
+        if self._last_success:
+            health["last_success_timestamp_seconds"] = int(self._last_success)
         time = int(now * 1000) * 1_000_000
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
         usage, doubts = points_of(plan, outcomes, tags, time)
         problems = problems_of(instance, plan, outcomes, worked, doubts)
-        if hours and self._last.project_id and not (self._cancelled and hours.counts_once):
+        if hours and not (self._cancelled and hours.counts_once):
             lost = [end for end in of_hours if end is not None]
-            share = hours.give(self._last.project_id, self._last.key, int(now * 1000), tags, worked, lost)
+            share = hours.give(session, int(now * 1000), tags, worked, lost)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
@@ -179,14 +179,12 @@ class Collector:
 
     def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:
         """Leave in the store what the next run needs."""
-        newer = LastSuccess(success or 0.0, session.project_id, session.key_name)
-        self._last.note(newer)
+        self._last_success = success or self._last_success
 
         def leave() -> None:
             session.close(outcomes)
             with self._gates.store.entry(LastSuccess, self._name) as last:
-                last.note(newer)
-                self._last = last
+                self._last_success = last.at = success or last.at
 
         Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
 

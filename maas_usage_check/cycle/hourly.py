@@ -72,26 +72,19 @@ class Hourly:
         return self._consumer.takes == INCREMENTS
 
     def give(
-        self,
-        project_id: str,
-        key: str,
-        now: int,
-        tags: Dict[str, str],
-        worked: bool,
-        failures: Sequence[QueryError],
+        self, session: Session, now: int, tags: Dict[str, str], worked: bool, failures: Sequence[QueryError]
     ) -> Share:
         """Make the hours' share of a batch.
 
         Args:
-            project_id: whose hours they are.
-            key: the name of the key that asks for them.
+            session: knows whose hours they are, if it was connected.
             now: the cycle's time, in milliseconds.
             tags: of every point.
             worked: whether the cloud answered.
             failures: why hours were not asked.
         """
         late = threading.Event()
-        account, tags = Account(project_id, key), {**tags, "project_id": project_id}
+        account = Account(session.project_id, session.key_name)
         make = partial(give, self._history, self._consumer, account, now, tags, worked, lambda: not late.is_set())
         made = Crew(self._clock).do({"": make}, give_up=self._clock.monotonic() + GIVING).get("")
         late.set()
@@ -109,7 +102,9 @@ class Hourly:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
         if made.backfill:
             problems.append(Problem("I", f"{where}: {made.backfill}", f"{where} {made.backfill}"))
-        health: Dict[str, Number] = {"missing_hours": made.missing}
+        health: Dict[str, Number] = {}
+        if made.missing is not None:
+            health["missing_hours"] = made.missing
         if made.newest_use:
             health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
         return Share(made.points, health, problems)

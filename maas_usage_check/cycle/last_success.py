@@ -11,23 +11,15 @@ from ..config import Instance
 
 
 class LastSuccess(Struct, omit_defaults=True):
-    """Remember when a query was last answered, in seconds since 1970, and whose account was asked with which key."""
+    """Remember when a query of an instance was last answered, in seconds since 1970."""
 
     kept_for: ClassVar[float] = 40 * 86_400.0
 
     at: float = 0.0
-    project_id: str = ""
-    key: str = ""
 
     def joined(self, kept: LastSuccess) -> LastSuccess:
         """Take the later one."""
         return max(self, kept, key=lambda success: success.at)
-
-    def note(self, newer: LastSuccess) -> None:
-        """Take over what is known better."""
-        self.at = newer.at or self.at
-        self.project_id = newer.project_id or self.project_id
-        self.key = newer.key or self.key
 
 
 def digest(instance: Instance) -> str:

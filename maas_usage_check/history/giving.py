@@ -35,13 +35,14 @@ class Backfill(Struct, omit_defaults=True):
 class Given(NamedTuple):
     """Hold what is given out.
 
-    `missing` hours are over but not known; `newest_use` is where the newest hour with use ends, in milliseconds;
-    `failed` says that hours do not add up, and then there are no points; `backfill` says that one began or ended.
+    `missing` hours are over but not known, None where it is not known yet whose they are; `newest_use` is where the
+    newest hour with use ends, in milliseconds; `failed` says that hours do not add up, and then there are no points;
+    `backfill` says that one began or ended.
     """
 
     points: List[Point]
-    missing: int
-    newest_use: Optional[int]
+    missing: Optional[int] = None
+    newest_use: Optional[int] = None
     failed: str = ""
     backfill: str = ""
 
@@ -60,13 +61,20 @@ def give(
     Args:
         history: of the instance.
         consumer: who takes them.
-        account: whose hours they are.
+        account: whose hours they are; what is not known of it now is as it was when this consumer last came.
         now: milliseconds since 1970.
-        tags: of every point.
+        tags: of every point, besides the project's.
         worked: whether the cloud answered: without that, nothing used is not said.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
     with open_book(history.store, now) as book:
+        before = book.note(Account, consumer.name)
+        account = Account(account.project_id or before.project_id, account.key or before.key)
+        if not account.project_id:
+            return Given([])
+        if account != before:
+            book.keep(consumer.name, account)
+        tags = {**tags, "project_id": account.project_id}
         failed = book.note(AddUp, account.key).failed
         points: List[Point] = []
         missing, newest = 0, 0

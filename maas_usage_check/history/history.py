@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
+
+from msgspec import Struct
 
 from ..cloud.statistics import Answer
 from ..config import Instance
@@ -21,11 +23,11 @@ from .work import BACKFILL, CHECK, DUE, HEALING, Ask
 DAY = 24 * HOUR
 
 
-class Account(NamedTuple):
-    """Say whose hours they are: a project, asked with the key that goes by this name."""
+class Account(Struct, frozen=True):
+    """Say whose hours they are: a project, asked with the key that goes by this name; empty where it is not known."""
 
-    project_id: str
-    key: str
+    project_id: str = ""
+    key: str = ""
 
 
 class History:

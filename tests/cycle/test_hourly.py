@@ -137,7 +137,7 @@ def test_what_is_given_out_too_late_is_as_if_it_had_not_been(account: Account) -
     store = Store(lambda: str(account.path))
     history, consumer = History(collector.instance, store), Consumer("one", INCREMENTS)
     with open_book(store, 0) as book:
-        (key,) = {name for (name,) in book.run("SELECT name FROM notes")}
+        (key,) = {name for (name,) in book.run("SELECT name FROM notes WHERE kind = 'AddUp'")}
     now, whose = int(account.clock.now() * 1000), Whose(PROJECT_ID, key)
     with pytest.raises(TooLateError):
         give(history, consumer, whose, now, {}, True, lambda: False)
@@ -197,6 +197,18 @@ def test_counters_come_out_also_when_the_cloud_does_not_answer(account: Account)
     batch = account.collector(COUNTERS).cycle()
     assert health(batch)["up"] == 0
     assert points(batch, CONSUMED)[0].fields == known
+
+
+def test_counters_of_a_project_that_was_looked_up_come_out_also_when_it_cannot_be(account: Account) -> None:
+    known = points(account.collector(COUNTERS, project_id=None).cycle(), CONSUMED)
+    account.cloud.always = lambda request: Response(status=503)
+    account.seconds += 300
+    batch = account.collector(COUNTERS, project_id=None).cycle()
+    assert [(point.tags, point.fields) for point in points(batch, CONSUMED)] == [
+        (point.tags, point.fields) for point in known
+    ]
+    fresh = account.collector(COUNTERS, "another", project_id=None).cycle()
+    assert not points(fresh, CONSUMED) or points(fresh, CONSUMED)[0].tags == known[0].tags
 
 
 def test_an_agent_gets_no_zero_from_a_cycle_in_which_the_cloud_did_not_answer(account: Account) -> None:

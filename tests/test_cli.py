@@ -150,6 +150,22 @@ def test_prometheus_output_has_counters_from_the_first_run_on_even_if_the_cloud_
     assert usage.read_text() == both
 
 
+def test_counters_come_out_also_when_there_is_no_key_to_look_the_project_up_with(
+    cloud: Cloud, program: Program
+) -> None:
+    arguments = ("collect", "--format", "prometheus", "--config", program.for_cloud(cloud, "hourly: true"))
+
+    def counters(text: str) -> List[str]:
+        return [line for line in text.splitlines() if line.startswith("huawei_maas_consumed")]
+
+    without = program(*arguments, HW_ACCESS_KEY=None)
+    assert (without.returncode, counters(without.stdout)) == (1, [])  # whose would they be
+    first = program(*arguments)
+    assert len(counters(first.stdout)) == 5
+    without = program(*arguments, HW_ACCESS_KEY=None)
+    assert (without.returncode, counters(without.stdout)) == (1, counters(first.stdout))
+
+
 def test_hours_that_cannot_be_asked_often_enough_are_warned_of_with_the_numbers(cloud: Cloud, program: Program) -> None:
     labels = ", ".join(f"label-{n}" for n in range(9))
     more = f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 2\nranges: [last_1d]\nper_api_key: true\n"

@@ -199,18 +199,6 @@ def test_counters_come_out_also_when_the_cloud_does_not_answer(account: Account)
     assert points(batch, CONSUMED)[0].fields == known
 
 
-def test_counters_of_a_project_that_was_looked_up_come_out_also_when_it_cannot_be(account: Account) -> None:
-    known = points(account.collector(COUNTERS, project_id=None).cycle(), CONSUMED)
-    account.cloud.always = lambda request: Response(status=503)
-    account.seconds += 300
-    batch = account.collector(COUNTERS, project_id=None).cycle()
-    assert [(point.tags, point.fields) for point in points(batch, CONSUMED)] == [
-        (point.tags, point.fields) for point in known
-    ]
-    fresh = account.collector(COUNTERS, "another", project_id=None).cycle()
-    assert not points(fresh, CONSUMED) or points(fresh, CONSUMED)[0].tags == known[0].tags
-
-
 def test_an_agent_gets_no_zero_from_a_cycle_in_which_the_cloud_did_not_answer(account: Account) -> None:
     account.collector(INCREMENTS).cycle()
     account.cloud.always = lambda request: Response(status=503)

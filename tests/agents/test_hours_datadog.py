@@ -13,6 +13,7 @@ from maas_usage_check.standin.ledger import Ledger
 from ..conftest import NOW, Cloud
 from .conftest import Hands, need_library
 from .hours import COUNTS, EVERY_KEY, HOUR, NOTHING, Consumed, Use, added
+from .test_datadog_check import metadata
 
 need_library("datadog_checks.base")
 
@@ -143,21 +144,30 @@ def test_the_counts_of_a_week_of_troubles_add_up_to_the_hours_and_nothing_is_cou
     assert all(one.most > NOTHING for one in truth.values())
 
 
-def test_two_checks_over_one_state_each_get_all(agent: Agent) -> None:
-    tags = ("view:one", "view:two")
+def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(agent: Agent) -> None:
     checks = [
-        agent.make({**agent.entry, "tags": [tag]}, agent.hands, check_id=f"maas_usage_check:{tag[5:]}") for tag in tags
+        agent.make({**agent.entry, "tags": [f"view:{name}"]}, agent.hands, check_id=f"maas_usage_check:{name}")
+        for name in ("one", "two")
     ]
-    truths = [agent.truth() for _ in checks]
-    totals: List[Dict[Series, Use]] = [dict.fromkeys(truth, NOTHING) for truth in truths]
+    truth = agent.truth()
+    totals: List[Dict[Series, Use]] = [dict.fromkeys(truth, NOTHING) for _ in checks]
     for minutes in range(0, 36 * 60, 15):
         agent.cloud.always = fail if 11 <= minutes // 60 < 14 else None
         agent.at(minutes)
         number = minutes // 15 % 2
         error, submitted = agent.run(checks[number])
+        assert bool(error) == bool(agent.cloud.always)
         if not error:
-            agent.look(truths[number])
+            agent.look(truth)
         total = totals[number]
         total.update({each: added(total[each], counts) for each, counts in submitted.items()})
-        assert total == {each: one.most for each, one in truths[number].items()}
+        assert total == {each: one.most for each, one in truth.items()}
     assert totals[0]["preset", ""][0] > 0
+
+
+def test_what_is_submitted_is_what_the_metadata_says(agent: Agent) -> None:
+    check = agent.make(agent.entry, agent.hands)
+    for minutes in (0, 360):
+        agent.at(minutes)
+        assert agent.run(check)[0] == ""
+    agent.aggregator.assert_metrics_using_metadata(metadata(), check_symmetric_inclusion=True)

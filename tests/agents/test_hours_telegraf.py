@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
+import re
 import signal
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Tuple
@@ -166,9 +167,10 @@ def test_the_queries_that_people_want_give_the_ledgers_numbers(month: Month) -> 
 
 
 def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_ends(month: Month) -> None:
-    said = [line.partition(" E! [inputs.execd] ")[2] for line in month.telegraf.logged().splitlines()]
-    errors = [text for text in said if text and "exited: signal: killed" not in text and "closed file" not in text]
-    assert [text.partition(";")[0] for text in errors] == ["cn-southwest-2: the cloud had a fault of its own"]
+    said = re.findall(r" ([EW])! \[inputs\.execd\] (cn-southwest-2: .*)", month.telegraf.logged())
+    # Where it began to fail in the middle of a cycle, that one says of the ranges and of the hours that part is missing.
+    assert 1 <= len(said) <= 2
+    assert all("the cloud had a fault of its own" in text for _, text in said)
     # Of the month before the first start, and of the two days without Telegraf.
     assert month.telegraf.logged().count("the hours of the past are being asked: ") == 2
     assert month.telegraf.logged().count("the hours of the past are complete") == 2

@@ -168,7 +168,7 @@ def test_the_queries_that_people_want_give_the_ledgers_numbers(month: Month) -> 
 
 def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_ends(month: Month) -> None:
     said = re.findall(r" ([EW])! \[inputs\.execd\] (cn-southwest-2: .*)", month.telegraf.logged())
-    # Where it began to fail in the middle of a cycle, that one says of the ranges and of the hours that part is missing.
+    # Where it begins in the middle of a cycle, that one says of the ranges and of the hours that part is missing.
     assert 1 <= len(said) <= 2
     assert all("the cloud had a fault of its own" in text for _, text in said)
     # Of the month before the first start, and of the two days without Telegraf.

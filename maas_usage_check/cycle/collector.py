@@ -152,7 +152,7 @@ class Collector:
         problems = problems_of(instance, plan, outcomes, worked, doubts)
         if hours and not (self._cancelled and hours.counts_once):
             lost = [end for end in of_hours if end is not None]
-            share = hours.give(session, int(now * 1000), tags, worked, lost)
+            share = hours.give(session, int(now * 1000), tags, worked, lost, began + seconds)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))

@@ -17,7 +17,7 @@ from .crew import Crew
 from .problems import Problem
 
 GIVING = 3.0
-"""Seconds that giving out may take: a folder of the state that hangs must not keep the cycle."""
+"""Seconds that giving out may take after the deadline: a folder of the state that hangs must not keep the cycle."""
 LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF})
 """No failures: it is asked in a later cycle."""
 PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
@@ -72,7 +72,13 @@ class Hourly:
         return self._consumer.takes == INCREMENTS
 
     def give(
-        self, session: Session, now: int, tags: Dict[str, str], worked: bool, failures: Sequence[QueryError]
+        self,
+        session: Session,
+        now: int,
+        tags: Dict[str, str],
+        worked: bool,
+        failures: Sequence[QueryError],
+        deadline: float,
     ) -> Share:
         """Make the hours' share of a batch.
 
@@ -82,11 +88,13 @@ class Hourly:
             tags: of every point.
             worked: whether the cloud answered.
             failures: why hours were not asked.
+            deadline: the cycle's, in monotonic seconds.
         """
         late = threading.Event()
         account = Account(session.project_id, session.key_name)
         make = partial(give, self._history, self._consumer, account, now, tags, worked, lambda: not late.is_set())
-        made = Crew(self._clock).do({"": make}, give_up=self._clock.monotonic() + GIVING).get("")
+        give_up = max(deadline, self._clock.monotonic() + GIVING)
+        made = Crew(self._clock).do({"": make}, give_up=give_up).get("")
         late.set()
         where = self._instance.place
         problems: List[Problem] = []
@@ -100,8 +108,7 @@ class Hourly:
             return Share([], {}, problems)
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
-        if made.backfill:
-            problems.append(Problem("I", f"{where}: {made.backfill}", f"{where} {made.backfill}"))
+        problems += [Problem("I", f"{where}: {text}", text) for text in made.news]
         health: Dict[str, Number] = {}
         if made.missing is not None:
             health["missing_hours"] = made.missing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from msgspec import Struct
 
@@ -22,6 +22,9 @@ MANY = 24
 """Missing hours from which on a backfill is worth a word."""
 
 
+NEW = "the history of hours begins now, and counts with it at 0; if there was one before, its state was lost or moved"
+
+
 class TooLateError(Exception):
     """Nobody waits for what is given out: nothing was."""
 
@@ -37,14 +40,14 @@ class Given(NamedTuple):
 
     `missing` hours are over but not known, None where it is not known yet whose they are; `newest_use` is where the
     newest hour with use ends, in milliseconds; `failed` says that hours do not add up, and then there are no points;
-    `backfill` says that one began or ended.
+    `news` says that a history or a backfill begins or ends.
     """
 
     points: List[Point]
     missing: Optional[int] = None
     newest_use: Optional[int] = None
     failed: str = ""
-    backfill: str = ""
+    news: Sequence[str] = ()
 
 
 def give(
@@ -86,13 +89,15 @@ def give(
             if not failed:
                 points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, worked)
         backfill = book.note(Backfill, consumer.name)
-        said = _progress(backfill, missing, len(ledgers))
-        if said:
+        news = _progress(backfill, missing, len(ledgers))
+        if news:
             book.keep(consumer.name, backfill)
+        if all(ledger.began == now for _, ledger in ledgers.values()):
+            news.insert(0, NEW)
         forget_consumers(book)
         if not keep():
             raise TooLateError
-    return Given(points, missing, newest or None, failed, said)
+    return Given(points, missing, newest or None, failed, news)
 
 
 def _points(
@@ -110,14 +115,14 @@ def _points(
         yield Point(series.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
 
 
-def _progress(backfill: Backfill, missing: int, series: int) -> str:
+def _progress(backfill: Backfill, missing: int, series: int) -> List[str]:
     if not backfill.told and missing >= MANY:
         backfill.told = True
-        return (
+        return [
             f"the hours of the past are being asked: {missing:,} hours of {series} series are missing, which takes at "
             f"most about {missing * 6 // 5:,} calls, the newest first, as far as the rate leaves room in each cycle"
-        )
+        ]
     if backfill.told and not missing:
         backfill.told = False
-        return "the hours of the past are complete"
-    return ""
+        return ["the hours of the past are complete"]
+    return []

@@ -66,6 +66,11 @@ class Ledger:
         return max(oldest, first), max(oldest, min(first, shared))
 
     @property
+    def began(self) -> int:
+        """Tell when its history began, in milliseconds."""
+        return int(self.book.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0])
+
+    @property
     def asked(self) -> int:
         """Tell when the cloud was last asked about it, in milliseconds; 0 where it never was."""
         return int(self.book.run("SELECT asked FROM series WHERE id = ?", (self.id,)).fetchone()[0])

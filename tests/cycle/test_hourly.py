@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -154,11 +155,12 @@ def test_a_backfill_is_told_once_at_its_start_and_once_at_its_end(account: Accou
         said += [problem.text for problem in batch.problems]
         missing.append(health(batch)["missing_hours"])
         account.seconds += 300
-    assert [text.split(": ", 1)[1].split(":")[0] for text in said] == [
+    assert [re.split("[:;]", text.split(": ", 1)[1])[0] for text in said] == [
+        "the history of hours begins now, and counts with it at 0",
         "the hours of the past are being asked",
         "the hours of the past are complete",
     ]
-    assert f"{missing[0]:,} hours of 1 series" in said[0]
+    assert f"{missing[0]:,} hours of 1 series" in said[1]
     assert missing == sorted(missing, reverse=True)
     assert missing[-1] == 0
 
@@ -220,7 +222,9 @@ def test_a_lost_state_brings_the_hours_back_and_begins_the_counts_anew(account: 
     account.collector(COUNTERS, "other").cycle()
     for path in account.path.parent.glob("state.sqlite*"):
         path.unlink()
-    after = {point.time: point.fields for point in points(account.collector().cycle(), HOURLY)}
+    batch = account.collector().cycle()
+    assert [problem.level for problem in batch.problems if "counts with it at 0" in problem.text] == ["I"]
+    after = {point.time: point.fields for point in points(batch, HOURLY)}
     assert {point.time for point in before if point.time >= min(after)} <= set(after)
     assert {time: fields["total_tokens"] for time, fields in after.items()} == {
         time: account.truth(time // 1_000_000) for time in after

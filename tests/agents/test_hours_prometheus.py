@@ -47,6 +47,8 @@ DOWN = range(20, 24)
 """Cycles in which the cloud failed."""
 AWAY = range(83, 90)
 """Neither the plugin nor Prometheus ran."""
+RESTATED = ((-9, 0.0, 5), (-3, 4.0, 8), (18, 5.0, 22), (18, 0.0, 36), (20, 2.5, 31), (21, 0.25, 44))
+"""Which hour is said to be how many times its use, and after how many hours; two of them are not counted at all."""
 SERVICES = {"preset": 2, "custom_endpoint": 4}
 LABELS = {"": EVERY_KEY, "team-search": ("team-search",), "online_experience": ("",)}
 Series = Tuple[str, str]
@@ -71,8 +73,8 @@ class Days:
         self.samples: List[str] = []
 
     def restate(self) -> None:
-        """Have hours restated when an hour begins, up and down, some of them before the counting began."""
-        for began, factor, after in ((-9, 0.0, 5), (-3, 4.0, 8), (7, 0.0, 14), (20, 2.5, 31), (21, 0.25, 44)):
+        """Have hours restated when an hour begins: the next cycle sees it."""
+        for began, factor, after in RESTATED:
             self.ledger.restate(BEGAN + began * HOUR, factor, at=BEGAN + after * HOUR)
             self.ledger.restate(BEGAN + began * HOUR, factor, at=BEGAN + after * HOUR, service_type=4, label="")
 

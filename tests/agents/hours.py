@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from calendar import timegm
+from pathlib import Path
 from time import strptime
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import Emulator, Reply, reply
@@ -27,6 +29,16 @@ def use(ledger: Ledger, at: int, now: int, service_type: int = 2, labels: Sequen
     hour = ledger.hour(service_type, "real_time", labels, at, now)
     tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
     return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
+
+
+def queries_of_readme(language: str) -> List[str]:
+    """Take the queries of hours out of the README: per hour, per day, today, this month, by key."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^### Queries$.*?```{language}\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    assert found
+    blocks = [[line for line in block.splitlines() if line[:1] != "#" and line[:2] != "--"]
+              for block in found[1].split("\n\n")]  # fmt: skip
+    return [" ".join(block) for block in blocks]
 
 
 def added(*some: Use) -> Use:

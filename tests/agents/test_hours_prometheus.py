@@ -21,7 +21,7 @@ from maas_usage_check.standin.server import serving
 from .. import shifted_clock
 from ..conftest import NOW
 from .account import AK, SK
-from .hours import COUNTS, DAY, EVERY_KEY, HOUR, NOTHING, Consumed, SentCloud, Use
+from .hours import COUNTS, DAY, EVERY_KEY, HOUR, NOTHING, Consumed, SentCloud, Use, queries_of_readme
 from .programs import ROOT, find, free_port, get, run, running, wait
 
 pytestmark = pytest.mark.timeout(180)
@@ -181,20 +181,19 @@ def test_counters_never_fall(store: Store) -> None:
             assert not any(resets.values())
 
 
-def test_the_queries_that_people_want_give_the_ledgers_numbers(store: Store) -> None:
+def test_the_queries_of_the_readme_give_the_ledgers_numbers(store: Store) -> None:
     days, end = store.days, store.times[-1] // HOUR * HOUR
     midnight = end // DAY * DAY
-    tokens = "sum(increase(huawei_maas_consumed_tokens_total[{}]))"
 
     def grown(start: int, label: str = "") -> int:
         return sum(days.grown(start, end, (service, label))[0] for service in SERVICES)
 
-    # "This month" is as long as it is old: a dashboard says $__range.
-    spans = {"1h": end - HOUR, "1d": end - DAY, f"{(end - midnight) // 1000}s": midnight, "2d": end - 2 * DAY}
-    for span, start in spans.items():
-        assert store.query(tokens.format(span), end) == {("", ""): grown(start)}
-    by_key = store.query("sum by (api_key_label) (increase(huawei_maas_key_consumed_tokens_total[1d]))", end)
-    assert by_key == {("", label): grown(end - DAY, label) for label in LABELS if label}
+    *totals, by_key = queries_of_readme("promql")
+    # "This month" is as long as the data here.
+    for query, start in zip(totals, (end - HOUR, end - DAY, midnight, end - 2 * DAY)):
+        shown = store.query(query.replace("$__range", f"{(end - start) // 1000}s"), end)
+        assert shown == {("", ""): grown(start)}
+    assert store.query(by_key, end) == {("", label): grown(end - DAY, label) for label in LABELS if label}
 
 
 @pytest.mark.parametrize("length", [HOUR, DAY])

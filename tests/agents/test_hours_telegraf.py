@@ -13,7 +13,7 @@ from typing import Callable, Dict, Iterator, List, Tuple
 import pytest
 
 from ..conftest import NOW, wait_for
-from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, use
+from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, queries_of_readme, use
 from .influxdb import query
 from .moved_telegraf import EXEC, EXECD, Telegraf, telegraf
 
@@ -146,23 +146,26 @@ def test_every_hour_that_is_over_is_there_once_and_settled(month: Month) -> None
     assert [values for _, _, values in month.rows(text)] == [(0,)]
 
 
-def test_the_queries_that_people_want_give_the_ledgers_numbers(month: Month) -> None:
+def test_the_queries_of_the_readme_give_the_ledgers_numbers(month: Month) -> None:
     local = dt.datetime.fromtimestamp(month.end / 1000, SHANGHAI).replace(hour=0)
     midnight, first_of_month = (int(at.timestamp() * 1000) for at in (local, local.replace(day=1)))
-    week = within(month.end - 7 * DAY, month.end)
-    per_hour = f"SELECT sum(total_tokens) FROM huawei_maas_hourly WHERE {week} GROUP BY time(1h) fill(0)"
-    for _, at, values in month.rows(per_hour):
-        assert values == month.truth(at, at + HOUR)[:1]
-    days = within(midnight - 6 * DAY, month.end)
-    per_day = f"SELECT sum(total_tokens) FROM huawei_maas_hourly WHERE {days} GROUP BY time(1d) tz('Asia/Shanghai')"
-    shown = {at: values for _, at, values in month.rows(per_day)}
-    assert shown == {at: month.truth(at, at + DAY)[:1] for at in range(midnight - 6 * DAY, month.end, DAY)}
-    for since in (midnight, first_of_month):
-        total = f"SELECT sum(total_tokens) FROM huawei_maas_hourly WHERE {within(since, month.end)}"
-        assert [values for _, _, values in month.rows(total)] == [month.truth(since, month.end)[:1]]
-    by_key = f"SELECT sum(total_tokens) FROM huawei_maas_key_hourly WHERE {week} GROUP BY api_key_label"
+    # The database's own clock is not the month's.
+    per_hour, per_day, today, this_month, by_key = (
+        query.replace("now()", f"{month.end}ms").replace("'2026-11-01'", f"'{local:%Y-%m}-01'").replace(
+            " WHERE ", f" WHERE time < {month.end}ms AND "
+        )
+        for query in queries_of_readme("sql")
+    )  # fmt: skip
+    hours = month.rows(per_hour)
+    assert len(hours) == 48
+    assert all(values == month.truth(at, at + HOUR)[:1] for _, at, values in hours if values != (None,))
+    days = {at: values for _, at, values in month.rows(per_day)}
+    whole = range(midnight - 6 * DAY, month.end, DAY)
+    assert {at: days[at] for at in whole} == {at: month.truth(at, at + DAY)[:1] for at in whole}
+    assert month.rows(today)[0][2] == month.truth(midnight, month.end)[:1]
+    assert month.rows(this_month)[0][2] == month.truth(first_of_month, month.end)[:1]
     assert {tags["api_key_label"]: values for tags, _, values in month.rows(by_key)} == {
-        label: month.truth(month.end - 7 * DAY, month.end, labels)[:1] for label, labels in LABELS.items()
+        label: month.truth(month.end - DAY, month.end, labels)[:1] for label, labels in LABELS.items()
     }
 
 

@@ -20,8 +20,6 @@ COUNTS = ("tokens", *FIELDS[1:])
 """The fields of a count, in the order of FIELDS."""
 MANY = 24
 """Missing hours from which on a backfill is worth a word."""
-
-
 NEW = "the history of hours begins now, and counts with it at 0; if there was one before, its state was lost or moved"
 
 

@@ -152,7 +152,9 @@ class Collector:
         problems = problems_of(instance, plan, outcomes, worked, doubts)
         if hours and not (self._cancelled and hours.counts_once):
             lost = [end for end in of_hours if end is not None]
-            share = hours.give(session, int(now * 1000), tags, worked, lost, began + seconds)
+            # Who was told to end waits no longer for a state that hangs.
+            until = clock.monotonic() if self._cancelled else began + seconds
+            share = hours.give(session, int(now * 1000), tags, worked, lost, until)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))

@@ -170,10 +170,12 @@ def test_the_queries_of_the_readme_give_the_ledgers_numbers(month: Month) -> Non
 
 
 def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_ends(month: Month) -> None:
-    said = re.findall(r" ([EW])! \[inputs\.execd\] (cn-southwest-2: .*)", month.telegraf.logged())
+    said = re.findall(r" [EW]! \[inputs\.execd\] cn-southwest-2: (.*)", month.telegraf.logged())
+    # On a slow machine more cycles fall into one minute of the clock than the rate has room for.
+    said = [text for text in said if "requests left within a minute" not in text]
     # Where it begins in the middle of a cycle, that one says of the ranges and of the hours that part is missing.
     assert 1 <= len(said) <= 2
-    assert all("the cloud had a fault of its own" in text for _, text in said)
+    assert all("the cloud had a fault of its own" in text for text in said)
     # Of the month before the first start, and of the two days without Telegraf.
     assert month.telegraf.logged().count("the hours of the past are being asked: ") == 2
     assert month.telegraf.logged().count("the hours of the past are complete") == 2

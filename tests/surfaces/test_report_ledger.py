@@ -29,7 +29,8 @@ def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
     cloud.emulator.requests_per_minute = UNLIMITED
     path = written(cloud, program, tmp_path)
     done = program("collect", "--config", path)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert [line[:2] for line in done.stderr.splitlines()] == ["I!"]  # the history begins
     assert "missing_hours=0i" in done.stdout
     cloud.seen.clear()
     return path

@@ -36,7 +36,12 @@ def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
     return path
 
 
-def written(cloud: Cloud, program: Program, tmp_path: Path, zone: str = "Asia/Shanghai", more: str = "") -> str:
+AHEAD = 12 - dt.datetime.now(dt.timezone.utc).hour
+NOON = f"Etc/GMT{-AHEAD:+d}"
+"""Where it is noon now, so that all of yesterday is final; these names have the sign the other way round."""
+
+
+def written(cloud: Cloud, program: Program, tmp_path: Path, zone: str = NOON, more: str = "") -> str:
     keys = f"hourly: true\nbackfill_days: 5\nmax_requests_per_minute: 80000\ntimezone: {zone}\nstate_dir: {tmp_path}\n"
     return program.for_cloud(cloud, keys + more)
 
@@ -94,14 +99,15 @@ def test_what_the_ledger_holds_is_not_asked_and_is_what_the_cloud_would_say(
 def test_a_report_of_nothing_but_held_days_asks_nothing_and_says_where_its_numbers_are_from(
     cloud: Cloud, program: Program, config: str
 ) -> None:
-    last = dt.datetime.now(dt.timezone(dt.timedelta(hours=8))).date() - dt.timedelta(days=1)
+    last = dt.datetime.now(dt.timezone(dt.timedelta(hours=AHEAD))).date() - dt.timedelta(days=1)
     span = ("--from", str(last - dt.timedelta(days=2)), "--to", str(last), "--daily")
     done = program("report", "--config", config, *span)
     assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
     assert names(done.stdout) == [str(last - dt.timedelta(days=days)) for days in (2, 1)]
     assert "-" not in cells(done.stdout, "│ Total  ")
     (line,) = re.findall("^48 of 48 hours are from the ledger .* by (.*)[.]$", done.stdout, re.MULTILINE)
-    told = dt.datetime.fromisoformat(f"{line}+08:00").timestamp()
+    here = dt.timezone(dt.timedelta(hours=AHEAD))
+    told = dt.datetime.fromisoformat(line).replace(tzinfo=here).timestamp()
     assert -120 < told - time.time() <= 0
 
 
@@ -180,7 +186,7 @@ def test_several_service_types_are_one_map_and_only_what_is_not_held_is_asked(
 def test_too_many_hours_to_ask_are_refused_with_their_number_and_the_remedy(
     cloud: Cloud, program: Program, config: str, tmp_path: Path, more: str, words: str
 ) -> None:
-    zone = more[10:] if more.startswith("timezone") else "Asia/Shanghai"
+    zone = more[10:] if more.startswith("timezone") else NOON
     other = written(cloud, program, tmp_path, zone, "" if more.startswith("timezone") else more)
     done = program("report", "--config", other, "--last", "3d", "--hourly")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
@@ -287,7 +293,7 @@ def test_a_label_whose_calls_are_in_the_ledger_is_not_called_unknown(
     more = "per_api_key: true\napi_keys: [team-search, typo]"
     config = written(cloud, program, tmp_path, more=more)
     assert program("collect", "--config", config).returncode == 0
-    last = dt.datetime.now(dt.timezone(dt.timedelta(hours=8))).date() - dt.timedelta(days=1)
+    last = dt.datetime.now(dt.timezone(dt.timedelta(hours=AHEAD))).date() - dt.timedelta(days=1)
     cloud.seen.clear()
     done = program(
         "report", "--config", config, "--from", str(last - dt.timedelta(days=3)), "--to", str(last), "--daily"

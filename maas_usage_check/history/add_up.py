@@ -7,10 +7,9 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
 
-from .hours import FIELDS, HOUR, Values
+from .hours import DAY, FIELDS, HOUR, Values
 from .ledger import Ledger
 
-DAY = 24 * HOUR
 ENDED = 27 * HOUR
 """Milliseconds since a day's end after which nothing of it should still change."""
 QUESTIONS = 26

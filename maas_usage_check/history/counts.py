@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from .hours import FIELDS, HOUR, Values, plus
 from .ledger import Ledger
-from .tables import Book
+from .tables import SUMS, Book
 
-_SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
 _FROZEN = ", ".join(f"frozen_{name}" for name in FIELDS)
 _COUNTED = ", ".join(f"counted_{name}" for name in FIELDS)
 
@@ -48,6 +47,6 @@ def freeze(book: Book, until: int) -> None:
 def _ended_since_began(book: Book, series: int, until: int = 2**62) -> Values:
     (began,) = book.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
     row = book.run(
-        f"SELECT {_SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, began - HOUR, until)
+        f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, began - HOUR, until)
     )
     return tuple(row.fetchone())

@@ -6,14 +6,14 @@ from typing import List, Optional
 
 from msgspec import Struct
 
-from .hours import FIELDS, HOUR, ZEROS, Values, minus
+from .hours import DAY, FIELDS, HOUR, ZEROS, Values, minus
 from .ledger import Hour, Ledger
 from .tables import COLUMNS, Book
 
 HOURS, COUNTERS, INCREMENTS = "hours", "counters", "increments"
 """What a consumer takes: points at their own time; counts since the beginning; what a count has grown by."""
 FOREVER = 2**62
-FORGOTTEN = 40 * 24 * HOUR
+FORGOTTEN = 40 * DAY
 """Milliseconds after which a consumer that came no more is forgotten; it would be a new one."""
 
 

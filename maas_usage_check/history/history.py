@@ -14,13 +14,11 @@ from . import agenda
 from .add_up import AddUp
 from .agenda import Question
 from .counts import freeze
-from .hours import HOUR, KEPT, settled_until
+from .hours import DAY, HOUR, KEPT, settled_until
 from .ledger import Ledger
 from .series import HourSeries, series_of, values_of
 from .tables import Book, open_book
 from .work import BACKFILL, CHECK, DUE, HEALING, Ask
-
-DAY = 24 * HOUR
 
 
 class Account(Struct, frozen=True):

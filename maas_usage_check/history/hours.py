@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Tuple
 
 HOUR = 3_600_000
+DAY = 24 * HOUR
 """Milliseconds."""
-KEPT = 29 * 24 * HOUR
+KEPT = 29 * DAY
 """How far back hours are asked: the cloud keeps 30 days (the API's page), and a whole hour must lie within them."""
 SETTLES = 3 * HOUR
 """After an hour's end, until what the cloud says of it is final: its statistics lag 1 to 2 hours (console manual)."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Tuple
 
 from .hours import FIELDS, HOUR, Values, floor, settled_until
-from .tables import COLUMNS, Book
+from .tables import COLUMNS, SUMS, Book
 
-_SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
 _FIND = "SELECT id FROM series WHERE name = ?"
 _WITHIN = "series = ? AND start >= ? AND start < ?"
 _PUT = (
@@ -77,7 +76,7 @@ class Ledger:
 
     def held(self, start: int, until: int) -> Held:
         """Add up what is known of a window."""
-        row = self.book.run(f"SELECT COUNT(*), {_SUMS} FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()
+        row = self.book.run(f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()
         return Held(row[0], row[1:])
 
     def starts(self, start: int, until: int) -> List[int]:

@@ -12,6 +12,7 @@ from ..store import Store
 from .hours import FIELDS
 
 COLUMNS = ", ".join(FIELDS)
+SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
 _INTEGERS = ", ".join(f"{name} INTEGER" for name in FIELDS)
 _COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "counted") for name in FIELDS)
 SCHEMA = (

@@ -41,6 +41,12 @@ class History:
             yield Ledger(book, name)
 
 
+def put(history: History, at: int, tokens: int) -> None:
+    """Write one hour into the ledger."""
+    with history.ledger() as ledger:
+        ledger.put(at, at + HOUR, use(tokens))
+
+
 class Hours:
     """What the cloud says of each hour: the oracle."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maas_usage_check.history.counts import counted, freeze, known_counts
 
-from .books import HOUR, START, History, use
+from .books import HOUR, START, History, put
 
 DAY = 24 * HOUR
 
@@ -18,11 +18,6 @@ DAY = 24 * HOUR
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     return History(tmp_path)
-
-
-def put(history: History, at: int, tokens: int) -> None:
-    with history.ledger() as ledger:
-        ledger.put(at, at + HOUR, use(tokens))
 
 
 def tokens(history: History) -> int:

@@ -8,7 +8,7 @@ import pytest
 from maas_usage_check.history.counts import counted, known_counts
 from maas_usage_check.history.emission import HOURS, INCREMENTS, Consumer, changed_hours, forget_consumers, increments
 
-from .books import HOUR, START, History, use
+from .books import HOUR, START, History, put
 
 DAY = 24 * HOUR
 TELEGRAF, BY_HAND, AGENT = Consumer("telegraf", HOURS), Consumer("by hand", HOURS), Consumer("agent", INCREMENTS)
@@ -17,11 +17,6 @@ TELEGRAF, BY_HAND, AGENT = Consumer("telegraf", HOURS), Consumer("by hand", HOUR
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     return History(tmp_path)
-
-
-def put(history: History, at: int, tokens: int) -> None:
-    with history.ledger() as ledger:
-        ledger.put(at, at + HOUR, use(tokens))
 
 
 def taken(history: History, consumer: Consumer = TELEGRAF) -> List[Tuple[int, int]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from .direct_transport import DirectTransport
 from .session import Session
-from .source import Outcome, Plan, Query, Source, failure
+from .source import Asks, Outcome, Plan, Query, Source, failure
 from .statistics import Statistics
 from .transport import Request, Response, Transport
 
 __all__ = [
-    "DirectTransport", "Outcome", "Plan", "Query", "Request", "Response", "Session", "Source", "Statistics",
+    "Asks", "DirectTransport", "Outcome", "Plan", "Query", "Request", "Response", "Session", "Source", "Statistics",
     "Transport", "failure",
 ]  # fmt: skip

@@ -29,7 +29,8 @@ class DirectTransport:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         # Only where it serves: reading the system's certificates takes a tenth of a collect.
-        secure = [url for url in (instance.endpoint, instance.iam_endpoint) if url.startswith("https:")]
+        endpoints = (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else "")
+        secure = [url for url in endpoints if url.startswith("https:")]
         self._tls = _tls(instance.tls_ca_cert, instance.tls_verify) if secure or instance.tls_ca_cert else None
         for url in secure:
             self._proxy(urlsplit(url))
@@ -45,7 +46,7 @@ class DirectTransport:
             target = f"{url.path}?{url.query}" if url.query else url.path
             connection.request(request.method, target, request.body or None, request.headers)
             answer = connection.getresponse()
-            return read_answer(answer.status, answer.headers, answer.read1, give_up)
+            return read_answer(answer.status, answer.headers, answer.read1, give_up, request.largest)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise transport_error(error, url.netloc) from None
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
+
+from msgspec.structs import replace
 
 from ..access import Credentials, Gates, Pass, Provider, tenth
 from ..clock import Clock
@@ -13,7 +15,7 @@ from ..errors import PASSING, QueryError, Result
 from .project import find_project
 from .redaction import Redact, redact_body, redactor
 from .signing import signed
-from .source import Call, Outcome, Query, Send, Source
+from .source import Asks, Call, Outcome, Query, Send
 from .transport import Transport
 
 PAUSES = (0.5, 1.0)
@@ -76,13 +78,18 @@ class Session:
         if not self.project_id:
             self.project_id = self._learned[where] = find_project(instance.region, self._sender(where))
 
-    def ask(self, source: Source, query: Query) -> Outcome:
+    def ask(self, source: Asks, query: Query) -> Outcome:
         """Ask one query of a source; raise QueryError when no try brought an answer."""
         return source.ask(query, self._sender(self._turns[query]))
 
-    def ask_spare(self, source: Source, query: Query) -> Outcome:
+    def ask_spare(self, source: Asks, query: Any) -> Any:
         """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError."""
         return source.ask(query, self._sender(None))
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether there is somebody to ask, and about whom."""
+        return self._pass is not None and bool(self.project_id)
 
     def stop(self) -> None:
         """Let no more requests go."""
@@ -118,8 +125,8 @@ class Session:
         instance, gate = self._instance, self._pass
         assert gate is not None, "connect comes first"
         per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
-        # Ranges leave a tenth of the rate to the hours; hours leave what the ranges of the next cycle may take.
-        kept = gate.in_demand() if turn is None else tenth(per_minute) if instance.hourly else 0
+        # Ranges leave a tenth of the rate to hours and models; these leave what the ranges of the next cycle may take.
+        kept = gate.in_demand() if turn is None else tenth(per_minute) if instance.hourly or instance.models else 0
         ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
@@ -139,7 +146,7 @@ class Session:
         if left <= 0:  # the cycle was ended while this waited at the gate
             raise QueryError(Result.TIMED_OUT, "the cycle ended before it was asked")
         url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
-        request = signed(call.method, url, key, self._clock.now(), call.query, call.body)
+        request = replace(signed(call.method, url, key, self._clock.now(), call.query, call.body), largest=call.largest)
         self.http_requests = next(self._numbers)
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))

@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..config import Instance
 from ..errors import MaasError, QueryError, Result
 from ..metrics import Number
+from .transport import LARGEST_BODY
 
 Query = Hashable
 """One question; two that are equal are asked once."""
@@ -20,7 +21,8 @@ class Call(Struct, frozen=True):
     """Hold one call of an API before it is signed.
 
     `host` names the key of the instance that says where it goes; `{project_id}` in `path` is filled in. A 429 closes
-    `api`, and `permission` is what a refusal names. Labels are not printed.
+    `api`, and `permission` is what a refusal names; `largest` is how many bytes an answer may have. Labels are not
+    printed.
     """
 
     api: str
@@ -30,6 +32,7 @@ class Call(Struct, frozen=True):
     path: str
     query: Optional[List[Tuple[str, str]]] = None
     body: Optional[Dict[str, Any]] = None
+    largest: int = LARGEST_BODY
 
     def __repr__(self) -> str:
         return f"Call({self.method} {self.path})"
@@ -73,14 +76,18 @@ class Plan(Struct, frozen=True):
     expired: Tuple[str, ...] = ()
 
 
-class Source(Protocol):
+class Asks(Protocol):
+    """One API that can be asked."""
+
+    def ask(self, query: Any, send: Send) -> Any:
+        """Ask one query; raise QueryError where there is no believable answer."""
+
+
+class Source(Asks, Protocol):
     """One API as a source of series."""
 
     def plan(self, instance: Instance, now: int) -> Plan:
         """Plan a cycle at one moment, in milliseconds since 1970."""
-
-    def ask(self, query: Any, send: Send) -> Any:
-        """Ask one query; raise QueryError where there is no believable answer."""
 
 
 def failure(error: Exception) -> QueryError:

@@ -13,17 +13,22 @@ from msgspec import Struct
 from ..errors import QueryError, Result
 
 CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
-LARGEST_BODY = 1024 * 1024
-"""An answer is a few hundred bytes; what is longer is not one."""
+MIB = 1024 * 1024
+LARGEST_BODY = MIB
+"""Most answers have a few hundred bytes; what is longer is none."""
 
 
 class Request(Struct, frozen=True):
-    """Hold a request exactly as it was signed. Its headers hold the signature: it prints as method and URL."""
+    """Hold a request exactly as it was signed, and how many bytes its answer may have.
+
+    Its headers hold the signature: it prints as method and URL.
+    """
 
     method: str
     url: str
     headers: Dict[str, str]
     body: bytes
+    largest: int = LARGEST_BODY
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url})"
@@ -51,33 +56,37 @@ Transport = Callable[[Request, float], Response]
 """Send a request within so many seconds. Redirects are not followed; QueryError is the only error."""
 
 
-def read_answer(status: int, headers: Headers, read: Callable[[int], bytes], give_up: float) -> Response:
+def read_answer(
+    status: int, headers: Headers, read: Callable[[int], bytes], give_up: float, largest: int = LARGEST_BODY
+) -> Response:
     """Read an answer's body as a stream, to its declared length and no further than the cap and the time (monotonic).
 
     Of a refusal the status says enough: a body that is cut, hangs or is too long makes it no passing fault.
     """
     try:
-        return Response(status, headers, _read_body(read, headers.get("Content-Length"), give_up))
+        return Response(status, headers, _read_body(read, headers.get("Content-Length"), give_up, largest))
     except Exception:
         if status not in (401, 403):
             raise
         return Response(status, headers, b"")
 
 
-def _read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float) -> bytes:
-    body = b""
+def _read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float, largest: int) -> bytes:
+    body = bytearray()
     while True:
         chunk = read(65_536)
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise QueryError(Result.BAD_ANSWER, "the answer is longer than 1 MiB, so it is not one: check endpoint")
+        if len(body) > largest:
+            raise QueryError(
+                Result.BAD_ANSWER, f"the answer is longer than {largest // MIB} MiB, so it is not one: check endpoint"
+            )
         if not chunk:
             break
         if time.monotonic() > give_up:
             raise TimeoutError
     if length is not None and length.isdigit() and len(body) < int(length):
         raise QueryError(Result.NETWORK, CUT_SHORT)
-    return body
+    return bytes(body)
 
 
 def transport_error(error: BaseException, host: str) -> QueryError:

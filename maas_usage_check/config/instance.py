@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from msgspec import Struct
 
+from .prices import Prices
 from .ranges import parse_range
 from .zones import find_zone
 
@@ -49,10 +50,14 @@ class Instance(Struct, frozen=True):
     project_id: Optional[str] = None
     endpoint: str = ""
     iam_endpoint: str = ""
+    cloud_eye_endpoint: str = ""
     credentials: KeySource = KeySource()
     ranges: Tuple[Any, ...] = tuple(map(parse_range, ("last_7d", "last_14d", "last_30d")))
     hourly: bool = False
     backfill_days: int = 29
+    models: bool = False
+    model_names: Dict[str, str] = {}
+    prices: Optional[Prices] = None
     service_types: Tuple[ServiceType, ...] = (ServiceType.preset,)
     infer_types: Tuple[str, ...] = ("real_time",)
     api_keys: Optional[Tuple[str, ...]] = None

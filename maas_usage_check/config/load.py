@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, List, Mapping, Optional, Set
 
 import msgspec
 
@@ -16,18 +16,17 @@ from ..metrics import plain_name
 from .instance import ONLINE_EXPERIENCE, Instance
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .list_items import ITEMS, check_length, check_tag_text, read_items
+from .models import read_model_names, read_prices
 from .paths import read_path
 from .ranges import Fixed, check_order
+from .same_series import check_series
 from .urls import check_authorities, read_endpoint, read_proxy
 from .yaml_file import read_yaml
 from .zones import find_zone
 
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
 """Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
-
-
-MOST_SERIES = 10_000
-"""Of a file: 100 a minute, which is the default, would take over an hour and a half."""
+MAPPINGS = {"model_names": read_model_names, "prices": read_prices}
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -63,7 +62,7 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
         load_instance({**entry, **overrides} if isinstance(entry, dict) else entry, shared, f"instances[{i}]", now)
         for i, entry in enumerate(entries)
     ]
-    _check_series(instances)
+    check_series(instances)
     folders = dict.fromkeys(instance.state_dir for instance in instances if instance.state_dir)
     if len(folders) > 1:
         raise ConfigError(
@@ -71,34 +70,6 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
             "another's refusals"
         )
     return instances
-
-
-def _check_series(instances: Sequence[Instance]) -> None:
-    """Refuse two instances that would write the same series, and more series than can ever be asked for."""
-    first: Dict[Any, Dict[Optional[str], int]] = {}
-    series = 0
-    for i, instance in enumerate(instances):
-        tags = frozenset((plain_name(key), value) for key, value in instance.user_tags.items())
-        before = first.setdefault((instance.region, tags), {})
-        # A project that is looked up may turn out to be the other's.
-        alike = (
-            before.values()
-            if instance.project_id is None
-            else [before[p] for p in (instance.project_id, None) if p in before]
-        )
-        for k in sorted(alike)[:1]:
-            raise ConfigError(
-                f"instances[{i}]: would write the same series as instances[{k}], being alike in region, project_id "
-                "and tags; give one of them another tag, or put what both ask into one instance"
-            )
-        before[instance.project_id] = i
-        labels = len(instance.api_keys or ()) if instance.per_api_key else 0
-        series += len(instance.ranges) * len(instance.service_types) * len(instance.infer_types) * (1 + labels)
-        if series > MOST_SERIES:
-            raise ConfigError(
-                f"instances[{i}]: brings the file to {series:,} series (ranges x service types x infer types, and with "
-                f"per_api_key as many again for each label), but at most {MOST_SERIES:,} are taken"
-            )
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
@@ -122,6 +93,9 @@ def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optiona
             del values[key]
         if key in values:
             values[key] = read_items(values[key], parse, f"{path}.{key}")
+    for key, read in MAPPINGS.items():
+        if key in values:
+            values[key] = read(values[key], f"{path}.{key}")
     try:
         instance = msgspec.convert(values, Instance)
     except msgspec.ValidationError as error:
@@ -153,6 +127,11 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
         need(0 < getattr(given, key) <= 86_400, key, "must be greater than 0, and at most 86400")
     need(0 <= given.backfill_days <= 29, "backfill_days", "must be 0 to 29: the cloud keeps 30 days")
     need(given.api_keys or not given.per_api_key, "per_api_key", "needs `api_keys`, the labels to tell apart")
+    need(
+        given.prices is None or (given.models and given.hourly),
+        "prices",
+        "needs `models: true` and `hourly: true`: cost is worked out for each model and hour",
+    )
     labels = given.api_keys or ()
     need(
         not (given.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
@@ -189,6 +168,9 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
         ),
         iam_endpoint=read_endpoint(
             given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
+        ),
+        cloud_eye_endpoint=read_endpoint(
+            given.cloud_eye_endpoint, f"https://ces.{given.region}.myhuaweicloud.com", f"{path}.cloud_eye_endpoint"
         ),
     )
 

@@ -21,7 +21,7 @@ from .problems import Problem, decisive, problems_of
 
 if TYPE_CHECKING:
     from ..history import Consumer
-    from .hourly import Hourly
+    from .spare import Keeper, Spare
 
 SOURCES: Tuple[Source, ...] = (Statistics(),)
 MOST_HANGING = 32
@@ -68,7 +68,7 @@ class Collector:
         self._sources = sources
         self._name = digest(instance)
         self._last_success = 0.0
-        self._hourly = _hourly(instance, sources[0], gates.store, clock, consumer)
+        self._spare = _spare(instance, sources[0], gates.store, clock, consumer)
         self._cancelled = False
         self._crew = Crew(clock)
         self._session: Optional[Session] = None
@@ -76,7 +76,7 @@ class Collector:
     @property
     def asks_hours(self) -> bool:
         """Tell whether it asks about the hours too."""
-        return self._hourly is not None
+        return self._spare is not None and self.instance.hourly
 
     def now(self) -> float:
         """Tell the time by the collector's own clock, in seconds since 1970."""
@@ -117,21 +117,22 @@ class Collector:
         session = self._session = Session(
             instance, self._provider, self._transport, self._gates, clock, began + seconds, turns
         )
-        hang, hours = hanging(began), self._hourly
-        of_hours: List[Optional[QueryError]] = []
+        hang, spare = hanging(began), self._spare
+        of_spare: List[Optional[QueryError]] = []
         if hang >= MOST_HANGING:
             outcomes = dict.fromkeys(asked, QueryError(Result.TIMED_OUT, f"{STUCK.format(hang)}, so nothing is asked"))
-        elif asked or hours:
+        elif asked or spare:
             outcomes = self._ask(session, asked, began + seconds, progress)
-            if hours and (any(not isinstance(end, QueryError) for end in outcomes.values()) or not asked):
-                of_hours = hours.ask(session, self._crew, int(now * 1000), began + seconds)
+            if spare and session.is_connected:
+                answered = not asked or any(not isinstance(end, QueryError) for end in outcomes.values())
+                of_spare = spare.ask(session, self._crew, int(now * 1000), began + seconds, answered)
         else:
             outcomes = {}
         session.stop()
         why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
-        ends = [*outcomes.values(), *of_hours]
+        ends = [*outcomes.values(), *of_spare]
         failures, queries = [end for end in ends if isinstance(end, QueryError)], len(ends)
         worked = len(failures) < queries
         self._close(session, list(outcomes.values()), now if worked else None)
@@ -150,11 +151,10 @@ class Collector:
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
         usage, doubts = points_of(plan, outcomes, tags, time)
         problems = problems_of(instance, plan, outcomes, worked, doubts)
-        if hours and not (self._cancelled and hours.counts_once):
-            lost = [end for end in of_hours if end is not None]
+        if spare and not (self._cancelled and spare.counts_once):
             # Who was told to end waits no longer for a state that hangs.
             until = clock.monotonic() if self._cancelled else began + seconds
-            share = hours.give(session, int(now * 1000), tags, worked, lost, until)
+            share = spare.give(session, int(now * 1000), tags, worked, until)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
@@ -191,11 +191,21 @@ class Collector:
         Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
 
 
-def _hourly(
+def _spare(
     instance: Instance, source: Source, store: Store, clock: Clock, consumer: Optional[Consumer]
-) -> Optional[Hourly]:
-    if consumer is None or not instance.hourly:
+) -> Optional[Spare]:
+    """Make what asks about hours and models; what nobody takes or asks for is not even imported."""
+    if consumer is None or not (instance.hourly or instance.models):
         return None
-    from .hourly import Hourly
+    from .spare import Spare
 
-    return Hourly(instance, source, store, consumer, clock)
+    keepers: List[Keeper] = []
+    if instance.hourly:
+        from .hourly import Hourly
+
+        keepers.append(Hourly(instance, source, store, consumer, clock))
+    if instance.models:
+        from .models import Models
+
+        keepers.append(Models(instance, store, consumer, clock))
+    return Spare(keepers, consumer, instance.max_concurrency, clock)

@@ -44,7 +44,7 @@ def make_collectors(
             gates,
             clock,
             sources[i : i + 1] or SOURCES,
-            consumer=_consumer(f"{taker} {i}", form) if form and instance.hourly else None,
+            consumer=_consumer(f"{taker} {i}", form) if form and (instance.hourly or instance.models) else None,
         )
         for i, instance in enumerate(instances)
     ]

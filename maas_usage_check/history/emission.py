@@ -28,15 +28,28 @@ def changed_hours(ledger: Ledger, consumer: Consumer, first: int) -> List[Hour]:
     """Return the hours that changed since an hour before the consumer last came: what it took then may be lost."""
     row = _row(ledger, consumer)
     hours = ledger.hours(first, FOREVER, max(1, row[0] - HOUR) if row else 1)
-    _note(ledger, consumer, ZEROS)
+    note(ledger, consumer, ZEROS)
     return hours
 
 
 def increments(ledger: Ledger, consumer: Consumer, counts: Values, before: Values) -> Values:
     """Return what the counts have grown by since the consumer last came; one that is new starts `before` this cycle."""
     row = _row(ledger, consumer)
-    _note(ledger, consumer, counts)
+    note(ledger, consumer, counts)
     return minus(counts, row[1:] if row else before)
+
+
+def is_new(ledger: Ledger, consumer: Consumer) -> bool:
+    """Tell whether a consumer never took anything of this series."""
+    return _row(ledger, consumer) is None
+
+
+def note(ledger: Ledger, consumer: Consumer, counts: Values) -> None:
+    """Take note that a consumer came, and of the counts that it has now."""
+    ledger.book.run(
+        f"INSERT OR REPLACE INTO consumers VALUES ({', '.join('?' * (3 + len(FIELDS)))})",
+        (consumer.name, ledger.id, ledger.book.tick(), *counts),
+    )
 
 
 def forget_consumers(book: Book) -> None:
@@ -49,10 +62,3 @@ def _row(ledger: Ledger, consumer: Consumer) -> Optional[Values]:
         f"SELECT at, {COLUMNS} FROM consumers WHERE name = ? AND series = ?", (consumer.name, ledger.id)
     ).fetchone()
     return tuple(found) if found else None
-
-
-def _note(ledger: Ledger, consumer: Consumer, counts: Values) -> None:
-    ledger.book.run(
-        f"INSERT OR REPLACE INTO consumers VALUES ({', '.join('?' * (3 + len(FIELDS)))})",
-        (consumer.name, ledger.id, ledger.book.tick(), *counts),
-    )

@@ -14,7 +14,7 @@ from . import agenda
 from .add_up import AddUp
 from .agenda import Question
 from .counts import freeze
-from .hours import DAY, HOUR, KEPT, settled_until
+from .hours import DAY, oldest, settled_until
 from .ledger import Ledger
 from .series import HourSeries, series_of, values_of
 from .tables import Book, open_book
@@ -106,11 +106,6 @@ class History:
             more = add_up.learn(place, values_of(answer.usage), now)
             book.keep(account.key, add_up)
         return [self._check(account, add_up, series, now)] if more else []
-
-
-def oldest(now: int) -> int:
-    """Find the oldest full hour that is asked."""
-    return -(-(now - KEPT) // HOUR) * HOUR
 
 
 def _rank(ledger: Ledger, question: Question) -> Tuple[int, ...]:

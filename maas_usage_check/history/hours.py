@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Tuple
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """Milliseconds."""
 KEPT = 29 * DAY
@@ -23,9 +24,14 @@ def floor(at: int) -> int:
     return at // HOUR * HOUR
 
 
-def settled_until(now: int) -> int:
+def oldest(now: int) -> int:
+    """Find the oldest full hour that is asked."""
+    return -(-(now - KEPT) // HOUR) * HOUR
+
+
+def settled_until(now: int, settles: int = SETTLES) -> int:
     """Tell where the newest hour ends that is final."""
-    return floor(now - SETTLES)
+    return floor(now - settles)
 
 
 def minus(whole: Values, part: Values) -> Values:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from .hours import FIELDS, HOUR, Values, floor, settled_until
+from .hours import FIELDS, HOUR, SETTLES, Values, floor, settled_until
 from .tables import COLUMNS, SUMS, Book
 
 _FIND = "SELECT id FROM series WHERE name = ?"
@@ -35,14 +35,17 @@ class Hour(NamedTuple):
 class Ledger:
     """Read and write the hours of one series; windows are `[start, until)` in milliseconds, of full hours.
 
-    A series is new when it is first named; its history begins then.
+    A series is new when it is first named; its history begins then, or when it is told that it began. `settles` is how
+    many milliseconds after its end an hour is final.
     """
 
-    def __init__(self, book: Book, name: str) -> None:
+    def __init__(self, book: Book, name: str, settles: int = SETTLES, began: Optional[int] = None) -> None:
         self.book = book
+        self.settles = settles
         found = book.run(_FIND, (name,)).fetchone()
         if not found:
-            book.run("INSERT INTO series (name, began, hours_from) VALUES (?, ?, ?)", (name, book.now, book.now))
+            began = book.now if began is None else began
+            book.run("INSERT INTO series (name, began, hours_from) VALUES (?, ?, ?)", (name, began, began))
             found = book.run(_FIND, (name,)).fetchone()
         self.id = int(found[0])
 
@@ -103,18 +106,22 @@ class Ledger:
 
     def put(self, start: int, until: int, values: Values) -> None:
         """Write the same values for every hour of a window; those that are known already change where they differ."""
-        tick, final = self.book.tick(), settled_until(self.book.now)
+        self.put_each([(at, values) for at in range(start, until, HOUR)])
+
+    def put_each(self, hours: Sequence[Tuple[int, Values]]) -> None:
+        """Write hours, each with its own values; those that are known already change where they differ."""
+        tick, final = self.book.tick(), settled_until(self.book.now, self.settles)
         self.book.run_many(
             _PUT,
             [
                 (self.id, at, *values, at < final, tick if any(values) or at < final else 0, tick)
-                for at in range(start, until, HOUR)
+                for at, values in hours
             ],
         )
 
     def confirm(self, start: int, until: int) -> None:
         """Take note that the cloud still says what a window holds: of its hours those that are final are settled."""
-        within = (self.id, start, min(until, settled_until(self.book.now)))
+        within = (self.id, start, min(until, settled_until(self.book.now, self.settles)))
         if self.book.run(f"SELECT 1 FROM hours WHERE {_WITHIN} AND settled = 0", within).fetchone():
             self.book.run(
                 f"UPDATE hours SET settled = 1, changed = ? WHERE {_WITHIN} AND settled = 0",

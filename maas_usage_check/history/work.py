@@ -5,46 +5,67 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-DUE, HEALING, CHECK, BACKFILL = range(4)
-"""What goes first: an hour that may be wrong is worse than one that is not known yet."""
+LIVE, LATE, DUE, HEALING, CHECK, BACKFILL = range(6)
+"""What goes first: the minutes that are now, then those of a gap, then hours: one that may be wrong before one that is
+not known yet."""
 
 
 class Ask(NamedTuple):
-    """Hold one question, how urgent it is, and what its answer leads to."""
+    """Hold one question, how urgent it is, and what its answer leads to.
+
+    `rejected` is done where the cloud rejects the question, if that is no failure.
+    """
 
     urgency: Tuple[int, ...]
     query: Any
     learn: Callable[[Any], Sequence[Ask]]
+    rejected: Optional[Callable[[], None]] = None
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether it is about the present: what is not asked now is lost."""
+        return self.urgency[0] == LIVE
 
 
 class Work:
-    """Hand out questions to several workers until all are answered or it is stopped."""
+    """Hand out the questions of several keepers, each known by a number, until all are answered or it is stopped."""
 
-    def __init__(self, asks: Sequence[Ask]) -> None:
-        self._heap: List[Tuple[Tuple[int, ...], int, Ask]] = []
+    def __init__(self, asks: Mapping[int, Sequence[Ask]]) -> None:
+        self._heap: List[Tuple[Tuple[int, ...], int, int, Ask]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
-        self._under_way = 0
+        self._under_way: List[Tuple[int, Ask]] = []
+        self._dropped: List[Tuple[int, Ask]] = []
         self._stopped = False
-        self._add(asks)
+        for keeper, of_keeper in asks.items():
+            self._add(keeper, of_keeper)
 
-    def take(self) -> Optional[Ask]:
-        """Wait for a question; None when there will be no more."""
+    def take(self) -> Optional[Tuple[int, Ask]]:
+        """Wait for a question, and whose it is; None when there will be no more."""
         with self._changed:
             while not self._heap and self._under_way and not self._stopped:
                 self._changed.wait()
             if self._stopped or not self._heap:
                 return None
-            self._under_way += 1
-            return heapq.heappop(self._heap)[2]
+            taken = heapq.heappop(self._heap)[2:]
+            self._under_way.append(taken)
+            return taken
 
-    def done(self, follow: Sequence[Ask] = ()) -> None:
+    def done(self, keeper: int, ask: Ask, follow: Sequence[Ask] = ()) -> None:
         """Hand one back with what follows from its answer."""
         with self._changed:
-            self._under_way -= 1
-            self._add(follow)
+            self._under_way.remove((keeper, ask))
+            self._add(keeper, follow)
+            self._changed.notify_all()
+
+    def drop(self, keeper: int) -> None:
+        """Hand out nothing more of one keeper."""
+        with self._changed:
+            self._dropped += [entry[2:] for entry in self._heap if entry[2] == keeper]
+            self._heap = [entry for entry in self._heap if entry[2] != keeper]
+            heapq.heapify(self._heap)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -53,6 +74,11 @@ class Work:
             self._stopped = True
             self._changed.notify_all()
 
-    def _add(self, asks: Sequence[Ask]) -> None:
+    def left(self) -> List[Tuple[int, Ask]]:
+        """List what was not handed back."""
+        with self._changed:
+            return [*self._under_way, *self._dropped, *(entry[2:] for entry in self._heap)]
+
+    def _add(self, keeper: int, asks: Sequence[Ask]) -> None:
         for ask in asks:
-            heapq.heappush(self._heap, (ask.urgency, next(self._numbers), ask))
+            heapq.heappush(self._heap, (ask.urgency, next(self._numbers), keeper, ask))

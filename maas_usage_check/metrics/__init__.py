@@ -5,6 +5,7 @@ from __future__ import annotations
 from .catalogue import (
     API,
     AT_THEIR_HOUR,
+    AT_THEIR_MINUTE,
     CATALOGUE,
     CONSUMED,
     COUNT,
@@ -13,6 +14,16 @@ from .catalogue import (
     KEY_CONSUMED,
     KEY_HOURLY,
     KEY_USAGE,
+    MODEL,
+    MODEL_CONSUMED,
+    MODEL_COST_CONSUMED,
+    MODEL_COST_HOURLY,
+    MODEL_HOURLY,
+    MODEL_KEY,
+    MODEL_KEY_CONSUMED,
+    MODEL_KEY_COST_CONSUMED,
+    MODEL_KEY_COST_HOURLY,
+    MODEL_KEY_HOURLY,
     USAGE,
     Catalogue,
     Field,
@@ -21,6 +32,8 @@ from .encoders import FORMATS, encoder
 from .points import OWN_TAGS, Number, Point, plain_name
 
 __all__ = [
-    "API", "AT_THEIR_HOUR", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "KEY_CONSUMED",
-    "KEY_HOURLY", "KEY_USAGE", "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
+    "API", "AT_THEIR_HOUR", "AT_THEIR_MINUTE", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY",
+    "KEY_CONSUMED", "KEY_HOURLY", "KEY_USAGE", "MODEL", "MODEL_CONSUMED", "MODEL_COST_CONSUMED", "MODEL_COST_HOURLY",
+    "MODEL_HOURLY", "MODEL_KEY", "MODEL_KEY_CONSUMED", "MODEL_KEY_COST_CONSUMED", "MODEL_KEY_COST_HOURLY",
+    "MODEL_KEY_HOURLY", "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
 ]  # fmt: skip

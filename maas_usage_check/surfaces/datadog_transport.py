@@ -76,7 +76,7 @@ class AgentTransport:
             def read_some(size: int) -> bytes:
                 return read_raw(size, decode_content=False) or b""
 
-            return read_answer(answer.status_code, answer.headers, read_some, give_up)
+            return read_answer(answer.status_code, answer.headers, read_some, give_up, request.largest)
         finally:
             if answer is not None:
                 answer.close()

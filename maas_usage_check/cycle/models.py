@@ -1,0 +1,136 @@
+"""The models' share of a cycle: their minutes as they are now, and with `hourly` their hours."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+
+from ..clock import Clock
+from ..cloud import failure
+from ..cloud.answers import bad_answer
+from ..cloud.cloud_eye import CloudEye, Listing, ListQuery
+from ..cloud.cloud_eye.listing import Page, add_page
+from ..config import Instance
+from ..errors import QueryError
+from ..history import HOURS, Account, Ask, Consumer
+from ..history.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, give_models, whose
+from ..history.work import LIVE
+from ..metrics import Point
+from ..store import Store, UnusableError
+from .crew import Crew
+from .problems import Problem
+from .spare import Cycle, Share
+
+NO_STATE = "no hours and no counts of models are given out, for the state cannot be written"
+NAMED = 5
+"""Names of a long list that a warning gives."""
+
+
+class Models:
+    """Keep the models of one instance, and give them out to one consumer; see Keeper."""
+
+    def __init__(self, instance: Instance, store: Store, consumer: Consumer, clock: Clock) -> None:
+        self.source = CloudEye()
+        self._instance = instance
+        self._store = store
+        self._consumer = consumer
+        self._clock = clock
+        self._project_id = ""
+        self._live: Optional[LiveMinutes] = None
+        self._news: List[str] = []
+
+    def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
+        """Ask for the list, if it is time, and then about the models on it."""
+        self._project_id, self._live, self._news = account.project_id, None, []
+        models = self._remembered(account.project_id)
+        if models.is_due(now):
+            return [self._page(ListQuery(), Listing(), now)]
+        return list(self._about(models, now))
+
+    def asked(self, now: int) -> Sequence[QueryError]:
+        """Remember which minutes are held; return what was not believed."""
+        live = self._live
+        if live is None:
+            return []
+        if self._consumer.takes == HOURS:
+            with self._store.entry(HeldMinutes, self._held_by) as held:
+                live.note(held)
+        return [bad_answer(text) for text in dict.fromkeys(live.doubts)]
+
+    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+        """Make the models' share of a batch."""
+        where = self._instance.place
+        problems: List[Problem] = []
+        if failures:
+            first, more = failures[0], len(failures) - 1
+            others = f", and {more} more" if more else ""
+            text = f"{where}: Cloud Eye: {first} (some values of models are missing{others})"
+            problems.append(Problem("W", text, f"{where} models"))
+        points = list(self._live.points(self._instance, cycle.tags)) if self._live else []
+        late = threading.Event()
+        give = partial(self._give, cycle, lambda: not late.is_set())
+        made = Crew(self._clock).do({"": give}, give_up=cycle.give_up).get("")
+        late.set()
+        if isinstance(made, tuple):
+            points += made[0]
+            problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in (*self._news, *made[1])]
+        else:
+            why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
+            problems.append(Problem("W", f"{where}: {why}", f"{where} models' state"))
+        return Share(points, {}, problems)
+
+    def _give(self, cycle: Cycle, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
+        """Make the points of the hours, and say which prices are for nothing."""
+        project_id = whose(self._store, self._consumer, cycle.account, cycle.now) if self._instance.hourly else ""
+        if not project_id:
+            return [], []
+        models, hours = self._remembered(project_id), ModelHours(self._instance, self._store, project_id)
+        tags = {**cycle.tags, "project_id": project_id}
+        return give_models(hours, models, self._consumer, cycle.now, tags, keep), list(self._unused_prices(models))
+
+    def _page(self, query: ListQuery, listing: Listing, now: int) -> Ask:
+        return Ask((LIVE, 0), query, partial(self._learn_page, listing, now))
+
+    def _learn_page(self, listing: Listing, now: int, page: Page) -> Sequence[Ask]:
+        add_page(listing, page)
+        if page.marker is not None:
+            return [self._page(ListQuery(page.marker), listing, now)]
+        with self._store.entry(ModelList, self._place(self._project_id)) as models:
+            unknown = models.take(listing, now)
+        if unknown:
+            named = ", ".join(sorted(unknown)[:NAMED]) + (", ..." if len(unknown) > NAMED else "")
+            self._news.append(
+                f"Cloud Eye lists {len(unknown)} metrics that have no place here and are left out: {named}"
+            )
+        return list(self._about(models, now))
+
+    def _about(self, models: ModelList, now: int) -> Iterator[Ask]:
+        held = None
+        if self._consumer.takes == HOURS:
+            with self._store.entry(HeldMinutes, self._held_by) as held:
+                pass
+        self._live = LiveMinutes(models, held, now)
+        yield from self._live.asks()
+        if self._instance.hourly:
+            yield from ModelHours(self._instance, self._store, self._project_id).asks(models, now)
+
+    def _unused_prices(self, models: ModelList) -> Iterator[str]:
+        prices, names = self._instance.prices, self._instance.model_names
+        known = {each.dimensions.api_id for each in models.models}
+        known |= {names[api_id] for api_id in known if api_id in names}
+        unused = sorted(prices.models.keys() - known) if prices and models.read else []
+        if unused:
+            named = ", ".join(unused[:NAMED]) + (", ..." if len(unused) > NAMED else "")
+            yield f"prices.models: Cloud Eye names no model {named}: check the id, or its name in model_names"
+
+    def _remembered(self, project_id: str) -> ModelList:
+        with self._store.entry(ModelList, self._place(project_id)) as models:
+            return models
+
+    def _place(self, project_id: str) -> str:
+        return f"{self._instance.cloud_eye_endpoint} {project_id}"
+
+    @property
+    def _held_by(self) -> str:
+        return f"{self._consumer.name} {self._place(self._project_id)}"

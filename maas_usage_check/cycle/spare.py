@@ -1,0 +1,157 @@
+"""What is asked after the ranges, as far as rate and deadline leave room, and what it adds to a batch at the end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Dict, List, NamedTuple, Optional, Protocol, Sequence
+
+from msgspec import Struct
+
+from ..clock import Clock
+from ..cloud import Asks, Session, failure
+from ..errors import QueryError, Result
+from ..history import INCREMENTS, Account, Ask, Consumer, Work
+from ..metrics import Number, Point
+from ..store import UnusableError
+from .crew import Crew
+from .problems import Problem
+
+GIVING = 3.0
+"""Seconds that giving out may take after the deadline: a folder of the state that hangs must not keep the cycle."""
+LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF})
+"""No failures, but of what is asked of the present: it is asked in a later cycle."""
+PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
+"""Failures of one question; after any other the rest would fare alike."""
+
+
+class Share(NamedTuple):
+    """Hold what a keeper adds to a batch."""
+
+    points: List[Point]
+    health: Dict[str, Number]
+    problems: List[Problem]
+
+
+class Cycle(Struct, frozen=True):
+    """Hold what is known of a cycle at its end.
+
+    `now` is its time in milliseconds, `tags` are those of every point, `worked` tells whether the cloud answered, and
+    `give_up` is when nobody waits any more, in monotonic seconds.
+    """
+
+    account: Account
+    now: int
+    tags: Dict[str, str]
+    worked: bool
+    give_up: float
+
+
+class Keeper(Protocol):
+    """One kind of what is asked after the ranges."""
+
+    @property
+    def source(self) -> Asks:
+        """Name whom it asks."""
+
+    def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
+        """List its questions; `answered` tells whether any range was."""
+
+    def asked(self, now: int) -> Sequence[QueryError]:
+        """Take note that the asking is over; return what of the answers was not believed."""
+
+    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+        """Make its share of a batch, knowing what was not answered."""
+
+
+class Spare:
+    """Ask for all keepers of one instance, the most urgent first, and give out what they have. One cycle at a time."""
+
+    def __init__(self, keepers: Sequence[Keeper], consumer: Consumer, workers: int, clock: Clock) -> None:
+        self._keepers = keepers
+        self._consumer = consumer
+        self._workers = workers
+        self._clock = clock
+        self._ends: List[List[Optional[QueryError]]] = [[] for _ in keepers]
+
+    @property
+    def counts_once(self) -> bool:
+        """Tell whether what is given out must not be lost."""
+        return self._consumer.takes == INCREMENTS
+
+    def ask(self, session: Session, crew: Crew, now: int, give_up: float, answered: bool) -> List[Optional[QueryError]]:
+        """Ask what there is to ask, until all is answered or the time is up.
+
+        Return for each question None, or why it failed; what is left for a later cycle is no failure.
+
+        Args:
+            session: connected.
+            crew: does it.
+            now: the cycle's time, in milliseconds.
+            give_up: monotonic seconds.
+            answered: whether any range was.
+        """
+        self._ends = [[] for _ in self._keepers]
+        account = Account(session.project_id, session.key_name)
+        listing = {i: partial(each.asks, account, now, answered) for i, each in enumerate(self._keepers)}
+        # A trouble of the state shows when the hours are given out.
+        begun = {i: asks for i, asks in crew.do(listing, give_up=give_up).items() if not isinstance(asks, Exception)}
+        if not any(begun.values()):
+            return []
+        work = Work(begun)
+        workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
+        crew.do(workers, self._workers, give_up)
+        work.stop()
+        for i, ask in work.left():
+            if ask.is_live:  # of the present there is no later
+                self._ends[i].append(self._why(i))
+        noting = {i: partial(each.asked, now) for i, each in enumerate(self._keepers)}
+        noted = Crew(self._clock).do(noting, give_up=self._clock.monotonic() + GIVING)
+        for i, doubts in noted.items():
+            self._ends[i] += () if isinstance(doubts, Exception) else doubts
+        return [end for ends in self._ends for end in ends]
+
+    def give(self, session: Session, now: int, tags: Dict[str, str], worked: bool, deadline: float) -> Share:
+        """Put the shares of all keepers together.
+
+        Args:
+            session: knows whose hours they are, if it was connected.
+            now: the cycle's time, in milliseconds.
+            tags: of every point.
+            worked: whether the cloud answered.
+            deadline: the cycle's, in monotonic seconds.
+        """
+        give_up = max(deadline, self._clock.monotonic() + GIVING)
+        cycle = Cycle(Account(session.project_id, session.key_name), now, tags, worked, give_up)
+        whole = Share([], {}, [])
+        for keeper, ends in zip(self._keepers, self._ends):
+            points, health, problems = keeper.give(cycle, [end for end in ends if end is not None])
+            whole.points.extend(points)
+            whole.health.update(health)
+            whole.problems.extend(problems)
+        return whole
+
+    def _why(self, keeper: int) -> QueryError:
+        late = QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
+        return next((end for end in reversed(self._ends[keeper]) if end is not None), late)
+
+    def _work(self, work: Work, session: Session, give_up: float) -> None:
+        for i, ask in iter(work.take, None):
+            follow: Sequence[Ask] = ()
+            try:
+                follow = ask.learn(session.ask_spare(self._keepers[i].source, ask.query))
+                self._ends[i].append(None)
+            except UnusableError:
+                work.drop(i)
+            except Exception as error:
+                self._note(work, i, ask, failure(error), give_up)
+            finally:
+                work.done(i, ask, follow)
+
+    def _note(self, work: Work, keeper: int, ask: Ask, failed: QueryError, give_up: float) -> None:
+        if failed.result == Result.REQUEST_REJECTED and ask.rejected is not None:
+            ask.rejected()
+            return
+        if failed.result not in PASSED_OVER:
+            work.drop(keeper)
+        if ask.is_live or (failed.result not in LATER and self._clock.monotonic() < give_up):
+            self._ends[keeper].append(failed)

@@ -1,0 +1,133 @@
+"""The hours of models in the ledger: which to ask in a cycle, what to learn from the answers, what to give out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+from msgspec import Struct
+
+from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery
+from ...cloud.cloud_eye.data import most_metrics
+from ...config import Instance
+from ...store import Store
+from ..hours import DAY, HOUR, floor, oldest
+from ..ledger import Ledger
+from ..tables import Book, open_book
+from ..work import BACKFILL, DUE, HEALING, Ask
+from .remembered import Listed, ModelList
+from .series import SETTLES, has_hours, hour_values, ledger_name, packed
+
+LAST = 3
+"""Hours that are asked in each cycle."""
+ROUNDS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
+"""How many hours are asked how often. Cloud Eye tells 10 days, and moves what lies before them up in silence."""
+
+
+class Began(Struct, omit_defaults=True):
+    """Remember when the history of a project's models began, in milliseconds: none of them counts what was before."""
+
+    at: int = 0
+
+
+class Round(Struct, omit_defaults=True):
+    """Remember when a round of questions began, in milliseconds, and by their ledgers which models are still left."""
+
+    began: int = 0
+    left: List[str] = []
+
+
+class ModelHours(Struct, frozen=True):
+    """Keep the hours of a project's models. Methods raise UnusableError where the store cannot be written."""
+
+    instance: Instance
+    store: Store
+    project_id: str
+
+    @property
+    def place(self) -> str:
+        """Name the project in notes."""
+        return f"{self.instance.cloud_eye_endpoint} {self.project_id}"
+
+    def name(self, listed: Listed) -> str:
+        """Name the ledger of a model."""
+        return ledger_name(self.instance.cloud_eye_endpoint, self.project_id, listed.dimensions)
+
+    def ledgers(self, book: Book, models: Sequence[Listed]) -> Iterator[Tuple[Listed, Ledger]]:
+        """Find the ledgers of models; one that is new begins with the history of all."""
+        began = self._began(book)
+        for listed in models:
+            yield listed, Ledger(book, self.name(listed), SETTLES, began)
+
+    def first(self, book: Book) -> int:
+        """Tell where the hours begin."""
+        return max(floor(self._began(book)) - self.instance.backfill_days * DAY, oldest(book.now))
+
+    def asks(self, models: ModelList, now: int) -> Iterator[Ask]:
+        """List what to ask in a cycle: the last hours, and what is left of each round."""
+        named = {self.name(each): each for each in models.models if has_hours(each)}
+        with open_book(self.store, now) as book:
+            known = {name for (name,) in book.run("SELECT name FROM series").fetchall()}
+            new = [name for name in named if name not in known]
+            list(self.ledgers(book, [named[name] for name in new]))
+            first = self.first(book)
+            left = {rank: self._left(book, rank, named, new, now) for rank in ROUNDS}
+        present = {each.dimensions for each in models.present}
+        there = [each for each in named.values() if each.dimensions in present]
+        yield from self._round(DUE, there, LAST, first, now)
+        for rank, names in left.items():
+            for gone in (False, True):  # apart: what is listed no more may be refused
+                some = [named[name] for name in names if (named[name].dimensions not in present) == gone]
+                yield from self._round(rank, some, ROUNDS[rank][0], first, now, gone)
+
+    def _left(self, book: Book, rank: int, named: Dict[str, Listed], new: Sequence[str], now: int) -> List[str]:
+        at, every = f"{self.place} {rank}", ROUNDS[rank][1]
+        state = book.note(Round, at)
+        if now // every != state.began // every:
+            state = Round(now, list(named))
+        else:
+            state.left = [name for name in dict.fromkeys([*state.left, *new]) if name in named]
+        book.keep(at, state)
+        return state.left
+
+    def _round(
+        self, rank: int, models: Sequence[Listed], hours: int, first: int, now: int, gone: bool = False
+    ) -> Iterator[Ask]:
+        until = floor(now)
+        start = max(first, until - hours * HOUR)
+        if start >= until:
+            return
+        most = most_metrics((until - start) // HOUR)
+        for batch, metrics in packed(models, most, HOURLY_METRICS):
+            query = DataQuery(metrics, start, until, HOUR)
+            learn, done = partial(self._learn, rank, batch, query, now), partial(self._done, rank, batch, now)
+            yield Ask((rank, 0), query, learn, done if gone else None)
+
+    def _learn(self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, data: Data) -> Sequence[Ask]:
+        # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.
+        believed = [each for each in batch if each.dimensions not in data.doubted]
+        with open_book(self.store, now) as book:
+            for listed, ledger in self.ledgers(book, believed):
+                values = data.values.get(listed.dimensions, {})
+                hours = [(at, hour_values(values.get(at, {}))) for at in range(query.start, query.until, HOUR)]
+                ledger.put_each(hours)
+        self._done(rank, believed, now)
+        return []
+
+    def _done(self, rank: int, models: Sequence[Listed], now: int) -> None:
+        """Strike models off the list of a round."""
+        if rank not in ROUNDS:
+            return
+        done = {self.name(each) for each in models}
+        with open_book(self.store, now) as book:
+            at = f"{self.place} {rank}"
+            state = book.note(Round, at)
+            state.left = [name for name in state.left if name not in done]
+            book.keep(at, state)
+
+    def _began(self, book: Book) -> int:
+        began = book.note(Began, self.place)
+        if not began.at or began.at > book.now:  # a clock that was ahead then would keep it from counting
+            began.at = book.now
+            book.keep(self.place, began)
+        return began.at

@@ -100,11 +100,13 @@ class Cloud:
 
     def entry(self, **keys: Any) -> Dict[str, Any]:
         """Write an instance that asks this cloud."""
-        return {"endpoint": self.url, "iam_endpoint": self.url, "project_id": PROJECT_ID, **keys}
+        hosts = dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), self.url)
+        return {**hosts, "project_id": PROJECT_ID, **keys}
 
     def statistics(self) -> List[Dict[str, Any]]:
         """List the bodies of the statistics calls so far."""
-        return [json.loads(request.get_data()) for request in self.seen if request.method == "POST"]
+        called = [request for request in self.seen if request.path.endswith("/show-statistics")]
+        return [json.loads(request.get_data()) for request in called]
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ class Program:
 
     def for_cloud(self, cloud: Cloud, more: str = "") -> str:
         """Write the configuration of one instance that asks a cloud."""
-        head = f"instances:\n  - endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n"
+        head = f"instances:\n  - endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    cloud_eye_endpoint: {cloud.url}\n"
         return self.config(head + textwrap.indent(textwrap.dedent(more).strip("\n"), "    ") + "\n")
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:

@@ -47,7 +47,9 @@ def test_an_empty_instance_has_the_defaults_of_the_design() -> None:
 def test_every_key_of_an_instance_is_read() -> None:
     given_keys: Dict[str, Any] = {
         "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
-        "iam_endpoint": "http://127.0.0.1:8080", "credentials": {"source": "file", "path": "/k"},
+        "iam_endpoint": "http://127.0.0.1:8080", "cloud_eye_endpoint": "https://b.example",
+        "models": True, "model_names": {"id": "name"},
+        "prices": {"currency": "CNY", "models": {"name": {"prompt": 2.0, "completion": 8}}}, "credentials": {"source": "file", "path": "/k"},
         "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "hourly": True, "backfill_days": 7,
         "service_types": ["my_service", 4], "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True,
         "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5,
@@ -63,6 +65,8 @@ def test_every_key_of_an_instance_is_read() -> None:
     assert instance.service_types == (ServiceType.my_service, ServiceType.custom_endpoint)
     assert instance.user_tags == {"team": "a", "url": "http://x"}
     assert instance.endpoint == "https://a.example"
+    assert instance.prices is not None
+    assert instance.prices.models["name"].cost(1_000_000, 500_000) == 6
 
 
 def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_the_agent() -> None:

@@ -20,6 +20,7 @@ instances:
   - region: cn-southwest-2
     endpoint: {url}
     iam_endpoint: {url}
+    cloud_eye_endpoint: {url}
     ranges: [last_7d, last_14d, last_30d]
     {more}
 """

@@ -15,6 +15,7 @@ from ..config import doubts, load
 from ..cycle import Batch, Collector, forewarn
 from ..errors import ConfigError, MaasError
 from ..history import INCREMENTS, Consumer
+from ..metrics.current import current
 from ..metrics.datadog import samples
 from ..store import Store, find_file
 from .datadog_transport import AgentTransport
@@ -110,7 +111,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         return provide
 
     def _submit(self, batch: Batch, repeated: bool) -> None:
-        for sample in samples(batch.points, repeated):
+        # What was submitted before may have grown too old meanwhile to be shown as now.
+        for sample in samples(current(batch.points, self._clock.now()), repeated):
             getattr(self, sample.nature)(sample.name, sample.value, sample.tags)
         texts = [problem.text for problem in batch.problems if problem.level != "I"]
         if not repeated:

@@ -9,9 +9,9 @@ from ...cloud.cloud_eye import METRICS, Data, Dimensions
 from ...cloud.cloud_eye.data import Values
 from ...config import Instance
 from ...metrics import Number, Point
-from ..hours import MINUTE
+from ...metrics.current import is_current
 from ..work import LATE, LIVE, Ask
-from .minutes import RECENT, Batch, HeldMinutes, complete_until, gaps, missed, recent
+from .minutes import Batch, HeldMinutes, complete_until, gaps, missed, recent
 from .remembered import ModelList
 from .series import names_of, tags_of
 
@@ -58,8 +58,7 @@ class LiveMinutes:
 
     def _newest(self, minutes: Values) -> Sequence[int]:
         at = max(minutes, default=0)
-        # An old value must not pass for a new one.
-        return [at] if at + MINUTE >= self._now - RECENT else []
+        return [at] if is_current(at / 1000, self._now / 1000) else []
 
     def _learn(self, batch: Batch, data: Data) -> Sequence[Ask]:
         for dimensions, minutes in data.values.items():

@@ -16,7 +16,7 @@ from .series import packed
 COMPLETE = 5 * MINUTE
 """After its end a minute counts as complete; how late its points come is not known."""
 RECENT = 15 * MINUTE
-"""Asked again in each cycle, for late points fill in; and how old the newest minute may be that is shown as now."""
+"""Asked again in each cycle, for late points fill in."""
 REACH = 240 * MINUTE
 """How far back Cloud Eye tells minutes."""
 

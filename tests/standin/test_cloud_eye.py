@@ -351,7 +351,7 @@ def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
             made = {"average": mean, "max": max(values), "min": min(values), "sum": sum(values), "variance": variance}
             expected.append((at, made[statistic]))
     assert [at for at, _ in found] == [at for at, _ in expected]
-    assert [value for _, value in found] == pytest.approx([value for _, value in expected], abs=1e-6)
+    assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-9, abs=1e-6)
 
 
 def test_the_hours_are_those_that_the_account_says_of_itself() -> None:

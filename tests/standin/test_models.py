@@ -117,6 +117,13 @@ def test_days_are_busier_than_nights_errors_come_in_bursts_and_some_minutes_stre
     assert 0 < sum(minute.ttft_ms is None for minute in found) < len(found) / 2
 
 
+def test_a_minute_in_which_everything_failed_streamed_nothing() -> None:
+    found = minutes(PLAIN, (FIRST, PLAIN.keys_of(FIRST)[0]), BUSIEST - 10 * DAY, NOW_MS)
+    failed = [minute for minute in found if minute.errors_4xx + minute.errors_5xx == minute.requests]
+    assert failed
+    assert {minute.ttft_ms for minute in failed} == {None}
+
+
 def test_many_minutes_of_a_quiet_series_are_nothing_at_all() -> None:
     found = minutes(PLAIN, (THIRD, PLAIN.keys_of(THIRD)[2]), BUSIEST - DAY, BUSIEST)
     assert 0 < len(found) < 24 * 60 / 2
@@ -184,6 +191,21 @@ def test_a_stretch_is_the_sum_of_its_minutes_that_are_there(
     assert Hour(*tokens, counts.requests, counts.errors_4xx + counts.errors_5xx) == summed(there)
 
 
+def test_an_hour_that_is_just_over_lacks_the_minutes_that_are_late() -> None:
+    lacking = 0
+    for start in range(BUSIEST - DAY, BUSIEST, HOUR):
+        now = start + HOUR + MINUTE
+        there = [
+            minute
+            for at in range(start, start + HOUR, MINUTE)
+            for minute in [LATE.minute(FIRST, None, at)]
+            if minute and LATE.there(FIRST, at, now)
+        ]
+        assert LATE.hour(FIRST, None, start, now) == summed(there)
+        lacking += summed(there) != PLAIN.hour(FIRST, None, start, now)
+    assert lacking
+
+
 @given(SERIES, st.integers(0, 29 * 24 - 1))
 def test_an_hour_that_is_over_is_the_sum_of_its_60_minutes(series: Series, back: int) -> None:
     start = NOW_MS - 2 * HOUR - back * HOUR
@@ -239,12 +261,3 @@ def test_of_several_restatements_the_newest_holds() -> None:
     requests = PLAIN.hour(FIRST, key, BUSIEST, NOW_MS).requests
     seen = [models.hour(FIRST, key, BUSIEST, BUSIEST + hours * HOUR).requests for hours in (2, 3, 4, 5)]
     assert seen == [requests, 2 * requests, 3 * requests, 0]
-
-
-@given(st.floats(0, 3), st.integers(0, 100))
-def test_an_hour_restated_never_has_more_errors_than_requests(factor: float, hour: int) -> None:
-    models, start = Models(), NOW_MS - DAY - hour * HOUR
-    models.restate(FIRST, None, start, factor, start)
-    said = models.hour(FIRST, None, start, NOW_MS)
-    assert said.errors <= said.requests
-    assert said.total_tokens >= said.prompt_tokens + said.completion_tokens

@@ -102,7 +102,8 @@ class Models:
 
     def known(self, model: str, key: Optional[str], start: int, end: int, now: int) -> Iterator[Tuple[int, Minute]]:
         """Go through the minutes that begin in `[start, end)` and are known at a moment; all are milliseconds."""
-        for at in range(-(-start // MINUTE) * MINUTE, end, MINUTE):
+        first, last = max(start, now - KEPT), min(end, now)
+        for at in range(-(-first // MINUTE) * MINUTE, last, MINUTE):
             found = self.minute(model, key, at)
             if found and self.there(model, at, now):
                 yield at, found

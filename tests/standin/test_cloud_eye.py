@@ -1,0 +1,492 @@
+"""The stand-in's Cloud Eye must be as strict as the real one: each rule that is known is shown to bite."""
+
+from __future__ import annotations
+
+import json
+import time as clock
+import urllib.request
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.access import Credentials
+from maas_usage_check.cloud.signing import signed
+from maas_usage_check.standin.arrivals import DAY, HOUR
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
+from maas_usage_check.standin.minutes import MINUTE, Minute
+from maas_usage_check.standin.models import Models
+from maas_usage_check.standin.server import serving
+
+from ..conftest import AK, NOW, SK
+
+NOW_MS = int(NOW * 1000)
+LIST = f"/V1.0/{PROJECT_ID}/metrics"
+DATA = f"/V1.0/{PROJECT_ID}/batch-query-metric-data"
+UNITS = {
+    "rpm": "Count", "tpm": "Count", "prompt_tokens": "Count", "completion_tokens": "Count", "total_tokens": "Count",
+    "ttft": "ms", "tpot": "ms", "latency_avg": "ms", "req_count_4xx": "Count", "req_count_5xx": "Count",
+    "req_error_rate": "%",
+}  # fmt: skip
+STRAY = {"req_count", "ttft_p99"}
+RAW: Dict[str, Callable[[Minute], Optional[float]]] = {
+    "rpm": lambda minute: minute.requests,
+    "tpm": lambda minute: minute.total_tokens / 1000,
+    "prompt_tokens": lambda minute: minute.prompt_tokens,
+    "completion_tokens": lambda minute: minute.completion_tokens,
+    "total_tokens": lambda minute: minute.total_tokens,
+    "ttft": lambda minute: minute.ttft_ms,
+    "tpot": lambda minute: minute.tpot_ms,
+    "latency_avg": lambda minute: minute.latency_ms,
+    "req_count_4xx": lambda minute: minute.errors_4xx,
+    "req_count_5xx": lambda minute: minute.errors_5xx,
+    "req_error_rate": lambda minute: (minute.errors_4xx + minute.errors_5xx) / minute.requests * 100,
+}
+PLAIN = Models()
+FIRST, SECOND, THIRD = PLAIN.ids()
+KEY = PLAIN.keys_of(FIRST)[0]
+EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.keys_of(model))]
+BUSIEST = NOW_MS - 10 * HOUR
+"""10 in the morning on the mainland, of a Monday."""
+Points = List[Tuple[int, float]]
+
+
+def emulator(models: Optional[Models] = None, now: float = NOW) -> Emulator:
+    return Emulator({AK: SK}, now=lambda: now, models=models, requests_per_minute=10**9)
+
+
+def ask_list(account: Emulator, path: str = LIST, **query: str) -> Reply:
+    request = signed("GET", f"https://ces.example{path}", Credentials(AK, SK), account.now(), list(query.items()))
+    return account.answer("GET", request.url[len("https://ces.example") :], request.headers, b"")
+
+
+def listed(account: Emulator, limit: int = 1000) -> List[Dict[str, Any]]:
+    """Go through the pages as the exporter does."""
+    found: List[Dict[str, Any]] = []
+    query = {"namespace": "SYS.MaaS", "limit": str(limit)}
+    while True:
+        page = json.loads(ask_list(account, **query).body)
+        assert page["meta_data"]["count"] == len(page["metrics"]) <= limit
+        if not page["metrics"]:
+            return found
+        found += page["metrics"]
+        query["start"] = page["meta_data"]["marker"]
+
+
+def series_of(metric: Dict[str, Any]) -> Dict[str, str]:
+    return {dimension["name"]: dimension["value"] for dimension in metric["dimensions"]}
+
+
+def metric(name: str = "rpm", model: str = FIRST, key: Optional[str] = None) -> Dict[str, Any]:
+    dimensions = [{"name": "maas_api_id", "value": model}]
+    if key is not None:
+        dimensions.append({"name": "maas_key_id", "value": key})
+    return {"namespace": "SYS.MaaS", "metric_name": name, "dimensions": dimensions}
+
+
+def question(*metrics: Dict[str, Any], **other: Any) -> Dict[str, Any]:
+    usual = {"from": BUSIEST, "to": BUSIEST + 10 * MINUTE, "period": "1", "filter": "average"}
+    return {"metrics": list(metrics) or [metric()], **usual, **other}
+
+
+def ask(account: Emulator, body: Any, path: str = DATA) -> Reply:
+    request = signed("POST", f"https://ces.example{path}", Credentials(AK, SK), account.now(), body=body)
+    return account.answer("POST", path, request.headers, request.body)
+
+
+def data(account: Emulator, *metrics: Dict[str, Any], **other: Any) -> List[Dict[str, Any]]:
+    reply = ask(account, question(*metrics, **other))
+    assert reply.status == 200
+    answered: List[Dict[str, Any]] = json.loads(reply.body)["metrics"]
+    return answered
+
+
+def points(account: Emulator, one: Dict[str, Any], **other: Any) -> Points:
+    statistic = other.get("filter", "average")
+    return [(point["timestamp"], point[statistic]) for point in data(account, one, **other)[0]["datapoints"]]
+
+
+def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models: Models = PLAIN) -> Points:
+    """Say what the minutes that begin in `[start, end)` are, without regard to when they are there."""
+    model, key = series
+    assert model
+    minutes = ((at, models.minute(model, key, at)) for at in range(start, end, MINUTE))
+    values = ((at, RAW[name](minute)) for at, minute in minutes if minute)
+    return [(at, value) for at, value in values if value is not None]
+
+
+def test_every_series_of_the_eleven_metrics_is_listed_with_its_unit() -> None:
+    found = {(m["metric_name"], *series_of(m).items()): m for m in listed(emulator())}
+    for model, key in EVERY_SERIES:
+        of_key = [("maas_key_id", key)] if key else []
+        for name, unit in UNITS.items():
+            one = found[(name, ("maas_api_id", model), *of_key)]
+            assert set(one) == {"namespace", "metric_name", "unit", "dimensions"}
+            assert (one["namespace"], one["unit"]) == ("SYS.MaaS", unit)
+
+
+def test_metrics_and_a_dimension_that_a_client_must_leave_out_are_listed_and_answered_too() -> None:
+    account = emulator()
+    found = listed(account)
+    assert {m["metric_name"] for m in found} - set(UNITS) == STRAY
+    other = [m for m in found if not set(series_of(m)) <= {"maas_api_id", "maas_key_id"}]
+    assert {tuple(series_of(m)) for m in other} == {("maas_service_name",)}
+    assert len(other) == 3
+    asked = [m for m in (*other, metric("req_count"), metric("ttft_p99")) if m.pop("unit", True)]
+    assert all(one["datapoints"] for one in data(account, *asked, to=BUSIEST + HOUR))
+    assert len(found) == len(EVERY_SERIES) * 13 + 3
+
+
+@pytest.mark.parametrize("limit", [1, 7, 53, 158, 159, 160, 1000])
+def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
+    account = emulator()
+    assert listed(account, limit) == listed(account)
+    names = [json.dumps(one, sort_keys=True) for one in listed(account)]
+    assert len(names) == len(set(names)) == 159
+
+
+def test_a_page_says_how_many_there_are_and_where_the_next_begins_and_1000_is_its_length() -> None:
+    account = emulator(Models(10, 10))
+    first = json.loads(ask_list(account, namespace="SYS.MaaS").body)
+    total = 10 * 11 * 13 + 10
+    assert len(first["metrics"]) == 1000
+    marker = first["meta_data"].pop("marker")
+    assert marker.startswith("SYS.MaaS.")
+    assert first["meta_data"] == {"count": 1000, "total": total}
+    second = json.loads(ask_list(account, namespace="SYS.MaaS", start=marker).body)
+    assert second["meta_data"]["count"] == total - 1000
+    assert not [one for one in second["metrics"] if one in first["metrics"]]
+    last = json.loads(ask_list(account, namespace="SYS.MaaS", start=second["meta_data"]["marker"]).body)
+    assert last == {"metrics": [], "meta_data": {"count": 0, "total": total, "marker": ""}}
+
+
+def test_another_namespace_has_no_metrics() -> None:
+    page = json.loads(ask_list(emulator(), namespace="SYS.ECS", limit="10").body)
+    assert page == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
+
+
+def models_listed(models: Models, now: int) -> set[str]:
+    names = (series_of(one).get("maas_api_id") for one in listed(emulator(models, now / 1000)))
+    return {name for name in names if name}
+
+
+def test_a_model_that_reported_nothing_for_three_hours_is_not_listed() -> None:
+    models = Models(busy=lambda model, start: model != SECOND or start < BUSIEST)
+    last = raw("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
+    assert models_listed(models, last + 3 * HOUR - 1) == {FIRST, SECOND, THIRD}
+    assert models_listed(models, last + 3 * HOUR) == {FIRST, THIRD}
+
+
+def test_a_model_that_appears_is_listed_as_soon_as_its_first_minute_is_there() -> None:
+    models = Models(appears={THIRD: BUSIEST})
+    first = raw("rpm", (THIRD, None), BUSIEST, BUSIEST + HOUR, models)[0][0]
+    assert models_listed(models, first + 2 * MINUTE - 1) == {FIRST, SECOND}
+    assert models_listed(models, first + 2 * MINUTE) == {FIRST, SECOND, THIRD}
+
+
+def test_a_key_is_listed_with_a_model_only_when_it_used_that_model_of_late() -> None:
+    night = NOW_MS - 18 * HOUR
+    for now in (BUSIEST + 5 * HOUR, night):
+        found = {tuple(series_of(one).values()) for one in listed(emulator(now=now / 1000)) if len(series_of(one)) == 2}
+        assert found == {
+            (model, key)
+            for model, key in EVERY_SERIES
+            if key and raw("rpm", (model, key), now - 3 * HOUR + MINUTE, now - MINUTE)
+        }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {}, {"namespace": ""}, {"namespace": "MaaS"}, {"namespace": "SYS.Ma aS"}, {"limit": "0"}, {"limit": "1001"},
+        {"limit": "-1"}, {"limit": "x"}, {"limit": ""}, {"limit": "\u0661"}, {"start": "x"}, {"start": ""},
+        {"start": "SYS.ECS.cpu_util.instance_id:1"}, {"surprise": "1"},
+    ],
+)  # fmt: skip
+def test_a_list_that_is_malformed_is_refused_in_cloud_eyes_words(query: Dict[str, str]) -> None:
+    reply = ask_list(emulator(), **({"namespace": "SYS.MaaS", **query} if query else {}))
+    body = json.loads(reply.body)
+    assert reply.status == 400
+    assert (set(body), body["http_code"]) == ({"http_code", "message"}, 400)
+    assert (set(body["message"]), body["message"]["code"]) == ({"code", "details"}, "ces.0014")
+
+
+def test_a_query_parameter_given_twice_is_refused() -> None:
+    account = emulator()
+    request = signed(
+        "GET", f"https://x{LIST}", Credentials(AK, SK), NOW, [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
+    )
+    assert account.answer("GET", request.url[len("https://x") :], request.headers, b"").status == 400
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(UNITS)), st.sampled_from(EVERY_SERIES)), min_size=1, max_size=5),
+    st.integers(0, 300),
+    st.integers(1, 60),
+    st.integers(0, MINUTE - 1),
+    st.booleans(),
+)
+def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_the_end(
+    asked: List[Tuple[str, Tuple[str, Optional[str]]]], begins: int, length: int, beside: int, inclusive: bool
+) -> None:
+    account = emulator(Models(inclusive_end=inclusive))
+    start = BUSIEST + begins * MINUTE
+    end = start + length * MINUTE
+    metrics = [metric(name, *series) for name, series in asked]
+    answered = data(account, *metrics, **{"from": start + beside, "to": end})
+    for (name, series), wanted, one in zip(asked, metrics, answered):
+        expected = raw(name, series, start, end + MINUTE if inclusive else end)
+        assert {**one, "datapoints": []} == {**wanted, "unit": UNITS[name], "datapoints": []}
+        assert [point["timestamp"] for point in one["datapoints"]] == [at for at, _ in expected]
+        assert [point["average"] for point in one["datapoints"]] == pytest.approx([value for _, value in expected])
+        assert all(set(point) == {"average", "timestamp"} for point in one["datapoints"])
+
+
+def test_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
+    asked = [metric("tpm", SECOND), metric("rpm"), metric("ttft", THIRD, KEY), metric("rpm")]
+    answered = data(emulator(), *asked)
+    assert [{k: one[k] for k in asked[0]} for one in answered] == asked
+    assert answered[1] == answered[3]
+
+
+def test_the_order_of_the_dimensions_does_not_matter() -> None:
+    one = metric("rpm", FIRST, KEY)
+    other = {**one, "dimensions": one["dimensions"][::-1]}
+    first, second = data(emulator(), one, other)
+    assert first["datapoints"] == second["datapoints"] != []
+    assert second["dimensions"] == other["dimensions"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unit"),
+    [
+        (metric("rpm", "0" * 32), "Count"),
+        (metric("latency_avg", FIRST, "nobody"), "ms"),
+        (metric("surprise"), ""),
+        ({**metric("rpm"), "namespace": "SYS.ECS"}, ""),
+        ({**metric("rpm"), "dimensions": [{"name": "maas_key_id", "value": KEY}]}, "Count"),
+        ({**metric("rpm"), "dimensions": [{"name": "maas_service_name", "value": "x"}]}, "Count"),
+    ],
+)
+def test_a_metric_that_is_unknown_has_no_values(wanted: Dict[str, Any], unit: str) -> None:
+    assert data(emulator(), wanted, metric())[0] == {**wanted, "unit": unit, "datapoints": []}
+
+
+def test_a_minute_without_calls_reports_nothing_not_zeros() -> None:
+    quiet = metric("total_tokens", THIRD, PLAIN.keys_of(THIRD)[2])
+    found = points(emulator(), quiet, **{"from": BUSIEST - 4 * HOUR, "to": BUSIEST})
+    assert 0 < len(found) < 200
+
+
+def test_time_to_first_token_is_missing_where_nothing_was_streamed_though_requests_are_there() -> None:
+    rpm, ttft = data(emulator(), metric("rpm", FIRST, KEY), metric("ttft", FIRST, KEY), to=BUSIEST + 3 * HOUR)
+    assert 0 < len(ttft["datapoints"]) < len(rpm["datapoints"])
+
+
+def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
+    (newest, _), *_ = raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
+    for now, there in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
+        found = dict(points(emulator(now=now / 1000), metric(), **{"from": newest, "to": newest + MINUTE}))
+        assert (newest in found) is there
+
+
+def test_late_minutes_leave_gaps_that_are_filled_later() -> None:
+    models, gaps = Models(late=True), 0
+    for end in range(BUSIEST + HOUR, BUSIEST + 2 * HOUR, 10 * MINUTE):
+        asked = {"from": BUSIEST, "to": end - 1}
+        whole = [at for at, _ in raw("rpm", (FIRST, None), BUSIEST, end)]
+        soon, later = (
+            [at for at, _ in points(emulator(models, now / 1000), metric(), **asked)]
+            for now in (end + MINUTE, end + 12 * MINUTE)
+        )
+        assert later == whole
+        gaps += sum(at not in soon for at in whole if at < soon[-1])
+    assert gaps
+
+
+@pytest.mark.parametrize(
+    ("period", "step", "reach"),
+    [
+        ("1", MINUTE, 4 * HOUR), ("300", 5 * MINUTE, DAY), ("1200", 20 * MINUTE, 3 * DAY), ("3600", HOUR, 10 * DAY),
+        ("14400", 4 * HOUR, 30 * DAY),
+    ],
+)  # fmt: skip
+def test_an_earlier_from_is_moved_up_in_silence(period: str, step: int, reach: int) -> None:
+    to = NOW_MS - 5 * MINUTE
+    asked = {"to": to, "period": period, "filter": "sum"}
+    found = [at for at, _ in points(emulator(), metric(), **{"from": to - reach - 5 * DAY, **asked})]
+    earliest = max((to - reach) // step * step, (NOW_MS - 30 * DAY) // step * step)
+    assert found[0] - earliest < 20 * MINUTE if step < HOUR else found[0] == earliest
+    assert found == [at for at, _ in points(emulator(), metric(), **{"from": to - reach, **asked})]
+
+
+def test_180_days_may_be_asked_of_which_30_are_kept() -> None:
+    found = points(emulator(), metric(), **{"from": 0, "to": NOW_MS, "period": "86400", "filter": "sum"})
+    assert [at for at, _ in found] == list(range((NOW_MS // DAY - 30) * DAY, NOW_MS, DAY))
+
+
+@given(
+    st.sampled_from(sorted(UNITS)),
+    st.sampled_from(EVERY_SERIES),
+    st.sampled_from([("300", 5), ("1200", 20), ("3600", 60), ("14400", 240)]),
+    st.sampled_from(["average", "max", "min", "sum", "variance"]),
+    st.booleans(),
+)
+def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
+    name: str, series: Tuple[str, Optional[str]], period: Tuple[str, int], statistic: str, inclusive: bool
+) -> None:
+    step = period[1] * MINUTE
+    start = NOW_MS // step * step - 5 * step
+    end = start + 3 * step
+    asked = {"from": start + 1, "to": end, "period": period[0], "filter": statistic}
+    found = points(emulator(Models(inclusive_end=inclusive)), metric(name, *series), **asked)
+    expected = []
+    for at in range(start, end + inclusive, step):
+        values = [value for _, value in raw(name, series, at, at + step)]
+        if values:
+            mean = sum(values) / len(values)
+            variance = sum((value - mean) ** 2 for value in values) / len(values)
+            made = {"average": mean, "max": max(values), "min": min(values), "sum": sum(values), "variance": variance}
+            expected.append((at, made[statistic]))
+    assert [at for at, _ in found] == [at for at, _ in expected]
+    assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-9, abs=1e-6)
+
+
+def test_the_hours_are_those_that_the_account_says_of_itself() -> None:
+    models = Models(late=True)
+    models.restate(FIRST, KEY, BUSIEST, 0.5, NOW_MS - HOUR)
+    for now in (BUSIEST + 3 * HOUR + 70_000, NOW_MS):
+        account = emulator(models, now / 1000)
+        for series in EVERY_SERIES:
+            asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1, "period": "3600", "filter": "sum"}
+            names = ["total_tokens", "prompt_tokens", "completion_tokens", "rpm", "req_count_4xx", "req_count_5xx"]
+            answered = data(account, *(metric(name, *series) for name in names), **asked)
+            said = [{point["timestamp"]: point["sum"] for point in one["datapoints"]} for one in answered]
+            for at in range(BUSIEST, BUSIEST + 4 * HOUR, HOUR):
+                *numbers, of_4xx, of_5xx = (one.get(at, 0) for one in said)
+                assert models.hour(*series, at, now) == (*numbers, of_4xx + of_5xx)
+
+
+def test_an_hour_restated_is_answered_so_from_that_moment_on_and_not_at_all_once_taken_back() -> None:
+    models = Models()
+    models.restate(FIRST, None, BUSIEST, 2.0, NOW_MS - 2 * HOUR)
+    models.restate(FIRST, None, BUSIEST, 0.0, NOW_MS - HOUR)
+    whole = sum(value for _, value in raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR))
+    asked = {"from": BUSIEST, "to": BUSIEST + HOUR - 1, "period": "3600", "filter": "sum"}
+    seen = [
+        points(emulator(models, now / 1000), metric(), **asked)
+        for now in (NOW_MS - 2 * HOUR - 1, NOW_MS - 2 * HOUR, NOW_MS - HOUR)
+    ]
+    assert seen == [[(BUSIEST, whole)], [(BUSIEST, 2 * whole)], []]
+    minutes = points(emulator(models), metric(), to=BUSIEST + HOUR - 1)
+    assert minutes == raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
+
+
+def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
+    metrics = [metric(name, *series) for name in ("rpm", "tpm", "total_tokens") for series in EVERY_SERIES]
+    asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
+    account = emulator()
+    answered = [one["datapoints"] for one in data(account, *metrics, **asked)]
+    alone = [data(account, one, **asked)[0]["datapoints"] for one in metrics]
+    assert sum(map(len, alone)) > 3000
+    assert sum(map(len, answered)) == 3000
+    together = [(i, point) for i, found in enumerate(answered) for point in found.copy()]
+    assert together == [(i, point) for i, found in enumerate(alone) for point in found][:3000]
+    assert answered[-1] == []
+
+
+def test_500_metrics_go_over_real_http() -> None:
+    account = emulator(Models(30, 20))
+    metrics = [one for one in listed(account) if one["metric_name"] == "rpm"][:500]
+    for one in metrics:
+        del one["unit"]
+    assert len(metrics) == 500
+    with serving(account) as url:
+        body = question(*metrics, to=BUSIEST + 3 * MINUTE)
+        request = signed("POST", url + DATA, Credentials(AK, SK), NOW, body=body)
+        sent = urllib.request.Request(request.url, request.body, request.headers)
+        with urllib.request.urlopen(sent, timeout=10) as response:
+            answered = json.load(response)["metrics"]
+    assert [one["dimensions"] for one in answered] == [one["dimensions"] for one in metrics]
+    assert sum(len(one["datapoints"]) for one in answered) > 500
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"surprise": 1}, {"metrics": []}, {"metrics": [metric()] * 501}, {"metrics": {}}, {"metrics": [1]},
+        {"from": BUSIEST + 10 * MINUTE}, {"from": str(BUSIEST)}, {"from": 1.5}, {"from": True}, {"from": -1},
+        {"to": BUSIEST}, {"to": None}, {"period": 1}, {"period": "60"}, {"period": []}, {"filter": "avg"},
+        {"filter": {}}, {"filter": None},
+        {"metrics": [{**metric(), "unit": "Count"}]}, {"metrics": [{**metric(), "metric_name": ""}]},
+        {"metrics": [{**metric(), "namespace": 1}]}, {"metrics": [{**metric(), "dimensions": []}]},
+        {"metrics": [{**metric(), "dimensions": {}}]}, {"metrics": [{**metric(), "dimensions": [{"name": "x"}]}]},
+        {"metrics": [{**metric(), "dimensions": metric()["dimensions"] * 2}]},
+        {"metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm"}]},
+        {"metrics": [{**metric(), "dimensions": [{"name": "maas_api_id", "value": FIRST, "x": 1}]}]},
+    ],
+)  # fmt: skip
+def test_a_question_that_cloud_eye_does_not_take_is_refused_in_its_words(change: Dict[str, Any]) -> None:
+    reply = ask(emulator(), {**question(), **change})
+    body = json.loads(reply.body)
+    assert reply.status == 400
+    assert (body["http_code"], body["message"]["code"]) == (400, "ces.0014")
+    assert type(body["message"]["details"]) is str
+
+
+@pytest.mark.parametrize("field", ["metrics", "from", "to", "period", "filter"])
+def test_a_question_that_lacks_a_field_is_refused(field: str) -> None:
+    asked = question()
+    del asked[field]
+    assert ask(emulator(), asked).status == 400
+
+
+def test_a_body_that_is_no_object_is_refused_and_500_metrics_are_taken() -> None:
+    for body in ([], [[]], "x", 1):
+        assert ask(emulator(), body).status == 400
+    assert ask(emulator(), question(*[metric()] * 500)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("permission", "refused"), [("ces:metrics:list", (403, 200)), ("ces:metricData:list", (200, 403))]
+)
+def test_a_permission_that_is_missing_is_refused_for_its_call_alone(permission: str, refused: Tuple[int, int]) -> None:
+    account = emulator()
+    account.refused = {permission}
+    replies = ask_list(account, namespace="SYS.MaaS"), ask(account, question())
+    assert tuple(reply.status for reply in replies) == refused
+    body = json.loads(next(reply.body for reply in replies if reply.status == 403))
+    assert body["http_code"] == 403
+    assert body["message"]["details"] == f"policy doesn't allow {permission} to be performed."
+
+
+def test_a_project_of_somebody_else_and_another_method_are_refused() -> None:
+    account, other = emulator(), "0" * 32
+    assert ask_list(account, LIST.replace(PROJECT_ID, other), namespace="SYS.MaaS").status == 403
+    reply = ask(account, question(), DATA.replace(PROJECT_ID, other))
+    assert (reply.status, json.loads(reply.body)["http_code"]) == (403, 403)
+    assert ask(account, question(), LIST).status == 404
+    assert ask_list(account, DATA).status == 404
+
+
+def test_cloud_eye_checks_the_signature_and_counts_with_the_other_calls_of_a_minute() -> None:
+    account = Emulator({AK: SK}, now=lambda: NOW, requests_per_minute=2)
+    assert account.answer("GET", f"{LIST}?namespace=SYS.MaaS", {}, b"").status == 401
+    assert ask_list(account, namespace="SYS.MaaS").status == 200
+    assert ask(account, question()).status == 429
+    assert [urlsplit(path).path for _, path in account.requests] == [LIST, LIST, DATA]
+
+
+def test_3000_points_of_30_models_are_answered_in_milliseconds() -> None:
+    account = emulator(Models(30, 20))
+    metrics = [metric(name, model) for name in UNITS for model in account.models.ids()][:300]
+    request = signed("POST", f"https://x{DATA}", Credentials(AK, SK), NOW, body=question(*metrics))
+
+    def took() -> float:
+        began = clock.perf_counter()
+        assert account.answer("POST", DATA, request.headers, request.body).status == 200
+        return clock.perf_counter() - began
+
+    assert min(took() for _ in range(20)) < 0.05

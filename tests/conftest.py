@@ -150,8 +150,9 @@ class Program:
 
     def for_cloud(self, cloud: Cloud, more: str = "") -> str:
         """Write the configuration of one instance that asks a cloud."""
-        head = f"instances:\n  - endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    cloud_eye_endpoint: {cloud.url}\n"
-        return self.config(head + textwrap.indent(textwrap.dedent(more).strip("\n"), "    ") + "\n")
+        hosts = "".join(f"{key}: {cloud.url}\n" for key in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
+        keys = hosts + textwrap.dedent(more).strip("\n")
+        return self.config(f"instances:\n  -\n{textwrap.indent(keys, '    ')}\n")
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
         merged = {**self.environ, **environ}

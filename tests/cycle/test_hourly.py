@@ -5,67 +5,30 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.access import Gates
-from maas_usage_check.clock import Clock
-from maas_usage_check.cycle import Batch, Collector
 from maas_usage_check.errors import Result
 from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer, History, give
 from maas_usage_check.history import Account as Whose
 from maas_usage_check.history.giving import TooLateError
 from maas_usage_check.history.tables import open_book
-from maas_usage_check.metrics import CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, USAGE, Point
+from maas_usage_check.metrics import CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, USAGE
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.store import Store
 
 from ..conftest import NOW, Cloud
+from .account import Account, Make, health, points
 
-Make = Callable[..., Collector]
 HOUR = 3_600_000
 DAY = 24 * HOUR
-
-
-class Account:
-    """Run the cycles of one configuration, over one state, by one clock."""
-
-    def __init__(self, cloud: Cloud, make: Make, folder: Path) -> None:
-        self.seconds = 0.0
-        self.cloud = cloud
-        cloud.emulator.now = lambda: NOW + self.seconds
-        self.path = folder / "state.sqlite"
-        self.clock = Clock(now=cloud.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
-        self.make = make
-        self.warned: List[str] = []
-        self.keys: Dict[str, Any] = {"hourly": True, "backfill_days": 1, "ranges": ["last_7d"]}
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-    def collector(self, takes: str = HOURS, name: str = "one", **keys: Any) -> Collector:
-        gates = Gates(Store(lambda: str(self.path), self.warned.append, self.clock.now), self.clock)
-        entry = self.cloud.entry(**{**self.keys, **keys})
-        return self.make(entry, clock=self.clock, gates=gates, consumer=Consumer(name, takes))
-
-    def truth(self, start: int, **filters: Any) -> int:
-        asked = {"service_type": 2, "start_time": start, "end_time": start + HOUR - 1, **filters}
-        return round(self.cloud.emulator.ledger.totals(asked, int(self.clock.now() * 1000))["total_token"] * 1000)
 
 
 @pytest.fixture
 def account(cloud: Cloud, make_collector: Make, tmp_path: Path) -> Account:
     return Account(cloud, make_collector, tmp_path)
-
-
-def points(batch: Batch, measurement: str) -> List[Point]:
-    return [point for point in batch.points if point.measurement == measurement]
-
-
-def health(batch: Batch) -> Dict[str, Any]:
-    return dict(batch.points[-1].fields)
 
 
 def test_each_hour_comes_at_its_own_time_with_the_clouds_numbers(account: Account) -> None:

@@ -521,9 +521,7 @@ def test_a_terminal_without_block_characters_gets_a_plain_table(cloud: Cloud, pr
     assert done.returncode == 0
     assert done.stderr.startswith("W! API key label 1 of 1 (")
     assert "API key: ?" in done.stdout
-    assert (
-        program(
-            "report", "--config", program.for_cloud(cloud), "--last", "3d", "--daily", PYTHONIOENCODING="cp1252"
-        ).stdout.count("########")
-        == 1
+    daily = program(
+        "report", "--config", program.for_cloud(cloud), "--last", "3d", "--daily", PYTHONIOENCODING="cp1252"
     )
+    assert "########" in daily.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
@@ -113,7 +114,9 @@ class Models:
         self._live = LiveMinutes(models, held, now)
         yield from self._live.asks()
         if self._instance.hourly:
-            yield from ModelHours(self._instance, self._store, self._project_id).asks(models, now)
+            # Without a state there are minutes all the same; the trouble shows when the hours are given out.
+            with contextlib.suppress(UnusableError):
+                yield from ModelHours(self._instance, self._store, self._project_id).asks(models, now)
 
     def _unused_prices(self, models: ModelList) -> Iterator[str]:
         prices, names = self._instance.prices, self._instance.model_names

@@ -18,6 +18,8 @@ from ..work import BACKFILL, DUE, HEALING, Ask
 from .remembered import Listed, ModelList
 from .series import SETTLES, has_hours, hour_values, ledger_name, packed
 
+FIRST = -(2**62)
+"""Before what else is as urgent: one call brings the hours of many models."""
 LAST = 3
 """Hours that are asked in each cycle."""
 ROUNDS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
@@ -101,7 +103,7 @@ class ModelHours(Struct, frozen=True):
         for batch, metrics in packed(models, most, HOURLY_METRICS):
             query = DataQuery(metrics, start, until, HOUR)
             learn, done = partial(self._learn, rank, batch, query, now), partial(self._done, rank, batch, now)
-            yield Ask((rank, 0), query, learn, done if gone else None)
+            yield Ask((rank, FIRST), query, learn, done if gone else None)
 
     def _learn(self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, data: Data) -> Sequence[Ask]:
         # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.

@@ -1,0 +1,183 @@
+"""What is asked of Cloud Eye, and what of its answers is believed."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any, Dict, List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Data, DataQuery, Dimensions, Listing, ListQuery
+from maas_usage_check.cloud.cloud_eye.data import MINUTE, most_metrics
+from maas_usage_check.cloud.cloud_eye.listing import add_page
+from maas_usage_check.cloud.source import Call
+from maas_usage_check.errors import QueryError, Result
+
+MODEL, KEY = Dimensions("model-1"), Dimensions("model-1", "key-1")
+START = 1_795_435_200_000
+QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "tpm")), START, START + 15 * MINUTE, MINUTE)
+
+
+def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 2.0),), **more: Any) -> Dict[str, Any]:
+    """Write one metric of an answer; a point is its minute and value."""
+    datapoints = [{"average": value, "timestamp": START + int(minute * MINUTE)} for minute, value in points]
+    written = {"namespace": "SYS.MaaS", "metric_name": name, "datapoints": datapoints}
+    dimensions = [{"name": "maas_api_id", "value": "model-1"}]
+    return {**written, "dimensions": dimensions, **({} if unit is None else {"unit": unit}), **more}
+
+
+def asked(*metrics: Any, query: DataQuery = QUERY, body: Optional[bytes] = None) -> Data:
+    answer = json.dumps({"metrics": metrics}).encode() if body is None else body
+    data: Data = CloudEye().ask(query, lambda call: answer)
+    return data
+
+
+def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
+    calls: List[Call] = []
+    CloudEye().ask(DataQuery(((KEY, "rpm"),), START, START + MINUTE, MINUTE), lambda call: _note(calls, call))
+    assert calls[0].path == "/V1.0/{project_id}/batch-query-metric-data"
+    dimensions = [{"name": "maas_api_id", "value": "model-1"}, {"name": "maas_key_id", "value": "key-1"}]
+    assert calls[0].body == {
+        "metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm", "dimensions": dimensions}],
+        "from": START, "to": START + MINUTE - 1, "period": "1", "filter": "average",
+    }  # fmt: skip
+
+
+def test_values_come_by_minute_and_metric() -> None:
+    data = asked(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
+    assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}}
+    assert not data.doubts
+
+
+def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_without_a_word() -> None:
+    data = asked(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))))
+    assert data.values == {MODEL: {START: {"rpm": 2.0}}}
+    assert not data.doubts
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (metric(unit="Byte"), "comes in `Byte`, where `Count` is expected"),
+        (metric(unit=None), "comes in no unit, where `Count` is expected"),
+        (metric(points=((0, 1.0), (0.5, 2.0))), "two values for one minute"),
+        (metric(points=((-2, 1.0),)), "outside the window"),
+        (metric(points=((16, 1.0),)), "outside the window"),
+        (metric(points=((0, -1.0),)), "a value that is none (-1.0)"),
+        (metric(points=((0, None),)), "a value that is none (None)"),
+        (metric(points=((0, "2"),)), "not as documented"),
+        (metric(points=((0, True),)), "not as documented"),
+        (metric("rps"), "`rps` was not asked for"),
+        (metric(dimensions=[{"name": "maas_api_id", "value": "other"}]), "was not asked for"),
+        (metric(dimensions=[]), "was not asked for"),
+        ("rpm", "not as documented"),
+    ],
+)
+def test_a_metric_that_is_not_believed_is_named_and_the_rest_goes_on(wrong: Any, what: str) -> None:
+    data = asked(wrong, metric("tpm"))
+    assert data.values == {MODEL: {START: {"tpm": 2.0}}}
+    assert len(data.doubts) == 1
+    assert what in data.doubts[0]
+
+
+def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
+    data = asked(metric(), metric(points=((0, 7.0),)))
+    assert data.values == {MODEL: {START: {"rpm": 2.0}}}
+    assert "comes twice" in data.doubts[0]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"metrics": 1}', b'{"metrics": [{"average": NaN}]}', b'{"metrics": [', b"{}"]
+)
+def test_an_answer_that_is_none_is_not_believed_at_all(body: bytes) -> None:
+    with pytest.raises(QueryError) as refused:
+        asked(body=body)
+    assert refused.value.result == Result.BAD_ANSWER
+    assert "\n" not in str(refused.value)
+
+
+def test_a_number_beyond_all_numbers_is_not_believed() -> None:
+    data = asked(body=json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode())
+    assert not data.values.get(MODEL)
+
+
+def test_an_answer_that_reaches_3000_points_is_taken_for_incomplete() -> None:
+    metrics = tuple((Dimensions(f"m{i}"), "rpm") for i in range(200))
+    query = DataQuery(metrics, START, START + 15 * MINUTE, MINUTE)
+    points = [(minute, 1.0) for minute in range(15)]
+
+    def of(name: str) -> Dict[str, Any]:
+        return metric(points=points, dimensions=[{"name": "maas_api_id", "value": name}])
+
+    asked(*(of(f"m{i}") for i in range(199)), query=query)
+    with pytest.raises(QueryError, match="3,000 data points"):
+        asked(*(of(f"m{i}") for i in range(200)), query=query)
+
+
+@given(st.integers(1, 3000))
+def test_a_question_never_asks_for_as_many_points_as_are_left_out_even_if_one_more_comes(periods: int) -> None:
+    most = most_metrics(periods)
+    assert most <= 500
+    assert most * (periods + 1) < 3000
+    assert most == 500 or (most + 1) * (periods + 1) >= 3000
+
+
+@given(st.decimals(0, 10**9, places=3), st.sampled_from(sorted(METRICS)))
+def test_units_are_converted_without_an_error_of_binary_fractions(value: Any, name: str) -> None:
+    factors = {"tpm": 1000, "ttft": Fraction(1, 1000), "tpot": Fraction(1, 1000), "latency_avg": Fraction(1, 1000)}
+    exact = Fraction(value) * factors.get(name, Fraction(1, 100) if name == "req_error_rate" else 1)
+    assert METRICS[name].convert(float(value)) == float(exact)
+
+
+def page(*metrics: Any, marker: Optional[str] = "next") -> bytes:
+    return json.dumps({"metrics": metrics, "meta_data": {"count": len(metrics), "marker": marker, "total": 9}}).encode()
+
+
+def test_a_list_is_asked_page_by_page_until_one_is_empty() -> None:
+    calls: List[Call] = []
+    first = CloudEye().ask(ListQuery(), lambda call: _note(calls, call, page(metric())))
+    last = CloudEye().ask(ListQuery(first.marker), lambda call: _note(calls, call, page()))
+    assert [dict(call.query or ()).get("start") for call in calls] == [None, "next"]
+    assert (first.marker, last.marker) == ("next", None)
+
+
+def test_a_list_that_goes_round_in_a_circle_is_not_believed() -> None:
+    with pytest.raises(QueryError, match="goes on where it was"):
+        CloudEye().ask(ListQuery("next"), lambda call: page(metric()))
+
+
+def test_a_list_without_end_is_not_believed() -> None:
+    listing = Listing()
+    for _ in range(100):
+        add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(metric())))
+    with pytest.raises(QueryError, match="more than 100 pages"):
+        add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(metric())))
+
+
+def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
+    both = [{"name": "maas_key_id", "value": "key-1"}, {"name": "maas_api_id", "value": "model-1"}]
+    other = [{"name": "maas_service_name", "value": "model-1"}]
+    unprintable = [{"name": "maas_api_id", "value": "a\nb"}]
+    listing = Listing()
+    add_page(
+        listing,
+        CloudEye().ask(
+            ListQuery(),
+            lambda call: page(
+                metric(), metric("tpm", dimensions=both), metric("ttft_p99"), metric("ttft_p99", dimensions=both),
+                metric(dimensions=other), metric(dimensions=unprintable), metric(dimensions=[*both, *other]),
+            ),
+        ),
+    )  # fmt: skip
+    assert listing.metrics == {MODEL: ["rpm"], KEY: ["tpm"]}
+    assert listing.unknown[0] == "ttft_p99"
+    assert listing.unknown[1] == "rpm by maas_service_name"
+    assert len(listing.unknown) == len(set(listing.unknown)) == 4
+
+
+def _note(calls: List[Call], call: Call, answer: bytes = b'{"metrics": []}') -> bytes:
+    calls.append(call)
+    return answer

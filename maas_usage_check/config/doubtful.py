@@ -36,6 +36,7 @@ def doubts(instances: Sequence[Instance], now: float, typed: Optional[str] = Non
     ]
     yield from dict.fromkeys(lines)
     yield from _asked_twice(instances)
+    yield from _models_twice(instances)
 
 
 def _asked_twice(instances: Sequence[Instance]) -> Iterator[str]:
@@ -57,6 +58,23 @@ def _asked_twice(instances: Sequence[Instance]) -> Iterator[str]:
         for exact, loose in own:
             for values in product(*((value, SOME) for value in loose)):
                 first.setdefault((exact, values), i)
+
+
+def _models_twice(instances: Sequence[Instance]) -> Iterator[str]:
+    """Name the first two instances that may tell of the same models."""
+    first: Dict[Any, Dict[Optional[str], int]] = {}
+    for i, instance in enumerate(instances):
+        if not instance.models:
+            continue
+        before = first.setdefault((instance.cloud_eye_endpoint, instance.credentials), {})
+        alike = before if instance.project_id is None else [p for p in (instance.project_id, None) if p in before]
+        for k in sorted(before[p] for p in alike)[:1]:
+            yield (
+                f"instances[{i}].models: tells of models that instances[{k}] tells of too, under other tags: a sum "
+                "over both counts them twice; set `models` in one of them"
+            )
+            return
+        before[instance.project_id] = i
 
 
 def _calls(instance: Instance) -> Iterator[Tuple[Tuple[Any, ...], Tuple[Optional[str], ...]]]:

@@ -137,3 +137,24 @@ def test_of_many_that_ask_the_same_one_line_is_said_on_the_command_line(cloud: C
     for arguments in (["collect"], ["execd"], ["report"]):
         done = program(*arguments, "--config", config, stdin="\n")
         assert (done.returncode, done.stderr) == (0, f"W! {TWICE}\n")
+
+
+MODELS = {"models": True, "ranges": ["last_7d"]}
+
+
+@pytest.mark.parametrize("project", [{}, {"project_id": "a" * 32}])
+def test_two_instances_that_tell_of_the_same_models_are_said(project: Any) -> None:
+    first = {**MODELS, "service_types": ["preset"], "tags": ["n:1"]}
+    second = {**MODELS, **project, "service_types": ["my_service"], "tags": ["n:2"]}
+    (text,) = said(first, second)
+    assert text.startswith("instances[1].models: tells of models that instances[0] tells of too")
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"models": False}, {"region": "ap-southeast-1"}, {"credentials": {"source": "sdk"}}, {"project_id": "b" * 32}],
+    ids=str,
+)
+def test_instances_that_share_no_model_are_in_no_doubt(difference: Any) -> None:
+    first = {**MODELS, "project_id": "a" * 32, "service_types": ["preset"], "tags": ["n:1"]}
+    assert not said(first, {**first, "service_types": ["my_service"], "tags": ["n:2"], **difference})

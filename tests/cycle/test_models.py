@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +31,7 @@ from maas_usage_check.metrics import (
 from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 
-from ..conftest import NOW, Cloud
+from ..conftest import NOW, Cloud, Program
 from .account import Account, Make, health, points
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -498,3 +499,13 @@ def test_the_first_hour_after_midnight_of_utc_is_like_any_other(account: ModelAc
     batch = account.collector(hourly=True, backfill_days=1).cycle()
     agree(shown(batch), account.minutes(edge(account) - 15 * MINUTE, edge(account)))
     assert len(points(batch, MODEL_HOURLY)) == 24 * 3
+
+
+def test_a_collect_without_models_imports_nothing_of_them(cloud: Cloud, program: Program) -> None:
+    code = "import sys, maas_usage_check.cli as cli; cli.main(); print(*sys.modules, file=sys.stderr)"
+    program.command = [sys.executable, "-c", code]
+    for models in (False, True):
+        config = program.for_cloud(cloud, f"models: {str(models).lower()}")
+        imported = program("collect", "--config", config).stderr.split()
+        assert ("maas_usage_check.cloud.cloud_eye" in imported) == models
+        assert ("maas_usage_check.history" in imported) == models

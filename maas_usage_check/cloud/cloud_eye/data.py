@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
@@ -128,7 +127,7 @@ def _values(query: DataQuery, metric: _Metric, asked_for: str) -> Tuple[Dict[int
     values: Dict[int, float] = {}
     for point in metric.datapoints:
         at, value = point.timestamp // query.period * query.period, getattr(point, asked_for)
-        if value is None or not math.isfinite(value) or value < 0:
+        if value is None or value < 0:
             return {}, f"has a value that is none ({value})"
         # One point more than asked may come before the window, and one at its end where that counts as inside.
         if at in (query.start - query.period, query.until):

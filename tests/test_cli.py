@@ -22,6 +22,7 @@ from werkzeug import Response
 
 from maas_usage_check import __version__
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.standin.models import Models
 
 from .conftest import AK, SK, Cloud, Program, wait_for
 
@@ -124,6 +125,21 @@ def test_prometheus_output_replaces_one_file_and_keeps_it_when_nothing_was_got(
     up = {family.name: family for family in text_string_to_metric_families(api.read_text())}["huawei_maas_api_up"]
     assert up.samples[0].value == 0
     assert sorted(path.name for path in tmp_path.glob("*.tmp")) == []
+
+
+def test_prometheus_output_shows_no_minute_of_a_model_longer_than_a_cycle(
+    cloud: Cloud, program: Program, tmp_path: Path
+) -> None:
+    usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
+    config = program.for_cloud(cloud, "models: true")
+    arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
+    cloud.emulator.models = Models(busy=lambda model, start: True)
+    assert program(*arguments).returncode == 0
+    assert "huawei_maas_model_requests_per_minute" in live.read_text()
+    cloud.always = lambda request: Response(status=500)
+    assert program(*arguments).returncode == 1
+    assert "huawei_maas_model" not in live.read_text()
+    assert "huawei_maas_model" not in usage.read_text()
 
 
 def test_prometheus_output_has_counters_from_the_first_run_on_even_if_the_cloud_does_not_answer(

@@ -7,10 +7,12 @@ from typing import List, Optional, Sequence
 
 from ..cycle import Batch
 from ..errors import ConfigError, MaasError
-from ..metrics import API, Point, encoder
+from ..metrics import API, AT_THEIR_MINUTE, Point, encoder
 from .atomic_file import replace
 from .output import Output
 
+LIVE = (API, *AT_THEIR_MINUTE)
+"""What must never be shown longer than it holds."""
 MANY = 2000
 """Points that are written at once, in formats of one line for each."""
 
@@ -32,13 +34,13 @@ def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Outp
         return
     files = {path: points}
     if form == "prometheus":
-        # Two files: after a failure the old usage stays, visibly ageing, while health is rewritten.
+        # Two files: after a failure the old usage stays, visibly ageing, while health and what is live are rewritten.
         stem = path[:-5] if path.endswith(".prom") else path
-        usage: List[Point] = [point for point in points if point.measurement != API]
-        health = [point for point in points if point.measurement == API]
+        usage: List[Point] = [point for point in points if point.measurement not in LIVE]
+        live = [point for point in points if point.measurement in LIVE]
         # Counters come out after a failure too, but where a file is, they are in it already.
         fresh = usage and (any(batch.collected for batch in batches) or not os.path.exists(path))
-        files = {**({path: usage} if fresh else {}), f"{stem}.api.prom": health}
+        files = {**({path: usage} if fresh else {}), f"{stem}.api.prom": live}
     try:
         for name, some in files.items():
             replace(name, encoder(form)(some).encode(), mode=0o644)

@@ -39,11 +39,12 @@ class Models:
         self._clock = clock
         self._project_id = ""
         self._live: Optional[LiveMinutes] = None
+        self._hours: Optional[ModelHours] = None
         self._news: List[str] = []
 
     def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
         """Ask for the list, if it is time, and then about the models on it."""
-        self._project_id, self._live, self._news = account.project_id, None, []
+        self._project_id, self._live, self._hours, self._news = account.project_id, None, None, []
         models = self._remembered(account.project_id)
         if models.is_due(now):
             return [self._page(ListQuery(), Listing(), now)]
@@ -57,7 +58,8 @@ class Models:
         if self._consumer.takes == HOURS:
             with self._store.entry(HeldMinutes, self._held_by) as held:
                 live.note(held)
-        return [bad_answer(text) for text in dict.fromkeys(live.doubts)]
+        doubts = [*live.doubts, *(self._hours.doubts if self._hours else ())]
+        return [bad_answer(text) for text in dict.fromkeys(doubts)]
 
     def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
         """Make the models' share of a batch."""
@@ -116,7 +118,8 @@ class Models:
         if self._instance.hourly:
             # Without a state there are minutes all the same; the trouble shows when the hours are given out.
             with contextlib.suppress(UnusableError):
-                yield from ModelHours(self._instance, self._store, self._project_id).asks(models, now)
+                self._hours = ModelHours(self._instance, self._store, self._project_id)
+                yield from self._hours.asks(models, now)
 
     def _unused_prices(self, models: ModelList) -> Iterator[str]:
         prices, names = self._instance.prices, self._instance.model_names

@@ -93,10 +93,13 @@ class Spare:
         self._ends = [[] for _ in self._keepers]
         account = Account(session.project_id, session.key_name)
         listing = {i: partial(each.asks, account, now, answered) for i, each in enumerate(self._keepers)}
-        # A trouble of the state shows when the hours are given out.
-        begun = {i: asks for i, asks in crew.do(listing, give_up=give_up).items() if not isinstance(asks, Exception)}
-        if not any(begun.values()):
-            return []
+        begun: Dict[int, Sequence[Ask]] = {}
+        for i, asks in crew.do(listing, give_up=give_up).items():
+            # A trouble of the state shows when the hours are given out.
+            if not isinstance(asks, Exception):
+                begun[i] = asks
+            elif not isinstance(asks, UnusableError):
+                self._ends[i].append(failure(asks))
         work = Work(begun)
         workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
         crew.do(workers, self._workers, give_up)
@@ -107,7 +110,8 @@ class Spare:
         noting = {i: partial(each.asked, now) for i, each in enumerate(self._keepers)}
         noted = Crew(self._clock).do(noting, give_up=self._clock.monotonic() + GIVING)
         for i, doubts in noted.items():
-            self._ends[i] += () if isinstance(doubts, Exception) else doubts
+            if not isinstance(doubts, Exception):
+                self._ends[i] += doubts
         return [end for ends in self._ends for end in ends]
 
     def give(self, session: Session, now: int, tags: Dict[str, str], worked: bool, deadline: float) -> Share:

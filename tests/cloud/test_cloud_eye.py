@@ -99,6 +99,12 @@ def test_an_answer_that_is_none_is_not_believed_at_all(body: bytes) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_what_an_illegible_entry_may_have_been_is_doubted_rather_than_none() -> None:
+    data = asked(metric(points=((0, "2"),)), metric("tpm", points=()))
+    assert data.doubted == {MODEL}
+    assert not asked(metric("tpm", points=())).doubted
+
+
 def test_a_number_beyond_all_numbers_is_not_believed() -> None:
     data = asked(body=json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode())
     assert not data.values.get(MODEL)

@@ -468,11 +468,16 @@ def test_a_unit_that_is_not_the_expected_one_is_not_converted_but_named(account:
     assert any("`ttft`" in text and "`s`, where `ms` is expected" in text for text in warnings(batch))
 
 
-def test_an_hour_of_which_a_part_is_not_believed_is_not_known_rather_than_less(account: ModelAccount) -> None:
-    changed(account, {"completion_tokens"}, lambda each: each.update(unit=""))
+@pytest.mark.parametrize("change", [{"unit": ""}, {"datapoints": [{"sum": "7", "timestamp": 0}]}])
+def test_an_hour_of_which_a_part_is_not_believed_is_not_known_rather_than_less(
+    account: ModelAccount, change: Dict[str, Any]
+) -> None:
+    changed(account, {"completion_tokens"}, lambda each: "sum" in str(each) and each.update(change))
     account.keys.update(hourly=True, backfill_days=1)
     batch = account.collector().cycle()
     assert not points(batch, MODEL_HOURLY)
+    assert all("completion_tokens" in point.fields for point in points(batch, MODEL))
+    assert any("not believed" in text for text in warnings(batch))
     account.cloud.always = None
     account.sleep(300)
     assert len(points(account.collector().cycle(), MODEL_HOURLY)) == 24 * 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import msgspec
 from msgspec import Struct
@@ -35,11 +35,14 @@ class DataQuery(Struct, frozen=True):
 
 
 class Data(NamedTuple):
-    """Hold what was answered: values in the cloud's unit, and what of them is not believed, a sentence each."""
+    """Hold what was answered: values in the cloud's unit, a sentence for each that is not believed, and whose they are.
+
+    A metric without a value had none; of what is doubted that is not known.
+    """
 
     values: Dict[Dimensions, Values]
     doubts: List[str]
-    doubted: Dict[Dimensions, List[str]]
+    doubted: Set[Dimensions]
 
 
 class _Point(Struct):
@@ -92,30 +95,32 @@ def ask_data(query: DataQuery, send: Send) -> Data:
 
 
 def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Data:
-    data, points = Data({}, [], {}), 0
-    missing = set(query.metrics)
+    data, points = Data({}, [], set()), 0
+    missing, illegible = set(query.metrics), False
     for raw in given:
         try:
             metric = _METRIC.decode(raw)
         except (msgspec.MsgspecError, ValueError) as error:
             data.doubts.append(f"a metric is not as documented ({error})")
+            illegible = True
             continue
         points += len(metric.datapoints)
         dimensions = dimensions_of(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
-            data.doubts.append(f"`{metric.metric_name}` was not asked for, or comes twice")
+            data.doubts.append(f"`{metric.metric_name[:40]}` was not asked for, or comes twice")
             continue
-        missing.remove((dimensions, metric.metric_name))
         values, doubt = _values(query, metric, asked_for)
         if doubt:
             data.doubts.append(f"`{metric.metric_name}` of {dimensions.api_id} {doubt}")
-            data.doubted.setdefault(dimensions, []).append(metric.metric_name)
-            continue
+            data.doubted.add(dimensions)
+        missing.remove((dimensions, metric.metric_name))
         of_series = data.values.setdefault(dimensions, {})
         for at, value in values.items():
             of_series.setdefault(at, {})[metric.metric_name] = value
     if points >= MOST_POINTS:
         raise bad_answer(f"it has {points:,} data points, and the cloud leaves out what is beyond {MOST_POINTS:,}")
+    if illegible:  # it may be any of those that did not come
+        data.doubted.update(dimensions for dimensions, _ in missing)
     return data
 
 

@@ -40,11 +40,15 @@ class Round(Struct, omit_defaults=True):
 
 
 class ModelHours(Struct, frozen=True):
-    """Keep the hours of a project's models. Methods raise UnusableError where the store cannot be written."""
+    """Keep the hours of a project's models; `doubts` says what of the answers was not believed.
+
+    Methods raise UnusableError where the store cannot be written.
+    """
 
     instance: Instance
     store: Store
     project_id: str
+    doubts: List[str] = []
 
     @property
     def place(self) -> str:
@@ -108,6 +112,7 @@ class ModelHours(Struct, frozen=True):
     def _learn(self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, data: Data) -> Sequence[Ask]:
         # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.
         believed = [each for each in batch if each.dimensions not in data.doubted]
+        self.doubts.extend(data.doubts)
         with open_book(self.store, now) as book:
             for listed, ledger in self.ledgers(book, believed):
                 values = data.values.get(listed.dimensions, {})

@@ -9,8 +9,14 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from maas_usage_check.cloud import Statistics
+from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
+from maas_usage_check.cloud.cloud_eye.data import most_metrics
+from maas_usage_check.cloud.cloud_eye.listing import PAGE as LISTED_AT_ONCE
 from maas_usage_check.config import doubts, load_file, load_instance
 from maas_usage_check.errors import Result
+from maas_usage_check.history.models.hours import LAST, ROUNDS
+from maas_usage_check.history.models.remembered import Listed
+from maas_usage_check.history.models.series import packed
 from maas_usage_check.metrics import CATALOGUE
 from tools import metrics_reference
 
@@ -83,8 +89,33 @@ def test_polling_costs_what_the_page_says(entry: Dict[str, Any], calls: int) -> 
     assert row in (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
 
 
+def test_models_cost_what_the_page_says() -> None:
+    page = (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in page.split("With `models: true` Cloud Eye is asked")[1].splitlines()
+    ]
+    shown = {row[0]: row[-2:] for row in rows if len(row) > 2}
+
+    def calls(models: int, keys: int) -> List[int]:
+        series = [Listed(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(models * (1 + keys))]
+        minutes = len(list(packed(series, most_metrics(15))))
+        pages = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
+        of_hours = [hours for hours, _ in ROUNDS.values()]
+        last, healing, past = (
+            len(list(packed(series, most_metrics(hours), HOURLY_METRICS))) for hours in (LAST, *of_hours)
+        )
+        live = 288 * minutes + 24 * pages
+        return [minutes, pages, last, healing, past, live, live + 288 * last + 24 * healing + past]
+
+    columns = zip(*(map("{:,}".format, calls(*account)) for account in ((3, 8), (30, 20))))
+    assert [list(row) for row in columns] == list(shown.values())[1:]
+
+
 def test_the_policies_are_json_that_allows_reading_alone() -> None:
     page = (DOCS / "permissions.md").read_text(encoding="utf-8")
     policies = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
-    actions = [action for policy in policies for statement in policy["Statement"] for action in statement["Action"]]
-    assert actions == ["modelarts:monitoring:get", "iam:projects:get"]
+    allowed = [[action for statement in policy["Statement"] for action in statement["Action"]] for policy in policies]
+    statistics, models, project = allowed
+    assert statistics == ["modelarts:monitoring:get"]
+    assert models == [*statistics, "ces:metrics:list", "ces:metricData:list"]
+    assert project == ["iam:projects:get"]

@@ -6,7 +6,26 @@ from pathlib import Path
 from typing import Iterator
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, CATALOGUE, CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, KEY_USAGE, USAGE
+from maas_usage_check.metrics import (
+    API,
+    CATALOGUE,
+    CONSUMED,
+    HOURLY,
+    KEY_CONSUMED,
+    KEY_HOURLY,
+    KEY_USAGE,
+    MODEL,
+    MODEL_CONSUMED,
+    MODEL_COST_CONSUMED,
+    MODEL_COST_HOURLY,
+    MODEL_HOURLY,
+    MODEL_KEY,
+    MODEL_KEY_CONSUMED,
+    MODEL_KEY_COST_CONSUMED,
+    MODEL_KEY_COST_HOURLY,
+    MODEL_KEY_HOURLY,
+    USAGE,
+)
 
 FILE = Path(__file__).parent.parent / "docs" / "metrics.md"
 HEAD = """\
@@ -24,6 +43,11 @@ Made from the catalogue in `maas_usage_check/metrics/catalogue.py`; change it th
 The use of each hour, with `hourly: true`, comes in the form that is natural to each: Telegraf and JSON give the hours
 (`huawei_maas_hourly`, `huawei_maas_key_hourly`), Prometheus and Datadog count what was consumed
 (`huawei_maas_consumed`, `huawei_maas_key_consumed`).
+
+What begins with `huawei_maas_model` is from Cloud Eye, with `models: true`: an operational signal of preset services
+and My Services, without custom endpoints and batch inference, which may differ from what the console counts. A model
+and its API keys overlap, so they have measurements of their own: **never add up `huawei_maas_model` and
+`huawei_maas_model_key`**, nor their hours, counts and costs. What no key covers is their difference.
 """
 TEXTS = {
     USAGE: """\
@@ -88,6 +112,104 @@ label used.
 |---|---|
 | `api_key_label` | the label; `online_experience` for calls from that page |
 | others | as in `huawei_maas_consumed` |
+""",
+    MODEL: """\
+With `models: true`. What each model did in a minute, as Cloud Eye says it. For Telegraf and JSON **the point's time is
+the minute's beginning, UTC**; the last 15 minutes come again in every cycle, the same points, so that a value that was
+late fills in. For Prometheus and Datadog it is the newest complete minute, and nothing when that ended more than 15
+minutes ago: an old value never passes for a new one. A minute is complete five minutes after its end.
+
+| tag | value |
+|---|---|
+| `maas_api_id` | the id of the model service |
+| `model` | its name in `model_names`, else the id |
+| `region`, `project_id` | whom was asked |
+| others | the configuration's `tags` |
+
+Units are base units: seconds, tokens, ratios. A field that is missing means that Cloud Eye gave none, or none that can
+be believed; no point means that it gave nothing of the minute.
+""",
+    MODEL_KEY: """\
+With `models: true`: the part of `huawei_maas_model` that each API key used.
+
+| tag | value |
+|---|---|
+| `maas_key_id` | the id of the API key, never the key |
+| `api_key` | the id too: no API that is known tells the names of keys |
+| others | as in `huawei_maas_model` |
+""",
+    MODEL_HOURLY: """\
+With `models: true` and `hourly: true`; **Telegraf and JSON only**. The use of each hour by each model, once the hour is
+over, and at first of the last 10 days (`backfill_days`), which is as far as Cloud Eye tells hours. **The point's time
+is the hour's beginning, UTC.** An hour that changes comes again at the same time.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_model` |
+
+A settled hour without use is a point of zeros. No point means that the hour is not known.
+""",
+    MODEL_KEY_HOURLY: """\
+With `models: true` and `hourly: true`; **Telegraf and JSON only**: the part of `huawei_maas_model_hourly` that each API
+key used.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_model_key` |
+""",
+    MODEL_CONSUMED: """\
+With `models: true` and `hourly: true`; **Prometheus and Datadog only**. Each token counted once, since the hour in
+which this plugin first asked for models: in Prometheus counters that never fall and survive restarts, in Datadog counts
+of what was added. The hours of the past are not counted; a model that appears later is counted from its first token on.
+What the cloud takes back is held until it is made up.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_model` |
+""",
+    MODEL_KEY_CONSUMED: """\
+With `models: true` and `hourly: true`; **Prometheus and Datadog only**: the part of `huawei_maas_model_consumed` that
+each API key used.
+
+| tag | value |
+|---|---|
+| others | as in `huawei_maas_model_key` |
+""",
+    MODEL_COST_HOURLY: """\
+With `prices`; **Telegraf and JSON only**. What each hour of `huawei_maas_model_hourly` cost: its tokens times the
+prices in the file, **an estimate, not an invoice**. An hour that comes again is priced anew. The first time a model
+gets a price all of its hours that are held come with a cost. A model without a price has no point, never a zero.
+
+| tag | value |
+|---|---|
+| `currency` | that of `prices` |
+| others | as in `huawei_maas_model` |
+""",
+    MODEL_KEY_COST_HOURLY: """\
+With `prices`; **Telegraf and JSON only**: the part of `huawei_maas_model_cost_hourly` that each API key used.
+
+| tag | value |
+|---|---|
+| `currency` | that of `prices` |
+| others | as in `huawei_maas_model_key` |
+""",
+    MODEL_COST_CONSUMED: """\
+With `prices`; **Prometheus and Datadog only**. What `huawei_maas_model_consumed` cost, since the model first had a
+price, **an estimate, not an invoice**. Each token is priced when it is counted, at the file's price then: another price
+changes nothing of what was counted.
+
+| tag | value |
+|---|---|
+| `currency` | that of `prices` |
+| others | as in `huawei_maas_model` |
+""",
+    MODEL_KEY_COST_CONSUMED: """\
+With `prices`; **Prometheus and Datadog only**: the part of `huawei_maas_model_cost_consumed` that each API key used.
+
+| tag | value |
+|---|---|
+| `currency` | that of `prices` |
+| others | as in `huawei_maas_model_key` |
 """,
     API: """\
 How the last cycle went: one series per instance, also when every query failed.

@@ -16,7 +16,12 @@ COLUMNS = (
     "curated_metric"
 ).split()
 BETTER_HIGH = frozenset({"up", "coverage_ratio"})
-BETTER_LOW = frozenset({"errors", "error_ratio", "failed_queries"})
+BETTER_LOW = frozenset(
+    {
+        "errors", "error_ratio", "failed_queries", "errors_4xx", "errors_5xx", "latency_seconds",
+        "time_to_first_token_seconds", "time_per_output_token_seconds",
+    }
+)  # fmt: skip
 
 
 class Sample(Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import Emulator, Reply, reply
 from maas_usage_check.standin.ledger import API_KEYS, Ledger
+from maas_usage_check.standin.models import Models
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -85,8 +86,8 @@ class Books(Ledger):
 class SentCloud(Emulator):
     """Answer as of the second in which a request was signed: a test may move the clock while one is under way."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__(DEMO_KEY, ledger, now=lambda: self.signed)
+    def __init__(self, ledger: Ledger, models: Optional[Models] = None) -> None:
+        super().__init__(DEMO_KEY, ledger, now=lambda: self.signed, models=models)
         self.signed = 0.0
         self.is_down = False
         self._one = threading.Lock()

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from line_protocol_parser import parse_line
 
+from maas_usage_check.standin.models import Models
 from maas_usage_check.standin.server import serving
 
 from .. import shifted_clock
@@ -26,12 +27,15 @@ CONFIG = """\
 instances:
   - endpoint: {url}
     iam_endpoint: {url}
+    cloud_eye_endpoint: {url}
     state_dir: {folder}/state
     hourly: true
     ranges: [last_1d]
+    max_requests_per_minute: 180
+"""
+BY_KEY = """\
     api_keys: [team-search, ""]
     per_api_key: true
-    max_requests_per_minute: 180
 """
 AGENT = """\
 [agent]
@@ -69,11 +73,11 @@ exec {python} {program} {folder}/shift "$@"
 class Telegraf:
     """Hold the time, the cloud, and a Telegraf between them and the database at `database`."""
 
-    def __init__(self, database: str, folder: Path, how: str) -> None:
+    def __init__(self, database: str, folder: Path, how: str, models: Optional[Models] = None) -> None:
         self.database = database
         self.folder = folder
         self.books = Books(late=True, restating=True)
-        self.cloud = SentCloud(self.books)
+        self.cloud = SentCloud(self.books, models)
         self._shift = NOW - time.time()
         self.move(0)
         self._binary = find("telegraf", "build one with outputs.influxdb")
@@ -136,11 +140,11 @@ class Telegraf:
 
 
 @contextlib.contextmanager
-def telegraf(folder: Path, how: str, more: str = "") -> Iterator[Telegraf]:
+def telegraf(folder: Path, how: str, more: str, models: Optional[Models] = None) -> Iterator[Telegraf]:
     """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
     with influxdb(folder) as database:
         make_database(database, "maas")
-        made = Telegraf(database, folder, how)
+        made = Telegraf(database, folder, how, models)
         with serving(made.cloud) as url:
             (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder) + more)
             made.start()

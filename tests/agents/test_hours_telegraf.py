@@ -15,7 +15,7 @@ import pytest
 from ..conftest import NOW, wait_for
 from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, queries_of_readme, use
 from .influxdb import query
-from .moved_telegraf import EXEC, EXECD, Telegraf, telegraf
+from .moved_telegraf import BY_KEY, EXEC, EXECD, Telegraf, telegraf
 
 pytestmark = pytest.mark.timeout(180)
 BEGAN = int(NOW * 1000)
@@ -93,7 +93,7 @@ def within(start: int, end: int) -> str:
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     """Let a month go by in steps of one to three hours, with a backfill before it and two quiet hours after it."""
     chance = random.Random(7)
-    with telegraf(tmp_path_factory.mktemp("telegraf"), EXECD) as running:
+    with telegraf(tmp_path_factory.mktemp("telegraf"), EXECD, BY_KEY) as running:
         books, first = running.books, -(-(running.now - BACKFILL) // HOUR) * HOUR
         taken_back, more, again = (BEGAN // HOUR * HOUR - days * DAY for days in (9, 15, 2))
         books.restate(taken_back, 0.0, at=BEGAN + 10 * DAY)
@@ -182,7 +182,7 @@ def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_
 
 
 def test_a_program_that_runs_anew_for_each_cycle_brings_the_same(tmp_path: Path) -> None:
-    with telegraf(tmp_path, EXEC, "    backfill_days: 1\n") as running:
+    with telegraf(tmp_path, EXEC, BY_KEY + "    backfill_days: 1\n") as running:
         first = BEGAN // HOUR * HOUR - DAY
         for _ in range(8):
             running.cycle()

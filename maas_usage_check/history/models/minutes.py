@@ -15,6 +15,8 @@ from .series import packed
 
 COMPLETE = 5 * MINUTE
 """After its end a minute counts as complete; how late its points come is not known."""
+FILLS = 8 * MINUTE
+"""How much later late points may have filled in: so long a minute that was asked does not count as held."""
 RECENT = 15 * MINUTE
 """Asked again in each cycle, for late points fill in."""
 REACH = 240 * MINUTE
@@ -39,7 +41,7 @@ class HeldMinutes(Struct, omit_defaults=True):
 
     def note(self, until: int, models: ModelList, missed: Dict[Dimensions, int]) -> None:
         """Take note of a cycle: what was missed goes on from where it was."""
-        self.until, self.list_read = until, models.read
+        self.until, self.list_read = until - FILLS, models.read
         self.behind = {" ".join(dimensions): at for dimensions, at in missed.items()}
 
 

@@ -1,0 +1,132 @@
+"""What minutes, hours, counts and costs of models must say, worked out from the emulator's ledger alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from maas_usage_check.standin.models import Models
+
+from .hours import HOUR, NOTHING, Use, added
+
+MINUTE = 60_000
+"""Milliseconds."""
+COMPLETE, SHOWN, REACH = 5 * MINUTE, 15 * MINUTE, 4 * HOUR
+"""After its end a minute is complete, and no longer shown as now; and how far back Cloud Eye tells minutes."""
+MINUTE_FIELDS = (
+    "requests_per_minute", "tokens_per_minute", "prompt_tokens", "completion_tokens", "total_tokens",
+    "time_to_first_token_seconds", "time_per_output_token_seconds", "latency_seconds",
+    "errors_4xx", "errors_5xx", "error_ratio",
+)  # fmt: skip
+PRICES = {"large": ("2.0", "8.0"), "small": ("0.15", "0.6")}
+"""Of a million tokens, prompt and completion, by the model's name."""
+CURRENCY = "CNY"
+Series = Tuple[str, str]
+"""A model and a key; the key of the whole is empty."""
+
+
+def named(models: Models) -> Dict[str, str]:
+    """Give the models names; from the third on they have none, and so no price."""
+    return dict(zip(models.ids(), PRICES))
+
+
+def config_of(models: Models) -> str:
+    """Write what the configuration says of models."""
+    names = "".join(f"      {api_id}: {name}\n" for api_id, name in named(models).items())
+    prices = "".join(
+        f"        {name}: {{prompt: {prompt}, completion: {completion}}}\n"
+        for name, (prompt, completion) in PRICES.items()
+    )
+    return (
+        f"    models: true\n    model_names:\n{names}    prices:\n      currency: {CURRENCY}\n      models:\n{prices}"
+    )
+
+
+def series_of(models: Models) -> List[Series]:
+    return [(model, key) for model in models.ids() for key in ("", *models.keys_of(model))]
+
+
+def priced(models: Models) -> List[Series]:
+    return [each for each in series_of(models) if each[0] in named(models)]
+
+
+def series_in(tags: Dict[str, str]) -> Series:
+    return tags["maas_api_id"], tags.get("maas_key_id", "")
+
+
+def minute(models: Models, series: Series, at: int, now: Optional[int] = None) -> Dict[str, float]:
+    """Say what the minute that begins at `at` was, all of it or as it is known at a moment; nothing of a silent one."""
+    model, key = series
+    found = models.minute(model, key or None, at)
+    if found is None or (now is not None and not models.there(model, at, now)):
+        return {}
+    failed = found.errors_4xx + found.errors_5xx
+    fields = (
+        found.requests, found.total_tokens, found.prompt_tokens, found.completion_tokens, found.total_tokens,
+        divided(found.ttft_ms, 1000), divided(found.tpot_ms, 1000), divided(found.latency_ms, 1000),
+        found.errors_4xx, found.errors_5xx, divided(100 * failed / found.requests, 100),
+    )  # fmt: skip
+    return {name: float(value) for name, value in zip(MINUTE_FIELDS, fields) if value is not None}
+
+
+def divided(value: Optional[float], parts: int) -> Optional[float]:
+    """Divide what the cloud says, to the last digit that it says."""
+    return None if value is None else float(Decimal(repr(value)) / parts)
+
+
+def use(models: Models, series: Series, at: int, now: int) -> Use:
+    """Say what the cloud says at a moment of the hour that begins at `at`."""
+    model, key = series
+    return tuple(models.hour(model, key or None, at, now))
+
+
+def cost(models: Models, model: str, of: Use) -> Decimal:
+    """Work out what tokens cost."""
+    prompt, completion = (Decimal(price) for price in PRICES[named(models)[model]])
+    return (prompt * of[1] + completion * of[2]) / 1_000_000
+
+
+def newest(models: Models, series: Series, now: int) -> Dict[str, float]:
+    """Say what may be shown as now: the newest complete minute that is known, if it ended within 15 minutes."""
+    for at in _backwards(now):
+        found = minute(models, series, at, now)
+        if found:
+            return found
+    return {}
+
+
+def _backwards(now: int) -> Iterator[int]:
+    at = (now - COMPLETE) // MINUTE * MINUTE - MINUTE
+    while at + MINUTE + SHOWN >= now:
+        yield at
+        at -= MINUTE
+
+
+class Counted:
+    """Work out what must have been counted of one series: the most that its hours ever added up to, and its cost.
+
+    Args:
+        models: what was done.
+        series: whose counts.
+        began: when the counting began, milliseconds; the hours that ended after it count.
+    """
+
+    def __init__(self, models: Models, series: Series, began: int) -> None:
+        self.models = models
+        self.series = series
+        self.first = began // HOUR * HOUR
+        self.most = NOTHING
+
+    def look(self, now: int) -> Use:
+        """Take note of what the cloud says at a moment, and return the counts as of then."""
+        self.most = tuple(map(max, self.most, self.known(now)))
+        return self.most
+
+    def known(self, now: int) -> Use:
+        """Add up what the cloud says at a moment of the hours that are over, with what it took back left out."""
+        over = range(self.first, now // HOUR * HOUR, HOUR)
+        return added(*(use(self.models, self.series, at, now) for at in over))
+
+    @property
+    def cost(self) -> Decimal:
+        return cost(self.models, self.series[0], self.most)

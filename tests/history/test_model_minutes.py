@@ -42,7 +42,7 @@ class Account:
             else:
                 for dimensions, _ in query.metrics:
                     self.answered[dimensions].update(range(query.start, query.until, MINUTE))
-        self.held.note(until, self.models, missed(left, self.held, until))
+        self.held.note(until, self.models, missed(left))
         return len(calls)
 
 

@@ -44,7 +44,7 @@ class LiveMinutes:
 
     def note(self, held: HeldMinutes) -> None:
         """Take note of what is held now."""
-        held.note(self._until, self._models, missed(self._left, held, self._until))
+        held.note(self._until, self._models, missed(self._left))
 
     def points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
         """Make a point of each minute at its own time; where the newest is all that is taken, of that one alone."""

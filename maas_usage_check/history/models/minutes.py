@@ -77,13 +77,12 @@ def gaps(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Batch]:
             yield Batch(DataQuery(metrics, since, end, MINUTE), batch)
 
 
-def missed(left: Sequence[Batch], held: HeldMinutes, until: int) -> Dict[Dimensions, int]:
+def missed(left: Sequence[Batch]) -> Dict[Dimensions, int]:
     """Tell of what was not answered where its minutes go on."""
     found: Dict[Dimensions, int] = {}
     for batch in left:
-        for listed in batch.models:
-            since = _since(listed, held, until - RECENT)
-            found[listed.dimensions] = min(since, batch.query.start)
+        start = batch.query.start
+        found.update({each.dimensions: min(start, found.get(each.dimensions, start)) for each in batch.models})
     return found
 
 

@@ -165,15 +165,17 @@ def growth(folder: str) -> float:
 MEASURE = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 
 
-def memory(command: List[str], environ: Dict[str, str]) -> int:
-    """Run a command and return the most memory it held, in bytes."""
+def used(command: List[str], environ: Dict[str, str]) -> Tuple[float, int]:
+    """Run a command and return its processor seconds and the most memory it held, in bytes."""
     # From a small process: what a parent held when it forked counts as its child's.
     small = [sys.executable, "-I", "-S", "-c", MEASURE, *command]
-    return int(subprocess.run(small, env=environ, check=True, capture_output=True).stdout) * 1024
+    seconds, kib = subprocess.run(small, env=environ, check=True, capture_output=True).stdout.split()
+    return float(seconds), int(kib) * 1024
 
 
 def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[int]:
@@ -193,7 +195,7 @@ def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[i
     with contextlib.closing(sqlite3.connect(state)) as connection, connection:
         numbers = ", ".join(f"{name} = {10 ** (8 - i)} + start / 3600000" for i, name in enumerate(FIELDS))
         connection.execute(f"UPDATE hours SET {numbers}")
-    yield memory([*command, "--format", "json"], environ)
+    yield used([*command, "--format", "json"], environ)[1]
     with contextlib.closing(sqlite3.connect(state)) as connection, connection:
         connection.execute("UPDATE hours SET changed = changed - 7200000")
-    yield memory([*command, "--format", "json"], environ)
+    yield used([*command, "--format", "json"], environ)[1]

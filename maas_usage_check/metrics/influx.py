@@ -6,7 +6,7 @@ backslashes at the end of one, and NUL.
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Dict, Sequence, Tuple
 
 from .points import Number, Point
 
@@ -18,14 +18,23 @@ ESCAPES = str.maketrans(
 
 def encode(points: Sequence[Point]) -> str:
     """Write each point as one line, with sorted tags and its time in nanoseconds."""
-    return "".join(map(_line, points))
+    heads: Dict[Tuple[str, int], str] = {}
+    return "".join([_line(point, heads) for point in points])
 
 
-def _line(point: Point) -> str:
+def _line(point: Point, heads: Dict[Tuple[str, int], str]) -> str:
+    # The points of one series share their tags, which are many thousand times the same text.
+    series = (point.measurement, id(point.tags))
+    head = heads.get(series)
+    if head is None:
+        head = heads[series] = _head(point)
+    fields = ",".join([f"{name}={_number(value)}" for name, value in point.fields.items()])
+    return f"{head} {fields} {point.time}\n"
+
+
+def _head(point: Point) -> str:
     tags = sorted((_text(key), _text(value)) for key, value in point.tags.items())
-    series = ",".join([point.measurement, *(f"{key}={value}" for key, value in tags if key and value)])
-    fields = ",".join(f"{name}={_number(value)}" for name, value in point.fields.items())
-    return f"{series} {fields} {point.time}\n"
+    return ",".join([point.measurement, *(f"{key}={value}" for key, value in tags if key and value)])
 
 
 def _text(value: str) -> str:

@@ -108,6 +108,7 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Dat
         dimensions = dimensions_of(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
             data.doubts.append(f"`{metric.metric_name}` was not asked for, or comes twice")
+            unread = True
             continue
         missing.remove((dimensions, metric.metric_name))
         values, doubt = _values(query, metric, asked_for)

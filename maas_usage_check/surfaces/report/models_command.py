@@ -21,7 +21,7 @@ from ..comparison import compare
 from .ask_models import Found, find_models
 from .files import encode
 from .models import Hours, estimate, last_week, rows_of, whole_hours
-from .models_table import ModelsPage, share_of, show_models
+from .models_table import TELLS, ModelsPage, share_of, show_models
 from .spans import check_one, local
 from .tables import PLENTY
 
@@ -94,12 +94,12 @@ def _wanted(instance: Instance, hours: Hours, now: int) -> List[int]:
 def _page(
     instance: Instance, tz: dt.tzinfo, hours: Hours, found: Found, store: Store, now: int
 ) -> Optional[ModelsPage]:
-    """Lay out what was found; None where nothing is known, and something failed."""
+    """Lay out what was found; None where nothing is known, but that there are models, or that something failed."""
     if found.known is None:
         return None
     known = found.known
     rows, there = rows_of(instance, known, hours.told)
-    if found.failures and not there:
+    if not there and (rows or found.failures):
         return None
     return ModelsPage(
         instance,
@@ -119,8 +119,10 @@ def _problems(instance: Instance, found: Optional[Found], page: Optional[ModelsP
     if found is None:
         text = f"{instance.ranges[0].name} has no whole hour (UTC) that is over, and that the cloud keeps"
         return [Problem("E", f"{where}: {text}: choose another range, such as --last 24h", where)]
-    level, causes = "W" if page else "E", dict.fromkeys(map(str, found.failures))
-    return [Problem(level, f"{where}: Cloud Eye: {text}", text) for text in causes]
+    causes = list(dict.fromkeys(map(str, found.failures)))
+    if not page and not causes:
+        causes.append(f"no hour of {instance.ranges[0].name} is known: it {TELLS}")
+    return [Problem("W" if page else "E", f"{where}: Cloud Eye: {text}", text) for text in causes]
 
 
 def _records(page: ModelsPage, columns: Sequence[str]) -> List[Dict[str, Any]]:

@@ -19,6 +19,7 @@ from .spans import Span, local, period
 from .tables import fit, table_of
 
 CENT = Decimal("0.01")
+TELLS = "tells those of the last 10 days, and the ledger has those that were collected (`models` and `hourly`)"
 NAMED = 5
 """Models of a long list that a line names."""
 
@@ -44,6 +45,11 @@ def show_models(console: Console, page: ModelsPage) -> None:
     """Print the table of an instance, and the lines below it."""
     console.print()
     console.print(Text(f"MaaS Models Usage - Region: {page.instance.region}", style="bold"))
+    if not page.rows:
+        console.print(
+            Text("Cloud Eye lists no model: none was called in the last 3 hours, or not here."), soft_wrap=True
+        )
+        return
     fit(console, [_table(page, narrow) for narrow in (False, True)])
     span = Span("", page.hours.start, page.hours.until, False)
     console.print(Text(f"Period: {period(span, page.tz)}, in whole hours of UTC"), soft_wrap=True)
@@ -83,10 +89,7 @@ def _stacked(cells: Sequence[str], narrow: bool) -> List[str]:
 
 def _remarks(page: ModelsPage) -> Iterator[str]:
     if page.known < page.hours.number:
-        yield (
-            f"{page.known:,} of {page.hours.number:,} hours are known, and counted: Cloud Eye tells those of the last "
-            "10 days, and the ledger those that were collected (`models` and `hourly`)."
-        )
+        yield (f"{page.known:,} of {page.hours.number:,} hours are known, and counted: Cloud Eye {TELLS}.")
     if page.hours.start < page.listed_since:
         since = local(page.listed_since, page.tz)
         yield (

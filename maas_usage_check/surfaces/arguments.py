@@ -108,6 +108,13 @@ def _report(parser: argparse.ArgumentParser) -> None:
         const="hour",
         help="one row and one bar per hour; of more than 2 days, as far as the ledger of hours holds them, a map",
     )
+    pieces.add_argument(
+        "--models",
+        dest="size",
+        action="store_const",
+        const="model",
+        help="one row per model, with `prices` in --config its cost, and a total; as Cloud Eye counts, in whole hours",
+    )
     parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     parser.add_argument("--region", help="default: cn-southwest-2")
     parser.add_argument(

@@ -6,13 +6,14 @@ import json
 import re
 import socket
 import time
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.standin.emulator import Emulator
 from maas_usage_check.standin.ledger import HOUR
+from maas_usage_check.standin.models import Models
 
 from ..conftest import AK, SK, Cloud, Program
 from ..faults.server import Server
@@ -30,13 +31,15 @@ STAGES = [
 ]
 
 
-def examined(program: Program, *arguments: str, **environ: str) -> Tuple[int, Dict[str, Tuple[str, str]]]:
-    """Run `doctor`; return its exit code, and mark and text by stage."""
+def examined(
+    program: Program, *arguments: str, more: Sequence[str] = (), **environ: str
+) -> Tuple[int, Dict[str, Tuple[str, str]]]:
+    """Run `doctor`; return its exit code, and mark and text by stage, of which there may be more."""
     done = program("doctor", *arguments, **environ)
     lines: List[Tuple[str, str, str]] = [
         (line[:4].strip(), line[6:21].strip(), line[23:]) for line in done.stdout.splitlines()
     ]
-    assert [stage for _, stage, _ in lines] == STAGES
+    assert [stage for _, stage, _ in lines] == [*STAGES, *more]
     assert done.stderr == ""
     assert not any(secret in done.stdout for secret in (AK, SK))
     return done.returncode, {stage: (mark, text) for mark, stage, text in lines}
@@ -233,3 +236,94 @@ def test_a_wrong_configuration_is_exit_code_2_as_everywhere(program: Program) ->
     done = program("doctor", "--config", program.config("instances:\n  - {timeout: -1}\n"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "timeout: must be greater than 0" in done.stderr
+
+
+MODELS = "models: true"
+CLOUD_EYE = ["Cloud Eye"]
+
+
+def test_with_models_cloud_eye_is_asked_in_two_requests_more(cloud: Cloud, program: Program) -> None:
+    code, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE)
+    assert (code, {mark for mark, _ in found.values()}) == (0, {"ok"})
+    text = found["Cloud Eye"][1]
+    assert re.match(
+        r"3 models and 3 keys; the newest minute with a call ended [0-9] min ago; Cloud Eye's numbers", text
+    )
+    assert "cannot be compared with the statistics' (ShowStatistics): the hours of its models are not all known" in text
+    assert len(cloud.seen) == 8
+
+
+def test_what_the_ledgers_hold_of_both_is_compared(cloud: Cloud, program: Program) -> None:
+    cloud.emulator.requests_per_minute = 10**6
+    more = f"{MODELS}\nhourly: true\nbackfill_days: 2\nservice_types: [1, 2]\nmax_requests_per_minute: 80000"
+    config = program.for_cloud(cloud, more)
+    assert program("collect", "--config", config).returncode == 0
+    cloud.seen.clear()
+    text = examined(program, "--config", config, more=CLOUD_EYE)[1]["Cloud Eye"][1]
+    assert re.search(
+        r"; Cloud Eye counts [\d.]+ % of the tokens .* for the same 4\d hours of preset and my service$", text
+    )
+    assert len(cloud.seen) == 7
+
+
+@pytest.mark.parametrize(("permission", "requests"), [("ces:metrics:list", 7), ("ces:metricData:list", 8)])
+def test_a_permission_for_cloud_eye_that_is_missing_is_named(
+    cloud: Cloud, program: Program, permission: str, requests: int
+) -> None:
+    cloud.emulator.refused.add(permission)
+    code, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE)
+    assert (code, found["Cloud Eye"][0], len(cloud.seen)) == (1, "FAIL", requests)
+    assert f"allow `{permission}` in an IAM policy" in found["Cloud Eye"][1]
+    assert [mark for mark, _ in found.values()].count("FAIL") == 1
+
+
+def test_cloud_eye_is_asked_though_the_statistics_are_refused(cloud: Cloud, program: Program) -> None:
+    cloud.emulator.refused.add("modelarts:monitoring:get")
+    code, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE)
+    assert (code, found["permission"][0], found["hours"][0], found["Cloud Eye"][0]) == (1, "FAIL", "skip", "ok")
+
+
+def test_a_key_that_is_refused_is_not_tried_at_cloud_eye(cloud: Cloud, program: Program) -> None:
+    code, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE, HW_SECRET_KEY="wrong")
+    assert (code, found["Cloud Eye"], len(cloud.seen)) == (1, ("skip", "not asked: no project"), 1)
+    config = program.for_cloud(cloud, f"{MODELS}\nproject_id: {'d3m0' * 8}")
+    code, found = examined(program, "--config", config, more=CLOUD_EYE, HW_SECRET_KEY="wrong2")
+    assert (code, found["answer"][0], found["Cloud Eye"][0], len(cloud.seen)) == (1, "FAIL", "skip", 2)
+
+
+def test_models_that_nobody_calls_are_no_failure(cloud: Cloud, program: Program) -> None:
+    cloud.emulator.models = Models(models=0)
+    config = program.for_cloud(cloud, MODELS)
+    code, found = examined(program, "--config", config, more=CLOUD_EYE)
+    assert (code, found["Cloud Eye"][0]) == (0, "warn")
+    assert "may list metrics, but there are none" in found["Cloud Eye"][1]
+    an_hour_ago = int(time.time() * 1000) - 70 * 60_000
+    cloud.emulator.models = Models(busy=lambda model, at: at < an_hour_ago)
+    code, found = examined(program, "--config", config, more=CLOUD_EYE)
+    assert (code, found["Cloud Eye"][0]) == (0, "ok")
+    assert "3 keys; no call in the last hour: nobody called, or Cloud Eye is late;" in found["Cloud Eye"][1]
+
+
+@pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"metrics": 1}', b'{"metrics": [1]}', b"\xff"])
+def test_an_answer_of_cloud_eye_that_is_none_fails_at_its_stage_alone(
+    cloud: Cloud, program: Program, part: str, body: bytes
+) -> None:
+    cloud.always = lambda request: Response(body) if request.path.endswith(part) else None
+    code, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE)
+    assert (code, [stage for stage, (mark, _) in found.items() if mark != "ok"]) == (1, CLOUD_EYE)
+    assert "the cloud's answer was not believed" in found["Cloud Eye"][1]
+
+
+def test_a_host_of_cloud_eye_that_does_not_exist_is_named_before_anything_is_asked(
+    cloud: Cloud, program: Program
+) -> None:
+    url = "https://does-not-exist.invalid"
+    hosts = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}, cloud_eye_endpoint: '{url}'"
+    config = program.config(f"instances:\n  - {{{hosts}, models: true, skip_proxy: true}}\n")
+    code, found = examined(program, "--config", config, more=CLOUD_EYE)
+    assert (code, found["name resolution"][0], cloud.seen) == (1, "FAIL", [])
+    assert found["name resolution"][1].startswith("does-not-exist.invalid: ")
+    assert found["Cloud Eye"] == ("skip", "not asked: the cloud was not reached")
+    without = program.config(f"instances:\n  - {{{hosts}, skip_proxy: true}}\n")
+    assert examined(program, "--config", without)[0] == 0

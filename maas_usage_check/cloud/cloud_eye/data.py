@@ -18,6 +18,8 @@ MOST_METRICS = 500
 MOST_POINTS = 3000
 """Of a whole answer; what is beyond is left out in silence."""
 LARGEST_ANSWER = 16 * 1024 * 1024
+LARGEST_VALUE = 1e15
+"""More than any team uses, and still a whole number that everybody can hold."""
 PERIODS = {MINUTE: ("1", "average"), 60 * MINUTE: ("3600", "sum")}
 """How a period is written, and what is asked of it: the raw value of a minute, the sum of an hour's."""
 
@@ -89,7 +91,7 @@ def ask_data(query: DataQuery, send: Send) -> Data:
     )
     try:
         answer = _ANSWER.decode(send(call))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise bad_answer(f"the metric data are not as documented ({error})") from None
     return _read(query, answer.metrics, asked_for)
 
@@ -100,7 +102,7 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Dat
     for raw in given:
         try:
             metric = _METRIC.decode(raw)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             data.doubts.append(f"a metric is not as documented ({error})")
             illegible = True
             continue
@@ -108,6 +110,7 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Dat
         dimensions = dimensions_of(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
             data.doubts.append(f"`{metric.metric_name[:40]}` was not asked for, or comes twice")
+            illegible = True
             continue
         values, doubt = _values(query, metric, asked_for)
         if doubt:
@@ -132,7 +135,7 @@ def _values(query: DataQuery, metric: _Metric, asked_for: str) -> Tuple[Dict[int
     values: Dict[int, float] = {}
     for point in metric.datapoints:
         at, value = point.timestamp // query.period * query.period, getattr(point, asked_for)
-        if value is None or value < 0:
+        if value is None or not 0 <= value <= LARGEST_VALUE:
             return {}, f"has a value that is none ({value})"
         # One point more than asked may come before the window, and one at its end where that counts as inside.
         if at in (query.start - query.period, query.until):

@@ -73,7 +73,7 @@ def ask_page(query: ListQuery, send: Send) -> Page:
     call = Call("cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", "/V1.0/{project_id}/metrics", query=asked)
     try:
         page = _PAGE.decode(send(call))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise bad_answer(f"the list of metrics is not as documented ({error})") from None
     if page.marker is not None and page.marker == query.marker:
         raise bad_answer("the list of metrics goes on where it was")

@@ -15,7 +15,7 @@ from ..hours import DAY, HOUR, floor, oldest
 from ..ledger import Ledger
 from ..tables import Book, open_book
 from ..work import BACKFILL, DUE, HEALING, Ask
-from .remembered import Listed, ModelList
+from .remembered import ASKED, Listed, ModelList
 from .series import SETTLES, has_hours, hour_values, ledger_name, packed
 
 FIRST = -(2**62)
@@ -71,7 +71,7 @@ class ModelHours(Struct, frozen=True):
 
     def asks(self, models: ModelList, now: int) -> Iterator[Ask]:
         """List what to ask in a cycle: the last hours, and what is left of each round."""
-        named = {self.name(each): each for each in models.models if has_hours(each)}
+        named = {self.name(each): each for each in models.models if has_hours(each) and each.seen > now - ASKED}
         with open_book(self.store, now) as book:
             known = {name for (name,) in book.run("SELECT name FROM series").fetchall()}
             new = [name for name in named if name not in known]

@@ -7,10 +7,12 @@ from typing import ClassVar, Dict, List
 from msgspec import Struct
 
 from ...cloud.cloud_eye import Dimensions, Listing
-from ..hours import DAY, HOUR
+from ..hours import DAY, HOUR, KEPT
 
-REMEMBERED = 10 * DAY
+ASKED = 10 * DAY
 """After a model was last listed its hours are asked so long: as far back as Cloud Eye tells hours."""
+REMEMBERED = KEPT
+"""After a model was last listed it is known so long: the ledger has hours of it, without which sums would be less."""
 
 
 class Listed(Struct):

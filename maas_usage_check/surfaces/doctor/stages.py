@@ -1,4 +1,4 @@
-"""What is wrong, stage by stage, each with its remedy. Six requests at most, through the same gate as every other."""
+"""What is wrong, stage by stage, each with its remedy. At most eight requests, through the same gate as every other."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import os
 import socket
 import stat
 from functools import partial
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from ...access import Credentials, Gates, provider, readable_by_others
 from ...clock import CLOCK_TOLERANCE, Clock
-from ...cloud import DirectTransport, Request, Response, Session, Statistics, failure
+from ...cloud import DirectTransport, Request, Response, Session, Statistics
 from ...cloud.error_answers import seconds_off
+from ...cloud.statistics import Totals
 from ...config import Instance
 from ...config.ranges import parse_range
-from ...cycle import Crew
 from ...errors import QueryError, Result
 from ...store import Store
-from . import hours
+from . import cloud_eye, hours
 from .finding import FAIL, OK, SKIP, WARN, Finding
-
-T = TypeVar("T")
-ASKED = ("project", "permission", "answer", "hours")
+from .within import all_within, within
 
 
 def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
@@ -41,11 +39,15 @@ def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) 
         yield finding
     if credentials is None or not reached:
         why = "there is no key to ask with" if credentials is None else "the cloud was not reached"
-        yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", *ASKED)]
+        yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", *_asked(instance))]
         return
     asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
     yield _clock(transport, clock)
     yield from asked
+
+
+def _asked(instance: Instance) -> List[str]:
+    return ["project", "permission", "answer", "hours", *([cloud_eye.STAGE] if instance.models else [])]
 
 
 class _Noting:
@@ -63,7 +65,7 @@ class _Noting:
 
 def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
     source = instance.credentials
-    found = _within(instance.timeout, provider(source))
+    found = within(instance.timeout, provider(source))
     if isinstance(found, QueryError):
         return None, Finding(FAIL, "credentials", str(found))
     kind = "temporary key" if found.token else "key"
@@ -79,10 +81,11 @@ def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
 def _network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:
     """Resolve and reach each host that is asked, or the proxy in front of it."""
     urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
+    urls += [instance.cloud_eye_endpoint] if instance.models else []
     ways = {url: transport.way(url) for url in dict.fromkeys(urls)}
     names: List[str] = []
     for host, port in dict.fromkeys(ways.values()):
-        found = _within(instance.timeout, partial(socket.getaddrinfo, host, port))
+        found = within(instance.timeout, partial(socket.getaddrinfo, host, port))
         if isinstance(found, QueryError):
             yield Finding(FAIL, "name resolution", f"{host}: {_unresolved(found)}")
             yield Finding(SKIP, "TCP and TLS", "not tried: there is no address to connect to")
@@ -91,7 +94,7 @@ def _network(instance: Instance, transport: DirectTransport) -> Iterator[Finding
     yield Finding(OK, "name resolution", ", ".join(names))
     reached: List[str] = []
     for url in ways:
-        how = _within(instance.timeout, partial(transport.probe, url, instance.timeout))
+        how = within(instance.timeout, partial(transport.probe, url, instance.timeout))
         if isinstance(how, QueryError):
             yield Finding(FAIL, "TCP and TLS", str(how))
             return
@@ -112,42 +115,50 @@ def _unresolved(error: QueryError) -> str:
 def _questions(
     instance: Instance, credentials: Credentials, transport: _Noting, gates: Gates, clock: Clock
 ) -> Iterator[Finding]:
-    """Ask for the project, for a day and its last hours, and for a day in halves; no request is tried again."""
-    source = Statistics()
+    """Ask for the project, for a day and its last hours, for a day in halves, and Cloud Eye; nothing is tried again."""
     spans = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
     kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
     one, now = replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)
-    fresh, halves = source.plan(one, now).queries, hours.questions(one, now)
-    give_up = clock.monotonic() + 6 * instance.timeout
+    fresh, halves = Statistics().plan(one, now).queries, hours.questions(one, now)
+    give_up = clock.monotonic() + (8 if instance.models else 6) * instance.timeout
     turns = dict.fromkeys((*fresh, *halves), instance.lookup)
     session = Session(instance, lambda: credentials, transport, gates, clock, give_up, turns, pauses=())
     outcomes: List[Any] = []
     try:
-        connected = _within(instance.timeout, session.connect)
+        connected = within(instance.timeout, session.connect)
         if isinstance(connected, QueryError):
             yield Finding(FAIL, "project", str(connected))
-            yield from [Finding(SKIP, stage, "not asked: no project") for stage in ASKED[1:]]
+            yield from [Finding(SKIP, stage, "not asked: no project") for stage in _asked(instance)[1:]]
             return
         how = "as configured" if instance.project_id else "found by the region's name"
         yield Finding(OK, "project", f"{session.project_id}, {how}")
-        for query in fresh:
-            answer = _within(instance.timeout, partial(session.ask, source, query))
-            outcomes.append(answer)
-            if isinstance(answer, QueryError):
-                refused = answer.result == Result.PERMISSION_DENIED
-                yield Finding(FAIL if refused else SKIP, "permission", str(answer) if refused else "not known")
-                yield Finding(SKIP if refused else FAIL, "answer", "not given" if refused else str(answer))
-                yield Finding(SKIP, "hours", "not asked: no answer")
-                return
-        yield Finding(OK, "permission", "the key may read the statistics")
-        yield Finding(OK, "answer", _fresh(outcomes[0].usage.requests, outcomes[1].usage.requests))
-        works = [partial(session.ask, source, query) for query in halves]
-        answers = _all_within(3 * instance.timeout, works, instance.max_concurrency)
-        outcomes += answers
-        yield hours.verdict(halves, answers)
+        yield from _statistics(instance, session, fresh, halves, outcomes)
+        if instance.models:
+            yield cloud_eye.verdict(instance, session, gates.store, now)
     finally:
         session.stop()
-        _within(instance.timeout, partial(session.close, outcomes))
+        within(instance.timeout, partial(session.close, outcomes))
+
+
+def _statistics(
+    instance: Instance, session: Session, fresh: Sequence[Any], halves: Sequence[Totals], outcomes: List[Any]
+) -> Iterator[Finding]:
+    source = Statistics()
+    for query in fresh:
+        answer = within(instance.timeout, partial(session.ask, source, query))
+        outcomes.append(answer)
+        if isinstance(answer, QueryError):
+            refused = answer.result == Result.PERMISSION_DENIED
+            yield Finding(FAIL if refused else SKIP, "permission", str(answer) if refused else "not known")
+            yield Finding(SKIP if refused else FAIL, "answer", "not given" if refused else str(answer))
+            yield Finding(SKIP, "hours", "not asked: no answer")
+            return
+    yield Finding(OK, "permission", "the key may read the statistics")
+    yield Finding(OK, "answer", _fresh(outcomes[0].usage.requests, outcomes[1].usage.requests))
+    works = [partial(session.ask, source, query) for query in halves]
+    answers = all_within(3 * instance.timeout, works, instance.max_concurrency)
+    outcomes += answers
+    yield hours.verdict(halves, answers)
 
 
 def _fresh(day: int, last: int) -> str:
@@ -172,22 +183,3 @@ def _clock(transport: _Noting, clock: Clock) -> Finding:
     if abs(seconds) > CLOCK_TOLERANCE:
         return Finding(FAIL, "clock", f"{text}: set it, and keep it right with NTP")
     return Finding(OK if off < 5 else WARN, "clock", text + ("" if off < 5 else ": set it before it is too much"))
-
-
-def _within(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:
-    """Do something that might hang; return its result or its error."""
-    return _all_within(seconds, [work])[0]
-
-
-def _all_within(seconds: float, works: Sequence[Callable[[], T]], workers: int = 1) -> List[Union[T, QueryError]]:
-    """Do several things that might hang; return the result of each, or its error."""
-    clock = Clock()
-    ended = Crew(clock).do(dict(enumerate(works)), workers, clock.monotonic() + seconds + 0.5)
-    late = QueryError(Result.TIMED_OUT, f"nothing came back in {seconds:g} s: check the network, or raise timeout")
-    return [_result(ended.get(place, late)) for place in range(len(works))]
-
-
-def _result(ended: Union[T, Exception]) -> Union[T, QueryError]:
-    if isinstance(ended, (OSError, UnicodeError)):
-        return QueryError(Result.NETWORK, str(ended))
-    return failure(ended) if isinstance(ended, Exception) else ended

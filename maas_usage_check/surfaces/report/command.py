@@ -19,6 +19,7 @@ from ...cycle import Batch, Collector, Problem, forewarn, make_collectors, on_si
 from ...store import Warn
 from .files import encode, records
 from .held import NOTHING, Rest, check_calls, look_up, share, together
+from .models_command import report_models
 from .options import as_typed, overrides
 from .rows import label_questions, rows_of, silent_labels
 from .spans import Page, lay_out, period
@@ -43,6 +44,8 @@ def report(
             instances = load_file(args.config, now, wins)
         else:
             instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
+    if args.size == "model":
+        return report_models(instances, args.format, now, tell, warn, put)
     for text in doubts(instances, now, "--last" if args.last else "--from" if args.since else None):
         warn(text)
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]

@@ -52,14 +52,14 @@ def records(page: Page, batch: Batch, rows: Sequence[Row]) -> List[Dict[str, Any
     ]
 
 
-def encode(form: str, records: Sequence[Dict[str, Any]]) -> str:
+def encode(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
     """Write records as `csv` with a line of names, or as one `json` array with a record per line."""
     if form == "json":
-        lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+        lines = ",\n".join(json.dumps(record, ensure_ascii=False, default=float) for record in records)
         return f"[\n{lines}\n]\n"
     output = io.StringIO()
-    writer = csv.DictWriter(output, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(output, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
-        writer.writerow({**record, "partial": json.dumps(record["partial"])})
+        writer.writerow({k: json.dumps(value) if isinstance(value, bool) else value for k, value in record.items()})
     return output.getvalue()

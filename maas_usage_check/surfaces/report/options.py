@@ -18,6 +18,7 @@ OPTIONS = {
     "credentials": "--credentials-file",
 }
 """The option that becomes each key; `ranges` has several."""
+NOT_OF_MODELS = "does not go with --models: Cloud Eye does not tell such calls apart; leave it out"
 
 
 def overrides(args: argparse.Namespace) -> Dict[str, Any]:
@@ -32,6 +33,10 @@ def overrides(args: argparse.Namespace) -> Dict[str, Any]:
         spans = [{"name": f"{args.since.isoformat()}..{last}", "from": args.since, **until}]
     elif args.until is not None:
         raise ConfigError("--to: needs --from")
+    if args.size == "model":
+        for key in ("service_type", "infer_type", "api_keys", "raw"):
+            if getattr(args, key) not in (None, False):
+                raise ConfigError(f"--{key.replace('_', '-')}: {NOT_OF_MODELS}")
     if args.credentials_file == "":
         raise ConfigError("--credentials-file: is empty; name a file")
     if args.raw and args.format != "table":

@@ -14,7 +14,7 @@ from ...errors import ConfigError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 TWO_DAYS = dt.timedelta(days=2)
-OPTIONS = {"day": "--daily", "hour": "--hourly"}
+OPTIONS = {"day": "--daily", "hour": "--hourly", "model": "--models"}
 
 
 class Span(Struct, frozen=True):
@@ -47,11 +47,16 @@ def lay_out(asked: Instance, size: Optional[str], now: int) -> Page:
     ranges = tuple(span for given in asked.ranges for span in _kept_of(given, asked, now))
     if size is None:
         return Page(asked, asked, size, ranges, ranges, tz)
-    if len(asked.ranges) > 1:
-        raise ConfigError(f"{OPTIONS[size]}: shows one range; choose it with --last, --from, --this-month or the like")
+    check_one(asked, size)
     spans = tuple(piece for span in ranges for piece in (days if size == "day" else hours)(span, tz))
     pieces = tuple(Fixed(span.name, _moment(span.start), _moment(span.end)) for span in spans)
     return Page(asked, msgspec.structs.replace(asked, ranges=pieces or asked.ranges), size, ranges, spans, tz)
+
+
+def check_one(asked: Instance, size: str) -> None:
+    """Raise ConfigError where several ranges are given to what shows one."""
+    if len(asked.ranges) > 1:
+        raise ConfigError(f"{OPTIONS[size]}: shows one range; choose it with --last, --from, --this-month or the like")
 
 
 def days(whole: Span, tz: dt.tzinfo) -> List[Span]:

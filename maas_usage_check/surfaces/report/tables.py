@@ -45,20 +45,20 @@ def show(console: Console, page: Page, rows: Sequence[Row], share: str = "") -> 
         if is_long(page):
             pieces = [(span, total([row.usage for row in same])) for span, same in groupby(shown, lambda row: row.span)]
             maps = [heat_map(pieces, page.tz, width, console.options.ascii_only) for width in (2, 1)]
-            _fit(console, [_map(drawn) for drawn in maps])
+            fit(console, [_map(drawn) for drawn in maps])
             for line in maps[0].legend:
                 console.print(Text(line))
             _tell_periods(console, page, page.ranges)
         elif page.size:
-            _fit(console, [_pieces(page, shown, services, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
+            fit(console, [_pieces(page, shown, services, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
             _tell_periods(console, page, page.ranges)
         elif len(services) == 1:
-            _fit(console, [_ranges(shown)])
+            fit(console, [_ranges(shown)])
             _tell_periods(console, page, page.ranges)
         else:
             for span, of_span in groupby(shown, lambda row: row.span):
                 usages = {SERVICES[row.service_type]: row.usage for row in of_span}
-                _fit(console, [_services(usages, gap) for gap in (" ", "\n")])
+                fit(console, [_services(usages, gap) for gap in (" ", "\n")])
                 _tell_periods(console, page, [span])
     for line in filter(None, (LAG, share)):
         console.print(Text(line, style="dim"))
@@ -66,7 +66,7 @@ def show(console: Console, page: Page, rows: Sequence[Row], share: str = "") -> 
 
 def _ranges(rows: Sequence[Row]) -> Table:
     """Lay out one service type as the script does, with a column for each range."""
-    table = _table(["Metric"], [row.span.name if len(rows) > 1 else "Value" for row in rows])
+    table = table_of(["Metric"], [row.span.name if len(rows) > 1 else "Value" for row in rows])
     table.add_row("Service Type", *(SERVICES[row.service_type] for row in rows))
     names = ("Total Tokens", "Prompt Tokens", "Completion Tokens", "Total Requests", "Total Errors", "Error Rate")
     for name, *values in zip(names, *(cells(row.usage, " tokens") for row in rows)):
@@ -76,7 +76,7 @@ def _ranges(rows: Sequence[Row]) -> Table:
 
 def _services(usages: Mapping[str, Optional[Usage]], gap: str) -> Table:
     """Lay out a row for each service type, and their total."""
-    table = _table(["Service Type"], ["Total", "Prompt", "Completion", "Requests", "Errors", "Error rate"], gap)
+    table = table_of(["Service Type"], ["Total", "Prompt", "Completion", "Requests", "Errors", "Error rate"], gap)
     for name, usage in usages.items():
         table.add_row(name.replace(" ", gap), *cells(usage))
     table.add_section()
@@ -88,7 +88,7 @@ def _pieces(page: Page, rows: Sequence[Row], services: Sequence[str], gap: str, 
     """Lay out a row and a bar for each day or hour; of several service types, a column of tokens for each."""
     parts = ["Prompt", "Completion"] if len(services) == 1 else []
     each = [SERVICES[name] for name in services] if len(services) > 1 else []
-    table = _table([str(page.size).capitalize()], [*each, "Total", *parts, "Requests", "Error rate"], gap)
+    table = table_of([str(page.size).capitalize()], [*each, "Total", *parts, "Requests", "Error rate"], gap)
     if bar:
         table.add_column("")
 
@@ -111,7 +111,7 @@ def _pieces(page: Page, rows: Sequence[Row], services: Sequence[str], gap: str, 
 
 def _map(drawn: HeatMap) -> Table:
     """Lay out a row for each day with a cell for each of its hours."""
-    table = _table(["Day"], [])
+    table = table_of(["Day"], [])
     table.add_column(drawn.heading, no_wrap=True)
     table.add_column("Total", justify="right", overflow="fold")
     for day, hours, used in drawn.days:
@@ -129,7 +129,7 @@ def _title(page: Page, span: Span) -> str:
     return f"{start:%m-%d %H:00 %Z}" if twice else f"{start:%m-%d %H:00}"
 
 
-def _table(names: Sequence[str], numbers: Sequence[str], gap: str = " ") -> Table:
+def table_of(names: Sequence[str], numbers: Sequence[str], gap: str = " ") -> Table:
     """Make a table of names on the left and numbers, of which a narrow terminal must not cut off a digit."""
     table = Table(box=box.ROUNDED)
     for name in names:
@@ -139,7 +139,7 @@ def _table(names: Sequence[str], numbers: Sequence[str], gap: str = " ") -> Tabl
     return table
 
 
-def _fit(console: Console, shapes: Sequence[Table]) -> None:
+def fit(console: Console, shapes: Sequence[Table]) -> None:
     """Print the first shape that is not too wide, else the last."""
     unbound = console.options.update(max_width=PLENTY)
     widths = [console.measure(table, options=unbound).maximum for table in shapes]

@@ -1,0 +1,82 @@
+"""What `report --models` asks: nothing that the ledger holds, else the list of models and their hours."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, TypeVar
+
+from ...access import Gates, provider
+from ...clock import Clock
+from ...cloud import DirectTransport, Session, failure
+from ...cloud.answers import bad_answer
+from ...cloud.cloud_eye import CloudEye, Listing, ListQuery
+from ...cloud.cloud_eye.listing import add_page
+from ...config import Instance
+from ...cycle import Crew
+from ...errors import QueryError, Result
+from ...history import Account
+from ...history.models.looking import KnownModels, look_at_models
+
+T = TypeVar("T")
+SOURCE = CloudEye()
+
+
+class Found(NamedTuple):
+    """Hold what is known of an instance's models in the end, whose they are, and what went unanswered."""
+
+    known: Optional[KnownModels]
+    account: Account
+    failures: List[QueryError]
+
+
+def find_models(
+    instance: Instance, transport: DirectTransport, hours: Sequence[int], gates: Gates, clock: Clock, now: int
+) -> Found:
+    """Look up and ask about hours, named by their beginnings in milliseconds, within the instance's deadline."""
+    give_up = clock.monotonic() + instance.deadline
+    session = Session(instance, provider(instance.credentials), transport, gates, clock, give_up, {})
+    late = QueryError(Result.TIMED_OUT, f"no answer within the deadline of {instance.deadline:g} s: raise deadline")
+
+    def within(work: Callable[[], T]) -> T:
+        ended = Crew(clock).do({"": work}, give_up=give_up).get("", late)
+        if isinstance(ended, Exception):
+            raise failure(ended)
+        return ended
+
+    failures: List[QueryError] = []
+    known: Optional[KnownModels] = None
+    try:
+        within(session.connect)
+        known = within(partial(look_at_models, instance, gates.store, session.project_id, hours, now))
+        if known.needs_list(hours, now):
+            try:
+                known.take(within(partial(_list, session)), now)
+            except QueryError as error:
+                failures.append(error)
+        asked = list(known.missing(hours, now))
+        works = {query: partial(session.ask_spare, SOURCE, query) for query, _ in asked}
+        ended = Crew(clock).do(works, instance.max_concurrency, give_up)
+        for query, batch in asked:
+            answer: Any = ended.get(query, late)
+            if isinstance(answer, Exception):
+                failures.append(failure(answer))
+            else:
+                known.learn(query, batch, answer)
+                failures += [bad_answer(doubt) for doubt in answer.doubts]
+    except QueryError as error:
+        failures.append(error)
+    finally:
+        session.stop()
+        Crew(clock).do({"": partial(session.close, ())}, give_up=clock.monotonic() + 0.5)
+    return Found(known, Account(session.project_id, session.key_name), failures)
+
+
+def _list(session: Session) -> Listing:
+    """Read the whole list; raise QueryError."""
+    listing, query = Listing(), ListQuery()
+    while True:
+        page = session.ask_spare(SOURCE, query)
+        add_page(listing, page)
+        if page.marker is None:
+            return listing
+        query = ListQuery(page.marker)

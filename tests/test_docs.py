@@ -87,4 +87,4 @@ def test_the_policies_are_json_that_allows_reading_alone() -> None:
     page = (DOCS / "permissions.md").read_text(encoding="utf-8")
     policies = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
     actions = [action for policy in policies for statement in policy["Statement"] for action in statement["Action"]]
-    assert actions == ["modelarts:monitoring:get", "iam:projects:get"]
+    assert actions == ["modelarts:monitoring:get", "ces:metrics:list", "ces:metricData:list", "iam:projects:get"]

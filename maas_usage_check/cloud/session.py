@@ -79,8 +79,11 @@ class Session:
             self.project_id = self._learned[where] = find_project(instance.region, self._sender(where))
 
     def ask(self, source: Asks, query: Query) -> Outcome:
-        """Ask one query of a source; raise QueryError when no try brought an answer."""
-        return source.ask(query, self._sender(self._turns[query]))
+        """Ask one query of a source; raise QueryError when no try brought an answer.
+
+        One that was not planned has the turn of the lookup.
+        """
+        return source.ask(query, self._sender(self._turns.get(query, self._instance.lookup)))
 
     def ask_spare(self, source: Asks, query: Any) -> Any:
         """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError."""

@@ -305,7 +305,7 @@ def test_models_that_nobody_calls_are_no_failure(cloud: Cloud, program: Program)
 
 
 @pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"metrics": 1}', b'{"metrics": [1]}', b"\xff"])
+@pytest.mark.parametrize("body", [b"<html>", b'{"metrics": 1}', b'{"metrics": [1]}'])
 def test_an_answer_of_cloud_eye_that_is_none_fails_at_its_stage_alone(
     cloud: Cloud, program: Program, part: str, body: bytes
 ) -> None:

@@ -34,6 +34,7 @@ from .test_report import cells, on_a_terminal
 from .test_report_ledger import history, state
 
 HOUR = 3_600_000
+DAY = 24 * HOUR
 COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 PRICES = {0: ("2.0", "8.0"), 1: ("0.35", "1.25")}
 """Of the first two models of three."""
@@ -173,8 +174,8 @@ def test_without_prices_there_is_no_cost_and_no_estimate(cloud: Cloud, program: 
 def test_the_estimate_is_left_out_while_the_last_week_is_not_known(
     cloud: Cloud, program: Program, tmp_path: Path
 ) -> None:
-    config = written(cloud, program, tmp_path, priced(cloud))
-    cloud.always = lambda request: Response(b"{}", 500) if long_window(request) else None
+    config = written(cloud, program, tmp_path, priced(cloud) + "backfill_days: 3")
+    cloud.always = lambda request: Response(b"{}", 400) if long_window(request) else None
     collected(cloud, program, config)  # of the last 26 hours alone
     done = program("report", "--config", config, "--models", "--yesterday")
     assert re.search(r"^What \w+ will cost is not estimated: [12]\d of the last 168 hours are known", done.stdout, re.M)
@@ -208,23 +209,26 @@ def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(
         assert len(body["metrics"]) * (body["to"] + 1 - body["from"]) // HOUR < 3000
 
 
-def in_the_ledger(cloud: Cloud, tmp_path: Path, days: int) -> None:
-    """Write a ledger that was collected for so many days."""
+def in_the_ledger(cloud: Cloud, tmp_path: Path, days: int, seen: Optional[Dict[str, int]] = None) -> None:
+    """Write a ledger that was collected for so many days; `seen` says how many hours ago a model was last listed."""
     now = int(time.time() * 1000)
     store, end = Store(partial(find_file, str(tmp_path))), now // HOUR * HOUR
     with store.entry(ModelList, f"{cloud.url} {PROJECT_ID}") as models:
-        models.read = now
+        ago = {model: now - hours * HOUR for model, hours in (seen or {}).items()}
+        models.read = max([ago.get(each, now) for each in cloud.emulator.models.ids()])
         models.models = [
-            Listed(Dimensions(each), list(HOURLY_METRICS), now, now) for each in cloud.emulator.models.ids()
+            Listed(Dimensions(each), list(HOURLY_METRICS), end - days * DAY, ago.get(each, now))
+            for each in cloud.emulator.models.ids()
         ]
     with open_book(store, now) as book:
         for model in cloud.emulator.models.ids():
             ledger = Ledger(book, ledger_name(cloud.url, PROJECT_ID, Dimensions(model)), SETTLES)
-            hours = range(end - days * 24 * HOUR, end, HOUR)
+            # Of a model that is listed no more the hours end.
+            hours = range(end - days * DAY, min(end, end - (seen or {}).get(model, 0) * HOUR + 5 * DAY), HOUR)
             ledger.put_each([(at, tuple(cloud.emulator.models.hour(model, None, at, now))) for at in hours])
         book.run(
             "INSERT INTO notes VALUES ('Began', ?, ?)",
-            (f"{cloud.url} {PROJECT_ID}", f'{{"at": {end - days * 24 * HOUR}}}'),
+            (f"{cloud.url} {PROJECT_ID}", f'{{"at": {end - days * DAY}}}'),
         )
     store.close()
 
@@ -243,8 +247,45 @@ def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, program: 
     assert "is not there" not in text
 
 
+def test_a_model_that_was_last_listed_weeks_ago_is_counted_and_no_more_asked(
+    cloud: Cloud, program: Program, tmp_path: Path
+) -> None:
+    config = written(cloud, program, tmp_path, f"hourly: true\nbackfill_days: 1\nproject_id: {PROJECT_ID}")
+    gone = cloud.emulator.models.ids()[2]
+    in_the_ledger(cloud, tmp_path, days=25, seen={**dict.fromkeys(cloud.emulator.models.ids(), 2), gone: 20 * 24})
+    before, cloud.emulator.models = cloud.emulator.models, Models(models=2)
+    done = program("collect", "--config", config, "--format", "prometheus")
+    assert done.returncode == 0, done.stderr
+    assert asked(cloud, "/batch-query")
+    assert not any(gone.encode() in request.get_data() for request in asked(cloud, "/batch-query"))
+    first, last = (dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=days) for days in (22, 2))
+    span = ("--from", str(first), "--to", str(last), "--format", "csv")
+    done = program("report", "--config", config, "--models", *span)
+    (row,) = [row for row in table(done.stdout) if row["maas_api_id"] == gone]
+    assert row["hours"] == row["known_hours"] == "480"
+    cloud.emulator.models = before
+    until = int(time.time() * 1000) // HOUR * HOUR - 15 * DAY
+    assert [int(row[name]) for name in COUNTS] == truth(cloud, gone, [at for at in hours_of(row) if at < until])
+
+
+def test_a_model_that_is_new_used_nothing_before_the_hours_that_are_asked_of_it(
+    cloud: Cloud, program: Program, tmp_path: Path
+) -> None:
+    config = written(cloud, program, tmp_path, f"project_id: {PROJECT_ID}")
+    new = cloud.emulator.models.ids()[2]
+    cloud.emulator.models = Models(models=2)
+    in_the_ledger(cloud, tmp_path, days=25, seen=dict.fromkeys(cloud.emulator.models.ids(), 2))
+    cloud.emulator.models = Models()
+    done = program("report", "--config", config, "--models", "--last", "20d", "--format", "csv")
+    assert done.returncode == 0
+    (row,) = [row for row in table(done.stdout) if row["maas_api_id"] == new]
+    assert row["hours"] == row["known_hours"]
+    told = [truth(cloud, new, hours_of(row)[-hours:]) for hours in (238, 239)]
+    assert [int(row[name]) for name in COUNTS] in told
+
+
 def test_hours_that_are_all_final_in_the_ledger_are_not_asked(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path, priced(cloud).replace("prices", "# prices"))
+    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 4")
     collected(cloud, program, config)
     day = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=3)
     span = ("--from", str(day), "--to", str(day + dt.timedelta(days=2)))
@@ -261,7 +302,7 @@ def test_a_model_that_is_listed_no_more_is_there_as_long_as_its_ledger_and_else_
     gone = cloud.emulator.models.ids()[0]
     since = int(time.time() * 1000) - 5 * HOUR
     quiet = lambda model, at: model != gone or at < since  # noqa: E731 - as the emulator takes it
-    config = written(cloud, program, tmp_path, "hourly: true")
+    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
     arguments = ("report", "--config", config, "--models", "--last", "2d")
     collected(cloud, program, config)
     cloud.emulator.models = Models(busy=quiet)
@@ -308,7 +349,7 @@ def test_a_permission_that_is_missing_is_named(cloud: Cloud, program: Program, t
 def test_what_the_ledger_holds_is_shown_while_the_cloud_refuses_the_rest(
     cloud: Cloud, program: Program, tmp_path: Path
 ) -> None:
-    config = written(cloud, program, tmp_path, "hourly: true")
+    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
     collected(cloud, program, config)
     missing = int(time.time() * 1000) // HOUR * HOUR - 20 * HOUR
     with sqlite3.connect(state(tmp_path)) as connection:
@@ -332,10 +373,7 @@ def named(metrics: str) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"<html>",
-        b"\xff\xfe",
-        b"[1]",
+        b"<html>\xff",
         b'{"metrics": 1}',
         named("1"),
         named('{"metric_name": "\ud800"}'.encode("utf-8", "surrogatepass").decode("latin-1")),
@@ -490,7 +528,7 @@ def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(
 
 
 def test_a_report_takes_nothing_from_a_consumer(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path, "hourly: true")
+    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
     collected(cloud, program, config)
     before = history(tmp_path)
     assert program("report", "--config", config, "--models", "--last", "20d").returncode == 0

@@ -12,7 +12,7 @@ from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions, List
 from ...cloud.cloud_eye.data import most_metrics
 from ...config import Instance
 from ...store import Store, UnusableError
-from ..hours import FIELDS, HOUR, MINUTE, ZEROS, Values, floor, plus
+from ..hours import DAY, FIELDS, HOUR, MINUTE, ZEROS, Values, floor, plus
 from ..ledger import Ledger
 from ..tables import look_into_book
 from ..work import BACKFILL
@@ -43,10 +43,11 @@ class Sums(NamedTuple):
 class KnownModels(Struct):
     """Hold what is known of a project's models and their hours; `began` is when their history did, if ever.
 
-    Times are milliseconds since 1970, hours their beginnings.
+    Times are milliseconds since 1970, hours their beginnings; `now` is the moment of the look.
     """
 
     models: ModelList
+    now: int
     hours: Dict[Dimensions, Dict[int, Values]] = {}
     began: int = 0
 
@@ -55,17 +56,17 @@ class KnownModels(Struct):
         """List the models, without the parts of them by key: the two overlap."""
         return [each for each in self.models.models if not each.dimensions.key_id]
 
-    def needs_list(self, hours: Sequence[int], now: int) -> bool:
+    def needs_list(self, hours: Sequence[int]) -> bool:
         """Tell whether the list may lack a model that was used in these hours."""
-        return self.models.is_due(now) and self.models.read < hours[-1] + HOUR
+        return self.models.is_due(self.now) and self.models.read < hours[-1] + HOUR
 
-    def take(self, listing: Listing, now: int) -> None:
+    def take(self, listing: Listing) -> None:
         """Take a list that was read whole."""
-        self.models.take(listing, now)
+        self.models.take(listing, self.now)
 
-    def missing(self, hours: Sequence[int], now: int) -> Iterator[Tuple[DataQuery, List[Listed]]]:
+    def missing(self, hours: Sequence[int]) -> Iterator[Tuple[DataQuery, List[Listed]]]:
         """List what to ask about hours that are not known, as far back as they are told, and of which models it is."""
-        oldest = floor(now) - TOLD
+        oldest = floor(self.now) - TOLD
         spans: Dict[Tuple[int, int], List[Listed]] = defaultdict(list)
         for listed in filter(has_hours, self.whole):
             lacking = [at for at in hours if at >= oldest and not self._knows(listed, at)]
@@ -105,14 +106,18 @@ class KnownModels(Struct):
             return {}
         return {at: sum(self._of(each.dimensions, at)[TOTAL] for each in self.whole) for at in sums.hours}
 
-    def listed_since(self, now: int) -> int:
+    @property
+    def listed_since(self) -> int:
         """Tell since when each model that was called is known."""
-        return (self.began or now) - LISTED
+        return (self.began or self.now) - LISTED
 
     def _knows(self, listed: Listed, at: int) -> bool:
-        # Before the hours that are asked of a model that is new, it was on no list.
+        if at in self.hours.get(listed.dimensions, {}):
+            return True
+        # What cannot be asked any more is known of a model all the same, where the lists of those days lack it.
         new = 0 < self.began < listed.appeared and at < floor(listed.appeared) - TOLD
-        return new or at in self.hours.get(listed.dimensions, {})
+        gone = self.began > 0 and listed.seen + DAY <= at < floor(self.now) - TOLD
+        return new or gone
 
     def _of(self, dimensions: Dimensions, at: int) -> Values:
         return self.hours.get(dimensions, {}).get(at, ZEROS)
@@ -135,7 +140,7 @@ def look_at_models(instance: Instance, store: Store, project_id: str, hours: Seq
     """
     ledgers = ModelHours(instance, store, project_id)
     with store.entry(ModelList, ledgers.place) as models:
-        known = KnownModels(models)
+        known = KnownModels(models, now)
     try:
         with look_into_book(store, now) as book:
             known.began = book.note(Began, ledgers.place).at
@@ -145,5 +150,5 @@ def look_at_models(instance: Instance, store: Store, project_id: str, hours: Seq
                     held = ledger.hours(hours[0], hours[-1] + HOUR)
                     known.hours[listed.dimensions] = {hour.start: hour.values for hour in held if hour.settled}
     except UnusableError:
-        return KnownModels(models)
+        return KnownModels(models, now)
     return known

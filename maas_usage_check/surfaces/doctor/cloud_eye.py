@@ -38,7 +38,7 @@ def verdict(instance: Instance, session: Session, store: Store, now: int) -> Fin
         store: has the hours to compare.
         now: milliseconds since 1970.
     """
-    page = within(instance.timeout, partial(session.ask_spare, SOURCE, ListQuery()))
+    page = within(instance.timeout, partial(session.ask, SOURCE, ListQuery()))
     if isinstance(page, QueryError):
         return _failed(page)
     listed = _listed(page)
@@ -50,7 +50,7 @@ def verdict(instance: Instance, session: Session, store: Store, now: int) -> Fin
     until = now // MINUTE * MINUTE
     asked = tuple((Dimensions(model), "rpm") for model in models[: most_metrics(ASKED)])
     query = DataQuery(asked, until - ASKED * MINUTE, until, MINUTE)
-    data = within(instance.timeout, partial(session.ask_spare, SOURCE, query))
+    data = within(instance.timeout, partial(session.ask, SOURCE, query))
     if isinstance(data, QueryError):
         return _failed(data)
     if data.doubts:

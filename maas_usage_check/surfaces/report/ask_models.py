@@ -48,12 +48,12 @@ def find_models(
     try:
         within(session.connect)
         known = within(partial(look_at_models, instance, gates.store, session.project_id, hours, now))
-        if known.needs_list(hours, now):
+        if known.needs_list(hours):
             try:
-                known.take(within(partial(_list, session)), now)
+                known.take(within(partial(_list, session)))
             except QueryError as error:
                 failures.append(error)
-        asked = list(known.missing(hours, now))
+        asked = list(known.missing(hours))
         works = {query: partial(session.ask_spare, SOURCE, query) for query, _ in asked}
         ended = Crew(clock).do(works, instance.max_concurrency, give_up)
         for query, batch in asked:

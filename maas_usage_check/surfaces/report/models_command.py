@@ -108,7 +108,7 @@ def _page(
         hours,
         len(there),
         rows,
-        known.listed_since(now),
+        known.listed_since,
         estimate(instance, known, now, tz) if instance.prices else None,
         compare(instance, store, found.account, known.tokens(hours.told), now),
     )

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from maas_usage_check.access import Credentials, Gates
+from maas_usage_check.access import Credentials, Gates, Provider
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
@@ -124,12 +124,14 @@ def make_collector() -> Callable[..., Collector]:
         clock: Optional[Clock] = None,
         gates: Optional[Gates] = None,
         consumer: Optional[Consumer] = None,
+        provider: Optional[Provider] = None,
     ) -> Collector:
         clock = clock or Clock(sleep=lambda seconds: None)
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         given = credentials or Credentials(AK, SK)
         gates = gates or Gates(Store(), clock)
-        return Collector(instance, lambda: given, DirectTransport(instance), gates, clock, consumer=consumer)
+        source = provider or (lambda: given)
+        return Collector(instance, source, DirectTransport(instance), gates, clock, consumer=consumer)
 
     return make
 

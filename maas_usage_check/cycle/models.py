@@ -70,17 +70,21 @@ class Models:
             others = f", and {more} more" if more else ""
             text = f"{where}: Cloud Eye: {first} (some values of models are missing{others})"
             problems.append(Problem("W", text, f"{where} models"))
-        points = list(self._live.points(self._instance, cycle.tags)) if self._live else []
+        # Taken once: in a cycle that cannot even ask, those of the last one would pass for new.
+        live, self._live = self._live, None
+        news, self._news = self._news, []
+        points = list(live.points(self._instance, cycle.tags)) if live else []
         late = threading.Event()
         give = partial(self._give, cycle, lambda: not late.is_set())
         made = Crew(self._clock).do({"": give}, give_up=cycle.give_up).get("")
         late.set()
         if isinstance(made, tuple):
             points += made[0]
-            problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in (*self._news, *made[1])]
+            news += made[1]
         else:
             why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
             problems.append(Problem("W", f"{where}: {why}", f"{where} models' state"))
+        problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in news]
         return Share(points, {}, problems)
 
     def _give(self, cycle: Cycle, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:

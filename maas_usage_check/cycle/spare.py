@@ -126,8 +126,9 @@ class Spare:
         """
         give_up = max(deadline, self._clock.monotonic() + GIVING)
         cycle = Cycle(Account(session.project_id, session.key_name), now, tags, worked, give_up)
-        whole = Share([], {}, [])
-        for keeper, ends in zip(self._keepers, self._ends):
+        whole, asked = Share([], {}, []), self._ends
+        self._ends = [[] for _ in self._keepers]
+        for keeper, ends in zip(self._keepers, asked):
             points, health, problems = keeper.give(cycle, [end for end in ends if end is not None])
             whole.points.extend(points)
             whole.health.update(health)

@@ -12,9 +12,10 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 import pytest
 from werkzeug import Request, Response
 
+from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.cycle import Batch
 from maas_usage_check.errors import Result
-from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS
+from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.metrics import (
     HOURLY,
     MODEL,
@@ -30,8 +31,9 @@ from maas_usage_check.metrics import (
 )
 from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
+from maas_usage_check.store import Store
 
-from ..conftest import NOW, Cloud, Program
+from ..conftest import AK, NOW, SK, Cloud, Program
 from .account import Account, Make, health, points
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -341,6 +343,30 @@ def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_do
     assert counts(batch) == before
     assert any(count[0] for count in before.values())
     assert not points(batch, MODEL)
+
+
+@pytest.mark.parametrize("takes", [HOURS, COUNTERS, INCREMENTS])
+def test_a_cycle_that_cannot_even_ask_repeats_no_minute_and_no_failure_of_the_one_before(
+    account: ModelAccount, takes: str
+) -> None:
+    keys = [Credentials(AK, SK)]
+    gates = Gates(Store(), account.clock)
+    entry, consumer = account.cloud.entry(**account.keys), Consumer("one", takes)
+    collector = account.make(entry, clock=account.clock, gates=gates, consumer=consumer, provider=lambda: keys[0])
+    account.cloud.emulator.refused = {"ces:metricData:list"}
+    assert any("Cloud Eye" in text for text in warnings(collector.cycle())[1:])
+    for lost in (False, True):
+        account.cloud.emulator.refused = set() if not lost else {"ces:metricData:list"}
+        account.sleep(300)
+        batch = collector.cycle()
+        assert bool(points(batch, MODEL)) == (not lost)
+        key = keys.pop()
+        account.sleep(60)
+        batch = collector.cycle()
+        assert not batch.collected
+        assert not points(batch, MODEL)
+        assert not any("Cloud Eye" in problem.text for problem in batch.problems)
+        keys.append(key)
 
 
 PRICE = {"prompt": 2.0, "completion": 8.25}

@@ -13,7 +13,6 @@ from maas_usage_check.standin.ledger import Ledger
 from ..conftest import NOW, Cloud
 from .conftest import Hands, need_library
 from .hours import COUNTS, EVERY_KEY, HOUR, NOTHING, Consumed, Use, added
-from .test_datadog_check import metadata
 
 need_library("datadog_checks.base")
 
@@ -163,11 +162,3 @@ def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(age
         total.update({each: added(total[each], counts) for each, counts in submitted.items()})
         assert total == {each: one.most for each, one in truth.items()}
     assert totals[0]["preset", ""][0] > 0
-
-
-def test_what_is_submitted_is_what_the_metadata_says(agent: Agent) -> None:
-    check = agent.make(agent.entry, agent.hands)
-    for minutes in (0, 360):
-        agent.at(minutes)
-        assert agent.run(check)[0] == ""
-    agent.aggregator.assert_metrics_using_metadata(metadata(), check_symmetric_inclusion=True)

@@ -27,7 +27,7 @@ demo: $(VENV)/installed
 	$(BIN)/maas-usage-check demo
 
 test: $(VENV)/tested
-	$(BIN)/pytest --quiet --ignore=tests/agents --ignore=tests/faults tests
+	$(BIN)/pytest --quiet --numprocesses=auto --ignore=tests/agents --ignore=tests/faults tests
 
 check: $(VENV)/checked
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ TEST = [
     "pytest>=8.0",
     "pytest-httpserver>=1.1",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
     "trustme>=1.1",
 ]
 DATADOG = ["datadog-checks-base[deps]>=36"]

@@ -34,6 +34,7 @@ class Telegraf:
         self.program = program
         self.output = program.folder / "telegraf.out"
         self.log = program.folder / "telegraf.log"
+        self.log_before_the_end = ""
 
     def run(self, example: str, config: str, enough: Callable[[List[Dict[str, Any]]], bool], **environ: str) -> None:
         """Run until what was written is enough, for at most 20 seconds; then stop as systemd would."""
@@ -59,6 +60,7 @@ class Telegraf:
                 while not enough(self.points()) and time.monotonic() < until and process.poll() is None:
                     time.sleep(0.1)
             finally:
+                self.log_before_the_end = self.logged()
                 process.terminate()
                 assert process.wait(15) == 0
         assert enough(self.points()), self.logged()
@@ -89,7 +91,8 @@ def two_batches(points: List[Dict[str, Any]]) -> bool:
 def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
-    telegraf.run(example, program.for_cloud(cloud), two_batches)
+    # One at a time, so that the answers come in the order of the questions.
+    telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
     points = telegraf.points()
     assert set(ranges(points)) == {"last_7d", "last_14d", "last_30d"}
     answers = [answer for answer in cloud.answers if "total_token" in answer]
@@ -106,7 +109,8 @@ def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
         assert abs(week["time"] / 1e9 - time.time()) < 60
         assert week["tags"]["service_type"] == "preset"
         assert type(week["fields"]["total_tokens"]) is int
-    assert " E! " not in telegraf.logged()
+    # While it stops, Telegraf may say that it could not read to the end what it closes itself.
+    assert " E! " not in telegraf.log_before_the_end
 
 
 @pytest.mark.parametrize("example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from ..clock import Clock
 from ..cloud import Asks, failure
@@ -40,11 +40,12 @@ class Hourly:
         self._history.note_asked(now)
         return ()
 
-    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
         """Make the hours' share of a batch."""
+        failures, answered = [end for end in ends if end is not None], cycle.answered or None in ends
         late = threading.Event()
         make = partial(
-            give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, cycle.worked,
+            give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, answered,
             lambda: not late.is_set(),
         )  # fmt: skip
         made = Crew(self._clock).do({"": make}, give_up=cycle.give_up).get("")

@@ -61,9 +61,9 @@ class Models:
         doubts = [*live.doubts, *(self._hours.doubts if self._hours else ())]
         return [bad_answer(text) for text in dict.fromkeys(doubts)]
 
-    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
         """Make the models' share of a batch."""
-        where = self._instance.place
+        where, failures = self._instance.place, [end for end in ends if end is not None]
         problems: List[Problem] = []
         if failures:
             first, more = failures[0], len(failures) - 1
@@ -75,7 +75,7 @@ class Models:
         news, self._news = self._news, []
         points = list(live.points(self._instance, cycle.tags)) if live else []
         late = threading.Event()
-        give = partial(self._give, cycle, lambda: not late.is_set())
+        give = partial(self._give, cycle, None in ends, lambda: not late.is_set())
         made = Crew(self._clock).do({"": give}, give_up=cycle.give_up).get("")
         late.set()
         if isinstance(made, tuple):
@@ -87,14 +87,15 @@ class Models:
         problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in news]
         return Share(points, {}, problems)
 
-    def _give(self, cycle: Cycle, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
+    def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""
         project_id = whose(self._store, self._consumer, cycle.account, cycle.now) if self._instance.hourly else ""
         if not project_id:
             return [], []
         models, hours = self._remembered(project_id), ModelHours(self._instance, self._store, project_id)
         tags = {**cycle.tags, "project_id": project_id}
-        return give_models(hours, models, self._consumer, cycle.now, tags, keep), list(self._unused_prices(models))
+        points = give_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
+        return points, list(self._unused_prices(models))
 
     def _page(self, query: ListQuery, listing: Listing, now: int) -> Ask:
         return Ask((LIVE, 0), query, partial(self._learn_page, listing, now))

@@ -17,6 +17,7 @@ from maas_usage_check.cycle import Batch
 from maas_usage_check.errors import Result
 from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.metrics import (
+    CONSUMED,
     HOURLY,
     MODEL,
     MODEL_CONSUMED,
@@ -343,6 +344,26 @@ def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_do
     assert counts(batch) == before
     assert any(count[0] for count in before.values())
     assert not points(batch, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("refused", "zeros"),
+    [
+        ("modelarts:monitoring:get", {MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}),
+        ("ces:metricData:list", {CONSUMED}),
+    ],
+)
+def test_an_agent_gets_no_zero_of_the_api_that_did_not_answer_though_the_other_did(
+    account: ModelAccount, refused: str, zeros: Set[str]
+) -> None:
+    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
+    account.keys.update(hourly=True, backfill_days=0, prices=prices)
+    account.collector(INCREMENTS).cycle()
+    account.cloud.emulator.refused = {refused}
+    account.sleep(300)
+    batch = account.collector(INCREMENTS).cycle()
+    counts = {CONSUMED, MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}
+    assert counts & {point.measurement for point in batch.points} == zeros
 
 
 @pytest.mark.parametrize("takes", [HOURS, COUNTERS, INCREMENTS])

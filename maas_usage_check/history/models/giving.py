@@ -48,7 +48,13 @@ def whose(store: Store, consumer: Consumer, account: Account, now: int) -> str:
 
 
 def give_models(
-    hours: ModelHours, models: ModelList, consumer: Consumer, now: int, tags: Dict[str, str], keep: Callable[[], bool]
+    hours: ModelHours,
+    models: ModelList,
+    consumer: Consumer,
+    now: int,
+    tags: Dict[str, str],
+    answered: bool,
+    keep: Callable[[], bool],
 ) -> List[Point]:
     """Make the points of a cycle, and take note in the same transaction of what was given out.
 
@@ -58,6 +64,7 @@ def give_models(
         consumer: who takes them.
         now: milliseconds since 1970.
         tags: of every point.
+        answered: whether Cloud Eye did: without that, nothing used is not said.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
     points: List[Point] = []
@@ -69,7 +76,7 @@ def give_models(
             if consumer.takes == HOURS:
                 points += _hours(hours, listed, ledger, consumer, first, own)
             else:
-                points += _counts(hours, listed, ledger, consumer, taker.known, now, own)
+                points += _counts(hours, listed, ledger, consumer, taker.known, now, own, answered)
         if not taker.known:
             book.keep(at, Taker(True))
         if not keep():
@@ -93,7 +100,14 @@ def _hours(
 
 
 def _counts(
-    hours: ModelHours, listed: Listed, ledger: Ledger, consumer: Consumer, known: bool, now: int, tags: Dict[str, str]
+    hours: ModelHours,
+    listed: Listed,
+    ledger: Ledger,
+    consumer: Consumer,
+    known: bool,
+    now: int,
+    tags: Dict[str, str],
+    answered: bool,
 ) -> Iterator[Point]:
     names, (price, currency) = names_of(listed.dimensions), _price(hours, listed)
     before = known_counts(ledger)
@@ -104,6 +118,8 @@ def _counts(
         note(ledger, consumer, given)
     else:
         given = increments(ledger, consumer, counts, ZEROS if known else before)
+        if not (answered or any(given)):
+            return
     yield Point(names.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
     if price is None:
         return

@@ -332,6 +332,32 @@ def test_a_model_that_appears_is_counted_from_its_first_token_on_by_everyone_who
     assert takes == INCREMENTS or seen[0] == (0,) * 5
 
 
+@pytest.mark.parametrize(
+    "visits", [{41: "another"}, dict.fromkeys(range(10, 83, 9), "one")], ids=["the agent", "the model"]
+)
+@pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
+def test_nothing_is_counted_twice_after_months_in_which_the_agent_or_the_model_was_silent(
+    account: ModelAccount, takes: str, visits: Dict[int, str]
+) -> None:
+    began = account.now // HOUR * HOUR
+    account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    account.use(Models(1, 0, busy=lambda model, start: not began + 3 * HOUR <= start < began + 82 * DAY))
+    account.keys.update(hourly=True, backfill_days=0)
+    given = []
+    for hours, name in [
+        (0, "one"),
+        (4, "one"),
+        *((day * 24, name) for day, name in visits.items()),
+        (82 * 24 + 3, "one"),
+    ]:
+        account.seconds = hours * 3600.0
+        batch = account.collector(takes, name).cycle()
+        given += [count[0] for count in counts(batch).values() if name == "one"]
+    assert given[1] > 0
+    again = sum(given[2:]) if takes == INCREMENTS else given[-1] - given[1]
+    assert 0 < again == whole(account, account.series[0], began + 82 * DAY, account.now // HOUR * HOUR)[0]
+
+
 def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_does(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=0)
     account.collector(COUNTERS).cycle()
@@ -440,6 +466,23 @@ def test_cost_is_priced_when_it_is_counted(account: ModelAccount, takes: str) ->
         account.sleep(3600)
     assert truth
     assert total == pytest.approx(truth, abs=Decimal("1e-9"))
+
+
+def test_what_was_counted_without_a_price_costs_nothing_once_there_is_one_again(account: ModelAccount) -> None:
+    account.sleep(1200)
+    account.keys.update(hourly=True, backfill_days=0)
+    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
+    given = []
+    for priced in (True, True, False, False, True, True):
+        batch = account.collector(COUNTERS, **({"prices": prices} if priced else {})).cycle()
+        given += [point.fields["cost"] for point in points(batch, MODEL_COST_CONSUMED)]
+        account.sleep(3600)
+    until = account.now // HOUR * HOUR
+    truth = [
+        float(cost(account.models.hour(account.models.ids()[0], None, until - ago * HOUR, account.now)))
+        for ago in (6, 3, 2)
+    ]
+    assert given == pytest.approx([0.0, truth[0], sum(truth[:2]), sum(truth)])
 
 
 def test_a_price_for_a_model_that_nobody_knows_is_warned_of(account: ModelAccount) -> None:

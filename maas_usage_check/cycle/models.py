@@ -72,7 +72,6 @@ class Models:
             problems.append(Problem("W", text, f"{where} models"))
         # Taken once: in a cycle that cannot even ask, those of the last one would pass for new.
         live, self._live = self._live, None
-        news, self._news = self._news, []
         points = list(live.points(self._instance, cycle.tags)) if live else []
         late = threading.Event()
         give = partial(self._give, cycle, None in ends, lambda: not late.is_set())
@@ -80,11 +79,12 @@ class Models:
         late.set()
         if isinstance(made, tuple):
             points += made[0]
-            news += made[1]
+            problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
         else:
             why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
             problems.append(Problem("W", f"{where}: {why}", f"{where} models' state"))
-        problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in news]
+        news, self._news = self._news, []
+        problems += [Problem("W", f"{where}: {text}", "") for text in news]
         return Share(points, {}, problems)
 
     def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:

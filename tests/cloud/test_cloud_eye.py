@@ -183,6 +183,7 @@ def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
             lambda call: page(
                 metric(), metric("tpm", dimensions=both), metric("ttft_p99"), metric("ttft_p99", dimensions=both),
                 metric(dimensions=other), metric(dimensions=unprintable), metric(dimensions=[*both, *other]),
+                metric(dimensions=[{"name": "maas_api_id", "value": " "}]),
             ),
         ),
     )  # fmt: skip

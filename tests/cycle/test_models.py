@@ -288,6 +288,42 @@ def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: in
     assert held[series, at] == tuple(account.models.hour(*series, at, account.now))
 
 
+def test_what_is_listed_no_more_may_be_refused_without_harm_to_what_is(account: ModelAccount) -> None:
+    gone, silent = account.models.ids()[0], account.now + 10 * MINUTE
+    account.use(Models(busy=lambda model, start: model != gone or start < silent))
+    account.keys.update(hourly=True, backfill_days=1)
+    account.collector().cycle()
+    account.sleep(4 * 3600)
+
+    def refuse(request: Request) -> Optional[Response]:
+        if gone.encode() not in request.get_data():
+            return None
+        return Response(
+            json.dumps({"http_code": 400, "message": {"code": "ces.0014", "details": "no such metric"}}), 400
+        )
+
+    account.cloud.always = refuse
+    series, at = (account.models.ids()[1], None), account.now // HOUR * HOUR - 20 * HOUR
+    account.models.restate(*series, at, 2.0, account.now)
+    batch = account.collector().cycle()
+    assert (health(batch)["result_code"], warnings(batch)) == (Result.OK, [])
+    assert hours(batch)[series, at] == tuple(account.models.hour(*series, at, account.now))
+    before = len(account.calls("/batch-query-metric-data"))
+    account.sleep(300)
+    account.collector().cycle()
+    assert not any(gone in str(body) for body in account.calls("/batch-query-metric-data")[before:])
+
+
+def test_a_clock_that_was_ahead_when_the_history_began_keeps_no_hour_back(account: ModelAccount) -> None:
+    account.keys.update(hourly=True, backfill_days=1)
+    account.sleep(10 * 86_400)
+    account.collector().cycle()
+    account.sleep(-10 * 86_400)
+    until = account.now // HOUR * HOUR
+    starts = {at for _, at in hours(account.collector().cycle())}
+    assert starts >= set(range(until - DAY, until, HOUR))
+
+
 def whole(account: ModelAccount, series: Series, since: int, until: int) -> Tuple[int, ...]:
     each = [account.models.hour(*series, at, account.now) for at in range(since, until, HOUR)]
     return tuple(map(sum, zip(*each))) if each else (0,) * 5
@@ -473,7 +509,7 @@ def test_what_was_counted_without_a_price_costs_nothing_once_there_is_one_again(
     account.keys.update(hourly=True, backfill_days=0)
     prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
     given = []
-    for priced in (True, True, False, False, True, True):
+    for priced in (False, True, True, False, False, True, True):
         batch = account.collector(COUNTERS, **({"prices": prices} if priced else {})).cycle()
         given += [point.fields["cost"] for point in points(batch, MODEL_COST_CONSUMED)]
         account.sleep(3600)
@@ -511,6 +547,11 @@ def test_without_the_permission_ranges_and_hours_go_on_and_the_line_names_it(
     assert not points(batch, MODEL)
     assert health(batch)["result_code"] == Result.PARTIAL
     assert any(f"`{permission}`" in text for text in warnings(batch))
+
+
+def test_an_answer_longer_than_those_of_other_apis_is_read(account: ModelAccount) -> None:
+    changed(account, {"rpm"}, lambda each: each.update(more=" " * 1024 * 1024))
+    assert points(account.collector().cycle(), MODEL)
 
 
 def test_minutes_come_though_no_range_was_answered(account: ModelAccount) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
@@ -16,6 +17,8 @@ from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.cycle import Batch
 from maas_usage_check.errors import Result
 from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.history.giving import TooLateError
+from maas_usage_check.history.models import ModelHours, ModelList, give_models
 from maas_usage_check.metrics import (
     CONSUMED,
     HOURLY,
@@ -30,6 +33,7 @@ from maas_usage_check.metrics import (
     USAGE,
     Point,
 )
+from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store
@@ -322,6 +326,44 @@ def test_a_clock_that_was_ahead_when_the_history_began_keeps_no_hour_back(accoun
     until = account.now // HOUR * HOUR
     starts = {at for _, at in hours(account.collector().cycle())}
     assert starts >= set(range(until - DAY, until, HOUR))
+
+
+def test_of_a_model_without_one_of_its_counts_no_hour_is_said(account: ModelAccount) -> None:
+    lacking = account.models.ids()[0]
+
+    def instead(request: Request) -> Optional[Response]:
+        if not request.path.endswith("/metrics"):
+            return None
+        reply = account.cloud.emulator.answer("GET", request.full_path, dict(request.headers), b"")
+        page = json.loads(reply.body)
+        page["metrics"] = [
+            each for each in page["metrics"] if each["metric_name"] != "rpm" or lacking not in str(each["dimensions"])
+        ]
+        return Response(json.dumps(page), 200)
+
+    account.cloud.always = instead
+    batch = account.collector(hourly=True, backfill_days=1).cycle()
+    assert any(series[0] == lacking for series, _ in shown(batch))
+    assert {series[0] for series, _ in hours(batch)} == set(account.models.ids()[1:])
+
+
+def test_what_of_models_is_given_out_too_late_is_as_if_it_had_not_been(account: ModelAccount) -> None:
+    account.keys.update(hourly=True, backfill_days=0)
+    collector = account.collector(INCREMENTS)
+    collector.cycle()
+    account.sleep(6 * 3600)
+    account.collector(HOURS, "other").cycle()
+    store = Store(lambda: str(account.path))
+    with store.entry(ModelList, f"{account.cloud.url} {PROJECT_ID}") as models:
+        give = partial(
+            give_models, ModelHours(collector.instance, store, PROJECT_ID), models, Consumer("one", INCREMENTS),
+            account.now, {}, True,
+        )  # fmt: skip
+    with pytest.raises(TooLateError):
+        give(lambda: False)
+    late, again = (sum(point.fields["tokens"] for point in give(lambda: True)) for _ in range(2))
+    assert late > 0
+    assert again == 0
 
 
 def whole(account: ModelAccount, series: Series, since: int, until: int) -> Tuple[int, ...]:

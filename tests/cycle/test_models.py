@@ -596,6 +596,13 @@ def test_an_answer_longer_than_those_of_other_apis_is_read(account: ModelAccount
     assert points(account.collector().cycle(), MODEL)
 
 
+def test_after_a_permission_is_refused_nothing_more_is_asked_that_needs_it(account: ModelAccount) -> None:
+    account.use(Models(models=10, keys=8))
+    account.cloud.emulator.refused = {"ces:metricData:list"}
+    account.collector(max_concurrency=2).cycle()
+    assert 0 < len(account.calls("/batch-query-metric-data")) <= 2
+
+
 def test_minutes_come_though_no_range_was_answered(account: ModelAccount) -> None:
     account.cloud.always = lambda request: Response(b"", 500) if request.path.endswith("/show-statistics") else None
     batch = account.collector(hourly=True, backfill_days=0).cycle()

@@ -10,14 +10,13 @@ from msgspec import Struct
 from ..answers import bad_answer
 from ..source import Call, Send
 from .listing import Dimension, dimensions_of
-from .metrics import METRICS, NAMESPACE, Dimensions
+from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 
 MINUTE = 60_000
 """Milliseconds."""
 MOST_METRICS = 500
 MOST_POINTS = 3000
 """Of a whole answer; what is beyond is left out in silence."""
-LARGEST_ANSWER = 16 * 1024 * 1024
 LARGEST_VALUE = 1e15
 """More than any team uses, and still a whole number that everybody can hold."""
 PERIODS = {MINUTE: ("1", "average"), 60 * MINUTE: ("3600", "sum")}

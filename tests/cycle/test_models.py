@@ -611,6 +611,13 @@ def test_after_a_permission_is_refused_nothing_more_is_asked_that_needs_it(accou
     assert 0 < len(account.calls("/batch-query-metric-data")) <= 2
 
 
+def test_ranges_leave_a_tenth_of_the_rate_to_the_models_without_hours_too(account: ModelAccount) -> None:
+    ranges = [f"last_{days}d" for days in range(1, 26)]
+    account.collector(ranges=ranges, max_requests_per_minute=20).cycle()
+    assert len(account.calls("/show-statistics")) <= 18
+    assert len(account.calls("/metrics")) == 2
+
+
 def test_minutes_come_though_no_range_was_answered(account: ModelAccount) -> None:
     account.cloud.always = lambda request: Response(b"", 500) if request.path.endswith("/show-statistics") else None
     batch = account.collector(hourly=True, backfill_days=0).cycle()

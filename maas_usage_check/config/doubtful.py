@@ -37,6 +37,7 @@ def doubts(instances: Sequence[Instance], now: float, typed: Optional[str] = Non
     yield from dict.fromkeys(lines)
     yield from _asked_twice(instances)
     yield from _models_twice(instances)
+    yield from _prices_of_nothing(instances)
 
 
 def _asked_twice(instances: Sequence[Instance]) -> Iterator[str]:
@@ -75,6 +76,18 @@ def _models_twice(instances: Sequence[Instance]) -> Iterator[str]:
             )
             return
         before[instance.project_id] = i
+
+
+def _prices_of_nothing(instances: Sequence[Instance]) -> Iterator[str]:
+    """Name the prices by a name whose models all have one by their ids."""
+    for i, instance in enumerate(instances):
+        priced, named = instance.prices.models if instance.prices else {}, instance.model_names
+        for name in dict.fromkeys(named.values()):
+            if name in priced and all(api_id in priced for api_id, own in named.items() if own == name):
+                yield (
+                    f"instances[{i}].prices.models.{name}: is for no model, for each of that name has a price by its "
+                    "id, which holds; leave out one of the two"
+                )
 
 
 def _calls(instance: Instance) -> Iterator[Tuple[Tuple[Any, ...], Tuple[Optional[str], ...]]]:

@@ -13,7 +13,6 @@ from ..cloud import Outcome, Plan, Query, Session, Source, Statistics, Transport
 from ..config import Instance
 from ..errors import QueryError, Result
 from ..metrics import API, Number, Point
-from ..store import Store
 from .crew import Crew, hanging
 from .last_success import LastSuccess, digest
 from .planned import points_of, whole
@@ -21,7 +20,7 @@ from .problems import Problem, decisive, problems_of
 
 if TYPE_CHECKING:
     from ..history import Consumer
-    from .spare import Keeper, Spare
+    from .spare import Spare
 
 SOURCES: Tuple[Source, ...] = (Statistics(),)
 MOST_HANGING = 32
@@ -68,7 +67,11 @@ class Collector:
         self._sources = sources
         self._name = digest(instance)
         self._last_success = 0.0
-        self._spare = _spare(instance, sources[0], gates.store, clock, consumer)
+        self._spare: Optional[Spare] = None
+        if consumer is not None and (instance.hourly or instance.models):  # what nobody takes is not even imported
+            from .keepers import spare_of
+
+            self._spare = spare_of(instance, sources[0], gates.store, clock, consumer)
         self._cancelled = False
         self._crew = Crew(clock)
         self._session: Optional[Session] = None
@@ -124,8 +127,9 @@ class Collector:
         elif asked or spare:
             outcomes = self._ask(session, asked, began + seconds, progress)
             if spare and session.is_connected:
-                answered = not asked or any(not isinstance(end, QueryError) for end in outcomes.values())
-                of_spare = spare.ask(session, self._crew, int(now * 1000), began + seconds, answered)
+                of_spare = spare.ask(
+                    session, self._crew, int(now * 1000), began + seconds, not asked or _answered(outcomes)
+                )
         else:
             outcomes = {}
         session.stop()
@@ -154,7 +158,7 @@ class Collector:
         if spare and not (self._cancelled and spare.counts_once):
             # Who was told to end waits no longer for a state that hangs.
             until = clock.monotonic() if self._cancelled else began + seconds
-            share = spare.give(session, int(now * 1000), tags, worked, until)
+            share = spare.give(session, int(now * 1000), tags, _answered(outcomes), until)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
             health.update(share.health)
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
@@ -191,21 +195,5 @@ class Collector:
         Crew(self._clock).do({"close": leave}, give_up=self._clock.monotonic() + CLOSING)
 
 
-def _spare(
-    instance: Instance, source: Source, store: Store, clock: Clock, consumer: Optional[Consumer]
-) -> Optional[Spare]:
-    """Make what asks about hours and models; what nobody takes or asks for is not even imported."""
-    if consumer is None or not (instance.hourly or instance.models):
-        return None
-    from .spare import Spare
-
-    keepers: List[Keeper] = []
-    if instance.hourly:
-        from .hourly import Hourly
-
-        keepers.append(Hourly(instance, source, store, consumer, clock))
-    if instance.models:
-        from .models import Models
-
-        keepers.append(Models(instance, store, consumer, clock))
-    return Spare(keepers, consumer, instance.max_concurrency, clock)
+def _answered(outcomes: Dict[Query, Outcome]) -> bool:
+    return any(not isinstance(end, QueryError) for end in outcomes.values())

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from ..clock import Clock
-from ..cloud import Asks, failure
+from ..cloud import Asks
 from ..config import Instance
 from ..errors import QueryError
 from ..history import Account, Ask, Consumer, Given, History, give
 from ..metrics import Number
-from ..store import Store, UnusableError
-from .crew import Crew
+from ..store import Store
+from .in_time import give_in_time, told
 from .problems import Problem
 from .spare import Cycle, Share
 
@@ -40,24 +39,18 @@ class Hourly:
         self._history.note_asked(now)
         return ()
 
-    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
         """Make the hours' share of a batch."""
-        late = threading.Event()
-        make = partial(
-            give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, cycle.worked,
-            lambda: not late.is_set(),
-        )  # fmt: skip
-        made = Crew(self._clock).do({"": make}, give_up=cycle.give_up).get("")
-        late.set()
+        failures, answered = [end for end in ends if end is not None], cycle.answered or None in ends
+        make = partial(give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, answered)
+        made = give_in_time(self._clock, cycle.give_up, make)
         where = self._instance.place
         problems: List[Problem] = []
         if failures:
-            first, more = failures[0], len(failures) - 1
-            others = f", and {more} more" if more else ""
-            problems.append(Problem("W", f"{where}: {first} (some hours were not asked{others})", f"{where} hours"))
+            text = told(failures, "some hours were not asked")
+            problems.append(Problem("W", f"{where}: {text}", f"{where} hours"))
         if not isinstance(made, Given):
-            why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
-            problems.append(Problem("W", f"{where}: {why}", f"{where} hours' state"))
+            problems.append(Problem("W", f"{where}: {made or NO_STATE}", f"{where} hours' state"))
             return Share([], {}, problems)
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from ..clock import Clock
-from ..cloud import failure
 from ..cloud.answers import bad_answer
 from ..cloud.cloud_eye import CloudEye, Listing, ListQuery
 from ..cloud.cloud_eye.listing import Page, add_page
@@ -19,7 +17,7 @@ from ..history.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, gi
 from ..history.work import LIVE
 from ..metrics import Point
 from ..store import Store, UnusableError
-from .crew import Crew
+from .in_time import give_in_time, told
 from .problems import Problem
 from .spare import Cycle, Share
 
@@ -61,40 +59,35 @@ class Models:
         doubts = [*live.doubts, *(self._hours.doubts if self._hours else ())]
         return [bad_answer(text) for text in dict.fromkeys(doubts)]
 
-    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
+    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
         """Make the models' share of a batch."""
-        where = self._instance.place
+        where, failures = self._instance.place, [end for end in ends if end is not None]
         problems: List[Problem] = []
         if failures:
-            first, more = failures[0], len(failures) - 1
-            others = f", and {more} more" if more else ""
-            text = f"{where}: Cloud Eye: {first} (some values of models are missing{others})"
-            problems.append(Problem("W", text, f"{where} models"))
+            text = told(failures, "some values of models are missing")
+            problems.append(Problem("W", f"{where}: Cloud Eye: {text}", f"{where} models"))
         # Taken once: in a cycle that cannot even ask, those of the last one would pass for new.
         live, self._live = self._live, None
-        news, self._news = self._news, []
         points = list(live.points(self._instance, cycle.tags)) if live else []
-        late = threading.Event()
-        give = partial(self._give, cycle, lambda: not late.is_set())
-        made = Crew(self._clock).do({"": give}, give_up=cycle.give_up).get("")
-        late.set()
+        made = give_in_time(self._clock, cycle.give_up, partial(self._give, cycle, None in ends))
         if isinstance(made, tuple):
             points += made[0]
-            news += made[1]
+            problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
         else:
-            why = NO_STATE if made is None or isinstance(made, UnusableError) else str(failure(made))
-            problems.append(Problem("W", f"{where}: {why}", f"{where} models' state"))
-        problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in news]
+            problems.append(Problem("W", f"{where}: {made or NO_STATE}", f"{where} models' state"))
+        news, self._news = self._news, []
+        problems += [Problem("W", f"{where}: {text}", "") for text in news]
         return Share(points, {}, problems)
 
-    def _give(self, cycle: Cycle, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
+    def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""
         project_id = whose(self._store, self._consumer, cycle.account, cycle.now) if self._instance.hourly else ""
         if not project_id:
             return [], []
         models, hours = self._remembered(project_id), ModelHours(self._instance, self._store, project_id)
         tags = {**cycle.tags, "project_id": project_id}
-        return give_models(hours, models, self._consumer, cycle.now, tags, keep), list(self._unused_prices(models))
+        points = give_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
+        return points, list(self._unused_prices(models))
 
     def _page(self, query: ListQuery, listing: Listing, now: int) -> Ask:
         return Ask((LIVE, 0), query, partial(self._learn_page, listing, now))

@@ -15,7 +15,7 @@ class Problem(Struct, frozen=True):
     """Hold one thing that went wrong.
 
     `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` stays the
-    same while it lasts.
+    same while it lasts, and is empty where it is said once.
     """
 
     level: str

@@ -35,14 +35,14 @@ class Share(NamedTuple):
 class Cycle(Struct, frozen=True):
     """Hold what is known of a cycle at its end.
 
-    `now` is its time in milliseconds, `tags` are those of every point, `worked` tells whether the cloud answered, and
+    `now` is its time in milliseconds, `tags` are those of every point, `answered` tells whether any range was, and
     `give_up` is when nobody waits any more, in monotonic seconds.
     """
 
     account: Account
     now: int
     tags: Dict[str, str]
-    worked: bool
+    answered: bool
     give_up: float
 
 
@@ -59,8 +59,8 @@ class Keeper(Protocol):
     def asked(self, now: int) -> Sequence[QueryError]:
         """Take note that the asking is over; return what of the answers was not believed."""
 
-    def give(self, cycle: Cycle, failures: Sequence[QueryError]) -> Share:
-        """Make its share of a batch, knowing what was not answered."""
+    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
+        """Make its share of a batch, knowing of each question None, or why it failed."""
 
 
 class Spare:
@@ -114,22 +114,22 @@ class Spare:
                 self._ends[i] += doubts
         return [end for ends in self._ends for end in ends]
 
-    def give(self, session: Session, now: int, tags: Dict[str, str], worked: bool, deadline: float) -> Share:
+    def give(self, session: Session, now: int, tags: Dict[str, str], answered: bool, deadline: float) -> Share:
         """Put the shares of all keepers together.
 
         Args:
             session: knows whose hours they are, if it was connected.
             now: the cycle's time, in milliseconds.
             tags: of every point.
-            worked: whether the cloud answered.
+            answered: whether any range was.
             deadline: the cycle's, in monotonic seconds.
         """
         give_up = max(deadline, self._clock.monotonic() + GIVING)
-        cycle = Cycle(Account(session.project_id, session.key_name), now, tags, worked, give_up)
+        cycle = Cycle(Account(session.project_id, session.key_name), now, tags, answered, give_up)
         whole, asked = Share([], {}, []), self._ends
         self._ends = [[] for _ in self._keepers]
         for keeper, ends in zip(self._keepers, asked):
-            points, health, problems = keeper.give(cycle, [end for end in ends if end is not None])
+            points, health, problems = keeper.give(cycle, ends)
             whole.points.extend(points)
             whole.health.update(health)
             whole.problems.extend(problems)

@@ -53,8 +53,11 @@ def note(ledger: Ledger, consumer: Consumer, counts: Values) -> None:
 
 
 def forget_consumers(book: Book) -> None:
-    """Forget those that came no more."""
-    book.run("DELETE FROM consumers WHERE at < ?", (book.tick() - FORGOTTEN,))
+    """Forget those that came no more; one that still comes knows what it took of a series that was long silent."""
+    book.run(
+        "DELETE FROM consumers WHERE name IN (SELECT name FROM consumers GROUP BY name HAVING MAX(at) < ?)",
+        (book.tick() - FORGOTTEN,),
+    )
 
 
 def _row(ledger: Ledger, consumer: Consumer) -> Optional[Values]:

@@ -54,7 +54,7 @@ def give(
     account: Account,
     now: int,
     tags: Dict[str, str],
-    worked: bool,
+    answered: bool,
     keep: Callable[[], bool],
 ) -> Given:
     """Make the points of a cycle, and take note in the same transaction of what was given out.
@@ -65,7 +65,7 @@ def give(
         account: whose hours they are; what is not known of it now is as it was when this consumer last came.
         now: milliseconds since 1970.
         tags: of every point, besides the project's.
-        worked: whether the cloud answered: without that, nothing used is not said.
+        answered: whether the cloud did: without that, nothing used is not said.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
     with open_book(history.store, now) as book:
@@ -85,7 +85,7 @@ def give(
             missing += max(0, end - first) // HOUR - ledger.held(first, end).hours
             newest = max(newest, ledger.newest_use() or 0)
             if not failed:
-                points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, worked)
+                points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, answered)
         backfill = book.note(Backfill, consumer.name)
         news = _progress(backfill, missing, len(ledgers))
         if news:
@@ -99,7 +99,7 @@ def give(
 
 
 def _points(
-    series: HourSeries, ledger: Ledger, consumer: Consumer, first: int, now: int, tags: Dict[str, str], worked: bool
+    series: HourSeries, ledger: Ledger, consumer: Consumer, first: int, now: int, tags: Dict[str, str], answered: bool
 ) -> Iterator[Point]:
     before = known_counts(ledger)
     counts = counted(ledger)
@@ -109,7 +109,7 @@ def _points(
             yield Point(series.hourly, tags, fields, start * 1_000_000)
         return
     given = counts if consumer.takes == COUNTERS else increments(ledger, consumer, counts, before)
-    if consumer.takes == COUNTERS or worked or any(given):
+    if consumer.takes == COUNTERS or answered or any(given):
         yield Point(series.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
 
 

@@ -27,7 +27,7 @@ class ProblemLog:
         now = self._monotonic()
         current: Dict[str, Problem] = {}
         for problem in problems:
-            if problem.level == "I":
+            if problem.level == "I" or not problem.key:
                 self._say(str(problem))
             else:
                 current[problem.key] = problem

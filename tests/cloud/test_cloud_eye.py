@@ -105,6 +105,14 @@ def test_what_an_illegible_entry_may_have_been_is_doubted_rather_than_none() -> 
     assert not asked(metric("tpm", points=())).doubted
 
 
+@pytest.mark.parametrize(("share", "believed"), [(100.0, True), (100.5, False)])
+def test_of_more_calls_than_there_were_none_can_have_failed(share: float, believed: bool) -> None:
+    query = DataQuery(((MODEL, "req_error_rate"),), START, START + MINUTE, MINUTE)
+    data = asked(metric("req_error_rate", "%", ((0, share),)), query=query)
+    assert bool(data.values[MODEL]) == believed
+    assert data.doubted == (set() if believed else {MODEL})
+
+
 def test_a_number_beyond_all_numbers_is_not_believed() -> None:
     data = asked(body=json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode())
     assert not data.values.get(MODEL)
@@ -175,6 +183,7 @@ def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
             lambda call: page(
                 metric(), metric("tpm", dimensions=both), metric("ttft_p99"), metric("ttft_p99", dimensions=both),
                 metric(dimensions=other), metric(dimensions=unprintable), metric(dimensions=[*both, *other]),
+                metric(dimensions=[{"name": "maas_api_id", "value": " "}]),
             ),
         ),
     )  # fmt: skip

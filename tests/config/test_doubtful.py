@@ -158,3 +158,10 @@ def test_two_instances_that_tell_of_the_same_models_are_said(project: Any) -> No
 def test_instances_that_share_no_model_are_in_no_doubt(difference: Any) -> None:
     first = {**MODELS, "project_id": "a" * 32, "service_types": ["preset"], "tags": ["n:1"]}
     assert not said(first, {**first, "service_types": ["my_service"], "tags": ["n:2"], **difference})
+
+
+@pytest.mark.parametrize(("priced", "doubted"), [(["a", "b", "chat"], True), (["a", "chat"], False), (["a"], False)])
+def test_a_price_by_a_name_whose_models_all_have_one_by_their_ids_is_said(priced: List[str], doubted: bool) -> None:
+    prices = {"currency": "CNY", "models": {name: {"prompt": 1, "completion": 2} for name in priced}}
+    lines = said({**MODELS, "hourly": True, "model_names": {"a": "chat", "b": "chat"}, "prices": prices})
+    assert [line.split(":")[0] for line in lines] == ["instances[0].prices.models.chat"] * doubted

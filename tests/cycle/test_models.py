@@ -6,6 +6,7 @@ import json
 import sys
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
@@ -16,7 +17,10 @@ from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.cycle import Batch
 from maas_usage_check.errors import Result
 from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.history.giving import TooLateError
+from maas_usage_check.history.models import ModelHours, ModelList, give_models
 from maas_usage_check.metrics import (
+    CONSUMED,
     HOURLY,
     MODEL,
     MODEL_CONSUMED,
@@ -29,6 +33,7 @@ from maas_usage_check.metrics import (
     USAGE,
     Point,
 )
+from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store
@@ -287,6 +292,80 @@ def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: in
     assert held[series, at] == tuple(account.models.hour(*series, at, account.now))
 
 
+def test_what_is_listed_no_more_may_be_refused_without_harm_to_what_is(account: ModelAccount) -> None:
+    gone, silent = account.models.ids()[0], account.now + 10 * MINUTE
+    account.use(Models(busy=lambda model, start: model != gone or start < silent))
+    account.keys.update(hourly=True, backfill_days=1)
+    account.collector().cycle()
+    account.sleep(4 * 3600)
+
+    def refuse(request: Request) -> Optional[Response]:
+        if gone.encode() not in request.get_data():
+            return None
+        return Response(
+            json.dumps({"http_code": 400, "message": {"code": "ces.0014", "details": "no such metric"}}), 400
+        )
+
+    account.cloud.always = refuse
+    series, at = (account.models.ids()[1], None), account.now // HOUR * HOUR - 20 * HOUR
+    account.models.restate(*series, at, 2.0, account.now)
+    batch = account.collector().cycle()
+    assert (health(batch)["result_code"], warnings(batch)) == (Result.OK, [])
+    assert hours(batch)[series, at] == tuple(account.models.hour(*series, at, account.now))
+    before = len(account.calls("/batch-query-metric-data"))
+    account.sleep(300)
+    account.collector().cycle()
+    assert not any(gone in str(body) for body in account.calls("/batch-query-metric-data")[before:])
+
+
+def test_a_clock_that_was_ahead_when_the_history_began_keeps_no_hour_back(account: ModelAccount) -> None:
+    account.keys.update(hourly=True, backfill_days=1)
+    account.sleep(10 * 86_400)
+    account.collector().cycle()
+    account.sleep(-10 * 86_400)
+    until = account.now // HOUR * HOUR
+    starts = {at for _, at in hours(account.collector().cycle())}
+    assert starts >= set(range(until - DAY, until, HOUR))
+
+
+def test_of_a_model_without_one_of_its_counts_no_hour_is_said(account: ModelAccount) -> None:
+    lacking = account.models.ids()[0]
+
+    def instead(request: Request) -> Optional[Response]:
+        if not request.path.endswith("/metrics"):
+            return None
+        reply = account.cloud.emulator.answer("GET", request.full_path, dict(request.headers), b"")
+        page = json.loads(reply.body)
+        page["metrics"] = [
+            each for each in page["metrics"] if each["metric_name"] != "rpm" or lacking not in str(each["dimensions"])
+        ]
+        return Response(json.dumps(page), 200)
+
+    account.cloud.always = instead
+    batch = account.collector(hourly=True, backfill_days=1).cycle()
+    assert any(series[0] == lacking for series, _ in shown(batch))
+    assert {series[0] for series, _ in hours(batch)} == set(account.models.ids()[1:])
+
+
+def test_what_of_models_is_given_out_too_late_is_as_if_it_had_not_been(account: ModelAccount) -> None:
+    account.keys.update(hourly=True, backfill_days=0)
+    collector = account.collector(INCREMENTS)
+    collector.cycle()
+    account.sleep(6 * 3600)
+    account.collector(HOURS, "other").cycle()
+    store = Store(lambda: str(account.path))
+    with store.entry(ModelList, f"{account.cloud.url} {PROJECT_ID}") as models:
+        give = partial(
+            give_models, ModelHours(collector.instance, store, PROJECT_ID), models, Consumer("one", INCREMENTS),
+            account.now, {}, True,
+        )  # fmt: skip
+    with pytest.raises(TooLateError):
+        give(lambda: False)
+    late, again = (sum(point.fields["tokens"] for point in give(lambda: True)) for _ in range(2))
+    assert late > 0
+    assert again == 0
+
+
 def whole(account: ModelAccount, series: Series, since: int, until: int) -> Tuple[int, ...]:
     each = [account.models.hour(*series, at, account.now) for at in range(since, until, HOUR)]
     return tuple(map(sum, zip(*each))) if each else (0,) * 5
@@ -331,6 +410,32 @@ def test_a_model_that_appears_is_counted_from_its_first_token_on_by_everyone_who
     assert takes == INCREMENTS or seen[0] == (0,) * 5
 
 
+@pytest.mark.parametrize(
+    "visits", [{41: "another"}, dict.fromkeys(range(10, 83, 9), "one")], ids=["the agent", "the model"]
+)
+@pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
+def test_nothing_is_counted_twice_after_months_in_which_the_agent_or_the_model_was_silent(
+    account: ModelAccount, takes: str, visits: Dict[int, str]
+) -> None:
+    began = account.now // HOUR * HOUR
+    account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    account.use(Models(1, 0, busy=lambda model, start: not began + 3 * HOUR <= start < began + 82 * DAY))
+    account.keys.update(hourly=True, backfill_days=0)
+    given = []
+    for hours, name in [
+        (0, "one"),
+        (4, "one"),
+        *((day * 24, name) for day, name in visits.items()),
+        (82 * 24 + 3, "one"),
+    ]:
+        account.seconds = hours * 3600.0
+        batch = account.collector(takes, name).cycle()
+        given += [count[0] for count in counts(batch).values() if name == "one"]
+    assert given[1] > 0
+    again = sum(given[2:]) if takes == INCREMENTS else given[-1] - given[1]
+    assert 0 < again == whole(account, account.series[0], began + 82 * DAY, account.now // HOUR * HOUR)[0]
+
+
 def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_does(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=0)
     account.collector(COUNTERS).cycle()
@@ -343,6 +448,26 @@ def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_do
     assert counts(batch) == before
     assert any(count[0] for count in before.values())
     assert not points(batch, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("refused", "zeros"),
+    [
+        ("modelarts:monitoring:get", {MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}),
+        ("ces:metricData:list", {CONSUMED}),
+    ],
+)
+def test_an_agent_gets_no_zero_of_the_api_that_did_not_answer_though_the_other_did(
+    account: ModelAccount, refused: str, zeros: Set[str]
+) -> None:
+    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
+    account.keys.update(hourly=True, backfill_days=0, prices=prices)
+    account.collector(INCREMENTS).cycle()
+    account.cloud.emulator.refused = {refused}
+    account.sleep(300)
+    batch = account.collector(INCREMENTS).cycle()
+    counts = {CONSUMED, MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}
+    assert counts & {point.measurement for point in batch.points} == zeros
 
 
 @pytest.mark.parametrize("takes", [HOURS, COUNTERS, INCREMENTS])
@@ -421,6 +546,23 @@ def test_cost_is_priced_when_it_is_counted(account: ModelAccount, takes: str) ->
     assert total == pytest.approx(truth, abs=Decimal("1e-9"))
 
 
+def test_what_was_counted_without_a_price_costs_nothing_once_there_is_one_again(account: ModelAccount) -> None:
+    account.sleep(1200)
+    account.keys.update(hourly=True, backfill_days=0)
+    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
+    given = []
+    for priced in (False, True, True, False, False, True, True):
+        batch = account.collector(COUNTERS, **({"prices": prices} if priced else {})).cycle()
+        given += [point.fields["cost"] for point in points(batch, MODEL_COST_CONSUMED)]
+        account.sleep(3600)
+    until = account.now // HOUR * HOUR
+    truth = [
+        float(cost(account.models.hour(account.models.ids()[0], None, until - ago * HOUR, account.now)))
+        for ago in (6, 3, 2)
+    ]
+    assert given == pytest.approx([0.0, truth[0], sum(truth[:2]), sum(truth)])
+
+
 def test_a_price_for_a_model_that_nobody_knows_is_warned_of(account: ModelAccount) -> None:
     prices = {"currency": "CNY", "models": {"glm": PRICE}}
     texts = warnings(account.collector(hourly=True, backfill_days=0, prices=prices).cycle())
@@ -447,6 +589,33 @@ def test_without_the_permission_ranges_and_hours_go_on_and_the_line_names_it(
     assert not points(batch, MODEL)
     assert health(batch)["result_code"] == Result.PARTIAL
     assert any(f"`{permission}`" in text for text in warnings(batch))
+
+
+@pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
+def test_an_answer_longer_than_those_of_other_apis_is_read(account: ModelAccount, part: str) -> None:
+    def padded(request: Request) -> Optional[Response]:
+        if not request.path.endswith(part):
+            return None
+        target, headers = request.full_path.rstrip("?"), dict(request.headers)
+        reply = account.cloud.emulator.answer(request.method, target, headers, request.get_data())
+        return Response(reply.body + b" " * 2 * 1024 * 1024, 200)
+
+    account.cloud.always = padded
+    assert points(account.collector().cycle(), MODEL)
+
+
+def test_after_a_permission_is_refused_nothing_more_is_asked_that_needs_it(account: ModelAccount) -> None:
+    account.use(Models(models=10, keys=8))
+    account.cloud.emulator.refused = {"ces:metricData:list"}
+    account.collector(max_concurrency=2).cycle()
+    assert 0 < len(account.calls("/batch-query-metric-data")) <= 2
+
+
+def test_ranges_leave_a_tenth_of_the_rate_to_the_models_without_hours_too(account: ModelAccount) -> None:
+    ranges = [f"last_{days}d" for days in range(1, 26)]
+    account.collector(ranges=ranges, max_requests_per_minute=20).cycle()
+    assert len(account.calls("/show-statistics")) <= 18
+    assert len(account.calls("/metrics")) == 2
 
 
 def test_minutes_come_though_no_range_was_answered(account: ModelAccount) -> None:

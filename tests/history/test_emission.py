@@ -6,7 +6,15 @@ from typing import List, Tuple
 import pytest
 
 from maas_usage_check.history.counts import counted, known_counts
-from maas_usage_check.history.emission import HOURS, INCREMENTS, Consumer, changed_hours, forget_consumers, increments
+from maas_usage_check.history.emission import (
+    HOURS,
+    INCREMENTS,
+    Consumer,
+    changed_hours,
+    forget_consumers,
+    increments,
+    is_new,
+)
 
 from .books import HOUR, START, History, put
 
@@ -101,6 +109,17 @@ def test_two_agents_get_each_unit_each(history: History) -> None:
     grown(history), grown(history, other)
     put(history, START, 100)
     assert [grown(history), grown(history, other)] == [100, 100]
+
+
+def test_of_one_that_still_comes_nothing_is_forgotten_however_long_a_series_was_silent(history: History) -> None:
+    taken(history)
+    for _ in range(5):
+        history.now += 10 * DAY
+        with history.ledger("another") as ledger:
+            changed_hours(ledger, TELEGRAF, 0)
+            forget_consumers(ledger.book)
+    with history.ledger() as ledger:
+        assert not is_new(ledger, TELEGRAF)
 
 
 def test_a_consumer_that_came_no_more_is_forgotten(history: History) -> None:

@@ -7,9 +7,9 @@ from typing import Dict, List, Set, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.cloud.cloud_eye import Dimensions, Listing
-from maas_usage_check.history.models.minutes import HeldMinutes, complete_until, gaps, missed, recent
-from maas_usage_check.history.models.remembered import ModelList
+from maas_usage_check.cloud.cloud_eye import DataQuery, Dimensions, Listing
+from maas_usage_check.history.models.minutes import Batch, HeldMinutes, complete_until, gaps, missed, recent
+from maas_usage_check.history.models.remembered import Listed, ModelList
 
 MINUTE = 60_000
 START = 1_795_435_200_000
@@ -87,6 +87,15 @@ def test_a_model_that_comes_between_two_lists_loses_no_minute_since_the_earlier_
             start = max(complete_until(at), until - REACH * MINUTE)
             assert set(range(start, until, MINUTE)) <= account.answered[each]
         account.now += minutes * MINUTE
+
+
+@given(st.permutations([10, 20, 30]))
+def test_of_several_calls_that_were_missed_the_oldest_says_where_the_minutes_of_a_model_go_on(
+    starts: List[int],
+) -> None:
+    listed = Listed(MODELS[0], NAMES, 0, 0)
+    left = [Batch(DataQuery((), start, 40, MINUTE), [listed]) for start in starts]
+    assert missed(left) == {MODELS[0]: 10}
 
 
 def test_in_the_steady_state_300_metrics_take_two_calls() -> None:

@@ -304,6 +304,20 @@ def test_models_that_nobody_calls_are_no_failure(cloud: Cloud, program: Program)
     assert "3 keys; no call in the last hour: nobody called, or Cloud Eye is late;" in found["Cloud Eye"][1]
 
 
+def test_a_minute_of_zeros_is_no_minute_with_a_call(cloud: Cloud, program: Program) -> None:
+    def zeros(request: Request) -> Optional[Response]:
+        if not request.path.endswith("/batch-query-metric-data"):
+            return None
+        asked = request.get_json()
+        points = [{"average": 0, "timestamp": asked["from"] + 60_000}]
+        metrics = [{**metric, "unit": "Count", "datapoints": points} for metric in asked["metrics"]]
+        return Response(json.dumps({"metrics": metrics}))
+
+    cloud.always = zeros
+    _, found = examined(program, "--config", program.for_cloud(cloud, MODELS), more=CLOUD_EYE)
+    assert "no call in the last hour" in found["Cloud Eye"][1]
+
+
 @pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
 @pytest.mark.parametrize("body", [b"<html>", b'{"metrics": 1}', b'{"metrics": [1]}'])
 def test_an_answer_of_cloud_eye_that_is_none_fails_at_its_stage_alone(

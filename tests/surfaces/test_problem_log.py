@@ -25,9 +25,9 @@ def test_another_trouble_is_said_at_once() -> None:
     assert said == ["W! a", "W! b"]
 
 
-def test_what_is_no_trouble_is_said_as_it_comes_and_never_recovered_from() -> None:
+def test_what_is_no_trouble_or_said_once_is_said_as_it_comes_and_never_recovered_from() -> None:
     said: List[str] = []
     troubles = ProblemLog(said.append, lambda: 0.0)
-    troubles.report([Problem("I", "the backfill begins", "backfill")])
+    troubles.report([Problem("I", "the backfill begins", "backfill"), Problem("W", "2 ids are left out", "")])
     troubles.report([])
-    assert said == ["I! the backfill begins"]
+    assert said == ["I! the backfill begins", "W! 2 ids are left out"]

@@ -20,6 +20,8 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, Dimensions
+from maas_usage_check.cloud.usage import Usage
+from maas_usage_check.config.prices import Price
 from maas_usage_check.history.ledger import Ledger
 from maas_usage_check.history.models import ModelList
 from maas_usage_check.history.models.remembered import Listed
@@ -28,6 +30,8 @@ from maas_usage_check.history.tables import open_book
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store, find_file
+from maas_usage_check.surfaces.report.files import encode
+from maas_usage_check.surfaces.report.models import ModelRow, cost_of
 
 from ..conftest import Cloud, Program
 from .test_report import cells, on_a_terminal
@@ -121,7 +125,7 @@ def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(
     for i, model in enumerate(cloud.emulator.models.ids()):
         row = rows[model]
         assert row["currency"] == "CNY"
-        expected = str(cost(i, truth(cloud, model, hours_of(row))).normalize()) if i < 2 else ""
+        expected = f"{cost(i, truth(cloud, model, hours_of(row))).normalize():f}" if i < 2 else ""
         assert row["cost"] == expected
     assert rows[cloud.emulator.models.ids()[0]]["model"] == "deepseek"
     for record in json.loads(program(*arguments, "json").stdout):
@@ -129,6 +133,18 @@ def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(
         assert list(record) == list(row)
         assert record["cost"] == (float(row["cost"]) if row["cost"] else None)
         assert [type(record[name]) for name in (*COUNTS, "share")] == [int] * 5 + [float]
+
+
+def test_of_costs_of_which_one_is_not_known_there_is_no_total() -> None:
+    price = Price(Decimal(2), Decimal(8))
+    known = ModelRow("a", "a", Usage(total_tokens=3, prompt_tokens=2, completion_tokens=1, requests=1, errors=0), price)
+    assert cost_of([known, ModelRow("b", "b", None, None)]) == known.cost
+    assert cost_of([known, ModelRow("b", "b", None, price)]) is None
+
+
+@pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
+def test_a_cost_is_written_without_an_exponent(amount: str, written: str) -> None:
+    assert encode("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
 
 
 def test_the_total_says_what_it_leaves_out_and_the_month_is_estimated_at_the_rate_of_the_last_week(

@@ -10,14 +10,13 @@ from msgspec import Struct
 from ..answers import bad_answer
 from ..source import Call, Send
 from .listing import Dimension, dimensions_of
-from .metrics import METRICS, NAMESPACE, Dimensions
+from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 
 MINUTE = 60_000
 """Milliseconds."""
 MOST_METRICS = 500
 MOST_POINTS = 3000
 """Of a whole answer; what is beyond is left out in silence."""
-LARGEST_ANSWER = 16 * 1024 * 1024
 LARGEST_VALUE = 1e15
 """More than any team uses, and still a whole number that everybody can hold."""
 PERIODS = {MINUTE: ("1", "average"), 60 * MINUTE: ("3600", "sum")}
@@ -130,12 +129,13 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Dat
 def _values(query: DataQuery, metric: _Metric, asked_for: str) -> Tuple[Dict[int, float], str]:
     """Read the values of one metric, or say what is wrong with them."""
     unit = METRICS[metric.metric_name].unit
+    largest = 100.0 if unit == "%" else LARGEST_VALUE
     if metric.unit != unit:
         return {}, f"comes in {f'`{metric.unit[:20]}`' if metric.unit else 'no unit'}, where `{unit}` is expected"
     values: Dict[int, float] = {}
     for point in metric.datapoints:
         at, value = point.timestamp // query.period * query.period, getattr(point, asked_for)
-        if value is None or not 0 <= value <= LARGEST_VALUE:
+        if value is None or not 0 <= value <= largest:
             return {}, f"has a value that is none ({value})"
         # One point more than asked may come before the window, and one at its end where that counts as inside.
         if at in (query.start - query.period, query.until):

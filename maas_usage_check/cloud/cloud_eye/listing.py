@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..answers import bad_answer
 from ..source import Call, Send
-from .metrics import METRICS, NAMESPACE, Dimensions
+from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 
 PAGE = 1000
 """The most that the API gives at once."""
@@ -70,7 +70,8 @@ def ask_page(query: ListQuery, send: Send) -> Page:
     asked = [("limit", str(PAGE)), ("namespace", NAMESPACE)]
     if query.marker is not None:
         asked.append(("start", query.marker))
-    call = Call("cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", "/V1.0/{project_id}/metrics", query=asked)
+    path = "/V1.0/{project_id}/metrics"
+    call = Call("cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", path, query=asked, largest=LARGEST_ANSWER)
     try:
         page = _PAGE.decode(send(call))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

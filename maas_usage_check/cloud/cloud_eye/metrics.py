@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Dict, NamedTuple
 
 NAMESPACE = "SYS.MaaS"
+LARGEST_ANSWER = 16 * 1024 * 1024
 
 
 class Dimensions(NamedTuple):

@@ -25,18 +25,10 @@ from .series import has_hours, names_of, tags_of
 PROMPT, COMPLETION = FIELDS.index("prompt_tokens"), FIELDS.index("completion_tokens")
 
 
-class Taker(Struct, omit_defaults=True):
-    """Remember that a consumer has taken the models of a project before: what is new then is new to the cloud."""
-
-    known: bool = False
-
-
 class Priced(Struct, omit_defaults=True):
-    """Remember the cost of a counter so far, and the counts of tokens that it covers."""
+    """Remember what a counter cost so far; None where it had no price yet."""
 
-    prompt: int = -1
-    completion: int = -1
-    cost: Decimal = Decimal(0)
+    cost: Optional[Decimal] = None
 
 
 def whose(store: Store, consumer: Consumer, account: Account, now: int) -> str:
@@ -48,7 +40,13 @@ def whose(store: Store, consumer: Consumer, account: Account, now: int) -> str:
 
 
 def give_models(
-    hours: ModelHours, models: ModelList, consumer: Consumer, now: int, tags: Dict[str, str], keep: Callable[[], bool]
+    hours: ModelHours,
+    models: ModelList,
+    consumer: Consumer,
+    now: int,
+    tags: Dict[str, str],
+    answered: bool,
+    keep: Callable[[], bool],
 ) -> List[Point]:
     """Make the points of a cycle, and take note in the same transaction of what was given out.
 
@@ -58,20 +56,21 @@ def give_models(
         consumer: who takes them.
         now: milliseconds since 1970.
         tags: of every point.
+        answered: whether Cloud Eye did: without that, nothing used is not said.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
     points: List[Point] = []
     with open_book(hours.store, now) as book:
-        at = f"{consumer.name} {hours.place}"
-        taker, first = book.note(Taker, at), hours.first(book)
+        # Whoever took any model of the project before was there when a model came that is new to it.
+        whole, first = Ledger(book, hours.place), hours.first(book)
+        known = not is_new(whole, consumer)
+        note(whole, consumer, ZEROS)
         for listed, ledger in hours.ledgers(book, [each for each in models.models if has_hours(each)]):
             own = {**tags_of(hours.instance, listed.dimensions), **tags}
             if consumer.takes == HOURS:
                 points += _hours(hours, listed, ledger, consumer, first, own)
             else:
-                points += _counts(hours, listed, ledger, consumer, taker.known, now, own)
-        if not taker.known:
-            book.keep(at, Taker(True))
+                points += _counts(hours, listed, ledger, consumer, known, now, own, answered)
         if not keep():
             raise TooLateError
     return points
@@ -93,7 +92,14 @@ def _hours(
 
 
 def _counts(
-    hours: ModelHours, listed: Listed, ledger: Ledger, consumer: Consumer, known: bool, now: int, tags: Dict[str, str]
+    hours: ModelHours,
+    listed: Listed,
+    ledger: Ledger,
+    consumer: Consumer,
+    known: bool,
+    now: int,
+    tags: Dict[str, str],
+    answered: bool,
 ) -> Iterator[Point]:
     names, (price, currency) = names_of(listed.dimensions), _price(hours, listed)
     before = known_counts(ledger)
@@ -101,27 +107,26 @@ def _counts(
     # A model that came while this consumer was there is counted from its first token on.
     if consumer.takes == COUNTERS:
         given = ZEROS if known and is_new(ledger, consumer) else counts
-        note(ledger, consumer, given)
+        grown = increments(ledger, consumer, given, given)
     else:
-        given = increments(ledger, consumer, counts, ZEROS if known else before)
+        given = grown = increments(ledger, consumer, counts, ZEROS if known else before)
+        if not (answered or any(given)):
+            return
     yield Point(names.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
     if price is None:
         return
-    cost = _cost(price, given)
+    cost = _cost(price, grown)
     if consumer.takes == COUNTERS:
-        cost = _so_far(ledger.book, f"{consumer.name} {ledger.id} {currency}", price, given)
+        cost = _so_far(ledger.book, f"{consumer.name} {ledger.id} {currency}", cost)
     yield Point(names.cost_consumed, {**tags, "currency": currency}, {"cost": float(cost)}, now * 1_000_000)
 
 
-def _so_far(book: Book, at: str, price: Price, counts: Values) -> Decimal:
-    """Add to the cost so far what the counts have grown by, at the price that holds now."""
-    priced = book.note(Priced, at)
-    prompt, completion = counts[PROMPT], counts[COMPLETION]
-    if priced.prompt >= 0:
-        priced.cost += price.cost(prompt - priced.prompt, completion - priced.completion)
-    priced.prompt, priced.completion = prompt, completion
-    book.keep(at, priced)
-    return priced.cost
+def _so_far(book: Book, at: str, cost: Decimal) -> Decimal:
+    """Add to the cost so far; a counter begins at 0."""
+    before = book.note(Priced, at).cost
+    after = Decimal(0) if before is None else before + cost
+    book.keep(at, Priced(after))
+    return after
 
 
 def _price(hours: ModelHours, listed: Listed) -> Tuple[Optional[Price], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from ...cloud.cloud_eye import METRICS, Data, Dimensions
 from ...cloud.cloud_eye.data import Values
@@ -25,7 +25,7 @@ class LiveMinutes:
         now: the cycle's time, in milliseconds.
     """
 
-    def __init__(self, models: ModelList, held: HeldMinutes | None, now: int) -> None:
+    def __init__(self, models: ModelList, held: Optional[HeldMinutes], now: int) -> None:
         self._models = models
         self._held = held
         self._now = now
@@ -48,7 +48,7 @@ class LiveMinutes:
 
     def points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
         """Make a point of each minute at its own time; where the newest is all that is taken, of that one alone."""
-        for dimensions, minutes in self._values.items():
+        for dimensions, minutes in list(self._values.items()):  # an answer may still come in after the deadline
             own = {**tags_of(instance, dimensions), **tags}
             for at in sorted(minutes) if self._held else self._newest(minutes):
                 fields: Dict[str, Number] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Iterable, Set
+from typing import Set
 
 from ...cloud import Session
 from ...cloud.answers import bad_answer
@@ -71,7 +71,7 @@ def _listed(page: Page) -> Set[Dimensions]:
 
 
 def _fresh(data: Data, until: int) -> str:
-    minutes: Iterable[int] = (at for values in data.values.values() for at in values)
+    minutes = (at for values in data.values.values() for at, calls in values.items() if calls["rpm"])
     newest = max(minutes, default=None)
     if newest is None:
         return "no call in the last hour: nobody called, or Cloud Eye is late"

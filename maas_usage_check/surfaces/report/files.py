@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from decimal import Decimal
 from typing import Any, Dict, List, Sequence
 
 from ...cloud.usage import Usage
@@ -61,5 +62,10 @@ def encode(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] 
     writer = csv.DictWriter(output, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
-        writer.writerow({k: json.dumps(value) if isinstance(value, bool) else value for k, value in record.items()})
+        writer.writerow({name: _written(value) for name, value in record.items()})
     return output.getvalue()
+
+
+def _written(value: Any) -> Any:
+    """Write what Python writes in its own way: true and false, and decimals without an exponent."""
+    return json.dumps(value) if isinstance(value, bool) else f"{value:f}" if isinstance(value, Decimal) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from decimal import Decimal
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -146,13 +145,8 @@ def _records(page: ModelsPage, columns: Sequence[str]) -> List[Dict[str, Any]]:
             "maas_api_id": row.api_id,
             "model": row.name,
             "share": share_of(row, page.rows),
-            "cost": _plain(row.cost),
+            "cost": None if row.cost is None else row.cost.normalize(),
         }
         values = {**shared, **own}
         records.append({name: values[name] if name in values else getattr(row.usage, name, None) for name in columns})
     return records
-
-
-def _plain(cost: Optional[Decimal]) -> Optional[Decimal]:
-    """Leave out zeros at the end, and exponents."""
-    return None if cost is None else Decimal(f"{cost.normalize():f}")

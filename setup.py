@@ -8,10 +8,11 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
 
+SERVE = ["prometheus-client>=0.20"]
 TEST = [
+    *SERVE,
     "hypothesis>=6.100",
     "line-protocol-parser>=1.1",
-    "prometheus-client>=0.20",
     "pytest>=8.0",
     "pytest-httpserver>=1.1",
     "pytest-timeout>=2.3",
@@ -42,6 +43,7 @@ setup(
         "backports.zoneinfo>=0.2.1; python_version < '3.9'",
     ],
     extras_require={
+        "serve": SERVE,
         "datadog": DATADOG,
         "test": TEST,
         "agents": AGENTS,

@@ -20,7 +20,14 @@ TEST = [
     "trustme>=1.1",
 ]
 DATADOG = ["datadog-checks-base[deps]>=36"]
-AGENTS = [*TEST, *DATADOG, "build>=1.0", "datadog-api-client>=2.30", "datadog-checks-dev>=34"]
+AGENTS = [
+    *TEST,
+    *DATADOG,
+    "build>=1.0",
+    "datadog-api-client>=2.30",
+    "datadog-checks-dev>=34",
+    "kubernetes-validate>=1.34",
+]
 
 setup(
     name="maas-usage-check",

@@ -7,23 +7,19 @@ import stat
 from pathlib import Path
 from typing import Any, Dict, List
 
-import pytest
 import yaml
 
 from maas_usage_check.config import load
 from maas_usage_check.surfaces.arguments import LISTEN, read_arguments
 
-from .agents.programs import ROOT, free_port, missing
+from .agents.programs import ROOT, free_port
 from .conftest import AK, SK, Cloud, Program
 from .surfaces.exporter import exporting
 
 FOLDER = ROOT / "examples" / "kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))
-OF_KUBERNETES = [path for path in FILES if path.stem != "servicemonitor"]
-"""All but the one whose kind the Prometheus Operator adds."""
 NAME = "maas-usage-check"
 LABELS = {"app.kubernetes.io/name": NAME}
-VERSIONS = ("1.25", "1.31", "1.34")
 
 
 class Strict(yaml.SafeLoader):
@@ -46,16 +42,6 @@ POD = KINDS["Deployment"]["spec"]["template"]["spec"]
 MOUNTS = {mount["name"]: mount for mount in CONTAINER["volumeMounts"]}
 VOLUMES = {volume["name"]: volume for volume in POD["volumes"]}
 CONF = KINDS["ConfigMap"]["data"]["conf.yaml"]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("path", OF_KUBERNETES, ids=[path.stem for path in OF_KUBERNETES])
-def test_the_published_schemas_take_every_manifest(path: Path, version: str) -> None:
-    try:
-        import kubernetes_validate
-    except ImportError:
-        missing("kubernetes_validate is not installed: pip install '.[agents]'")
-    kubernetes_validate.validate(read(path), version, strict=True)
 
 
 def test_the_monitor_has_only_what_the_operator_knows() -> None:

@@ -23,8 +23,8 @@ from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.server import serving
 
 from .. import shifted_clock
-from ..conftest import NOW, wait_for
-from ..surfaces.exporter import Exporter
+from ..conftest import NOW, Cloud, Program, wait_for
+from ..surfaces.exporter import Exporter, exporting
 from .account import AK, SK
 from .hours import COUNTS, HOUR, Consumed, SentCloud, Use
 from .programs import ROOT, environ, find, free_port, get, running, wait
@@ -68,14 +68,16 @@ class Days:
         shifted_clock.write_shift(str(self.folder / "shift"), at / 1000 - time.time())
         return at
 
-    def start(self) -> Exporter:
-        command = [sys.executable, shifted_clock.__file__, str(self.folder / "shift"), "serve"]
-        options = ["--config", str(self.folder / "conf.yaml"), "--listen", f"127.0.0.1:{self.port}", *self.options]
+    def command(self, *arguments: str) -> Dict[str, Any]:
+        """Say how to run the program by simulated time."""
+        program = [sys.executable, shifted_clock.__file__, str(self.folder / "shift"), *arguments]
         keys = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(
-            [*command, *options], stderr=subprocess.PIPE, env=environ(self.folder, **keys), cwd=self.folder
-        )
-        return Exporter(process, self.context)
+        config = ["--config", str(self.folder / "conf.yaml")]
+        return {"args": [*program, *config], "env": environ(self.folder, **keys), "cwd": self.folder}
+
+    def start(self) -> Exporter:
+        command = self.command("serve", "--listen", f"127.0.0.1:{self.port}", *self.options)
+        return Exporter(subprocess.Popen(**command, stderr=subprocess.PIPE), self.context)
 
     def live(self, step: int) -> None:
         at = self.shift(step)
@@ -96,12 +98,15 @@ class Days:
         return self.exporter.samples("huawei_maas_api_up").get("cn-southwest-2", -1)
 
     def counted(self) -> Dict[str, Use]:
-        text = self.exporter.get().text
-        lines = [re.findall(rf'^huawei_maas_consumed_{count}_total.*="(\w+)"}} (.+)$', text, re.M) for count in COUNTS]
-        return {
-            service: tuple(int(float(dict(found)[service])) for found in lines if service in dict(found))
-            for service in SERVICES
-        }
+        return counts_in(self.exporter.get().text)
+
+
+def counts_in(text: str) -> Dict[str, Use]:
+    lines = [re.findall(rf'^huawei_maas_consumed_{count}_total.*="(\w+)"}} (.+)$', text, re.M) for count in COUNTS]
+    return {
+        service: tuple(int(float(dict(found)[service])) for found in lines if service in dict(found))
+        for service in SERVICES
+    }
 
 
 class Store:
@@ -210,7 +215,40 @@ def test_what_did_not_come_in_the_outage_was_not_served(store: Store) -> None:
     assert store.rows("huawei_maas_consumed_tokens_total", max(spells))
 
 
+def test_the_textfile_goes_on_with_the_counters_of_the_exporter(store: Store) -> None:
+    command = store.days.command("collect", "--format", "prometheus")
+    done = subprocess.run(**command, capture_output=True, encoding="utf-8", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert counts_in(done.stdout) == store.days.known[-1]
+
+
 def test_it_said_no_more_than_the_outage_and_the_reload(store: Store) -> None:
     assert os.path.exists(store.days.folder / "state")
     assert store.days.exporter.troubles == []
     assert "I! the configuration was read again" in store.days.exporter.said
+
+
+def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    server = find("prometheus", "Debian package prometheus")
+    rules = ROOT / "examples" / "prometheus" / "alerts.yml"
+    address = f"127.0.0.1:{free_port()}"
+    command = [server, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
+
+    def alerts() -> Dict[str, Dict[str, str]]:
+        answer = get(f"http://{address}/api/v1/query", query="ALERTS")["data"]["result"]
+        return {row["metric"]["alertname"]: row["metric"] for row in answer}
+
+    with exporting(program, program.for_cloud(cloud, "min_collection_interval: 0.5")) as exporter:
+        target = exporter.url.partition("//")[2]
+        scrape = EXAMPLE.replace("127.0.0.1:16227", target).replace("60s", "200ms")
+        (tmp_path / "prometheus.yml").write_text(
+            f"global: {{evaluation_interval: 500ms}}\nrule_files: [{rules}]\n{scrape}"
+        )
+        with running(command, tmp_path):
+            up = f"http://{address}/api/v1/query"
+            wait(lambda: get(up, query="huawei_maas_api_up == 1")["data"]["result"], "the first scrape")
+            wait(lambda: "MaasCollectionMissing" not in alerts(), "the first evaluation after it")
+            assert alerts() == {}
+            cloud.emulator.keys.clear()
+            raised = wait(lambda: alerts().get("MaasCredentialsRefused"), "the alert")
+    assert (raised["job"], raised["instance"], raised["region"]) == ("maas-usage-check", target, "cn-southwest-2")

@@ -8,10 +8,11 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
 
+SERVE = ["prometheus-client>=0.20"]
 TEST = [
+    *SERVE,
     "hypothesis>=6.100",
     "line-protocol-parser>=1.1",
-    "prometheus-client>=0.20",
     "pytest>=8.0",
     "pytest-httpserver>=1.1",
     "pytest-timeout>=2.3",
@@ -19,7 +20,14 @@ TEST = [
     "trustme>=1.1",
 ]
 DATADOG = ["datadog-checks-base[deps]>=36"]
-AGENTS = [*TEST, *DATADOG, "build>=1.0", "datadog-api-client>=2.30", "datadog-checks-dev>=34"]
+AGENTS = [
+    *TEST,
+    *DATADOG,
+    "build>=1.0",
+    "datadog-api-client>=2.30",
+    "datadog-checks-dev>=34",
+    "kubernetes-validate>=1.34",
+]
 
 setup(
     name="maas-usage-check",
@@ -42,6 +50,7 @@ setup(
         "backports.zoneinfo>=0.2.1; python_version < '3.9'",
     ],
     extras_require={
+        "serve": SERVE,
         "datadog": DATADOG,
         "test": TEST,
         "agents": AGENTS,

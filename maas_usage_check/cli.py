@@ -11,11 +11,11 @@ import gc
 import os
 import sys
 import time
-from typing import List, NoReturn, Optional, Sequence
+from typing import Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__
-from .config import doubts, load_file, load_instance
-from .cycle import Batch, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
+from .config import Instance, doubts, load_file, load_instance
+from .cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
 from .surfaces.output import Output, write_all
@@ -68,7 +68,8 @@ def _run(argv: List[str]) -> int:
     if args.command != "collect":
         gc.enable()
     commands = {
-        "collect": _collect, "execd": _execd, "report": _report, "doctor": _doctor, "demo": _demo, "assets": _assets,
+        "collect": _collect, "execd": _execd, "serve": _serve, "report": _report, "doctor": _doctor, "demo": _demo,
+        "assets": _assets,
     }  # fmt: skip
     return commands[args.command](args)
 
@@ -107,13 +108,33 @@ def _execd(args: argparse.Namespace) -> int:
     instances = load_file(args.config)
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
+    with _collectors(instances, f"execd {os.path.realpath(args.config)}", "influx") as collectors:
+        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), _output())
+    return COLLECTED
+
+
+def _serve(args: argparse.Namespace) -> int:
+    try:
+        from .surfaces.serve import serve
+    except ModuleNotFoundError as error:
+        if error.name != "prometheus_client":
+            raise
+        raise ConfigError("serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'") from None
+    # Not the real path: Kubernetes puts a new folder behind it with each change of the file.
+    taker = f"serve {os.path.abspath(args.config)}"
+    serve(args, lambda: _collectors(load_file(args.config), taker, "prometheus"), _say)
+    return COLLECTED
+
+
+@contextlib.contextmanager
+def _collectors(instances: Sequence[Instance], taker: str, form: str) -> Iterator[List[Collector]]:
+    """Make what a surface keeps from cycle to cycle, and say what can be known to go wrong."""
     for text in doubts(instances, time.time()):
         _warn(text)
     with contextlib.closing(open_store(instances, _warn)) as store:
-        collectors = make_collectors(instances, store, f"execd {os.path.realpath(args.config)}", "influx")
+        collectors = make_collectors(instances, store, taker, form)
         forewarn(collectors, _warn)
-        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), _output())
-    return COLLECTED
+        yield collectors
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from os.path import expanduser
-from typing import NoReturn, Optional, Sequence
+from typing import NoReturn, Optional, Sequence, Tuple
 
 from .. import __version__
 from ..config import INLINE_SECRET, is_secret
@@ -13,6 +13,8 @@ from ..config.ranges import Moment, parse_moment, parse_range
 from ..errors import ConfigError
 from ..metrics import FORMATS
 
+LISTEN = "127.0.0.1:16227"
+"""MAAS on a telephone's keys; no exporter that is known of has this port, and 9100 to 9999 are all given away."""
 SEE_HELP = "see maas-usage-check --help"
 REPORT_FORMATS = ("table", "csv", "json")
 EXAMPLES = """\
@@ -80,6 +82,24 @@ def _collect(parser: argparse.ArgumentParser) -> None:
 def _execd(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
+    )
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
+    )
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        default=LISTEN,
+        metavar="HOST:PORT",
+        help="default: %(default)s; port 0 for any that is free",
+    )
+    parser.add_argument("--tls-cert", type=expanduser, metavar="FILE", help="serve over TLS, with this certificate")
+    parser.add_argument("--tls-key", type=expanduser, metavar="FILE", help="the private key of --tls-cert")
+    parser.add_argument(
+        "--tls-client-ca", type=expanduser, metavar="FILE", help="answer only clients with a certificate of this CA"
     )
 
 
@@ -167,6 +187,14 @@ def _moment(text: str) -> Moment:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _address(text: str) -> Tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    bracketed = re.fullmatch(r"\[(.+)\]", host)
+    if not colon or (":" in host and not bracketed):
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, such as {LISTEN} or [::1]:{LISTEN.rpartition(':')[2]}")
+    return bracketed[1] if bracketed else host, _port(port)
+
+
 def _port(text: str) -> int:
     port = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
     if not 0 <= port <= 65_535:
@@ -184,6 +212,7 @@ def _seconds(text: str) -> float:
 COMMANDS = {
     "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _collect),
     "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _execd),
+    "serve": ("collect in the background and serve the metrics over HTTP, for Prometheus", _serve),
     "report": ("print what was used as a table; by default the last 7 days of the preset service", _report),
     "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _doctor),
     "demo": ("show report and collect on a stand-in for the cloud, without an account", _demo),

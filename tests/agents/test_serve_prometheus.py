@@ -1,0 +1,254 @@
+"""A real Prometheus that scrapes `serve` over TLS with a client certificate, as examples/prometheus/scrape.yml says.
+
+Twelve simulated hours go by, through an outage of the cloud, a kill and a reload; the counters are held against the
+emulator's ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+import trustme
+
+from maas_usage_check.standin.ledger import Ledger
+from maas_usage_check.standin.server import serving
+
+from .. import shifted_clock
+from ..conftest import NOW, Cloud, Program, wait_for
+from ..surfaces.exporter import Exporter, exporting
+from .account import AK, SK
+from .hours import COUNTS, HOUR, Consumed, SentCloud, Use
+from .programs import ROOT, environ, find, free_port, get, running, wait
+
+pytestmark = pytest.mark.timeout(180)
+EXAMPLE = (ROOT / "examples" / "prometheus" / "scrape.yml").read_text(encoding="utf-8")
+CONFIG = """\
+instances:
+  - endpoint: {url}
+    iam_endpoint: {url}
+    state_dir: {folder}/state
+    hourly: true
+    backfill_days: 0
+    ranges: [last_1d]
+    service_types: [preset, custom_endpoint]
+    max_requests_per_minute: 86400
+    min_collection_interval: 0.5
+"""
+BEGAN = int(NOW * 1000) + HOUR // 6
+"""Ten minutes past the hour: what the ledger says of an hour changes when one begins."""
+STEP, STEPS = HOUR // 2, 24
+DOWN, KILLED, RELOADED = range(6, 9), 12, 17
+SERVICES = {"preset": 2, "custom_endpoint": 4}
+
+
+class Days:
+    """Simulated time, the exporter, and what it must have counted."""
+
+    def __init__(self, folder: Path, cloud: SentCloud, port: int, options: List[str], context: Any) -> None:
+        self.folder, self.cloud, self.port, self.options, self.context = folder, cloud, port, options, context
+        self.truth = {
+            service: Consumed(cloud.ledger, BEGAN, service_type=number) for service, number in SERVICES.items()
+        }
+        self.known: List[Dict[str, Use]] = []
+        """What was counted at each step."""
+        self.shift(0)
+        self.exporter = self.start()
+
+    def shift(self, step: int) -> int:
+        at = BEGAN + step * STEP
+        shifted_clock.write_shift(str(self.folder / "shift"), at / 1000 - time.time())
+        return at
+
+    def command(self, *arguments: str) -> Dict[str, Any]:
+        """Say how to run the program by simulated time."""
+        program = [sys.executable, shifted_clock.__file__, str(self.folder / "shift"), *arguments]
+        keys = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONPATH": str(ROOT)}
+        config = ["--config", str(self.folder / "conf.yaml")]
+        return {"args": [*program, *config], "env": environ(self.folder, **keys), "cwd": self.folder}
+
+    def start(self) -> Exporter:
+        command = self.command("serve", "--listen", f"127.0.0.1:{self.port}", *self.options)
+        return Exporter(subprocess.Popen(**command, stderr=subprocess.PIPE), self.context)
+
+    def live(self, step: int) -> None:
+        at = self.shift(step)
+        self.cloud.is_down = step in DOWN
+        if step == KILLED:
+            self.exporter.ended(signal.SIGKILL)
+            self.exporter = self.start()
+        if step == RELOADED:
+            self.exporter.process.send_signal(signal.SIGHUP)
+        if not self.cloud.is_down:
+            for truth in self.truth.values():
+                truth.look(at)
+        self.known.append({service: truth.most for service, truth in self.truth.items()})
+        up = 0 if self.cloud.is_down else 1
+        wait_for(lambda: self.up() == up and self.counted() == self.known[-1], f"what step {step} must count")
+
+    def up(self) -> float:
+        return self.exporter.samples("huawei_maas_api_up").get("cn-southwest-2", -1)
+
+    def counted(self) -> Dict[str, Use]:
+        return counts_in(self.exporter.get().text)
+
+
+def counts_in(text: str) -> Dict[str, Use]:
+    lines = [re.findall(rf'^huawei_maas_consumed_{count}_total.*="(\w+)"}} (.+)$', text, re.M) for count in COUNTS]
+    return {
+        service: tuple(int(float(dict(found)[service])) for found in lines if service in dict(found))
+        for service in SERVICES
+    }
+
+
+class Store:
+    """The Prometheus that has scraped all of it."""
+
+    def __init__(self, url: str, days: Days) -> None:
+        self.url = url
+        self.days = days
+
+    def rows(self, query: str, at: float = 0.0) -> List[Dict[str, Any]]:
+        when = {"time": f"{at:.3f}"} if at else {}
+        found: List[Dict[str, Any]] = get(f"{self.url}/api/v1/query", query=query, **when)["data"]["result"]
+        return found
+
+    def scraped(self, metric: str, service: str) -> List[Tuple[float, int]]:
+        """List all samples of a counter: when, and how many."""
+        (row,) = self.rows(f'{metric}{{service_type="{service}"}}[1h]')
+        return [(float(at), int(value)) for at, value in row["values"]]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    server = find("prometheus", "Debian package prometheus")
+    folder = tmp_path_factory.mktemp("serve")
+    ca, cloud, port = trustme.CA(), SentCloud(Ledger()), free_port()
+    cloud.requests_per_minute = 1_000_000  # a simulated half hour takes a second
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for name, host in (("server", "127.0.0.1"), ("client", "prometheus.example.org")):
+        issued = ca.issue_cert(host)
+        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
+    options = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"]
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    context.load_cert_chain(str(folder / "client.pem"), str(folder / "client.key"))
+    scrape = re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", EXAMPLE, flags=re.MULTILINE)
+    for said, here in (
+        ("127.0.0.1:16227", f"127.0.0.1:{port}"),
+        ("60s", "200ms"),
+        ("/etc/prometheus/maas-usage-check-ca.pem", "ca.pem"),
+        ("/etc/prometheus/maas-usage-check-client", "client"),
+    ):
+        assert said in scrape
+        scrape = scrape.replace(said, here)
+    (folder / "prometheus.yml").write_text(scrape)
+    address = f"127.0.0.1:{free_port()}"
+    command = [server, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
+    with serving(cloud) as url:
+        (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder))
+        days = Days(folder, cloud, port, options, context)
+        try:
+            with running(command, folder):
+                store = Store(f"http://{address}", days)
+                wait(lambda: store.rows("huawei_maas_consumed_tokens_total"), "the first scrape")
+                for step in range(STEPS):
+                    days.live(step)
+                last = days.known[-1]["preset"][0]
+                wait(lambda: store.scraped("huawei_maas_consumed_tokens_total", "preset")[-1][1] == last, "the last")
+                yield store
+        finally:
+            days.exporter.process.kill()
+            days.exporter.process.wait(10)
+
+
+def test_increase_is_what_the_ledger_grew_by_over_an_outage_a_kill_and_a_reload(store: Store) -> None:
+    for i, count in enumerate(COUNTS):
+        metric = f"huawei_maas_consumed_{count}_total"
+        for service in SERVICES:
+            (first, _), *_, (last, _) = store.scraped(metric, service)
+            # From sample to sample nothing is stretched.
+            query = f'increase({metric}{{service_type="{service}"}}[{round((last - first) * 1000)}ms])'
+            (row,) = store.rows(query, last)
+            assert float(row["value"][1]) == store.days.truth[service].known(BEGAN + (STEPS - 1) * STEP)[i]
+    assert store.days.truth["preset"].most[0] > 0
+
+
+def test_every_sample_was_true_of_some_step_and_none_fell(store: Store) -> None:
+    for service in SERVICES:
+        values = [value for _, value in store.scraped("huawei_maas_consumed_tokens_total", service)]
+        assert values == sorted(values)
+        assert set(values) <= {known[service][0] for known in store.days.known}
+    assert len({value for _, value in store.scraped("huawei_maas_consumed_tokens_total", "preset")}) > 5
+
+
+def test_one_series_for_each_service_came_through_the_kill(store: Store) -> None:
+    rows = store.rows("count_over_time(huawei_maas_consumed_tokens_total[1h])")
+    labels = {(row["metric"]["job"], row["metric"]["instance"], row["metric"]["service_type"]) for row in rows}
+    assert labels == {("maas-usage-check", f"127.0.0.1:{store.days.port}", service) for service in SERVICES}
+    assert len(rows) == len(labels)
+
+
+def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(store: Store) -> None:
+    told = get(f"{store.url}/api/v1/metadata")["data"]
+    # OpenMetrics names a counter without its ending.
+    ((counter,), (gauge,)) = told["huawei_maas_consumed_tokens"], told["huawei_maas_api_up"]
+    assert (counter["type"], gauge["type"]) == ("counter", "gauge")
+    assert counter["help"].startswith("Tokens used, counted once each")
+    assert all(row["value"][1] == "1" for row in store.rows("up"))
+
+
+def test_what_did_not_come_in_the_outage_was_not_served(store: Store) -> None:
+    downs = [row["values"] for row in store.rows("huawei_maas_api_up[1h]")]
+    spells = [float(at) for at, up in downs[0] if up == "0"]
+    assert len(downs) == 1
+    assert spells
+    assert store.rows("huawei_maas_usage_total_tokens", max(spells)) == []
+    assert store.rows("huawei_maas_consumed_tokens_total", max(spells))
+
+
+def test_the_textfile_goes_on_with_the_counters_of_the_exporter(store: Store) -> None:
+    command = store.days.command("collect", "--format", "prometheus")
+    done = subprocess.run(**command, capture_output=True, encoding="utf-8", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert counts_in(done.stdout) == store.days.known[-1]
+
+
+def test_it_said_no_more_than_the_outage_and_the_reload(store: Store) -> None:
+    assert os.path.exists(store.days.folder / "state")
+    assert store.days.exporter.troubles == []
+    assert "I! the configuration was read again" in store.days.exporter.said
+
+
+def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    server = find("prometheus", "Debian package prometheus")
+    rules = ROOT / "examples" / "prometheus" / "alerts.yml"
+    address = f"127.0.0.1:{free_port()}"
+    command = [server, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
+
+    def alerts() -> Dict[str, Dict[str, str]]:
+        answer = get(f"http://{address}/api/v1/query", query="ALERTS")["data"]["result"]
+        return {row["metric"]["alertname"]: row["metric"] for row in answer}
+
+    with exporting(program, program.for_cloud(cloud, "min_collection_interval: 0.5")) as exporter:
+        target = exporter.url.partition("//")[2]
+        scrape = EXAMPLE.replace("127.0.0.1:16227", target).replace("60s", "200ms")
+        (tmp_path / "prometheus.yml").write_text(
+            f"global: {{evaluation_interval: 500ms}}\nrule_files: [{rules}]\n{scrape}"
+        )
+        with running(command, tmp_path):
+            up = f"http://{address}/api/v1/query"
+            wait(lambda: get(up, query="huawei_maas_api_up == 1")["data"]["result"], "the first scrape")
+            wait(lambda: "MaasCollectionMissing" not in alerts(), "the first evaluation after it")
+            assert alerts() == {}
+            cloud.emulator.keys.clear()
+            raised = wait(lambda: alerts().get("MaasCredentialsRefused"), "the alert")
+    assert (raised["job"], raised["instance"], raised["region"]) == ("maas-usage-check", target, "cn-southwest-2")

@@ -46,17 +46,17 @@ def follow(title: str, places: Dict[str, str], config: Path, cloud: Cloud, progr
     return said
 
 
-def script(path: Path, *command: str) -> str:
-    """Write a program that runs a command with what it is given besides."""
+def script(path: Path, command: str) -> str:
+    """Write a program that runs a command; "$@" in it is what the program is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'#!/bin/sh\nexec {" ".join(command)} "$@"\n')
+    path.write_text(f"#!/bin/sh\nexec {command}\n")
     path.chmod(0o755)
     return str(path)
 
 
 def this_program(path: Path) -> str:
     """Write a program that stands for the installed command."""
-    return script(path, sys.executable, "-m", "maas_usage_check")
+    return script(path, f'{sys.executable} -m maas_usage_check "$@"')
 
 
 def _run(text: str, program: Program, cwd: Path) -> str:

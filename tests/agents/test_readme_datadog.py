@@ -37,8 +37,7 @@ def test_the_commands_followed_in_order_show_usage_from_the_wheel(
     pip = script(tmp_path / "pip", f'{sys.executable} -m pip --quiet --disable-pip-version-check "$@"')
     script(agent / "embedded" / "bin" / "pip", f'{pip} "$@" --no-deps --target {installed}')
     (agent / "final_constraints-py3.txt").write_text("")
-    config = tmp_path / "conf.d" / "conf.yaml"
-    config.parent.mkdir()
+    config = tmp_path / "conf.d" / "maas_usage_check.d" / "conf.yaml"
     (tmp_path / "check.py").write_text(program_of_the_docs())
     places: Dict[str, str] = {
         "AGENT=/opt/datadog-agent": f"AGENT={agent}",

@@ -31,12 +31,15 @@ def test_the_commands_followed_in_order_serve_usage(cloud: Cloud, program: Progr
         PIP: "true",
         "useradd ": "true ",
         SERVE: "true",
+        "/etc/systemd/system/": f"{tmp_path}/",
+        "systemctl ": "true ",
         "/etc/maas-usage-check": str(tmp_path / "etc"),
         "/var/lib/maas-usage-check": str(tmp_path / "state"),
         "-o maas-usage": f"-o {getpass.getuser()}",
     }
     config = tmp_path / "etc" / "conf.yaml"
     follow("Prometheus", places, config, cloud, program)
+    assert SERVE.split(" -- ")[1].split("/bin/")[1] in (tmp_path / "maas-usage-check-serve.service").read_text()
     assert SK not in config.read_text()
     process = program.start("serve", "--config", str(config), "--listen", "127.0.0.1:0")
     try:

@@ -75,3 +75,10 @@ def test_every_key_is_in_the_table(key: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 280
+
+
+def test_the_readme_has_each_section_that_an_error_sends_people_to() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "maas_usage_check").rglob("*.py"))
+    named = set(re.findall(r"\(README, ([^)]+)\)", sources))
+    assert named
+    assert named <= {section.title for section in read(ROOT / "README.md")}

@@ -54,7 +54,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(folder: Path, *what: Any) -> Path:
-    """Make a fresh environment of this Python, install into it as docs/datadog-agent.md says, and return its Python."""
+    """Make a fresh environment of this Python, install into it as the README says, and return its Python."""
     call(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
     call(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what)

@@ -12,7 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 import yaml
 
-from maas_usage_check.surfaces import arguments
+from maas_usage_check.surfaces.arguments import LISTEN
 
 from .conftest import SK, Cloud, Program, wait_for
 from .walkthrough import blocks, follow
@@ -20,8 +20,6 @@ from .walkthrough import blocks, follow
 PIP = "/opt/maas-usage-check/bin/pip install '.[serve]'"
 SERVE = "runuser -u maas-usage -- /usr/local/bin/maas-usage-check serve --config /etc/maas-usage-check/conf.yaml"
 OPENER = build_opener(ProxyHandler({}))
-
-pytestmark = pytest.mark.skipif("serve" not in arguments.COMMANDS, reason="`serve` is not in this branch yet")
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
@@ -62,5 +60,4 @@ def test_the_commands_followed_in_order_serve_usage(cloud: Cloud, program: Progr
 def test_prometheus_is_told_to_scrape_where_serve_listens_by_default() -> None:
     *_, text = [text for language, text in blocks("Prometheus") if language == "yaml"]
     (job,) = yaml.safe_load(text)["scrape_configs"]
-    default = arguments.read_arguments(["serve", "--config", "conf.yaml"]).listen
-    assert job["static_configs"][0]["targets"] == [":".join(map(str, default))]
+    assert job["static_configs"][0]["targets"] == [LISTEN]

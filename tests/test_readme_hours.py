@@ -1,4 +1,4 @@
-"""What the README says of the hours: which format gives what, and what is said when they are wrong or missing."""
+"""What docs/hours.md says of the hours: which format gives what, and what is said when they are wrong or missing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ from werkzeug import Request, Response
 
 from .conftest import Cloud, Program
 
-SECTION = (
-    (Path(__file__).parent.parent / "README.md")
-    .read_text(encoding="utf-8")
-    .split("\n## Which hour, which day\n")[1]
-    .split("\n## ")[0]
-)
+PAGE = (Path(__file__).parent.parent / "docs" / "hours.md").read_text(encoding="utf-8")
 ROWS: Dict[str, List[str]] = {
     cells[0]: cells
-    for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in SECTION.splitlines() if "|" in row)
+    for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in PAGE.splitlines() if row.startswith("|"))
 }
 HOUR = 3_600_000
 HOURLY = "ranges: [last_7d]\nhourly: true\nbackfill_days: 3\nmax_requests_per_minute: 6000\n"

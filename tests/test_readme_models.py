@@ -1,4 +1,4 @@
-"""What the README says of models: which format gives what, and what the queries to paste ask for."""
+"""What docs/models.md says of models: which format gives what, and what the queries to paste ask for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from maas_usage_check.metrics.datadog import metric_name
 
 from .conftest import Cloud, Program
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("\n## Which model, which key, at what cost\n")[1].split("\n## ")[0]
-QUERIES = README.split("\n### Queries\n")[1].split("\n### ")[0].split("By model, in all three")[1]
+PAGE = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+QUERIES = PAGE.split("\n## Queries\n")[1].split("\n## ")[0]
 ROWS: Dict[str, str] = {
     cells[0]: cells[1]
-    for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in SECTION.splitlines() if "|" in row)
+    for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in PAGE.splitlines() if row.startswith("|"))
 }
 OF_MODELS = {name: fields for name, fields in CATALOGUE.items() if name.startswith("huawei_maas_model")}
 IN_PROMETHEUS = {
@@ -87,7 +86,7 @@ def test_the_queries_ask_for_what_there_is() -> None:
 def test_without_a_permission_ranges_and_hours_go_on_and_the_line_names_it(
     cloud: Cloud, program: Program, permission: str
 ) -> None:
-    assert f"`{permission}`" in SECTION
+    assert f"`{permission}`" in PAGE
     cloud.emulator.refused.add(permission)
     done = program(
         "collect", "--config", program.for_cloud(cloud, CONFIG.replace("prices", "# prices").format(model=""))

@@ -1,34 +1,25 @@
-"""The README's way to Telegraf is followed to the letter, on folders of the test and with the emulator as the cloud."""
+"""The README's way to Telegraf shows usage before Telegraf is restarted."""
 
 from __future__ import annotations
 
 import getpass
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Dict
 
 import pytest
-import yaml
 
 from .conftest import AK, SK, Cloud, Program
-
-ROOT = Path(__file__).parent.parent
-SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Telegraf\n")[1].split("\n## ")[0]
-BLOCK = re.compile(r"```(console|yaml)\n(.*?)```", re.DOTALL)
+from .pages import ROOT
+from .walkthrough import follow, this_program
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
 def test_the_commands_followed_in_order_show_usage_before_telegraf_is_restarted(
     cloud: Cloud, program: Program, tmp_path: Path
 ) -> None:
-    command = tmp_path / "maas-usage-check"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m maas_usage_check "$@"\n')
-    command.chmod(0o755)
     places: Dict[str, str] = {
-        "/usr/local/bin/maas-usage-check": str(command),
+        "/usr/local/bin/maas-usage-check": this_program(tmp_path / "maas-usage-check"),
         "/etc/telegraf/telegraf.d": str(tmp_path),
         "/etc/maas-usage-check": str(tmp_path / "etc"),
         "/var/lib/telegraf": str(tmp_path / "state"),
@@ -36,24 +27,12 @@ def test_the_commands_followed_in_order_show_usage_before_telegraf_is_restarted(
         "runuser -u telegraf -- ": "",
         "systemctl restart telegraf": "echo restarted",
     }
-    said = ""
-    for language, text in BLOCK.findall(SECTION):
-        for old, new in places.items():
-            text = text.replace(old, new)
-        if language == "yaml":
-            document = yaml.safe_load(text)
-            document["instances"][0].update(endpoint=cloud.url, iam_endpoint=cloud.url)
-            (tmp_path / "etc" / "conf.yaml").write_text(yaml.safe_dump(document))
-            continue
-        lines = [re.sub("^# ", "", line) for line in text.splitlines()]
-        done = subprocess.run(
-            ["bash", "-e", "-c", "\n".join(lines)],
-            cwd=ROOT, env=program.environ, capture_output=True, encoding="utf-8", timeout=60, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
-        said += done.stdout
-    *usage, health, restarted = said.splitlines()
-    assert [line.split(",")[0] for line in usage] == ["huawei_maas_usage"] * 3
+    *usage, health, restarted = follow(
+        "Telegraf", places, tmp_path / "etc" / "conf.yaml", cloud, program
+    ).splitlines()  # fmt: skip
+    names = [line.split(",")[0] for line in usage]
+    assert names == ["huawei_maas_usage"] * 5 + ["huawei_maas_hourly"] * (len(names) - 5)
+    assert len(names) > 5
     assert health.startswith("huawei_maas_api,")
     assert " up=1i," in health
     assert restarted == "restarted"

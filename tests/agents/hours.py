@@ -32,10 +32,10 @@ def use(ledger: Ledger, at: int, now: int, service_type: int = 2, labels: Sequen
     return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
 
 
-def queries_of_readme(language: str) -> List[str]:
-    """Take the queries of hours out of the README: per hour, per day, today, this month, by key."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    found = re.search(rf"^### Queries$.*?```{language}\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+def queries_of_docs(language: str) -> List[str]:
+    """Take the queries of hours out of docs/hours.md: per hour, per day, today, this month, by key."""
+    page = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## Queries$.*?```{language}\n(.*?)```", page, re.MULTILINE | re.DOTALL)
     assert found
     blocks = [[line for line in block.splitlines() if line[:1] != "#" and line[:2] != "--"]
               for block in found[1].split("\n\n")]  # fmt: skip

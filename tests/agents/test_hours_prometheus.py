@@ -21,7 +21,7 @@ from maas_usage_check.standin.server import serving
 from .. import shifted_clock
 from ..conftest import NOW
 from .account import AK, SK
-from .hours import COUNTS, DAY, EVERY_KEY, HOUR, NOTHING, Consumed, SentCloud, Use, queries_of_readme
+from .hours import COUNTS, DAY, EVERY_KEY, HOUR, NOTHING, Consumed, SentCloud, Use, queries_of_docs
 from .programs import ROOT, find, free_port, get, run, running, wait
 
 pytestmark = pytest.mark.timeout(180)
@@ -181,14 +181,14 @@ def test_counters_never_fall(store: Store) -> None:
             assert not any(resets.values())
 
 
-def test_the_queries_of_the_readme_give_the_ledgers_numbers(store: Store) -> None:
+def test_the_queries_of_the_docs_give_the_ledgers_numbers(store: Store) -> None:
     days, end = store.days, store.times[-1] // HOUR * HOUR
     midnight = end // DAY * DAY
 
     def grown(start: int, label: str = "") -> int:
         return sum(days.grown(start, end, (service, label))[0] for service in SERVICES)
 
-    *totals, by_key = queries_of_readme("promql")
+    *totals, by_key = queries_of_docs("promql")
     # "This month" is as long as the data here.
     for query, start in zip(totals, (end - HOUR, end - DAY, midnight, end - 2 * DAY)):
         shown = store.query(query.replace("$__range", f"{(end - start) // 1000}s"), end)

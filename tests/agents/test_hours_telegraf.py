@@ -13,7 +13,7 @@ from typing import Callable, Dict, Iterator, List, Tuple
 import pytest
 
 from ..conftest import NOW, wait_for
-from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, queries_of_readme, use
+from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, queries_of_docs, use
 from .influxdb import query
 from .moved_telegraf import BY_KEY, EXEC, EXECD, Telegraf, telegraf
 
@@ -146,7 +146,7 @@ def test_every_hour_that_is_over_is_there_once_and_settled(month: Month) -> None
     assert [values for _, _, values in month.rows(text)] == [(0,)]
 
 
-def test_the_queries_of_the_readme_give_the_ledgers_numbers(month: Month) -> None:
+def test_the_queries_of_the_docs_give_the_ledgers_numbers(month: Month) -> None:
     local = dt.datetime.fromtimestamp(month.end / 1000, SHANGHAI).replace(hour=0)
     midnight, first_of_month = (int(at.timestamp() * 1000) for at in (local, local.replace(day=1)))
     # The database's own clock is not the month's.
@@ -154,7 +154,7 @@ def test_the_queries_of_the_readme_give_the_ledgers_numbers(month: Month) -> Non
         query.replace("now()", f"{month.end}ms").replace("'2026-11-01'", f"'{local:%Y-%m}-01'").replace(
             " WHERE ", f" WHERE time < {month.end}ms AND "
         )
-        for query in queries_of_readme("sql")
+        for query in queries_of_docs("sql")
     )  # fmt: skip
     hours = month.rows(per_hour)
     assert len(hours) == 48

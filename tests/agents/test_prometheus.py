@@ -114,9 +114,9 @@ def test_every_variable_offers_what_there_is(store: Store) -> None:
     assert offered == truth.OFFERED
 
 
-def test_the_query_of_the_readme_adds_up_what_the_ledger_holds(store: Store) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Prometheus\n")[1].split("\n## ")[0]
-    (query,) = re.findall(r"```promql\n(.+?)```", section, re.DOTALL)
+def test_the_query_of_the_docs_adds_up_what_the_ledger_holds(store: Store) -> None:
+    page = (ROOT / "docs" / "prometheus-textfile.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"```promql\n(.+?)```", page, re.DOTALL)
     shown = {row["metric"]["service_type"]: float(row["value"][1]) for row in store.query(query)}
     assert shown == truth.expected(EVERYTHING, store.fed)["Tokens by service type"]
 

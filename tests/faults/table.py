@@ -1,4 +1,4 @@
-"""The one table of faults: what happens, and what every surface then does. The README's table is made from it."""
+"""The one table of faults: what happens, and what every surface then does; docs/troubleshooting.md shows it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SOME = [i for i, row in enumerate(TABLE) if row.title != FOLDED[0] or i % 5 == 0
 # A report goes the way of `collect`: one of each that reads otherwise, and of what the status alone must tell, all.
 READ = {id(row) for row in told_apart()}
 REPORTED = [i for i, row in enumerate(TABLE) if id(row) in READ or row.title == CUT_OFF]
-DOCUMENT = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 OPTIONS = "ranges: [last_1d, last_7d]\ntimeout: 0.3\ndeadline: 8\ntags: [n:1]\n"
 
 
@@ -176,5 +176,5 @@ def test_the_agents_check(row: Row, server: Server, agent: Callable[..., Any], a
     check_requests(row, len(server.requests))
 
 
-def test_the_readmes_troubleshooting_table_is_made_from_the_table() -> None:
+def test_the_troubleshooting_table_of_the_docs_is_made_from_the_table() -> None:
     assert markdown() in DOCUMENT.read_text(encoding="utf-8")

@@ -136,7 +136,7 @@ def steps(hours: int) -> Iterator[float]:
         at += 2.5 if at // 60 % 6 == 3 else 20
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_counts_and_costs_add_up_to_the_hours_through_two_days_of_trouble(agent: Agent) -> None:
     hour = agent.began // HOUR
     for of, factor, after in ((-5, 3.0, 4), (3, 0.0, 7), (10, 4.0, 16), (20, 0.0, 24), (20, 2.0, 30)):

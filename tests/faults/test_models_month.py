@@ -130,7 +130,7 @@ class Month:
         return Response(made.status, made.headers, made.body)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_hours_counts_and_costs_of_models_are_the_clouds_through_a_month_of_trouble(tmp_path: Path) -> None:
     month = Month(tmp_path)
     chance = month.random

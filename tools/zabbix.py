@@ -62,7 +62,7 @@ class Trigger(NamedTuple):
 
 DOCTOR = "As the agent's user, `maas-usage-check doctor --config FILE` says what is wrong and how to mend it."
 TRIGGERS = (
-    Trigger("collections", "MaaS usage is not collected", "max(<up>,15m)=0", "HIGH", DOCTOR),
+    Trigger("collections", "MaaS usage is not collected", "max(<up>,15m)=0 and count(<up>,15m)>1", "HIGH", DOCTOR),
     Trigger(
         "collections",
         "MaaS usage has not come for 30 minutes",
@@ -73,7 +73,7 @@ TRIGGERS = (
     Trigger(
         "collections",
         "For an hour a part of the MaaS usage has not come",
-        "min(<result_code>,1h)>0 and max(<up>,1h)=1",
+        "min(<result_code>,1h)>0 and max(<up>,1h)=1 and count(<up>,1h)>5",
         "WARNING",
         DOCTOR,
     ),

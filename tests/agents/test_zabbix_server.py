@@ -42,7 +42,8 @@ def test_a_real_zabbix_shows_the_clouds_numbers_and_a_refused_key_as_a_problem(
         server.add_host(TEXT.replace("delay: 5m", "delay: 10s"), made.TEMPLATE)
         main = tmp_path / "zabbix_agent2.conf"
         main.write_text(
-            f"Server=127.0.0.1\nListenIP=127.0.0.1\nListenPort={low_port()}\nServerActive=127.0.0.1:{server.port}\nHostname={HOST}\n"
+            f"Server=127.0.0.1\nListenIP=127.0.0.1\nListenPort={low_port()}\n"
+            f"ServerActive=127.0.0.1:{server.port}\nHostname={HOST}\n"
             f"LogType=console\nPidFile={tmp_path}/agent.pid\nControlSocket={tmp_path}/agent.sock\nInclude={parameter}\n"
         )
         with running([agent, "-c", str(main)], tmp_path):

@@ -12,12 +12,11 @@ import pytest
 import yaml
 
 from maas_usage_check.config import load_file
-from maas_usage_check.surfaces import arguments
+from maas_usage_check.surfaces.arguments import LISTEN
 
 from .conftest import Program
 
 PAGE = (Path(__file__).parent.parent / "docs" / "other-agents.md").read_text(encoding="utf-8")
-LISTEN = getattr(arguments, "LISTEN", "127.0.0.1:16227")
 
 
 def blocks(language: str) -> List[str]:

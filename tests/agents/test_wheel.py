@@ -53,11 +53,6 @@ def section(page: str, title: str) -> str:
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def textfile() -> str:
-    page = ROOT / "docs" / "prometheus-textfile.md"
-    return page.read_text(encoding="utf-8") if page.exists() else section("README.md", "Prometheus")
-
-
 def follow(text: str, home: Home, folder: Path, cloud: Cloud, agents_user: str, **places: str) -> str:
     """Run a section's commands where `assets` wrote to, and write its configuration; return what they printed."""
     text = put(
@@ -175,7 +170,8 @@ def test_the_way_to_the_textfile_collector_with_files_from_the_assets(home: Home
     units = tmp_path / "units"
     units.mkdir()
     places: Dict[str, str] = {"/etc/systemd/system": str(units), "/var/lib/prometheus": str(tmp_path / "lib")}
-    first = textfile().split("```console\n")[1].split("```")[0]
+    page = (ROOT / "docs" / "prometheus-textfile.md").read_text(encoding="utf-8")
+    first = page.split("```console\n")[1].split("```")[0]
     follow(f"```console\n{first}```", home, tmp_path, cloud, "maas-usage", **places)
     assert (units / "maas-usage-check.timer").exists()
     (start,) = re.findall("^ExecStart=(.*)$", (units / "maas-usage-check.service").read_text(), re.MULTILINE)

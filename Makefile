@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 VERSIONS = 3.8 3.11 3.13
 
-.PHONY: demo test check agents faults audit bench matrix clean
+.PHONY: demo test check agents faults audit package bench matrix clean
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,10 @@ $(VENV)/checked: $(VENV)/tested
 
 $(VENV)/with-agents: $(VENV)/tested
 	$(BIN)/pip install --quiet --editable '.[agents]'
+	touch $@
+
+$(VENV)/with-packaging: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[package]'
 	touch $@
 
 demo: $(VENV)/installed
@@ -48,6 +52,14 @@ audit: $(VENV)/checked
 	$(BIN)/python -c "from importlib.metadata import requires as needs; \
 		print(*[line for line in needs('maas-usage-check') if 'extra ==' not in line], sep='\n')" > $(VENV)/requirements.txt
 	$(BIN)/pip-audit --requirement $(VENV)/requirements.txt --progress-spinner off
+
+# The sdist, the wheel that is built from it, and what an index and its users ask of the two.
+package: $(VENV)/with-packaging
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/pyroma --min 10 .
 
 bench:
 	benchmarks/run $(PYTHON)

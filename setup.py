@@ -6,6 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+README = (HERE / "README.md").read_text(encoding="utf-8")
+# A link to a file of the repository leads nowhere from where the package is published.
+LONG = re.sub(r"!?\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?://)[^)\s]*\)", r"\1", README)
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
 
 SERVE = ["prometheus-client>=0.20"]
@@ -26,6 +29,7 @@ AGENTS = [
     "build>=1.0",
     "datadog-api-client>=2.30",
     "datadog-checks-dev>=34",
+    "jsonpath-ng>=1.6",
     "kubernetes-validate>=1.34",
 ]
 
@@ -33,17 +37,23 @@ setup(
     name="maas-usage-check",
     version=VERSION,
     description="Reports what a team uses on Huawei Cloud MaaS to Datadog, Telegraf or Prometheus.",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=LONG,
     long_description_content_type="text/markdown",
+    author="The maas-usage-check maintainers",
+    # Nothing is published yet: the release checklist has an address that is read, and the repository's, put in here.
+    author_email="maintainers@maas-usage-check.invalid",
+    project_urls={"API of the cloud": "https://support.huaweicloud.com/intl/en-us/api-maas/api-maas-0002.html"},
     license="Apache-2.0",
+    keywords="huawei cloud maas modelarts llm tokens usage cost monitoring datadog telegraf prometheus zabbix categraf",
     packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
     package_data={"maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"]},
+    # A link to the rules that are an asset already, and what tests them.
+    exclude_package_data={"maas_usage_check": ["assets/examples/prometheus/alerts*.yml"]},
     python_requires=">=3.8",
     install_requires=[
         "huaweicloudsdkcore>=3.1.100",
         "msgspec>=0.18",
         "PyYAML>=6.0.1",
-        "requests>=2.31",
         "rich>=13.0",
         "tzdata>=2024.1",
         "tzlocal>=5.0",
@@ -54,6 +64,7 @@ setup(
         "datadog": DATADOG,
         "test": TEST,
         "agents": AGENTS,
+        "package": ["build>=1.0", "check-wheel-contents>=0.6", "pyroma>=4.2", "twine>=5.1"],
         "dev": [
             *TEST,
             "build>=1.0",
@@ -67,8 +78,16 @@ setup(
     },
     entry_points={"console_scripts": ["maas-usage-check=maas_usage_check.__main__:run"]},
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
         "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX",
         "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(8, 14)),
+        "Programming Language :: Python :: 3 :: Only",
         "Topic :: System :: Monitoring",
+        "Typing :: Typed",
     ],
 )

@@ -38,9 +38,15 @@ def run() -> NoReturn:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one command and return its exit code. No exception passes, and no traceback."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    code = _guarded(given)
+    return COLLECTED if code == NOTHING and "--exit-zero" in given else code
+
+
+def _guarded(argv: List[str]) -> int:
     try:
         try:
-            return _run(list(sys.argv[1:] if argv is None else argv))
+            return _run(argv)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -77,6 +83,8 @@ def _run(argv: List[str]) -> int:
 def _collect(args: argparse.Namespace) -> int:
     from .surfaces.collect import check_output, write
 
+    if args.quiet:
+        sys.stderr = None  # as where it was closed at the start, for the libraries too
     problems: List[Problem] = []
 
     def warn(text: str) -> None:

@@ -338,6 +338,38 @@ def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, pr
     assert program("collect", "--config", program.for_cloud(cloud), HTTPS_PROXY="https://p:1").returncode == 0
 
 
+def test_quiet_says_nothing_on_standard_error_and_changes_nothing_else(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud, "ranges: [last_1d, last_2h]")  # the second earns a warning
+    wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
+    for code, options in (
+        (0, {}),
+        (1, {"HW_SECRET_KEY": "wrong"}),
+        (1, {"HW_ACCESS_KEY": None}),
+    ):
+        loud = program("collect", "--config", config, **options)
+        quiet = program("collect", "--config", config, "--quiet", **options)
+        assert loud.stderr != quiet.stderr == ""
+        assert loud.returncode == quiet.returncode == code
+        assert measurements(quiet.stdout) == measurements(loud.stdout) != []
+    done = program("collect", "--config", wrong, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+def test_exit_zero_is_in_the_place_of_1_and_of_no_other_code(cloud: Cloud, program: Program) -> None:
+    config = program.for_cloud(cloud)
+    wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
+    done = program("collect", "--config", config, "--exit-zero", HW_SECRET_KEY="wrong")
+    assert (done.returncode, measurements(done.stdout)) == (0, ["huawei_maas_api"])
+    assert done.stderr.startswith("E! cn-southwest-2: the signature was refused")
+    assert program("collect", "--config", wrong, "--exit-zero").returncode == 2
+    assert program("collect", "--exit-zero").returncode == 2
+    assert program("report", "--exit-zero").returncode == 2
+    with open("/dev/full", "wb") as full:
+        command = [*program.command, "collect", "--config", config, "--exit-zero"]
+        done_full = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=program.environ, timeout=60)
+    assert (done_full.returncode, done_full.stderr[:19]) == (0, b"E! standard output ")
+
+
 @pytest.mark.parametrize("command", ["report", "report --raw", "doctor", "demo", "assets", "--help", "collect"])
 def test_a_full_standard_output_is_one_line_and_exit_code_1(cloud: Cloud, program: Program, command: str) -> None:
     first, *more = command.split()

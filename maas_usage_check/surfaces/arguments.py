@@ -77,6 +77,8 @@ def _collect(parser: argparse.ArgumentParser) -> None:
         "--output", type=expanduser, metavar="FILE", help="write to a file, in one step, instead of standard output"
     )
     parser.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
+    parser.add_argument("--quiet", action="store_true", help="say nothing on standard error, for Categraf and Zabbix")
+    parser.add_argument("--exit-zero", action="store_true", help="exit code 0 instead of 1, for Categraf")
 
 
 def _execd(parser: argparse.ArgumentParser) -> None:

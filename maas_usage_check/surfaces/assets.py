@@ -1,7 +1,8 @@
-"""Write out what users copy: dashboards, monitors, alert rules."""
+"""Write out what users copy: the configuration, examples for each agent, dashboards, monitors, alert rules."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Iterator
@@ -13,7 +14,9 @@ ASSETS = Path(__file__).parent.parent / "assets"
 
 def write_assets(folder: str) -> Iterator[Path]:
     """Copy all of it into a folder, and name each file as it is written; raise ConfigError where one cannot be."""
-    for path in sorted(path for path in ASSETS.rglob("*") if path.is_file()):
+    # In a checkout the examples are a link to the top of the repository.
+    places = [Path(place, name) for place, _, names in os.walk(ASSETS, followlinks=True) for name in names]
+    for path in sorted(places):
         target = Path(folder) / path.relative_to(ASSETS)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,19 @@ import pytest
 
 from ..conftest import AK, SK, Cloud
 from .programs import find
+from .wheel import build
 
 
 @pytest.fixture
 def need() -> Callable[..., str]:
     """Find a program, or skip; fail where MAAS_AGENTS_REQUIRED is set."""
     return find
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need_library("build")
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def need_library(module: str) -> Any:

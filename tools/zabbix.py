@@ -1,0 +1,224 @@
+"""Write the Zabbix template from the catalogue of metrics: `python -m tools.zabbix`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+
+import yaml
+
+from maas_usage_check.errors import Result
+from maas_usage_check.metrics import CATALOGUE, catalogue
+from maas_usage_check.metrics.catalogue import API, COUNT, Field
+
+FILE = Path(__file__).parent.parent / "examples" / "zabbix" / "template.yaml"
+TEMPLATE = "Huawei Cloud MaaS usage by Zabbix agent active"
+APPLICATIONS = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
+"""A group that every Zabbix has, under its own id."""
+MASTER = "maas.collect"
+SERIES = ("service_type", "infer_type", "region", "project_id")
+OF_MODEL = ("model", "maas_api_id", "region", "project_id")
+RULES: Dict[str, Tuple[str, Tuple[str, ...]]] = {
+    "ranges": (catalogue.USAGE, ("range", *SERIES)),
+    "keys of ranges": (catalogue.KEY_USAGE, ("range", "api_key_label", *SERIES)),
+    "services": (catalogue.CONSUMED, SERIES),
+    "keys": (catalogue.KEY_CONSUMED, ("api_key_label", *SERIES)),
+    "models now": (catalogue.MODEL, OF_MODEL),
+    "models": (catalogue.MODEL_CONSUMED, OF_MODEL),
+    "costs of models": (catalogue.MODEL_COST_CONSUMED, ("currency", *OF_MODEL)),
+    "collections": (API, ("region",)),
+}
+"""What each discovery rule finds: a measurement, and the labels that tell its series apart."""
+OF_SEVERAL = {"up": "min", "last_success_timestamp_seconds": "min", "newest_usage_timestamp_seconds": "min"}
+"""What stands for several series that are one but for the user's tags; else the largest of them."""
+UNITS = {"second": "s", "token": "!tokens", "request": "!requests", "error": "!errors"}
+"""The mark `!` keeps Zabbix from writing K and M."""
+MACROS = (
+    ("{$MAAS.BUDGET}", "0", "Tokens of one service in a range, by context; 0 is no budget."),
+    ('{$MAAS.BUDGET:"last_30d"}', "1000000000", "Tokens of one service in the last 30 days."),
+    ("{$MAAS.ERROR_RATIO.MAX}", "1", "Failed calls of a range, 0 to 1, by context; 1 is never too many."),
+    ('{$MAAS.ERROR_RATIO.MAX:"last_7d"}', "0.1", "Failed calls of the last 7 days."),
+)
+
+
+class Plain(yaml.SafeDumper):
+    """Write what comes twice twice: not every reader of YAML knows anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Say so of all data."""
+        return True
+
+
+class Trigger(NamedTuple):
+    """Hold a trigger; in its expression each word in < > becomes the field's item."""
+
+    rule: str
+    name: str
+    expression: str
+    priority: str
+    remedy: str
+
+
+DOCTOR = "As the agent's user, `maas-usage-check doctor --config FILE` says what is wrong and how to mend it."
+TRIGGERS = (
+    Trigger("collections", "MaaS usage is not collected", "max(<up>,15m)=0 and count(<up>,15m)>1", "HIGH", DOCTOR),
+    Trigger(
+        "collections",
+        "MaaS usage has not come for 30 minutes",
+        "nodata(<up>,30m)=1",
+        "HIGH",
+        f"The agent is down, its Timeout cuts the collection short, or the configuration is wrong. {DOCTOR}",
+    ),
+    Trigger(
+        "collections",
+        "For an hour a part of the MaaS usage has not come",
+        "min(<result_code>,1h)>0 and max(<up>,1h)=1 and count(<up>,1h)>5",
+        "WARNING",
+        DOCTOR,
+    ),
+    Trigger(
+        "collections",
+        "The MaaS access key is refused",
+        "last(<result_code>)>=2 and last(<result_code>)<=7",
+        "HIGH",
+        DOCTOR,
+    ),
+    Trigger(
+        "ranges",
+        "Too many MaaS calls fail in {#RANGE} ({#SERVICE_TYPE}, {#INFER_TYPE})",
+        'last(<error_ratio>)>{$MAAS.ERROR_RATIO.MAX:"{#RANGE}"}',
+        "WARNING",
+        "Look at the error codes in the console's call statistics.",
+    ),
+    Trigger(
+        "ranges",
+        "The MaaS budget of {#RANGE} is used up ({#SERVICE_TYPE}, {#INFER_TYPE})",
+        '{$MAAS.BUDGET:"{#RANGE}"}>0 and last(<total_tokens>)>{$MAAS.BUDGET:"{#RANGE}"}',
+        "WARNING",
+        "See by service and by key who uses them, or raise the macro.",
+    ),
+)
+
+
+def document() -> Dict[str, Any]:
+    """Build the export that Zabbix 6.0 and later import."""
+    template = {
+        "uuid": _uuid(TEMPLATE),
+        "template": TEMPLATE,
+        "name": TEMPLATE,
+        "description": "One call of maas-usage-check per interval; all else is taken from its answer. "
+        "Ranges overlap: never add up over `range`.",
+        "groups": [{"name": APPLICATIONS["name"]}],
+        "items": [_master()],
+        "discovery_rules": [_rule(title, *found) for title, found in RULES.items()],
+        "macros": [{"macro": name, "value": value, "description": text} for name, value, text in MACROS],
+        "valuemaps": [
+            _valuemap("MaaS up", {0: "down", 1: "up"}),
+            _valuemap("MaaS result", {code.value: code.name for code in Result}),
+        ],
+    }
+    return {"zabbix_export": {"version": "6.0", "groups": [APPLICATIONS], "templates": [template]}}
+
+
+def text() -> str:
+    """Write it as YAML."""
+    head = "# Made by `python -m tools.zabbix` from the catalogue of metrics. Zabbix 6.0 and later import it.\n"
+    return head + yaml.dump(document(), Dumper=Plain, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _master() -> Dict[str, Any]:
+    # Active, so that the server's own Timeout, 3 seconds where nobody raised it, does not cut it short.
+    return {
+        "uuid": _uuid(MASTER), "name": "MaaS usage: collect", "type": "ZABBIX_ACTIVE", "key": MASTER, "delay": "5m",
+        "history": "0", "trends": "0", "value_type": "TEXT", "tags": [{"tag": "component", "value": "raw"}],
+    }  # fmt: skip
+
+
+def _rule(title: str, measurement: str, labels: Tuple[str, ...]) -> Dict[str, Any]:
+    fields = CATALOGUE[measurement]
+    key = f"maas.discovery.{title.replace(' ', '_')}"
+    return {
+        "uuid": _uuid(key), "name": f"MaaS {title}", "type": "DEPENDENT", "key": key, "delay": "0",
+        "item_prototypes": list(_prototypes(title, measurement, labels)),
+        "trigger_prototypes": [_trigger(trigger, labels) for trigger in TRIGGERS if trigger.rule == title],
+        "master_item": {"key": MASTER},
+        "lld_macro_paths": [{"lld_macro": _macro(label), "path": f"$.labels['{label}']"} for label in labels],
+        "preprocessing": [{"type": "PROMETHEUS_TO_JSON", "parameters": [_metric(measurement, fields[0])]}],
+    }  # fmt: skip
+
+
+def _prototypes(title: str, measurement: str, labels: Tuple[str, ...]) -> Iterator[Dict[str, Any]]:
+    who = " ".join(_macro(label) for label in labels if label not in ("project_id", "maas_api_id"))
+    tags = [{"tag": "component", "value": title}, *({"tag": label, "value": _macro(label)} for label in labels)]
+    matchers = ",".join(f'{label}="{_macro(label)}"' for label in labels)
+    for field in CATALOGUE[measurement]:
+        key, name = _key(measurement, field.name, labels), f"MaaS {who}: {field.name.replace('_', ' ')}"
+        yield {
+            "uuid": _uuid(key), "name": name, "type": "DEPENDENT", "key": key, "delay": "0",
+            "value_type": "FLOAT" if field.kind is float else "UNSIGNED", **_shown(field),
+            "description": field.description,
+            "preprocessing": [{
+                "type": "PROMETHEUS_PATTERN",
+                "parameters": [
+                    f"{_metric(measurement, field)}{{{matchers}}}", "function", OF_SEVERAL.get(field.name, "max"),
+                ],
+                "error_handler": "DISCARD_VALUE",  # what did not come is neither a zero nor an error of the item
+            }],
+            "master_item": {"key": MASTER}, "tags": tags,
+        }  # fmt: skip
+        if field.nature == COUNT:
+            hour = f"{key.split('[')[0]}.hour[{key.split('[')[1]}"
+            yield {
+                "uuid": _uuid(hour), "name": f"{name} in the last hour", "type": "CALCULATED", "key": hour,
+                "delay": "5m", "value_type": "FLOAT", "params": f"rate(//{key},1h)*3600", **_shown(field),
+                "description": "What the count grew by in an hour; it grows when the cloud tells, hours after the use.",
+                "tags": tags,
+            }  # fmt: skip
+
+
+def _trigger(trigger: Trigger, labels: Tuple[str, ...]) -> Dict[str, Any]:
+    measurement, expression = RULES[trigger.rule][0], trigger.expression
+    for field in CATALOGUE[measurement]:
+        expression = expression.replace(f"<{field.name}>", f"/{TEMPLATE}/{_key(measurement, field.name, labels)}")
+    name = f"{trigger.name}: {{#REGION}}"
+    return {
+        "uuid": _uuid(name), "expression": expression, "name": name, "priority": trigger.priority,
+        "description": trigger.remedy,
+    }  # fmt: skip
+
+
+def _shown(field: Field) -> Dict[str, Any]:
+    valuemaps = {"up": "MaaS up", "result_code": "MaaS result"}
+    if field.name in valuemaps:
+        return {"valuemap": {"name": valuemaps[field.name]}}
+    if field.name.endswith("timestamp_seconds"):
+        return {"units": "unixtime"}
+    return {"units": UNITS[field.unit]} if field.unit in UNITS else {}
+
+
+def _valuemap(name: str, mappings: Dict[int, str]) -> Dict[str, Any]:
+    values: List[Dict[str, str]] = [{"value": str(value), "newvalue": word} for value, word in mappings.items()]
+    return {"uuid": _uuid(name), "name": name, "mappings": values}
+
+
+def _metric(measurement: str, field: Field) -> str:
+    return f"{measurement}_{field.name}{'_total' if field.nature == COUNT else ''}"
+
+
+def _key(measurement: str, field: str, labels: Tuple[str, ...]) -> str:
+    return f"{measurement.replace('huawei_maas_', 'maas.')}.{field}[{','.join(map(_macro, labels))}]"
+
+
+def _macro(label: str) -> str:
+    return f"{{#{label.upper()}}}"
+
+
+def _uuid(name: str) -> str:
+    """Make an id that stays the same for a name, and has the form of a random one, which Zabbix insists on."""
+    digest = hashlib.sha256(f"maas-usage-check {name}".encode()).hexdigest()[:32]
+    return f"{digest[:12]}4{digest[13:16]}8{digest[17:]}"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

@@ -1,6 +1,6 @@
 """The Datadog monitors over made-up weeks, each case a region: each alerts when it should, and only then.
 
-Those that add counts up are held against what the Agent's base library submitted, in test_datadog_counts.py.
+Those that add counts up are held against what the Agent's base library submitted, in test_queries.py.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ def test_a_key_begins_to_spend_after_a_week_without() -> None:
         "begins": key(since(today, 50_000, 0)),
         "only tries": key(since(today, 500, 0)),
         "is used": key(since(today, 50_000, 10)),
+        "began two days ago": key(since(NOW - 2 * DAY, 50_000, 0)),
         "configured anew": key(since(today, 50_000, None)),
         "not answered now": key(since(NOW - 20 * MINUTE, None, 0)),
     }

@@ -42,8 +42,8 @@ def test_the_budget_is_the_calendar_months_and_each_token_of_it_counts_once(tmp_
     def fast(at: int) -> float:
         return BUDGET / (6 * DAY)
 
-    def forgot(at: int) -> Optional[float]:  # the state was lost on the fourth day
-        return 0.7 * BUDGET * min(at, 3 * DAY) / (3 * DAY) if at < 4 * DAY else 0.2 * BUDGET * min(at / DAY - 4, 3)
+    def forgot(at: int) -> float:  # the state was lost after the fourth day: what was before it is not known any more
+        return 0.7 * BUDGET * min(at, 3 * DAY) / (3 * DAY) if at < 4 * DAY else 0.4 * BUDGET * min(at / DAY - 4, 3)
 
     this_month = {"range": "this_month", "service_type": "preset"}
     given = [
@@ -152,7 +152,7 @@ def test_cost_over_budget_is_the_calendar_months_by_currency_and_the_forecast_co
 
 def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_held_back(tmp_path: Path) -> None:
     usual, spike, step = 10_000_000 / DAY, 8 * DAY, HOUR // 6
-    outage, gap = unless(8 * DAY, 10 * DAY), unless(8 * DAY, 8 * DAY + HOUR)
+    outage, gap = unless(8 * DAY, 9 * DAY), unless(8 * DAY, 8 * DAY + HOUR)
 
     def weekdays(at: int) -> float:
         return usual if at // DAY % 7 < 5 else usual / 10
@@ -195,7 +195,7 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
         "MaasDayUnusual",
         given,
         Expected(HOUR, 8 * DAY, ()),
-        Expected(8 * DAY, 12 * DAY, ["spike", "two services", "spike and a gap"]),
+        Expected(8 * DAY, 10 * DAY + HOUR, ["spike", "two services", "spike and a gap"]),
         step=step,
     )
 

@@ -43,7 +43,8 @@ def test_the_budget_is_the_calendar_months_and_each_token_of_it_counts_once(tmp_
         return BUDGET / (6 * DAY)
 
     def forgot(at: int) -> float:  # the state was lost after the fourth day: what was before it is not known any more
-        return 0.7 * BUDGET * min(at, 3 * DAY) / (3 * DAY) if at < 4 * DAY else 0.4 * BUDGET * min(at / DAY - 4, 3)
+        lost = at >= 4 * DAY
+        return BUDGET * (0.4 * min(at / DAY - 4, 3) if lost else 0.5 + 0.7 * min(at / DAY, 3) / 3)
 
     this_month = {"range": "this_month", "service_type": "preset"}
     given = [
@@ -244,6 +245,9 @@ def test_a_model_that_stops_answering_is_told_from_a_night_a_failure_and_a_gap(t
     def until(end: int) -> Value:
         return lambda at: 20.0 if at < end else None
 
+    def since_stop(at: int) -> Optional[float]:
+        return 20.0 if at >= stop else None
+
     def by_day(at: int) -> Optional[float]:
         return 20.0 if 9 * HOUR <= at % DAY < 18 * HOUR else None
 
@@ -262,6 +266,9 @@ def test_a_model_that_stops_answering_is_told_from_a_night_a_failure_and_a_gap(t
         *collection("no ratio"),
         *of_model("night", by_day, error_ratio=works),
         *collection("night"),
+        *of_model("renamed", until(stop), error_ratio=works),
+        series("huawei_maas_model_requests_per_minute", since_stop, "renamed", maas_api_id="m", model="new name"),
+        *collection("renamed"),
         *of_model("a weekday of rest", whenever(lambda at: at // (12 * HOUR) % 14 != 1), error_ratio=works),
         *collection("a weekday of rest"),
         *of_model("rarely called", lambda at: 1.0 if at < stop else None, error_ratio=works),

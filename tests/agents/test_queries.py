@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
+import yaml
 
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID
@@ -20,6 +21,7 @@ from maas_usage_check.standin.server import serving
 from .. import shifted_clock
 from ..conftest import Cloud
 from .account import AK, REGION, SK
+from .alerts import RULES
 from .conftest import Hands, need_library
 from .datadog_monitors import monitor, query
 from .datadog_queries import Cycle
@@ -211,6 +213,32 @@ def test_the_queries_for_prometheus(prometheus: str) -> None:
         return one_of([(row["metric"], float(row["value"][1])) for row in answer])
 
     hold("promql", ask)
+
+
+def test_the_alert_rules_find_the_series_of_the_plugin(prometheus: str) -> None:
+    def rows(expression: str) -> List[Dict[str, Any]]:
+        answer = get(f"{prometheus}/api/v1/query", query=expression, time=f"{NOW / 1000:.3f}")
+        found: List[Dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    named_rules = {rule.get("alert", rule.get("record")): rule["expr"] for rule in rules}
+    grouped = re.compile(r"by \(([^)]*)\)\s*\((?:\w+\()*\(*(huawei_maas_\w+)")
+    asked = {found for expression in named_rules.values() for found in grouped.findall(expression)}
+    assert len(asked) > 10
+    for labels, metric in asked:
+        assert all(set(labels.split(", ")) <= set(row["metric"]) for row in rows(metric)), metric
+        assert rows(metric), metric
+    errors = rows(named_rules["MaasErrorsHigh"].replace("> 0.1", ">= 0").replace(">= 20", ">= 0"))
+    assert {row["metric"]["service_type"]: float(row["value"][1]) for row in errors} == {
+        one: grown("errors", NOW - 3 * HOUR, NOW, service_type=number)
+        / grown("requests", NOW - 3 * HOUR, NOW, service_type=number)
+        for one, number in SERVICES.items()
+    }
+    (day,) = rows(named_rules["huawei_maas:tokens:day"].replace(">= 132", ">= 0"))
+    assert float(day["value"][1]) == sum(
+        grown("tokens", NOW - 24 * HOUR, NOW, service_type=one) for one in SERVICES.values()
+    )
 
 
 def test_the_queries_for_influxdb(collected: Collected, tmp_path: Path) -> None:

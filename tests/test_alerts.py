@@ -1,4 +1,4 @@
-"""What docs/alerts.md says of the alerts is what the rules and the monitors are."""
+"""The alert rules keep the house rules, and docs/alerts.md says what they and the monitors are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from typing import Any, Dict, List
 
 import yaml
+
+from maas_usage_check.metrics import KEY_USAGE, USAGE
 
 from .agents.programs import ROOT
 
@@ -29,6 +31,13 @@ MONITORS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))["definition"]
     for path in (ASSETS / "datadog" / "monitors").glob("*.json")
 }
+TESTS = [ROOT / "examples" / "prometheus" / "alerts_test.yml", ROOT / "tests" / "agents" / "test_alert_rules.py"]
+SAME = {"region", "project_id", "service_type", "infer_type"}
+TOTALS = re.compile(rf"\b({USAGE}|{KEY_USAGE})_(?!coverage)\w+")
+ONE = re.compile(
+    rf'max by \(([^)]*)\) \((?:last_over_time\()?{TOTALS.pattern}{{range="\w+"}}(?:\[2h\]\)| offset 1d)?\)'
+)
+"""The totals of one range, of those with the same tags the largest."""
 
 
 def test_the_table_names_every_alert_and_monitor_with_its_time_and_severity() -> None:
@@ -46,6 +55,22 @@ def test_every_alert_says_what_happened_and_what_to_do_in_words_of_its_own() -> 
         assert set(said) == {"summary", "description"}, name
         assert len(said["description"]) > 100, name
     assert len({rule["annotations"]["description"] for rule in ALERTS.values()}) == len(ALERTS)
+
+
+def test_every_alert_has_a_test_of_its_own() -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in TESTS)
+    assert not [name for name in ALERTS if f'"{name}"' not in tests]
+
+
+def test_no_rule_counts_a_token_twice_and_a_budget_holds_through_a_partial_failure() -> None:
+    asking = [rule["expr"] for rule in RULES if TOTALS.search(rule["expr"])]
+    assert len(asking) == 3
+    for expression in asking:
+        found = ONE.findall(expression)
+        assert not TOTALS.search(ONE.sub("", expression)), "of each range apart"
+        keys = {USAGE: SAME, KEY_USAGE: SAME | {"api_key_label"}}
+        assert [set(tags.split(", ")) for tags, _ in found] == [keys[measurement] for _, measurement in found]
+        assert expression.count("[2h]") == expression.count(f"{USAGE}_")
 
 
 def test_every_label_that_a_text_names_is_one_that_the_alert_keeps() -> None:

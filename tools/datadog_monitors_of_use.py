@@ -22,7 +22,7 @@ ESTIMATE = "An estimate: tokens times the `prices` of conf.yaml. The invoice is 
 
 def budget(span: str) -> str:
     """Write the sum of a range's tokens over all kinds of calls, which holds for 2 hours."""
-    return f"max(last_2h):{added(Sum('total_tokens', span=span).queries())} "[:-1]
+    return f"max(last_2h):{added(Sum('total_tokens', span=span).queries())}"
 
 
 DAY = Each("total_tokens", "last_1d").queries()[0]

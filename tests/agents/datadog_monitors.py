@@ -17,10 +17,10 @@ def query(name: str) -> str:
     return text
 
 
-def alerts(name: str, cycles: List[Cycle], month: float = 0.0) -> List[Group]:
+def alerts(name: str, cycles: List[Cycle]) -> List[Group]:
     """List the groups in which a monitor that is evaluated after the last cycle alerts."""
     sign, limit = FORM.fullmatch(query(name)).groups()[-2:]  # type: ignore[union-attr]
-    found = {group: value for group, value in monitor(query(name), cycles, month).items() if value is not None}
+    found = {group: value for group, value in monitor(query(name), cycles).items() if value is not None}
     return [group for group, value in found.items() if (value > float(limit) if sign == ">" else value < float(limit))]
 
 

@@ -52,6 +52,9 @@ class Lines:
     def __add__(self, other: Any) -> Lines:
         return Lines(self.times, self._with(other, operator.add).values, self.zero and other.zero)
 
+    def __sub__(self, other: Any) -> Lines:
+        return self._with(other, operator.sub)
+
     def __rmul__(self, other: Any) -> Lines:
         return self._with(other, operator.mul)
 
@@ -118,18 +121,3 @@ def widget(request: Dict[str, Any], cycles: List[Cycle], chosen: Dict[str, str])
 
 def newest(lines: Lines) -> Dict[Group, Value]:
     return {group: line[-1] for group, line in lines.values.items()}
-
-
-def monitor(query: str, cycles: List[Cycle]) -> Dict[Group, Value]:
-    """Read what a monitor compares with its limit, by group."""
-    how, number, unit, rest = re.fullmatch(r"(max|min)\(last_(\d+)([mh])\):(.*) > [\d.]+", query).groups()  # type: ignore[union-attr]
-    since = cycles[-1].at - int(number) * {"m": 60, "h": 3600}[unit]
-    recent = [one for one in cycles if one.at >= since]
-    named: Dict[str, Lines] = {}
-
-    def name(found: re.Match[str]) -> str:
-        named[f"q{len(named)}"] = ask(found[0], recent, {})
-        return f"q{len(named) - 1}"
-
-    lines = work_out(QUERY.sub(name, rest), named)
-    return {group: reduced({"max": max, "min": min}[how], line) for group, line in lines.values.items()}

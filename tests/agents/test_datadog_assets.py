@@ -15,7 +15,8 @@ from maas_usage_check.cli import main
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import API, AT_THEIR_HOUR, CATALOGUE, CONSUMED, KEY_CONSUMED
 from maas_usage_check.metrics.datadog import metadata_csv, metric_name
-from tools import datadog, datadog_queries
+from tools import datadog, datadog_monitors
+from tools.datadog_monitor import document
 
 from .conftest import need_library
 
@@ -24,7 +25,17 @@ DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
 MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
 SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in AT_THEIR_HOUR}
 KNOWN = {metric_name(measurement, field.name) for measurement, fields in SUBMITTED.items() for field in fields}
-TAGS = {"range", "service_type", "infer_type", "region", "project_id", "api_key_label"}
+TAGS = {
+    "range",
+    "service_type",
+    "infer_type",
+    "region",
+    "project_id",
+    "api_key_label",
+    "maas_api_id",
+    "model",
+    "currency",
+}
 
 
 def read(path: Path) -> Dict[str, Any]:
@@ -94,10 +105,12 @@ def test_the_dashboard_shows_every_metric_that_people_read() -> None:
 
 
 def test_the_files_are_what_the_tools_make() -> None:
-    why = "run python -m tools.datadog"
-    assert DASHBOARD.read_text(encoding="utf-8") == datadog.text(datadog.dashboard()), why
-    for name, query in datadog_queries.monitors():
-        assert read(ASSETS / "datadog" / "monitors" / f"{name}.json")["definition"]["query"] == query, why
+    made = datadog.text(datadog.dashboard())
+    assert DASHBOARD.read_text(encoding="utf-8") == made, "run python -m tools.datadog"
+    for name, monitor in datadog_monitors.MONITORS.items():
+        written = (ASSETS / "datadog" / "monitors" / f"{name}.json").read_text(encoding="utf-8")
+        assert written == datadog.text(document(monitor)), "run python -m tools.datadog_monitors"
+    assert {path.stem for path in MONITORS} == set(datadog_monitors.MONITORS)
 
 
 def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> None:

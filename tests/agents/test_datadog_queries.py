@@ -12,9 +12,10 @@ from maas_usage_check.standin.emulator import PROJECT_ID
 
 from . import account as truth
 from .account import NAMES, REGION, Choice
-from .datadog_queries import Cycle, Group, cycle, monitor, widget
+from .datadog_monitors import monitor, query
+from .datadog_queries import Cycle, Group, cycle, widget
 from .programs import ROOT, run
-from .test_datadog_assets import ASSETS, DASHBOARD, definitions, read
+from .test_datadog_assets import DASHBOARD, definitions, read
 
 KEY = {"HW_ACCESS_KEY": truth.AK, "HW_SECRET_KEY": truth.SK, "PYTHONPATH": str(ROOT)}
 HERE = (REGION, PROJECT_ID)
@@ -121,28 +122,18 @@ def test_no_widget_of_use_takes_a_partial_failure_for_a_fall(
     assert all("preset" in group for group in silent), "a line of one series ends; a sum goes on"
 
 
-def query(name: str) -> str:
-    text: str = read(ASSETS / "datadog" / "monitors" / f"{name}.json")["definition"]["query"]
-    return text
-
-
-def test_the_budget_is_counted_once_and_holds_through_a_partial_failure(store: Store) -> None:
-    used = expected(store.fed)["Tokens, last 30d", 0]
-    assert monitor(query("token_budget"), list(store.cycles[:1])) == used
-    assert monitor(query("token_budget"), list(store.cycles)) == used
-
-
-def test_the_error_ratio_has_no_value_where_nothing_came_and_keeps_its_state(store: Store) -> None:
-    ratios = expected(store.fed)["Error ratio by service type, last 7d", 0]
-    assert monitor(query("error_ratio"), list(store.cycles[:1])) == ratios
-    later = monitor(query("error_ratio"), list(store.cycles))
-    assert later == {group: ratio for group, ratio in ratios.items() if "preset" not in group}
+def test_a_sum_of_tokens_is_counted_once_and_holds_through_a_partial_failure(store: Store) -> None:
+    used = expected(store.fed)["Tokens, last 7d", 0]
+    assert monitor(query("token_forecast"), list(store.cycles[:1])) == used
+    assert monitor(query("token_forecast"), list(store.cycles)) == used
+    week, month = (query(name).split(" > ")[0] for name in ("token_forecast", "token_budget"))
+    assert week.replace("last_7d", "this_month") == month
 
 
 def test_silence_is_no_zero(store: Store) -> None:
     (whole, _), nothing = store.cycles, [point for point in store.cycles[0].points if point["measurement"] == API]
     silent = [whole, Cycle(3 * 3600, nothing)]
-    assert set(monitor(query("token_budget"), silent).values()) <= {None}
+    assert set(monitor(query("token_forecast"), silent).values()) <= {None}
     for title, _, request in of_usage():
         if request["response_format"] == "timeseries":
             assert set(widget(request, silent, {}).values()) == {None}, title

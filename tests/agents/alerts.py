@@ -1,0 +1,116 @@
+"""Run the alert rules over made-up weeks in the real promtool: each case is a region of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Tuple
+
+import yaml
+
+from .programs import ROOT, find, run
+
+RULES = ROOT / "examples" / "prometheus" / "alerts.yml"
+HOUR, DAY = 3600, 24 * 3600
+CLOCK = "8 * 3600"
+"""How the rules' month is ahead of UTC."""
+Value = Callable[[int], Optional[float]]
+"""What a series is at so many seconds since 1970, when these weeks begin; None: absent."""
+
+
+class Expected(NamedTuple):
+    """Say in which cases an alert, and no others, was firing at some time from `start` to `end`."""
+
+    start: int
+    end: int
+    cases: Collection[str]
+
+
+def series(name: str, value: Value, case: str, **labels: str) -> Tuple[str, Value]:
+    """Make a series of a case."""
+    written = ",".join(f'{key}="{text}"' for key, text in {"region": case, "project_id": "p", **labels}.items())
+    return f"{name}{{{written}}}", value
+
+
+def collection(
+    case: str, is_up: Callable[[int], bool] = lambda at: True, runs: Callable[[int], bool] = lambda at: True
+) -> List[Tuple[str, Value]]:
+    """Make the api series of a case: when it got answers, and when its process ran at all."""
+    newest = 0
+
+    def last_success(at: int) -> Optional[float]:
+        nonlocal newest
+        newest = at if is_up(at) and runs(at) else newest
+        return newest if runs(at) else None
+
+    return [
+        series("huawei_maas_api_up", lambda at: float(is_up(at)) if runs(at) else None, case),
+        series("huawei_maas_api_result_code", lambda at: (0 if is_up(at) else 14) if runs(at) else None, case),
+        series("huawei_maas_api_last_success_timestamp_seconds", last_success, case),
+    ]
+
+
+def counter(rate: Callable[[int], float], there: Callable[[int], bool] = lambda at: True) -> Value:
+    """Make a counter that grows by `rate(at)` a second; it is asked in the order of time."""
+    total, before = 0.0, 0
+
+    def value(at: int) -> Optional[float]:
+        nonlocal total, before
+        total, before = total + rate(at) * (at - before), at
+        return total if there(at) else None
+
+    return value
+
+
+def check(
+    folder: Path, alert: str, given: List[Tuple[str, Value]], *expected: Expected, step: int = 300, clock: str = CLOCK
+) -> None:
+    """Fail with what promtool says unless the alert fired when and where it should.
+
+    Args:
+        folder: where to write.
+        alert: its name.
+        given: the series that there are.
+        expected: what must be.
+        step: seconds between samples, and between evaluations. Above 300 what a rule reads must lie at a sample.
+        clock: how the month's clock is ahead.
+    """
+    (folder / "alerts.yml").write_text(yaml.safe_dump(_rules_for(alert, clock)))
+    end = max(one.end for one in expected)
+    tests = [
+        {
+            "interval": f"{step}s",
+            "input_series": [{"series": name, "values": _written(value, end, step)} for name, value in given],
+            "promql_expr_test": [_asked(alert, one) for one in expected],
+        }
+    ]
+    document = {"rule_files": ["alerts.yml"], "evaluation_interval": f"{step}s", "tests": tests}
+    (folder / "test.yml").write_text(json.dumps(document))
+    tested = run([find("promtool", "Debian package prometheus"), "test", "rules", "test.yml"], folder)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def _rules_for(alert: str, clock: str) -> Dict[str, Any]:
+    """Leave out the other alerts, and evaluate at each step: a month is long."""
+    text = RULES.read_text(encoding="utf-8")
+    assert text.count(CLOCK) == 1
+    rules: Dict[str, Any] = yaml.safe_load(text.replace(CLOCK, clock))
+    for group in rules["groups"]:
+        group.pop("interval", None)
+        group["rules"] = [rule for rule in group["rules"] if rule.get("alert", alert) == alert]
+    rules["groups"] = [group for group in rules["groups"] if any("alert" in rule for rule in group["rules"])]
+    return rules
+
+
+def _asked(alert: str, one: Expected) -> Dict[str, Any]:
+    firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    return {
+        "expr": f"group by (region) (last_over_time({firing}[{one.end - one.start}s]))",
+        "eval_time": f"{one.end}s",
+        "exp_samples": [{"labels": f'{{region="{case}"}}', "value": 1} for case in one.cases],
+    }
+
+
+def _written(value: Value, end: int, step: int) -> str:
+    values = [value(at) for at in range(0, end + step, step)]
+    return " ".join("_" if one is None else repr(round(one, 3)) for one in values)

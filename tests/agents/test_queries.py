@@ -1,0 +1,333 @@
+"""The queries of docs/queries.md in the real stores: the right ones give the ledger's numbers, the others do not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import pytest
+import yaml
+
+from maas_usage_check.metrics.datadog import metric_name
+from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.standin.ledger import Ledger
+from maas_usage_check.standin.models import Models
+from maas_usage_check.standin.server import serving
+
+from .. import shifted_clock
+from ..conftest import Cloud
+from .account import AK, REGION, SK
+from .alerts import RULES
+from .conftest import Hands, need_library
+from .datadog_monitors import monitor, query
+from .datadog_queries import Cycle
+from .hours import COUNTS, HOUR, Consumed, SentCloud, added, use
+from .influxdb import influxdb, make_database
+from .influxdb import query as influx_query
+from .models import COMPLETE, CURRENCY, MINUTE, PRICES, Counted, config_of, cost, minute, named, newest
+from .models import use as model_use
+from .programs import OPENER, ROOT, find, free_port, get, run, running, wait
+
+need_library("datadog_checks.base")
+
+pytestmark = pytest.mark.timeout(300)
+PAGE = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
+PAIRS = re.compile(
+    r"```(promql|sql|text)\n([^`]+)\n```\n\ngives ([-\d,.]+)\. Not this, which gives ([-\d,.]+), for .*?:\n\n"
+    r"```\1\n([^`]+)\n```",
+    re.DOTALL,
+)
+QUESTIONS = PAGE.split("\n## ")[1:]
+TITLES = [question.splitlines()[0] for question in QUESTIONS]
+SHANGHAI = dt.timezone(dt.timedelta(hours=8))
+BEGAN = int(dt.datetime(2026, 11, 30, 20, 45, tzinfo=SHANGHAI).timestamp() * 1000)
+TODAY = int(dt.datetime(2026, 12, 2, tzinfo=SHANGHAI).timestamp() * 1000)
+MONTH = int(dt.datetime(2026, 12, 1, tzinfo=SHANGHAI).timestamp() * 1000)
+CYCLES = [BEGAN + hours * HOUR for hours in (*range(0, 33, 3), 33, 34, 35, 37, 38)]
+NOW = CYCLES[-1]
+SCRAPE = 5 * MINUTE
+SERVICES = {"preset": 2, "custom_endpoint": 4}
+MODELS = Models(2, 2)
+LARGE = MODELS.ids()[0]
+RANGES = {"today": TODAY, "last_7d": NOW - 7 * 24 * HOUR}
+SETTINGS = """\
+    hourly: true
+    backfill_days: 1
+    ranges: [today, last_7d]
+    timezone: Asia/Shanghai
+    service_types: [preset, custom_endpoint]
+    api_keys: [team-search, ""]
+    per_api_key: true
+    max_requests_per_minute: 190
+"""
+Ask = Callable[[str], float]
+Rows = List[Tuple[Dict[str, str], float]]
+
+
+class OnTheHour(Ledger):
+    """An account of which the cloud says something new at full hours alone: a process may take its time."""
+
+    def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
+        return super().totals(asked, now // HOUR * HOUR)
+
+
+LEDGER = OnTheHour(late=True)
+
+
+def one_of(rows: Rows) -> float:
+    """Take the number that the page shows: that of `large`, or of `team-search`, or the only one."""
+    shown = [value for tags, value in rows if {"large", "team-search"} & set(tags.values())] or [rows[0][1]]
+    assert len(shown) == 1, rows
+    return shown[0]
+
+
+def grown(count: str, begin: int, end: int, **series: Any) -> float:
+    """Say what was counted of a service from the cycle at `begin` until that at `end`."""
+    consumed = Consumed(LEDGER, BEGAN, **series)
+    counted = {at: consumed.look(at // HOUR * HOUR) for at in CYCLES}
+    before, after = (counted[max(at for at in CYCLES if at <= moment)] for moment in (begin, end))
+    return after[COUNTS.index(count)] - before[COUNTS.index(count)]
+
+
+def of_hours(begin: int, end: int, **series: Any) -> int:
+    """Add up the tokens that the cloud tells of hours."""
+    now = NOW // HOUR * HOUR
+    hours = range(begin, end, HOUR)
+    return sum(
+        added(*(use(LEDGER, at, now, service_type=one, **series) for at in hours))[0] for one in SERVICES.values()
+    )
+
+
+def spent(begin: int, model: str = LARGE) -> float:
+    """Say what a model cost by its counter since a cycle."""
+    counted = Counted(MODELS, (model, ""), BEGAN)
+    counts = {at: counted.look(at) for at in CYCLES}
+    before = counts[max(at for at in CYCLES if at <= begin)]
+    return float(cost(MODELS, model, tuple(b - a for a, b in zip(before, counts[NOW]))))
+
+
+def truth(title: str, language: str) -> float:
+    """Work out from the ledger what the right query must give."""
+    day, key = NOW - 24 * HOUR, {"labels": ("team-search",)}
+    failing = newest(MODELS, (LARGE, ""), NOW + 1000)["error_ratio"]
+    if language == "sql":
+        over = range(MONTH, NOW // HOUR * HOUR, HOUR)
+        spent_by_hours = cost(MODELS, LARGE, added(*(model_use(MODELS, (LARGE, ""), at, NOW) for at in over)))
+        minutes = [minute(MODELS, (LARGE, ""), at, NOW) for at in range(NOW - 20 * MINUTE, NOW - COMPLETE, MINUTE)]
+        errors, calls = (
+            sum(one[name] for one in minutes if one for name in names)
+            for names in (("errors_4xx", "errors_5xx"), ("requests_per_minute",))
+        )
+        numbers = (
+            of_hours(TODAY, NOW // HOUR * HOUR),
+            of_hours(NOW // HOUR * HOUR - 4 * HOUR, NOW // HOUR * HOUR - 3 * HOUR),
+            float(spent_by_hours),
+            errors / calls,
+            of_hours(-(-day // HOUR) * HOUR, NOW // HOUR * HOUR, **key),
+        )
+    else:
+        numbers = (
+            of_hours(TODAY, NOW // HOUR * HOUR),
+            sum(grown("tokens", NOW - HOUR, NOW, service_type=one) for one in SERVICES.values()),
+            spent(MONTH),
+            failing,
+            sum(grown("tokens", day, NOW, service_type=one, **key) for one in SERVICES.values()),
+        )
+    return dict(zip(TITLES, numbers))[title]
+
+
+def hold(language: str, ask: Ask) -> None:
+    """Compare what the page says with what the store gives and with the ledger, question by question."""
+    wrong_here = []
+    for title, question in zip(TITLES, QUESTIONS):
+        ((right, number, other, wrong),) = [found[1:] for found in PAIRS.findall(question) if found[0] == language]
+        written = [_written(value) for value in (truth(title, language), ask(right), ask(wrong))]
+        if written != [number, number, other] or number == other:
+            wrong_here.append(f"{title}: ledger and queries say {written}, the page says {number}, {other}")
+    assert not wrong_here, "\n".join(wrong_here)
+
+
+def _written(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+class Collected:
+    """What the plugin wrote in all cycles, for either store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.samples: List[str] = []
+        self.lines: List[str] = []
+        cloud = SentCloud(LEDGER, MODELS)
+        with serving(cloud) as url:
+            for name in ("prometheus", "influx"):
+                hosts = "".join(f"    {key}: {url}\n" for key in ("iam_endpoint", "cloud_eye_endpoint"))
+                state = f"    state_dir: {folder}/{name}\n"
+                text = f"instances:\n  - endpoint: {url}\n{hosts}{state}{SETTINGS}{config_of(MODELS)}"
+                (folder / f"{name}.yaml").write_text(text)
+            for at, after in zip(CYCLES, [*CYCLES[1:], NOW + SCRAPE]):
+                self.lines += self.collect("influx", at).splitlines()
+                text = self.collect("prometheus", at)
+                shown = [line for line in text.splitlines() if line[:1] != "#"]
+                self.samples += [f"{line} {moment / 1000:.3f}" for moment in range(at, after, SCRAPE) for line in shown]
+
+    def collect(self, form: str, at: int) -> str:
+        shift = self.folder / "shift"
+        shifted_clock.write_shift(str(shift), at / 1000 - time.time())
+        command = [sys.executable, shifted_clock.__file__, str(shift), "collect", "--format", form]
+        keys = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONPATH": str(ROOT)}
+        done = run([*command, "--config", str(self.folder / f"{form}.yaml")], self.folder, **keys)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    return Collected(tmp_path_factory.mktemp("queries"))
+
+
+@pytest.fixture(scope="module")
+def prometheus(collected: Collected, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "samples").write_text("\n".join([*collected.samples, "# EOF\n"]))
+    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", "samples", "data"], folder)
+    assert made.returncode == 0, made.stdout + made.stderr
+    (folder / "prometheus.yml").write_text("")
+    address = f"127.0.0.1:{free_port()}"
+    options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
+    with running([server, *options, f"--web.listen-address={address}"], folder):
+        wait(lambda: get(f"http://{address}/api/v1/query", query="1"), "Prometheus")
+        yield f"http://{address}"
+
+
+def test_the_queries_for_prometheus(prometheus: str) -> None:
+    def ask(text: str) -> float:
+        since = MONTH if "cost" in text else TODAY
+        expression = text.replace("$__range", f"{(NOW - since) // 1000}s")
+        answer = get(f"{prometheus}/api/v1/query", query=expression, time=f"{NOW / 1000:.3f}")["data"]["result"]
+        return one_of([(row["metric"], float(row["value"][1])) for row in answer])
+
+    hold("promql", ask)
+
+
+def test_the_alert_rules_find_the_series_of_the_plugin(prometheus: str) -> None:
+    def rows(expression: str) -> List[Dict[str, Any]]:
+        answer = get(f"{prometheus}/api/v1/query", query=expression, time=f"{NOW / 1000:.3f}")
+        found: List[Dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    named_rules = {rule.get("alert", rule.get("record")): rule["expr"] for rule in rules}
+    grouped = re.compile(r"by \(([^)]*)\)\s*\((?:\w+\()*\(*(huawei_maas_\w+)")
+    asked = {found for expression in named_rules.values() for found in grouped.findall(expression)}
+    assert len(asked) > 10
+    for labels, metric in asked:
+        assert all(set(labels.split(", ")) <= set(row["metric"]) for row in rows(metric)), metric
+        assert rows(metric), metric
+    errors = rows(named_rules["MaasErrorsHigh"].replace("> 0.1", ">= 0").replace(">= 20", ">= 0"))
+    assert {row["metric"]["service_type"]: float(row["value"][1]) for row in errors} == {
+        one: grown("errors", NOW - 3 * HOUR, NOW, service_type=number)
+        / grown("requests", NOW - 3 * HOUR, NOW, service_type=number)
+        for one, number in SERVICES.items()
+    }
+    (day,) = rows(named_rules["huawei_maas:tokens:day"].replace(">= 132", ">= 0"))
+    assert float(day["value"][1]) == sum(
+        grown("tokens", NOW - 24 * HOUR, NOW, service_type=one) for one in SERVICES.values()
+    )
+
+
+def test_the_queries_for_influxdb(collected: Collected, tmp_path: Path) -> None:
+    with influxdb(tmp_path) as url:
+        make_database(url, "maas")
+        OPENER.open(f"{url}/write?db=maas", "\n".join(collected.lines).encode(), timeout=60).close()
+
+        def ask(text: str) -> float:
+            # The database's own clock is not that of the account.
+            moved = text.replace("now()", f"{NOW}ms").replace(" WHERE ", f" WHERE time < {NOW}ms AND ")
+            rows = [
+                (row.get("tags", {}), at, values[0])
+                for row in influx_query(url, "maas", moved)
+                for at, *values in row["values"]
+            ]
+            hour = NOW // HOUR * HOUR - 4 * HOUR
+            return one_of([(tags, value) for tags, at, value in rows if "time(1h)" not in text or at == hour])
+
+        hold("sql", ask)
+
+
+def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
+    cloud: Cloud, make_check: Callable[..., Any], aggregator: Any
+) -> None:
+    hands = Hands()
+    cloud.emulator.now, cloud.emulator.ledger, cloud.emulator.models = hands.now, LEDGER, MODELS
+    prices = {name: {"prompt": float(prompt), "completion": float(rest)} for name, (prompt, rest) in PRICES.items()}
+    check = make_check(
+        cloud.entry(
+            hourly=True, backfill_days=1, ranges=list(RANGES), timezone="Asia/Shanghai", service_types=list(SERVICES),
+            api_keys=["team-search", ""], per_api_key=True, models=True, model_names=named(MODELS),
+            prices={"currency": CURRENCY, "models": prices}, min_collection_interval=1800, max_requests_per_minute=190,
+        ),
+        hands,
+    )  # fmt: skip
+    cycles: List[Cycle] = []
+    for at in CYCLES:
+        hands.at = at / 1000
+        aggregator.reset()
+        assert not check.run()
+        cycles.append(
+            Cycle(at / 1000, [point for name in aggregator.metric_names for point in _points(aggregator, name)])
+        )
+
+    def ask(text: str) -> float:
+        windows = {"rollup": NOW - HOUR, "cost": MONTH, "key_consumed": NOW - 24 * HOUR}
+        since = next((begin for part, begin in windows.items() if part in text), TODAY)
+        recent = [one for one in cycles if one.at > since / 1000]
+        parts = [_answer(part, recent) for part in text.split(" + ")]
+        return one_of([({"": group}, sum(part[group] for part in parts)) for group in parts[0]])
+
+    hold("text", ask)
+    failed, called = (
+        {one: grown(count, NOW - 3 * HOUR, NOW, service_type=SERVICES[one]) for one in SERVICES}
+        for count in ("errors", "requests")
+    )
+    assert any(failed.values())
+    assert monitor(query("error_ratio"), cycles) == {
+        (REGION, PROJECT_ID, one, "real_time"): failed[one] / called[one] for one in SERVICES
+    }
+    for name, begin in (("cost_budget", MONTH), ("cost_forecast", BEGAN)):
+        cost_of_all = sum(spent(begin, model) for model in named(MODELS))
+        assert monitor(query(name), cycles, MONTH / 1000) == {
+            (REGION, PROJECT_ID, CURRENCY): pytest.approx(cost_of_all)
+        }
+
+
+def _points(aggregator: Any, name: str) -> List[Dict[str, Any]]:
+    measurement, field = name.replace(".", "_", 1).rsplit(".", 1)
+    return [
+        {"measurement": measurement, "tags": dict(tag.split(":", 1) for tag in one.tags), "fields": {field: one.value}}
+        for one in aggregator.metrics(name)
+    ]
+
+
+def _answer(text: str, cycles: List[Cycle]) -> Dict[str, float]:
+    """Answer one query of Datadog: counts over all of the time, a gauge as of its end."""
+    how, metric, scope, by, count = re.fullmatch(
+        r"(\w+):([\w.]+)\{(.*?)\}(?: by \{(\w+)\})?(\.as_count\(\)(?:\.rollup\(sum, 3600\))?)?", text
+    ).groups()  # type: ignore[union-attr]
+    key, _, wanted = scope.partition(":")
+    found: Dict[str, List[float]] = {}
+    for one in cycles if count else cycles[-1:]:
+        groups: Dict[str, List[float]] = {}
+        for point in one.points:
+            fields = {metric_name(point["measurement"], field): value for field, value in point["fields"].items()}
+            if metric in fields and (scope == "*" or point["tags"].get(key) == wanted):
+                groups.setdefault(point["tags"].get(by, ""), []).append(fields[metric])
+        for group, values in groups.items():
+            means = {"sum": sum(values), "max": max(values), "avg": sum(values) / len(values)}
+            found.setdefault(group, []).append(means[how])
+    return {group: sum(values) for group, values in found.items()}

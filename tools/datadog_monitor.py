@@ -1,0 +1,103 @@
+"""What a Datadog monitor says, and the file that holds it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, NamedTuple, Tuple
+
+from maas_usage_check.metrics.datadog import metric_name
+
+CREATED = "2026-11-23"
+UPDATED = "2026-11-25"
+CRITICAL, WARNING = 2, 3
+"""Datadog's priorities, of which 1 is the highest."""
+
+
+class Monitor(NamedTuple):
+    """Hold what one monitor says. Texts name tags as Datadog does: {{region.name}}.
+
+    `limit` is a whole comparison, such as `> 0.1`; `missing` is what silence means to it; `by_month` is for queries
+    over the calendar month.
+    """
+
+    title: str
+    description: str
+    name: str
+    query: str
+    limit: str
+    alert: str
+    recovery: str
+    advice: str
+    change: str
+    priority: int = WARNING
+    warning: float = 0.0
+    missing: str = "default"
+    no_data: str = ""
+    renotify: bool = False
+    new_group_delay: int = 0
+    by_month: bool = False
+
+
+def gauge(measurement: str, field: str, *by: str) -> str:
+    """Write a query for the largest of a gauge's series in each group."""
+    return f"max:{metric_name(measurement, field)}{{*}} by {{{','.join(by)}}}"
+
+
+def count(measurement: str, field: str, *by: str) -> str:
+    """Write a query for what was counted in each group."""
+    return f"sum:{metric_name(measurement, field)}{{*}} by {{{','.join(by)}}}.as_count()"
+
+
+def where(condition: str) -> str:
+    """Write what a formula adds to have no value where the condition, a cut-off query, has none."""
+    return f" + 0 * {condition}"
+
+
+def document(monitor: Monitor) -> Dict[str, Any]:
+    """Make a monitor's file as Datadog's integrations hold it."""
+    limit = float(re.sub("[<>]=? ", "", monitor.limit))
+    thresholds = {"critical": _number(limit)}
+    if monitor.warning:
+        thresholds["warning"] = _number(monitor.warning)
+    options: Dict[str, Any] = {
+        "thresholds": thresholds,
+        "include_tags": True,
+        "notify_audit": False,
+        "on_missing_data": monitor.missing,
+        "require_full_window": False,
+        "new_group_delay": monitor.new_group_delay,
+        "timeout_h": 0,
+        "escalation_message": "",
+    }
+    if monitor.renotify:
+        options.update({"renotify_interval": 1440, "renotify_statuses": ["alert"]})
+    if monitor.by_month:
+        window = {"day_starts": "00:00", "month_starts": 1, "timezone": "Asia/Shanghai"}
+        options["scheduling_options"] = {"evaluation_window": window}
+    return {
+        "version": 2,
+        "created_at": CREATED,
+        "last_updated_at": UPDATED,
+        "title": monitor.title,
+        "description": monitor.description,
+        "definition": {
+            "name": f"[Huawei MaaS] {monitor.name}",
+            "type": "query alert",
+            "query": f"{monitor.query} {monitor.limit}",
+            "message": "\n\n".join(_message(monitor)),
+            "priority": monitor.priority,
+            "tags": ["integration:huawei_maas"],
+            "options": options,
+        },
+        "tags": ["integration:huawei_maas"],
+    }
+
+
+def _message(monitor: Monitor) -> Tuple[str, ...]:
+    parts = [("is_alert", monitor.alert), ("is_no_data", monitor.no_data), ("is_recovery", monitor.recovery)]
+    when = "\n".join(f"{{{{#{name}}}}}\n{said}\n{{{{/{name}}}}}" for name, said in parts if said)
+    return (when, f"What to do: {monitor.advice}", monitor.change)
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value

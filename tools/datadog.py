@@ -1,4 +1,4 @@
-"""Write the Datadog dashboard, and the queries of the monitors of usage: `python -m tools.datadog`."""
+"""Write the Datadog dashboard: `python -m tools.datadog`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from maas_usage_check.errors import Result
 from maas_usage_check.metrics import API, KEY_USAGE, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 
-from .datadog_queries import PROJECT, Each, Sum, monitors
+from .datadog_queries import PROJECT, Each, Sum
 from .datadog_widgets import Widget, note, placed, ratio, series, toplist, value
 from .panels import SUMS
 
@@ -187,8 +187,3 @@ def text(document: Dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     FILE.write_text(text(dashboard()), encoding="utf-8")
-    for name, query in monitors():
-        file = FOLDER / "monitors" / f"{name}.json"
-        monitor = json.loads(file.read_text(encoding="utf-8"))
-        monitor["definition"]["query"] = query
-        file.write_text(text(monitor), encoding="utf-8")

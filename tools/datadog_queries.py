@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 from maas_usage_check.config.instance import INFER_TYPES, ServiceType
 from maas_usage_check.metrics import KEY_USAGE, USAGE
@@ -87,11 +87,3 @@ def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
 def _scope(asked: Union[Sum, Each]) -> str:
     keys = ["$api_key"] if asked.measurement == KEY_USAGE else []
     return ",".join(["$region", "$project_id", "$service_type", *keys])
-
-
-def monitors() -> Iterator[Tuple[str, str]]:
-    """Write the queries of the monitors of usage, by the names of their files."""
-    tokens = added(Sum("total_tokens", span="last_30d").queries())
-    yield "token_budget", f"max(last_2h):{tokens} > 1000000000"
-    errors, requests = (Each(field, "last_7d").queries()[0] for field in ("errors", "requests"))
-    yield "error_ratio", f"min(last_30m):{errors} / {requests} > 0.1"

@@ -15,7 +15,7 @@ from maas_usage_check.cli import main
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import API, AT_THEIR_HOUR, CATALOGUE, CONSUMED, KEY_CONSUMED
 from maas_usage_check.metrics.datadog import metadata_csv, metric_name
-from tools import datadog, datadog_queries
+from tools import datadog, datadog_monitors
 
 from .conftest import need_library
 
@@ -94,10 +94,11 @@ def test_the_dashboard_shows_every_metric_that_people_read() -> None:
 
 
 def test_the_files_are_what_the_tools_make() -> None:
-    why = "run python -m tools.datadog"
-    assert DASHBOARD.read_text(encoding="utf-8") == datadog.text(datadog.dashboard()), why
-    for name, query in datadog_queries.monitors():
-        assert read(ASSETS / "datadog" / "monitors" / f"{name}.json")["definition"]["query"] == query, why
+    made = datadog.text(datadog.dashboard())
+    assert DASHBOARD.read_text(encoding="utf-8") == made, "run python -m tools.datadog"
+    for name, query in datadog_monitors.monitors():
+        monitor = read(ASSETS / "datadog" / "monitors" / f"{name}.json")
+        assert monitor["definition"]["query"] == query, "run python -m tools.datadog_monitors"
 
 
 def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> None:

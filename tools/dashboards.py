@@ -5,93 +5,52 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, KEY_USAGE, USAGE
+from maas_usage_check.metrics import MODEL, USAGE
 
-from .panels import ANY, FILTERS, PANELS, SAME, SUMS, Panel, Query
+from .asks import FILTERS, Ask, State, Trouble
+from .influxql import influxql
+from .panels import NO_HOURS, ROWS, Panel
+from .promql import promql
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
 DATASOURCE = "${datasource}"
-HOLD = "2h"
-"""How long a series that got no answer keeps its last value: until well after the alert MaasCollectionPartial."""
-BUDGET = "1000000000"
+HEIGHT = 8
 ON_TIME_CHANGE = 2
+OVER_TIME = ("timeseries", "bars", "status-history")
 MAPPINGS = {
     "up": {"0": "down", "1": "up"},
-    "result_code": {str(result.value): f"{result.value} {result.name.lower()}" for result in Result},
+    "result_code": {str(result.value): f"{result.value} {result.name.lower().replace('_', ' ')}" for result in Result},
 }
-
-
-def promql(query: Query) -> str:
-    """Write a query for Prometheus: the last value of each series, then series that are one, then over the series."""
-
-    def of(field: str, measurement: str = query.measurement) -> str:
-        grouping = f" by ({', '.join(query.by)})" if query.by else ""
-        if measurement == API:
-            return f'{query.how}{grouping} ({measurement}_{field}{{region=~"$region"}})'
-        held = f"last_over_time({measurement}_{field}{{{','.join(matchers(measurement))}}}[{HOLD}])"
-        return f"{query.how}{grouping} (max by ({', '.join(_same(measurement))}) ({held}))"
-
-    def matchers(measurement: str) -> Iterator[str]:
-        yield f'range=~"{ANY}"' if query.span == ANY else f'range="{query.span}"'
-        yield from (f'{name}=~"${name}"' for name in FILTERS)
-        if measurement == KEY_USAGE and not query.rest:
-            yield 'api_key_label=~"$api_key"'
-
-    if query.rest:
-        return f"{of(query.field, USAGE)} - {of(query.field, KEY_USAGE)}"
-    over = f" / clamp_min({of(query.over)}, 1)" if query.over else ""
-    return of(query.field) + over + query.then
-
-
-def influxql(query: Query) -> str:
-    """Write a query for InfluxDB 1.x: the last value of each series, then series that are one, then over the series."""
-    fields = [query.field, *([query.over] if query.over else [])]
-    # Windows that end now and not fill(previous): InfluxDB mixes up the steps of filled series when it adds them up.
-    step = "$__interval" if query.measurement == API else f"{HOLD}, now()"
-
-    def over(inner: str, what: str, tags: Sequence[str]) -> str:
-        groups = "".join(f', "{tag}"' for tag in tags)
-        # Not built from anybody's input: S608.
-        return f"SELECT {what} FROM ({inner}) WHERE $timeFilter GROUP BY time({step}){groups}"  # noqa: S608
-
-    def filters() -> Iterator[str]:
-        if query.measurement == API:
-            yield '"region" =~ /^$region$/'
-            return
-        yield f'"range" =~ /{ANY}/' if query.span == ANY else f"\"range\" = '{query.span}'"
-        yield from (f'"{name}" =~ /^${name}$/' for name in FILTERS)
-        if query.measurement == KEY_USAGE:
-            yield '"api_key_label" =~ /^$api_key$/'
-
-    lasts = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
-    where = " AND ".join([*filters(), "$timeFilter"])
-    inner = f'SELECT {lasts} FROM "{query.measurement}" WHERE {where} GROUP BY time({step}), *'  # noqa: S608
-    if query.measurement != API:
-        inner = over(inner, ", ".join(f'max("{field}") AS "{field}"' for field in fields), _same(query.measurement))
-    value = " / ".join(f'{query.how}("{field}")' for field in fields)
-    return over(inner, value + query.then, query.by) + " fill(none)"
-
-
-def _same(measurement: str) -> Sequence[str]:
-    """Name the tags that tell the series of a measurement apart."""
-    return (*SAME, "api_key_label") if measurement == KEY_USAGE else SAME
+SHARE_STEPS = (("green", None), ("orange", 0.8), ("red", 1))
+STEPS = {
+    "Budget used": SHARE_STEPS,
+    "Forecast against the budget": SHARE_STEPS,
+    "Cost against the budget": SHARE_STEPS,
+    "Failing now": (("green", None), ("orange", 0.05), ("red", 0.1)),
+    "Collection": (("red", None), ("green", 1)),
+    "Result of the last cycle": (("green", None), ("orange", 1), ("red", 2)),
+    "Missing hours": (("green", None), ("orange", 1)),
+    "Covered by the cloud's memory": (("orange", None), ("green", 1)),
+}
+"""The colours of a panel's values, by title."""
 
 
 class Language(NamedTuple):
     """Say in one query language what a dashboard needs."""
 
     datasource: str
-    query: Callable[[Query], str]
+    query: Callable[[Ask, bool], Optional[str]]
     target: Dict[str, Any]
-    instant: Dict[str, Any]
-    subtracts: bool
+    once: Dict[str, Any]
     query_key: str
     legend_key: str
     legend: str
     values: str
+    minutes: str
+    notes: Dict[str, str]
 
 
 LANGUAGES = {
@@ -100,22 +59,41 @@ LANGUAGES = {
         promql,
         {"range": True, "instant": False},
         {"range": False, "instant": True},
-        True,
         "expr",
         "legendFormat",
         r"{{\1}}",
-        "label_values({measurement}_total_tokens, {name})",
+        "label_values({measurement}, {name})",
+        "5m",
+        {
+            "late": "Counted when the cloud has told it, so bars are 1 to 3 hours late; after an outage all of it "
+            "comes in one.",
+            "zone": "the dashboard's time zone",
+            "since": ", counted since the plugin first ran",
+            "seen": " that a cycle saw",
+            "forecast": "Needs the range `this_month` in the configuration.",
+            "no_forecast": "Not known, or the file lacks the range this_month",
+            "rest": " What none of them covers is shown too.",
+        },
     ),
     "influxdb": Language(
         "influxdb",
         influxql,
         {"rawQuery": True, "resultFormat": "time_series"},
         {},
-        False,  # one measurement from another
         "query",
         "alias",
         r"$tag_\1",
         'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{name}"',
+        "1m",
+        {
+            "late": "The newest 3 hours still grow.",
+            "zone": "the time zone of the variable `timezone`",
+            "since": "",
+            "seen": "",
+            "forecast": "Its mean settled hour times the 730.5 hours of a mean month.",
+            "no_forecast": NO_HOURS,
+            "rest": " What none of them covers is the difference to the whole: InfluxQL cannot subtract it.",
+        },
     ),
 }
 
@@ -127,56 +105,51 @@ def dashboard(name: str) -> Dict[str, Any]:
         "id": None,
         "uid": f"maas-usage-{name}",
         "title": f"Huawei Cloud MaaS usage ({'Prometheus' if name == 'prometheus' else 'InfluxDB'})",
-        "description": "Tokens, requests and errors of Huawei Cloud MaaS, as its console counts them. The cloud's "
-        "statistics lag 1 to 2 hours. An operational signal, not an invoice.",
+        "description": "What a team uses on Huawei Cloud MaaS: now, today and this month, when, by whom, and whether "
+        "these numbers can be believed. An operational signal, not an invoice.",
         "tags": ["huawei-cloud", "maas"],
         "schemaVersion": 42,
         "version": 1,
         "editable": True,
         "graphTooltip": 1,
         "refresh": "5m",
-        "time": {"from": "now-24h", "to": "now"},
+        "time": {"from": "now-7d", "to": "now"},
         "timezone": "browser",
-        "annotations": {"list": []},
+        "annotations": {"list": [_troubles(language)]},
         "links": [],
         "templating": {"list": list(_variables(language))},
         "panels": list(_panels(language)),
     }
 
 
+def _troubles(language: Language) -> Dict[str, Any]:
+    """Mark on every time axis when a cycle was partial or failed: what is low there may not be all."""
+    return {
+        "name": "Collection partial or down",
+        "datasource": {"type": language.datasource, "uid": DATASOURCE},
+        "enable": True,
+        "iconColor": "orange",
+        language.query_key: language.query(Trouble(), True),
+    }
+
+
 def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     yield {"name": "datasource", "label": "Data source", "type": "datasource", "query": language.datasource}
-    yield {
-        **_from_store(language, "range", "Range"),
-        "description": "The range that panels of one range show.",
-        "current": {"text": "last_7d", "value": "last_7d"},
-    }
-    many = {"multi": True, "includeAll": True, "current": {"text": ["All"], "value": ["$__all"]}}
+    counted = language.datasource == "prometheus"
     for name in FILTERS:
-        yield {**_from_store(language, name, name.replace("_", " ").capitalize()), **many, "allValue": ".*"}
-    yield {
-        **_from_store(language, "api_key_label", "API key", KEY_USAGE),
-        **many,
-        "name": "api_key",
-        "description": "The labels that the panel by API key shows; the other panels show the whole.",
-        "allValue": ".*",
-    }
-    budget = {"text": BUDGET, "value": BUDGET}
-    yield {
-        "name": "budget",
-        "label": "Budget in tokens per 30 days",
-        "type": "textbox",
-        "query": BUDGET,
-        "current": budget,
-        "options": [{**budget, "selected": True}],
-    }
+        yield _from_store(language, name, f"{USAGE}_total_tokens" if counted else USAGE)
+    yield _from_store(language, "model", f"{MODEL}_requests_per_minute" if counted else MODEL)
+    yield _typed("budget", "Budget in tokens per calendar month", "1000000000")
+    yield _typed("cost_budget", "Budget in money per calendar month", "10000")
+    if not counted:
+        yield _typed("timezone", "Time zone of the days", "Asia/Shanghai")
 
 
-def _from_store(language: Language, name: str, label: str, measurement: str = USAGE) -> Dict[str, Any]:
+def _from_store(language: Language, name: str, measurement: str) -> Dict[str, Any]:
     query = language.values.format(measurement=measurement, name=name)
     return {
         "name": name,
-        "label": label,
+        "label": name.replace("_", " ").capitalize(),
         "type": "query",
         "datasource": {"type": language.datasource, "uid": DATASOURCE},
         "query": query,
@@ -184,77 +157,128 @@ def _from_store(language: Language, name: str, label: str, measurement: str = US
         "refresh": ON_TIME_CHANGE,
         "sort": 1,
         "options": [],
+        "multi": True,
+        "includeAll": True,
+        "current": {"text": ["All"], "value": ["$__all"]},
+        "allValue": ".*",
+    }
+
+
+def _typed(name: str, label: str, value: str) -> Dict[str, Any]:
+    chosen = {"text": value, "value": value}
+    return {
+        "name": name,
+        "label": label,
+        "type": "textbox",
+        "query": value,
+        "current": chosen,
+        "options": [{**chosen, "selected": True}],
     }
 
 
 def _panels(language: Language) -> Iterator[Dict[str, Any]]:
-    x, y, height = 0, 0, 8
-    for number, panel in enumerate(PANELS, 1):
-        if x + panel.width > 24:
-            x, y = 0, y + height
-        yield {
-            "id": number,
-            "type": panel.kind,
-            "title": panel.title,
-            "description": panel.description + (f" {SUMS}" if any(query.adds_up for query in panel.queries) else ""),
-            "datasource": {"type": language.datasource, "uid": DATASOURCE},
-            "gridPos": {"x": x, "y": y, "w": panel.width, "h": height},
-            "interval": "5m",
-            "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
-            "options": _options(panel),
-            "targets": [
-                _target(language, panel, index)
-                for index, query in enumerate(panel.queries)
-                if language.subtracts or not query.rest
-            ],
-        }
-        x += panel.width
+    y, number = 0, 0
+    for row in ROWS:
+        number += 1
+        place = {"x": 0, "y": y, "w": 24, "h": 1}
+        yield {"id": number, "type": "row", "title": row.title, "gridPos": place, "collapsed": False, "panels": []}
+        x, y = 0, y + 1
+        for panel in row.panels:
+            number += 1
+            if x + panel.width > 24:
+                x, y = 0, y + _height(row.panels[0])
+            place = {"x": x, "y": y, "w": panel.width, "h": _height(panel)}
+            yield {"id": number, "gridPos": place, **_panel(language, panel)}
+            x += panel.width
+        y += _height(panel)
 
 
-def _target(language: Language, panel: Panel, index: int) -> Dict[str, Any]:
-    query = panel.queries[index]
+def _height(panel: Panel) -> int:
+    return {"stat": 4, "status-history": 14}.get(panel.kind, HEIGHT)
+
+
+def _panel(language: Language, panel: Panel) -> Dict[str, Any]:
+    asks = [(legend, language.query(ask, panel.kind in OVER_TIME)) for legend, ask in panel.asks]
     return {
-        "refId": "ABC"[index],
+        "type": "timeseries" if panel.kind == "bars" else panel.kind,
+        "title": panel.title,
+        "description": panel.description.format(**language.notes),
         "datasource": {"type": language.datasource, "uid": DATASOURCE},
-        language.query_key: language.query(query),
-        language.legend_key: re.sub(r"\{(\w+)\}", language.legend, query.legend),
-        **language.target,
-        **({} if panel.kind == "timeseries" else language.instant),
+        "interval": panel.step or language.minutes,
+        **({"timeFrom": panel.since} if panel.since else {}),
+        **({"timeShift": panel.earlier} if panel.earlier else {}),
+        "fieldConfig": {"defaults": _defaults(language, panel), "overrides": []},
+        "options": _options(panel),
+        "targets": [
+            _target(language, panel, chr(ord("A") + number), legend, query)
+            for number, (legend, query) in enumerate(asks)
+            if query
+        ],
     }
 
 
-def _defaults(panel: Panel) -> Dict[str, Any]:
-    steps: List[Dict[str, Any]] = [{"color": "green", "value": None}]
-    field = panel.queries[0].field
-    if panel.title == "Budget used":
-        steps += [{"color": "orange", "value": 0.8}, {"color": "red", "value": 1}]
-    if field == "result_code":
-        steps += [{"color": "orange", "value": 1}, {"color": "red", "value": 2}]
-    if field in ("up", "coverage_ratio"):
-        steps = [{"color": "red" if field == "up" else "orange", "value": None}, {"color": "green", "value": 1}]
-    texts = {value: {"text": text, "index": i} for i, (value, text) in enumerate(MAPPINGS.get(field, {}).items())}
+def _target(language: Language, panel: Panel, name: str, legend: str, query: str) -> Dict[str, Any]:
+    return {
+        "refId": name,
+        "datasource": {"type": language.datasource, "uid": DATASOURCE},
+        language.query_key: query,
+        language.legend_key: re.sub(r"\{(\w+)\}", language.legend, legend),
+        **language.target,
+        **({} if panel.kind in OVER_TIME else language.once),
+    }
+
+
+def _defaults(language: Language, panel: Panel) -> Dict[str, Any]:
+    (_, ask), *_ = panel.asks
+    words = MAPPINGS.get(ask.field, {}) if isinstance(ask, State) else {}
+    texts = {value: {"text": text, "index": i} for i, (value, text) in enumerate(words.items())}
+    steps = [{"color": color, "value": value} for color, value in STEPS.get(panel.title, (("green", None),))]
     return {
         "unit": panel.unit,
-        "min": 0,
-        **({"max": 1} if panel.kind == "gauge" else {}),
+        "noValue": panel.empty.format(**language.notes),
+        **({} if panel.kind == "stat" else {"min": 0}),
         "mappings": [{"type": "value", "options": texts}] if texts else [],
         "thresholds": {"mode": "absolute", "steps": steps},
-        "color": {"mode": "palette-classic" if panel.kind == "timeseries" else "thresholds"},
-        # A gap stays a gap: a failure must not look like a value.
-        "custom": {"spanNulls": False, "fillOpacity": 10} if panel.kind == "timeseries" else {},
+        "color": {"mode": _colour(panel)},
+        "custom": _look(panel),
     }
+
+
+def _colour(panel: Panel) -> str:
+    if panel.kind == "status-history":
+        return "continuous-BlYlRd"
+    return "thresholds" if panel.kind in ("stat", "bargauge") else "palette-classic"
+
+
+def _look(panel: Panel) -> Dict[str, Any]:
+    if panel.kind == "bars":
+        # A bar begins at its time.
+        return {"drawStyle": "bars", "fillOpacity": 80, "barAlignment": 1, "stacking": {"mode": "normal", "group": "A"}}
+    if panel.kind == "timeseries":
+        # A gap stays a gap: a failure must not look like a value.
+        return {"spanNulls": False, "showPoints": "auto", "fillOpacity": 10}
+    return {}
 
 
 def _options(panel: Panel) -> Dict[str, Any]:
-    if panel.kind == "timeseries":
-        return {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
-    return {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        **({"orientation": "horizontal", "displayMode": "basic"} if panel.kind == "bargauge" else {}),
-    }
+    if panel.kind in ("timeseries", "bars"):
+        calc, shown = ("sum", "Total") if panel.kind == "bars" else ("max", "Max")
+        return {"legend": _legend("bottom", shown, calcs=[calc]), "tooltip": {"mode": "multi", "sort": "desc"}}
+    if panel.kind == "status-history":
+        return {"showValue": "never", "rowHeight": 1, "colWidth": 1, "legend": {"showLegend": False}}
+    options: Dict[str, Any] = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+    if panel.kind == "piechart":
+        legend = _legend("right", "Value", values=["value", "percent"])
+        return {**options, "pieType": "donut", "legend": legend, "tooltip": {"mode": "single"}}
+    if panel.kind == "bargauge":
+        return {**options, "orientation": "horizontal", "displayMode": "basic"}
+    return {**options, "colorMode": "background" if panel.title in STEPS else "value", "graphMode": "none"}
+
+
+def _legend(placement: str, sort_by: str, **more: List[str]) -> Dict[str, Any]:
+    """Make a legend with the largest first."""
+    where = {"displayMode": "table", "placement": placement, "showLegend": True}
+    return {**where, "sortBy": sort_by, "sortDesc": True, **more}
 
 
 def text(name: str) -> str:

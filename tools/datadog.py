@@ -7,20 +7,37 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from maas_usage_check.errors import Result
-from maas_usage_check.metrics import API, KEY_USAGE, USAGE
+from maas_usage_check.metrics import (
+    API,
+    CONSUMED,
+    KEY_CONSUMED,
+    MODEL,
+    MODEL_CONSUMED,
+    MODEL_COST_CONSUMED,
+    MODEL_KEY_CONSUMED,
+    USAGE,
+)
 from maas_usage_check.metrics.datadog import metric_name
 
-from .datadog_queries import PROJECT, Each, Sum
+from .datadog_queries import PROJECT, Sum, counted
 from .datadog_widgets import Widget, note, placed, ratio, series, toplist, value
-from .panels import SUMS
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "datadog"
 FILE = FOLDER / "dashboards" / "maas_usage.json"
 OK, WARN, BAD = "white_on_green", "white_on_yellow", "white_on_red"
 HIGH_RATIO = ((">", 0.1, BAD), (">", 0.05, WARN), ("<=", 0.05, OK))
+SPENT = ((">", 100, BAD), (">", 80, WARN), ("<=", 80, OK))
 NOT_ZERO = ((">", 0, WARN), ("<=", 0, OK))
-BY_SERVICE, BY_KEY = ((*PROJECT, "service_type"), (*PROJECT, "api_key_label"))
-SPANS = ("7d", "14d", "30d")
+BUDGET, COST_BUDGET = 1_000_000_000, 10_000
+HOUR, WEEK = 3600, 604_800
+ZONE = "Asia/Shanghai"
+PER_HOUR, PER_DAY = f".rollup(sum, {HOUR})", f".rollup(sum, daily, 12am, '{ZONE}')"
+MONTH = "month_to_date"
+
+
+def minute(field: str) -> str:
+    """Write a query of what each model did in the newest complete minute."""
+    return f"max:{metric_name(MODEL, field)}{{$region,$project_id,$model}} by {{region,project_id,model}}"
 
 
 def health(how: str, field: str, by: str = "") -> str:
@@ -28,133 +45,161 @@ def health(how: str, field: str, by: str = "") -> str:
     return f"{how}:{metric_name(API, field)}{{$region}}{by}"
 
 
+def services(field: str = "tokens", rollup: str = "", by: Tuple[str, ...] = ("service_type",)) -> str:
+    """Write a query of what was counted of services."""
+    return counted(CONSUMED, field, by, rollup)
+
+
+def shares(title: str, measurement: str, *by: str, field: str = "tokens") -> Widget:
+    """List who used how much of the picked time."""
+    return toplist(4, title, a=counted(measurement, field, by))
+
+
 CODES = ", ".join(f"{result.value} {result.name.lower().replace('_', ' ')}" for result in Result)
+COST = counted(MODEL_COST_CONSUMED, "cost", ("currency",))
 GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
     (
-        "Totals per range",
+        "Now: is it used, is it slow, what is failing?",
         (
             note(
-                "Each value is the total of a whole range that moves on with time, not an increase: never add points "
-                "up over time. The cloud's statistics lag 1 to 2 hours. Other ranges: edit `range:` in the widgets."
+                "By model, from Cloud Eye: the newest complete minute, without custom endpoints and batch inference. "
+                "Empty without `models: true`, and where no model was called."
             ),
-            note(
-                f"{SUMS} Lists show the largest total of the last 4 hours. Where the result code is 1, a cycle was "
-                "partial: see the group Health."
-            ),
-            *(toplist(3, f"Tokens, last {span}", a=Sum("total_tokens", span=f"last_{span}")) for span in SPANS),
-            value(3, "Result code, 1 is partial", health("max", "result_code"), formats=NOT_ZERO),
-            *(toplist(4, f"Requests, last {span}", a=Sum("requests", span=f"last_{span}")) for span in SPANS),
-            series(12, "Tokens by range", ("tokens", Sum("total_tokens", (*PROJECT, "range")))),
-        ),
-    ),
-    (
-        "Prompt against completion",
-        (
+            series(4, "Requests per minute", ("requests", minute("requests_per_minute"))),
+            series(4, "Tokens per minute", ("tokens", minute("tokens_per_minute"))),
             series(
-                6,
-                "Prompt and completion tokens, last 7d",
-                ("prompt", Sum("prompt_tokens", span="last_7d")),
-                ("completion", Sum("completion_tokens", span="last_7d")),
-                display="area",
+                4, "Errors per minute", ("4xx", minute("errors_4xx")), ("5xx", minute("errors_5xx")), display="bars"
             ),
-            ratio(
-                6,
-                "Completion tokens per prompt token, last 7d",
-                "completion / prompt",
-                Each("completion_tokens", "last_7d"),
-                Each("prompt_tokens", "last_7d"),
-            ),
+            toplist(4, "Failing now, share of calls", formats=HIGH_RATIO, span="15m", a=minute("error_ratio")),
+            series(4, "Latency, seconds", ("latency", minute("latency_seconds"))),
+            series(4, "Time to first token, seconds", ("first token", minute("time_to_first_token_seconds"))),
         ),
     ),
     (
-        "Errors",
+        "Today and this month: how much, and is it within the budget?",
         (
-            *(
-                toplist(
-                    4,
-                    f"Error ratio, last {span}",
-                    "a / b",
-                    HIGH_RATIO,
-                    a=Sum("errors", span=f"last_{span}"),
-                    b=Sum("requests", span=f"last_{span}"),
-                )
-                for span in SPANS
+            note(
+                "Of the calendar in the configured time zone; the cloud tells 1 to 2 hours late. Needs the ranges "
+                "`today` and `this_month` in the configuration. Held for an hour where a cycle got no answer, so for "
+                "an hour after midnight the day before shows."
             ),
-            series(6, "Errors by range", ("errors", Sum("errors", (*PROJECT, "range"))), display="bars"),
+            note(
+                f"Budgets: {BUDGET:,} tokens and {COST_BUDGET:,} of each currency per calendar month; edit the "
+                "formulas. Cost is an estimate at the prices of the file, needs `prices`, and is counted since the "
+                "plugin first ran. An operational signal, not an invoice."
+            ),
+            toplist(4, "Tokens today", span="1h", a=Sum("total_tokens", span="today")),
+            toplist(4, "Tokens this month", span="1h", a=Sum("total_tokens", span="this_month")),
+            toplist(4, "Budget used, %", f"100 * a / {BUDGET}", SPENT, "1h", a=Sum("total_tokens", span="this_month")),
+            toplist(4, "A month at the pace of the last week", "30.44 * a / 7", span="1w", a=services(by=PROJECT)),
+            toplist(
+                4,
+                "A month at the pace of the last week, % of the budget",
+                f"100 * 30.44 * a / 7 / {BUDGET}",
+                SPENT,
+                "1w",
+                a=services(by=PROJECT),
+            ),
+            series(
+                4,
+                "Tokens per hour, and a week before",
+                ("tokens", services(rollup=PER_HOUR, by=())),
+                ("a week before", services(rollup=PER_HOUR, by=())),
+                shifted={"a week before": f"timeshift(a, -{WEEK})"},
+            ),
+            toplist(6, "Cost this month", span=MONTH, a=COST),
+            toplist(6, "Cost this month, % of the budget", f"100 * a / {COST_BUDGET}", SPENT, MONTH, a=COST),
+        ),
+    ),
+    (
+        "When: which hour, which day?",
+        (
+            note(
+                "Counted when the cloud has told it, so bars are 1 to 3 hours late; after an outage all of it comes in "
+                f"one. A day is one of {ZONE}: edit `rollup`. Empty without `hourly: true`."
+            ),
+            series(6, "Tokens per hour", ("tokens", services(rollup=PER_HOUR)), display="bars"),
+            series(6, "Tokens per day", ("tokens", services(rollup=PER_DAY)), display="bars"),
+            series(6, "Requests per hour", ("requests", services("requests", PER_HOUR)), display="bars"),
             ratio(
                 6,
-                "Error ratio by service type, last 7d",
+                "Failed calls per hour, share",
                 "errors / requests",
-                Each("errors", "last_7d"),
-                Each("requests", "last_7d"),
-                markers=[{"value": "y = 0.1", "display_type": "error dashed", "label": "monitor"}],
+                services("errors", PER_HOUR),
+                services("requests", PER_HOUR),
             ),
         ),
     ),
     (
-        "By service type and by API key",
+        "Who: which model, which key, which service?",
         (
             note(
-                "API keys need `per_api_key` in the configuration; the variable `api_key` filters them here, and "
-                "nothing else. What no label covers is the total less its labels."
+                "In the picked time, counted since the plugin first ran. Models and keys need `models: true` and "
+                "`hourly: true`, labels `per_api_key: true`. What several instances ask counts for each."
             ),
-            toplist(4, "Tokens by service type, last 7d", a=Sum("total_tokens", BY_SERVICE, "last_7d")),
-            toplist(4, "Tokens by API key, last 7d", a=Sum("total_tokens", BY_KEY, "last_7d", KEY_USAGE)),
-            toplist(4, "Errors by API key, last 7d", a=Sum("errors", BY_KEY, "last_7d", KEY_USAGE)),
-            series(
+            shares("Tokens by model", MODEL_CONSUMED, "model"),
+            shares("Cost by model", MODEL_COST_CONSUMED, "model", "currency", field="cost"),
+            shares("Requests by model", MODEL_CONSUMED, "model", field="requests"),
+            shares("Tokens by API key", MODEL_KEY_CONSUMED, "api_key"),
+            shares("Tokens by label", KEY_CONSUMED, "api_key_label"),
+            shares("Tokens by service type", CONSUMED, "service_type"),
+            toplist(
                 6,
-                "Tokens by service type, last 7d, over time",
-                ("tokens", Sum("total_tokens", BY_SERVICE, "last_7d")),
-                display="area",
+                "Tokens that no API key covers",
+                "a - default_zero(b)",
+                a=counted(MODEL_CONSUMED, "tokens", PROJECT),
+                b=counted(MODEL_KEY_CONSUMED, "tokens", PROJECT),
             ),
-            series(
+            toplist(
                 6,
-                "Tokens by API key, last 7d, over time",
-                ("tokens", Sum("total_tokens", BY_KEY, "last_7d", KEY_USAGE)),
-                display="area",
+                "Tokens that no label covers",
+                "a - default_zero(b)",
+                a=counted(CONSUMED, "tokens", PROJECT),
+                b=counted(KEY_CONSUMED, "tokens", PROJECT),
             ),
         ),
     ),
     (
-        "Health of the collection",
+        "Collection: can these numbers be believed?",
         (
-            note(f"`result_code`: {CODES}. Only the region filters here."),
-            value(4, "Up (worst instance)", health("min", "up"), formats=(("<", 1, BAD), (">=", 1, OK))),
-            value(4, "Failed queries of the last cycle", health("sum", "failed_queries"), formats=NOT_ZERO),
+            note(f"`result_code`: {CODES}. Only the region filters here. `missing_hours` and how late need `hourly`."),
+            value(3, "Up (worst instance)", health("min", "up"), formats=(("<", 1, BAD), (">=", 1, OK))),
+            value(3, "Result code of the last cycle", health("max", "result_code"), formats=NOT_ZERO),
+            value(3, "Failed queries of the last cycle", health("sum", "failed_queries"), formats=NOT_ZERO),
+            value(3, "Missing hours", health("max", "missing_hours"), formats=NOT_ZERO),
             value(
                 4,
-                "Part of the range that the cloud still keeps",
+                "Share of the ranges that the cloud still keeps",
                 f"min:{metric_name(USAGE, 'coverage_ratio')}{{$region,$project_id,$service_type}}",
                 3,
+            ),
+            ratio(
+                4,
+                "How late the cloud is, seconds",
+                "late",
+                health("max", "last_success_timestamp_seconds", " by {region}"),
+                health("max", "newest_usage_timestamp_seconds", " by {region}"),
+                how="-",
             ),
             series(4, "Up by region", ("up", health("min", "up", " by {region}"))),
             series(
                 4,
-                "Queries, and those that failed",
+                "Queries of a cycle, and those that failed",
                 ("queries", health("sum", "queries")),
                 ("failed", health("sum", "failed_queries")),
                 display="bars",
             ),
-            series(4, "Result code by region", ("code", health("max", "result_code", " by {region}"))),
-            series(4, "HTTP requests per cycle", ("requests", health("sum", "http_requests")), display="bars"),
-            series(4, "Duration of a cycle", ("seconds", health("max", "duration_seconds", " by {region}"))),
-            series(
-                4,
-                "Last success, seconds since 1970",
-                ("last success", health("min", "last_success_timestamp_seconds", " by {region}")),
-            ),
+            series(4, "HTTP requests of a cycle", ("requests", health("sum", "http_requests")), display="bars"),
+            series(4, "Duration of a cycle, seconds", ("seconds", health("max", "duration_seconds", " by {region}"))),
         ),
     ),
 )
-VARIABLES = {"region": "region", "project_id": "project_id", "service_type": "service_type", "api_key": "api_key_label"}
+VARIABLES = ("region", "project_id", "service_type", "model")
 
 
 def dashboard() -> Dict[str, Any]:
     """Make the dashboard as its API takes it."""
-    variables = [
-        {"name": name, "prefix": prefix, "available_values": [], "defaults": ["*"]}
-        for name, prefix in VARIABLES.items()
-    ]
+    variables = [{"name": name, "prefix": name, "available_values": [], "defaults": ["*"]} for name in VARIABLES]
     groups: List[Widget] = []
     for title, widgets in GROUPS:
         inner = placed(widgets)
@@ -169,8 +214,8 @@ def dashboard() -> Dict[str, Any]:
         groups.append((12, height, {**look, "widgets": inner}))
     return {
         "title": "Huawei Cloud MaaS usage",
-        "description": "Tokens, requests and errors that a team spends on Huawei Cloud MaaS, by range, service "
-        "type and API key, and the health of their collection by maas-usage-check.",
+        "description": "What a team uses on Huawei Cloud MaaS: now, today and this month, when, by whom, and whether "
+        "these numbers can be believed. An operational signal, not an invoice.",
         "layout_type": "ordered",
         "reflow_type": "fixed",
         "notify_list": [],

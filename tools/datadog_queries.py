@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any, Dict, List, NamedTuple, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from maas_usage_check.config.instance import INFER_TYPES, ServiceType
-from maas_usage_check.metrics import KEY_USAGE, USAGE
+from maas_usage_check.metrics import MODEL, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 
 PROJECT = ("region", "project_id")
 SERIES = (*PROJECT, "service_type", "infer_type")
+SCOPE = "$region,$project_id,$service_type"
 HOLD = 7200
 """Seconds that a series without an answer keeps its value: until well after the monitor collection_partial."""
 
@@ -68,13 +69,14 @@ def added(parts: List[str], hold: bool = False) -> str:
 def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
     """Make a widget's request, `timeseries` or `scalar`; the formula calls what is asked by its name.
 
-    A scalar is the largest of its time: the last could be without a series that got no answer.
+    As a scalar counts are added up over its time, and a range is the largest in it: the last could be without a series
+    that got no answer.
     """
     queries: List[Dict[str, str]] = []
     for name, one in asked.items():
-        texts = [one] if isinstance(one, str) else one.queries(_scope(one))
+        texts = [one] if isinstance(one, str) else one.queries(SCOPE)
         names = [f"{name}{number}" for number in range(len(texts))] if isinstance(one, Sum) else [name]
-        aggregator = {"aggregator": "last" if isinstance(one, str) else "max"} if kind == "scalar" else {}
+        aggregator = {"aggregator": _single(one)} if kind == "scalar" else {}
         queries += [
             {"data_source": "metrics", "name": called, "query": text, **aggregator}
             for called, text in zip(names, texts)
@@ -84,6 +86,14 @@ def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
     return {"response_format": kind, "queries": queries, "formulas": [{"formula": formula}]}
 
 
-def _scope(asked: Union[Sum, Each]) -> str:
-    keys = ["$api_key"] if asked.measurement == KEY_USAGE else []
-    return ",".join(["$region", "$project_id", "$service_type", *keys])
+def _single(asked: Asked) -> str:
+    if not isinstance(asked, str):
+        return "max"
+    return "sum" if ".as_count()" in asked else "last"
+
+
+def counted(measurement: str, field: str, by: Sequence[str] = (), rollup: str = "") -> str:
+    """Write a query of what was counted; each unit was submitted once, so that adding up over time is right."""
+    scope = ",".join(("$region", "$project_id", "$model" if measurement.startswith(MODEL) else "$service_type"))
+    groups = f" by {{{','.join(by)}}}" if by else ""
+    return f"sum:{metric_name(measurement, field)}{{{scope}}}{groups}.as_count(){rollup}"

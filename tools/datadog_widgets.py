@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from .datadog_queries import Asked, request
 
@@ -26,32 +26,37 @@ def value(width: int, title: str, query: str, precision: int = 0, formats: Forma
     )
 
 
-def toplist(width: int, title: str, formula: str = "a", formats: Formats = (), **asked: Asked) -> Widget:
-    """List the groups of what is asked, the largest first."""
+def toplist(
+    width: int, title: str, formula: str = "a", formats: Formats = (), span: str = "", **asked: Asked
+) -> Widget:
+    """List the groups of what is asked, the largest first, of a span of time or of what is picked."""
     shown = request("scalar", formula, **asked)
     shown["formulas"][0].update({"limit": {"count": 30, "order": "desc"}, **_formats(formats)})
-    return width, 2, {"type": "toplist", "title": title, "time": {"live_span": "4h"}, "requests": [shown]}
+    time = {"time": {"live_span": span}} if span else {}
+    return width, 2, {"type": "toplist", "title": title, **time, "requests": [shown]}
 
 
-def series(width: int, title: str, *lines: Tuple[str, Asked], display: str = "line", **more: Any) -> Widget:
-    """Draw what is asked over time, each under its alias."""
+def series(
+    width: int, title: str, *lines: Tuple[str, Asked], display: str = "line", shifted: Mapping[str, str] = {}
+) -> Widget:
+    """Draw what is asked over time, each under its alias; `shifted` has the formulas that are not just that."""
     requests = []
     for alias, one in lines:
-        shown = request("timeseries", "a", a=one)
+        shown = request("timeseries", shifted.get(alias, "a"), a=one)
         requests.append({**shown, "formulas": [{**shown["formulas"][0], "alias": alias}], **_style(display)})
-    return width, 3, _timeseries(title, requests, **more)
+    return width, 3, _timeseries(title, requests)
 
 
-def ratio(width: int, title: str, alias: str, over: Asked, under: Asked, **more: Any) -> Widget:
-    """Draw one thing divided by another."""
-    shown = request("timeseries", "a / b", a=over, b=under)
+def ratio(width: int, title: str, alias: str, over: Asked, under: Asked, how: str = "/") -> Widget:
+    """Draw one thing divided by another, or less it."""
+    shown = request("timeseries", f"a {how} b", a=over, b=under)
     shown["formulas"][0]["alias"] = alias
-    return width, 3, _timeseries(title, [{**shown, **_style("line")}], **more)
+    return width, 3, _timeseries(title, [{**shown, **_style("line")}])
 
 
-def _timeseries(title: str, requests: List[Dict[str, Any]], **more: Any) -> Dict[str, Any]:
-    legend = {"show_legend": True, "legend_layout": "auto", "legend_columns": ["value", "max"]}
-    return {"type": "timeseries", "title": title, **legend, "requests": requests, **more}
+def _timeseries(title: str, requests: List[Dict[str, Any]]) -> Dict[str, Any]:
+    legend = {"show_legend": True, "legend_layout": "auto", "legend_columns": ["sum", "max", "value"]}
+    return {"type": "timeseries", "title": title, **legend, "requests": requests}
 
 
 def _style(display: str) -> Dict[str, Any]:

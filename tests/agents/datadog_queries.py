@@ -105,19 +105,3 @@ def work_out(formula: str, named: Dict[str, Lines]) -> Lines:
     found = eval(formula, {"default_zero": default_zero, "moving_rollup": moving_rollup, **named})
     assert isinstance(found, Lines)
     return found
-
-
-def widget(request: Dict[str, Any], cycles: List[Cycle], chosen: Dict[str, str]) -> Dict[Group, Value]:
-    """Read the newest values of a widget's request."""
-    named = {query["name"]: ask(query["query"], cycles, chosen) for query in request["queries"]}
-    if request["response_format"] == "scalar":  # each query is one number before the formula sees it
-        for query in request["queries"]:
-            assert query["aggregator"] == "max"
-            lines = named[query["name"]]
-            single = {group: [reduced(max, line)] for group, line in lines.values.items()}
-            named[query["name"]] = Lines(lines.times[-1:], single)
-    return newest(work_out(request["formulas"][0]["formula"], named))
-
-
-def newest(lines: Lines) -> Dict[Group, Value]:
-    return {group: line[-1] for group, line in lines.values.items()}

@@ -1,0 +1,268 @@
+"""Every widget of the Datadog dashboard over weeks under the Agent's base library, held against the ledger."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable, Dict, List, Tuple
+
+import pytest
+
+from maas_usage_check.errors import Result
+from maas_usage_check.metrics.datadog import metric_name
+from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.standin.server import serving
+
+from .account import AK, REGION, SK
+from .conftest import Hands, need_library
+from .dashboards import midnight, month_began
+from .datadog_board import Board, Sample, widgets
+from .hours import COUNTS, DAY, HOUR, SentCloud, Use, added, use
+from .models import CURRENCY, MINUTE, PRICES, cost, named, newest, priced, series_of
+from .models import use as use_of_model
+from .months import END, LABELS, SERVICES, Books, Counts, OnTheMinute, Series
+from .test_datadog_assets import DASHBOARD, read
+
+need_library("datadog_checks.base")
+
+pytestmark = pytest.mark.timeout(400)
+Make = Callable[..., Any]
+Values = Dict[Any, float]
+BEGAN, WEEK = END - 24 * DAY, 7 * DAY
+TIMES = (
+    *range(BEGAN, END - DAY, 6 * HOUR),
+    *range(END - DAY, END - HOUR, HOUR),
+    *range(END - HOUR, END + 1, 5 * MINUTE),
+)
+"""When the check ran."""
+DOWN = range(BEGAN + 5 * DAY, BEGAN + 6 * DAY)
+PARTIAL = END + 15 * MINUTE
+"""When the cloud failed, and when preset services could not be read."""
+HERE = (REGION, PROJECT_ID)
+BUDGET, COST_BUDGET = 1_000_000_000, 10_000
+
+
+class Month:
+    """Run the check by the hands of the test's clock; keep what it submitted and what must have been."""
+
+    def __init__(self, url: str, cloud: SentCloud, hands: Hands, make: Make, aggregator: Any) -> None:
+        self.cloud, self.hands, self.aggregator = cloud, hands, aggregator
+        self.books, self.models = cloud.ledger, cloud.models
+        prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
+        entry = dict(
+            **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
+            project_id=PROJECT_ID,
+            timezone="Asia/Shanghai",
+            hourly=True,
+            backfill_days=0,
+            ranges=["today", "this_month"],
+            service_types=list(SERVICES),
+            api_keys=["team-search", ""],
+            per_api_key=True,
+            models=True,
+            model_names=named(self.models),
+            prices={"currency": CURRENCY, "models": prices},
+            max_requests_per_minute=5000,
+            min_collection_interval=300,
+        )
+        hands.at = BEGAN / 1000
+        self.check = make(entry, hands)
+        self.samples: List[Sample] = []
+        self.grown: Dict[int, Dict[Series, Use]] = {}
+        """By how much each series' counts rose in each cycle."""
+        services = {
+            (name, label): Counts(partial(self.hour, name, label), BEGAN) for name in SERVICES for label in LABELS
+        }
+        models = {each: Counts(partial(use_of_model, self.models, each), BEGAN) for each in series_of(self.models)}
+        self.truth = {**services, **models}
+
+    def live(self) -> None:
+        for at in (*TIMES, PARTIAL):
+            self.cloud.is_down = at in DOWN
+            self.books.unreadable = SERVICES["preset"] if at == PARTIAL else 0
+            self.hands.at = at / 1000
+            self.aggregator.reset()
+            self.check.run()
+            self._keep(at // 1000)
+            read = [name for name, number in SERVICES.items() if number != self.books.unreadable]
+            self.grown[at] = {}
+            for each, counts in self.truth.items():
+                before = counts.most
+                if at not in DOWN and (each[0] in read or each[0] not in SERVICES):
+                    counts.look(at)
+                self.grown[at][each] = tuple(new - old for old, new in zip(before, counts.most))
+
+    def hour(self, service: str, label: str, at: int, now: int) -> Use:
+        """Say what the cloud says at a moment of an hour of a service type."""
+        return use(self.books, at, now // HOUR * HOUR, SERVICES[service], LABELS[label])
+
+    def _keep(self, at: int) -> None:
+        for name in self.aggregator.metric_names:
+            for stub in self.aggregator.metrics(name):
+                tags = dict(tag.split(":", 1) for tag in stub.tags)
+                self.samples.append(Sample(at, name, tags, stub.value))
+
+    def used(self, start: int, end: int, *wanted: Series) -> Use:
+        return added(*(self.grown[at][each] for at in self.grown if start <= at <= end for each in wanted))
+
+
+class Truth:
+    """Say what the widgets must show as of a moment, over the week before it, times in seconds."""
+
+    def __init__(self, month: Month, now: int, chosen: Tuple[str, ...]) -> None:
+        self.month, self.now, self.start, self.services = month, now, now - WEEK, chosen
+        self.models = {each: named(month.models).get(each, each) for each in month.models.ids()}
+        self.keys = sorted({key for _, key in series_of(month.models) if key})
+
+    def total(self, begins: Callable[[int], int]) -> int:
+        """Add up a range, each service type as it was last read within the hour."""
+        found = 0
+        for name in self.services:
+            at = END if name == "preset" else self.now
+            hours = range(begins(at), at // HOUR * HOUR + 1, HOUR)
+            found += added(*(self.month.hour(name, "", hour, at) for hour in hours))[0]
+        return found
+
+    def by_minute(self, *fields: str) -> List[Values]:
+        times = [at for at in self.month.grown if self.start <= at <= self.now and at not in DOWN]
+        return [
+            {
+                ((*HERE, name), at // 1000): shown[field]
+                for at in times
+                for each, name in self.models.items()
+                for shown in [newest(self.month.models, (each, ""), at)]
+                if field in shown
+            }
+            for field in fields
+        ]
+
+    def bars(self, begins: Callable[[int], int], field: str = "tokens", shift: int = 0, whole: bool = False) -> Values:
+        found: Dict[Any, float] = {}
+        for at in self.month.grown:
+            if self.start - shift <= at <= self.now - shift:
+                for name in self.services:
+                    key = (() if whole else (name,), begins(at + shift) // 1000)
+                    rise = self.month.grown[at][name, ""][COUNTS.index(field)]
+                    found[key] = found.get(key, 0) + rise
+        return found
+
+    def of_models(self, value: Callable[[str, Use], Any], key: str = "", start: int = 0) -> Dict[str, Any]:
+        start = start or self.start
+        return {each: value(each, self.month.used(start, self.now, (each, key))) for each in self.models}
+
+    def costs(self, start: int = 0) -> Dict[str, float]:
+        of = self.of_models(lambda each, used: used, start=start)
+        return {
+            each: float(cost(self.month.models, each, of[each])) for each, key in priced(self.month.models) if not key
+        }
+
+    def of(self) -> Dict[str, List[Values]]:
+        month, models = self.month, self.models
+        whole = {name: month.used(self.start, self.now, (name, "")) for name in self.services}
+        labels = {
+            label: month.used(self.start, self.now, *((name, label) for name in self.services))[0]
+            for label in LABELS
+            if label
+        }
+        tokens, requests = (self.of_models(lambda each, used, i=i: used[i]) for i in (0, 3))  # type: ignore[misc]
+        keys = {key: sum(self.of_models(lambda each, used: used[0], key).values()) for key in self.keys}
+        all_tokens = sum(used[0] for used in whole.values())
+        pace = all_tokens / 7 * 30.44
+        this_month = self.total(month_began)
+        cost_this_month = sum(self.costs(month_began(self.now)).values())
+        errors, asked = (self.bars(hour, field) for field in ("errors", "requests"))
+        return {
+            "Requests per minute": self.by_minute("requests_per_minute"),
+            "Tokens per minute": self.by_minute("tokens_per_minute"),
+            "Errors per minute": self.by_minute("errors_4xx", "errors_5xx"),
+            "Latency, seconds": self.by_minute("latency_seconds"),
+            "Time to first token, seconds": self.by_minute("time_to_first_token_seconds"),
+            "Failing now, share of calls": [
+                {
+                    (*HERE, name): newest(month.models, (each, ""), self.now)["error_ratio"]
+                    for each, name in models.items()
+                }
+            ],
+            "Tokens today": [{HERE: self.total(midnight)}],
+            "Tokens this month": [{HERE: this_month}],
+            "Budget used, %": [{HERE: 100 * this_month / BUDGET}],
+            "A month at the pace of the last week": [{HERE: pace}],
+            "A month at the pace of the last week, % of the budget": [{HERE: 100 * pace / BUDGET}],
+            "Tokens per hour, and a week before": [
+                self.bars(hour, whole=True),
+                self.bars(hour, shift=WEEK, whole=True),
+            ],
+            "Cost this month": [{(CURRENCY,): cost_this_month}],
+            "Cost this month, % of the budget": [{(CURRENCY,): 100 * cost_this_month / COST_BUDGET}],
+            "Tokens per hour": [self.bars(hour)],
+            "Tokens per day": [self.bars(midnight)],
+            "Requests per hour": [self.bars(hour, "requests")],
+            "Failed calls per hour, share": [{key: errors[key] / asked[key] for key in asked if asked[key]}],
+            "Tokens by model": [{(models[each],): value for each, value in tokens.items()}],
+            "Requests by model": [{(models[each],): value for each, value in requests.items()}],
+            "Cost by model": [{(models[each], CURRENCY): value for each, value in self.costs().items()}],
+            "Tokens by API key": [{(key,): value for key, value in keys.items()}],
+            "Tokens by label": [{(label,): value for label, value in labels.items()}],
+            "Tokens by service type": [{(name,): used[0] for name, used in whole.items()}],
+            "Tokens that no API key covers": [{HERE: sum(tokens.values()) - sum(keys.values())}],
+            "Tokens that no label covers": [{HERE: all_tokens - sum(labels.values())}],
+        }
+
+
+def hour(at: int) -> int:
+    return at // HOUR * HOUR
+
+
+@pytest.fixture
+def month(hands: Hands, make_check: Make, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Month:
+    monkeypatch.setenv("HW_ACCESS_KEY", AK)
+    monkeypatch.setenv("HW_SECRET_KEY", SK)
+    cloud = SentCloud(Books(late=True), OnTheMinute(3, 2, late=True))
+    cloud.requests_per_minute = 5000
+    with serving(cloud) as url:
+        month = Month(url, cloud, hands, make_check, aggregator)
+        month.live()
+    return month
+
+
+def test_every_widget_shows_what_the_ledger_holds_and_a_partial_failure_is_no_fall(month: Month) -> None:
+    board = widgets(read(DASHBOARD))
+    for now, chosen in ((END, tuple(SERVICES)), (END, ("my_service",)), (PARTIAL, tuple(SERVICES))):
+        picked = {} if len(chosen) > 1 else {"$service_type": f"service_type:{chosen[0]}"}
+        store = Board(month.samples, now // 1000, WEEK // 1000, picked)
+        expected = Truth(month, now, chosen).of()
+        shown = {(one["title"], n): store.shown(one, asks) for one, n, asks in board if one["title"] in expected}
+        truth = {(title, number): values for title, lines in expected.items() for number, values in enumerate(lines)}
+        assert all(truth.values())
+        assert shown.keys() == truth.keys()
+        wrong = [line for line, values in truth.items() if shown[line] != pytest.approx(values)]
+        assert not wrong, (now, chosen, shown[wrong[0]], truth[wrong[0]])
+    of_state(month, board)
+
+
+def of_state(month: Month, board: List[Tuple[Dict[str, Any], int, Dict[str, Any]]]) -> None:
+    """Hold the widgets of the collection against what the check said of itself and the ledger."""
+    told = {(one.at, one.metric): one.value for one in month.samples if one.metric.startswith("huawei_maas.api.")}
+    api = partial(metric_name, "huawei_maas_api")
+    for now, code in ((END, Result.OK), (PARTIAL, Result.PARTIAL)):
+        shown = {
+            (widget["title"], number): Board(month.samples, now // 1000, 3600, {}).shown(widget, request)
+            for widget, number, request in board
+        }
+        assert shown["Up (worst instance)", 0] == {(): 1}
+        assert shown["Result code of the last cycle", 0] == {(): code}
+        assert shown["Missing hours", 0] == {(): told[now // 1000, api("missing_hours")]}
+        assert bool(shown["Failed queries of the last cycle", 0][()]) is bool(code)
+        assert shown["Share of the ranges that the cloud still keeps", 0] == {(): 1}
+        late = shown["How late the cloud is, seconds", 0][(REGION,), now // 1000]
+        newest_use = max(at + HOUR for at in range(END - DAY, END, HOUR) if month.hour("preset", "", at, END)[0])
+        assert late == pytest.approx((now - newest_use) / 1000, abs=60)
+        lines = {
+            ("Up by region", 0): ("up", (REGION,)),
+            ("Queries of a cycle, and those that failed", 0): ("queries", ()),
+            ("Queries of a cycle, and those that failed", 1): ("failed_queries", ()),
+            ("HTTP requests of a cycle", 0): ("http_requests", ()),
+            ("Duration of a cycle, seconds", 0): ("duration_seconds", (REGION,)),
+        }
+        for widget, (field, group) in lines.items():
+            times = [at // 1000 for at in month.grown if now - HOUR <= at <= now]
+            assert shown[widget] == {(group, at): told[at, api(field)] for at in times}

@@ -1,0 +1,112 @@
+"""Write what panels ask in InfluxQL, for InfluxDB 1.x."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence
+
+from maas_usage_check.metrics import API, MODEL, USAGE
+
+from .asks import (
+    FILTERS,
+    OF_MODELS,
+    SERVICES,
+    VARIABLES,
+    Ask,
+    Coverage,
+    Forecast,
+    HourOfDay,
+    Minute,
+    Rest,
+    Source,
+    State,
+    Trouble,
+    Used,
+)
+
+HOLD = "2h, now()"
+"""Steps that end now and not fill(previous): InfluxDB mixes up the steps of filled series when it adds them up."""
+ZONE = " tz('$timezone')"
+HOURS_OF_A_MONTH = 730.5
+
+
+def influxql(ask: Ask, over_time: bool) -> Optional[str]:
+    """Write a query, of each step of the panel or of its whole range; None of what the language cannot say."""
+    if isinstance(ask, Rest):  # no query takes one measurement from another
+        return None
+    if isinstance(ask, Used):
+        fields = [ask.field, *([ask.over] if ask.over else [])]
+        value = " / ".join(f'sum("{field}")' for field in fields) + ask.then
+        step = ["time($__interval)"] if over_time else []
+        text = _select(value, _hours(ask.source, fields), group=[*step, *_tags(ask.by)])
+        return f"{text} fill(none){ZONE}" if over_time else text
+    if isinstance(ask, HourOfDay):
+        return _hour_of_day(ask.hour)
+    if isinstance(ask, Minute):
+        return _minute(ask.field, over_time)
+    if isinstance(ask, State):
+        step = "$__interval" if over_time else HOLD
+        inner = _select(f'last("{ask.field}") AS "v"', f'"{API}"', ['"region" =~ /^$region$/'], [f"time({step})", "*"])
+        group = [f"time({step})", *_tags(("region", "project_id"))]
+        return _select(f'{ask.how}("v"){ask.then}', f"({inner})", group=group) + " fill(none)"
+    if isinstance(ask, Trouble):
+        return _select('"result_code"', f'"{API}"', ['"region" =~ /^$region$/', '"result_code" > 0'])
+    if isinstance(ask, Coverage):
+        return (
+            _select('min("coverage_ratio")', f'"{USAGE}"', _chosen(FILTERS), [f"time({HOLD})", '"range"'])
+            + " fill(none)"
+        )
+    if isinstance(ask, Forecast):
+        settled = _hours(SERVICES, ["total_tokens"], ['"settled" = 1'])
+        hour = _select('sum("total_tokens") AS "v"', settled, group=["time(1h)"])
+        return _select(f'mean("v") * {HOURS_OF_A_MONTH}{ask.then}', f"({hour} fill(none))")
+    return _total(ask.span, ask.then)
+
+
+def _hour_of_day(hour: int) -> str:
+    """Write which hour began each day's 24 from that hour on, and move it to the day's beginning."""
+    known = _select('sum("total_tokens") AS "v"', _hours(SERVICES, ["total_tokens"]), group=["time(1h)"])
+    first = _select('first("v") AS "v"', f"({known} fill(-1))", group=[f"time(1d, {hour}h)"])
+    return _select('max("v")', f"({first}{ZONE})", ['"v" >= 0'], ["time(1d)"]) + f" fill(none){ZONE}"
+
+
+def _minute(field: str, over_time: bool) -> str:
+    tags = _tags(OF_MODELS)
+    if over_time:
+        group = ["time($__interval)", *tags]
+        return _select(f'max("{field}")', f'"{MODEL}"', _chosen(OF_MODELS), group) + " fill(none)"
+    where = " AND ".join([*_chosen(OF_MODELS), "time > now() - 20m"])
+    # Not built from anybody's input: S608.
+    return f'SELECT last("{field}") FROM "{MODEL}" WHERE {where} GROUP BY {", ".join(tags)}'  # noqa: S608
+
+
+def _total(span: str, then: str) -> str:
+    step = f"time({HOLD})"
+    lasts = _select(
+        'last("total_tokens") AS "v"', f'"{USAGE}"', [f"\"range\" = '{span}'", *_chosen(FILTERS)], [step, "*"]
+    )
+    ones = _select('max("v") AS "v"', f"({lasts})", group=[step, *_tags(FILTERS)])
+    return _select(f'sum("v"){then}', f"({ones})", group=[step]) + " fill(none)"
+
+
+def _hours(source: Source, fields: Sequence[str], where: Sequence[str] = ()) -> str:
+    """Write the hours of a source's series, those that are one but for the user's tags as one."""
+    largest = ", ".join(f'max("{field}") AS "{field}"' for field in fields)
+    group = ["time(1h)", *_tags(source.same)]
+    return f"({_select(largest, _quoted(source.hours), [*where, *_chosen(source.same)], group)} fill(none))"
+
+
+def _select(what: str, source: str, where: Sequence[str] = (), group: Sequence[str] = ()) -> str:
+    grouping = f" GROUP BY {', '.join(group)}" if group else ""
+    return f"SELECT {what} FROM {source} WHERE {' AND '.join([*where, '$timeFilter'])}{grouping}"  # noqa: S608
+
+
+def _chosen(same: Sequence[str]) -> List[str]:
+    return [f'"{name}" =~ /^${name}$/' for name in same if name in VARIABLES]
+
+
+def _tags(names: Sequence[str]) -> List[str]:
+    return [_quoted(name) for name in names]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

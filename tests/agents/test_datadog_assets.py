@@ -21,6 +21,7 @@ from tools.datadog_monitor import document
 from .conftest import need_library
 
 ASSETS = Path(maas_usage_check.__file__).parent / "assets"
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
 MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
 SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in AT_THEIR_HOUR}
@@ -180,7 +181,8 @@ def test_the_monitor_of_the_credentials_covers_their_codes_alone() -> None:
 def test_assets_writes_the_whole_tree_and_names_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new" / "folder"
     assert main(["assets", str(folder)]) == 0
-    ours = {path.relative_to(ASSETS) for path in ASSETS.rglob("*") if path.is_file()}
+    linked = {Path("examples") / path.relative_to(EXAMPLES) for path in EXAMPLES.rglob("*") if path.is_file()}
+    ours = {path.relative_to(ASSETS) for path in ASSETS.rglob("*") if path.is_file()} | linked
     assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == ours
     assert sorted(capsys.readouterr().out.split()) == sorted(str(folder / path) for path in ours)
     assert (folder / "metadata.csv").read_bytes() == (ASSETS / "metadata.csv").read_bytes()

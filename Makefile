@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 VERSIONS = 3.8 3.11 3.13
+AGENTS = tests/agents
 
 .PHONY: demo test check agents faults audit package bench matrix clean
 
@@ -41,7 +42,7 @@ check: $(VENV)/checked
 
 # With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
 agents: $(VENV)/with-agents
-	$(BIN)/pytest --quiet -rs tests/agents
+	$(BIN)/pytest --quiet -rs $(AGENTS)
 
 # What must hold when everything else does not: the matrix of faults, the limits, the secrets, the long run.
 faults: $(VENV)/with-agents

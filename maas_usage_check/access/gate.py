@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import os
 import threading
-from typing import Dict, Iterator, Optional, Set, Tuple
+from typing import Callable, Dict, Iterator, Optional, Set, Tuple
 
 from ..clock import Clock
 from ..errors import QueryError, Result
@@ -114,6 +114,7 @@ class Pass:
         at_once: int = HARMLESS,
         api: str = "statistics",
         kept: int = 0,
+        meanwhile: Optional[Callable[[], None]] = None,
     ) -> int:
         """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
 
@@ -125,9 +126,16 @@ class Pass:
             at_once: how many may be under way when the key is proven, if more than are harmless.
             api: which API is asked: a 429 closes one of them.
             kept: how much of the rate is kept for the other kind: for what has no turn, or for what has one.
+            meanwhile: called once where another request must prove the key first, before it is waited for.
         """
         while True:
-            ticket, left = self._place(give_up, max(at_once, HARMLESS), api)
+            place = self._place(give_up, max(at_once, HARMLESS), api, wait=meanwhile is None)
+            if place is None:
+                assert meanwhile is not None
+                meanwhile()
+                meanwhile = None
+                continue
+            ticket, left = place
             try:
                 wait = self._ask_leave(ticket, per_minute, kept, left, turn, api)
             except BaseException:
@@ -183,8 +191,11 @@ class Pass:
                 if hangs:
                     gate.release_lone(entry)
 
-    def _place(self, give_up: float, at_once: int, api: str) -> Tuple[int, float]:
-        """Wait for a place among the requests in flight, and take it before the store is asked for leave."""
+    def _place(self, give_up: float, at_once: int, api: str, wait: bool) -> Optional[Tuple[int, float]]:
+        """Wait for a place among the requests in flight, and take it before the store is asked for leave.
+
+        Return None where the key is not proven yet and this may not `wait` for it.
+        """
         gate = self._gate
         with gate.changed:
             while True:
@@ -200,6 +211,8 @@ class Pass:
                     gate.in_flight[ticket] = give_up
                     self._mine.add(ticket)
                     return ticket, left
+                if not (proven or wait):
+                    return None
                 gate.changed.wait(min(left, held))
 
     def _give_back(self, ticket: int) -> None:

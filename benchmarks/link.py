@@ -176,7 +176,11 @@ def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
     rows = []
     sixty = "ranges: [" + ", ".join(f"last_{hours}h" for hours in range(3, 63)) + "]"
     with link(secure.url, ROUND_TRIP) as (url, count):
-        for queries, at_once, ranges in ((60, 4, sixty), (60, 8, sixty), (4, 4, "ranges: [last_3h, last_4h, last_5h, last_6h]")):
+        for queries, at_once, ranges in (
+            (60, 4, sixty),
+            (60, 8, sixty),
+            (4, 4, "ranges: [last_3h, last_4h, last_5h, last_6h]"),
+        ):
             took, made = [], []
             for i in range(3):
                 name = f"far-{queries}-{at_once}-{i}"  # a state of its own each time, so that no key is proven
@@ -187,7 +191,9 @@ def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
             ideal = (3 + (queries - 1) / at_once if queries > at_once else 4) * ROUND_TRIP
             measured = statistics.median(took)
             what = f"{queries} queries, {ROUND_TRIP * 1000:.0f} ms, {at_once} at once"
-            rows.append(row(f"{what} / {ideal / ROUND_TRIP:.4g} round trips", f"{measured:.3f} s", measured / ideal, 1.15))
+            rows.append(
+                row(f"{what} / {ideal / ROUND_TRIP:.4g} round trips", f"{measured:.3f} s", measured / ideal, 1.15)
+            )
             if queries > at_once:
                 rows.append(row(f"{what}: TLS handshakes / {at_once}", f"{max(made)}", max(made) / at_once, 1))
     return rows

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator, List
 
 import hours as hourly
+import link
 import models
 
 from maas_usage_check.standin.demo import DEMO_KEY
@@ -180,6 +181,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = [one_process(folder), one_cycle(folder), *daemon(folder), *hours(folder)]
         rows += models.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
+        rows += link.rows(tempfile.mkdtemp(dir=folder), row)
     print("| what | measured | ratio | at most | kept |\n|---|---|---|---|---|")
     print("\n".join(rows))
     return 1 if any("**no**" in line for line in rows) else 0

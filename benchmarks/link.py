@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
-import resource
 import ssl
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 ROUND_TRIP = 0.1
 ROUNDS = 30
+TURNS = 5
 CYCLES = 600
 SETTLED = 100
 
@@ -126,41 +126,44 @@ def link(url: str, round_trip: float) -> Iterator[Tuple[str, Any]]:
         yield f"https://127.0.0.1:{port}", count
 
 
-def config(folder: str, name: str, url: str, more: str = "", project: bool = True) -> str:
-    """Write the configuration of one instance."""
+def config(folder: str, name: str, url: str, more: str = "") -> str:
+    """Write the configuration of one instance with a known project."""
     path = Path(folder, f"{name}.yaml")
-    given = f"    project_id: {PROJECT_ID}\n" if project else ""
     path.write_text(
-        f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n{given}"
+        f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
         f"    state_dir: {folder}/{name}\n    max_requests_per_minute: 86400\n{more}"
     )
     return str(path)
 
 
-def ran(command: List[str], environ: Dict[str, str]) -> Tuple[float, float, float]:
-    """Run a command; return how long it took, its processor time, both in seconds, and its memory in bytes."""
+def timed(command: List[str], environ: Dict[str, str]) -> float:
+    """Run a command and time it."""
     began = time.perf_counter()
-    started = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(started.pid, 0)
-    started.returncode = status
-    assert status == 0, command
-    return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def held(command: List[str], environ: Dict[str, str]) -> int:
+    """Run a command; return how much memory it held at most, in bytes."""
+    # By a shell: what this process holds itself would count for a child of its own.
+    shell = subprocess.Popen(["/bin/sh", "-c", '"$@"; exit $?', "sh", *command], env=environ, stdout=subprocess.DEVNULL)
+    _, shell.returncode, used = os.wait4(shell.pid, 0)
+    assert shell.returncode == 0, command
+    return used.ru_maxrss * 1024
 
 
 def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
-    """Time a `collect` of three ranges (four requests) beside the script's one, turn by turn."""
+    """Run a `collect` of three ranges (four requests) and the script's one turn by turn, for their time and memory."""
     ours = [str(BIN / "maas-usage-check"), "collect", "--config", config(folder, "one", secure.url)]
     theirs = [sys.executable, str(HERE / "script.py"), secure.url, PROJECT_ID]
-    pairs = [(ran(ours, secure.environ), ran(theirs, secure.environ)) for _ in range(ROUNDS + 2)][2:]
-    (took, worked, held), (theirs_took, theirs_worked, theirs_held) = (
-        tuple(map(statistics.median, zip(*side))) for side in zip(*pairs)
-    )
-    mib = 1024**2
-    print(f"cpu {worked:.3f}/{theirs_worked:.3f}", file=sys.stderr)
+    pairs = [(timed(ours, secure.environ), timed(theirs, secure.environ)) for _ in range(ROUNDS + 2)][2:]
+    took, theirs_took = (statistics.median(times) for times in zip(*pairs))
+    sizes = [(held(ours, secure.environ), held(theirs, secure.environ)) for _ in range(5)]
+    size, theirs_size = (statistics.median(each) / 1024**2 for each in zip(*sizes))
     return [
         row("https `collect`, 3 ranges / a script's run, 1 range", f"{took:.3f} s / {theirs_took:.3f} s",
             took / theirs_took, 0.65),
-        row("the same, memory", f"{held / mib:.1f} MiB / {theirs_held / mib:.1f} MiB", held / theirs_held, 0.85),
+        row("the same, memory", f"{size:.1f} MiB / {theirs_size:.1f} MiB", size / theirs_size, 0.85),
     ]  # fmt: skip
 
 
@@ -174,28 +177,23 @@ def duration(config_path: str, environ: Dict[str, str]) -> float:
 def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
     """Time cycles of a key that is not proven yet, over a link with a round trip."""
     rows = []
-    sixty = "ranges: [" + ", ".join(f"last_{hours}h" for hours in range(3, 63)) + "]"
     with link(secure.url, ROUND_TRIP) as (url, count):
-        for queries, at_once, ranges in (
-            (60, 4, sixty),
-            (60, 8, sixty),
-            (4, 4, "ranges: [last_3h, last_4h, last_5h, last_6h]"),
-        ):
+        for queries, at_once in ((60, 4), (60, 8), (4, 4)):
+            ranges = ", ".join(f"last_{hours}h" for hours in range(3, 3 + queries))
             took, made = [], []
-            for i in range(3):
+            for i in range(TURNS):
                 name = f"far-{queries}-{at_once}-{i}"  # a state of its own each time, so that no key is proven
-                path = config(folder, name, url, f"    max_concurrency: {at_once}\n    {ranges}\n")
+                path = config(folder, name, url, f"    max_concurrency: {at_once}\n    ranges: [{ranges}]\n")
                 before = count.value
                 took.append(duration(path, secure.environ))
                 made.append(count.value - before)
-            ideal = (3 + (queries - 1) / at_once if queries > at_once else 4) * ROUND_TRIP
-            measured = statistics.median(took)
+            trips = 3 + (queries - 1) / at_once if queries > at_once else 4
+            cycle = statistics.median(took)
             what = f"{queries} queries, {ROUND_TRIP * 1000:.0f} ms, {at_once} at once"
-            rows.append(
-                row(f"{what} / {ideal / ROUND_TRIP:.4g} round trips", f"{measured:.3f} s", measured / ideal, 1.15)
-            )
+            measured = f"{cycle:.3f} s"
+            rows.append(row(f"{what} / {trips:.4g} round trips", measured, cycle / trips / ROUND_TRIP, 1.15))
             if queries > at_once:
-                rows.append(row(f"{what}: TLS handshakes / {at_once}", f"{max(made)}", max(made) / at_once, 1))
+                rows.append(row(f"the same: TLS handshakes / {at_once}", f"{max(made)}", max(made) / at_once, 1))
     return rows
 
 
@@ -225,19 +223,7 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def rows(place: Callable[[], str], row: Row) -> List[str]:
+def rows(folder: str, row: Row) -> List[str]:
     """Measure all of it."""
-    folder = place()
     with cloud(folder) as secure:
         return [*one_process(folder, secure, row), *far_away(folder, secure, row), *daemon(folder, secure, row)]
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    def show(what: str, measured: str, ratio: float, limit: float) -> str:
-        """Write a row."""
-        return f"| {what} | {measured} | {ratio:.2f} | {limit:g} | {'yes' if ratio <= limit else '**no**'} |"
-
-    with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(rows(lambda: tempfile.mkdtemp(dir=folder), show)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import threading
@@ -339,17 +338,3 @@ def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, make
         batch = collector.cycle()
         assert (batch.result, batch.points[-1].fields["http_requests"]) == (Result.OK, 1)
     assert server.ways == [(1, 1), (1, 2), (2, 1)]
-
-
-@pytest.mark.timeout(120)
-def test_ten_thousand_requests_leave_no_connection_more(server: KeepingServer, make: Any) -> None:
-    server.behave = lambda asked: None if asked.number == 7 else http(b"x")
-    transport = make()
-    levels = []
-    for i in range(10_000):
-        get(transport, server.url)
-        if i % 3_000 == 999:
-            server.clients.clear()
-            server.asked.clear()
-            levels.append(len(os.listdir("/proc/self/fd")))
-    assert max(levels) <= min(levels) + 2, levels

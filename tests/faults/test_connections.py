@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
 
+from maas_usage_check.cloud import DirectTransport, Request
+from maas_usage_check.config import load_instance
 from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 
 from ..conftest import AK, SK, Program, wait_for
-from ..keeping_server import Asked, KeepingServer, reset, truly
+from ..keeping_server import Asked, KeepingServer, http, reset, truly
 from .test_matrix import ask
 
 QUERIES = 3
@@ -130,3 +133,22 @@ def test_a_daemon_whose_connections_are_reset_all_day_holds_no_file_more(server:
         healthy(daemon)
         server.clients[:] = [client for client in server.clients if client.fileno() != -1]
     wait_for(lambda: files() <= before + 1, "the files to be closed")
+
+
+@pytest.mark.timeout(120)
+def test_ten_thousand_requests_leave_no_connection_and_no_object_more(server: Forgetting) -> None:
+    server.behave = lambda asked: None if asked.number == 7 else http(b"x")
+    transport = DirectTransport(load_instance({}, {}, "instances[0]"))
+    request = Request("GET", server.url, {"Host": "x"}, b"")
+    levels = []
+    for i in range(10_000):
+        assert transport(request, 5).body == b"x"
+        if i % 3_000 == 999:
+            server.clients.clear()
+            server.asked.clear()
+            gc.collect()
+            levels.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
+    transport.close()
+    files, objects = zip(*levels)
+    assert max(files) <= min(files) + 2, levels
+    assert max(objects) <= min(objects) + 100, levels

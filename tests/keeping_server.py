@@ -106,4 +106,5 @@ class KeepingServer:
                 answer = self.behave(asked)
                 if answer is None:
                     return
-                client.sendall(answer)
+                if answer:
+                    client.sendall(answer)

@@ -60,9 +60,9 @@ class DirectTransport:
                 try:
                     response, complete = _exchange(connection, url, request, timing)
                     return response
-                except (OSError, http.client.HTTPException) as error:
+                except (OSError, http.client.HTTPException):
                     self._pool.drop(place)
-                    if timing.began or isinstance(error, (socket.timeout, TimeoutError)):
+                    if timing.began:
                         raise
                     connection.close()
             connection = self._open(url, timing.left())

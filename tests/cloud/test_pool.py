@@ -12,16 +12,16 @@ from typing import Any, Callable, Iterator, Optional
 import pytest
 import trustme
 
-from maas_usage_check.access import Credentials
+from maas_usage_check.access import Gates
+from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store import Store
 
 from ..conftest import AK, SK, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly
-
-SECRET = Credentials(AK, SK)
 
 
 @pytest.fixture
@@ -319,14 +319,18 @@ def test_who_waits_for_the_first_request_alone_connects_meanwhile(server: Keepin
 
 
 def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, make_collector: Any) -> None:
+    def cycle(asked: KeepingServer) -> Result:
+        url = asked.url.rstrip("/")
+        entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID}
+        return make_collector(entry, gates=gates).cycle().result
+
+    gates = Gates(Store(), Clock())
     server.behave = truly(Emulator({AK: "another"}))
-    url = server.url.rstrip("/")
-    collector = make_collector({"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID})
-    assert collector.cycle().result == Result.KEY_REFUSED
-    collector._transport.close()
-    made = len(server.clients)
-    assert collector.cycle().result == Result.BACKING_OFF
-    assert len(server.clients) == made
+    assert cycle(server) == Result.KEY_REFUSED
+    later = KeepingServer()
+    assert cycle(later) == Result.BACKING_OFF
+    later.close()
+    assert later.clients == []
 
 
 def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, make_collector: Any) -> None:

@@ -25,6 +25,12 @@ BIN = Path(sys.executable).parent
 ROUND_TRIP = 0.1
 ROUNDS = 30
 TURNS = 5
+LAUNCH = """
+import os, sys
+_, status, used = os.wait4(os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)
+print(used.ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
 CYCLES = 600
 SETTLED = 100
 
@@ -145,11 +151,10 @@ def timed(command: List[str], environ: Dict[str, str]) -> float:
 
 def held(command: List[str], environ: Dict[str, str]) -> int:
     """Run a command; return how much memory it held at most, in bytes."""
-    # By a shell: what this process holds itself would count for a child of its own.
-    shell = subprocess.Popen(["/bin/sh", "-c", '"$@"; exit $?', "sh", *command], env=environ, stdout=subprocess.DEVNULL)
-    _, shell.returncode, used = os.wait4(shell.pid, 0)
-    assert shell.returncode == 0, command
-    return used.ru_maxrss * 1024
+    # From a small process: what the one that starts it holds counts for it too.
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, *command]
+    said = subprocess.run(launcher, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr
+    return int(said.split()[-1]) * 1024
 
 
 def one_process(folder: str, secure: Secure, row: Row) -> List[str]:

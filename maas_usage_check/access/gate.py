@@ -128,7 +128,7 @@ class Pass:
             if not wait:
                 return ticket
             self._give_back(ticket)
-            self._clock.sleep(min(wait, left))
+            self._clock.sleep(max(0.0, min(wait, left)))
 
     def in_demand(self) -> int:
         """Count the requests that must not be left out, of a cycle of everybody in this process."""

@@ -1,14 +1,15 @@
 """The script's way: what Huawei's own query script imports, to ask one range. It verifies no certificate.
 
-The script itself is not ours to ship. This is less: the project id is given, so it sends one request, not two.
+The script itself is not ours to ship. This does less: it reads two of its many options, and the project id is given, so
+that it sends one request, not two.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime as dt
 import json
 import os
-import sys
-import time
 
 import requests
 import urllib3
@@ -16,17 +17,28 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-DAY = 86_400_000
-
+parser = argparse.ArgumentParser()
+parser.add_argument("url")
+parser.add_argument("project_id")
+parser.add_argument("--last", default="7d")
+parser.add_argument("--service-type", type=int, default=2)
+args = parser.parse_args()
+url = args.url
+end = dt.datetime.now(dt.timezone.utc)
+start = end - dt.timedelta(days=int(args.last[:-1]))
+body = json.dumps(
+    {
+        "service_type": args.service_type,
+        "start_time": int(start.timestamp() * 1000),
+        "end_time": int(end.timestamp() * 1000),
+    }
+)
 urllib3.disable_warnings()
-url, project_id = sys.argv[1:]
-now = int(time.time() * 1000)
-body = json.dumps({"service_type": 2, "start_time": now - 7 * DAY, "end_time": now})
 request = SdkRequest(
     method="POST",
     schema=url.split(":")[0],
     host=url.split("//")[1],
-    resource_path=f"/v1/{project_id}/maas/monitoring/show-statistics",
+    resource_path=f"/v1/{args.project_id}/maas/monitoring/show-statistics",
     query_params=[],
     header_params={"Content-Type": "application/json"},
     body=body,

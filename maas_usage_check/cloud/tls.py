@@ -70,7 +70,7 @@ def _hashed_directory() -> Optional[str]:
     if os.name == "nt" or (named and os.path.realpath(named) != os.path.realpath(paths.openssl_cafile)):
         return None
     try:
-        names = os.listdir(paths.capath) if paths.capath else []
+        with os.scandir(paths.capath or os.devnull) as entries:
+            return paths.capath if any(HASHED.fullmatch(entry.name) for entry in entries) else None
     except OSError:
         return None
-    return paths.capath if any(map(HASHED.fullmatch, names)) else None

@@ -13,7 +13,10 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, List
 
+import growth
 import hours as hourly
+import instructions
+import link
 import models
 
 from maas_usage_check.standin.demo import DEMO_KEY
@@ -90,6 +93,16 @@ def one_process(folder: str) -> str:
     return row("one `collect`, 3 ranges / SDK client, 1 range", f"{mine:.3f} s / {theirs:.3f} s", mine / theirs, 0.7)
 
 
+def executed(folder: str) -> List[str]:
+    """Count instructions."""
+    with cloud() as url:
+
+        def place(more: str) -> str:
+            return config(tempfile.mkdtemp(dir=folder), url, f"    cloud_eye_endpoint: {url}\n{more}")
+
+        return instructions.rows(place, "http", ENVIRON, row)
+
+
 def one_cycle(folder: str) -> str:
     """Time a cycle of 60 distinct queries against answers that take 100 ms, as the cycle itself reports it."""
     ranges = ", ".join(f"last_{hours}h" for hours in range(1, 61))
@@ -131,6 +144,12 @@ def daemon(folder: str) -> List[str]:
         row(f"`execd`, growth from cycle {SETTLED} to {CYCLES}", f"{growth / 1024:.0f} KiB", growth / 1024**2, 1.0),
         row("`execd`, processor time per query", f"{each:.2f} ms", each / 3, 1.0),
     ]
+
+
+def grown(folder: str) -> List[str]:
+    """Measure what must not grow faster than the work."""
+    with cloud() as url:
+        return growth.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, url, row)
 
 
 def hours(folder: str) -> List[str]:
@@ -178,8 +197,16 @@ def row(what: str, measured: str, ratio: float, limit: float) -> str:
 def main() -> int:
     """Measure everything; return 1 where a promise is not kept."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = [one_process(folder), one_cycle(folder), *daemon(folder), *hours(folder)]
+        rows = [
+            one_process(folder),
+            *executed(folder),
+            one_cycle(folder),
+            *daemon(folder),
+            *grown(folder),
+            *hours(folder),
+        ]
         rows += models.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
+        rows += link.rows(tempfile.mkdtemp(dir=folder), row)
     print("| what | measured | ratio | at most | kept |\n|---|---|---|---|---|")
     print("\n".join(rows))
     return 1 if any("**no**" in line for line in rows) else 0

@@ -14,6 +14,7 @@ import time
 from typing import Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__
+from .cloud import Pool
 from .config import Instance, doubts, load_file, load_instance
 from .cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from .errors import ConfigError, MaasError, one_line
@@ -95,8 +96,9 @@ def _collect(args: argparse.Namespace) -> int:
     instances, output = load_file(args.config), _output()
     for text in doubts(instances, time.time()):
         warn(text)
-    with contextlib.closing(open_store(instances, warn)) as store:
-        collectors = make_collectors(instances, store, f"collect {os.path.realpath(args.config)}", args.format)
+    with contextlib.closing(open_store(instances, warn)) as store, contextlib.closing(Pool()) as pool:
+        taker = f"collect {os.path.realpath(args.config)}"
+        collectors = make_collectors(instances, store, taker, args.format, pool=pool)
         forewarn(collectors, warn, args.deadline)
         on_sigterm(collectors, output.end)
         batches = run_cycle(collectors, args.deadline)
@@ -139,8 +141,8 @@ def _collectors(instances: Sequence[Instance], taker: str, form: str) -> Iterato
     """Make what a surface keeps from cycle to cycle, and say what can be known to go wrong."""
     for text in doubts(instances, time.time()):
         _warn(text)
-    with contextlib.closing(open_store(instances, _warn)) as store:
-        collectors = make_collectors(instances, store, taker, form)
+    with contextlib.closing(open_store(instances, _warn)) as store, contextlib.closing(Pool()) as pool:
+        collectors = make_collectors(instances, store, taker, form, pool=pool)
         forewarn(collectors, _warn)
         yield collectors
 

@@ -45,6 +45,8 @@ PASSING = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
 
 def one_line(text: str) -> str:
     """Blank what a terminal or a log would not show as part of the line: it may quote a file or a server."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

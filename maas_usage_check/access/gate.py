@@ -9,16 +9,15 @@ threads, runs, and processes that run at once all keep to it together.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import threading
-from typing import Dict, Iterator, Optional, Set, Tuple
+from typing import Callable, Dict, Iterator, Optional, Set, Tuple
 
 from ..clock import Clock
 from ..errors import QueryError, Result
 from ..store import Store
 from . import breaker, lone_request, rate
 from .key_entry import KeyEntry
+from .places import Places
 
 HARMLESS = 5
 """Requests that may be under way at once: all refused in the end, they would still not lock the key."""
@@ -34,11 +33,10 @@ class Gate:
 
     def __init__(self, name: str, store: Store, clock: Clock) -> None:
         self.me = os.urandom(8).hex()
-        self.changed = threading.Condition()
+        self.places = Places(clock)
+        self.in_flight = self.places.in_flight
         self.seen = KeyEntry()
         self.passes: Set[Pass] = set()
-        self.in_flight: Dict[int, float] = {}
-        self.tickets = itertools.count()
         self.lone: Optional[int] = None
         self.planned: Dict[str, int] = {}
         self.name = name
@@ -50,7 +48,7 @@ class Gate:
         with self.entry() as entry:
             breaker.mend_clock(entry, self._clock.now(), self._clock.monotonic())
         started = Pass(self, self._clock)
-        with self.changed:
+        with self.places.lock:
             self.planned[who] = planned
             self.passes.add(started)
         return started
@@ -82,15 +80,6 @@ class Gate:
         self.lone = None
         lone_request.release(self._store, self.name, entry)
 
-    def held_until(self, proven: bool, at_once: int) -> float:
-        """When may the next request stop waiting for those in flight? In monotonic seconds."""
-        # One that hangs past its deadline counts no more: it would block the key until a restart.
-        now = self._clock.monotonic()
-        under_way = [give_up for give_up in self.in_flight.values() if give_up > now]
-        if not under_way or (proven and len(under_way) < at_once):
-            return float("-inf")
-        return min(under_way) if proven else max(under_way)
-
 
 class Pass:
     """Let the requests of one cycle through the gate, or say why not.
@@ -105,6 +94,8 @@ class Pass:
         self._gate = gate
         self._clock = clock
         self._mine: Set[int] = set()
+        self._left_out: Dict[str, None] = {}
+        self._full: Dict[Tuple[int, int], Tuple[float, QueryError]] = {}
 
     def admit(
         self,
@@ -114,6 +105,7 @@ class Pass:
         at_once: int = HARMLESS,
         api: str = "statistics",
         kept: int = 0,
+        meanwhile: Optional[Callable[[], None]] = None,
     ) -> int:
         """Wait until one request may go; return its ticket, or raise QueryError when it may not go in time.
 
@@ -125,9 +117,12 @@ class Pass:
             at_once: how many may be under way when the key is proven, if more than are harmless.
             api: which API is asked: a 429 closes one of them.
             kept: how much of the rate is kept for the other kind: for what has no turn, or for what has one.
+            meanwhile: called once where another request must prove the key first, before it is waited for.
         """
         while True:
-            ticket, left = self._place(give_up, max(at_once, HARMLESS), api)
+            ticket = self._place(give_up, max(at_once, HARMLESS), api, meanwhile)
+            meanwhile = None
+            left = give_up - self._clock.monotonic()
             try:
                 wait = self._ask_leave(ticket, per_minute, kept, left, turn, api)
             except BaseException:
@@ -136,11 +131,11 @@ class Pass:
             if not wait:
                 return ticket
             self._give_back(ticket)
-            self._clock.sleep(min(wait, left))
+            self._clock.sleep(max(0.0, min(wait, left)))
 
     def in_demand(self) -> int:
         """Count the requests that must not be left out, of a cycle of everybody in this process."""
-        with self._gate.changed:
+        with self._gate.places.lock:
             return sum(self._gate.planned.values())
 
     def settle(self, ticket: int, failure: Optional[QueryError], api: str = "statistics") -> None:
@@ -160,11 +155,16 @@ class Pass:
                     entry.proven_by, entry.proven_at = gate.me, now
                 if gate.lone == ticket:
                     gate.release_lone(entry)
-        with gate.changed:
-            for each in gate.passes:
-                each.proven = proves or (each.proven and not refused and not throttled)
-                each.closed |= {api} if throttled else set()
-            self._drop(ticket)
+        with gate.places.lock:
+            if proves or refused or throttled:
+                for each in gate.passes:
+                    each.proven = proves
+            if throttled:
+                for each in gate.passes:
+                    each.closed.add(api)
+            self._give_back(ticket)
+            if refused or throttled:
+                gate.places.wake_all()
 
     def end(self, learned: Dict[str, str]) -> None:
         """Finish the cycle. What it still has under way holds other processes up no more.
@@ -173,58 +173,65 @@ class Pass:
             learned: project ids found in this cycle; an empty one is to be looked up again.
         """
         gate = self._gate
-        with gate.changed:
+        with gate.places.lock:
             gate.passes.discard(self)
         hangs = gate.lone in self._mine
-        if learned or hangs:
+        if learned or hangs or self._left_out:
             with gate.entry() as entry:
+                rate.leave_out(entry, self._left_out, self._clock.now())
                 known = {**entry.projects, **learned}
                 entry.projects = {where: project for where, project in known.items() if project}
                 if hangs:
                     gate.release_lone(entry)
 
-    def _place(self, give_up: float, at_once: int, api: str) -> Tuple[int, float]:
+    def _place(self, give_up: float, at_once: int, api: str, meanwhile: Optional[Callable[[], None]]) -> int:
         """Wait for a place among the requests in flight, and take it before the store is asked for leave."""
         gate = self._gate
-        with gate.changed:
-            while True:
-                breaker.raise_if_shut(gate.seen, api, self._clock.now(), api in self.closed)
-                monotonic = self._clock.monotonic()
-                left = give_up - monotonic
-                if left <= 0:
-                    raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
-                proven = gate.is_proven(self.proven, gate.seen)
-                held = gate.held_until(proven, at_once) - monotonic
-                if held <= 0:
-                    ticket = next(gate.tickets)
-                    gate.in_flight[ticket] = give_up
-                    self._mine.add(ticket)
-                    return ticket, left
-                gate.changed.wait(min(left, held))
+
+        def look() -> None:
+            breaker.raise_if_shut(gate.seen, api, self._clock.now(), api in self.closed)
+            if give_up <= self._clock.monotonic():
+                raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
+
+        ticket = gate.places.take(give_up, at_once, lambda: gate.is_proven(self.proven, gate.seen), look, meanwhile)
+        self._mine.add(ticket)
+        return ticket
 
     def _give_back(self, ticket: int) -> None:
-        with self._gate.changed:
-            self._drop(ticket)
-
-    def _drop(self, ticket: int) -> None:
         self._mine.discard(ticket)
-        del self._gate.in_flight[ticket]
-        self._gate.changed.notify_all()
+        self._gate.places.give_back(ticket)
 
     def _ask_leave(self, ticket: int, per_minute: int, kept: int, left: float, turn: Optional[str], api: str) -> float:
         """Take leave for one request in the store; return 0, or in how many seconds to ask again."""
         gate = self._gate
+        if turn is not None:
+            self._raise_if_full(turn, per_minute, kept, left)
         with gate.entry() as entry:
             now = self._clock.now()
             breaker.raise_if_shut(entry, api, now, api in self.closed)
             wait = rate.wait(entry, turn, per_minute, kept, now)
             if wait > left:
-                rate.leave_out(entry, turn, now)
+                error = rate.over_rate(entry, turn, per_minute, kept, now)
+                if turn is not None:
+                    rate.leave_out(entry, [turn], now)
+                    if rate.is_full(entry, per_minute, kept, now):
+                        self._full[per_minute, kept] = self._clock.monotonic() + wait, error
             elif not wait:
                 proven = gate.is_proven(self.proven, entry)
                 if not proven and not gate.claim_lone(ticket, entry, left):
                     return PAUSE
                 rate.take(entry, turn, now)
         if wait > left:
-            raise rate.over_rate(entry, turn, per_minute, kept, now)
+            raise error
         return wait
+
+    def _raise_if_full(self, turn: str, per_minute: int, kept: int, left: float) -> None:
+        """Leave a request out without the store, once the rate was found full until after the cycle's end.
+
+        Nothing can go before that, so it is early enough to remember all of them at the end, in one change: each
+        would rewrite those before it.
+        """
+        until, error = self._full.get((per_minute, kept), (0.0, None))
+        if error is not None and self._clock.monotonic() + left < until:
+            self._left_out[turn] = None
+            raise QueryError(error.result, str(error))

@@ -5,7 +5,7 @@ All of it works on the key's entry, so that processes that run at once count tog
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Dict, Iterable, Optional
 
 from ..errors import QueryError, Result
 from .key_entry import KeyEntry
@@ -53,6 +53,12 @@ def wait(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: 
     return min(_recent(entry.sent, now), default=int(now)) + MINUTE - now
 
 
+def is_full(entry: KeyEntry, per_minute: int, kept: int, now: float) -> bool:
+    """Tell whether a question finds no room, whatever goes first, until the oldest request is a minute old."""
+    all_sent, spare = sent(entry, now), sum(_recent(entry.spare, now).values())
+    return all_sent >= per_minute or all_sent - spare >= max(1, per_minute - kept)
+
+
 def take(entry: KeyEntry, turn: Optional[str], now: float) -> None:
     """Count a request that goes."""
     second = int(now)
@@ -65,12 +71,12 @@ def take(entry: KeyEntry, turn: Optional[str], now: float) -> None:
         entry.left_out.pop(turn, None)
 
 
-def leave_out(entry: KeyEntry, turn: Optional[str], now: float) -> None:
-    """Remember a request that found no room: it goes first next time, after those that have waited longer."""
-    if turn is None:
-        return
+def leave_out(entry: KeyEntry, turns: Iterable[str], now: float) -> None:
+    """Remember requests that found no room: they go first next time, after those that have waited longer."""
     waiting = _waiting(entry, now)
-    entry.left_out = {**waiting, turn: waiting.get(turn, now)}
+    for turn in turns:
+        waiting.setdefault(turn, now)
+    entry.left_out = waiting
 
 
 def over_rate(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: float) -> QueryError:

@@ -7,116 +7,169 @@ from __future__ import annotations
 
 import functools
 import http.client
-import os
+import socket
 import ssl
 import time
-from typing import Any, Dict, Optional, Tuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Hashable, Optional, Tuple
+from urllib.parse import SplitResult, urlsplit
 
 from ..config import Instance
-from ..config.urls import check_proxy
-from ..errors import ConfigError
-from .timed_response import TimedResponse
+from .pool import Connection, Pool
+from .proxies import find_proxy, proxy_headers
+from .timed_response import TimedResponse, Timing
+from .tls import UNKNOWN_ISSUER, trust
 from .transport import Request, Response, read_answer, transport_error
+
+ERRORS = (OSError, http.client.HTTPException, ValueError)
+PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds, seconds and a count, where the system has them: what is between here and the cloud forgets idle connections
+without a word, and each would cost a time-out."""
 
 
 class DirectTransport:
-    """Send each request over a connection of its own, by the instance's TLS and proxy options or the environment's.
+    """Send requests by the instance's TLS and proxy options, or the environment's, over connections that are kept.
 
-    Making one raises ConfigError where the environment names a proxy that cannot be used.
+    Making one raises ConfigError where the environment names a proxy that cannot be used. Instances may share a pool;
+    whoever made it, or this where none is given, closes it.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, pool: Optional[Pool] = None) -> None:
         self._instance = instance
-        # Only where it serves: reading the system's certificates takes a tenth of a collect.
+        self._pool = pool or Pool()
+        self._options = (instance.tls_ca_cert, instance.tls_verify, instance.proxy, instance.skip_proxy)
+        # Only where it serves: to read a bundle of authorities takes a quarter of a collect.
         endpoints = (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else "")
         secure = [url for url in endpoints if url.startswith("https:")]
-        self._tls = _tls(instance.tls_ca_cert, instance.tls_verify) if secure or instance.tls_ca_cert else None
+        wanted = secure or instance.tls_ca_cert
+        self._trust = trust(instance.tls_ca_cert, instance.tls_verify) if wanted else None
         for url in secure:
-            self._proxy(urlsplit(url))
+            find_proxy(urlsplit(url), instance)
 
     def __call__(self, request: Request, timeout: float) -> Response:
-        """Send a request; see Transport."""
-        give_up = time.monotonic() + timeout
+        """Send a request; see Transport.
+
+        One that a kept connection did not answer with a single byte, because its other side had just closed it, is
+        sent again at once over a new one: both count as one.
+        """
+        timing = Timing(time.monotonic() + timeout)
         url = urlsplit(request.url)
-        connection = None
+        place = self._place(url)
+        connection, complete = self._pool.take(place), False
         try:
-            connection = self._connection(url, timeout)
-            connection.response_class = functools.partial(TimedResponse, give_up)  # type: ignore[assignment]
-            target = f"{url.path}?{url.query}" if url.query else url.path
-            connection.request(request.method, target, request.body or None, request.headers)
-            answer = connection.getresponse()
-            return read_answer(answer.status, answer.headers, answer.read1, give_up, request.largest)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            if connection is not None:
+                try:
+                    response, complete = _exchange(connection, url, request, timing)
+                    return response
+                except (OSError, http.client.HTTPException):
+                    self._pool.drop(place)
+                    if timing.began:
+                        raise
+                    connection.close()
+            connection = self._open(url, timing.left())
+            response, complete = _exchange(connection, url, request, timing)
+            return response
+        except ERRORS as error:
             raise transport_error(error, url.netloc) from None
         finally:
-            if connection is not None:
+            if connection is not None and not complete:
                 connection.close()
+            self._pool.give(place, connection if complete else None, self._instance.max_concurrency)
+
+    def prepare(self, url: str, timeout: float) -> None:
+        """Connect before there is leave to ask, unless connections are enough; a failure is left to the request."""
+        parts = urlsplit(url)
+        place, most = self._place(parts), self._instance.max_concurrency
+        if self._pool.take_spare(place, most):
+            connection = None
+            try:
+                connection = self._open(parts, timeout)
+            except ERRORS:
+                pass
+            finally:
+                self._pool.give(place, connection, most)
 
     def way(self, url: str) -> Tuple[str, int]:
         """Tell the host and port that a request to a URL connects to: the proxy's, where there is one."""
         parts = urlsplit(url)
-        to = self._proxy(parts) or parts
+        to = find_proxy(parts, self._instance) or parts
         return to.hostname or "", to.port or (443 if to.scheme == "https" else 80)
 
     def probe(self, url: str, timeout: float) -> str:
         """Connect without asking anything; return by what. QueryError is the only error."""
         parts = urlsplit(url)
         try:
-            connection = self._connection(parts, timeout)
-            connection.connect()
+            connection = self._open(parts, timeout)
             version = getattr(connection.sock, "version", lambda: "plain TCP")()
             connection.close()
             return str(version)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except ERRORS as error:
             raise transport_error(error, parts.netloc) from None
 
-    def _connection(self, url: SplitResult, timeout: float) -> http.client.HTTPConnection:
-        if url.scheme == "http":
-            return http.client.HTTPConnection(url.netloc, timeout=timeout)
-        way = self._proxy(url)
-        if way is None:
-            return http.client.HTTPSConnection(url.netloc, timeout=timeout, context=self._tls)
-        connection = http.client.HTTPSConnection(way.hostname or "", way.port or 80, timeout=timeout, context=self._tls)
-        connection.set_tunnel(url.hostname or "", url.port or 443, _proxy_headers(way))
+    def close(self) -> None:
+        """Close the connections that are kept; what is sent from now on has one of its own."""
+        self._pool.close()
+
+    def _place(self, url: SplitResult) -> Hashable:
+        return url.scheme, url.netloc, self._options
+
+    def _open(self, url: SplitResult, timeout: float) -> Connection:
+        """Connect; a host that the hashed directory does not vouch for is tried once more with all authorities."""
+        narrow = self._trust is not None and self._trust.is_narrow
+        try:
+            return self._connected(url, timeout)
+        except ssl.SSLCertVerificationError as error:
+            if not narrow or error.verify_code not in UNKNOWN_ISSUER:
+                raise
+        assert self._trust is not None
+        self._trust.widen()
+        return self._connected(url, timeout)
+
+    def _connected(self, url: SplitResult, timeout: float) -> Connection:
+        connection = self._connection(url, timeout)
+        # The proxy's answer to a tunnel is held to the time too.
+        _time(connection, Timing(time.monotonic() + timeout))
+        host = connection.host
+        try:
+            if host.isascii():
+                # A str would be encoded as a name in any script: to import what does that takes 1 ms and half a MiB.
+                connection.host = host.encode()  # type: ignore[assignment]
+            connection.connect()
+            connection.host = host
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in PROBES.items():
+                if hasattr(socket, name):
+                    connection.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _proxy(self, url: SplitResult) -> Optional[SplitResult]:
-        """Find the proxy for a URL: the instance's own, else the one that the environment or the system names."""
-        if url.scheme == "http" or self._instance.skip_proxy:  # plain http is for this machine: it must not leave it
-            return None
-        import urllib.request as system
-
-        bypass_environment: Any = vars(system)["proxy_bypass_environment"]  # public, but not in the stubs
-        given = self._instance.proxy
-        if given is None:
-            proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
-            if proxy:
-                check_proxy(proxy, "HTTPS_PROXY in the environment")
-        else:
-            proxy = None if bypass_environment(url.netloc, {"no": ",".join(given.no_proxy)}) else given.https
-        return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+    def _connection(self, url: SplitResult, timeout: float) -> Connection:
+        if url.scheme == "http":
+            return http.client.HTTPConnection(url.netloc, timeout=timeout)
+        context = self._trust.context if self._trust else None
+        way = find_proxy(url, self._instance)
+        if way is None:
+            return http.client.HTTPSConnection(url.netloc, timeout=timeout, context=context)
+        connection = http.client.HTTPSConnection(way.hostname or "", way.port or 80, timeout=timeout, context=context)
+        connection.set_tunnel(url.hostname or "", url.port or 443, proxy_headers(way))
+        return connection
 
 
-def _proxy_headers(way: SplitResult) -> Dict[str, str]:
-    if way.username is None:
-        return {}
-    import base64
-
-    pair = f"{unquote(way.username)}:{unquote(way.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-
-
-# Shared by instances that trust the same: to read the system's certificates for each would take a minute of a thousand.
-@functools.lru_cache(maxsize=None)
-def _tls(ca: Optional[str], verify: bool) -> ssl.SSLContext:
+def _exchange(connection: Connection, url: SplitResult, request: Request, timing: Timing) -> Tuple[Response, bool]:
+    """Send a request and read its answer; tell too whether another may follow over the same connection."""
+    connection.sock.settimeout(timing.left())
+    _time(connection, timing)
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    connection.request(request.method, target, request.body or None, request.headers)
+    answer = connection.getresponse()
+    assert isinstance(answer, TimedResponse)
     try:
-        context = ssl.create_default_context(
-            cafile=ca if ca and not os.path.isdir(ca) else None, capath=ca if ca and os.path.isdir(ca) else None
-        )
-    except (OSError, ssl.SSLError):
-        raise ConfigError(f"tls_ca_cert: {ca} cannot be read as certificates; name a PEM file") from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        response = read_answer(answer.status, answer.headers, answer.read1, timing.give_up, request.largest)
+        return response, answer.is_complete()
+    finally:
+        answer.close()
+
+
+def _time(connection: Connection, timing: Timing) -> None:
+    connection.response_class = functools.partial(TimedResponse, timing)  # type: ignore[assignment]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from msgspec.structs import replace
 
@@ -50,6 +50,7 @@ class Session:
         self._instance = instance
         self._provider = provider
         self._transport = transport
+        self._prepare = getattr(transport, "prepare", None)  # where the transport keeps connections
         self._gates = gates
         self._clock = clock
         self._give_up = give_up
@@ -130,7 +131,8 @@ class Session:
         per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
         # Ranges leave a tenth of the rate to hours and models; these leave what the ranges of the next cycle may take.
         kept = gate.in_demand() if turn is None else tenth(per_minute) if instance.hourly or instance.models else 0
-        ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept)
+        meanwhile = self._prepare and partial(self._connect_ahead, self._prepare, call)
+        ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept, meanwhile)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
             answer = self._exchange(call)
@@ -141,6 +143,10 @@ class Session:
             raise
         finally:
             gate.settle(ticket, failure, call.api)
+
+    def _connect_ahead(self, prepare: Callable[[str, float], None], call: Call) -> None:
+        left = self._give_up - self._clock.monotonic()
+        prepare(getattr(self._instance, call.host), max(0.1, min(self._instance.timeout, left)))
 
     def _exchange(self, call: Call) -> bytes:
         key = self._key

@@ -9,13 +9,28 @@ import time
 from typing import Any, Optional
 
 
+class Timing:
+    """Hold until when an answer is awaited, in monotonic seconds, and whether any of it came."""
+
+    def __init__(self, give_up: float) -> None:
+        self.give_up = give_up
+        self.began = False
+
+    def left(self) -> float:
+        """Count the seconds that are left; raise TimeoutError when the time is up."""
+        left = self.give_up - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
 class _Timed(io.RawIOBase):
     """Read from a socket until the time is up: its own timeout starts anew with every byte."""
 
-    def __init__(self, stream: io.RawIOBase, connection: socket.socket, give_up: float) -> None:
+    def __init__(self, stream: io.RawIOBase, connection: socket.socket, timing: Timing) -> None:
         self._stream = stream
         self._connection = connection
-        self._give_up = give_up
+        self._timing = timing
 
     def readable(self) -> bool:
         """See RawIOBase."""
@@ -23,11 +38,10 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> Optional[int]:
         """See RawIOBase; raise TimeoutError when the time is up."""
-        left = self._give_up - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._stream.readinto(buffer)
+        self._connection.settimeout(self._timing.left())
+        count = self._stream.readinto(buffer)
+        self._timing.began = self._timing.began or bool(count)
+        return count
 
     def close(self) -> None:
         """See RawIOBase."""
@@ -38,6 +52,11 @@ class _Timed(io.RawIOBase):
 class TimedResponse(http.client.HTTPResponse):
     """Hold status line, headers and body together to one time."""
 
-    def __init__(self, give_up: float, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, timing: Timing, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(connection, *args, **kwargs)
-        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), connection, give_up))
+        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), connection, timing))
+
+    def is_complete(self) -> bool:
+        """Tell whether it was read to its end, and another may follow it."""
+        # Since Python 3.11 it is closed then; before, only where its length was not told.
+        return not self.will_close and (self.isclosed() or self.length == 0)

@@ -53,7 +53,10 @@ class Response(Struct, frozen=True):
 
 
 Transport = Callable[[Request, float], Response]
-"""Send a request within so many seconds. Redirects are not followed; QueryError is the only error."""
+"""Send a request within so many seconds. Redirects are not followed; QueryError is the only error.
+
+One that keeps connections may offer `prepare(url, seconds)` too, to connect before there is leave to ask.
+"""
 
 
 def read_answer(

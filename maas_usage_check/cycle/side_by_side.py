@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
 from ..access import Gates, provider
 from ..clock import Clock
-from ..cloud import DirectTransport, Source
+from ..cloud import DirectTransport, Pool, Source
 from ..config import Instance
 from ..store import Store, Warn, find_file
 from .collector import SOURCES, Batch, Collector
@@ -24,6 +24,7 @@ def make_collectors(
     taker: str = "",
     form: Optional[str] = None,
     sources: Sequence[Source] = (),
+    pool: Optional[Pool] = None,
 ) -> List[Collector]:
     """Make a collector for each instance. They share one store: those of one key must pass one gate.
 
@@ -33,14 +34,15 @@ def make_collectors(
         taker: names who takes their hours or counts.
         form: in which format; None where nobody does.
         sources: what is asked for the first instances; the others ask for all that is known of.
+        pool: keeps their connections from cycle to cycle; whoever made it closes it.
     """
-    clock = Clock()
+    clock, pool = Clock(), pool or Pool()
     gates = Gates(store, clock)
     return [
         Collector(
             instance,
             provider(instance.credentials),
-            DirectTransport(instance),
+            DirectTransport(instance, pool),
             gates,
             clock,
             sources[i : i + 1] or SOURCES,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import http.server
 import re
+import socket
+import ssl
 import sys
 import threading
-from typing import Iterator
+from typing import Any, Iterator, Optional, Set
 
 from ..errors import ConfigError
 from .emulator import Emulator
 
 
 @contextlib.contextmanager
-def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
-    """Serve an emulator on loopback until the block ends; yield its URL."""
+def serving(emulator: Emulator, port: int = 0, tls: Optional[ssl.SSLContext] = None) -> Iterator[str]:
+    """Serve an emulator on loopback until the block ends, over TLS where a context is given; yield its URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,6 +44,27 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
 
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # all connections of a cycle come at once
+
+        def __init__(self, *args: Any) -> None:
+            self.connections: Set[socket.socket] = set()
+            super().__init__(*args)
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            # In the connection's own thread: in the one that accepts, a slow handshake would hold up all others.
+            connection = tls.wrap_socket(request, server_side=True) if tls else request
+            self.connections.add(connection)
+            try:
+                super().finish_request(connection, client_address)
+            finally:
+                self.connections.discard(connection)
+                super().shutdown_request(connection)
+
+        def server_close(self) -> None:
+            super().server_close()
+            for connection in list(self.connections):
+                with contextlib.suppress(OSError):  # its other side was faster
+                    connection.shutdown(socket.SHUT_RDWR)
 
         def handle_error(self, request: object, client_address: object) -> None:
             if not isinstance(sys.exc_info()[1], OSError):  # a client that goes away is no fault
@@ -55,7 +78,7 @@ def serving(emulator: Emulator, port: int = 0) -> Iterator[str]:
         ) from None
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import partial
 from os.path import expanduser
 from typing import NoReturn, Optional, Sequence, Tuple
 
@@ -41,19 +42,22 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
     for argument in argv:
         if argument.startswith("-") and is_secret(argument.split("=")[0]):
             raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
-    args, unknown = _parser(command).parse_known_args(argv)
+    helps = not {"-h", "--help"}.isdisjoint(argv)
+    args, unknown = _parser(command, helps).parse_known_args(argv)
     if unknown:
         option = unknown[0].split("=")[0] if unknown[0].startswith("-") else "an argument without an option"
         raise ConfigError(f"{option}: not known to `{args.command}`; see maas-usage-check {args.command} --help")
     return args
 
 
-def _parser(command: Optional[str]) -> argparse.ArgumentParser:
+def _parser(command: Optional[str], helps: bool) -> argparse.ArgumentParser:
+    # Only help needs the terminal's width, and to ask for it takes a thirtieth of a `collect`.
+    width = None if helps else 80
     parser = Parser(
         prog="maas-usage-check",
         description="Report what a team uses on Huawei Cloud MaaS.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"maas-usage-check {__version__}")
@@ -64,7 +68,10 @@ def _parser(command: Optional[str]) -> argparse.ArgumentParser:
     for name, (does, add_options) in COMMANDS.items():
         if command in (None, name):  # the others would take a thirtieth of a `collect`
             about = f"{does[:1].upper()}{does[1:]}."
-            add_options(commands.add_parser(name, help=does, description=about, allow_abbrev=False))
+            formatter = partial(argparse.HelpFormatter, width=width)
+            add_options(
+                commands.add_parser(name, help=does, description=about, formatter_class=formatter, allow_abbrev=False)
+            )
     return parser
 
 

@@ -300,6 +300,68 @@ def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_run
     assert [cycle(asked) for _ in range(5)] == [["a", "b"], ["c", "d"], ["a", "e"], ["b", "c"], ["a", "d"]]
 
 
+def test_what_a_full_minute_leaves_out_is_remembered_in_one_change_and_in_its_order(tmp_path: Path, time: Time) -> None:
+    writes: List[float] = []
+
+    def now() -> float:
+        writes.append(time.seconds)
+        return time.seconds
+
+    store = Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail, now)
+    asked, went = [f"turn {n}" for n in range(100)], []
+    for _ in range(3):
+        cycle = Gate("key", store, time.clock).begin()
+        before = len(writes)
+        for turn in asked:
+            try:
+                cycle.settle(cycle.admit(2, time.clock.monotonic() + 25, turn), None)
+                went.append(turn)
+            except QueryError as error:
+                assert error.result == Result.OVER_RATE
+                assert "max_requests_per_minute lets 2 go" in str(error)
+        cycle.end({})
+        assert len(writes) - before < 10
+        time.seconds += 61
+    assert went == ["turn 0", "turn 1", "turn 2", "turn 3", "turn 4", "turn 5"]
+
+
+def test_who_can_wait_longer_than_a_full_minute_goes_although_others_were_left_out(store: Store, time: Time) -> None:
+    cycle = Gate("key", store, time.clock).begin()
+    for turn in ("a", "b"):
+        cycle.settle(cycle.admit(2, FAR, turn), None)
+    with pytest.raises(QueryError):
+        cycle.admit(2, time.clock.monotonic() + 25, "c")
+    cycle.settle(cycle.admit(2, FAR, "c"), None)
+    assert sum(time.slept) == 61
+
+
+def test_after_a_429_of_one_api_the_next_request_of_another_goes_alone(store: Store) -> None:
+    cycle = Gate("key", store, Clock()).begin()
+    cycle.settle(cycle.admit(100, FAR, api="iam"), None)
+    cycle.settle(cycle.admit(100, FAR, api="iam"), failed(Result.THROTTLED, 30.0), "iam")
+    cycle.admit(100, FAR)
+    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    ("result", "told"), [(Result.KEY_REFUSED, Result.BACKING_OFF), (Result.THROTTLED, Result.THROTTLED)]
+)
+def test_a_refusal_or_a_429_ends_the_wait_of_all_at_once_while_others_are_still_under_way(
+    store: Store, result: Result, told: Result
+) -> None:
+    cycle = Gate("key", store, Clock()).begin()
+    cycle.settle(cycle.admit(100, FAR), None)
+    tickets = [cycle.admit(100, FAR) for _ in range(5)]
+    ended: List[Result] = []
+    waiting = [threading.Thread(target=lambda: ended.append(refused_with(cycle)), daemon=True) for _ in range(9)]
+    for thread in waiting:
+        thread.start()
+    cycle.settle(tickets[0], failed(result))
+    for thread in waiting:
+        thread.join(5)
+    assert ended == [told] * 9
+
+
 def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(store: Store, time: Time) -> None:
     gate = Gate("key", store, time.clock)
     for turns in (["a", "b"], ["c"]):

@@ -20,6 +20,8 @@ from maas_usage_check.cloud import Response as Answer
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import ConfigError, QueryError, Result
 
+from ..keeping_server import KeepingServer
+
 HOST = "modelarts.cn-southwest-2.myhuaweicloud.com"
 
 
@@ -159,6 +161,20 @@ def test_a_configured_proxy_is_asked_for_a_tunnel_with_its_own_password(proxy: P
     (asked,) = proxy.requests
     assert asked.startswith(f"CONNECT {HOST}:443")
     assert base64.b64encode(b"user:p@ss").decode() in asked
+
+
+def test_a_tunnel_is_kept_like_any_other_connection(authority: trustme.CA, ca_file: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    server = KeepingServer(context)
+    proxy = Proxy(server.port)
+    tunneling = transport(tls_ca_cert=ca_file, proxy={"https": f"http://127.0.0.1:{proxy.port}"})
+    for _ in range(2):
+        assert tunneling(Request("GET", f"https://{HOST}/", {"Host": HOST}, b""), 5).status == 200
+    assert (len(proxy.requests), server.ways) == (1, [(1, 1), (1, 2)])
+    tunneling.close()
+    proxy.close()
+    server.close()
 
 
 def test_the_environments_proxy_is_used_unless_it_is_skipped(

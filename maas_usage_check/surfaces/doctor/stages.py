@@ -42,6 +42,7 @@ def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) 
         yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", *_asked(instance))]
         return
     asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
+    transport.direct.close()
     yield _clock(transport, clock)
     yield from asked
 

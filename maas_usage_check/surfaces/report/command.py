@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from ...cloud import Pool
 from ...cloud.statistics import Answer, Totals
 from ...config import doubts, load_file, load_instance
 from ...config.ranges import kept
@@ -50,12 +51,12 @@ def report(
         warn(text)
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
     probes = [label_questions(page) for page in pages]
-    with contextlib.closing(open_store(instances, warn)) as store:
+    with contextlib.closing(open_store(instances, warn)) as store, contextlib.closing(Pool()) as pool:
         helds = [look_up(page, store, now * 1000) if page.size and not args.raw else NOTHING for page in pages]
         for page, held in zip(pages, helds):
             check_calls(page, held, args.raw, now * 1000)
         asked = [*(page.instance for page in pages), *itertools.chain(*probes)]
-        collectors = make_collectors(asked, store, sources=[Rest(held) for held in helds])
+        collectors = make_collectors(asked, store, sources=[Rest(held) for held in helds], pool=pool)
         forewarn(collectors, warn)
         on_sigterm(collectors)
         batches = iter(ask(collectors, now))

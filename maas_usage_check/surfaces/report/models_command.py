@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ...access import Gates
 from ...clock import Clock
-from ...cloud import DirectTransport
+from ...cloud import DirectTransport, Pool
 from ...config import Instance
 from ...cycle import Crew, Problem, open_store
 from ...store import Store, Warn
@@ -57,11 +57,12 @@ def report_models(
     zones = [each.zone() for each in asked]
     pages: List[ModelsPage] = []
     clock = Clock()
-    with contextlib.closing(open_store(asked, warn)) as store:
+    with contextlib.closing(open_store(asked, warn)) as store, contextlib.closing(Pool()) as pool:
         gates = Gates(store, clock)
         spans = [whole_hours(each, now * 1000) for each in asked]
+        ways = [DirectTransport(each, pool) for each in asked]
         works = {
-            i: partial(find_models, each, DirectTransport(each), _wanted(each, hours, now), gates, clock, now * 1000)
+            i: partial(find_models, each, ways[i], _wanted(each, hours, now), gates, clock, now * 1000)
             for i, (each, hours) in enumerate(zip(asked, spans))
             if hours.told
         }

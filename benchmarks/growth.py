@@ -1,0 +1,77 @@
+"""Measure what must not grow faster than the work: many instances of one key, and what is left out of a cycle."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+from maas_usage_check.standin.emulator import PROJECT_ID
+
+CYCLES = 10
+KINDS = {"service_types": ["preset", "my_service"], "infer_types": ["real_time", "batch"]}
+RANGES = [f"last_{hours}h" for hours in range(4, 204)]
+"""With the kinds 800 queries."""
+
+
+def cycles(folder: str, environ: Dict[str, str], url: str, instances: List[Dict[str, Any]]) -> float:
+    """Return the processor seconds of a cycle of `execd`, after the first."""
+    shared = {
+        "endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "state_dir": f"{folder}/state",
+        "max_requests_per_minute": 86_400, "deadline": 20,
+    }  # fmt: skip
+    path = Path(folder) / "conf.yaml"
+    path.write_text(json.dumps({"instances": [{**shared, **keys} for keys in instances]}))
+    command = [str(Path(sys.executable).parent / "maas-usage-check"), "execd", "--config", str(path)]
+    with subprocess.Popen(
+        command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        began = 0.0
+        for _ in range(CYCLES + 1):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            for _ in instances:
+                while not process.stdout.readline().startswith(b"huawei_maas_api"):
+                    pass
+            began = began or processor(process.pid)
+        return (processor(process.pid) - began) / CYCLES
+
+
+def processor(pid: int) -> float:
+    """Read how much processor time the threads of a process took, in seconds, finely."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def left_out(queries: int) -> List[Dict[str, Any]]:
+    """Write an instance of so many queries, of which one may go in a minute."""
+    labels = [f"team-{n}" for n in range(queries // 40 - 1)]
+    return [{"ranges": RANGES[:10], **KINDS, "max_requests_per_minute": 1, "api_keys": labels, "per_api_key": True}]
+
+
+def rows(
+    place: Callable[[], str], environ: Dict[str, str], url: str, row: Callable[[str, str, float, float], str]
+) -> List[str]:
+    """Measure, and write rows of the table; `place` makes a folder."""
+    many = [
+        {
+            "ranges": RANGES[n : n + 4],
+            "service_types": [kind],
+            "infer_types": [infer],
+            "tags": [f"n:{n}-{kind}-{infer}"],
+        }
+        for n, kind, infer in product(range(0, 200, 4), KINDS["service_types"], KINDS["infer_types"])
+    ]
+    apart, together = (cycles(place(), environ, url, each) for each in (many, [{"ranges": RANGES, **KINDS}]))
+    all_left, half = (cycles(place(), environ, url, left_out(queries)) for queries in (2000, 1000))
+    of_many, of_one = f"{apart / 0.8:.2f} ms / {together / 0.8:.2f} ms", f"{all_left:.3f} s / {half:.3f} s"
+    return [
+        row("200 instances of one key / one with as many queries, per query", of_many, apart / together, 2),
+        row("a cycle in which all is left out, 2,000 queries / 1,000", of_one, all_left / half, 2.2),
+    ]

@@ -1,0 +1,59 @@
+"""Count what a `collect` executes, which the machine's load does not change, where valgrind is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List
+
+IMPORTS = "import ssl, http.client, json"
+"""What no plugin that asks over https does without."""
+FULL = "    hourly: true\n    models: true\n"
+
+
+def count(command: List[str], environ: Dict[str, str]) -> float:
+    """Return the instructions of a run of Python, in millions."""
+    under = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, *command]
+    said = subprocess.run(under, env=environ, check=True, capture_output=True, text=True).stderr
+    found = re.search(r"Collected : (\d+)", said)
+    assert found, said
+    return int(found[1]) / 1e6
+
+
+def steady(config: str, environ: Dict[str, str]) -> float:
+    """Count a `collect` some hours after the first ones, which learned what there is."""
+    command = [str(Path(sys.executable).parent / "maas-usage-check"), "collect", "--config", config]
+    for _ in range(3):
+        subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+    (state,) = (Path(config).parent / "state").glob("*.sqlite3")
+    with contextlib.closing(sqlite3.connect(state)) as connection, connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hours'").fetchone():
+            connection.execute("UPDATE hours SET changed = changed - 7200000")
+    return count(command, environ)
+
+
+def rows(
+    config: Callable[[str], str], scheme: str, environ: Dict[str, str], row: Callable[[str, str, float, float], str]
+) -> List[str]:
+    """Compare `collect` with Python's own imports, and one of all there is with one of ranges; none without valgrind.
+
+    Args:
+        config: writes a configuration with these keys besides, each in a folder of its own.
+        scheme: names how it asks.
+        environ: holds the key.
+        row: writes a row.
+    """
+    if shutil.which("valgrind") is None:
+        return []
+    ranges, full = (steady(config(more), environ) for more in ("", FULL))
+    theirs = count(["-I", "-c", IMPORTS], environ)
+    what, of = f"instructions: {scheme} `collect` / `{IMPORTS}`", "of ranges, hours and models / of ranges"
+    return [
+        row(what, f"{ranges:.0f} / {theirs:.0f} million", ranges / theirs, 2.5),
+        row(f"instructions: steady `collect` {of}", f"{full:.0f} / {ranges:.0f} million", full / ranges, 1.5),
+    ]

@@ -1,0 +1,242 @@
+"""Measure what a real link costs: TLS that is verified, by the system's store, and round trips that take time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
+
+import trustme
+
+from maas_usage_check.standin.demo import DEMO_KEY
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.standin.server import serving
+
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+ROUND_TRIP = 0.1
+ROUNDS = 30
+TURNS = 5
+LAUNCH = """
+import os, sys
+_, status, used = os.wait4(os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)
+print(used.ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+CYCLES = 600
+SETTLED = 100
+
+Row = Callable[[str, str, float, float], str]
+
+
+class Secure(NamedTuple):
+    """Hold where a cloud is served over TLS, and an environment whose store of authorities knows it."""
+
+    url: str
+    environ: Dict[str, str]
+
+
+def serve(folder: str, urls: Any) -> None:
+    """Serve an emulator over TLS from a process of its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{folder}/server.pem")
+    with serving(Emulator(DEMO_KEY, requests_per_minute=10**9), tls=context) as url:
+        urls.put(url)
+        time.sleep(3600)
+
+
+@contextlib.contextmanager
+def process(target: Callable[..., None], *args: Any) -> Iterator[Any]:
+    """Run a function in a process of its own, and yield the first thing that it says."""
+    context = multiprocessing.get_context("spawn")
+    says = context.Queue()
+    started = context.Process(target=target, args=(*args, says), daemon=True)
+    started.start()
+    try:
+        yield says.get(timeout=30)
+    finally:
+        started.terminate()
+        started.join()
+
+
+@contextlib.contextmanager
+def cloud(folder: str) -> Iterator[Secure]:
+    """Serve a cloud whose authority is one more in the system's hashed directory."""
+    root = trustme.CA()
+    issued = root.create_child_ca().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(f"{folder}/server.pem")
+    store = Path(folder, "certs")
+    store.mkdir()
+    for path in Path(ssl.get_default_verify_paths().openssl_capath).glob("*.pem"):
+        (store / path.name).symlink_to(path.resolve())
+    root.cert_pem.write_to_path(str(store / "benchmark.pem"))
+    subprocess.run(["openssl", "rehash", str(store)], check=True, stderr=subprocess.DEVNULL)
+    environ = {**os.environ, "SSL_CERT_DIR": str(store)}
+    environ.pop("SSL_CERT_FILE", None)
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    environ.update(HW_ACCESS_KEY=next(iter(DEMO_KEY)), HW_SECRET_KEY=next(iter(DEMO_KEY.values())))
+    with process(serve, folder) as url:
+        yield Secure(url, environ)
+
+
+def delay(port: int, round_trip: float, count: Any, says: Any) -> None:
+    """Pass connections on as a long link would, from a process of its own."""
+    asyncio.run(_delay(port, round_trip, count, says))
+
+
+async def _delay(port: int, round_trip: float, count: Any, says: Any) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        count.value += 1
+        # On loopback a connection takes no time to open: what is sent over it first pays for that.
+        opened = time.monotonic() + round_trip
+        cloud_reader, cloud_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pass(reader, cloud_writer, opened), _pass(cloud_reader, writer, opened))
+
+    async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, opened: float) -> None:
+        under_way: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
+
+        async def arrive() -> None:
+            while True:
+                due, data = await under_way.get()
+                await asyncio.sleep(due - time.monotonic())
+                if not data:
+                    writer.close()
+                    return
+                writer.write(data)
+
+        arriving = asyncio.ensure_future(arrive())
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                under_way.put_nowait((max(time.monotonic(), opened) + round_trip / 2, data))
+        under_way.put_nowait((time.monotonic() + round_trip / 2, b""))
+        await arriving
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=128)
+    says.put(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+@contextlib.contextmanager
+def link(url: str, round_trip: float) -> Iterator[Tuple[str, Any]]:
+    """Put a link before a cloud; yield its URL, and the count of connections made over it."""
+    count = multiprocessing.get_context("spawn").Value("i", 0)
+    with process(delay, int(url.rsplit(":", 1)[1]), round_trip, count) as port:
+        yield f"https://127.0.0.1:{port}", count
+
+
+def config(folder: str, name: str, url: str, more: str = "") -> str:
+    """Write the configuration of one instance with a known project."""
+    path = Path(folder, f"{name}.yaml")
+    path.write_text(
+        f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
+        f"    state_dir: {folder}/{name}\n    max_requests_per_minute: 86400\n{more}"
+    )
+    return str(path)
+
+
+def timed(command: List[str], environ: Dict[str, str]) -> float:
+    """Run a command and time it."""
+    began = time.perf_counter()
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def held(command: List[str], environ: Dict[str, str]) -> int:
+    """Run a command; return how much memory it held at most, in bytes."""
+    # From a small process: what the one that starts it holds counts for it too.
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, *command]
+    said = subprocess.run(launcher, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr
+    return int(said.split()[-1]) * 1024
+
+
+def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
+    """Run a `collect` of three ranges (four requests) and the script's one turn by turn, for their time and memory."""
+    ours = [str(BIN / "maas-usage-check"), "collect", "--config", config(folder, "one", secure.url)]
+    theirs = [sys.executable, str(HERE / "script.py"), secure.url, PROJECT_ID]
+    pairs = [(timed(ours, secure.environ), timed(theirs, secure.environ)) for _ in range(ROUNDS + 2)][2:]
+    took, theirs_took = (statistics.median(times) for times in zip(*pairs))
+    sizes = [(held(ours, secure.environ), held(theirs, secure.environ)) for _ in range(5)]
+    size, theirs_size = (statistics.median(each) / 1024**2 for each in zip(*sizes))
+    return [
+        row("https `collect`, 3 ranges / a script's run, 1 range", f"{took:.3f} s / {theirs_took:.3f} s",
+            took / theirs_took, 0.65),
+        row("the same, memory", f"{size:.1f} MiB / {theirs_size:.1f} MiB", size / theirs_size, 0.85),
+    ]  # fmt: skip
+
+
+def duration(config_path: str, environ: Dict[str, str]) -> float:
+    """Run a `collect`; return how long the cycle took, as it says itself."""
+    command = [str(BIN / "maas-usage-check"), "collect", "--config", config_path]
+    last = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    return float(last.split("duration_seconds=")[1].split(",")[0])
+
+
+def make_state(folder: str, name: str, environ: Dict[str, str]) -> None:
+    """Let a `collect` make its state, without an answer that would prove the key: nobody listens at this port."""
+    path = config(folder, name, "https://127.0.0.1:1")
+    command = [str(BIN / "maas-usage-check"), "collect", "--config", path, "--deadline", "0.3"]
+    subprocess.run(command, env=environ, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
+    """Time cycles of a key that is not proven yet, over a link with a round trip."""
+    rows = []
+    with link(secure.url, ROUND_TRIP) as (url, count):
+        for queries, at_once in ((60, 4), (60, 8), (4, 4)):
+            ranges = ", ".join(f"last_{hours}h" for hours in range(3, 3 + queries))
+            took, made = [], []
+            for i in range(TURNS):
+                name = f"far-{queries}-{at_once}-{i}"
+                make_state(folder, name, secure.environ)
+                path = config(folder, name, url, f"    max_concurrency: {at_once}\n    ranges: [{ranges}]\n")
+                before = count.value
+                took.append(duration(path, secure.environ))
+                made.append(count.value - before)
+            trips = 3 + (queries - 1) / at_once if queries > at_once else 4
+            cycle = statistics.median(took)
+            what = f"{queries} queries, {ROUND_TRIP * 1000:.0f} ms, {at_once} at once"
+            measured = f"{cycle:.3f} s"
+            rows.append(row(f"{what} / {trips:.4g} round trips", measured, cycle / trips / ROUND_TRIP, 1.15))
+            if queries > at_once:
+                rows.append(row(f"the same: TLS handshakes / {at_once}", f"{max(made)}", max(made) / at_once, 1))
+    return rows
+
+
+def daemon(folder: str, secure: Secure, row: Row) -> List[str]:
+    """Take the processor time of `execd` over TLS."""
+    command = [str(BIN / "maas-usage-check"), "execd", "--config", config(folder, "daemon", secure.url)]
+    started = subprocess.Popen(command, env=secure.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert started.stdin
+    assert started.stdout
+    queries, began = 0, 0.0
+    for cycle in range(CYCLES):
+        started.stdin.write(b"\n")
+        started.stdin.flush()
+        while not (line := started.stdout.readline()).startswith(b"huawei_maas_api"):
+            pass
+        queries += int(line.split(b"queries=")[1].split(b"i")[0])
+        if cycle == SETTLED:
+            began, queries = processor(started.pid), 0
+    each = (processor(started.pid) - began) / queries * 1000
+    started.communicate()
+    return [row("`execd` over TLS, processor time per query", f"{each:.2f} ms", each / 1.5, 1)]
+
+
+def processor(pid: int) -> float:
+    """Read how much processor time a process took, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rows(folder: str, row: Row) -> List[str]:
+    """Measure all of it."""
+    with cloud(folder) as secure:
+        return [*one_process(folder, secure, row), *far_away(folder, secure, row), *daemon(folder, secure, row)]

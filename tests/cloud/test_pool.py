@@ -1,0 +1,344 @@
+"""Connections that are kept, over real sockets, to a server that closes, resets, repeats itself or says nothing."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+import pytest
+import trustme
+
+from maas_usage_check.access import Gates
+from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
+from maas_usage_check.config import load_instance
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.store import Store
+
+from ..conftest import AK, SK, wait_for
+from ..keeping_server import Asked, KeepingServer, http, reset, truly
+
+
+@pytest.fixture
+def server() -> Iterator[KeepingServer]:
+    server = KeepingServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[KeepingServer]:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = KeepingServer(context)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., DirectTransport]]:
+    made = []
+
+    def transport(pool: Optional[Pool] = None, **keys: Any) -> DirectTransport:
+        made.append(DirectTransport(load_instance(keys, {}, "instances[0]"), pool))
+        return made[-1]
+
+    yield transport
+    for each in made:
+        each.close()
+
+
+def get(transport: DirectTransport, url: str, timeout: float = 5) -> Response:
+    return transport(Request("GET", url, {"Host": "x"}, b""), timeout)
+
+
+def gone(client: socket.socket) -> bool:
+    """Tell whether the server has seen the end of a connection, and closed it too."""
+    return client.fileno() == -1
+
+
+def test_requests_one_after_another_go_over_one_connection(server: KeepingServer, make: Any) -> None:
+    transport = make()
+    assert [get(transport, server.url).body for _ in range(3)] == [b"1 1", b"1 2", b"1 3"]
+
+
+def test_an_answer_in_chunks_and_a_refusal_leave_the_connection_as_good_as_new(
+    server: KeepingServer, make: Any
+) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    answers = [chunked, http(b"{}", 403), http(b"", 204), http(b"x")]
+    server.behave = lambda asked: answers[asked.number - 1]
+    transport = make()
+    for _ in answers:
+        get(transport, server.url)
+    assert len(server.clients) == 1
+
+
+@pytest.mark.parametrize(
+    "how",
+    [lambda asked: asked.client.close(), lambda asked: asked.client.shutdown(1)],
+    ids=["closed", "half-closed"],
+)
+def test_a_connection_that_the_other_side_closed_is_noticed_before_a_request_is_spent_on_it(
+    server: KeepingServer, make: Any, how: Any
+) -> None:
+    done = threading.Event()
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.connection == 1:
+            asked.client.sendall(http(b"first"))
+            how(asked)
+            done.set()
+            return b""
+        return http(b"anew")
+
+    server.behave = behave
+    transport = make()
+    assert get(transport, server.url).body == b"first"
+    assert done.wait(5)
+    assert get(transport, server.url).body == b"anew"
+    assert server.ways == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("how", [lambda asked: None, lambda asked: reset(asked.client)], ids=["closed", "reset"])
+def test_a_request_that_a_kept_connection_did_not_answer_with_a_byte_is_sent_again_at_once(
+    server: KeepingServer, make: Any, how: Any
+) -> None:
+    def behave(asked: Asked) -> Optional[bytes]:
+        return http(b"well") if (asked.connection, asked.number) != (1, 2) else how(asked)
+
+    server.behave = behave
+    transport = make()
+    assert [get(transport, server.url).body for _ in range(3)] == [b"well"] * 3
+    assert server.ways == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_it_is_sent_again_only_once(server: KeepingServer, make: Any) -> None:
+    server.behave = lambda asked: http(b"well") if asked.connection == asked.number == 1 else None
+    transport = make()
+    get(transport, server.url)
+    with pytest.raises(QueryError) as failed:
+        get(transport, server.url)
+    assert failed.value.result == Result.NETWORK
+    assert server.ways == [(1, 1), (1, 2), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    "begun", [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n", http(b"long")[:-1]], ids=["byte", "headers", "body"]
+)
+def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepingServer, make: Any, begun: bytes) -> None:
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.number == 1:
+            return http(b"well")
+        asked.client.sendall(begun)
+        return None
+
+    server.behave = behave
+    transport = make()
+    get(transport, server.url)
+    with pytest.raises(QueryError) as failed:
+        get(transport, server.url)
+    assert failed.value.result == Result.NETWORK
+    assert server.ways == [(1, 1), (1, 2)]
+
+
+def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_companions_are_dropped(
+    server: KeepingServer, make: Any
+) -> None:
+    release = threading.Event()
+    both = threading.Barrier(2)
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.number == 1 and asked.connection <= 2:
+            both.wait(5)
+        elif asked.connection <= 2:
+            release.wait(10)
+        return http(b"well")
+
+    server.behave = behave
+    transport = make()
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(lambda _: get(transport, server.url), range(2)))
+    with pytest.raises(QueryError) as failed:
+        get(transport, server.url, timeout=0.2)
+    assert failed.value.result == Result.TIMED_OUT
+    assert get(transport, server.url).body == b"well"
+    assert [way[0] for way in server.ways].count(3) == 1
+    release.set()
+    wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
+
+
+def test_an_answer_that_comes_late_is_never_taken_for_the_next(server: KeepingServer, make: Any) -> None:
+    release, sent = threading.Event(), threading.Event()
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.connection == 1:
+            release.wait(10)
+            sent.set()
+            return http(b"late")
+        return http(b"in time")
+
+    server.behave = behave
+    transport = make()
+    with pytest.raises(QueryError):
+        get(transport, server.url, timeout=0.2)
+    release.set()
+    assert sent.wait(5)
+    assert get(transport, server.url).body == b"in time"
+
+
+def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, make: Any) -> None:
+    go, sent = threading.Event(), threading.Event()
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.connection == 1:
+            asked.client.sendall(http(b"first"))
+            go.wait(5)
+            asked.client.sendall(http(b"unasked"))
+            sent.set()
+            return b""
+        return http(b"anew")
+
+    server.behave = behave
+    transport = make()
+    assert get(transport, server.url).body == b"first"
+    go.set()
+    assert sent.wait(5)
+    assert get(transport, server.url).body == b"anew"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(b"x", Connection="close"),
+        http(b"x").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        http(b"x" * 2_000_000),
+        http(b"x", 401, Content_Length="2")[:-1],
+    ],
+    ids=["said so", "HTTP/1.0", "too long", "a refusal without its end"],
+)  # fmt: skip
+def test_a_connection_that_cannot_be_kept_is_closed(server: KeepingServer, make: Any, answer: bytes) -> None:
+    server.behave = lambda asked: answer
+    transport = make()
+    for _ in range(2):
+        try:
+            get(transport, server.url, timeout=0.5)
+        except QueryError as error:
+            assert error.result == Result.BAD_ANSWER
+    assert server.ways == [(1, 1), (2, 1)]
+    wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
+
+
+def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(server: KeepingServer, make: Any) -> None:
+    transport, five = make(max_concurrency=3), threading.Barrier(5)
+
+    def behave(asked: Asked) -> bytes:
+        five.wait(5)
+        return http(b"x")
+
+    server.behave = behave
+    with ThreadPoolExecutor(5) as many:
+        list(many.map(lambda _: get(transport, server.url), range(5)))
+    wait_for(lambda: sum(map(gone, server.clients)) == 2, "two to be closed")
+    transport.close()
+    wait_for(lambda: sum(map(gone, server.clients)) == 5, "all to be closed")
+
+
+def test_a_connection_that_comes_back_after_the_closing_is_closed(server: KeepingServer, make: Any) -> None:
+    transport, release = make(), threading.Event()
+
+    def behave(asked: Asked) -> bytes:
+        release.wait(10)
+        return http(b"x")
+
+    server.behave = behave
+    with ThreadPoolExecutor(1) as one:
+        answer = one.submit(get, transport, server.url)
+        wait_for(lambda: server.asked, "the request")
+        transport.close()
+        release.set()
+        assert answer.result(5).body == b"x"
+    wait_for(lambda: gone(server.clients[0]), "the connection to be closed")
+
+
+def test_instances_share_a_pool_but_not_the_connections_of_other_options(server: KeepingServer, make: Any) -> None:
+    pool = Pool()
+    for transport in (make(pool, tags=["n:1"]), make(pool, tags=["n:2"]), make(pool, skip_proxy=True)):
+        get(transport, server.url)
+    assert server.ways == [(1, 1), (1, 2), (2, 1)]
+
+
+def test_a_connection_made_ahead_carries_the_next_request_although_tls_had_something_to_say(
+    secure: KeepingServer, make: Any, tmp_path: Path
+) -> None:
+    transport = make(tls_ca_cert=str(tmp_path / "ca.pem"))
+    transport.prepare(secure.url, 5)
+    assert len(secure.clients) == 1
+    assert [get(transport, secure.url).body for _ in range(2)] == [b"1 1", b"1 2"]
+    assert len(secure.clients) == 1
+
+
+def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepingServer, make: Any) -> None:
+    transport = make(max_concurrency=2)
+    for _ in range(4):
+        transport.prepare(server.url, 5)
+    assert get(transport, server.url).body == b"2 1"
+    assert len(server.clients) == 2
+    server.clients[0].shutdown(2)
+    server.clients[1].shutdown(2)
+    transport.prepare(server.url, 5)
+    assert get(transport, server.url).body == b"3 1"
+
+
+def test_who_waits_for_the_first_request_alone_connects_meanwhile(server: KeepingServer, make_collector: Any) -> None:
+    answer = truly(Emulator({AK: SK}))
+    alone = []
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if len(server.asked) == 1:
+            # On loopback the first may take one of those that were made ahead.
+            wait_for(lambda: len(server.clients) >= 3, "the others' connections", 5)
+            alone.append(len(server.asked) == 1)
+        return answer(asked)
+
+    server.behave = behave
+    url = server.url.rstrip("/")
+    ranges = [f"last_{hours}h" for hours in range(3, 23)]
+    collector = make_collector({"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "ranges": ranges})
+    batch = collector.cycle()
+    assert (batch.result, len(batch.points)) == (Result.OK, 21)
+    assert alone == [True]
+    assert len(server.clients) <= 4
+
+
+def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, make_collector: Any) -> None:
+    def cycle(asked: KeepingServer) -> Result:
+        url = asked.url.rstrip("/")
+        entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID}
+        return make_collector(entry, gates=gates).cycle().result
+
+    gates = Gates(Store(), Clock())
+    server.behave = truly(Emulator({AK: "another"}))
+    assert cycle(server) == Result.KEY_REFUSED
+    later = KeepingServer()
+    assert cycle(later) == Result.BACKING_OFF
+    later.close()
+    assert later.clients == []
+
+
+def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, make_collector: Any) -> None:
+    answer = truly(Emulator({AK: SK}))
+    server.behave = lambda asked: None if (asked.connection, asked.number) == (1, 2) else answer(asked)
+    url = server.url.rstrip("/")
+    collector = make_collector({"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "ranges": ["last_7d"]})
+    for _ in range(2):
+        batch = collector.cycle()
+        assert (batch.result, batch.points[-1].fields["http_requests"]) == (Result.OK, 1)
+    assert server.ways == [(1, 1), (1, 2), (2, 1)]

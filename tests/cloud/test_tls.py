@@ -1,0 +1,185 @@
+"""Whose certificates are believed: a hashed directory first, the bundle for what it does not vouch for, nobody else."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+import trustme
+
+from maas_usage_check.cloud import DirectTransport, Request
+from maas_usage_check.cloud.tls import trust
+from maas_usage_check.config import load_instance
+from maas_usage_check.errors import QueryError, Result
+
+from ..keeping_server import KeepingServer
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(authority: trustme.CA) -> Iterator[KeepingServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.create_child_ca().issue_cert("localhost").configure_cert(context)
+    server = KeepingServer(context)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Callable[..., str]:
+    def write(*authorities: trustme.CA) -> str:
+        path = tmp_path / "bundle.pem"
+        path.write_bytes(b"".join(each.cert_pem.bytes() for each in authorities))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def hashed(tmp_path: Path) -> Callable[..., str]:
+    def make(*authorities: trustme.CA) -> str:
+        folder = tmp_path / "certs"
+        folder.mkdir()
+        for i, each in enumerate(authorities):
+            each.cert_pem.write_to_path(str(folder / f"{i}.pem"))
+        subprocess.run(["openssl", "rehash", str(folder)], check=True)
+        return str(folder)
+
+    return make
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def set_to(file: str = "", folder: str = "") -> None:
+        for name, value in (("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folder)):
+            monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+
+    return set_to
+
+
+def asked(server: KeepingServer, *transports: DirectTransport) -> int:
+    """Ask by each transport; count the connections that it took."""
+    for transport in transports:
+        assert transport(Request("GET", server.url, {"Host": "x"}, b""), 5).status == 200
+        transport.close()
+    return len(server.clients)
+
+
+def transport(**keys: Any) -> DirectTransport:
+    return DirectTransport(load_instance(keys, {}, "instances[0]"))
+
+
+def refused(server: KeepingServer, transport: DirectTransport) -> str:
+    with pytest.raises(QueryError) as failed:
+        transport(Request("GET", server.url, {"Host": "x"}, b""), 5)
+    assert failed.value.result == Result.NETWORK
+    assert server.asked == []
+    return str(failed.value)
+
+
+def test_a_hashed_directory_vouches_for_a_host_and_no_bundle_is_read(
+    server: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+) -> None:
+    environment(folder=hashed(authority, trustme.CA()))
+    assert asked(server, transport()) == 1
+    held = trust(None, True)
+    assert held.is_narrow
+    assert held.context.cert_store_stats()["x509_ca"] == 1  # what it has looked up
+
+
+def test_a_host_that_only_the_bundle_vouches_for_is_tried_once_more(
+    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
+) -> None:
+    environment(folder=hashed(trustme.CA()))
+    one, other = transport(), transport()
+    # It stands for the system's bundle here: named before, it would have been read at once.
+    environment(file=bundle(authority))
+    assert asked(server, one) == 2
+    assert asked(server, other) == 3, "who was widened once stays so"
+
+
+def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
+    server: KeepingServer, hashed: Any, bundle: Any, environment: Any
+) -> None:
+    environment(folder=hashed(trustme.CA()))
+    transport_of_directory = transport()
+    environment(file=bundle(trustme.CA()))
+    for _ in range(2):
+        assert "the TLS certificate was not believed" in refused(server, transport_of_directory)
+    assert len(server.clients) == 3
+
+
+def test_a_certificate_for_another_name_is_refused_at_once(
+    server: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+) -> None:
+    environment(folder=hashed(authority))
+    server.url = server.url.replace("localhost", "127.0.0.1")
+    assert "the TLS certificate was not believed" in refused(server, transport())
+    assert len(server.clients) == 1
+
+
+def test_a_bundle_that_the_environment_names_is_read_at_once(
+    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
+) -> None:
+    environment(file=bundle(authority), folder=hashed(trustme.CA()))
+    assert not trust(None, True).is_narrow
+    assert asked(server, transport()) == 1
+
+
+def test_a_bundle_that_the_environment_names_does_not_make_others_believed(
+    server: KeepingServer, hashed: Any, bundle: Any, environment: Any
+) -> None:
+    environment(file=bundle(trustme.CA()), folder=hashed(trustme.CA()))
+    refused(server, transport())
+    assert len(server.clients) == 1
+
+
+def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, environment: Any) -> None:
+    environment(file=ssl.get_default_verify_paths().openssl_cafile, folder=hashed(trustme.CA()))
+    assert trust(None, True).is_narrow
+
+
+def test_a_directory_without_hashes_vouches_for_nobody(
+    server: KeepingServer, authority: trustme.CA, tmp_path: Path, environment: Any
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    environment(folder=str(tmp_path))
+    assert not trust(None, True).is_narrow
+    refused(server, transport())
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_configured_authority_wins_over_the_environments(
+    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any, knows: bool
+) -> None:
+    other = trustme.CA()
+    environment(folder=hashed(other if knows else authority))
+    configured = transport(tls_ca_cert=bundle(authority if knows else other))
+    if knows:
+        assert asked(server, configured) == 1
+    else:
+        refused(server, configured)
+        assert len(server.clients) == 1
+
+
+def test_a_configured_hashed_directory_is_believed(server: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
+    assert asked(server, transport(tls_ca_cert=hashed(authority))) == 1
+
+
+def test_who_believes_everybody_reads_no_authorities(server: KeepingServer, environment: Any) -> None:
+    environment()
+    assert asked(server, transport(tls_verify=False)) == 1
+    assert trust(None, False).context.cert_store_stats()["x509"] == 0
+
+
+def test_instances_that_trust_the_same_share_one_context(hashed: Any, environment: Any) -> None:
+    environment(folder=hashed(trustme.CA()))
+    assert trust(None, True) is trust(None, True)
+    assert trust(None, True) is not trust(None, False)

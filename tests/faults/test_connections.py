@@ -1,0 +1,154 @@
+"""Connections that a daemon keeps from cycle to cycle, while the other side closes, resets or forgets them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Optional
+
+import pytest
+
+from maas_usage_check.cloud import DirectTransport, Request
+from maas_usage_check.config import load_instance
+from maas_usage_check.errors import Result
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+
+from ..conftest import AK, SK, Program, wait_for
+from ..keeping_server import Asked, KeepingServer, http, reset, truly
+from .test_matrix import ask
+
+QUERIES = 3
+
+
+class Forgetting(KeepingServer):
+    """Answer truly, and between two cycles do something to every connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emulator = Emulator({AK: SK}, requests_per_minute=10**6)
+        self.forgotten = 0
+        """Up to which connection what comes is not heard."""
+        self.release = threading.Event()
+        self._truth = truly(self.emulator)
+        self.behave = self.answer
+        self.late: Optional[threading.Event] = None
+
+    def answer(self, asked: Asked) -> Optional[bytes]:
+        if asked.connection <= self.forgotten:
+            self.release.wait(30)
+            return None
+        answer = self._truth(asked)
+        if self.late is not None:
+            late, self.late = self.late, None
+            late.wait(30)
+        return answer
+
+    def each(self, act: Callable[[Any], None]) -> None:
+        for client in self.clients:
+            if client.fileno() != -1:
+                act(client)
+
+
+@pytest.fixture
+def server() -> Iterator[Forgetting]:
+    server = Forgetting()
+    yield server
+    server.release.set()
+    server.close()
+
+
+@pytest.fixture
+def daemon(server: Forgetting, program: Program, tmp_path: Path) -> Iterator[Any]:
+    url = server.url.rstrip("/")
+    config = program.config(
+        f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
+        f"    state_dir: {tmp_path / 'kept'}\n    max_requests_per_minute: 86400\n"
+        "    ranges: [last_1d, last_2d, last_7d]\n    timeout: 1\n    deadline: 10\n"
+    )
+    process = program.start("execd", "--config", config)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def healthy(process: Any) -> Any:
+    *usage, api = ask(process, QUERIES + 1)
+    assert api["fields"]["result_code"] == Result.OK
+    assert len({point["fields"]["requests"] for point in usage}) == QUERIES
+    return api["fields"]
+
+
+def test_a_daemon_keeps_its_connections_from_cycle_to_cycle(server: Forgetting, daemon: Any) -> None:
+    for _ in range(5):
+        assert healthy(daemon)["http_requests"] == QUERIES
+    assert len(server.clients) <= 4
+
+
+BETWEEN = {
+    "closed": lambda client: client.shutdown(2),
+    "half-closed": lambda client: client.shutdown(1),
+    "reset": reset,
+}
+
+
+@pytest.mark.parametrize("how", sorted(BETWEEN))
+def test_what_was_closed_between_two_cycles_costs_no_request(server: Forgetting, daemon: Any, how: str) -> None:
+    for _ in range(3):
+        assert healthy(daemon)["http_requests"] == QUERIES
+        server.each(BETWEEN[how])
+    assert len(server.asked) == 3 * QUERIES
+
+
+def test_connections_that_are_forgotten_without_a_word_cost_one_time_out_and_are_not_used_again(
+    server: Forgetting, daemon: Any
+) -> None:
+    healthy(daemon)
+    server.forgotten = len(server.clients)
+    assert healthy(daemon)["http_requests"] == QUERIES + 1
+    assert sum(asked.connection <= server.forgotten for asked in server.asked) == QUERIES + 1
+    assert healthy(daemon)["http_requests"] == QUERIES
+
+
+def test_an_answer_that_comes_after_its_time_is_never_taken_for_another(server: Forgetting, daemon: Any) -> None:
+    right: List[Any] = [[point["fields"] for point in ask(daemon, QUERIES + 1)[:-1]]]
+    for _ in range(3):
+        late = server.late = threading.Event()
+        *usage, api = ask(daemon, QUERIES + 1)
+        assert api["fields"]["http_requests"] == QUERIES + 1
+        late.set()
+        right.append([point["fields"] for point in usage])
+    assert right[1:] == right[:1] * 3
+
+
+def test_a_daemon_whose_connections_are_reset_all_day_holds_no_file_more(server: Forgetting, daemon: Any) -> None:
+    def files() -> int:
+        return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+    healthy(daemon)
+    before = files()
+    for i in range(100):
+        server.each(list(BETWEEN.values())[i % 3])
+        healthy(daemon)
+        server.clients[:] = [client for client in server.clients if client.fileno() != -1]
+    wait_for(lambda: files() <= before + 1, "the files to be closed")
+
+
+@pytest.mark.timeout(120)
+def test_ten_thousand_requests_leave_no_connection_and_no_object_more(server: Forgetting) -> None:
+    server.behave = lambda asked: None if asked.number == 7 else http(b"x")
+    transport = DirectTransport(load_instance({}, {}, "instances[0]"))
+    request = Request("GET", server.url, {"Host": "x"}, b"")
+    levels = []
+    for i in range(10_000):
+        assert transport(request, 5).body == b"x"
+        if i % 3_000 == 999:
+            server.clients.clear()
+            server.asked.clear()
+            gc.collect()
+            levels.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
+    transport.close()
+    files, objects = zip(*levels)
+    assert max(files) <= min(files) + 2, levels
+    assert max(objects) <= min(objects) + 100, levels

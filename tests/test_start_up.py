@@ -1,0 +1,43 @@
+"""What a `collect` does not load, and that it works all the same when it is needed after all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import Cloud, Program
+
+SIGN = """
+import sys
+from maas_usage_check.__main__ import UNUSED, put_off
+for name in UNUSED:
+    put_off(name)
+from huaweicloudsdkcore.signer.utils import P256SigningKey
+assert "pyasn1.type.base" not in sys.modules
+from pyasn1.type import univ
+print(univ.Integer(7) + 1)
+"""
+
+
+@pytest.mark.parametrize(("command", "loads"), [("collect", False), ("execd", True)])
+def test_only_a_collect_puts_off_what_it_does_not_use(
+    cloud: Cloud, program: Program, command: str, loads: bool
+) -> None:
+    program.command.insert(1, "-Ximporttime")
+    ended = program(command, "--config", program.for_cloud(cloud), stdin="\n")
+    assert ended.returncode == 0
+    assert "huawei_maas_usage" in ended.stdout
+    assert ("pyasn1.type.base" in ended.stderr) is loads
+    assert " shutil\n" not in ended.stderr
+
+
+def test_what_was_put_off_is_there_when_it_is_used() -> None:
+    ended = subprocess.run([sys.executable, "-c", SIGN], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("8\n", "")
+
+
+def test_a_package_that_is_not_there_is_not_put_off() -> None:
+    code = "from maas_usage_check.__main__ import put_off; put_off('no_such.thing'); put_off('json.no_such')"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

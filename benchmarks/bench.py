@@ -15,7 +15,6 @@ from typing import Any, Iterator, List
 
 import growth
 import hours as hourly
-import instructions
 import link
 import models
 
@@ -91,16 +90,6 @@ def one_process(folder: str) -> str:
         pairs = [(seconds(ours), seconds(plain)) for _ in range(ROUNDS + 2)][2:]
     mine, theirs = (statistics.median(times) for times in zip(*pairs))
     return row("one `collect`, 3 ranges / SDK client, 1 range", f"{mine:.3f} s / {theirs:.3f} s", mine / theirs, 0.7)
-
-
-def executed(folder: str) -> List[str]:
-    """Count instructions."""
-    with cloud() as url:
-
-        def place(more: str) -> str:
-            return config(tempfile.mkdtemp(dir=folder), url, f"    cloud_eye_endpoint: {url}\n{more}")
-
-        return instructions.rows(place, "http", ENVIRON, row)
 
 
 def one_cycle(folder: str) -> str:
@@ -199,7 +188,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             one_process(folder),
-            *executed(folder),
             one_cycle(folder),
             *daemon(folder),
             *grown(folder),

@@ -38,13 +38,12 @@ def steady(config: str, environ: Dict[str, str]) -> float:
 
 
 def rows(
-    config: Callable[[str], str], scheme: str, environ: Dict[str, str], row: Callable[[str, str, float, float], str]
+    config: Callable[[str], str], environ: Dict[str, str], row: Callable[[str, str, float, float], str]
 ) -> List[str]:
     """Compare `collect` with Python's own imports, and one of all there is with one of ranges; none without valgrind.
 
     Args:
         config: writes a configuration with these keys besides, each in a folder of its own.
-        scheme: names how it asks.
         environ: holds the key.
         row: writes a row.
     """
@@ -52,7 +51,7 @@ def rows(
         return []
     ranges, full = (steady(config(more), environ) for more in ("", FULL))
     theirs = count(["-I", "-c", IMPORTS], environ)
-    what, of = f"instructions: {scheme} `collect` / `{IMPORTS}`", "of ranges, hours and models / of ranges"
+    what, of = f"instructions: https `collect` / `{IMPORTS}`", "of ranges, hours and models / of ranges"
     return [
         row(what, f"{ranges:.0f} / {theirs:.0f} million", ranges / theirs, 2.5),
         row(f"instructions: steady `collect` {of}", f"{full:.0f} / {ranges:.0f} million", full / ranges, 1.5),

@@ -10,10 +10,12 @@ import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
+import instructions
 import trustme
 
 from maas_usage_check.standin.demo import DEMO_KEY
@@ -186,6 +188,17 @@ def make_state(folder: str, name: str, environ: Dict[str, str]) -> None:
     subprocess.run(command, env=environ, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def executed(folder: str, secure: Secure, row: Row) -> List[str]:
+    """Count instructions."""
+
+    def place(more: str) -> str:
+        return config(
+            tempfile.mkdtemp(dir=folder), "state", secure.url, f"    cloud_eye_endpoint: {secure.url}\n{more}"
+        )
+
+    return instructions.rows(place, secure.environ, row)
+
+
 def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
     """Time cycles of a key that is not proven yet, over a link with a round trip."""
     rows = []
@@ -239,4 +252,9 @@ def processor(pid: int) -> float:
 def rows(folder: str, row: Row) -> List[str]:
     """Measure all of it."""
     with cloud(folder) as secure:
-        return [*one_process(folder, secure, row), *far_away(folder, secure, row), *daemon(folder, secure, row)]
+        return [
+            *one_process(folder, secure, row),
+            *executed(folder, secure, row),
+            *far_away(folder, secure, row),
+            *daemon(folder, secure, row),
+        ]

@@ -19,6 +19,20 @@ assert "pyasn1.type.base" not in sys.modules
 from pyasn1.type import univ
 print(univ.Integer(7) + 1)
 """
+NO_LIBYAML = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *others):
+        if name == "yaml._yaml":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from maas_usage_check.__main__ import do_without_reader
+do_without_reader()
+import yaml
+print(yaml.__with_libyaml__, yaml.safe_load("{a: [1]}"))
+"""
 
 
 @pytest.mark.parametrize(("command", "loads"), [("collect", False), ("execd", True)])
@@ -30,6 +44,7 @@ def test_only_a_collect_puts_off_what_it_does_not_use(
     assert ended.returncode == 0
     assert "huawei_maas_usage" in ended.stdout
     assert ("pyasn1.type.base" in ended.stderr) is loads
+    assert ("yaml.reader" in ended.stderr) is loads
     assert " shutil\n" not in ended.stderr
 
 
@@ -41,3 +56,16 @@ def test_what_was_put_off_is_there_when_it_is_used() -> None:
 def test_a_package_that_is_not_there_is_not_put_off() -> None:
     code = "from maas_usage_check.__main__ import put_off; put_off('no_such.thing'); put_off('json.no_such')"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("written", [b"\x01", b"\xff\xfe\xff"])
+def test_what_libyaml_cannot_read_is_said_as_ever(program: Program, written: bytes) -> None:
+    path = program.folder / "conf.yaml"
+    path.write_bytes(b'instances: ["' + written + b'"]')
+    said = {program(command, "--config", str(path), stdin="").stderr for command in ("collect", "execd")}
+    assert said == {f"E! {path}: not YAML; mind indentation, colons and quotes there\n"}
+
+
+def test_without_libyaml_the_reader_in_python_is_there() -> None:
+    ended = subprocess.run([sys.executable, "-c", NO_LIBYAML], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("False {'a': [1]}\n", "")

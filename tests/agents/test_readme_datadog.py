@@ -20,8 +20,8 @@ need_library("datadog_checks.base")
 
 
 def program_of_the_docs() -> str:
-    """Take the program that stands for the Agent out of docs/datadog-agent.md."""
-    page = (ROOT / "docs" / "datadog-agent.md").read_text(encoding="utf-8")
+    """Take the program that stands for the Agent out of docs/datadog.md."""
+    page = (ROOT / "docs" / "datadog.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     return str(text)
 

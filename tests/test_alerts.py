@@ -49,6 +49,12 @@ def test_the_table_names_every_alert_and_monitor_with_its_time_and_severity() ->
         assert not monitor or MONITORS[monitor]["priority"] == {"critical": 2, "warning": 3}[severity]
 
 
+def test_the_readme_counts_them_right() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| {len(MONITORS)} monitors in `datadog/monitors/` |" in readme
+    assert f"| {len(ALERTS)} rules in `prometheus/alerts.yml` |" in readme
+
+
 def test_every_alert_says_what_happened_and_what_to_do_in_words_of_its_own() -> None:
     for name, rule in ALERTS.items():
         said = rule["annotations"]

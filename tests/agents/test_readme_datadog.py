@@ -20,8 +20,8 @@ need_library("datadog_checks.base")
 
 
 def program_of_the_docs() -> str:
-    """Take the program that stands for the Agent out of docs/datadog-agent.md."""
-    page = (ROOT / "docs" / "datadog-agent.md").read_text(encoding="utf-8")
+    """Take the program that stands for the Agent out of docs/datadog.md."""
+    page = (ROOT / "docs" / "datadog.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     return str(text)
 
@@ -56,7 +56,7 @@ def test_the_commands_followed_in_order_show_usage_from_the_wheel(
     assert (installed / "maas_usage_check" / "__init__.py").exists()
     rows = re.findall(r"^huawei_maas\.usage\.total_tokens (\S+) .*range:(\w+)", said, re.MULTILINE)
     shown = {name: float(value) for value, name in rows}
-    assert set(shown) == {"today", "this_month", "last_7d", "last_14d", "last_30d"}
+    assert set(shown) == {"today", "this_month", "last_1d", "last_7d", "last_14d", "last_30d"}
     assert shown["last_7d"] > 0
     assert re.findall(r"^huawei_maas\.api\.up (\S+)", said, re.MULTILINE) == ["1.0"]
     key = tmp_path / "maas.key"

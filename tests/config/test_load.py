@@ -90,7 +90,7 @@ def test_two_folders_of_state_are_refused_and_one_that_several_instances_name_is
 
 def test_the_shipped_example_is_valid_and_names_every_key() -> None:
     (instance,) = load_file(str(EXAMPLE))
-    assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d"]
+    assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d", "today", "this_month"]
     assert instance.hourly
     text = EXAMPLE.read_text(encoding="utf-8")
     for key in Instance.__struct_fields__:

@@ -143,12 +143,12 @@ def test_ten_thousand_requests_leave_no_connection_and_no_object_more(server: Fo
     levels = []
     for i in range(10_000):
         assert transport(request, 5).body == b"x"
-        if i % 3_000 == 999:
+        if i % 2_000 == 1_999:
             server.clients.clear()
             server.asked.clear()
             gc.collect()
             levels.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
     transport.close()
-    files, objects = zip(*levels)
+    files, objects = zip(*levels[1:])  # by the first look what is loaded once may still come
     assert max(files) <= min(files) + 2, levels
     assert max(objects) <= min(objects) + 100, levels

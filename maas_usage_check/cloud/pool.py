@@ -38,10 +38,10 @@ class Pool:
     def take_spare(self, place: Hashable, most: int) -> bool:
         """Tell whether one more may be opened before it is needed; if so it must be given back."""
         with self._lock:
-            for connection in [each for each in self._idle[place] if not is_open(each)]:
-                self._idle[place].remove(connection)
-                connection.close()
-            spare = self._busy[place] + len(self._idle[place]) < most
+            idle = self._idle[place]
+            while idle and not is_open(idle[0]):  # the one that idles longest is closed first: the others need no look
+                idle.pop(0).close()
+            spare = self._busy[place] + len(idle) < most
             self._busy[place] += spare
             return spare
 

@@ -50,12 +50,15 @@ class Database:
         self._connection: Optional[sqlite3.Connection] = None
         self._identity: Optional[Tuple[int, int]] = None
         self._patience = PATIENCE
+        self._durable: Optional[bool] = None
 
     def begin(self, durable: bool) -> None:
         """Take the file's write lock; `durable` is for a change that must survive a power failure, not a kill alone."""
         with self._told():
             connection = self._opened()
-            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             connection.execute("BEGIN IMMEDIATE")
             self._patience = PATIENCE
 
@@ -156,7 +159,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._identity = connection, self._find()
+        self._connection, self._identity, self._durable = connection, self._find(), None
         return connection
 
     def _find(self) -> Optional[Tuple[int, int]]:

@@ -45,7 +45,8 @@ def test_only_a_collect_puts_off_what_it_does_not_use(
     assert "huawei_maas_usage" in ended.stdout
     assert ("pyasn1.type.base" in ended.stderr) is loads
     assert ("yaml.reader" in ended.stderr) is loads
-    assert " shutil\n" not in ended.stderr
+    if sys.version_info >= (3, 9):  # before, argparse loads it for itself
+        assert " shutil\n" not in ended.stderr
 
 
 def test_what_was_put_off_is_there_when_it_is_used() -> None:

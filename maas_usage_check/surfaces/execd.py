@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 from typing import Callable, Sequence
@@ -12,6 +13,7 @@ from ..errors import ConfigError
 from ..metrics import encoder
 from .output import Output, read_some
 from .problem_log import ProblemLog
+from .word import next_word
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
@@ -38,7 +40,8 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
     while not ended:
         while listener.ident is None and asked.empty():
             _hear_once(stdin, hear)
-        signals = [asked.get()]
+        first = next_word(asked, math.inf)
+        signals = [first] if first else []
         while not asked.empty():
             signals.append(asked.get())
         # After SIGTERM a newline that was waiting is not answered: its cycle would look like a failure.

@@ -12,6 +12,7 @@ from ...cycle import Batch, Collector, Problem, on_sigterm, run_cycle
 from ...errors import ConfigError
 from ...metrics import Point
 from ..problem_log import ProblemLog
+from ..word import next_word
 from .latest import Latest, outdated
 
 Load = Callable[[], ContextManager[List[Collector]]]
@@ -55,13 +56,11 @@ class Rounds:
                 wait = max(0.0, min(self._due) - self._clock.monotonic())
                 deadline = max(collector.instance.deadline for collector in self._collectors)
                 self._latest.expect(self._clock.monotonic() + wait + deadline + GRACE)
-                try:
-                    told = self._told.get(timeout=wait)
-                except queue.Empty:
+                told = next_word(self._told, wait)
+                if told is None:
                     self._collect()
-                else:
-                    if told == RELOAD:
-                        self._read_again()
+                elif told == RELOAD:
+                    self._read_again()
 
     def _stop(self) -> None:
         self._stopped = True

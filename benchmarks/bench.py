@@ -17,6 +17,7 @@ import growth
 import hours as hourly
 import link
 import models
+from growth import processor
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
@@ -170,12 +171,6 @@ def hours(folder: str) -> List[str]:
 def resident(pid: int) -> int:
     """Read how much memory a process holds, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def processor(pid: int) -> float:
-    """Read how much processor time a process took, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def row(what: str, measured: str, ratio: float, limit: float) -> str:

@@ -44,7 +44,7 @@ def cycles(folder: str, environ: Dict[str, str], url: str, instances: List[Dict[
 
 
 def processor(pid: int) -> float:
-    """Read how much processor time the threads of a process took, in seconds, finely."""
+    """Read how much processor time the threads of a process took, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import instructions
 import trustme
+from growth import processor
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
@@ -241,12 +242,6 @@ def daemon(folder: str, secure: Secure, row: Row) -> List[str]:
     each = (processor(started.pid) - began) / queries * 1000
     started.communicate()
     return [row("`execd` over TLS, processor time per query", f"{each:.2f} ms", each / 1.5, 1)]
-
-
-def processor(pid: int) -> float:
-    """Read how much processor time a process took, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rows(folder: str, row: Row) -> List[str]:

@@ -91,3 +91,18 @@ def run(command: List[str], folder: Path, **more: str) -> subprocess.CompletedPr
         timeout=120,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def prometheus_over(samples: Sequence[str], folder: Path, *options: str) -> Iterator[str]:
+    """Fill a real Prometheus with back-dated samples, lines of OpenMetrics in the order of time; yield its URL."""
+    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
+    (folder / "samples").write_text("\n".join([*samples, "# EOF\n"]))
+    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", *options, "--quiet", "samples", "data"], folder)
+    assert made.returncode == 0, made.stdout + made.stderr
+    (folder / "prometheus.yml").write_text("")
+    address = f"127.0.0.1:{free_port()}"
+    own = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
+    with running([server, *own, f"--web.listen-address={address}"], folder):
+        wait(lambda: get(f"http://{address}/api/v1/query", query="1"), "Prometheus")
+        yield f"http://{address}"

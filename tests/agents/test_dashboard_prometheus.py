@@ -34,7 +34,7 @@ from .hours import DAY, FIELDS, HOUR, NOTHING, Use, added, use
 from .models import CURRENCY, MINUTE, cost, named, newest, priced, series_of
 from .models import use as use_of_model
 from .months import BUDGET, COST_BUDGET, END, LABELS, SERVICES, Account, Counts, Series, choice
-from .programs import find, free_port, get, run, running, wait
+from .programs import find, get, prometheus_over
 
 pytestmark = pytest.mark.timeout(400)
 BEGAN = END - 31 * DAY
@@ -315,21 +315,13 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
+    find("prometheus", "Debian package prometheus")  # before what takes long
     folder = tmp_path_factory.mktemp("prometheus")
     month = Month(folder)
     with month.open(backfill=0):
         month.live()
-    (folder / "samples").write_text("\n".join([*month.samples, "# EOF\n"]))
-    options = ["--max-block-duration=800h", "--quiet", "samples", "data"]
-    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", *options], folder)
-    assert made.returncode == 0, made.stdout + made.stderr
-    (folder / "prometheus.yml").write_text("")
-    address = f"127.0.0.1:{free_port()}"
-    options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
-    with running([server, *options, f"--web.listen-address={address}"], folder):
-        wait(lambda: get(f"http://{address}/api/v1/query", query="1"), "Prometheus")
-        yield Store(f"http://{address}", month)
+    with prometheus_over(month.samples, folder, "--max-block-duration=800h") as url:
+        yield Store(url, month)
 
 
 def picked_for(title: str) -> Range:

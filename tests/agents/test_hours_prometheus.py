@@ -22,7 +22,7 @@ from .. import shifted_clock
 from ..conftest import NOW
 from .account import AK, SK
 from .hours import COUNTS, DAY, EVERY_KEY, HOUR, NOTHING, Consumed, SentCloud, Use, queries_of_docs
-from .programs import ROOT, find, free_port, get, run, running, wait
+from .programs import ROOT, find, get, prometheus_over, run, wait
 
 pytestmark = pytest.mark.timeout(180)
 CONFIG = """\
@@ -131,7 +131,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
+    find("prometheus", "Debian package prometheus")  # before what takes long
     folder = tmp_path_factory.mktemp("prometheus")
     days = Days(folder)
     days.restate()
@@ -139,14 +139,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder))
         for number in range(CYCLES):
             days.live(number)
-    (folder / "samples").write_text("\n".join([*days.samples, "# EOF\n"]))
-    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", "samples", "data"], folder)
-    assert made.returncode == 0, made.stdout + made.stderr
-    (folder / "prometheus.yml").write_text("")
-    address = f"127.0.0.1:{free_port()}"
-    options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
-    with running([server, *options, f"--web.listen-address={address}"], folder):
-        store = Store(f"http://{address}", days)
+    with prometheus_over(days.samples, folder) as url:
+        store = Store(url, days)
         wait(lambda: store.query("huawei_maas_consumed_tokens_total", store.times[-1]), "Prometheus")
         yield store
 

@@ -34,7 +34,7 @@ from .models import (
     series_in,
     series_of,
 )
-from .programs import ROOT, find, free_port, get, run, running, wait
+from .programs import ROOT, find, get, prometheus_over, run, wait
 
 pytestmark = pytest.mark.timeout(180)
 CONFIG = """\
@@ -154,21 +154,15 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
+    find("prometheus", "Debian package prometheus")  # before what takes long
     folder = tmp_path_factory.mktemp("prometheus")
     day = HalfADay(folder)
     with serving(day.cloud) as url:
         (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder) + config_of(day.models))
         for number in range(CYCLES):
             day.live(number)
-    (folder / "samples").write_text("\n".join([*day.samples, "# EOF\n"]))
-    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", "samples", "data"], folder)
-    assert made.returncode == 0, made.stdout + made.stderr
-    (folder / "prometheus.yml").write_text("")
-    address = f"127.0.0.1:{free_port()}"
-    options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
-    with running([server, *options, f"--web.listen-address={address}"], folder):
-        store = Store(f"http://{address}", day)
+    with prometheus_over(day.samples, folder) as url:
+        store = Store(url, day)
         wait(lambda: store.query("huawei_maas_model_consumed_tokens_total", store.times[-1]), "Prometheus")
         yield store
 

@@ -30,7 +30,7 @@ from .influxdb import influxdb, make_database
 from .influxdb import query as influx_query
 from .models import COMPLETE, CURRENCY, MINUTE, PRICES, Counted, config_of, cost, minute, named, newest
 from .models import use as model_use
-from .programs import OPENER, ROOT, find, free_port, get, run, running, wait
+from .programs import OPENER, ROOT, get, prometheus_over, run
 
 need_library("datadog_checks.base")
 
@@ -192,17 +192,9 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
 
 @pytest.fixture(scope="module")
 def prometheus(collected: Collected, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server, promtool = find("prometheus", "Debian package prometheus"), find("promtool", "Debian package prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "samples").write_text("\n".join([*collected.samples, "# EOF\n"]))
-    made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet", "samples", "data"], folder)
-    assert made.returncode == 0, made.stdout + made.stderr
-    (folder / "prometheus.yml").write_text("")
-    address = f"127.0.0.1:{free_port()}"
-    options = ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]
-    with running([server, *options, f"--web.listen-address={address}"], folder):
-        wait(lambda: get(f"http://{address}/api/v1/query", query="1"), "Prometheus")
-        yield f"http://{address}"
+    with prometheus_over(collected.samples, folder) as url:
+        yield url
 
 
 def test_the_queries_for_prometheus(prometheus: str) -> None:

@@ -34,6 +34,7 @@ class Session:
         give_up: monotonic seconds; no request goes after them.
         turns: names each query from cycle to cycle.
         pauses: seconds before each further try of what may pass.
+        late: what is said of a request that would have been awaited longer, but for `give_up`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Session:
         give_up: float,
         turns: Mapping[Query, str],
         pauses: Sequence[float] = PAUSES,
+        late: str = "no answer before the time was up: raise timeout",
     ) -> None:
         self._instance = instance
         self._provider = provider
@@ -56,6 +58,7 @@ class Session:
         self._give_up = give_up
         self._turns = turns
         self._pauses = pauses
+        self._late = late
         self._numbers = itertools.count(1)
         self._key: Optional[Credentials] = None
         self._redact: Redact = str
@@ -160,6 +163,8 @@ class Session:
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
         except QueryError as error:
+            if error.result == Result.TIMED_OUT and left < self._instance.timeout:
+                raise QueryError(Result.TIMED_OUT, self._late) from None
             # What stands between here and the cloud may quote what was sent to it.
             error.args = (self._redact_error(str(error)),)
             raise

@@ -117,8 +117,9 @@ class Collector:
         asked = {query: source for source, each in plans for query in each.queries}
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
+        why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         session = self._session = Session(
-            instance, self._provider, self._transport, self._gates, clock, began + seconds, turns
+            instance, self._provider, self._transport, self._gates, clock, began + seconds, turns, late=why
         )
         hang, spare = hanging(began), self._spare
         of_spare: List[Optional[QueryError]] = []
@@ -133,7 +134,6 @@ class Collector:
         else:
             outcomes = {}
         session.stop()
-        why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
         late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
         ends = [*outcomes.values(), *of_spare]

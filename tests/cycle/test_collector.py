@@ -18,7 +18,7 @@ from maas_usage_check.config.ranges import DAY, HOUR, KEPT
 from maas_usage_check.cycle import Batch, Collector
 from maas_usage_check.cycle.collector import MOST_HANGING
 from maas_usage_check.cycle.crew import hanging
-from maas_usage_check.errors import Result
+from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import API, KEY_USAGE, USAGE, Point
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import API_KEYS
@@ -304,6 +304,25 @@ def test_what_the_cloud_says_is_shown_without_the_labels_that_are_no_tags(cloud:
     assert "`unknown key *** of 10.0.0.1`" in hidden.problems[0].text
     shown = make_collector(cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=True)).cycle()
     assert "`unknown key team-planted of 10.0.0.1`" in shown.problems[0].text
+
+
+def test_what_the_deadline_cut_short_is_not_put_down_to_the_network(cloud: Cloud) -> None:
+    waits: List[float] = []
+
+    def silent(request: Any, seconds: float) -> Any:
+        waits.append(seconds)
+        raise QueryError(Result.TIMED_OUT, "the host did not answer in time: check the network, or raise timeout")
+
+    def said(**keys: Any) -> str:
+        instance = load_instance(cloud.entry(ranges=["last_7d"], **keys), {}, "instances[0]")
+        gates, clock = Gates(Store(), Clock()), Clock(sleep=lambda seconds: None)
+        batch = Collector(instance, lambda: Credentials(AK, SK), silent, gates, clock).cycle()
+        assert batch.result == Result.TIMED_OUT
+        return batch.problems[0].text
+
+    assert "no answer within the deadline of 0.4 s" in said(timeout=10, deadline=0.4)
+    assert waits[-1] <= 0.4
+    assert "check the network, or raise timeout" in said(timeout=2, deadline=20)
 
 
 @pytest.mark.parametrize("deadline", [0.3, 1.0])

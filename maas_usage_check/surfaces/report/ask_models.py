@@ -34,8 +34,9 @@ def find_models(
 ) -> Found:
     """Look up and ask about hours, named by their beginnings in milliseconds, within the instance's deadline."""
     give_up = clock.monotonic() + instance.deadline
-    session = Session(instance, provider(instance.credentials), transport, gates, clock, give_up, {})
-    late = QueryError(Result.TIMED_OUT, f"no answer within the deadline of {instance.deadline:g} s: raise deadline")
+    why = f"no answer within the deadline of {instance.deadline:g} s: raise deadline"
+    session = Session(instance, provider(instance.credentials), transport, gates, clock, give_up, {}, late=why)
+    late = QueryError(Result.TIMED_OUT, why)
 
     def within(work: Callable[[], T]) -> T:
         ended = Crew(clock).do({"": work}, give_up=give_up).get("", late)

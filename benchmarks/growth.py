@@ -6,20 +6,32 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 from maas_usage_check.standin.emulator import PROJECT_ID
 
-CYCLES = 10
+CYCLES = 20
+Instances = List[Dict[str, Any]]
 KINDS = {"service_types": ["preset", "my_service"], "infer_types": ["real_time", "batch"]}
 RANGES = [f"last_{hours}h" for hours in range(4, 204)]
 """With the kinds 800 queries."""
 
 
-def cycles(folder: str, environ: Dict[str, str], url: str, instances: List[Dict[str, Any]]) -> float:
-    """Return the processor seconds of a cycle of `execd`, after the first."""
+def compare(place: Callable[[], str], environ: Dict[str, str], url: str, pair: Sequence[Instances]) -> List[float]:
+    """Run two `execd` turn by turn; return the processor seconds of a cycle of each, after the first."""
+    with ExitStack() as running:
+        daemons = [running.enter_context(started(place(), environ, url, instances)) for instances in pair]
+        for cycle in daemons:
+            cycle()
+        return [sum(times) / CYCLES for times in zip(*([cycle() for cycle in daemons] for _ in range(CYCLES)))]
+
+
+@contextmanager
+def started(folder: str, environ: Dict[str, str], url: str, instances: Instances) -> Iterator[Callable[[], float]]:
+    """Start an `execd`; yield what runs a cycle of it, and returns the processor seconds it took."""
     shared = {
         "endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "state_dir": f"{folder}/state",
         "max_requests_per_minute": 86_400, "deadline": 20,
@@ -32,15 +44,18 @@ def cycles(folder: str, environ: Dict[str, str], url: str, instances: List[Dict[
     ) as process:
         assert process.stdin
         assert process.stdout
-        began = 0.0
-        for _ in range(CYCLES + 1):
-            process.stdin.write(b"\n")
-            process.stdin.flush()
+        stdin, stdout = process.stdin, process.stdout
+
+        def cycle() -> float:
+            began = processor(process.pid)
+            stdin.write(b"\n")
+            stdin.flush()
             for _ in instances:
-                while not process.stdout.readline().startswith(b"huawei_maas_api"):
+                while not stdout.readline().startswith(b"huawei_maas_api"):
                     pass
-            began = began or processor(process.pid)
-        return (processor(process.pid) - began) / CYCLES
+            return processor(process.pid) - began
+
+        yield cycle
 
 
 def processor(pid: int) -> float:
@@ -49,7 +64,7 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def left_out(queries: int) -> List[Dict[str, Any]]:
+def left_out(queries: int) -> Instances:
     """Write an instance of so many queries, of which one may go in a minute."""
     labels = [f"team-{n}" for n in range(queries // 40 - 1)]
     return [{"ranges": RANGES[:10], **KINDS, "max_requests_per_minute": 1, "api_keys": labels, "per_api_key": True}]
@@ -68,8 +83,8 @@ def rows(
         }
         for n, kind, infer in product(range(0, 200, 4), KINDS["service_types"], KINDS["infer_types"])
     ]
-    apart, together = (cycles(place(), environ, url, each) for each in (many, [{"ranges": RANGES, **KINDS}]))
-    all_left, half = (cycles(place(), environ, url, left_out(queries)) for queries in (2000, 1000))
+    apart, together = compare(place, environ, url, (many, [{"ranges": RANGES, **KINDS}]))
+    all_left, half = compare(place, environ, url, (left_out(2000), left_out(1000)))
     of_many, of_one = f"{apart / 0.8:.2f} ms / {together / 0.8:.2f} ms", f"{all_left:.3f} s / {half:.3f} s"
     return [
         row("200 instances of one key / one with as many queries, per query", of_many, apart / together, 2),

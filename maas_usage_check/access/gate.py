@@ -138,6 +138,10 @@ class Pass:
         with self._gate.places.lock:
             return sum(self._gate.planned.values())
 
+    def is_crowded(self) -> bool:
+        """Tell whether enough wait at this gate already: who has one request there gains nothing by a second."""
+        return self._gate.places.is_crowded()
+
     def settle(self, ticket: int, failure: Optional[QueryError], api: str = "statistics") -> None:
         """Take note of how an admitted request ended; None means that it was answered well."""
         gate = self._gate

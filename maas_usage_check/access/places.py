@@ -24,7 +24,7 @@ class Places:
         self.lock = threading.RLock()
         self.in_flight: Dict[int, float] = {}
         self._waiting: List[Waiter] = []
-        self._most = 0
+        self._most = 1
         self._tickets = itertools.count()
         self._clock = clock
 
@@ -74,6 +74,10 @@ class Places:
             ticket = next(self._tickets)
             self.in_flight[ticket] = give_up
             return ticket
+
+    def is_crowded(self) -> bool:
+        """Tell whether as many wait as may be under way: one more would find a place no sooner than they leave one."""
+        return len(self._waiting) >= self._most
 
     def give_back(self, ticket: int) -> None:
         """Give a place back."""

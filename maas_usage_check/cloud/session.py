@@ -98,6 +98,10 @@ class Session:
         """Tell whether there is somebody to ask, and about whom."""
         return self._pass is not None and bool(self.project_id)
 
+    def is_crowded(self) -> bool:
+        """Tell whether one request at a time is enough, for others of the same key take every place."""
+        return self._pass is not None and self._pass.is_crowded()
+
     def stop(self) -> None:
         """Let no more requests go."""
         self._give_up = float("-inf")

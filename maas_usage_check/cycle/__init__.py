@@ -7,7 +7,9 @@ from .crew import Crew
 from .forewarning import forewarn
 from .problems import Problem
 from .side_by_side import make_collectors, on_sigterm, open_store, run_cycle
+from .threads import run_apart
 
 __all__ = [
-    "Batch", "Collector", "Crew", "Problem", "forewarn", "make_collectors", "on_sigterm", "open_store", "run_cycle",
+    "Batch", "Collector", "Crew", "Problem", "forewarn", "make_collectors", "on_sigterm", "open_store", "run_apart",
+    "run_cycle",
 ]  # fmt: skip

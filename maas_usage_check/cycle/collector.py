@@ -180,7 +180,7 @@ class Collector:
         if isinstance(connected["connect"], Exception):
             return dict.fromkeys(asked, failure(connected["connect"]))
         works = {query: partial(session.ask, source, query) for query, source in asked.items()}
-        ended = crew.do(works, self.instance.max_concurrency, give_up, progress)
+        ended = crew.do(works, self.instance.max_concurrency, give_up, progress, session.is_crowded)
         return {query: failure(end) if isinstance(end, Exception) else end for query, end in ended.items()}
 
     def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:

@@ -1,30 +1,33 @@
 """Work that may hang, done in threads, and back in time all the same.
 
-Daemon threads, because one that hangs must not keep the process: the standard thread pool joins its threads at
-exit. They only hand in results; the caller alone decides when it is over.
+The threads only hand in results; the caller alone decides when it is over.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import queue
 import threading
 import weakref
 from collections import deque
-from typing import Any, Callable, Dict, Hashable, Mapping, Optional, TypeVar, Union
+from typing import Callable, Dict, Generic, Hashable, Mapping, Optional, Set, TypeVar, Union
 
 from ..clock import Clock
 from ..errors import MaasError
+from ..waiting import next_of
+from .threads import run_apart
 
 MOMENT = 0.05
 """Seconds after a stop for what has ended and is just being handed in."""
 SLOW = 60.0
-"""Seconds after which a thread that was left behind no longer passes for slow: each request ends long before."""
-
-# When each was left behind. Of the whole process: threads outlive their cycle.
-_LEFT: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
+"""Seconds after which work that was left behind no longer passes for slow: each request ends long before."""
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+STOPPED, ENDED = "stopped", "ended"
 
 
 class Crew:
@@ -33,12 +36,12 @@ class Crew:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stopped = False
-        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """Wait for nothing any more. Made for signal handlers: this queue's put can be interrupted by itself."""
         self._stopped = True
-        self._done.put(None)
+        self._told.put(STOPPED)
 
     def do(
         self,
@@ -46,61 +49,96 @@ class Crew:
         workers: int = 1,
         give_up: Optional[float] = None,
         progress: Callable[[], None] = lambda: None,
+        is_crowded: Callable[[], bool] = lambda: False,
     ) -> Dict[K, Union[T, Exception]]:
-        """Do all of it with so many workers, and return what has ended, well or not, by `give_up`.
+        """Do all of it, and return what has ended, well or not, by `give_up`.
 
         Args:
             works: what to do, by name.
-            workers: how many threads.
+            workers: how many threads at most.
             give_up: monotonic seconds; None waits without end.
-            progress: called as each one ends.
+            progress: called by a worker as each one ends.
+            is_crowded: tells whether one more thread would only wait.
         """
-        this, waiting, busy = object(), deque(works.items()), set()
-
-        def work() -> None:
-            while waiting:
-                try:
-                    name, act = waiting.popleft()
-                except IndexError:  # another worker was faster
-                    return
-                busy.add(threading.current_thread())
-                try:
-                    self._done.put((this, name, act()))
-                except Exception as error:
-                    self._done.put((this, name, _light(error)))
-                busy.discard(threading.current_thread())
-
-        if self._stopped:
+        if self._stopped or not works:
             return {}
-        if works and not self._started(work, min(workers, len(works))):
-            work()  # slower, but it gets done
-        ended: Dict[K, Union[T, Exception]] = {}
-        while len(ended) < len(works):
-            left = None if give_up is None else max(0.0, give_up - self._clock.monotonic())
-            try:
-                result = self._done.get(timeout=left)
-            except queue.Empty:
+        task = _Task(works, workers, progress, is_crowded, self._told)
+        if not run_apart(task.work):
+            task.work()  # slower, but it gets done
+        while not task.is_over():
+            told = next_of(self._told, math.inf if give_up is None else max(0.0, give_up - self._clock.monotonic()))
+            if told is None:
                 break
-            if result is None:
-                waiting.clear()
+            if told == STOPPED:
+                task.waiting.clear()
                 give_up = self._clock.monotonic() + MOMENT
-            elif result[0] is this:  # not what an earlier work handed in late
-                ended[result[1]] = result[2]
-                progress()
-        waiting.clear()
-        if len(ended) < len(works):
-            _LEFT.update(dict.fromkeys(busy, self._clock.monotonic()))
-        return ended
+        return task.leave(self._clock.monotonic())
 
-    @staticmethod
-    def _started(work: Callable[[], None], count: int) -> int:
-        """Start so many threads, or as many as the system lets this user have."""
-        for started in range(count):
-            try:
-                threading.Thread(target=work, daemon=True, name="maas-usage-check").start()
-            except RuntimeError:
-                return started
-        return count
+
+class _Doing:
+    """One piece of work under way: it lives as long as a thread is in it."""
+
+
+# When each was left behind. Of the whole process: what hangs outlives its cycle.
+_left: weakref.WeakKeyDictionary[_Doing, float] = weakref.WeakKeyDictionary()
+_left_lock = threading.Lock()
+
+
+class _Task(Generic[K, T]):
+    """What a crew was given to do: the pieces that wait, those under way, and how the others ended."""
+
+    def __init__(
+        self,
+        works: Mapping[K, Callable[[], T]],
+        workers: int,
+        progress: Callable[[], None],
+        is_crowded: Callable[[], bool],
+        told: queue.SimpleQueue[str],
+    ) -> None:
+        self.waiting = deque(works.items())
+        self._count = len(works)
+        self._more = deque(range(1, workers))
+        self._busy: Set[_Doing] = set()
+        self._ended: Dict[K, Union[T, Exception]] = {}
+        self._progress = progress
+        self._is_crowded = is_crowded
+        self._told = told
+
+    def work(self) -> None:
+        """Do piece after piece, and have more workers help."""
+        with contextlib.suppress(IndexError):  # another worker was faster, to the last piece or to the last place
+            while True:
+                name, act = self.waiting.popleft()
+                if self.waiting and self._more and not self._is_crowded():
+                    self._more.pop()
+                    run_apart(self.work)
+                self._ended[name] = self._outcome(act)
+                self._progress()
+                if self.is_over():  # to wake the caller for each would take longer than many a piece
+                    self._told.put(ENDED)
+
+    def is_over(self) -> bool:
+        """Tell whether all of it has ended."""
+        return len(self._ended) == self._count
+
+    def leave(self, now: float) -> Dict[K, Union[T, Exception]]:
+        """Begin no more, and leave what is under way behind; return what has ended."""
+        self.waiting.clear()
+        if not self.is_over():
+            with _left_lock:
+                _left.update(dict.fromkeys(self._busy, now))
+        return dict(self._ended)  # what ends from now on is too late
+
+    def _outcome(self, act: Callable[[], T]) -> Union[T, Exception]:
+        doing = _Doing()
+        self._busy.add(doing)
+        try:
+            return act()
+        except Exception as error:
+            return _light(error)
+        finally:
+            self._busy.discard(doing)
+            del doing  # the frame may live on in an error's traceback
 
 
 def _light(error: Exception) -> Exception:
@@ -109,5 +147,6 @@ def _light(error: Exception) -> Exception:
 
 
 def hanging(monotonic: float) -> int:
-    """Count the threads of this process that were left behind over a minute ago and still hang."""
-    return sum(thread.is_alive() and monotonic - at > SLOW for thread, at in list(_LEFT.items()))
+    """Count what this process left behind over a minute ago and is still being done."""
+    with _left_lock:
+        return sum(monotonic - at > SLOW for at in _left.values())

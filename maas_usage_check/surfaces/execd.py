@@ -11,9 +11,9 @@ from typing import Callable, Sequence
 from ..cycle import Collector, Problem, on_sigterm, run_cycle
 from ..errors import ConfigError
 from ..metrics import encoder
+from ..waiting import next_of
 from .output import Output, read_some
 from .problem_log import ProblemLog
-from .word import next_word
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
@@ -40,7 +40,7 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
     while not ended:
         while listener.ident is None and asked.empty():
             _hear_once(stdin, hear)
-        first = next_word(asked, math.inf)
+        first = next_of(asked, math.inf)
         signals = [first] if first else []
         while not asked.empty():
             signals.append(asked.get())

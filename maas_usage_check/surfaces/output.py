@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import select
-import threading
-from typing import Callable, List, Optional
+from typing import Callable, List
 
+from ..cycle import run_apart
 from ..errors import MaasError
+from ..waiting import next_of
 
 GRACE = 0.5
 """Seconds that a batch may take once the program is to end."""
+END: List[BaseException] = []
 
 
 class Output:
@@ -24,12 +27,12 @@ class Output:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._ending = False
-        self._told: queue.SimpleQueue[Optional[List[BaseException]]] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[List[BaseException]] = queue.SimpleQueue()
 
     def end(self) -> None:
         """Give the batch under way, or the last to come, a moment and no more. Made for signal handlers."""
         self._ending = True
-        self._told.put(None)
+        self._told.put(END)
 
     def put(self, batch: bytes) -> None:
         """Write a batch; raise MaasError where the end comes while nobody reads it."""
@@ -42,16 +45,14 @@ class Output:
                 errors.append(error)
             self._told.put(errors)
 
-        try:
-            threading.Thread(target=write, daemon=True, name="maas-usage-check").start()
-        except RuntimeError:  # no thread can be started: then nobody watches over this write
-            write()
-        told = None
-        while told is None:
-            try:
-                told = self._told.get(timeout=GRACE if self._ending else None)
-            except queue.Empty:
-                raise MaasError("nobody reads standard output: what was collected could not be written") from None
+        if not run_apart(write):
+            write()  # nobody watches over this one
+        told = END
+        while told is END:
+            heard = next_of(self._told, GRACE if self._ending else math.inf)
+            if heard is None:
+                raise MaasError("nobody reads standard output: what was collected could not be written")
+            told = heard
         for error in told:
             raise error
 

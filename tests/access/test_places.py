@@ -99,6 +99,17 @@ def test_who_asked_for_more_at_once_gets_more_although_others_wait_longer(places
     assert len(places.in_flight) == 8
 
 
+def test_it_is_crowded_while_as_many_wait_as_may_be_under_way(places: Places) -> None:
+    assert not places.is_crowded()
+    tickets, queue = full(places), Queue(places)
+    for n in range(5):
+        assert not places.is_crowded()
+        queue.add(str(n))
+    assert places.is_crowded()
+    places.give_back(tickets[0])
+    wait_for(lambda: not places.is_crowded(), "one to go")
+
+
 def test_all_who_wait_are_told_at_once_that_it_is_over(places: Places) -> None:
     full(places)
     queue = Queue(places)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import threading
-from typing import List
+from typing import Callable, List
+
+import pytest
 
 from maas_usage_check.clock import Clock
 from maas_usage_check.cycle import Crew
 from maas_usage_check.cycle.crew import hanging
+from tests.conftest import wait_for
 
 
 def soon(seconds: float = 0.2) -> float:
@@ -21,19 +24,19 @@ def test_what_ends_in_time_is_returned_by_name_and_errors_are_too() -> None:
     assert Crew(Clock()).do({"a": lambda: 1, "b": fail}, workers=2) == {"a": 1, "b": wrong}
 
 
-def test_what_hangs_is_left_behind_and_what_it_hands_in_late_is_no_result_of_later_work() -> None:
-    release = threading.Event()
+def test_what_hangs_is_left_behind_and_what_it_hands_in_late_is_no_result_of_any_work() -> None:
+    release, handed_in = threading.Event(), threading.Event()
     crew = Crew(Clock())
-    assert crew.do({"same": lambda: release.wait(30) and "late"}, give_up=soon()) == {}
-    late = [thread for thread in threading.enumerate() if thread.name == "maas-usage-check"]
+    early = crew.do({"same": lambda: release.wait(30) and "late"}, give_up=soon(), progress=handed_in.set)
+    assert early == {}
 
     def work() -> str:
         release.set()
-        for thread in late:
-            thread.join(10)
+        assert handed_in.wait(20)
         return "in time"
 
-    assert crew.do({"same": work}, give_up=soon(20)) == {"same": "in time"}
+    assert crew.do({"same": work, "other": lambda: 1}, give_up=soon(20)) == {"same": "in time", "other": 1}
+    assert early == {}
 
 
 def test_a_crew_that_is_told_to_stop_waits_for_nothing_any_more() -> None:
@@ -45,20 +48,20 @@ def test_a_crew_that_is_told_to_stop_waits_for_nothing_any_more() -> None:
     release.set()
 
 
-def test_what_ended_before_the_stop_counts_although_nobody_had_looked_yet() -> None:
-    stopped, crew = threading.Event(), Crew(Clock())
+def test_what_ended_before_the_stop_counts() -> None:
+    release, crew = threading.Event(), Crew(Clock())
 
     def stop() -> None:
         crew.stop()
-        stopped.set()
+        release.wait(30)
 
-    works = {"a": lambda: 1, "b": lambda: 2, "stop": stop}
-    ended = crew.do(works, progress=lambda: stopped.wait(20) and None)
-    assert (ended["a"], ended["b"]) == (1, 2)
+    assert crew.do({"a": lambda: 1, "b": lambda: 2, "stop": stop}) == {"a": 1, "b": 2}
+    release.set()
 
 
 def test_no_more_work_is_begun_when_the_time_is_up() -> None:
     begun: List[int] = []
+    ended: List[None] = []
     release = threading.Event()
 
     def work(number: int) -> bool:
@@ -66,22 +69,69 @@ def test_no_more_work_is_begun_when_the_time_is_up() -> None:
         return release.wait(30)
 
     works = {number: lambda number=number: work(number) for number in range(5)}  # type: ignore[misc]
-    assert Crew(Clock()).do(works, workers=2, give_up=soon()) == {}
+    assert Crew(Clock()).do(works, workers=2, give_up=soon(), progress=lambda: ended.append(None)) == {}
     release.set()
-    for thread in threading.enumerate():
-        if thread.name == "maas-usage-check":
-            thread.join(10)
+    wait_for(lambda: len(ended) == 2, "those that were under way")
     assert sorted(begun) == [0, 1]
 
 
-def test_threads_that_were_left_behind_are_counted_until_they_end() -> None:
+def test_what_was_left_behind_is_counted_until_it_ends() -> None:
     release = threading.Event()
     Crew(Clock()).do({number: lambda: release.wait(30) for number in range(3)}, workers=3, give_up=soon())
     assert hanging(Clock().monotonic()) == 0, "slow is not yet hanging"
     later = Clock().monotonic() + 61
     assert hanging(later) == 3
     release.set()
-    for thread in threading.enumerate():
-        if thread.name == "maas-usage-check":
-            thread.join(10)
-    assert hanging(later) == 0
+    wait_for(lambda: hanging(later) == 0, "them to end")
+
+
+def test_what_was_left_behind_and_failed_at_last_is_counted_no_more() -> None:
+    release = threading.Event()
+    caught: List[Exception] = []
+
+    def fail() -> None:
+        release.wait(30)
+        try:
+            raise KeyError("its traceback is kept, and with it each frame")
+        except KeyError as error:
+            caught.append(error)
+            raise
+
+    Crew(Clock()).do({"": fail}, give_up=soon())
+    later = Clock().monotonic() + 61
+    assert hanging(later) == 1
+    release.set()
+    wait_for(lambda: hanging(later) == 0, "it to end")
+    assert caught
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_no_more_work_at_once_than_told_and_as_much_where_there_is_no_crowd(most: int) -> None:
+    assert at_once(most, lambda: False) == most
+
+
+def test_a_crowd_has_one_worker() -> None:
+    assert at_once(5, lambda: True) == 1
+
+
+def test_once_the_crowd_is_gone_the_others_help() -> None:
+    crowd = iter([True, True])
+    assert at_once(3, lambda: next(crowd, False)) == 3
+
+
+def at_once(workers: int, is_crowded: Callable[[], bool]) -> int:
+    """Do twenty pieces; return how many were under way at once, at most."""
+    now: List[None] = []
+    most: List[int] = []
+    full = threading.Event()
+
+    def work() -> None:
+        now.append(None)
+        most.append(len(now))
+        if len(now) >= workers:
+            full.set()
+        full.wait(0.02)
+        now.pop()
+
+    assert len(Crew(Clock()).do(dict.fromkeys(range(20), work), workers, is_crowded=is_crowded)) == 20
+    return max(most)

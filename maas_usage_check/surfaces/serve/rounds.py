@@ -11,8 +11,8 @@ from ...clock import Clock
 from ...cycle import Batch, Collector, Problem, on_sigterm, run_cycle
 from ...errors import ConfigError
 from ...metrics import Point
+from ...waiting import next_of
 from ..problem_log import ProblemLog
-from ..word import next_word
 from .latest import Latest, outdated
 
 Load = Callable[[], ContextManager[List[Collector]]]
@@ -56,7 +56,7 @@ class Rounds:
                 wait = max(0.0, min(self._due) - self._clock.monotonic())
                 deadline = max(collector.instance.deadline for collector in self._collectors)
                 self._latest.expect(self._clock.monotonic() + wait + deadline + GRACE)
-                told = next_word(self._told, wait)
+                told = next_of(self._told, wait)
                 if told is None:
                     self._collect()
                 elif told == RELOAD:

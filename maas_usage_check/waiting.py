@@ -1,18 +1,20 @@
-"""How a loop waits for word from signals and other threads."""
+"""How a thread waits for what other threads and signal handlers put in a queue."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import time
-from typing import Optional
+from typing import Optional, TypeVar
 
 AT_ONCE = 1.0
 """Seconds of one wait: a signal that comes just before it begins does not end it, but is heard after it."""
 
+T = TypeVar("T")
 
-def next_word(told: queue.SimpleQueue[str], seconds: float) -> Optional[str]:
-    """Wait so many seconds for the next word; None where there is none."""
+
+def next_of(told: queue.SimpleQueue[T], seconds: float) -> Optional[T]:
+    """Wait so many seconds for what comes next; None where nothing does."""
     give_up = time.monotonic() + seconds
     while True:
         left = max(0.0, give_up - time.monotonic())

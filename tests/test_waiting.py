@@ -6,20 +6,20 @@ import queue
 import threading
 import time
 
-from maas_usage_check.surfaces.word import next_word
+from maas_usage_check.waiting import next_of
 
 
 def test_a_word_that_is_there_or_comes_ends_the_wait() -> None:
     told: queue.SimpleQueue[str] = queue.SimpleQueue()
     told.put("first")
-    assert next_word(told, 0) == "first"
+    assert next_of(told, 0) == "first"
     threading.Timer(0.05, told.put, ["second"]).start()
-    assert next_word(told, 3600) == "second"
+    assert next_of(told, 3600) == "second"
 
 
 def test_without_a_word_it_ends_in_time() -> None:
     began = time.monotonic()
-    assert next_word(queue.SimpleQueue(), 0.05) is None
+    assert next_of(queue.SimpleQueue(), 0.05) is None
     assert time.monotonic() - began >= 0.05
 
 
@@ -33,5 +33,5 @@ def test_no_single_wait_is_long_for_a_signal_just_before_it_would_end_none() -> 
                 raise queue.Empty
             return "SIGTERM"
 
-    assert next_word(Silent(), 3600) == "SIGTERM"  # type: ignore[arg-type]
+    assert next_of(Silent(), 3600) == "SIGTERM"  # type: ignore[arg-type]
     assert max(waits) <= 1

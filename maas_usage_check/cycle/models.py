@@ -90,7 +90,11 @@ class Models:
         return points, list(self._unused_prices(models))
 
     def _page(self, query: ListQuery, listing: Listing, now: int) -> Ask:
-        return Ask((LIVE, 0), query, partial(self._learn_page, listing, now))
+        return Ask((LIVE, 0), query, partial(self._learn_page, listing, now), instead=partial(self._with_old_list, now))
+
+    def _with_old_list(self, now: int) -> Sequence[Ask]:
+        models = self._remembered(self._project_id)
+        return list(self._about(models, now)) if models.stands_in(now) else []
 
     def _learn_page(self, listing: Listing, now: int, page: Page) -> Sequence[Ask]:
         add_page(listing, page)

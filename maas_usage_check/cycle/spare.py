@@ -143,14 +143,25 @@ class Spare:
         for i, ask in iter(work.take, None):
             follow: Sequence[Ask] = ()
             try:
-                follow = ask.learn(session.ask_spare(self._keepers[i].source, ask.query))
-                self._ends[i].append(None)
+                follow = self._answer(session, i, ask)
             except UnusableError:
                 work.drop(i)
             except Exception as error:
                 self._note(work, i, ask, failure(error), give_up)
             finally:
                 work.done(i, ask, follow)
+
+    def _answer(self, session: Session, keeper: int, ask: Ask) -> Sequence[Ask]:
+        """Ask it; return what follows from its answer, or what is asked instead."""
+        try:
+            follow = ask.learn(session.ask_spare(self._keepers[keeper].source, ask.query))
+        except QueryError as failed:
+            if ask.instead is None or failed.result not in PASSED_OVER:
+                raise
+            self._ends[keeper].append(failed)
+            return ask.instead()
+        self._ends[keeper].append(None)
+        return follow
 
     def _note(self, work: Work, keeper: int, ask: Ask, failed: QueryError, give_up: float) -> None:
         if failed.result == Result.REQUEST_REJECTED and ask.rejected is not None:

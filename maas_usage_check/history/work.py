@@ -15,13 +15,15 @@ not known yet."""
 class Ask(NamedTuple):
     """Hold one question, how urgent it is, and what its answer leads to.
 
-    `rejected` is done where the cloud rejects the question, if that is no failure.
+    `rejected` is done where the cloud rejects the question, if that is no failure; `instead` makes what is asked where
+    it fails and another question may not.
     """
 
     urgency: Tuple[int, ...]
     query: Any
     learn: Callable[[Any], Sequence[Ask]]
     rejected: Optional[Callable[[], None]] = None
+    instead: Optional[Callable[[], Sequence[Ask]]] = None
 
     @property
     def is_live(self) -> bool:

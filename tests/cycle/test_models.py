@@ -165,6 +165,32 @@ def test_in_the_steady_state_only_the_minutes_are_asked_and_the_list_once_an_hou
     assert len(account.calls("/metrics")) == 4
 
 
+LOOP = {"metrics": [{"metric_name": "x", "dimensions": []}], "meta_data": {"marker": "again"}}
+
+
+@pytest.mark.parametrize("answer", [Response(b"{}", 500), Response(b"[]"), Response(json.dumps(LOOP))])
+def test_while_the_list_cannot_be_read_the_old_one_serves_for_three_hours(
+    account: ModelAccount, answer: Response
+) -> None:
+    account.keys.update(hourly=True, backfill_days=1)
+    account.collector().cycle()
+    account.cloud.always = lambda request: answer if request.path.endswith("/metrics") else None
+    for hours_later in (1, 2):
+        account.sleep(3600)
+        batch = account.collector().cycle()
+        last = account.minutes(edge(account) - 15 * MINUTE, edge(account))
+        assert last.keys() <= shown(batch).keys(), hours_later
+        assert health(batch)["failed_queries"] == 1
+        assert "some values of models are missing" in " ".join(warnings(batch))
+        assert hours(batch)
+    since = edge(account) - FILLS
+    account.sleep(3600)
+    assert not shown(account.collector().cycle())
+    account.cloud.always = None
+    batch = account.collector().cycle()
+    agree(shown(batch), account.minutes(since, edge(account)))
+
+
 def test_late_points_fill_in(account: ModelAccount) -> None:
     account.use(Models(late=True))
     began, held = edge(account) - 15 * MINUTE, {}

@@ -11,6 +11,8 @@ from ..hours import DAY, HOUR, KEPT
 
 ASKED = 10 * DAY
 """After a model was last listed its hours are asked so long: as far back as Cloud Eye tells hours."""
+STANDS_IN = 3 * HOUR
+"""A list that cannot be read again serves so long."""
 REMEMBERED = KEPT
 """After a model was last listed it is known so long: the ledger has hours of it, without which sums would be less."""
 
@@ -43,6 +45,10 @@ class ModelList(Struct, omit_defaults=True):
     def is_due(self, now: int) -> bool:
         """Tell whether it is time to read it again."""
         return not 0 <= now - self.read < HOUR
+
+    def stands_in(self, now: int) -> bool:
+        """Tell whether it serves where it cannot be read again."""
+        return 0 <= now - self.read < STANDS_IN
 
     @property
     def present(self) -> List[Listed]:

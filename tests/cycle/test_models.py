@@ -191,6 +191,17 @@ def test_while_the_list_cannot_be_read_the_old_one_serves_for_three_hours(
     agree(shown(batch), account.minutes(since, edge(account)))
 
 
+def test_where_the_key_may_not_list_any_more_the_old_list_is_not_asked_about(account: ModelAccount) -> None:
+    account.collector().cycle()
+    account.sleep(3600)
+    account.cloud.always = lambda request: Response(b"{}", 403) if request.path.endswith("/metrics") else None
+    before = len(account.calls("/batch-query-metric-data"))
+    batch = account.collector().cycle()
+    assert health(batch)["failed_queries"] == 1
+    assert "ces:metrics:list" in " ".join(warnings(batch))
+    assert len(account.calls("/batch-query-metric-data")) == before
+
+
 def test_late_points_fill_in(account: ModelAccount) -> None:
     account.use(Models(late=True))
     began, held = edge(account) - 15 * MINUTE, {}

@@ -167,7 +167,7 @@ class Session:
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
         except QueryError as error:
-            if error.result == Result.TIMED_OUT and left < self._instance.timeout:
+            if error.result == Result.TIMED_OUT and self._clock.monotonic() >= self._give_up:
                 raise QueryError(Result.TIMED_OUT, self._late) from None
             # What stands between here and the cloud may quote what was sent to it.
             error.args = (self._redact_error(str(error)),)

@@ -22,6 +22,8 @@ LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF})
 """No failures, but of what is asked of the present: it is asked in a later cycle."""
 PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
 """Failures of one question; after any other the rest would fare alike."""
+HAS_ANOTHER = PASSED_OVER | {Result.TIMED_OUT}
+"""Failures after which what is to be asked instead is."""
 
 
 class Share(NamedTuple):
@@ -156,7 +158,7 @@ class Spare:
         try:
             follow = ask.learn(session.ask_spare(self._keepers[keeper].source, ask.query))
         except QueryError as failed:
-            if ask.instead is None or failed.result not in PASSED_OVER:
+            if ask.instead is None or failed.result not in HAS_ANOTHER:
                 raise
             self._ends[keeper].append(failed)
             return ask.instead()

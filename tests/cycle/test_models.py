@@ -191,6 +191,17 @@ def test_while_the_list_cannot_be_read_the_old_one_serves_for_three_hours(
     agree(shown(batch), account.minutes(since, edge(account)))
 
 
+def test_a_list_that_does_not_come_in_time_is_replaced_by_the_old_one_too(account: ModelAccount) -> None:
+    account.keys.update(timeout=0.2)
+    account.collector().cycle()
+    account.sleep(3600)
+    release = account.cloud.hold(lambda request: request.path.endswith("/metrics"))
+    batch = account.collector().cycle()
+    release.set()
+    assert account.minutes(edge(account) - 15 * MINUTE, edge(account)).keys() <= shown(batch).keys()
+    assert health(batch)["failed_queries"] == 1
+
+
 def test_where_the_key_may_not_list_any_more_the_old_list_is_not_asked_about(account: ModelAccount) -> None:
     account.collector().cycle()
     account.sleep(3600)

@@ -99,7 +99,7 @@ class Session:
         return self._pass is not None and bool(self.project_id)
 
     def is_crowded(self) -> bool:
-        """Tell whether one request at a time is enough, for others of the same key take every place."""
+        """Tell whether one request at a time is enough, for many others of the same key wait too."""
         return self._pass is not None and self._pass.is_crowded()
 
     def stop(self) -> None:
@@ -158,7 +158,8 @@ class Session:
     def _exchange(self, call: Call) -> bytes:
         key = self._key
         assert key is not None
-        left = self._give_up - self._clock.monotonic()
+        give_up = self._give_up
+        left = give_up - self._clock.monotonic()
         if left <= 0:  # the cycle was ended while this waited at the gate
             raise QueryError(Result.TIMED_OUT, "the cycle ended before it was asked")
         url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
@@ -167,7 +168,7 @@ class Session:
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
         except QueryError as error:
-            if error.result == Result.TIMED_OUT and self._clock.monotonic() >= self._give_up:
+            if error.result == Result.TIMED_OUT and self._clock.monotonic() >= give_up:
                 raise QueryError(Result.TIMED_OUT, self._late) from None
             # What stands between here and the cloud may quote what was sent to it.
             error.args = (self._redact_error(str(error)),)

@@ -29,6 +29,7 @@ STUCK = (
     "{} threads of earlier cycles hang: see whether names are resolved, files can be read and proxies answer, "
     "then restart this process"
 )
+LATE = "no answer within the deadline of {:g} s: check the network, ask less, or raise deadline and timeout"
 CLOSING = 0.5
 """Seconds that the end of a cycle may take: the folder of the state may hang."""
 
@@ -117,7 +118,7 @@ class Collector:
         asked = {query: source for source, each in plans for query in each.queries}
         # By their place in the plan, which stays while the windows move on with the clock.
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
-        why = f"no answer within the deadline of {seconds:g} s: ask less, or raise deadline and timeout"
+        why = LATE.format(seconds)
         session = self._session = Session(
             instance, self._provider, self._transport, self._gates, clock, began + seconds, turns, late=why
         )

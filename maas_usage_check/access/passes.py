@@ -78,7 +78,7 @@ class Pass:
             return sum(self._gate.planned.values())
 
     def is_crowded(self) -> bool:
-        """Tell whether enough wait at this gate already: who has one request there gains nothing by a second."""
+        """Tell whether enough wait at this gate already: who has one request there gains little by a second."""
         return self._gate.places.is_crowded()
 
     def settle(self, ticket: int, failure: Optional[QueryError], api: str = "statistics") -> None:

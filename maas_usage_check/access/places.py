@@ -76,7 +76,7 @@ class Places:
             return ticket
 
     def is_crowded(self) -> bool:
-        """Tell whether as many wait as may be under way: one more would find a place no sooner than they leave one."""
+        """Tell whether as many wait as may be under way: to wait twice gains little."""
         return len(self._waiting) >= self._most
 
     def give_back(self, ticket: int) -> None:

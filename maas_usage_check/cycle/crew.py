@@ -18,6 +18,8 @@ from ..errors import MaasError
 from ..waiting import next_of
 from .threads import run_apart
 
+AGAIN = 1.0
+"""Seconds until it is seen again whether more workers would help."""
 MOMENT = 0.05
 """Seconds after a stop for what has ended and is just being handed in."""
 SLOW = 60.0
@@ -57,7 +59,7 @@ class Crew:
             works: what to do, by name.
             workers: how many threads at most.
             give_up: monotonic seconds; None waits without end.
-            progress: called by a worker as each one ends.
+            progress: called as each one ends, by several workers at once, perhaps late; must not raise.
             is_crowded: tells whether one more thread would only wait.
         """
         if self._stopped or not works:
@@ -66,12 +68,15 @@ class Crew:
         if not run_apart(task.work):
             task.work()  # slower, but it gets done
         while not task.is_over():
-            told = next_of(self._told, math.inf if give_up is None else max(0.0, give_up - self._clock.monotonic()))
-            if told is None:
-                break
+            left = math.inf if give_up is None else max(0.0, give_up - self._clock.monotonic())
+            told = next_of(self._told, min(left, AGAIN))
             if told == STOPPED:
                 task.waiting.clear()
                 give_up = self._clock.monotonic() + MOMENT
+            elif told is None and left <= AGAIN:
+                break
+            else:
+                task.hire()  # the crowd may have gone while every worker hangs
         return task.leave(self._clock.monotonic())
 
 
@@ -106,16 +111,23 @@ class _Task(Generic[K, T]):
 
     def work(self) -> None:
         """Do piece after piece, and have more workers help."""
-        with contextlib.suppress(IndexError):  # another worker was faster, to the last piece or to the last place
-            while True:
+        while True:
+            self.hire()
+            try:
                 name, act = self.waiting.popleft()
-                if self.waiting and self._more and not self._is_crowded():
-                    self._more.pop()
-                    run_apart(self.work)
-                self._ended[name] = self._outcome(act)
-                self._progress()
-                if self.is_over():  # to wake the caller for each would take longer than many a piece
-                    self._told.put(ENDED)
+            except IndexError:  # another worker was faster
+                return
+            self._ended[name] = self._outcome(act)
+            self._progress()
+            if self.is_over():  # to wake the caller for each would take longer than many a piece
+                self._told.put(ENDED)
+
+    def hire(self) -> None:
+        """Have one more worker help, where that would be of use."""
+        if len(self.waiting) > 1 and self._more and not self._is_crowded():
+            with contextlib.suppress(IndexError):  # another worker was faster
+                self._more.pop()
+                run_apart(self.work)
 
     def is_over(self) -> bool:
         """Tell whether all of it has ended."""

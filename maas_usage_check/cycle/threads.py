@@ -6,17 +6,20 @@ Daemon threads, because one that hangs must not keep the process: the standard t
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from typing import Callable, List
 
 NAME = "maas-usage-check"
 MOST_IDLE = 8
-"""Threads that stay when nothing is to be done: a cycle of the default concurrency needs six."""
+"""Threads that stay at most when nothing is to be done: a cycle of the default concurrency has no more at once."""
 
 Work = Callable[[], None]
 
 _idle: List[queue.SimpleQueue[Work]] = []
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 def run_apart(work: Work) -> bool:
@@ -36,6 +39,8 @@ def run_apart(work: Work) -> bool:
 def _work(inbox: queue.SimpleQueue[Work]) -> None:
     while True:
         inbox.get()()
-        if len(_idle) >= MOST_IDLE:
-            return
         _idle.append(inbox)
+        if len(_idle) > MOST_IDLE:
+            with contextlib.suppress(ValueError):  # it has work again
+                _idle.remove(inbox)
+                return

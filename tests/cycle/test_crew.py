@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import threading
+import time
+from functools import partial
 from typing import Callable, List
 
 import pytest
@@ -117,6 +120,34 @@ def test_a_crowd_has_one_worker() -> None:
 def test_once_the_crowd_is_gone_the_others_help() -> None:
     crowd = iter([True, True])
     assert at_once(3, lambda: next(crowd, False)) == 3
+
+
+def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone() -> None:
+    crowd, others = iter([True]), threading.Event()
+    ended: List[int] = []
+
+    def work(number: int) -> bool:
+        if number:
+            ended.append(number)
+            others.set()
+            return True
+        return others.wait(20)  # until another worker came
+
+    works = {number: partial(work, number) for number in range(3)}
+    done = Crew(Clock()).do(works, workers=2, give_up=soon(20), is_crowded=lambda: next(crowd, False))
+    assert done == dict.fromkeys(range(3), True)
+
+
+def test_workers_that_reach_for_the_last_place_at_once_lose_no_work() -> None:
+    both, looks = threading.Barrier(2), itertools.count(1)
+
+    def is_crowded() -> bool:
+        if next(looks) in (2, 3):  # the first and the second worker, while there is a place for a third
+            both.wait(20)
+        return False
+
+    works = {number: (lambda: time.sleep(0.05)) for number in range(10)}
+    assert Crew(Clock()).do(works, workers=3, give_up=soon(20), is_crowded=is_crowded).keys() == works.keys()
 
 
 def at_once(workers: int, is_crowded: Callable[[], bool]) -> int:

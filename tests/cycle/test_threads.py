@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from typing import List
+
+import pytest
 
 from maas_usage_check.cycle.threads import MOST_IDLE, run_apart
 from tests.conftest import wait_for
@@ -52,3 +57,22 @@ def test_what_was_done_is_let_go_of() -> None:
     del batch
     assert done.wait(20)
     wait_for(lambda: kept() is None, "the thread to let go of it")
+
+
+FORKS = """
+import os, threading
+from maas_usage_check.cycle import run_apart
+
+def is_done():
+    done = threading.Event()
+    run_apart(done.set)
+    return done.wait(20)
+
+assert is_done()
+os._exit(os.wait()[1] >> 8) if os.fork() else os._exit(0 if is_done() else 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], timeout=50).returncode == 0

@@ -112,7 +112,8 @@ class _Task(Generic[K, T]):
     def work(self) -> None:
         """Do piece after piece, and have more workers help."""
         while True:
-            self.hire()
+            if len(self.waiting) > 1:
+                self.hire()
             try:
                 name, act = self.waiting.popleft()
             except IndexError:  # another worker was faster
@@ -124,7 +125,7 @@ class _Task(Generic[K, T]):
 
     def hire(self) -> None:
         """Have one more worker help, where that would be of use."""
-        if len(self.waiting) > 1 and self._more and not self._is_crowded():
+        if self.waiting and self._more and not self._is_crowded():
             with contextlib.suppress(IndexError):  # another worker was faster
                 self._more.pop()
                 run_apart(self.work)

@@ -122,7 +122,8 @@ def test_once_the_crowd_is_gone_the_others_help() -> None:
     assert at_once(3, lambda: next(crowd, False)) == 3
 
 
-def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone() -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone(count: int) -> None:
     crowd, others = iter([True]), threading.Event()
     ended: List[int] = []
 
@@ -133,9 +134,9 @@ def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone() 
             return True
         return others.wait(20)  # until another worker came
 
-    works = {number: partial(work, number) for number in range(3)}
+    works = {number: partial(work, number) for number in range(count)}
     done = Crew(Clock()).do(works, workers=2, give_up=soon(20), is_crowded=lambda: next(crowd, False))
-    assert done == dict.fromkeys(range(3), True)
+    assert done == dict.fromkeys(range(count), True)
 
 
 def test_workers_that_reach_for_the_last_place_at_once_lose_no_work() -> None:

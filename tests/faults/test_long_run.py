@@ -14,6 +14,7 @@ from line_protocol_parser import parse_line
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config.ranges import HOUR
+from maas_usage_check.cycle.threads import MOST_IDLE
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.standin.emulator import reply
 from maas_usage_check.standin.ledger import API_KEYS, LAG
@@ -117,7 +118,7 @@ def test_seven_days_of_faults_leave_right_values_level_memory_and_a_short_log(tm
     assert {Result.OK, Result.PARTIAL, Result.KEY_REFUSED, Result.BACKING_OFF} <= set(results)
     first, last = levels[0], levels[-1]
     assert last["files"] <= first["files"] + 1
-    assert last["threads"] <= first["threads"] + 2
+    assert last["threads"] <= first["threads"] + MOST_IDLE
     assert last["objects"] < first["objects"] + 3_000, levels
     changes = sum(1 for one, other in zip(results, results[1:]) if one != other)
     bad_hours = sum(1 for code in results if code) / 12

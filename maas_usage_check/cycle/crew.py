@@ -24,12 +24,10 @@ MOMENT = 0.05
 """Seconds after a stop for what has ended and is just being handed in."""
 SLOW = 60.0
 """Seconds after which work that was left behind no longer passes for slow: each request ends long before."""
+STOPPED, ENDED = "stopped", "ended"
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-
-
-STOPPED, ENDED = "stopped", "ended"
 
 
 class Crew:

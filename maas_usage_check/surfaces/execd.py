@@ -40,8 +40,7 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
     while not ended:
         while listener.ident is None and asked.empty():
             _hear_once(stdin, hear)
-        first = next_of(asked, math.inf)
-        signals = [first] if first else []
+        signals = [next_of(asked, math.inf)]
         while not asked.empty():
             signals.append(asked.get())
         # After SIGTERM a newline that was waiting is not answered: its cycle would look like a failure.

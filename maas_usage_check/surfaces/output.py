@@ -6,7 +6,7 @@ import math
 import os
 import queue
 import select
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from ..cycle import run_apart
 from ..errors import MaasError
@@ -47,12 +47,11 @@ class Output:
 
         if not run_apart(write):
             write()  # nobody watches over this one
-        told = END
+        told: Optional[List[BaseException]] = END
         while told is END:
-            heard = next_of(self._told, GRACE if self._ending else math.inf)
-            if heard is None:
-                raise MaasError("nobody reads standard output: what was collected could not be written")
-            told = heard
+            told = next_of(self._told, GRACE if self._ending else math.inf)
+        if told is None:
+            raise MaasError("nobody reads standard output: what was collected could not be written")
         for error in told:
             raise error
 

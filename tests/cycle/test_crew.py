@@ -11,7 +11,8 @@ import pytest
 from maas_usage_check.clock import Clock
 from maas_usage_check.cycle import Crew
 from maas_usage_check.cycle.crew import hanging
-from tests.conftest import wait_for
+
+from ..conftest import wait_for
 
 
 def soon(seconds: float = 0.2) -> float:

@@ -10,7 +10,8 @@ from typing import List
 import pytest
 
 from maas_usage_check.cycle.threads import MOST_IDLE, run_apart
-from tests.conftest import wait_for
+
+from ..conftest import wait_for
 
 
 def test_a_thread_goes_on_to_other_work_when_its_own_is_done() -> None:

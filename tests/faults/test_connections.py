@@ -132,7 +132,8 @@ def test_a_daemon_whose_connections_are_reset_all_day_holds_no_file_more(server:
         server.each(list(BETWEEN.values())[i % 3])
         healthy(daemon)
         server.clients[:] = [client for client in server.clients if client.fileno() != -1]
-    wait_for(lambda: files() <= before + 1, "the files to be closed")
+    # At most four connections are kept, and there was one at least.
+    wait_for(lambda: files() <= before + 3, "the files to be closed")
 
 
 @pytest.mark.timeout(120)

@@ -60,8 +60,12 @@ def test_two_hundred_cycles_of_every_fault_leave_nothing_that_a_healthy_cycle_wo
             assert ask(process, 2)[-1]["fields"]["result_code"] == 0
             wait_for(lambda: threads(process.pid) <= MOST_THREADS, "the cycle's threads to end")
 
+        def left() -> List[str]:
+            healthy()
+            return files(process.pid)
+
         healthy()
-        before = files(process.pid)
+        before = [name for name in files(process.pid) if not name.startswith("socket:")]
         for i, row in enumerate(itertools.islice(itertools.cycle(TABLE), CYCLES)):
             server.emulator.keys[f"{AK}{i}"] = SK  # a key of its own, for waits belong to a key
             put_key(row, program.folder / "key", f"{AK}{i}")
@@ -69,8 +73,8 @@ def test_two_hundred_cycles_of_every_fault_leave_nothing_that_a_healthy_cycle_wo
             assert ask(process, row.points)[-1]["fields"]["up"] == row.up
         wait_for(lambda: threads(process.pid) <= MOST_THREADS, "the faults' threads to end")
         check_free(state)
-        healthy()
-        assert files(process.pid) == before
+        # A connection that was made in time and not needed is kept until a later cycle uses it; one that leaked stays.
+        wait_for(lambda: left() == before, "every file and connection of a fault to be closed")
     finally:
         process.kill()
         process.communicate()

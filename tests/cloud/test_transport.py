@@ -256,31 +256,31 @@ def test_a_body_of_100_mb_is_left_after_one(raw: Any) -> None:
 
 def one_byte_at_a_time(client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(40):
+    for _ in range(100):
         client.sendall(b" ")
         time.sleep(0.05)
 
 
 def headers_one_byte_at_a_time(client: socket.socket) -> None:
-    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 40:
+    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 100:
         client.sendall(bytes([byte]))
         time.sleep(0.05)
 
 
 def headers_without_end(client: socket.socket) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\n")
-    time.sleep(2)
+    time.sleep(5)
 
 
 @pytest.mark.parametrize(
     "behave",
-    [lambda client: time.sleep(2), headers_without_end, headers_one_byte_at_a_time, one_byte_at_a_time],
+    [lambda client: time.sleep(5), headers_without_end, headers_one_byte_at_a_time, one_byte_at_a_time],
     ids=["silence", "headers", "drip of headers", "drip"],
 )
 def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, behave: Any) -> None:
     began = time.monotonic()
     assert failing(raw(behave), timeout=0.5).result == Result.TIMED_OUT
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize(

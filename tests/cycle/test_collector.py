@@ -340,7 +340,7 @@ def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_coll
     batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], deadline=deadline)).cycle()
     took = time.monotonic() - began
     release.set()
-    assert deadline <= took < deadline + 0.5
+    assert deadline <= took < deadline + 2
     assert [point.tags["range"] for point in usage_points(batch)] == ["last_1h", "last_2h"]
     assert batch.result == Result.PARTIAL
 
@@ -356,7 +356,7 @@ def test_what_hangs_outside_our_reach_neither_holds_the_cycle_nor_keeps_the_proc
         collector = Collector(instance, provider, transport, Gates(Store(), Clock()), Clock())
         began = time.monotonic()
         batch = collector.cycle()
-        assert time.monotonic() - began < 0.8
+        assert time.monotonic() - began < 3
         assert batch.result == Result.TIMED_OUT
     ours = [thread for thread in threading.enumerate() if thread.name == "maas-usage-check"]
     assert len(ours) >= 2
@@ -374,7 +374,7 @@ def test_a_cancelled_cycle_ends_at_once_with_what_is_complete(cloud: Cloud, make
     began = time.monotonic()
     batch = collector.cycle()
     release.set()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert [point.tags["range"] for point in usage_points(batch)] == ["last_1h"]
     assert "signal" in batch.problems[0].text
     assert "deadline" not in batch.problems[0].text

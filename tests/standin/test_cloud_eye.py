@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time as clock
 import urllib.request
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
@@ -477,16 +476,3 @@ def test_cloud_eye_checks_the_signature_and_counts_with_the_other_calls_of_a_min
     assert ask_list(account, namespace="SYS.MaaS").status == 200
     assert ask(account, question()).status == 429
     assert [urlsplit(path).path for _, path in account.requests] == [LIST, LIST, DATA]
-
-
-def test_3000_points_of_30_models_are_answered_in_milliseconds() -> None:
-    account = emulator(Models(30, 20))
-    metrics = [metric(name, model) for name in UNITS for model in account.models.ids()][:300]
-    request = signed("POST", f"https://x{DATA}", Credentials(AK, SK), NOW, body=question(*metrics))
-
-    def took() -> float:
-        began = clock.perf_counter()
-        assert account.answer("POST", DATA, request.headers, request.body).status == 200
-        return clock.perf_counter() - began
-
-    assert min(took() for _ in range(20)) < 0.05

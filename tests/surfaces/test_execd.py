@@ -103,7 +103,7 @@ def test_sigterm_cuts_the_running_cycle_and_ends(cloud: Cloud, daemon: Daemon) -
     (line,) = daemon.batch()
     assert line["fields"]["up"] == 0
     assert daemon.process.wait(5) == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
 
 
 def test_a_newline_that_waits_when_sigterm_comes_is_not_answered_with_a_false_failure(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List
 
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import MODEL, USAGE
 
-from .asks import FILTERS, Ask, State, Trouble
-from .influxql import influxql
-from .panels import NO_HOURS, ROWS, Panel
-from .promql import promql
+from .asks import FILTERS, State, Trouble
+from .languages import LANGUAGES, Language
+from .panels import ROWS, Panel
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
 DATASOURCE = "${datasource}"
@@ -36,66 +35,6 @@ STEPS = {
     "Covered by the cloud's memory": (("orange", None), ("green", 1)),
 }
 """The colours of a panel's values, by title."""
-
-
-class Language(NamedTuple):
-    """Say in one query language what a dashboard needs."""
-
-    datasource: str
-    query: Callable[[Ask, bool], Optional[str]]
-    target: Dict[str, Any]
-    once: Dict[str, Any]
-    query_key: str
-    legend_key: str
-    legend: str
-    values: str
-    minutes: str
-    notes: Dict[str, str]
-
-
-LANGUAGES = {
-    "prometheus": Language(
-        "prometheus",
-        promql,
-        {"range": True, "instant": False},
-        {"range": False, "instant": True},
-        "expr",
-        "legendFormat",
-        r"{{\1}}",
-        "label_values({measurement}, {name})",
-        "5m",
-        {
-            "late": "Counted when the cloud has told it, so bars are 1 to 3 hours late; after an outage all of it "
-            "comes in one.",
-            "zone": "the dashboard's time zone",
-            "since": ", counted since the plugin first ran",
-            "seen": " that a cycle saw",
-            "forecast": "Needs the range `this_month` in the configuration.",
-            "no_forecast": "Not known, or the file lacks the range this_month",
-            "rest": " What none of them covers is shown too.",
-        },
-    ),
-    "influxdb": Language(
-        "influxdb",
-        influxql,
-        {"rawQuery": True, "resultFormat": "time_series"},
-        {},
-        "query",
-        "alias",
-        r"$tag_\1",
-        'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{name}"',
-        "1m",
-        {
-            "late": "The newest 3 hours still grow.",
-            "zone": "the time zone of the variable `timezone`",
-            "since": "",
-            "seen": "",
-            "forecast": "Its mean settled hour times the 730.5 hours of a mean month.",
-            "no_forecast": NO_HOURS,
-            "rest": " What none of them covers is the difference to the whole: InfluxQL cannot subtract it.",
-        },
-    ),
-}
 
 
 def dashboard(name: str) -> Dict[str, Any]:

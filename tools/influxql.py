@@ -36,8 +36,8 @@ def influxql(ask: Ask, over_time: bool) -> Optional[str]:
     if isinstance(ask, Used):
         fields = [ask.field, *([ask.over] if ask.over else [])]
         value = " / ".join(f'sum("{field}")' for field in fields) + ask.then
-        step = ["time($__interval)"] if over_time else []
-        text = _select(value, _hours(ask.source, fields), group=[*step, *_tags(ask.by)])
+        steps = ["time($__interval)"] if over_time else []
+        text = _select(value, _hours(ask.source, fields), group=[*steps, *_tags(ask.by)])
         return f"{text} fill(none){ZONE}" if over_time else text
     if isinstance(ask, HourOfDay):
         return _hour_of_day(ask.hour)

@@ -1,0 +1,60 @@
+"""When: the hours, the days, and the hours of the day."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from ..asks import SERVICES, Ask, HourOfDay, Used
+from .panel import NO_HOURS, Panel, Row
+
+
+def _hours(title: str, unit: str, description: str, *asks: Tuple[str, Ask], step: str = "1h") -> Panel:
+    return Panel(title, f"{description} {{late}}", unit, "bars", 12, asks, NO_HOURS, step)
+
+
+WHEN = Row(
+    "When: which hour, which day?",
+    (
+        _hours(
+            "Tokens per hour",
+            "short",
+            "Tokens by service type; a bar begins with its hour. Over a long range a bar is more than an hour.",
+            ("{service_type}", Used(SERVICES, by=("service_type",))),
+        ),
+        _hours(
+            "Tokens per day",
+            "short",
+            "Tokens by service type; a bar begins with its day, in {zone}. The first and the last day of the "
+            "range may be parts.",
+            ("{service_type}", Used(SERVICES, by=("service_type",))),
+            step="1d",
+        ),
+        _hours(
+            "Requests per hour",
+            "short",
+            "Calls by service type; a bar begins with its hour.",
+            ("{service_type}", Used(SERVICES, "requests", ("service_type",))),
+        ),
+        Panel(
+            "Failed calls per hour",
+            "Errors divided by requests of each hour, by service type; a point is at its hour's beginning. {late}",
+            "percentunit",
+            "timeseries",
+            12,
+            (("{service_type}", Used(SERVICES, "errors", ("service_type",), over="requests")),),
+            NO_HOURS,
+            "1h",
+        ),
+        Panel(
+            "Tokens by hour of the day, last 30 days",
+            "A row per hour of the day, a column per day, in {zone}. A blank is not known. {late}",
+            "short",
+            "status-history",
+            24,
+            tuple((f"{hour:02}:00", HourOfDay(hour)) for hour in range(24)),
+            NO_HOURS,
+            "1d",
+            "now-29d/d",
+        ),
+    ),
+)

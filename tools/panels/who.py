@@ -1,0 +1,59 @@
+"""Who: the shares of models, keys, labels and services."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from ..asks import COSTS, KEYS, LABELS, MODELS, SERVICES, Ask, Rest, Used
+from .panel import CLOUD_EYE, ESTIMATE, NO_COST, NO_HOURS, NO_MODEL_HOURS, Panel, Row
+
+NO_LABELS = "No label is known, or the file lacks hourly: true, api_keys and per_api_key: true"
+
+
+def _share(title: str, description: str, empty: str, *asks: Tuple[str, Ask]) -> Panel:
+    return Panel(title, f"{description} In the picked range{{since}}.", "short", "piechart", 8, asks, empty)
+
+
+WHO = Row(
+    "Who: which model, which key, which service?",
+    (
+        _share(
+            "Tokens by model",
+            CLOUD_EYE,
+            NO_MODEL_HOURS,
+            ("{model}", Used(MODELS, by=("model",))),
+        ),
+        _share(
+            "Cost by model",
+            ESTIMATE,
+            NO_COST,
+            ("{model} {currency}", Used(COSTS, "cost", ("model", "currency"))),
+        ),
+        _share(
+            "Tokens by service type",
+            "As the console counts them.",
+            NO_HOURS,
+            ("{service_type}", Used(SERVICES, by=("service_type",))),
+        ),
+        _share(
+            "Tokens by API key",
+            f"By the ids of Cloud Eye; no API tells the names of keys. {CLOUD_EYE}{{rest}}",
+            NO_MODEL_HOURS,
+            ("{api_key}", Used(KEYS, by=("api_key",))),
+            ("no key", Rest(MODELS, KEYS)),
+        ),
+        _share(
+            "Tokens by label",
+            "By the labels of `api_keys`, as the console counts them.{rest}",
+            NO_LABELS,
+            ("{api_key_label}", Used(LABELS, by=("api_key_label",))),
+            ("no label", Rest(SERVICES, LABELS)),
+        ),
+        _share(
+            "Requests by model",
+            f"Calls. {CLOUD_EYE}",
+            NO_MODEL_HOURS,
+            ("{model}", Used(MODELS, "requests", ("model",))),
+        ),
+    ),
+)

@@ -89,9 +89,12 @@ class Session:
         """
         return source.ask(query, self._sender(self._turns.get(query, self._instance.lookup)))
 
-    def ask_spare(self, source: Asks, query: Any) -> Any:
-        """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError."""
-        return source.ask(query, self._sender(None))
+    def ask_spare(self, source: Asks, query: Any, goes: Callable[[], None] = lambda: None) -> Any:
+        """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError.
+
+        `goes` is called as its request leaves the gate, and may be called again.
+        """
+        return source.ask(query, self._sender(None, goes))
 
     @property
     def is_connected(self) -> bool:
@@ -116,13 +119,13 @@ class Session:
         forgotten = {self._instance.lookup: ""} if strange and len(errors) == len(outcomes) else {}
         self._pass.end({**self._learned, **forgotten})
 
-    def _sender(self, turn: Optional[str]) -> Send:
-        return partial(self._send, turn)
+    def _sender(self, turn: Optional[str], goes: Callable[[], None] = lambda: None) -> Send:
+        return partial(self._send, turn, goes)
 
-    def _send(self, turn: Optional[str], call: Call) -> bytes:
+    def _send(self, turn: Optional[str], goes: Callable[[], None], call: Call) -> bytes:
         for pause in self._pauses:
             try:
-                return self._try(turn, call)
+                return self._try(turn, goes, call)
             except QueryError as error:
                 import random
 
@@ -130,9 +133,9 @@ class Session:
                 if error.result not in PASSING or self._clock.monotonic() + spread >= self._give_up:
                     raise
             self._clock.sleep(spread)
-        return self._try(turn, call)
+        return self._try(turn, goes, call)
 
-    def _try(self, turn: Optional[str], call: Call) -> bytes:
+    def _try(self, turn: Optional[str], goes: Callable[[], None], call: Call) -> bytes:
         instance, gate = self._instance, self._pass
         assert gate is not None, "connect comes first"
         per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
@@ -142,6 +145,7 @@ class Session:
         ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept, meanwhile)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
+            goes()
             answer = self._exchange(call)
             failure = None
             return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, List, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
 
 from msgspec import Struct
 
@@ -145,7 +145,7 @@ class Spare:
         for i, ask in iter(work.take, None):
             follow: Sequence[Ask] = ()
             try:
-                follow = self._answer(session, i, ask)
+                follow = self._answer(session, i, ask, partial(work.goes, i, ask))
             except UnusableError:
                 work.drop(i)
             except Exception as error:
@@ -153,10 +153,10 @@ class Spare:
             finally:
                 work.done(i, ask, follow)
 
-    def _answer(self, session: Session, keeper: int, ask: Ask) -> Sequence[Ask]:
+    def _answer(self, session: Session, keeper: int, ask: Ask, goes: Callable[[], None]) -> Sequence[Ask]:
         """Ask it; return what follows from its answer, or what is asked instead."""
         try:
-            follow = ask.learn(session.ask_spare(self._keepers[keeper].source, ask.query))
+            follow = ask.learn(session.ask_spare(self._keepers[keeper].source, ask.query, goes))
         except QueryError as failed:
             if ask.instead is None or failed.result not in HAS_ANOTHER:
                 raise

@@ -39,6 +39,7 @@ class Work:
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._under_way: List[Tuple[int, Ask]] = []
+        self._waiting: List[Tuple[int, Ask]] = []
         self._dropped: List[Tuple[int, Ask]] = []
         self._stopped = False
         for keeper, of_keeper in asks.items():
@@ -47,17 +48,27 @@ class Work:
     def take(self) -> Optional[Tuple[int, Ask]]:
         """Wait for a question, and whose it is; None when there will be no more."""
         with self._changed:
-            while not self._heap and self._under_way and not self._stopped:
+            while not self._stopped and self._is_early():
                 self._changed.wait()
             if self._stopped or not self._heap:
                 return None
-            taken = heapq.heappop(self._heap)[2:]
+            keeper, ask = taken = heapq.heappop(self._heap)[2:]
             self._under_way.append(taken)
-            return taken
+            if ask.is_live:
+                self._waiting.append(taken)
+            return keeper, ask
+
+    def goes(self, keeper: int, ask: Ask) -> None:
+        """Take note that its request goes: nothing that is less urgent can take its place in the rate any more."""
+        with self._changed:
+            if (keeper, ask) in self._waiting:
+                self._waiting.remove((keeper, ask))
+                self._changed.notify_all()
 
     def done(self, keeper: int, ask: Ask, follow: Sequence[Ask] = ()) -> None:
         """Hand one back with what follows from its answer."""
         with self._changed:
+            self.goes(keeper, ask)
             self._under_way.remove((keeper, ask))
             self._add(keeper, follow)
             self._changed.notify_all()
@@ -80,6 +91,11 @@ class Work:
         """List what was not handed back."""
         with self._changed:
             return [*self._under_way, *self._dropped, *(entry[2:] for entry in self._heap)]
+
+    def _is_early(self) -> bool:
+        if not self._heap:
+            return bool(self._under_way)  # what follows from its answer may come
+        return bool(self._waiting) and not self._heap[0][-1].is_live
 
     def _add(self, keeper: int, asks: Sequence[Ask]) -> None:
         for ask in asks:

@@ -41,10 +41,33 @@ def test_what_is_dropped_of_one_keeper_leaves_the_others_and_shows_as_left() -> 
     mine, live, gone = Ask((DUE, 1), "mine", nothing), Ask((LIVE, 0), "live", nothing), Ask((DUE, 0), "gone", nothing)
     work = Work({0: [mine], 1: [live, gone]})
     assert work.take() == (1, live)
+    work.goes(1, live)
     work.drop(1)
     assert work.take() == (0, mine)
     work.done(0, mine)
     assert work.left() == [(1, live), (1, gone)]
+
+
+def test_nothing_else_goes_before_all_that_is_live_has_left_and_then_not_even_its_answers_are_waited_for() -> None:
+    live, hour = Ask((LIVE, 0), "live", nothing), Ask((DUE, 1), "hour", nothing)
+    work = Work({0: [hour], 1: [live]})
+    assert work.take() == (1, live)
+    got: List[Any] = []
+    waiter = threading.Thread(target=lambda: got.append(work.take()))
+    waiter.start()
+    waiter.join(0.1)
+    assert waiter.is_alive()
+    work.goes(1, live)
+    waiter.join(10)
+    assert got == [(0, hour)]
+
+
+def test_what_is_live_and_fails_before_it_left_holds_nothing_up() -> None:
+    live, hour = Ask((LIVE, 0), "live", nothing), Ask((DUE, 1), "hour", nothing)
+    work = Work({0: [hour], 1: [live]})
+    assert work.take() == (1, live)
+    work.done(1, live)
+    assert work.take() == (0, hour)
 
 
 def test_a_worker_waits_for_what_another_ones_answer_may_bring() -> None:

@@ -32,7 +32,7 @@ LAUNCH = """
 import os, sys
 _, status, used = os.wait4(os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)
 print(used.ru_maxrss, file=sys.stderr)
-sys.exit(status)
+sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
 """
 CYCLES = 600
 SETTLED = 100

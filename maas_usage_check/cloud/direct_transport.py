@@ -115,19 +115,20 @@ class DirectTransport:
     def _open(self, url: SplitResult, timeout: float) -> Connection:
         """Connect; a host that the hashed directory does not vouch for is tried once more with all authorities."""
         narrow = self._trust is not None and self._trust.is_narrow
+        timing = Timing(time.monotonic() + timeout)
         try:
-            return self._connected(url, timeout)
+            return self._connected(url, timing)
         except ssl.SSLCertVerificationError as error:
             if not narrow or error.verify_code not in UNKNOWN_ISSUER:
                 raise
         assert self._trust is not None
         self._trust.widen()
-        return self._connected(url, timeout)
+        return self._connected(url, timing)
 
-    def _connected(self, url: SplitResult, timeout: float) -> Connection:
-        connection = self._connection(url, timeout)
+    def _connected(self, url: SplitResult, timing: Timing) -> Connection:
+        connection = self._connection(url, timing.left())
         # The proxy's answer to a tunnel is held to the time too.
-        _time(connection, Timing(time.monotonic() + timeout))
+        _time(connection, timing)
         host = connection.host
         try:
             if host.isascii():

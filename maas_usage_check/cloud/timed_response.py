@@ -58,5 +58,6 @@ class TimedResponse(http.client.HTTPResponse):
 
     def is_complete(self) -> bool:
         """Tell whether it was read to its end, and another may follow it."""
+        is_last = self.status >= 200  # what follows an interim one is the answer to the same request
         # Since Python 3.11 it is closed then; before, only where its length was not told.
-        return not self.will_close and (self.isclosed() or self.length == 0)
+        return is_last and not self.will_close and (self.isclosed() or self.length == 0)

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import ssl
+import threading
 from typing import Optional
 
 from ..errors import ConfigError
@@ -26,6 +27,7 @@ class Trust:
     def __init__(self, ca: Optional[str], verify: bool) -> None:
         directory = _hashed_directory() if verify and not ca else None
         self.is_narrow = directory is not None
+        self._widening = threading.Lock()
         if ca or verify:
             is_directory = ca is not None and os.path.isdir(ca)
             try:
@@ -41,9 +43,11 @@ class Trust:
             self.context.verify_mode = ssl.CERT_NONE
 
     def widen(self) -> None:
-        """Read the system's bundle too."""
-        self.context.load_default_certs()
-        self.is_narrow = False
+        """Read the system's bundle too, once for all who find at the same time that they need it."""
+        with self._widening:
+            if self.is_narrow:
+                self.context.load_default_certs()
+                self.is_narrow = False
 
 
 def trust(ca: Optional[str], verify: bool) -> Trust:

@@ -12,7 +12,7 @@ from ..cycle import Collector, Problem, on_sigterm, run_cycle
 from ..errors import ConfigError
 from ..metrics import encoder
 from ..waiting import next_of
-from .output import Output, read_some
+from .output import AT_ONCE, IN_PEACE, Output, read_some
 from .problem_log import ProblemLog
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
@@ -29,7 +29,7 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
     def hear(signal: str) -> None:
         asked.put(signal)
         if signal in (END, STOP):
-            output.end()
+            output.end(IN_PEACE if signal == END else AT_ONCE)
 
     on_sigterm(collectors, lambda: hear(STOP))
     listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)

@@ -12,13 +12,15 @@ from ..cycle import run_apart
 from ..errors import MaasError
 from ..waiting import next_of
 
-GRACE = 0.5
-"""Seconds that a batch may take once the program is to end."""
+AT_ONCE = 0.5
+"""Seconds that a batch may take once the program is to end at once."""
+IN_PEACE = 3.0
+"""Seconds that it may take once no other will be asked for."""
 END: List[BaseException] = []
 
 
 class Output:
-    """Write batches, each whole or not at all, until told to end.
+    """Write batches, each to its end, until told to end.
 
     Args:
         write: writes all of a batch; what it raises is raised by `put`.
@@ -26,12 +28,12 @@ class Output:
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._ending = False
+        self._grace = math.inf
         self._told: queue.SimpleQueue[List[BaseException]] = queue.SimpleQueue()
 
-    def end(self) -> None:
-        """Give the batch under way, or the last to come, a moment and no more. Made for signal handlers."""
-        self._ending = True
+    def end(self, grace: float = AT_ONCE) -> None:
+        """Give the batch under way, or the last to come, so many seconds and no more. Made for signal handlers."""
+        self._grace = min(self._grace, grace)
         self._told.put(END)
 
     def put(self, batch: bytes) -> None:
@@ -49,7 +51,7 @@ class Output:
             write()  # nobody watches over this one
         told: Optional[List[BaseException]] = END
         while told is END:
-            told = next_of(self._told, GRACE if self._ending else math.inf)
+            told = next_of(self._told, self._grace)
         if told is None:
             raise MaasError("nobody reads standard output: what was collected could not be written")
         for error in told:

@@ -81,6 +81,19 @@ def test_an_answer_in_chunks_and_a_refusal_leave_the_connection_as_good_as_new(
     assert len(server.clients) == 1
 
 
+def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server: KeepingServer, make: Any) -> None:
+    def behave(asked: Asked) -> bytes:
+        if asked.connection == 1:
+            asked.client.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+            return b""
+        return http(b"its own")
+
+    server.behave = behave
+    transport = make()
+    assert get(transport, server.url).status == 103
+    assert get(transport, server.url).body == b"its own"
+
+
 @pytest.mark.parametrize(
     "how",
     [lambda asked: asked.client.close(), lambda asked: asked.client.shutdown(1)],

@@ -66,22 +66,30 @@ def test_what_ended_before_the_stop_counts() -> None:
 def test_no_more_work_is_begun_when_the_time_is_up() -> None:
     begun: List[int] = []
     ended: List[None] = []
-    release = threading.Event()
+    release, crew = threading.Event(), Crew(Clock())
 
     def work(number: int) -> bool:
         begun.append(number)
+        if len(begun) == 2:
+            crew.stop()
         return release.wait(30)
 
     works = {number: lambda number=number: work(number) for number in range(5)}  # type: ignore[misc]
-    assert Crew(Clock()).do(works, workers=2, give_up=soon(), progress=lambda: ended.append(None)) == {}
+    assert crew.do(works, workers=2, give_up=soon(20), progress=lambda: ended.append(None)) == {}
     release.set()
     wait_for(lambda: len(ended) == 2, "those that were under way")
     assert sorted(begun) == [0, 1]
 
 
 def test_what_was_left_behind_is_counted_until_it_ends() -> None:
-    release = threading.Event()
-    Crew(Clock()).do({number: lambda: release.wait(30) for number in range(3)}, workers=3, give_up=soon())
+    release, crew = threading.Event(), Crew(Clock())
+    all_began = threading.Barrier(3, action=crew.stop)
+
+    def work() -> None:
+        all_began.wait(20)
+        release.wait(30)
+
+    crew.do(dict.fromkeys(range(3), work), workers=3, give_up=soon(20))
     assert hanging(Clock().monotonic()) == 0, "slow is not yet hanging"
     later = Clock().monotonic() + 61
     assert hanging(later) == 3

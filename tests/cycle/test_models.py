@@ -192,7 +192,7 @@ def test_while_the_list_cannot_be_read_the_old_one_serves_for_three_hours(
 
 
 def test_a_list_that_does_not_come_in_time_is_replaced_by_the_old_one_too(account: ModelAccount) -> None:
-    account.keys.update(timeout=0.2)
+    account.keys.update(timeout=0.5)
     account.collector().cycle()
     account.sleep(3600)
     release = account.cloud.hold(lambda request: request.path.endswith("/metrics"))
@@ -200,6 +200,16 @@ def test_a_list_that_does_not_come_in_time_is_replaced_by_the_old_one_too(accoun
     release.set()
     assert account.minutes(edge(account) - 15 * MINUTE, edge(account)).keys() <= shown(batch).keys()
     assert health(batch)["failed_queries"] == 1
+
+
+def test_a_cloud_eye_that_hangs_does_not_keep_the_hours_of_the_statistics_from_being_asked(
+    account: ModelAccount,
+) -> None:
+    release = account.cloud.hold(lambda request: request.path.endswith("/batch-query-metric-data"))
+    batch = account.collector(hourly=True, backfill_days=1, deadline=3).cycle()
+    release.set()
+    assert not shown(batch)
+    assert points(batch, HOURLY)
 
 
 def test_where_the_key_may_not_list_any_more_the_old_list_is_not_asked_about(account: ModelAccount) -> None:

@@ -26,7 +26,11 @@ NAME = "maas-usage-check.sqlite3"
 
 
 def files(pid: int) -> List[str]:
-    return sorted(os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir())
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            found.append(os.readlink(path))
+    return sorted(found)
 
 
 def threads(pid: int) -> int:

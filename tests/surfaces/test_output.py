@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
+from typing import Tuple
 
 import pytest
 
 from maas_usage_check.errors import MaasError
-from maas_usage_check.surfaces.output import Output, read_some, write_all
+from maas_usage_check.surfaces.output import AT_ONCE, Output, read_some, write_all
 
 
 def test_batches_are_written_whole_and_in_order() -> None:
@@ -39,10 +40,32 @@ def test_a_batch_that_nobody_reads_is_given_up_when_the_end_comes() -> None:
     release.set()
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("graces", [(600.0, 0.01), (0.01, 600.0)])
+def test_of_two_ends_the_sooner_one_counts(graces: Tuple[float, float]) -> None:
+    release = threading.Event()
+    output = Output(lambda batch: release.wait(30) and None)  # type: ignore[arg-type,return-value]
+    for grace in graces:
+        output.end(grace)
+    with pytest.raises(MaasError, match="nobody reads standard output"):
+        output.put(b"x")
+    release.set()
+
+
+def test_after_an_end_in_peace_a_slow_reader_gets_all_of_the_batch() -> None:
+    reader, writer = os.pipe()
+    output = Output(partial(write_all, writer))
+    output.end(20)
+    late = threading.Timer(2 * AT_ONCE, lambda: os.read(reader, 1_000_000))
+    late.start()
+    output.put(b"x" * 100_000)  # more than a pipe holds
+    os.close(reader)
+
+
 def test_after_the_end_a_batch_that_is_read_is_written_all_the_same() -> None:
     written = []
     output = Output(written.append)
-    output.end()
+    output.end(20)
     output.put(b"last")
     output.put(b"and one more")
     assert written == [b"last", b"and one more"]

@@ -104,7 +104,10 @@ def test_what_the_last_cycle_did_not_get_is_not_served_but_counters_are(cloud: C
         cloud.always = None
         wait_for(lambda: len(exporter.samples(TOTAL)) == 3, "the recovery")
         assert exporter.ended() == 0
-    assert [line[:2] for line in exporter.troubles] == ["E!", "I!"], exporter.said
+    levels = [line[:2] for line in exporter.troubles]
+    # The cycle in which the cloud changed its mind may be partial, at either end.
+    assert [level for level in levels if level != "W!"] == ["E!", "I!"], exporter.said
+    assert levels[-1] == "I!", exporter.said
 
 
 def test_the_trouble_of_an_instance_is_not_over_because_another_had_its_turn(cloud: Cloud, program: Program) -> None:
@@ -187,6 +190,7 @@ def test_sighup_reads_the_configuration_again_and_a_wrong_one_changes_nothing(
     assert exporter.samples(COUNTER) == before != {}
     assert exporter.get("/-/ready").status == 200
     assert exporter.ended() == 0
+    assert not list(program.folder.rglob("*-wal")), "the state that is in use last is closed too"
 
 
 def test_the_numbers_of_before_are_served_until_the_new_configuration_has_its_own(

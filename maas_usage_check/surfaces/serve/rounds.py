@@ -51,7 +51,7 @@ class Rounds:
 
     def run(self) -> None:
         """Collect until SIGTERM, which cuts the running cycle."""
-        with self._held:
+        try:
             while not self._stopped:
                 wait = max(0.0, min(self._due) - self._clock.monotonic())
                 deadline = max(collector.instance.deadline for collector in self._collectors)
@@ -61,6 +61,8 @@ class Rounds:
                     self._collect()
                 elif told == RELOAD:
                     self._read_again()
+        finally:
+            self._held.close()  # those of the configuration that was read last
 
     def _stop(self) -> None:
         self._stopped = True

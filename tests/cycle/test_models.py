@@ -38,7 +38,7 @@ from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store
 
-from ..conftest import AK, NOW, SK, Cloud, Program
+from ..conftest import AK, NOW, SK, Cloud, Program, wait_for
 from .account import Account, Make, health, points
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -205,10 +205,13 @@ def test_a_list_that_does_not_come_in_time_is_replaced_by_the_old_one_too(accoun
 def test_a_cloud_eye_that_hangs_does_not_keep_the_hours_of_the_statistics_from_being_asked(
     account: ModelAccount,
 ) -> None:
-    release = account.cloud.hold(lambda request: request.path.endswith("/batch-query-metric-data"))
-    batch = account.collector(hourly=True, backfill_days=1, deadline=3).cycle()
-    release.set()
-    assert not shown(batch)
+    def hang(request: Request) -> None:
+        if request.path.endswith("/batch-query-metric-data"):
+            wait_for(lambda: len(account.cloud.statistics()) > 5, "the hours", 5)
+
+    account.cloud.always = hang
+    batch = account.collector(hourly=True, backfill_days=1).cycle()
+    assert shown(batch)
     assert points(batch, HOURLY)
 
 

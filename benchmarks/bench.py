@@ -17,14 +17,13 @@ import growth
 import hours as hourly
 import link
 import models
-from growth import processor
+from runs import COMMAND, cycle, duration, field, processor, resident
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.standin.server import serving
 
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
 ENVIRON = {**os.environ, "HW_ACCESS_KEY": next(iter(DEMO_KEY)), "HW_SECRET_KEY": next(iter(DEMO_KEY.values()))}
 ENVIRON.pop("PYTHONDONTWRITEBYTECODE", None)
 ROUNDS = 30
@@ -86,7 +85,7 @@ def seconds(command: List[str]) -> float:
 def one_process(folder: str) -> str:
     """Time a `collect` of three ranges (four requests) beside the plain baseline's one, turn by turn."""
     with cloud() as url:
-        ours = [str(BIN / "maas-usage-check"), "collect", "--config", config(folder, url)]
+        ours = [COMMAND, "collect", "--config", config(folder, url)]
         plain = [sys.executable, str(HERE / "baseline.py"), url, PROJECT_ID]
         pairs = [(seconds(ours), seconds(plain)) for _ in range(ROUNDS + 2)][2:]
     mine, theirs = (statistics.median(times) for times in zip(*pairs))
@@ -98,34 +97,20 @@ def one_cycle(folder: str) -> str:
     ranges = ", ".join(f"last_{hours}h" for hours in range(1, 61))
     with cloud(0.1) as url:
         path = config(folder, url, f"    max_concurrency: 8\n    ranges: [{ranges}]\n")
-        command = [str(BIN / "maas-usage-check"), "collect", "--config", path]
-        took = []
-        for _ in range(5):
-            last = subprocess.run(command, env=ENVIRON, check=True, capture_output=True, text=True).stdout.splitlines()[
-                -1
-            ]
-            took.append(float(last.split("duration_seconds=")[1].split(",")[0]))
-    cycle = statistics.median(took[1:])  # the first proves the key, with a request alone
-    return row("60 queries of 100 ms, 8 at once, of a proven key / ideal 0.8 s", f"{cycle:.3f} s", cycle / 0.8, 1.15)
+        took = statistics.median([duration(path, ENVIRON) for _ in range(5)][1:])  # the first proves the key, alone
+    return row("60 queries of 100 ms, 8 at once, of a proven key / ideal 0.8 s", f"{took:.3f} s", took / 0.8, 1.15)
 
 
 def daemon(folder: str) -> List[str]:
     """Watch the memory and the processor time of `execd` over many cycles."""
     with cloud() as url:
-        command = [str(BIN / "maas-usage-check"), "execd", "--config", config(folder, url)]
+        command = [COMMAND, "execd", "--config", config(folder, url)]
         process = subprocess.Popen(command, env=ENVIRON, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert process.stdin
-        assert process.stdout
-        queries, settled, began = 0, 0, 0.0
-        for cycle in range(CYCLES):
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-            while True:
-                line = process.stdout.readline()
-                if line.startswith(b"huawei_maas_api"):
-                    break
-            queries += int(line.split(b"queries=")[1].split(b"i")[0])
-            if cycle == SETTLED:
+        queries, settled, began = 0.0, 0, 0.0
+        for number in range(CYCLES):
+            (line,) = cycle(process)
+            queries += field(line, ",queries")
+            if number == SETTLED:
                 settled, began, queries = resident(process.pid), processor(process.pid), 0
         growth = resident(process.pid) - settled
         each = (processor(process.pid) - began) / queries * 1000
@@ -166,11 +151,6 @@ def hours(folder: str) -> List[str]:
         row("60 series x 696 hours: the store takes", f"{size / mib:.1f} MiB", size / mib / 20, 1),
         row("the store after 60 days / after 31", f"{grown:.2f}", grown, 1.05),
     ]
-
-
-def resident(pid: int) -> int:
-    """Read how much memory a process holds, in bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def row(what: str, measured: str, ratio: float, limit: float) -> str:

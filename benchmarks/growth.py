@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Sequence
+
+from runs import COMMAND, cycle, processor
 
 from maas_usage_check.standin.emulator import PROJECT_ID
 
@@ -24,9 +24,9 @@ def compare(place: Callable[[], str], environ: Dict[str, str], url: str, pair: S
     """Run two `execd` turn by turn; return the processor seconds of a cycle of each, after the first."""
     with ExitStack() as running:
         daemons = [running.enter_context(started(place(), environ, url, instances)) for instances in pair]
-        for cycle in daemons:
-            cycle()
-        return [sum(times) / CYCLES for times in zip(*([cycle() for cycle in daemons] for _ in range(CYCLES)))]
+        for timed in daemons:
+            timed()
+        return [sum(times) / CYCLES for times in zip(*([timed() for timed in daemons] for _ in range(CYCLES)))]
 
 
 @contextmanager
@@ -38,30 +38,17 @@ def started(folder: str, environ: Dict[str, str], url: str, instances: Instances
     }  # fmt: skip
     path = Path(folder) / "conf.yaml"
     path.write_text(json.dumps({"instances": [{**shared, **keys} for keys in instances]}))
-    command = [str(Path(sys.executable).parent / "maas-usage-check"), "execd", "--config", str(path)]
+    command = [COMMAND, "execd", "--config", str(path)]
     with subprocess.Popen(
         command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
-        assert process.stdin
-        assert process.stdout
-        stdin, stdout = process.stdin, process.stdout
 
-        def cycle() -> float:
+        def timed() -> float:
             began = processor(process.pid)
-            stdin.write(b"\n")
-            stdin.flush()
-            for _ in instances:
-                while not stdout.readline().startswith(b"huawei_maas_api"):
-                    pass
+            cycle(process, len(instances))
             return processor(process.pid) - began
 
-        yield cycle
-
-
-def processor(pid: int) -> float:
-    """Read how much processor time the threads of a process took, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        yield timed
 
 
 def left_out(queries: int) -> Instances:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
+from runs import COMMAND
+
 from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Request, Response
@@ -189,7 +191,7 @@ def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[i
         f"    hourly: true\n    ranges: [last_1d]\n    max_requests_per_minute: 86400\n    deadline: 300\n{names}\n"
         f"    state_dir: {folder}/state\n"
     )
-    command = [str(Path(sys.executable).parent / "maas-usage-check"), "collect", "--config", str(path)]
+    command = [COMMAND, "collect", "--config", str(path)]
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
     (state,) = Path(folder, "state").glob("*.sqlite3")
     with contextlib.closing(sqlite3.connect(state)) as connection, connection:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict, List
 
+from runs import COMMAND
+
 IMPORTS = "import ssl, http.client, json"
 """What no plugin that asks over https does without."""
 FULL = "    hourly: true\n    models: true\n"
@@ -27,7 +29,7 @@ def count(command: List[str], environ: Dict[str, str]) -> float:
 
 def steady(config: str, environ: Dict[str, str]) -> float:
     """Count a `collect` some hours after the first ones, which learned what there is."""
-    command = [str(Path(sys.executable).parent / "maas-usage-check"), "collect", "--config", config]
+    command = [COMMAND, "collect", "--config", config]
     for _ in range(3):
         subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
     (state,) = (Path(config).parent / "state").glob("*.sqlite3")

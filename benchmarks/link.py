@@ -17,14 +17,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import instructions
 import trustme
-from growth import processor
+from runs import COMMAND, cycle, duration, field, processor
 
 from maas_usage_check.standin.demo import DEMO_KEY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.standin.server import serving
 
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
 ROUND_TRIP = 0.1
 ROUNDS = 30
 TURNS = 5
@@ -162,7 +161,7 @@ def held(command: List[str], environ: Dict[str, str]) -> int:
 
 def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
     """Run a `collect` of three ranges (four requests) and the script's one turn by turn, for their time and memory."""
-    ours = [str(BIN / "maas-usage-check"), "collect", "--config", config(folder, "one", secure.url)]
+    ours = [COMMAND, "collect", "--config", config(folder, "one", secure.url)]
     theirs = [sys.executable, str(HERE / "script.py"), secure.url, PROJECT_ID]
     pairs = [(timed(ours, secure.environ), timed(theirs, secure.environ)) for _ in range(ROUNDS + 2)][2:]
     took, theirs_took = (statistics.median(times) for times in zip(*pairs))
@@ -175,17 +174,10 @@ def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
     ]  # fmt: skip
 
 
-def duration(config_path: str, environ: Dict[str, str]) -> float:
-    """Run a `collect`; return how long the cycle took, as it says itself."""
-    command = [str(BIN / "maas-usage-check"), "collect", "--config", config_path]
-    last = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    return float(last.split("duration_seconds=")[1].split(",")[0])
-
-
 def make_state(folder: str, name: str, environ: Dict[str, str]) -> None:
     """Let a `collect` make its state, without an answer that would prove the key: nobody listens at this port."""
     path = config(folder, name, "https://127.0.0.1:1")
-    command = [str(BIN / "maas-usage-check"), "collect", "--config", path, "--deadline", "0.3"]
+    command = [COMMAND, "collect", "--config", path, "--deadline", "0.3"]
     subprocess.run(command, env=environ, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -215,10 +207,10 @@ def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
                 took.append(duration(path, secure.environ))
                 made.append(count.value - before)
             trips = 3 + (queries - 1) / at_once if queries > at_once else 4
-            cycle = statistics.median(took)
+            cycle_took = statistics.median(took)
             what = f"{queries} queries, {ROUND_TRIP * 1000:.0f} ms, {at_once} at once"
-            measured = f"{cycle:.3f} s"
-            rows.append(row(f"{what} / {trips:.4g} round trips", measured, cycle / trips / ROUND_TRIP, 1.15))
+            measured = f"{cycle_took:.3f} s"
+            rows.append(row(f"{what} / {trips:.4g} round trips", measured, cycle_took / trips / ROUND_TRIP, 1.15))
             if queries > at_once:
                 rows.append(row(f"the same: TLS handshakes / {at_once}", f"{max(made)}", max(made) / at_once, 1))
     return rows
@@ -226,18 +218,13 @@ def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
 
 def daemon(folder: str, secure: Secure, row: Row) -> List[str]:
     """Take the processor time of `execd` over TLS."""
-    command = [str(BIN / "maas-usage-check"), "execd", "--config", config(folder, "daemon", secure.url)]
+    command = [COMMAND, "execd", "--config", config(folder, "daemon", secure.url)]
     started = subprocess.Popen(command, env=secure.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert started.stdin
-    assert started.stdout
-    queries, began = 0, 0.0
-    for cycle in range(CYCLES):
-        started.stdin.write(b"\n")
-        started.stdin.flush()
-        while not (line := started.stdout.readline()).startswith(b"huawei_maas_api"):
-            pass
-        queries += int(line.split(b"queries=")[1].split(b"i")[0])
-        if cycle == SETTLED:
+    queries, began = 0.0, 0.0
+    for number in range(CYCLES):
+        (line,) = cycle(started)
+        queries += field(line, ",queries")
+        if number == SETTLED:
             began, queries = processor(started.pid), 0
     each = (processor(started.pid) - began) / queries * 1000
     started.communicate()

@@ -6,13 +6,13 @@ import contextlib
 import multiprocessing
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from hours import URL, Account, used
+from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.history.work import HEALING
@@ -99,7 +99,7 @@ def collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[float, int]
     the one of each hour that asks 26 hours again.
     """
     path, state = Path(folder) / "conf.yaml", Path(folder) / "state"
-    command = [str(Path(sys.executable).parent / "maas-usage-check"), "collect", "--config", str(path)]
+    command = [COMMAND, "collect", "--config", str(path)]
     with cloud() as url:
         path.write_text(
             f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    cloud_eye_endpoint: {url}\n"

@@ -52,7 +52,7 @@ def test_two_hundred_cycles_of_every_fault_leave_nothing_that_a_healthy_cycle_wo
     config = program.config(
         f"instances:\n  - endpoint: {server.url}\n    iam_endpoint: {server.url}\n    state_dir: {state}\n"
         f"    credentials: {{source: file, path: {program.folder / 'key'}}}\n"
-        "    ranges: [last_1d, last_7d]\n    timeout: 0.3\n    deadline: 1\n    tags: [n:1]\n"
+        "    ranges: [last_1d, last_7d]\n    timeout: 0.5\n    deadline: 2\n    tags: [n:1]\n"
     )
     server.emulator.requests_per_minute = 100_000
     process = program.start("execd", "--config", config)

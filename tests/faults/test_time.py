@@ -20,6 +20,8 @@ from .server import Server, drip
 from .table import hang, send_then
 
 DEADLINE = 1.0
+LOAD = 3.0
+"""Seconds that a busy machine may take beyond it. What hangs here does so for far longer."""
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n"
 FAULTS = {
     "headers": send_then(b"", hang),
@@ -58,10 +60,8 @@ def check_deadline(program: Program, endpoint: str, project: str = f"project_id:
     fields = parse_line(done.stdout.strip())["fields"]
     assert (done.returncode, fields["up"], fields["result_code"]) == (1, 0, 13), done.stderr
     assert done.stderr.startswith("E! cn-southwest-2")
-    assert fields["duration_seconds"] < DEADLINE + 0.5
-    began = time.monotonic()
-    program("--version")
-    assert took < DEADLINE + 0.5 + 2 * (time.monotonic() - began) + 0.3, "the process did not leave"
+    assert fields["duration_seconds"] < DEADLINE + LOAD
+    assert took < DEADLINE + 2 * LOAD, "the process did not leave"
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -97,7 +97,7 @@ def test_the_deadline_holds_in_the_agent(server: Server, agent: Callable[..., An
     check = agent({"endpoint": server.url, "iam_endpoint": server.url, "project_id": PROJECT_ID, "deadline": DEADLINE})
     began = time.monotonic()
     assert check.run() != ""
-    assert time.monotonic() - began < DEADLINE + 0.5
+    assert time.monotonic() - began < DEADLINE + LOAD
     assert [metric.value for metric in aggregator.metrics("huawei_maas.api.up")] == [0]
 
 
@@ -125,9 +125,12 @@ def test_sigterm_at_any_moment_of_a_collect_yields_whole_lines(server: Server, p
     config = configured(program, server)
     moments = random.Random(4)
     codes = set()
+    began = time.monotonic()
+    assert program("collect", "--config", config).returncode == 0
+    whole_run = time.monotonic() - began
     for _ in range(25):
         process = program.start("collect", "--config", config)
-        time.sleep(moments.uniform(0.0, 0.7))
+        time.sleep(moments.uniform(0.0, whole_run))
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=5)
         lines = whole(output)

@@ -31,9 +31,9 @@ $(VENV)/with-packaging: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/maas-usage-check demo
 
-# Tests wait for a third of their time: three at once keep two cores busy.
+# Tests wait for a part of their time: four at once keep two cores busy.
 test: $(VENV)/tested
-	$(BIN)/pytest --quiet --numprocesses=3 --ignore=tests/agents --ignore=tests/faults tests
+	$(BIN)/pytest --quiet --numprocesses=4 --ignore=tests/agents --ignore=tests/faults tests
 
 check: $(VENV)/checked
 	$(BIN)/ruff check .

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from msgspec.structs import replace
 
@@ -59,14 +58,13 @@ class Session:
         self._turns = turns
         self._pauses = pauses
         self._late = late
-        self._numbers = itertools.count(1)
+        self._sent: List[str] = []  # the method of each request: to append is one step, whatever the threads
         self._key: Optional[Credentials] = None
         self._redact: Redact = str
         self._pass: Optional[Pass] = None
         self._learned: Dict[str, str] = {}
         self.project_id = instance.project_id or ""
         self.key_name = ""
-        self.http_requests = 0
 
     def connect(self) -> None:
         """Fetch the key, pass its gate and find the project; raise QueryError."""
@@ -95,6 +93,11 @@ class Session:
         `goes` is called as its request leaves the gate, and may be called again.
         """
         return source.ask(query, self._sender(None, goes))
+
+    @property
+    def http_requests(self) -> int:
+        """Count the requests that went out."""
+        return len(self._sent)
 
     @property
     def is_connected(self) -> bool:
@@ -168,7 +171,7 @@ class Session:
             raise QueryError(Result.TIMED_OUT, "the cycle ended before it was asked")
         url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
         request = replace(signed(call.method, url, key, self._clock.now(), call.query, call.body), largest=call.largest)
-        self.http_requests = next(self._numbers)
+        self._sent.append(call.method)
         try:
             response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
         except QueryError as error:

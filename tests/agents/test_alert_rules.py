@@ -154,18 +154,19 @@ def test_cost_over_budget_is_the_calendar_months_by_currency_and_the_forecast_co
 def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_held_back(tmp_path: Path) -> None:
     usual, spike, step = 10_000_000 / DAY, 8 * DAY, HOUR // 6
     outage, gap = unless(8 * DAY, 9 * DAY), unless(8 * DAY, 8 * DAY + HOUR)
+    long_outage = unless(5 * DAY, 9 * DAY)
 
     def weekdays(at: int) -> float:
         return usual if at // DAY % 7 < 5 else usual / 10
 
-    def held(rate: float) -> Value:
+    def held(rate: float, answered: Callable[[int], bool]) -> Value:
         total = counter(lambda at: rate)
         seen = 0.0
 
         def value(at: int) -> float:
             nonlocal seen
             now = total(at)
-            seen = now if outage(at) and now else seen
+            seen = now if answered(at) and now else seen
             return seen
 
         return value
@@ -182,8 +183,10 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
         *collection("week ends"),
         series(TOKENS, counter(lambda at: (100 if at >= spike else 1) / 100), "tiny", service_type="preset"),
         *collection("tiny"),
-        series(TOKENS, held(usual), "the cloud was down", service_type="preset"),
+        series(TOKENS, held(usual, outage), "the cloud was down", service_type="preset"),
         *collection("the cloud was down", outage),
+        series(TOKENS, held(usual, long_outage), "the cloud was down for days", service_type="preset"),
+        *collection("the cloud was down for days", long_outage),
         series(TOKENS, counter(lambda at: usual, outage), "the host was down", service_type="preset"),
         *collection("the host was down", runs=outage),
         series(TOKENS, counter(lambda at: usual, gap), "a gap of an hour", service_type="preset"),

@@ -72,7 +72,7 @@ class Total(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Ask where the tokens of the calendar month end at the pace so far."""
+    """Ask where the tokens of the calendar month end."""
 
     then: str = ""
 

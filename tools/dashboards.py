@@ -80,7 +80,9 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     yield _from_store(language, "model", f"{MODEL}_requests_per_minute" if counted else MODEL)
     yield _typed("budget", "Budget in tokens per calendar month", "1000000000")
     yield _typed("cost_budget", "Budget in money per calendar month", "10000")
-    if not counted:
+    if counted:
+        yield _typed("utc_offset", "Hours from UTC to the month of the forecast", "8")
+    else:
         yield _typed("timezone", "Time zone of the days", "Asia/Shanghai")
 
 

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from .asks import Ask
 from .influxql import influxql
-from .panels import NO_HOURS
+from .panels import NO_HOURS, PICKED
 from .promql import promql
 
 
@@ -42,8 +42,9 @@ LANGUAGES = {
             "zone": "the dashboard's time zone",
             "since": ", counted since the plugin first ran",
             "seen": " that a cycle saw",
-            "forecast": "Needs the range `this_month` in the configuration.",
-            "no_forecast": "Not known, or the file lacks the range this_month",
+            "forecast": "The month so far, and its rest at the rate of the last 7 days. The variable `utc_offset` and the "
+            "configured time zone must agree. Needs the ranges `this_month` and `last_7d` in the configuration.",
+            "no_forecast": "Not known, or the file lacks the range this_month or last_7d",
             "rest": " What none of them covers is shown too.",
         },
     ),
@@ -62,7 +63,8 @@ LANGUAGES = {
             "zone": "the time zone of the variable `timezone`",
             "since": "",
             "seen": "",
-            "forecast": "Its mean settled hour times the 730.5 hours of a mean month.",
+            "forecast": "The month's mean settled hour times the 730.5 hours of a mean month; rough in its first days. "
+            + PICKED,
             "no_forecast": NO_HOURS,
             "rest": " What none of them covers is the difference to the whole: InfluxQL cannot subtract it.",
         },

@@ -50,9 +50,9 @@ def promql(ask: Ask, over_time: bool) -> str:
     if isinstance(ask, Coverage):
         return f"min by (range) (last_over_time({USAGE}_coverage_ratio{_chosen(FILTERS)}[{HOLD}]))"
     if isinstance(ask, Forecast):
-        # Two days after the month began it is the same month in UTC.
-        days = "scalar(days_in_month(vector(time() - $__range_s + 172800)))"
-        return f"{_total('this_month')} * 86400 * {days} / $__range_s{ask.then}"
+        clock = "vector(time() + $utc_offset * 3600)"
+        left = f"scalar(days_in_month({clock}) - day_of_month({clock}) + 1 - {clock} % 86400 / 86400)"
+        return f"({_total('this_month')} + {_total('last_7d')} / 7 * {left}){ask.then}"
     return _total(ask.span) + ask.then
 
 

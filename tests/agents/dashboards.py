@@ -47,9 +47,10 @@ def variables(dashboard: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
-def range_of(panel: Dict[str, Any], picked: Range) -> Range:
-    """Say which range a panel shows where another was picked."""
-    since, shift = panel.get("timeFrom", ""), length(panel.get("timeShift", "0h"))
+def range_of(panel: Dict[str, Any], picked: Range, fixed: bool = False) -> Range:
+    """Say which range a panel shows where another was picked; one that ends now, unless it is of two fixed times."""
+    since = "" if fixed else panel.get("timeFrom", "")
+    shift = length(panel.get("timeShift", "0h"))
     start = {
         "": picked.start,
         "now/d": midnight(picked.end),

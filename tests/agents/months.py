@@ -41,7 +41,7 @@ instances:
     timezone: Asia/Shanghai
     hourly: true
     backfill_days: {backfill}
-    ranges: [today, this_month]
+    ranges: [today, this_month, last_7d]
     api_keys: [team-search, ""]
     per_api_key: true
     max_requests_per_minute: 5000
@@ -152,5 +152,5 @@ class Account:
 
 def choice(**chosen: Tuple[str, ...]) -> Chosen:
     """Choose in the dashboard's variables; what is not named is All."""
-    typed = {"budget": (str(BUDGET),), "cost_budget": (str(COST_BUDGET),), "timezone": ("Asia/Shanghai",)}
+    typed = {"budget": (str(BUDGET),), "cost_budget": (str(COST_BUDGET),), "timezone": ("Asia/Shanghai",), "utc_offset": ("8",)}
     return {**dict.fromkeys(("region", "project_id", "service_type", "infer_type", "model")), **typed, **chosen}

@@ -196,7 +196,7 @@ class Truth:
             "Last answer": lambda: {REGION: pytest.approx(answered, abs=60_000)},
             "The cloud knows until": lambda: {REGION: max(used)},
             "Missing hours": lambda: {REGION: state["missing_hours"]},
-            "Covered by the cloud's memory": lambda: {"today": 1, "this_month": 1},
+            "Covered by the cloud's memory": lambda: {"today": 1, "this_month": 1, "last_7d": 1},
             "Calls per cycle": lambda: self.cycles("http_requests"),
             "Failed queries": lambda: self.cycles("failed_queries"),
             "Duration of a cycle": lambda: self.cycles("duration_seconds"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..asks import COSTS, Forecast, Total, Used
-from .panel import ESTIMATE, NO_COST, Panel, Row
+from .panel import ESTIMATE, NO_COST, PICKED, Panel, Row
 
 MONTH, DAY = "now/M", "now/d"
 LAG = "The cloud tells 1 to 2 hours late."
@@ -59,7 +59,7 @@ BUDGET = Row(
         ),
         Panel(
             "Forecast for the month",
-            "Where the month ends at its pace so far; rough in its first days. {forecast}",
+            "Where the month ends. {forecast}",
             "short",
             "stat",
             4,
@@ -69,7 +69,7 @@ BUDGET = Row(
         ),
         Panel(
             "Forecast against the budget",
-            "Where the month ends at its pace so far, as a share of the variable `budget`. {forecast} " + SIGNAL,
+            "Where the month ends, as a share of the variable `budget`. {forecast} " + SIGNAL,
             "percentunit",
             "stat",
             4,
@@ -79,7 +79,7 @@ BUDGET = Row(
         ),
         Panel(
             "Cost today",
-            f"Since midnight in the dashboard's time zone. {ESTIMATE}",
+            f"Since midnight in the dashboard's time zone. {PICKED} {ESTIMATE}",
             "short",
             "stat",
             8,
@@ -89,7 +89,7 @@ BUDGET = Row(
         ),
         Panel(
             "Cost this month",
-            f"Of the calendar month in the dashboard's time zone{{since}}. {ESTIMATE}",
+            f"Of the calendar month in the dashboard's time zone{{since}}. {PICKED} {ESTIMATE}",
             "short",
             "stat",
             8,
@@ -99,7 +99,8 @@ BUDGET = Row(
         ),
         Panel(
             "Cost against the budget",
-            f"Cost of the calendar month as a share of the variable `cost_budget`, per currency{{since}}. {ESTIMATE}",
+            "Cost of the calendar month as a share of the variable `cost_budget`, per currency{since}. "
+            f"{PICKED} {ESTIMATE}",
             "percentunit",
             "stat",
             8,

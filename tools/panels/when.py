@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from ..asks import SERVICES, Ask, HourOfDay, Used
-from .panel import NO_HOURS, Panel, Row
+from .panel import NO_HOURS, PICKED, Panel, Row
 
 
 def _hours(title: str, unit: str, description: str, *asks: Tuple[str, Ask], step: str = "1h") -> Panel:
@@ -47,7 +47,7 @@ WHEN = Row(
         ),
         Panel(
             "Tokens by hour of the day, last 30 days",
-            "A row per hour of the day, a column per day, in {zone}. A blank is not known. {late}",
+            "A row per hour of the day, a column per day, in {zone}. A blank is not known. {late} " + PICKED,
             "short",
             "status-history",
             24,

@@ -8,7 +8,7 @@ from maas_usage_check.metrics import API
 
 from .datadog import FOLDER, text
 from .datadog_monitor import CRITICAL, Monitor, document, gauge, where
-from .datadog_monitors_of_use import OF_USE
+from .datadog_monitors_of_use import A_DAY, OF_USE, WEEK
 
 SEVERAL = (
     "With several instances in one region, give each a tag (say `account:...`) and add it after `by` in the query, so "
@@ -20,7 +20,8 @@ CODE = gauge(API, "result_code", "region")
 def late() -> str:
     """Write how old the newest use is, where that was fresh at this time of yesterday and of a week ago."""
     asked, used = (gauge(API, f"{name}_timestamp_seconds", "region") for name in ("last_success", "newest_usage"))
-    usual = (f"cutoff_max({shift}({asked}) - {shift}({used}), 14400)" for shift in ("day_before", "week_before"))
+    shifted = ((f"timeshift({each}, -{back})" for each in (asked, used)) for back in (A_DAY, WEEK))
+    usual = (f"cutoff_max({' - '.join(each)}, 14400)" for each in shifted)
     return f"min(last_30m):{asked} - {used}{''.join(map(where, usual))}"
 
 

@@ -11,7 +11,8 @@ from .datadog_queries import PROJECT, SERIES, Each, Sum, added
 
 OF_MODEL = (*PROJECT, "maas_api_id", "model")
 BUDGET, COST = 1_000_000_000, 10_000
-TWO_WEEKS = 14 * 86400
+A_DAY, WEEK = 86400, 7 * 86400
+"""Seconds."""
 LARGEST = (
     "Instances of one project that differ by a filter (`api_keys` without `per_api_key`, `ips`) show as the largest of "
     "them; `per_api_key` tells keys apart. Two Agents that report one account do not double it."
@@ -47,9 +48,10 @@ OF_USE: Dict[str, Monitor] = {
         "open the dashboard Huawei Cloud MaaS usage and find the service type and the API key behind it. Throttled "
         "callers (429) should slow down or ask for a higher quota; failing models are listed on the MaaS console's "
         "call statistics page.",
-        "To change the limit, edit 0.1 in the query and in the thresholds. Where nothing is called there is no value, "
-        "and the monitor keeps its state.",
+        "To change the limit, edit 0.1 in the query and in the thresholds. Where nothing was told of 3 hours, by night "
+        "or in an outage, the monitor shows NO DATA and tells nobody: it is no recovery.",
         warning=0.05,
+        missing="show_no_data",
     ),
     "model_error_ratio": Monitor(
         "Calls of a MaaS model fail now",
@@ -73,7 +75,7 @@ OF_USE: Dict[str, Monitor] = {
         "Users wait. Alerts when a call of a model takes twice as long over 30 minutes as at the same time a week "
         "ago, with at least 5 calls a minute. Needs `models`.",
         "{{model.name}} takes twice as long as a week ago in {{region.name}}",
-        f"avg(last_30m):{LATENCY} / week_before({LATENCY}){where(f'cutoff_min({CALLS}, 5)')}",
+        f"avg(last_30m):{LATENCY} / timeshift({LATENCY}, -{WEEK}){where(f'cutoff_min({CALLS}, 5)')}",
         "> 2",
         "A call of model {{model.name}} (project {{project_id.name}}, {{region.name}}) takes {{value}} times as long "
         "as at this time a week ago.",
@@ -167,7 +169,7 @@ OF_USE: Dict[str, Monitor] = {
         "A loop or a stolen key spends fast. Alerts when 24 hours used more than three times the mean of the same 24 "
         "hours of the last two weeks, and more than 1,000,000 tokens. Needs `last_1d` among the `ranges`.",
         "{{service_type.name}} in {{region.name}} uses three times as much as on this weekday",
-        f"min(last_30m):cutoff_min({DAY}, 1000000) / ((week_before({DAY}) + timeshift({DAY}, -{TWO_WEEKS})) / 2)",
+        f"min(last_30m):cutoff_min({DAY}, 1000000) / ((timeshift({DAY}, -{WEEK}) + timeshift({DAY}, -{2 * WEEK})) / 2)",
         "> 3",
         "The {{infer_type.name}} calls of service type {{service_type.name}} (project {{project_id.name}}, "
         "{{region.name}}) used {{value}} times as many tokens in 24 hours as the mean of this weekday.",
@@ -183,7 +185,7 @@ OF_USE: Dict[str, Monitor] = {
         "A forgotten or stolen key comes alive. Alerts when a label of `api_keys` that used nothing in the 7 days "
         "until yesterday uses more than 10,000 tokens. Needs `per_api_key` and the range `last_7d`.",
         "The API key {{api_key_label.name}} begins to spend in {{region.name}}",
-        f"min(last_15m):{KEY}{where(f'cutoff_max(day_before({KEY}), 0)')}",
+        f"min(last_15m):{KEY}{where(f'cutoff_max(timeshift({KEY}, -{A_DAY}), 0)')}",
         "> 10000",
         "The API key {{api_key_label.name}} used {{value}} tokens ({{service_type.name}}, {{infer_type.name}}, project "
         "{{project_id.name}}, {{region.name}}), and none in the 7 days until yesterday.",

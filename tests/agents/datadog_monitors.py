@@ -79,7 +79,5 @@ FUNCTIONS: Dict[str, Callable[..., Any]] = {
     "default_zero": default_zero,
     "cutoff_min": lambda lines, least: _only(lines, lambda value: value >= least),
     "cutoff_max": lambda lines, most: _only(lines, lambda value: value <= most),
-    "day_before": lambda asked: asked.before(UNITS["d"]),
-    "week_before": lambda asked: asked.before(UNITS["w"]),
     "timeshift": lambda asked, seconds: asked.before(-seconds),
 }

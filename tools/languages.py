@@ -42,8 +42,8 @@ LANGUAGES = {
             "zone": "the dashboard's time zone",
             "since": ", counted since the plugin first ran",
             "seen": " that a cycle saw",
-            "forecast": "The month so far, and its rest at the rate of the last 7 days. The variable `utc_offset` and the "
-            "configured time zone must agree. Needs the ranges `this_month` and `last_7d` in the configuration.",
+            "forecast": "The month so far, and its rest at the rate of the last 7 days. The variable `utc_offset` and "
+            "the configured time zone must agree. Needs the ranges `this_month` and `last_7d` in the configuration.",
             "no_forecast": "Not known, or the file lacks the range this_month or last_7d",
             "rest": " What none of them covers is shown too.",
         },

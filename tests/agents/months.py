@@ -152,5 +152,10 @@ class Account:
 
 def choice(**chosen: Tuple[str, ...]) -> Chosen:
     """Choose in the dashboard's variables; what is not named is All."""
-    typed = {"budget": (str(BUDGET),), "cost_budget": (str(COST_BUDGET),), "timezone": ("Asia/Shanghai",), "utc_offset": ("8",)}
+    typed = {
+        "budget": (str(BUDGET),),
+        "cost_budget": (str(COST_BUDGET),),
+        "timezone": ("Asia/Shanghai",),
+        "utc_offset": ("8",),
+    }
     return {**dict.fromkeys(("region", "project_id", "service_type", "infer_type", "model")), **typed, **chosen}

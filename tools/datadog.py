@@ -19,7 +19,7 @@ from maas_usage_check.metrics import (
 )
 from maas_usage_check.metrics.datadog import metric_name
 
-from .datadog_queries import PROJECT, Sum, counted
+from .datadog_queries import PROJECT, Sum, counted, earlier
 from .datadog_widgets import Widget, note, placed, ratio, series, toplist, value
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "datadog"
@@ -29,7 +29,7 @@ HIGH_RATIO = ((">", 0.1, BAD), (">", 0.05, WARN), ("<=", 0.05, OK))
 SPENT = ((">", 100, BAD), (">", 80, WARN), ("<=", 80, OK))
 NOT_ZERO = ((">", 0, WARN), ("<=", 0, OK))
 BUDGET, COST_BUDGET = 1_000_000_000, 10_000
-HOUR, WEEK = 3600, 604_800
+HOUR = 3600
 ZONE = "Asia/Shanghai"
 PER_HOUR, PER_DAY = f".rollup(sum, {HOUR})", f".rollup(sum, daily, 12am, '{ZONE}')"
 MONTH = "month_to_date"
@@ -105,7 +105,7 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
                 "Tokens per hour, and a week before",
                 ("tokens", services(rollup=PER_HOUR, by=())),
                 ("a week before", services(rollup=PER_HOUR, by=())),
-                shifted={"a week before": f"timeshift(a, -{WEEK})"},
+                shifted={"a week before": earlier("a", days=7)},
             ),
             toplist(6, "Cost this month", span=MONTH, a=COST),
             toplist(6, "Cost this month, % of the budget", f"100 * a / {COST_BUDGET}", SPENT, MONTH, a=COST),

@@ -8,7 +8,8 @@ from maas_usage_check.metrics import API
 
 from .datadog import FOLDER, text
 from .datadog_monitor import CRITICAL, Monitor, document, gauge, where
-from .datadog_monitors_of_use import A_DAY, OF_USE, WEEK
+from .datadog_monitors_of_use import OF_USE
+from .datadog_queries import earlier
 
 SEVERAL = (
     "With several instances in one region, give each a tag (say `account:...`) and add it after `by` in the query, so "
@@ -20,8 +21,7 @@ CODE = gauge(API, "result_code", "region")
 def late() -> str:
     """Write how old the newest use is, where that was fresh at this time of yesterday and of a week ago."""
     asked, used = (gauge(API, f"{name}_timestamp_seconds", "region") for name in ("last_success", "newest_usage"))
-    shifted = ((f"timeshift({each}, -{back})" for each in (asked, used)) for back in (A_DAY, WEEK))
-    usual = (f"cutoff_max({' - '.join(each)}, 14400)" for each in shifted)
+    usual = (f"cutoff_max({earlier(asked, days)} - {earlier(used, days)}, 14400)" for days in (1, 7))
     return f"min(last_30m):{asked} - {used}{''.join(map(where, usual))}"
 
 

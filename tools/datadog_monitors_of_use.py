@@ -7,12 +7,10 @@ from typing import Dict
 from maas_usage_check.metrics import CONSUMED, KEY_USAGE, MODEL, MODEL_COST_CONSUMED
 
 from .datadog_monitor import CRITICAL, Monitor, count, gauge, where
-from .datadog_queries import PROJECT, SERIES, Each, Sum, added
+from .datadog_queries import PROJECT, SERIES, Each, Sum, added, earlier
 
 OF_MODEL = (*PROJECT, "maas_api_id", "model")
 BUDGET, COST = 1_000_000_000, 10_000
-A_DAY, WEEK = 86400, 7 * 86400
-"""Seconds."""
 LARGEST = (
     "Instances of one project that differ by a filter (`api_keys` without `per_api_key`, `ips`) show as the largest of "
     "them; `per_api_key` tells keys apart. Two Agents that report one account do not double it."
@@ -75,7 +73,7 @@ OF_USE: Dict[str, Monitor] = {
         "Users wait. Alerts when a call of a model takes twice as long over 30 minutes as at the same time a week "
         "ago, with at least 5 calls a minute. Needs `models`.",
         "{{model.name}} takes twice as long as a week ago in {{region.name}}",
-        f"avg(last_30m):{LATENCY} / timeshift({LATENCY}, -{WEEK}){where(f'cutoff_min({CALLS}, 5)')}",
+        f"avg(last_30m):{LATENCY} / {earlier(LATENCY, days=7)}{where(f'cutoff_min({CALLS}, 5)')}",
         "> 2",
         "A call of model {{model.name}} (project {{project_id.name}}, {{region.name}}) takes {{value}} times as long "
         "as at this time a week ago.",
@@ -169,7 +167,7 @@ OF_USE: Dict[str, Monitor] = {
         "A loop or a stolen key spends fast. Alerts when 24 hours used more than three times the mean of the same 24 "
         "hours of the last two weeks, and more than 1,000,000 tokens. Needs `last_1d` among the `ranges`.",
         "{{service_type.name}} in {{region.name}} uses three times as much as on this weekday",
-        f"min(last_30m):cutoff_min({DAY}, 1000000) / ((timeshift({DAY}, -{WEEK}) + timeshift({DAY}, -{2 * WEEK})) / 2)",
+        f"min(last_30m):cutoff_min({DAY}, 1000000) / (({earlier(DAY, days=7)} + {earlier(DAY, days=14)}) / 2)",
         "> 3",
         "The {{infer_type.name}} calls of service type {{service_type.name}} (project {{project_id.name}}, "
         "{{region.name}}) used {{value}} times as many tokens in 24 hours as the mean of this weekday.",
@@ -185,7 +183,7 @@ OF_USE: Dict[str, Monitor] = {
         "A forgotten or stolen key comes alive. Alerts when a label of `api_keys` that used nothing in the 7 days "
         "until yesterday uses more than 10,000 tokens. Needs `per_api_key` and the range `last_7d`.",
         "The API key {{api_key_label.name}} begins to spend in {{region.name}}",
-        f"min(last_15m):{KEY}{where(f'cutoff_max(timeshift({KEY}, -{A_DAY}), 0)')}",
+        f"min(last_15m):{KEY}{where(f'cutoff_max({earlier(KEY, days=1)}, 0)')}",
         "> 10000",
         "The API key {{api_key_label.name}} used {{value}} tokens ({{service_type.name}}, {{infer_type.name}}, project "
         "{{project_id.name}}, {{region.name}}), and none in the 7 days until yesterday.",

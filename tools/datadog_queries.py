@@ -66,6 +66,11 @@ def added(parts: List[str], hold: bool = False) -> str:
     )
 
 
+def earlier(formula: str, days: int) -> str:
+    """Write what a formula's value was so many days before."""
+    return f"timeshift({formula}, -{days * 86_400})"
+
+
 def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
     """Make a widget's request, `timeseries` or `scalar`; the formula calls what is asked by its name.
 

@@ -29,7 +29,7 @@ class Forgetting(KeepingServer):
     def __init__(self) -> None:
         super().__init__()
         self.emulator = Emulator({AK: SK}, requests_per_minute=10**6)
-        self.forgets = threading.Event()
+        self.forgets = False
         self.forgotten = 0
         """Up to which connection what comes is not heard."""
         self.release = threading.Event()
@@ -38,8 +38,8 @@ class Forgetting(KeepingServer):
         self.late: Optional[threading.Event] = None
 
     def answer(self, asked: Asked) -> Optional[bytes]:
-        if self.forgets.is_set():  # a worker may open one more at any time until the first request of the cycle
-            self.forgets.clear()
+        if self.forgets:  # a worker may open one more at any time until the first request of the cycle
+            self.forgets = False
             self.forgotten = len(self.clients)
         if asked.connection <= self.forgotten:
             self.release.wait(30)
@@ -111,7 +111,7 @@ def test_connections_that_are_forgotten_without_a_word_cost_one_time_out_and_are
     server: Forgetting, daemon: Any
 ) -> None:
     healthy(daemon)
-    server.forgets.set()
+    server.forgets = True
     assert healthy(daemon)["http_requests"] == QUERIES + 1
     assert sum(asked.connection <= server.forgotten for asked in server.asked) == QUERIES + 1
     assert healthy(daemon)["http_requests"] == QUERIES

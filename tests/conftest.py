@@ -64,6 +64,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> 
         time.sleep(0.005)
 
 
+@pytest.fixture
+def in_one_hour() -> None:
+    """Let the stroke of an hour pass by, for tests that compare two answers or count the hours asked for."""
+    wait_for(lambda: 2 < time.time() % 3600 < 3580, "the hour to have struck", 30)
+
+
 class Cloud:
     """An emulator, the URL it is served at, and what to do instead of answering truly."""
 

@@ -37,6 +37,8 @@ from ..conftest import Cloud, Program
 from .test_report import cells, on_a_terminal
 from .test_report_ledger import history, state
 
+pytestmark = pytest.mark.usefixtures("in_one_hour")
+
 HOUR = 3_600_000
 DAY = 24 * HOUR
 COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")

@@ -80,9 +80,8 @@ def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
 
 
 def _network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:
-    """Resolve and reach each host that is asked, or the proxy in front of it."""
+    """Resolve and reach each host that the statistics need, or the proxy in front of it."""
     urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
-    urls += [instance.cloud_eye_endpoint] if instance.models else []
     ways = {url: transport.way(url) for url in dict.fromkeys(urls)}
     names: List[str] = []
     for host, port in dict.fromkeys(ways.values()):

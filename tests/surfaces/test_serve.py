@@ -246,7 +246,7 @@ def test_over_tls_only_clients_with_a_certificate_of_the_named_authority_are_ans
         exporter.until_ready()
         assert exporter.samples(UP) == {"cn-southwest-2": 1}
         exporter.context = authority.client(known=False)
-        with pytest.raises(OSError, match=r"(?i)certificate required|reset|EOF|closed"):
+        with pytest.raises(OSError, match=r"(?i)certificate required|reset|EOF|closed|broken pipe"):
             exporter.get()
         host, _, port = exporter.url.partition("//")[2].partition(":")
         with socket.create_connection((host, int(port)), 10) as client:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable
+import math
+from typing import Callable, Dict, Iterable, Tuple
 
 from ..cycle import Problem
 
@@ -20,10 +21,10 @@ class ProblemLog:
     def __init__(self, say: Callable[[str], None], monotonic: Callable[[], float]) -> None:
         self._say = say
         self._monotonic = monotonic
-        self._said: Dict[str, float] = {}
+        self._said: Dict[str, Tuple[float, str]] = {}
 
     def report(self, problems: Iterable[Problem]) -> None:
-        """Take the problems of one cycle; no trouble at all means that every one is over."""
+        """Take the problems of one cycle; what is missing is over, and what has become an error is said anew."""
         now = self._monotonic()
         current: Dict[str, Problem] = {}
         for problem in problems:
@@ -35,6 +36,7 @@ class ProblemLog:
             del self._said[key]
             self._say(f"I! {key}: recovered")
         for key, problem in current.items():
-            if key not in self._said or now - self._said[key] >= AGAIN_AFTER:
-                self._said[key] = now
+            at, level = self._said.get(key, (-math.inf, "W"))
+            if now - at >= AGAIN_AFTER or problem.level < level:  # "E" before "W"
+                self._said[key] = now, problem.level
                 self._say(str(problem))

@@ -25,6 +25,14 @@ def test_another_trouble_is_said_at_once() -> None:
     assert said == ["W! a", "W! b"]
 
 
+def test_a_trouble_that_becomes_an_error_is_said_anew_once_however_often_it_changes() -> None:
+    said: List[str] = []
+    troubles = ProblemLog(said.append, lambda: 0.0)
+    for level in "WWEEWEW":
+        troubles.report([Problem(level, "refused", "refused")])
+    assert said == ["W! refused", "E! refused"]
+
+
 def test_what_is_no_trouble_or_said_once_is_said_as_it_comes_and_never_recovered_from() -> None:
     said: List[str] = []
     troubles = ProblemLog(said.append, lambda: 0.0)

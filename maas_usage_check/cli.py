@@ -10,13 +10,24 @@ import contextlib
 import gc
 import os
 import sys
-import time
-from typing import Iterator, List, NoReturn, Optional, Sequence
+from functools import partial
+from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__
 from .cloud import Pool
 from .config import Instance, doubts, load_file, load_instance
-from .cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
+from .cycle import (
+    REAL,
+    Batch,
+    Collector,
+    Problem,
+    Runtime,
+    forewarn,
+    make_collectors,
+    on_sigterm,
+    open_store,
+    run_cycle,
+)
 from .errors import ConfigError, MaasError, one_line
 from .surfaces.arguments import read_arguments
 from .surfaces.output import Output, write_all
@@ -37,17 +48,22 @@ def run() -> NoReturn:
     os._exit(code)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run one command and return its exit code. No exception passes, and no traceback."""
+def main(argv: Optional[Sequence[str]] = None, runtime: Runtime = REAL) -> int:
+    """Run one command and return its exit code. No exception passes, and no traceback.
+
+    Args:
+        argv: the arguments; None for those of the process.
+        runtime: the clock and the transport, which tests replace.
+    """
     given = list(sys.argv[1:] if argv is None else argv)
-    code = _guarded(given)
+    code = _guarded(given, runtime)
     return COLLECTED if code == NOTHING and "--exit-zero" in given else code
 
 
-def _guarded(argv: List[str]) -> int:
+def _guarded(argv: List[str], runtime: Runtime) -> int:
     try:
         try:
-            return _run(argv)
+            return _run(argv, runtime)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -70,7 +86,7 @@ def _guarded(argv: List[str]) -> int:
         return NOTHING
 
 
-def _run(argv: List[str]) -> int:
+def _run(argv: List[str], runtime: Runtime) -> int:
     args = read_arguments(argv)
     if args.command != "collect":
         gc.enable()
@@ -78,10 +94,10 @@ def _run(argv: List[str]) -> int:
         "collect": _collect, "execd": _execd, "serve": _serve, "report": _report, "doctor": _doctor, "demo": _demo,
         "assets": _assets,
     }  # fmt: skip
-    return commands[args.command](args)
+    return commands[args.command](args, runtime)
 
 
-def _collect(args: argparse.Namespace) -> int:
+def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
     from .surfaces.collect import check_output, write
 
     if args.quiet:
@@ -93,12 +109,13 @@ def _collect(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_output(args.output)
-    instances, output = load_file(args.config), _output()
-    for text in doubts(instances, time.time()):
+    now = runtime.clock.now()
+    instances, output = load_file(args.config, now), _output()
+    for text in doubts(instances, now):
         warn(text)
-    with contextlib.closing(open_store(instances, warn)) as store, contextlib.closing(Pool()) as pool:
+    with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
         taker = f"collect {os.path.realpath(args.config)}"
-        collectors = make_collectors(instances, store, taker, args.format, pool=pool)
+        collectors = make_collectors(instances, store, taker, args.format, pool=pool, runtime=runtime)
         forewarn(collectors, warn, args.deadline)
         on_sigterm(collectors, output.end)
         batches = run_cycle(collectors, args.deadline)
@@ -111,19 +128,19 @@ def _code(batches: Sequence[Batch]) -> int:
     return COLLECTED if any(batch.collected for batch in batches) else NOTHING
 
 
-def _execd(args: argparse.Namespace) -> int:
+def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
     from .surfaces import execd
     from .surfaces.problem_log import ProblemLog
 
-    instances = load_file(args.config)
+    instances = load_file(args.config, runtime.clock.now())
     if sys.stdin is None:  # closed at the start: nobody can ask
         return COLLECTED
-    with _collectors(instances, f"execd {os.path.realpath(args.config)}", "influx") as collectors:
-        execd.run(collectors, ProblemLog(_say, time.monotonic), sys.stdin.fileno(), _output())
+    with _collectors(instances, f"execd {os.path.realpath(args.config)}", "influx", runtime) as collectors:
+        execd.run(collectors, ProblemLog(_say, runtime.clock.monotonic), sys.stdin.fileno(), _output())
     return COLLECTED
 
 
-def _serve(args: argparse.Namespace) -> int:
+def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
     try:
         from .surfaces.serve import serve
     except ModuleNotFoundError as error:
@@ -132,36 +149,40 @@ def _serve(args: argparse.Namespace) -> int:
         raise ConfigError("serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'") from None
     # Not the real path: Kubernetes puts a new folder behind it with each change of the file.
     taker = f"serve {os.path.abspath(args.config)}"
-    serve(args, lambda: _collectors(load_file(args.config), taker, "prometheus"), _say)
+
+    def load() -> ContextManager[List[Collector]]:
+        return _collectors(load_file(args.config, runtime.clock.now()), taker, "prometheus", runtime)
+
+    serve(args, load, _say, runtime.clock)
     return COLLECTED
 
 
 @contextlib.contextmanager
-def _collectors(instances: Sequence[Instance], taker: str, form: str) -> Iterator[List[Collector]]:
+def _collectors(instances: Sequence[Instance], taker: str, form: str, runtime: Runtime) -> Iterator[List[Collector]]:
     """Make what a surface keeps from cycle to cycle, and say what can be known to go wrong."""
-    for text in doubts(instances, time.time()):
+    for text in doubts(instances, runtime.clock.now()):
         _warn(text)
-    with contextlib.closing(open_store(instances, _warn)) as store, contextlib.closing(Pool()) as pool:
-        collectors = make_collectors(instances, store, taker, form, pool=pool)
+    with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
+        collectors = make_collectors(instances, store, taker, form, pool=pool, runtime=runtime)
         forewarn(collectors, _warn)
         yield collectors
 
 
-def _report(args: argparse.Namespace) -> int:
+def _report(args: argparse.Namespace, runtime: Runtime) -> int:
     from .surfaces.collect import put
     from .surfaces.report import report
 
-    return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output())) else NOTHING
+    return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output()), runtime) else NOTHING
 
 
-def _doctor(args: argparse.Namespace) -> int:
-    from .clock import Clock
+def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
     from .surfaces.doctor import FAIL, examine
 
-    instances = load_file(args.config) if args.config is not None else [load_instance({}, {}, "arguments")]
+    now = runtime.clock.now()
+    instances = load_file(args.config, now) if args.config is not None else [load_instance({}, {}, "arguments", now)]
     failed = False
-    with contextlib.closing(open_store(instances, _warn)) as store:
-        examined = [examine(instance, store, Clock()) for instance in instances]
+    with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store:
+        examined = [examine(instance, store, runtime) for instance in instances]
         several = len(instances) > 1
         what = f"{len(instances)} instances" if several else f"region {instances[0].region}"
         print(f"ok    configuration    {args.config or 'the defaults'}: {what}")  # noqa: T201
@@ -174,13 +195,13 @@ def _doctor(args: argparse.Namespace) -> int:
     return NOTHING if failed else COLLECTED
 
 
-def _demo(args: argparse.Namespace) -> int:
+def _demo(args: argparse.Namespace, runtime: Runtime) -> int:
     from .standin.demo import demo
 
-    return demo(main, args.serve, args.port)
+    return demo(partial(main, runtime=runtime), args.serve, args.port, runtime.clock.now)
 
 
-def _assets(args: argparse.Namespace) -> int:
+def _assets(args: argparse.Namespace, runtime: Runtime) -> int:
     from .surfaces.assets import write_assets
 
     for path in write_assets(args.folder):

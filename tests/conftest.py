@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -17,21 +14,26 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+from werkzeug.test import EnvironBuilder
 
+from maas_usage_check import cloud as client
 from maas_usage_check.access import Credentials, Gates, Provider
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
 from maas_usage_check.cycle import Collector
 from maas_usage_check.history import Consumer
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store
 
+from .fixed_clock import FixedClock
+from .program import AK, SK, EmulatorTransport, Program
+
+__all__ = ["AK", "NOW", "SK", "Cloud", "FixedClock", "Program", "wait_for"]
+
 # Deadlines measure this machine, not the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-AK, SK = "TESTACCESSKEY0000000", "test/secret+key=for-these-tests-only-0000"
 NOW = 1_795_435_200.0
 """2026-11-23 12:00:00 UTC."""
 
@@ -45,6 +47,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("TZ", "UTC")
     # Where no byte code is kept, each of a thousand processes would compile the plugin anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
@@ -64,12 +67,6 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> 
         time.sleep(0.005)
 
 
-@pytest.fixture
-def in_one_hour() -> None:
-    """Let the stroke of an hour pass by, for tests that compare two answers or count the hours asked for."""
-    wait_for(lambda: 2 < time.time() % 3600 < 3580, "the hour to have struck", 30)
-
-
 class Cloud:
     """An emulator, the URL it is served at, and what to do instead of answering truly."""
 
@@ -81,6 +78,13 @@ class Cloud:
         self.seen: List[Request] = []
         self.answers: List[Any] = []
         server.expect_request(re.compile(".*")).respond_with_handler(self._handle)
+
+    def transport(self, request: client.Request, timeout: float) -> client.Response:
+        """Answer a signed request without a network; see Transport."""
+        target = request.url[len(self.url) :]
+        made = EnvironBuilder(target, self.url, method=request.method, headers=request.headers, data=request.body)
+        answer = self._handle(made.get_request())
+        return client.Response(answer.status_code, answer.headers, answer.get_data())
 
     def _handle(self, request: Request) -> Response:
         self.seen.append(request)
@@ -118,13 +122,19 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(httpserver: HTTPServer) -> Cloud:
-    return Cloud(httpserver, Emulator({AK: SK}))
+def clock() -> FixedClock:
+    return FixedClock()
 
 
 @pytest.fixture
-def make_collector() -> Callable[..., Collector]:
-    """Make a collector of the real client over real HTTP, with a clock of the test's choice."""
+def cloud(httpserver: HTTPServer, clock: FixedClock) -> Cloud:
+    return Cloud(httpserver, Emulator({AK: SK}, now=clock.now))
+
+
+@pytest.fixture
+def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
+    """Make a collector on the fixed clock; what it sends to the cloud is answered in the process."""
+    fixed = clock.clock
 
     def make(
         entry: Dict[str, Any],
@@ -133,61 +143,19 @@ def make_collector() -> Callable[..., Collector]:
         gates: Optional[Gates] = None,
         consumer: Optional[Consumer] = None,
         provider: Optional[Provider] = None,
+        transport: Optional[client.Transport] = None,
     ) -> Collector:
-        clock = clock or Clock(sleep=lambda seconds: None)
+        clock = clock or fixed
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         given = credentials or Credentials(AK, SK)
         gates = gates or Gates(Store(), clock)
         source = provider or (lambda: given)
-        return Collector(instance, source, DirectTransport(instance), gates, clock, consumer=consumer)
+        transport = transport or EmulatorTransport(cloud, instance)
+        return Collector(instance, source, transport, gates, clock, consumer=consumer)
 
     return make
 
 
-class Program:
-    """The installed command, run as a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environ = {**os.environ, "HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONIOENCODING": "utf-8"}
-        self.command = [sys.executable, "-m", "maas_usage_check"]
-
-    def config(self, text: str, name: str = "conf.yaml") -> str:
-        """Write a configuration file and return its path."""
-        path = self.folder / name
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-        return str(path)
-
-    def for_cloud(self, cloud: Cloud, more: str = "") -> str:
-        """Write the configuration of one instance that asks a cloud."""
-        hosts = "".join(f"{key}: {cloud.url}\n" for key in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
-        keys = hosts + textwrap.dedent(more).strip("\n")
-        return self.config(f"instances:\n  -\n{textwrap.indent(keys, '    ')}\n")
-
-    def __call__(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
-        merged = {**self.environ, **environ}
-        return subprocess.run(
-            [*self.command, *arguments],
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            env={name: value for name, value in merged.items() if value is not None},
-            timeout=60,
-            check=False,
-        )
-
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [*self.command, *arguments],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            bufsize=0,
-            env={**self.environ, **environ},
-        )
-
-
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(tmp_path: Path, cloud: Cloud, clock: FixedClock) -> Program:
+    return Program(tmp_path, cloud, clock)

@@ -6,10 +6,10 @@ from .collector import Batch, Collector
 from .crew import Crew
 from .forewarning import forewarn
 from .problems import Problem
-from .side_by_side import make_collectors, on_sigterm, open_store, run_cycle
+from .side_by_side import REAL, Runtime, make_collectors, on_sigterm, open_store, run_cycle
 from .threads import run_apart
 
 __all__ = [
-    "Batch", "Collector", "Crew", "Problem", "forewarn", "make_collectors", "on_sigterm", "open_store", "run_apart",
-    "run_cycle",
+    "REAL", "Batch", "Collector", "Crew", "Problem", "Runtime", "forewarn", "make_collectors", "on_sigterm",
+    "open_store", "run_apart", "run_cycle",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 
 from ..access import Gates, provider
 from ..clock import Clock
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from ..history import Consumer
 
 
+class Runtime(NamedTuple):
+    """Hold the clock of a process and the constructor of its transports. Tests replace both."""
+
+    clock: Clock = Clock()
+    connect: Callable[[Instance, Optional[Pool]], DirectTransport] = DirectTransport
+
+
+REAL = Runtime()
+
+
 def make_collectors(
     instances: Sequence[Instance],
     store: Store,
@@ -25,6 +35,7 @@ def make_collectors(
     form: Optional[str] = None,
     sources: Sequence[Source] = (),
     pool: Optional[Pool] = None,
+    runtime: Runtime = REAL,
 ) -> List[Collector]:
     """Make a collector for each instance. They share one store: those of one key must pass one gate.
 
@@ -35,14 +46,15 @@ def make_collectors(
         form: in which format; None where nobody does.
         sources: what is asked for the first instances; the others ask for all that is known of.
         pool: keeps their connections from cycle to cycle; whoever made it closes it.
+        runtime: their clock and their transport.
     """
-    clock, pool = Clock(), pool or Pool()
+    clock, pool = runtime.clock, pool or Pool()
     gates = Gates(store, clock)
     return [
         Collector(
             instance,
             provider(instance.credentials),
-            DirectTransport(instance, pool),
+            runtime.connect(instance, pool),
             gates,
             clock,
             sources[i : i + 1] or SOURCES,
@@ -58,10 +70,10 @@ def _consumer(name: str, form: str) -> Consumer:
     return Consumer(f"{form} {name}", COUNTERS if form == "prometheus" else HOURS)
 
 
-def open_store(instances: Sequence[Instance], warn: Warn) -> Store:
+def open_store(instances: Sequence[Instance], warn: Warn, clock: Clock) -> Store:
     """Open the store of a file's instances, which name one folder at most."""
     folder = next((instance.state_dir for instance in instances if instance.state_dir), None)
-    return Store(partial(find_file, folder), warn)
+    return Store(partial(find_file, folder), warn, clock.now)
 
 
 def run_cycle(

@@ -31,17 +31,18 @@ HW_SECRET_KEY={}
 """
 
 
-def demo(run: Callable[[List[str]], int], serve: bool, port: int) -> int:
+def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[[], float]) -> int:
     """Show `report` and `collect` against the emulator, or keep it up for an agent.
 
     Args:
         run: the command line, as a function.
         serve: stay until SIGINT or SIGTERM instead.
         port: 0 for any that is free.
+        now: the emulator's clock, in seconds since 1970.
     """
     (ak, sk), *_ = DEMO_KEY.items()
     with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serving(
-        Emulator(DEMO_KEY), port
+        Emulator(DEMO_KEY, now=now), port
     ) as url:
         config = os.path.join(folder, "demo.yaml")
         print(f"# a stand-in for Huawei Cloud, at {url}; its key is no real one", flush=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
 import pytest
 
-from ..conftest import AK, SK, Cloud
+from ..conftest import AK, SK, FixedClock
 from .programs import find
 from .wheel import build
 
@@ -34,35 +33,13 @@ def need_library(module: str) -> Any:
     return pytest.importorskip(module, reason=f"{module} is not installed: pip install '.[agents]'")
 
 
-class Hands:
-    """A clock whose hands the test moves; it begins now, so that signatures are in time."""
-
-    def __init__(self) -> None:
-        self.at = time.time()
-
-    def now(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-
-@pytest.fixture
-def hands(cloud: Cloud) -> Hands:
-    """Set the cloud's clock and the checks' by the same hands."""
-    moved = Hands()
-    cloud.emulator.now = moved.now
-    return moved
-
-
 @pytest.fixture
 def make_check(
-    datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: FixedClock
 ) -> Callable[..., Any]:
     """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
     from maas_usage_check import MaasUsageCheck
     from maas_usage_check.access import Gates
-    from maas_usage_check.clock import Clock
     from maas_usage_check.store import Store, find_file
 
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
@@ -71,21 +48,19 @@ def make_check(
 
     def make(
         entry: Dict[str, Any],
-        hands: Optional[Hands] = None,
         start: int = 1,
         check_id: str = "maas_usage_check:c0ffee",
         init_config: Optional[Dict[str, Any]] = None,
     ) -> Any:
-        clock = Clock(hands.now, hands.now, hands.sleep) if hands else Clock(sleep=lambda seconds: None)
         if start not in shared:  # each start of the Agent has gates of its own, and the file of the last
             store = Store(lambda: find_file(str(tmp_path / "run")), lambda text: None, clock.now)
-            shared[start] = Gates(store, clock)
+            shared[start] = Gates(store, clock.clock)
         check = MaasUsageCheck(
             name="maas_usage_check",
             init_config=init_config or {},
             instances=(entry,),
             gates=shared[start],
-            clock=clock,
+            clock=clock.clock,
         )
         check.check_id = check_id
         return check

@@ -13,7 +13,8 @@ from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.server import serving
 
 from .account import AK, REGION, SK
-from .conftest import Hands, need_library
+from ..conftest import FixedClock
+from .conftest import need_library
 from .dashboards import midnight, month_began
 from .datadog_board import Board, Sample, widgets
 from .hours import COUNTS, DAY, HOUR, SentCloud, Use, added, use
@@ -44,7 +45,7 @@ BUDGET, COST_BUDGET = 1_000_000_000, 10_000
 class Month:
     """Run the check by the hands of the test's clock; keep what it submitted and what must have been."""
 
-    def __init__(self, url: str, cloud: SentCloud, hands: Hands, make: Make, aggregator: Any) -> None:
+    def __init__(self, url: str, cloud: SentCloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         self.cloud, self.hands, self.aggregator = cloud, hands, aggregator
         self.books, self.models = cloud.ledger, cloud.models
         prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
@@ -64,7 +65,7 @@ class Month:
             max_requests_per_minute=5000,
             min_collection_interval=300,
         )
-        hands.at = BEGAN / 1000
+        clock.at = BEGAN / 1000
         self.check = make(entry, hands)
         self.samples: List[Sample] = []
         self.grown: Dict[int, Dict[Series, Use]] = {}
@@ -79,7 +80,7 @@ class Month:
         for at in (*TIMES, PARTIAL):
             self.cloud.is_down = at in DOWN
             self.books.unreadable = SERVICES["preset"] if at == PARTIAL else 0
-            self.hands.at = at / 1000
+            self.clock.at = at / 1000
             self.aggregator.reset()
             self.check.run()
             self._keep(at // 1000)
@@ -213,7 +214,7 @@ def hour(at: int) -> int:
 
 
 @pytest.fixture
-def month(hands: Hands, make_check: Make, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Month:
+def month(clock: FixedClock, make_check: Make, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Month:
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
     cloud = SentCloud(Books(late=True), OnTheMinute(3, 2, late=True))

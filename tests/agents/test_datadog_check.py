@@ -17,8 +17,8 @@ from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID, reply
 
-from ..conftest import AK, SK, Cloud
-from .conftest import Hands, need_library
+from ..conftest import AK, Cloud, FixedClock, SK
+from .conftest import need_library
 
 need_library("datadog_checks.base")
 need_library("datadog_checks.dev")
@@ -92,13 +92,13 @@ def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
 
 
 def test_the_values_are_those_that_the_cloud_answered(
-    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands
+    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock
 ) -> None:
     assert run(make_check(cloud.entry(ranges=["last_7d"]), hands)) == ""
-    answer = cloud.emulator.ledger.totals(cloud.statistics()[-1], int(hands.now() * 1000))
+    answer = cloud.emulator.ledger.totals(cloud.statistics()[-1], int(clock.now() * 1000))
     assert values(aggregator, TOKENS) == [round(answer["total_token"] * 1000)]
     assert values(aggregator, "huawei_maas.usage.errors") == [answer["total_error_count"]]
-    assert values(aggregator, "huawei_maas.api.last_success_timestamp_seconds") == [int(hands.now())]
+    assert values(aggregator, "huawei_maas.api.last_success_timestamp_seconds") == [int(clock.now())]
 
 
 def test_the_constructor_asks_nobody_and_needs_no_key(cloud: Cloud, make_check: Make, monkeypatch: Any) -> None:
@@ -218,55 +218,55 @@ def test_100_runs_in_a_row_ask_the_cloud_once(cloud: Cloud, make_check: Make, ag
     aggregator.assert_metric(UP, value=1, count=100)
 
 
-def test_100_runs_every_15_seconds_ask_every_285(cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands) -> None:
+def test_100_runs_every_15_seconds_ask_every_285(cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock) -> None:
     check = make_check(cloud.entry(ranges=["last_7d"]), hands)
     for _ in range(100):
         assert run(check) == ""
-        hands.at += 15
+        clock.at += 15
     assert len(cloud.seen) == 6  # at 0, 285, 570, 855, 1140 and 1425 s
     aggregator.assert_metric(UP, value=1, count=100)
 
 
-def test_a_schedule_of_exactly_the_interval_never_misses_its_turn(cloud: Cloud, make_check: Make, hands: Hands) -> None:
+def test_a_schedule_of_exactly_the_interval_never_misses_its_turn(cloud: Cloud, make_check: Make, clock: FixedClock) -> None:
     check = make_check(cloud.entry(ranges=["last_7d"], min_collection_interval=120), hands)
     for seconds in (119.9, 120.1, 119.0, 121.0, 119.5):
         assert run(check) == ""
-        hands.at += seconds
+        clock.at += seconds
     assert len(cloud.seen) == 5
 
 
 def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
-    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands
+    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock
 ) -> None:
     check = make_check(cloud.entry(ranges=["last_7d"]), hands)
     assert run(check) == ""
-    hands.at += 300
+    clock.at += 300
     cloud.always = refuse
     aggregator.reset()
     first = run(check)
     asked = len(cloud.seen)
-    hands.at += 15
+    clock.at += 15
     assert "refused" in first
     assert run(check) == first
     assert len(cloud.seen) == asked
     assert values(aggregator, UP) == [0, 0]
     assert values(aggregator, CODE) == [3, 3]
     assert not values(aggregator, TOKENS)
-    hands.at += 600
+    clock.at += 600
     cloud.always = None
     assert run(check) == ""
     assert len(values(aggregator, TOKENS)) == 1
 
 
 def test_a_refused_key_is_not_tried_again_for_5_minutes_then_for_10(
-    cloud: Cloud, make_check: Make, aggregator: Any, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hands.at -= 600  # the HTTP server puts its own date on answers: it must not look 15 minutes off
+    clock.at -= 600  # the HTTP server puts its own date on answers: it must not look 15 minutes off
     check = make_check(cloud.entry(min_collection_interval=20), hands)
     monkeypatch.setenv("HW_SECRET_KEY", "of-another-key")  # by now make_check has set the right one
     for _ in range(95):  # 950 seconds
         run(check)
-        hands.at += 10
+        clock.at += 10
     assert len(cloud.seen) == 3  # at 0, 300 and 900 s
     assert cloud.emulator.times_locked == 0
     assert set(values(aggregator, CODE)) == {3, 5}

@@ -10,8 +10,8 @@ from werkzeug import Request, Response
 
 from maas_usage_check.standin.ledger import Ledger
 
-from ..conftest import NOW, Cloud
-from .conftest import Hands, need_library
+from ..conftest import Cloud, FixedClock, NOW
+from .conftest import need_library
 from .hours import COUNTS, EVERY_KEY, HOUR, NOTHING, Consumed, Use, added
 
 need_library("datadog_checks.base")
@@ -33,11 +33,11 @@ class OnTheHour(Ledger):
 class Agent:
     """Run one check after the other by the hands of the test's clock, and add up what was submitted."""
 
-    def __init__(self, cloud: Cloud, hands: Hands, make: Make, aggregator: Any) -> None:
+    def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         cloud.emulator.ledger = self.ledger = OnTheHour(late=True, restating=True)
-        hands.at = NOW + 1200
+        clock.at = NOW + 1200
         self.cloud, self.hands, self.make, self.aggregator = cloud, hands, make, aggregator
-        self.began = int(hands.at * 1000)
+        self.began = int(clock.at * 1000)
         self.entry = cloud.entry(
             hourly=True,
             backfill_days=1,
@@ -58,10 +58,10 @@ class Agent:
 
     def look(self, truth: Dict[Series, Consumed]) -> None:
         for each in truth.values():
-            each.look(int(self.hands.at * 1000) // HOUR * HOUR)
+            each.look(int(self.clock.at * 1000) // HOUR * HOUR)
 
     def at(self, minutes: float) -> None:
-        self.hands.at = self.began / 1000 + minutes * 60
+        self.clock.at = self.began / 1000 + minutes * 60
 
     def run(self, check: Any) -> Tuple[str, Dict[Series, Use]]:
         """Run a check once; return the error and the counts that were submitted."""
@@ -96,7 +96,7 @@ def fail_hours(request: Request) -> Optional[Response]:
 
 
 @pytest.fixture
-def agent(cloud: Cloud, hands: Hands, make_check: Make, aggregator: Any) -> Agent:
+def agent(cloud: Cloud, clock: FixedClock, make_check: Make, aggregator: Any) -> Agent:
     return Agent(cloud, hands, make_check, aggregator)
 
 
@@ -137,7 +137,7 @@ def test_the_counts_of_a_week_of_troubles_add_up_to_the_hours_and_nothing_is_cou
                 agent.look(truth)
         total.update({each: added(total[each], counts) for each, counts in submitted.items()})
         assert total == {each: one.most for each, one in truth.items()}
-        now = int(agent.hands.at * 1000) // HOUR * HOUR
+        now = int(agent.clock.at * 1000) // HOUR * HOUR
         held += truth["preset", ""].most[0] > truth["preset", ""].known(now)[0]
     assert held > 0
     assert all(one.most > NOTHING for one in truth.values())

@@ -10,8 +10,8 @@ from werkzeug import Request, Response
 
 from maas_usage_check.standin.models import Models
 
-from ..conftest import NOW, Cloud
-from .conftest import Hands, need_library
+from ..conftest import Cloud, FixedClock, NOW
+from .conftest import need_library
 from .hours import COUNTS, HOUR, NOTHING, Use, added
 from .models import (
     CURRENCY,
@@ -42,10 +42,10 @@ MEASUREMENTS = ("huawei_maas.model", "huawei_maas.model_key")
 class Agent:
     """Run checks by the hands of the test's clock, and add up what was submitted."""
 
-    def __init__(self, cloud: Cloud, hands: Hands, make: Make, aggregator: Any) -> None:
-        hands.at = NOW + 600
+    def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
+        clock.at = NOW + 600
         self.cloud, self.hands, self.make, self.aggregator = cloud, hands, make, aggregator
-        self.began = int(hands.at * 1000)
+        self.began = int(clock.at * 1000)
         self.silent = range(self.began + 5 * HOUR, self.began + 9 * HOUR)
         cloud.emulator.models = self.models = Models(
             3,
@@ -71,10 +71,10 @@ class Agent:
 
     @property
     def now(self) -> int:
-        return int(self.hands.at * 1000)
+        return int(self.clock.at * 1000)
 
     def at(self, minutes: float) -> None:
-        self.hands.at = self.began / 1000 + minutes * 60
+        self.clock.at = self.began / 1000 + minutes * 60
 
     def run(self, check: Any) -> str:
         """Run a check once; return the error."""
@@ -124,7 +124,7 @@ def fail_cloud_eye(request: Request) -> Optional[Response]:
 
 
 @pytest.fixture
-def agent(cloud: Cloud, hands: Hands, make_check: Make, aggregator: Any) -> Agent:
+def agent(cloud: Cloud, clock: FixedClock, make_check: Make, aggregator: Any) -> Agent:
     return Agent(cloud, hands, make_check, aggregator)
 
 

@@ -19,10 +19,10 @@ from maas_usage_check.standin.models import Models
 from maas_usage_check.standin.server import serving
 
 from .. import shifted_clock
-from ..conftest import Cloud
+from ..conftest import Cloud, FixedClock
 from .account import AK, REGION, SK
 from .alerts import RULES
-from .conftest import Hands, need_library
+from .conftest import need_library
 from .datadog_monitors import monitor, query
 from .datadog_queries import Cycle
 from .hours import COUNTS, HOUR, Consumed, SentCloud, added, use
@@ -255,8 +255,8 @@ def test_the_queries_for_influxdb(collected: Collected, tmp_path: Path) -> None:
 def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
     cloud: Cloud, make_check: Callable[..., Any], aggregator: Any
 ) -> None:
-    hands = Hands()
-    cloud.emulator.now, cloud.emulator.ledger, cloud.emulator.models = hands.now, LEDGER, MODELS
+    hands = FixedClock()
+    cloud.emulator.now, cloud.emulator.ledger, cloud.emulator.models = clock.now, LEDGER, MODELS
     prices = {name: {"prompt": float(prompt), "completion": float(rest)} for name, (prompt, rest) in PRICES.items()}
     check = make_check(
         cloud.entry(
@@ -268,7 +268,7 @@ def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
     )  # fmt: skip
     cycles: List[Cycle] = []
     for at in CYCLES:
-        hands.at = at / 1000
+        clock.at = at / 1000
         aggregator.reset()
         assert not check.run()
         cycles.append(

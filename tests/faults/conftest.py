@@ -6,7 +6,7 @@ import pytest
 
 from maas_usage_check.standin.emulator import Emulator
 
-from ..agents.conftest import Hands, hands, make_check, need, need_library  # noqa: F401
+from ..agents.conftest import make_check, need, need_library  # noqa: F401
 from ..conftest import AK, SK
 from .server import Server
 

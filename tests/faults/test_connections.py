@@ -117,7 +117,6 @@ def test_connections_that_are_forgotten_without_a_word_cost_one_time_out_and_are
     assert healthy(daemon)["http_requests"] == QUERIES
 
 
-@pytest.mark.usefixtures("in_one_hour")
 def test_an_answer_that_comes_after_its_time_is_never_taken_for_another(server: Forgetting, daemon: Any) -> None:
     right: List[Any] = [[point["fields"] for point in ask(daemon, QUERIES + 1)[:-1]]]
     for _ in range(3):

@@ -15,7 +15,6 @@ from maas_usage_check.cycle import Batch, run_cycle
 from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import Emulator, Reply
 
-from ..agents.conftest import Hands
 from ..conftest import NOW, SK, Cloud, Program
 from .server import Server
 from .world import World, run_execd
@@ -129,14 +128,14 @@ def test_a_wrong_secret_under_execd_for_a_day(world: World, instances: int, minu
 
 
 def test_a_wrong_secret_under_the_agents_check_for_a_day(
-    cloud: Cloud, hands: Hands, agent: Callable[..., Any], aggregator: Any, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, clock: FixedClock, agent: Callable[..., Any], aggregator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HW_SECRET_KEY", "wrong")
     checks = [agent(cloud.entry(tags=[f"n:{i}"], min_collection_interval=60), hands) for i in range(6)]
     for _ in range(DAY):
         for check in checks:
             assert check.run() != ""
-        hands.at += 60
+        clock.at += 60
         aggregator.reset()
     assert cloud.emulator.times_locked == 0
     assert tries(cloud.emulator) <= MOST_TRIES

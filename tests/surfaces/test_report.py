@@ -416,7 +416,6 @@ def test_an_online_experience_that_nobody_used_is_no_unknown_label(cloud: Cloud,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")
-@pytest.mark.usefixtures("in_one_hour")
 @pytest.mark.parametrize("service_types", [["2"], ["1", "2", "4"]])
 @pytest.mark.parametrize("size", [[], ["--daily"], ["--hourly"]])
 def test_a_narrow_terminal_shows_every_digit(

@@ -18,7 +18,6 @@ from werkzeug import Response
 from ..conftest import AK, SK, Cloud, Program
 from .test_report import COUNTS, cells, names, on_a_terminal
 
-pytestmark = pytest.mark.usefixtures("in_one_hour")
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

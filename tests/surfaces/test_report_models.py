@@ -37,7 +37,6 @@ from ..conftest import Cloud, Program
 from .test_report import cells, on_a_terminal
 from .test_report_ledger import history, state
 
-pytestmark = pytest.mark.usefixtures("in_one_hour")
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

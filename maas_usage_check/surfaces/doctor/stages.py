@@ -18,6 +18,7 @@ from ...cloud.error_answers import seconds_off
 from ...cloud.statistics import Totals
 from ...config import Instance
 from ...config.ranges import parse_range
+from ...cycle import Runtime
 from ...errors import QueryError, Result
 from ...store import Store
 from . import cloud_eye, hours
@@ -25,9 +26,9 @@ from .finding import FAIL, OK, SKIP, WARN, Finding
 from .within import all_within, within
 
 
-def examine(instance: Instance, store: Store, clock: Clock) -> Iterator[Finding]:
+def examine(instance: Instance, store: Store, runtime: Runtime) -> Iterator[Finding]:
     """Go through the stages of one instance, each as soon as it is known; raise ConfigError before the first."""
-    return _stages(instance, _Noting(DirectTransport(instance)), store, clock)
+    return _stages(instance, _Noting(runtime.connect(instance, None)), store, runtime.clock)
 
 
 def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) -> Iterator[Finding]:

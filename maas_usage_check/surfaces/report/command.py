@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import time
 from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from ...cloud import Pool
 from ...cloud.statistics import Answer, Totals
 from ...config import doubts, load_file, load_instance
 from ...config.ranges import kept
-from ...cycle import Batch, Collector, Problem, forewarn, make_collectors, on_sigterm, open_store, run_cycle
+from ...cycle import Batch, Collector, Problem, Runtime, forewarn, make_collectors, on_sigterm, open_store, run_cycle
 from ...store import Warn
 from .files import encode, records
 from .held import NOTHING, Rest, check_calls, look_up, share, together
@@ -28,7 +27,11 @@ from .tables import PLENTY, show
 
 
 def report(
-    args: argparse.Namespace, tell: Callable[[Sequence[Problem]], None], warn: Warn, put: Callable[[str], None]
+    args: argparse.Namespace,
+    tell: Callable[[Sequence[Problem]], None],
+    warn: Warn,
+    put: Callable[[str], None],
+    runtime: Runtime,
 ) -> bool:
     """Ask what the arguments say and show it; tell whether anything was answered.
 
@@ -37,8 +40,9 @@ def report(
         tell: takes the problems of a cycle.
         warn: takes one line.
         put: takes what goes to standard output, where that is no table.
+        runtime: the clock and the transport.
     """
-    now = int(time.time())
+    now = int(runtime.clock.now())
     wins = overrides(args)
     with as_typed(wins):
         if args.config is not None:
@@ -46,17 +50,20 @@ def report(
         else:
             instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
     if args.size == "model":
-        return report_models(instances, args.format, now, tell, warn, put)
+        return report_models(instances, args.format, now, tell, warn, put, runtime)
     for text in doubts(instances, now, "--last" if args.last else "--from" if args.since else None):
         warn(text)
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
     probes = [label_questions(page) for page in pages]
-    with contextlib.closing(open_store(instances, warn)) as store, contextlib.closing(Pool()) as pool:
-        helds = [look_up(page, store, now * 1000) if page.size and not args.raw else NOTHING for page in pages]
+    with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
+        helds = [
+            look_up(page, store, now * 1000, runtime.clock) if page.size and not args.raw else NOTHING for page in pages
+        ]
         for page, held in zip(pages, helds):
             check_calls(page, held, args.raw, now * 1000)
         asked = [*(page.instance for page in pages), *itertools.chain(*probes)]
-        collectors = make_collectors(asked, store, sources=[Rest(held) for held in helds], pool=pool)
+        sources = [Rest(held) for held in helds]
+        collectors = make_collectors(asked, store, sources=sources, pool=pool, runtime=runtime)
         forewarn(collectors, warn)
         on_sigterm(collectors)
         batches = iter(ask(collectors, now))

@@ -48,9 +48,8 @@ class Rest:
         return self._statistics.ask(query, send)
 
 
-def look_up(page: Page, store: Store, now: int) -> Held:
+def look_up(page: Page, store: Store, now: int, clock: Clock) -> Held:
     """Look up the days or hours of a page; where the ledger cannot be read nothing is held, and all is asked."""
-    clock = Clock()
     work = partial(_look, page.instance, Gates(store, clock), now)
     held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("")
     return held if isinstance(held, Held) else NOTHING

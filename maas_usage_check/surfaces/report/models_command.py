@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from ...access import Gates
-from ...clock import Clock
-from ...cloud import DirectTransport, Pool
+from ...cloud import Pool
 from ...config import Instance
-from ...cycle import Crew, Problem, open_store
+from ...cycle import Crew, Problem, Runtime, open_store
 from ...store import Store, Warn
 from ..comparison import compare
 from .ask_models import Found, find_models
@@ -38,6 +37,7 @@ def report_models(
     tell: Callable[[Sequence[Problem]], None],
     warn: Warn,
     put: Callable[[str], None],
+    runtime: Runtime,
 ) -> bool:
     """Find what the models of instances used and show it; tell whether anything of them is known.
 
@@ -48,6 +48,7 @@ def report_models(
         tell: takes the problems.
         warn: takes one line.
         put: takes what goes to standard output, where that is no table.
+        runtime: the clock and the transport.
     """
     asked = [replace(each, models=True) for each in instances if each.models] or [
         replace(each, models=True) for each in instances
@@ -56,11 +57,11 @@ def report_models(
         check_one(each, "model")
     zones = [each.zone() for each in asked]
     pages: List[ModelsPage] = []
-    clock = Clock()
-    with contextlib.closing(open_store(asked, warn)) as store, contextlib.closing(Pool()) as pool:
+    clock = runtime.clock
+    with contextlib.closing(open_store(asked, warn, clock)) as store, contextlib.closing(Pool()) as pool:
         gates = Gates(store, clock)
         spans = [whole_hours(each, now * 1000) for each in asked]
-        ways = [DirectTransport(each, pool) for each in asked]
+        ways = [runtime.connect(each, pool) for each in asked]
         works = {
             i: partial(find_models, each, ways[i], _wanted(each, hours, now), gates, clock, now * 1000)
             for i, (each, hours) in enumerate(zip(asked, spans))

@@ -19,13 +19,14 @@ OPEN = (
 )
 
 
-def serve(args: argparse.Namespace, load: Load, say: Callable[[str], None]) -> None:
+def serve(args: argparse.Namespace, load: Load, say: Callable[[str], None], clock: Clock) -> None:
     """Serve what the cycles get until SIGTERM.
 
     Args:
         args: the options.
         load: reads the configuration, now and on SIGHUP.
         say: takes one line, its level first.
+        clock: the time.
 
     Raises:
         ConfigError: the options or the configuration are wrong, or nothing can listen there.
@@ -34,7 +35,6 @@ def serve(args: argparse.Namespace, load: Load, say: Callable[[str], None]) -> N
     def read_tls() -> None:
         server.tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
 
-    clock = Clock()
     latest = Latest(clock)
     tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
     rounds = Rounds(load, read_tls, latest, say, clock)

@@ -1,0 +1,126 @@
+"""The command line, called in this process or started as one of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Mapping, Optional, Sequence
+from unittest import mock
+
+from maas_usage_check.cli import main
+from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
+from maas_usage_check.config import Instance
+from maas_usage_check.cycle import Runtime
+from maas_usage_check.surfaces.terminal import for_people
+
+from . import shifted_clock
+from .fixed_clock import FixedClock
+
+if TYPE_CHECKING:
+    from .conftest import Cloud
+
+AK, SK = "TESTACCESSKEY0000000", "test/secret+key=for-these-tests-only-0000"
+
+
+def run_cli(
+    argv: Sequence[str], runtime: Runtime, environ: Mapping[str, str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Call `main` as the program does, with an environment and streams of its own."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin.encode())
+        files[0].seek(0)
+        read, written, said = (io.TextIOWrapper(file, "utf-8") for file in files)
+        stack.callback(signal.signal, signal.SIGTERM, handler)
+        stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
+        stack.enter_context(mock.patch.multiple(sys, stdin=read, stdout=for_people(written), stderr=said))
+        try:
+            code = main(argv, runtime)
+        except SystemExit as ended:  # --help, --version
+            sys.stdout.flush()
+            code = int(ended.code or 0)
+        said.flush()
+        texts = []
+        for file in files[1:]:
+            file.seek(0)
+            texts.append(file.read().decode())
+        return subprocess.CompletedProcess(argv, code, *texts)
+
+
+class EmulatorTransport(DirectTransport):
+    """Answer requests to a cloud in the process; every other address is real."""
+
+    def __init__(self, cloud: Cloud, instance: Instance, pool: Optional[Pool] = None) -> None:
+        super().__init__(instance, pool)
+        self._cloud = cloud
+
+    def __call__(self, request: Request, timeout: float) -> Response:
+        to_cloud = request.url.startswith(self._cloud.url)
+        return self._cloud.transport(request, timeout) if to_cloud else super().__call__(request, timeout)
+
+    def prepare(self, url: str, seconds: float) -> None:
+        if not url.startswith(self._cloud.url):
+            super().prepare(url, seconds)
+
+
+class Program:
+    """The command line with a configuration, an environment and a clock; as a function it runs in this process."""
+
+    def __init__(self, folder: Path, cloud: Cloud, clock: FixedClock) -> None:
+        self.folder = folder
+        self.environ = {**os.environ, "HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONIOENCODING": "utf-8"}
+        self.runtime = Runtime(clock.clock, partial(EmulatorTransport, cloud))
+        self.command = [sys.executable, shifted_clock.__file__, str(folder / "shift")]
+        shifted_clock.write_shift(self.command[-1], clock.now() - time.time())
+
+    def config(self, text: str, name: str = "conf.yaml") -> str:
+        """Write a configuration file and return its path."""
+        path = self.folder / name
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return str(path)
+
+    def for_cloud(self, cloud: Cloud, more: str = "") -> str:
+        """Write the configuration of one instance that asks a cloud."""
+        hosts = "".join(f"{key}: {cloud.url}\n" for key in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
+        keys = hosts + textwrap.dedent(more).strip("\n")
+        return self.config(f"instances:\n  -\n{textwrap.indent(keys, '    ')}\n")
+
+    def __call__(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
+        return run_cli(arguments, self.runtime, self._merged(environ), stdin)
+
+    def process(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
+        """Run a process to its end: for exit codes, start-up, state that processes share, and real HTTP."""
+        return subprocess.run(
+            [*self.command, *arguments],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            env=self._merged(environ),
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **environ: Optional[str]) -> subprocess.Popen[bytes]:
+        """Start a process: for signals and pipes."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            bufsize=0,
+            env=self._merged(environ),
+        )
+
+    def _merged(self, environ: Mapping[str, Optional[str]]) -> Mapping[str, str]:
+        return {name: value for name, value in {**self.environ, **environ}.items() if value is not None}

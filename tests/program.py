@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Optional, Sequence
 from unittest import mock
 
+import pytest
+
 from maas_usage_check.cli import main
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
 from maas_usage_check.config import Instance
@@ -34,13 +36,15 @@ AK, SK = "TESTACCESSKEY0000000", "test/secret+key=for-these-tests-only-0000"
 def run_cli(
     argv: Sequence[str], runtime: Runtime, environ: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Call `main` as the program does, with an environment and streams of its own."""
+    """Call `main` as the program does, with an environment of its own, and streams in the encoding that it sets."""
     handler = signal.getsignal(signal.SIGTERM)
+    encoding = environ.get("PYTHONIOENCODING", "utf-8")
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         files[0].write(stdin.encode())
         files[0].seek(0)
-        read, written, said = (io.TextIOWrapper(file, "utf-8") for file in files)
+        read, written = (io.TextIOWrapper(file, encoding) for file in files[:2])
+        said = io.TextIOWrapper(files[2], encoding, "backslashreplace")
         stack.callback(signal.signal, signal.SIGTERM, handler)
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
         stack.enter_context(mock.patch.multiple(sys, stdin=read, stdout=for_people(written), stderr=said))
@@ -55,6 +59,19 @@ def run_cli(
             file.seek(0)
             texts.append(file.read().decode())
         return subprocess.CompletedProcess(argv, code, *texts)
+
+
+def only_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """Return the one line on standard error of a run that printed nothing else and ended with this code."""
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def skip_unless_processes() -> None:
+    """Skip a test of a process where only the unit tests are wanted: on the oldest and the newest Python."""
+    if os.environ.get("MAAS_NO_PROCESSES"):
+        pytest.skip("starts a process")
 
 
 class EmulatorTransport(DirectTransport):
@@ -100,6 +117,7 @@ class Program:
 
     def process(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
         """Run a process to its end: for exit codes, start-up, state that processes share, and real HTTP."""
+        skip_unless_processes()
         return subprocess.run(
             [*self.command, *arguments],
             input=stdin,
@@ -112,6 +130,7 @@ class Program:
 
     def start(self, *arguments: str, **environ: Optional[str]) -> subprocess.Popen[bytes]:
         """Start a process: for signals and pipes."""
+        skip_unless_processes()
         pipe = subprocess.PIPE
         return subprocess.Popen(
             [*self.command, *arguments],

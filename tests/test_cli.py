@@ -1,19 +1,21 @@
-"""The command as a user or an agent runs it: a process of its own, real HTTP, real exit codes."""
+"""The command as a user or an agent runs it: what it prints, where, and its exit codes."""
 
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
+import io
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
+import sys
 import termios
-import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import List, Tuple
+from unittest import mock
 
 import pytest
 from line_protocol_parser import parse_line
@@ -21,11 +23,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import Response
 
 from maas_usage_check import __version__
+from maas_usage_check.cli import main
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.models import Models
-from maas_usage_check.surfaces.output import IN_PEACE
+from maas_usage_check.surfaces.terminal import for_people
 
-from .conftest import AK, SK, Cloud, Program, wait_for
+from .conftest import AK, SK, Cloud, FixedClock, Program, wait_for
+from .program import only_line, skip_unless_processes
 
 
 def measurements(text: str) -> List[str]:
@@ -35,16 +39,17 @@ def measurements(text: str) -> List[str]:
 def test_collect_prints_the_default_ranges_and_how_it_went(cloud: Cloud, program: Program) -> None:
     done = program("collect", "--config", program.for_cloud(cloud))
     assert (done.returncode, done.stderr) == (0, "")
-    assert measurements(done.stdout) == ["huawei_maas_usage"] * 3 + ["huawei_maas_api"]
-    assert [parse_line(line)["tags"].get("range") for line in done.stdout.splitlines()] == [
-        "last_7d", "last_14d", "last_30d", None,
-    ]  # fmt: skip
+    points = [(line["measurement"], line["tags"].get("range")) for line in map(parse_line, done.stdout.splitlines())]
+    assert points[:3] == [("huawei_maas_usage", f"last_{days}d") for days in (7, 14, 30)]
+    assert points[3:] == [("huawei_maas_api", None)]
+    done = program("collect", "--config", program.for_cloud(cloud), "--format", "json")
+    assert [json.loads(line)["measurement"] for line in done.stdout.splitlines()] == [name for name, _ in points]
 
 
-def test_a_second_process_remembers_the_project_and_the_first_success(cloud: Cloud, program: Program) -> None:
+def test_a_second_run_remembers_the_project_and_the_first_success(cloud: Cloud, program: Program) -> None:
     config = program.for_cloud(cloud)
-    program("collect", "--config", config)
-    program("collect", "--config", config)
+    for run in (program.process, program):
+        assert run("collect", "--config", config).returncode == 0
     assert [request.method for request in cloud.seen].count("GET") == 1
 
 
@@ -78,9 +83,7 @@ def test_part_of_a_cycle_is_exit_code_0_with_a_warning(cloud: Cloud, program: Pr
     assert measurements(done.stdout) == ["huawei_maas_usage"] * 2 + ["huawei_maas_api"]
 
 
-def test_a_credentials_file_that_others_can_read_earns_a_warning(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_credentials_file_readable_by_others(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     path = tmp_path / "credentials"
     path.write_text(f"{AK},{SK}")
     config = program.for_cloud(cloud, f"credentials: {{source: file, path: {path}}}")
@@ -103,16 +106,17 @@ def test_a_plan_that_cannot_fit_the_rate_is_said_with_the_numbers(cloud: Cloud, 
     assert done.returncode == 0
 
 
-def test_several_instances_are_collected_side_by_side(cloud: Cloud, program: Program) -> None:
+def test_several_instances_at_one_time(cloud: Cloud, clock: FixedClock, program: Program) -> None:
     entries = [f"  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}, tags: ['n:{i}']}}\n" for i in range(3)]
+    began, cloud.always = clock.now(), lambda request: clock.sleep(1)
     done = program("collect", "--config", program.config("instances:\n" + "".join(entries)))
     assert done.returncode == 0
-    assert [line["tags"]["n"] for line in map(parse_line, done.stdout.splitlines())] == list("000011112222")
+    points = [parse_line(line) for line in done.stdout.splitlines()]
+    assert [point["tags"]["n"] for point in points] == list("000011112222")
+    assert {point["time"] / 1e9 for point in points} == {began}
 
 
-def test_prometheus_output_replaces_one_file_and_keeps_it_when_nothing_was_got(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_prometheus_output_replaces_its_file(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     usage, api = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
     arguments = ("collect", "--config", program.for_cloud(cloud), "--format", "prometheus", "--output", str(usage))
     assert program(*arguments).stdout == ""
@@ -128,9 +132,7 @@ def test_prometheus_output_replaces_one_file_and_keeps_it_when_nothing_was_got(
     assert sorted(path.name for path in tmp_path.glob("*.tmp")) == []
 
 
-def test_prometheus_output_shows_no_minute_of_a_model_longer_than_a_cycle(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_prometheus_output_drops_old_minutes(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
     config = program.for_cloud(cloud, "models: true")
     arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
@@ -143,9 +145,7 @@ def test_prometheus_output_shows_no_minute_of_a_model_longer_than_a_cycle(
     assert "huawei_maas_model" not in usage.read_text()
 
 
-def test_prometheus_output_has_counters_from_the_first_run_on_even_if_the_cloud_does_not_answer(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_prometheus_output_always_has_counters(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     usage = tmp_path / "maas.prom"
     config = program.for_cloud(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1")
     arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
@@ -167,9 +167,7 @@ def test_prometheus_output_has_counters_from_the_first_run_on_even_if_the_cloud_
     assert usage.read_text() == both
 
 
-def test_counters_come_out_also_when_there_is_no_key_to_look_the_project_up_with(
-    cloud: Cloud, program: Program
-) -> None:
+def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
     arguments = ("collect", "--format", "prometheus", "--config", program.for_cloud(cloud, "hourly: true"))
 
     def counters(text: str) -> List[str]:
@@ -183,7 +181,7 @@ def test_counters_come_out_also_when_there_is_no_key_to_look_the_project_up_with
     assert (without.returncode, counters(without.stdout)) == (1, counters(first.stdout))
 
 
-def test_hours_that_cannot_be_asked_often_enough_are_warned_of_with_the_numbers(cloud: Cloud, program: Program) -> None:
+def test_warning_when_the_rate_is_too_low_for_the_hours(cloud: Cloud, program: Program) -> None:
     labels = ", ".join(f"label-{n}" for n in range(9))
     more = f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 2\nranges: [last_1d]\nper_api_key: true\n"
     for rate, warned in ((9, True), (10, False)):
@@ -194,17 +192,6 @@ def test_hours_that_cannot_be_asked_often_enough_are_warned_of_with_the_numbers(
         if warned:
             assert "take 40 calls an hour, but max_requests_per_minute of 49 leaves 39" in lines[0]
             assert "480 hours of the past may take 1 days" in lines[0]
-
-
-def test_all_points_of_a_run_carry_the_same_time(cloud: Cloud, program: Program) -> None:
-    entries = [f"  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}, tags: ['n:{i}']}}\n" for i in range(12)]
-    done = program("collect", "--config", program.config("instances:\n" + "".join(entries)))
-    assert len({parse_line(line)["time"] for line in done.stdout.splitlines()}) == 1
-
-
-def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> None:
-    done = program("collect", "--config", program.for_cloud(cloud), "--format", "json")
-    assert [json.loads(line)["measurement"] for line in done.stdout.splitlines()][-1] == "huawei_maas_api"
 
 
 @pytest.mark.parametrize(
@@ -222,20 +209,17 @@ def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> No
         (["report", "--from", "2026-11-01", "--to", ""], "E! --to: no such date"),
         (["report", "--last", ""], "E! --last: must be a number of days or hours"),
         (["report", "--region", ""], "E! --region: must be"),
-        (["report", "--credentials-file", ""], "--credentials-file: is empty"),
         (["report", "--config", ""], "cannot be read"),
         (["report", "--service-type", "\u00b2"], "E! --service-type: must be my_service"),
         (["demo", "--port", "x"], "--port: must be a port, 0 to 65535"),
         (["demo", "--port", "70000"], "--port: must be a port, 0 to 65535"),
         (["report", "--to", "2026-05-08"], "--to: needs --from"),
-        (["report", "--last", "week"], "E! --last: must be a number of days or hours"),
         (["report", "--last", "0d"], "E! --last: must be a number of days or hours"),
         (["report", "--from", "2026-02-30"], "E! --from: no such date"),
         (["report", "--from", "2026-02-01", "--to", "PLANTED"], "E! --to: no such date"),
         (["report", "--from", "2026-02-02", "--to", "2026-02-01"], "E! --to: `--to` must lie after `--from`"),
         (["report", "--from", "2999-01-01"], "E! --from: the range has not begun"),
         (["report", "--last", "7d", "--today"], "not allowed with"),
-        (["report", "--service-type", "3"], "E! --service-type: must be my_service"),
         (["report", "--service-type", "1,2", "preset"], "E! --service-type: is there already"),
         (["report", "--infer-type", "fast"], "E! --infer-type: must be real_time or batch"),
         (["report", "--api-keys", "a", "a"], "E! --api-keys: is there already"),
@@ -249,62 +233,39 @@ def test_json_output_holds_the_same_points(cloud: Cloud, program: Program) -> No
         (["report", "--token-of-mine", "PLANTED"], "--token-of-mine: not known"),
     ],
 )
-def test_wrong_arguments_are_one_line_exit_code_2_and_nothing_on_standard_output(
-    program: Program, arguments: List[str], words: str
-) -> None:
-    done = program(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("E! ")
-    assert words in done.stderr
-    assert "PLANTED" not in done.stderr
+def test_wrong_arguments(program: Program, arguments: List[str], words: str) -> None:
+    line = only_line(program(*arguments), 2)
+    assert line.startswith("E! ")
+    assert words in line
+    assert "PLANTED" not in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [(["--service-type", "3"], "E! --service-type: must be"), ([], "instances[1].region: must be a region's id")],
-)
-def test_only_what_was_typed_is_named_as_an_option_and_what_the_file_says_by_its_path(
-    program: Program, arguments: List[str], words: str
-) -> None:
+def test_error_names_option_or_path(program: Program) -> None:
+    """Only what was typed is named as an option."""
     config = program.config("instances:\n  - {region: a}\n  - {region: A B}\n")
-    done = program("report", "--config", config, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
+    typed = only_line(program("report", "--config", config, "--service-type", "3"), 2)
+    assert typed.startswith("E! --service-type: must be")
+    assert "instances[1].region: must be a region's id" in only_line(program("report", "--config", config), 2)
 
 
-@pytest.mark.parametrize("command", [["collect"], ["execd"], ["report"]])
-def test_a_wrong_configuration_runs_nothing_at_all(cloud: Cloud, program: Program, command: List[str]) -> None:
+@pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor", "serve"])
+def test_a_wrong_configuration_runs_nothing_at_all(cloud: Cloud, program: Program, command: str) -> None:
     text = f"instances:\n  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}}}\n  - {{tags: ['n:1'], timeout: -1}}\n"
-    done = program(*command, "--config", program.config(text))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "instances[1].timeout: must be greater than 0" in done.stderr
+    line = only_line(program(command, "--config", program.config(text)), 2)
+    assert "instances[1].timeout: must be greater than 0" in line
     assert cloud.seen == []
 
 
 def test_sigterm_ends_a_collect_with_what_is_complete_in_whole_lines(cloud: Cloud, program: Program) -> None:
     cloud.hold(lambda request: request.method == "POST" and len(cloud.statistics()) > 2)
-    process = program.start("collect", "--config", program.for_cloud(cloud))
-    wait_for(lambda: len(cloud.statistics()) >= 3, "the third question")
-    began = time.monotonic()
+    process = program.start("collect", "--config", program.for_cloud(cloud, "max_concurrency: 1"))
+    wait_for(lambda: len(cloud.statistics()) == 3, "the third question")
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=10)
-    assert time.monotonic() - began < 5
+    output, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     assert output.endswith(b"\n")
-    assert measurements(output.decode())[-1] == "huawei_maas_api"
+    assert measurements(output.decode()) == ["huawei_maas_usage"] * 2 + ["huawei_maas_api"]
     assert b"signal" in errors
-
-
-def test_a_host_that_swallows_everything_does_not_hold_the_process_past_its_deadline(program: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        config = program.config(f"instances:\n  - {{endpoint: {url}, iam_endpoint: {url}}}\n")
-        began = time.monotonic()
-        done = program("collect", "--config", config, "--deadline", "0.5")
-        assert time.monotonic() - began < 5
-    assert done.returncode == 1
-    assert "no answer within the deadline of 0.5 s" in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program) -> None:
@@ -312,7 +273,7 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
     assert process.stdout
     process.stdout.close()
     assert b"Traceback" not in process.stderr.read()  # type: ignore[union-attr]
-    assert process.wait(10) == 1
+    assert process.wait(20) == 1
 
 
 @pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor"])
@@ -325,14 +286,11 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
         ("http://user:planted@[::1", "must be a URL of scheme, host and port"),
     ],
 )
-def test_a_proxy_of_the_environment_that_cannot_be_used_is_one_line_without_its_password(
-    program: Program, command: str, url: str, why: str
-) -> None:
+def test_unusable_proxy(program: Program, command: str, url: str, why: str) -> None:
     done = program(command, "--config", program.config("instances: [{}]"), HTTPS_PROXY=url)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"E! HTTPS_PROXY in the environment: {why}")
-    assert len(done.stderr.splitlines()) == 1
-    assert "planted" not in done.stderr
+    line = only_line(done, 2)
+    assert line.startswith(f"E! HTTPS_PROXY in the environment: {why}")
+    assert "planted" not in line
 
 
 def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, program: Program) -> None:
@@ -365,10 +323,21 @@ def test_exit_zero_is_in_the_place_of_1_and_of_no_other_code(cloud: Cloud, progr
     assert program("collect", "--config", wrong, "--exit-zero").returncode == 2
     assert program("collect", "--exit-zero").returncode == 2
     assert program("report", "--exit-zero").returncode == 2
-    with open("/dev/full", "wb") as full:
-        command = [*program.command, "collect", "--config", config, "--exit-zero"]
-        done_full = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=program.environ, timeout=60)
-    assert (done_full.returncode, done_full.stderr[:19]) == (0, b"E! standard output ")
+    assert on_a_full_disk(program, "collect", "--config", config, "--exit-zero") == (0, FULL)
+
+
+FULL = "E! standard output cannot be written (No space left on device); check where it goes\n"
+
+
+def on_a_full_disk(program: Program, *arguments: str) -> Tuple[int, str]:
+    """Run the command line in this process; return its exit code and what it said."""
+    said = io.StringIO()
+    with open("/dev/full", "w") as full, open(os.devnull, "w") as null, contextlib.ExitStack() as patches:
+        patches.enter_context(mock.patch.dict(os.environ, program.environ))
+        patches.enter_context(mock.patch.multiple(sys, stdout=for_people(full), stderr=said))
+        code = main(arguments, program.runtime)
+        os.dup2(null.fileno(), full.fileno())  # for what is still in the buffer
+    return code, said.getvalue()
 
 
 @pytest.mark.parametrize("command", ["report", "report --raw", "doctor", "demo", "assets", "--help", "collect"])
@@ -377,31 +346,38 @@ def test_a_full_standard_output_is_one_line_and_exit_code_1(cloud: Cloud, progra
     given = [str(program.folder / "assets")] if first == "assets" else []
     if first in ("report", "doctor", "collect"):
         given = ["--config", program.for_cloud(cloud)]
+    assert on_a_full_disk(program, first, *more, *given) == (1, FULL)
+
+
+def test_a_process_ends_with_the_same_code(program: Program) -> None:
+    skip_unless_processes()
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*program.command, first, *more, *given],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=program.environ,
-            timeout=60,
-        )
-    text = done.stderr.decode()
-    assert text == "E! standard output cannot be written (No space left on device); check where it goes\n"
-    assert done.returncode == 1
+        command = [*program.command, "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=program.environ, timeout=60)
+    assert (done.returncode, done.stderr.decode()) == (1, FULL)
 
 
-@pytest.mark.parametrize("terminal", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONIOENCODING": None}])
-@pytest.mark.parametrize("command", ["report", "report --last 7d --daily", "doctor", "collect", "assets", "demo"])
-def test_a_terminal_of_plain_ascii_costs_nothing_but_the_letter(
-    cloud: Cloud, program: Program, command: str, terminal: Dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(
+    ("command", "process"),
+    [
+        *(
+            (command, False)
+            for command in ("report", "report --last 7d --daily", "doctor", "collect", "assets", "demo")
+        ),
+        *((command, True) for command in ("report --last 7d --daily", "collect", "assets")),
+    ],
+)
+def test_ascii_terminal(cloud: Cloud, program: Program, command: str, process: bool) -> None:
     folder = program.folder / "\u7528\u91cf"
     folder.mkdir()
     config = folder / "conf.yaml"
     Path(program.for_cloud(cloud, "tags: ['team:\u641c\u7d22']")).rename(config)
     first, *more = command.split()
     given = {"assets": [str(folder)], "demo": []}.get(first, ["--config", str(config)])
-    done = program(first, *more, *given, **terminal)
+    if process:
+        done = program.process(first, *more, *given, LC_ALL="C", PYTHONIOENCODING=None)
+    else:
+        done = program(first, *more, *given, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
@@ -437,17 +413,6 @@ def test_version_and_help_are_answered(program: Program) -> None:
     assert "maas-usage-check report --last 7d" in program("--help").stdout
 
 
-def test_many_processes_at_once_with_a_wrong_key_do_not_lock_it(cloud: Cloud, program: Program) -> None:
-    cloud.always = lambda request: time.sleep(0.3)  # type: ignore[assignment,return-value,func-returns-value]
-    config = program.for_cloud(cloud)
-    processes = [program.start("collect", "--config", config, HW_SECRET_KEY="wrong") for _ in range(8)]
-    for process in processes:
-        output, _ = process.communicate(timeout=30)
-        assert measurements(output.decode()) == ["huawei_maas_api"]
-    assert len(cloud.seen) == 1
-    assert cloud.emulator.times_locked == 0
-
-
 def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, program: Program) -> None:
     config = program.for_cloud(cloud, "max_requests_per_minute: 6\nproject_id: " + "d3m0" * 8)
     for process in [program.start("collect", "--config", config) for _ in range(3)]:
@@ -456,9 +421,7 @@ def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, pro
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
-def test_an_output_that_is_no_file_is_refused_and_left_alone(
-    cloud: Cloud, program: Program, tmp_path: Path, kind: str
-) -> None:
+def test_output_must_be_a_file(cloud: Cloud, program: Program, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "out"
     if kind == "device":  # one of the test's own: where the code is wrong this machine's would be lost
         if os.getuid() != 0:
@@ -470,16 +433,13 @@ def test_an_output_that_is_no_file_is_refused_and_left_alone(
         path.mkdir()
     before = path.stat()
     done = program("collect", "--config", program.for_cloud(cloud), "--output", str(path))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"E! --output: {path} is not a regular file")
+    assert only_line(done, 2).startswith(f"E! --output: {path} is not a regular file")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
     assert cloud.seen == []
 
 
-@pytest.mark.parametrize(("command", "end"), [("collect", "SIGTERM"), ("execd", "SIGTERM"), ("execd", "end of file")])
-def test_a_reader_that_reads_no_more_keeps_nobody_when_the_end_comes(
-    cloud: Cloud, program: Program, command: str, end: str
-) -> None:
+@pytest.mark.parametrize("command", ["collect", "execd"])
+def test_sigterm_while_nobody_reads(cloud: Cloud, program: Program, command: str) -> None:
     many = ", ".join(f"last_{hours}h" for hours in range(3, 40))  # more lines than this pipe holds
     process = program.start(command, "--config", program.for_cloud(cloud, f"ranges: [{many}]"))
     assert process.stdin
@@ -493,15 +453,8 @@ def test_a_reader_that_reads_no_more_keeps_nobody_when_the_end_comes(
         return held[0] == holds
 
     wait_for(full, "the pipe to be full")
-    began = time.monotonic()
-    if end == "SIGTERM":
-        process.send_signal(signal.SIGTERM)
-    else:
-        process.stdin.close()
-    process.wait(10)
-    took = time.monotonic() - began
-    assert took < 6
-    assert (took >= IN_PEACE) == (end == "end of file")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 1
     errors = process.stderr.read().decode()  # type: ignore[union-attr]
     assert "Traceback" not in errors
     assert "nobody reads standard output" in errors

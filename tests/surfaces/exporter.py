@@ -67,12 +67,7 @@ class Exporter:
 
     def samples(self, name: str) -> Dict[str, float]:
         """Read the values of a metric by range, or by region where it has none."""
-        return {
-            sample.labels.get("range", sample.labels["region"]): sample.value
-            for family in text_string_to_metric_families(self.get().text)
-            for sample in family.samples
-            if sample.name == name
-        }
+        return samples(self.get().text, name)
 
     def until_ready(self) -> None:
         wait_for(lambda: self.get("/-/ready").status == 200, "the first cycle")
@@ -83,6 +78,16 @@ class Exporter:
         code = self.process.wait(20)
         self._listener.join(10)
         return code
+
+
+def samples(text: str, name: str) -> Dict[str, float]:
+    """Read the values of a metric by range, or by region where it has none."""
+    return {
+        sample.labels.get("range", sample.labels["region"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Tuple
 import pytest
 
 from maas_usage_check.errors import MaasError
-from maas_usage_check.surfaces.output import AT_ONCE, Output, read_some, write_all
+from maas_usage_check.surfaces.output import Output, read_some, write_all
 
 
 def test_batches_are_written_whole_and_in_order() -> None:
@@ -56,10 +56,12 @@ def test_after_an_end_in_peace_a_slow_reader_gets_all_of_the_batch() -> None:
     reader, writer = os.pipe()
     output = Output(partial(write_all, writer))
     output.end(20)
-    late = threading.Timer(2 * AT_ONCE, lambda: os.read(reader, 1_000_000))
+    late = threading.Thread(target=lambda: os.read(reader, 1_000_000))
     late.start()
     output.put(b"x" * 100_000)  # more than a pipe holds
+    late.join(20)
     os.close(reader)
+    os.close(writer)
 
 
 def test_after_the_end_a_batch_that_is_read_is_written_all_the_same() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import io
 import json
@@ -10,7 +9,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 import pytest
 from hypothesis import assume, example, given
@@ -22,12 +21,15 @@ from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, Window, kept
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.surfaces.report.amounts import tokens
 from maas_usage_check.surfaces.report.rows import Row
 from maas_usage_check.surfaces.report.spans import Page, is_long, lay_out, period
 from maas_usage_check.surfaces.report.tables import show
 
 from ..conftest import AK, SK, Cloud, Program
+from ..program import only_line, skip_unless_processes
+from .conftest import COUNTS, ZONES, Report, boxes, cells, names, table, without_colors
 
 if sys.version_info >= (3, 9):
     from zoneinfo import ZoneInfo
@@ -56,9 +58,6 @@ def test_a_period_is_written_as_the_script_writes_it() -> None:
         int(dt.datetime(2026, 5, day, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000) for day in (8, 21)
     )
     assert period(Window(start, end), ZoneInfo("Asia/Shanghai")) == "2026-05-08 00:00:00 ~ 2026-05-21 00:00:00 (CST)"
-
-
-ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe"]
 
 
 def laid_out(name: Any, zone: str, now: float, size: str) -> Page:
@@ -95,9 +94,7 @@ def local_date(at: int, zone: str) -> str:
     st.one_of(st.integers(1_700_000_000, 1_900_000_000), st.integers(1_793_400_000, 1_793_800_000)),
 )
 @example("last_1h", "Australia/Lord_Howe", 1_806_764_401)
-def test_the_hours_of_a_range_adjoin_and_only_those_that_its_ends_cut_are_partial(
-    name: str, zone: str, now: int
-) -> None:
+def test_the_hours_of_a_range_adjoin_and_cover_it(name: str, zone: str, now: int) -> None:
     page = laid_out(name, zone, now, "hour")
     assume(page.spans)
     window = page.asked.ranges[0].window(now * 1000, page.asked.zone)
@@ -143,7 +140,6 @@ def test_two_days_are_not_long_however_long_the_clocks_make_them(since: str, unt
 
 IN_ORDER = f"project_id: {PROJECT_ID}\nmax_concurrency: 1"
 """So that questions and answers are seen in the same order."""
-COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 
 
 def summed(answers: List[Any]) -> List[int]:
@@ -154,117 +150,96 @@ def summed(answers: List[Any]) -> List[int]:
     return [sum(round(answer[name] * unit) for answer in statistics) for name, unit in kinds]
 
 
-def names(output: str) -> List[str]:
-    """List the first column of the tables: of days and hours without their total."""
-    rows = [line.split("│")[1].strip() for line in output.splitlines() if line.startswith("│")]
-    return rows[1:-1] if rows[0] in ("Day", "Hour") else rows
+def short(count: int) -> str:
+    return tokens(count).replace(" tokens", "")
 
 
-def cells(output: str, row: str) -> List[str]:
-    (line,) = [line for line in output.splitlines() if row in line]
-    return [cell.strip() for cell in line.split("│")[2:-1]]
+def refuse(**asked: Any) -> Any:
+    """Refuse the statistics calls whose body says so."""
+
+    def answer(request: Request) -> Optional[Response]:
+        body = json.loads(request.get_data()) if request.method == "POST" else {}
+        return Response(b'{"error_msg": "no"}', 400) if asked.items() <= body.items() else None
+
+    return answer
 
 
-def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud, "ranges: [last_7d]"))
+def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, report: Report) -> None:
+    report.keys = "ranges: [last_7d]"
+    done = report()
     assert done.returncode == 0, done.stderr
     assert "MaaS Preset Service Usage Statistics - Region: cn-southwest-2" in done.stdout
-    answer = cloud.answers[-1]
-    assert cells(done.stdout, "Total Tokens") == [tokens(round(answer["total_token"] * 1000))]
-    assert cells(done.stdout, "Total Requests") == [f"{answer['total_request_count']:,}"]
-    assert cells(done.stdout, "Total Errors") == [f"{answer['total_error_count']:,}"]
-    rate = answer["total_error_count"] / answer["total_request_count"]
-    assert cells(done.stdout, "Error Rate") == [f"{rate:.2%}"]
-    assert " ~ " in done.stdout
+    total, _, _, requests, errors = summed(cloud.answers)
+    assert cells(done.stdout, "Total Tokens") == [tokens(total)]
+    assert cells(done.stdout, "Total Requests") == [f"{requests:,}"]
+    assert cells(done.stdout, "Total Errors") == [f"{errors:,}"]
+    assert cells(done.stdout, "Error Rate") == [f"{errors / requests:.2%}"]
+    assert "2026-11-16 12:30:00 ~ 2026-11-23 12:30:00 (UTC)" in done.stdout
 
 
-def test_from_and_to_are_local_midnights_and_the_last_day_is_not_counted(cloud: Cloud, program: Program) -> None:
-    since, until = (dt.date.today() - dt.timedelta(days=days) for days in (10, 3))
-    config = program.for_cloud(cloud, "timezone: Asia/Shanghai")
-    done = program("report", "--config", config, "--from", str(since), "--to", str(until))
-    assert f"Period: {since} 00:00:00 ~ {until} 00:00:00 (CST)" in done.stdout
+def test_from_and_to_are_local_midnights_and_the_last_day_is_not_counted(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    done = report("--from", "2026-11-13", "--to", "2026-11-20")
+    assert "Period: 2026-11-13 00:00:00 ~ 2026-11-20 00:00:00 (CST)" in done.stdout
     (body,) = cloud.statistics()
     assert body["end_time"] - body["start_time"] == 7 * DAY
 
 
-def test_the_options_of_the_script_filter_and_the_options_win_over_the_file(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "service_types: [preset]")
-    done = program(
-        "report",
-        "--config",
-        config,
-        "--last",
-        "3d",
-        "--service-type",
-        "4",
-        "--infer-type",
-        "batch",
-        "--api-keys",
-        "a",
-        "b",
-    )
+def test_the_options_of_the_script_filter_and_the_options_win_over_the_file(cloud: Cloud, report: Report) -> None:
+    report.keys = "service_types: [preset]"
+    done = report("--last", "3d", "--service-type", "4", "--infer-type", "batch", "--api-keys", "a", "b")
     assert done.returncode == 0
     assert "MaaS Custom Endpoint (batch) Usage Statistics" in done.stdout
     (body,) = [body for body in cloud.statistics() if len(body["api_keys"]) == 2]
     assert (body["service_type"], body["infer_type"], body["api_keys"]) == (4, "batch", ["a", "b"])
 
 
-def test_a_credentials_file_wins_over_the_environment(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+def test_a_credentials_file_wins_over_the_environment(report: Report, tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(f"{AK}\n{SK}\n")
     path.chmod(0o600)
-    done = program(
-        "report", "--config", program.for_cloud(cloud), "--credentials-file", str(path), HW_SECRET_KEY="wrong"
-    )
+    done = report("--credentials-file", str(path), HW_SECRET_KEY="wrong")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "timezone: Asia/Shanghai")
-    daily = program("report", "--config", config, "--last", "7d", "--daily")
-    rows = [line.split("│") for line in daily.stdout.splitlines() if line.startswith("│ 20")]
+def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    daily = report("--last", "7d", "--daily").stdout
+    rows = [line.split("│") for line in daily.splitlines() if line.startswith("│ 20")]
     assert len(rows) == 8
     assert max(row[7].count("█") for row in rows) == 8
     whole = summed(cloud.answers)
-    assert cells(daily.stdout, "│ Total  ") == [
-        *(tokens(count).replace(" tokens", "") for count in whole[:3]), f"{whole[3]:,}",
-        f"{whole[4] / whole[3]:.2%}", "",
-    ]  # fmt: skip
-    assert cells(daily.stdout, "Error rate") == ["Total", "Prompt", "Completion", "Requests", "Error rate", ""]
-    assert re.search(r"^Period: \S+ \S+ ~ \S+ \S+ \(CST\)$", daily.stdout, re.MULTILINE)
-    several = program("report", "--config", config, "--daily")
-    assert (several.returncode, several.stdout) == (2, "")
-    assert "--daily: shows one range" in several.stderr
+    assert cells(daily, "│ Total  ") == [*map(short, whole[:3]), f"{whole[3]:,}", f"{whole[4] / whole[3]:.2%}", ""]
+    assert cells(daily, "Error rate") == ["Total", "Prompt", "Completion", "Requests", "Error rate", ""]
+    assert "\nPeriod: 2026-11-16 20:30:00 ~ 2026-11-23 20:30:00 (CST)\n" in daily
+    assert "--daily: shows one range" in only_line(report("--daily"), 2)
 
 
-def test_a_row_that_covers_a_part_of_its_day_says_so(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "timezone: Asia/Shanghai")
-    days = names(program("report", "--config", config, "--last", "5d", "--daily").stdout)
-    assert [day.endswith(" (part)") for day in days] == [True, False, False, False, False, True]
-    today = program("report", "--config", config, "--today").stdout
-    assert re.search(r"^Period: .* 00:00:00 ~ .* \(CST\) - part of the day$", today, re.MULTILINE)
-    yesterday = program("report", "--config", config, "--yesterday", "--daily").stdout
+def test_a_row_that_covers_a_part_of_its_day_says_so(report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    days = ["2026-11-18 (part)", *(f"2026-11-{day}" for day in range(19, 23)), "2026-11-23 (part)"]
+    assert names(report("--last", "5d", "--daily").stdout) == days
+    assert "\nPeriod: 2026-11-23 00:00:00 ~ 2026-11-23 20:30:00 (CST) - part of the day\n" in report("--today").stdout
+    yesterday = report("--yesterday", "--daily").stdout
     assert "part" not in yesterday
-    assert names(yesterday) == [str((dt.datetime.now(ZoneInfo("Asia/Shanghai")) - dt.timedelta(days=1)).date())]
+    assert names(yesterday) == ["2026-11-22"]
 
 
-def test_last_24h_by_the_hour_shows_a_row_for_every_hour_that_add_up(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "timezone: Asia/Kathmandu")
-    done = program("report", "--config", config, "--last", "24h", "--hourly")
+def test_last_24h_by_the_hour_shows_a_row_for_every_hour_that_add_up(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Kathmandu"
+    done = report("--last", "24h", "--hourly")
     assert (done.returncode, done.stderr) == (0, "")
-    hours = names(done.stdout)
-    assert len(hours) in (24, 25)  # 24 when the clock strikes
-    assert all(re.fullmatch(r"\d\d-\d\d \d\d:00( \(part\))?", hour) for hour in hours)
-    assert not any("part" in hour for hour in hours[1:-1])
+    whole = [*(f"11-22 {hour}:00" for hour in range(19, 24)), *(f"11-23 {hour:02}:00" for hour in range(18))]
+    assert names(done.stdout) == ["11-22 18:00 (part)", *whole, "11-23 18:00 (part)"]
     assert cells(done.stdout, "│ Total  ")[3] == f"{summed(cloud.answers)[3]:,}"
-    assert cells(program("report", "--config", config, "--last", "24h").stdout, "Service Type") == ["Preset Service"]
-    for body in cloud.statistics()[1:23]:
-        assert body["end_time"] - body["start_time"] <= HOUR
+    lengths = [body["end_time"] - body["start_time"] for body in cloud.statistics()]
+    assert sorted(lengths) == [HOUR // 4, 3 * HOUR // 4, *[HOUR] * 23]
+    assert cells(report("--last", "24h").stdout, "Service Type") == ["Preset Service"]
 
 
-def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, f"ranges: [last_7d]\n{IN_ORDER}")
-    done = program("report", "--config", config, "--service-type", "1,2", "custom_endpoint")
+def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: Cloud, report: Report) -> None:
+    report.keys = f"ranges: [last_7d]\n{IN_ORDER}"
+    done = report("--service-type", "1,2", "custom_endpoint")
     assert done.stdout.count("╭") == 1
     kinds = {"My Service": 1, "Preset Service": 2, "Custom Endpoint": 4}
     assert names(done.stdout)[1:] == [*kinds, "Total"]
@@ -272,92 +247,83 @@ def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: C
     assert sorted(bodies) == [1, 2, 4]
     for name, chosen in [*((name, [kind]) for name, kind in kinds.items()), ("Total", [1, 2, 4])]:
         use = summed([answer for kind, answer in zip(bodies, cloud.answers) if kind in chosen])
-        assert cells(done.stdout, f"│ {name} ") == [
-            *(tokens(count).replace(" tokens", "") for count in use[:3]), f"{use[3]:,}", f"{use[4]:,}",
-            f"{use[4] / use[3]:.2%}",
-        ]  # fmt: skip
+        counts = [*map(short, use[:3]), f"{use[3]:,}", f"{use[4]:,}", f"{use[4] / use[3]:.2%}"]
+        assert cells(done.stdout, f"│ {name} ") == counts
 
 
-def test_several_service_types_by_the_day_give_a_column_each_and_a_total(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, f"service_types: [my_service, custom_endpoint]\n{IN_ORDER}")
-    done = program("report", "--config", config, "--last", "3d", "--daily")
+def test_several_service_types_by_the_day_give_a_column_each_and_a_total(cloud: Cloud, report: Report) -> None:
+    report.keys = f"service_types: [my_service, custom_endpoint]\n{IN_ORDER}"
+    done = report("--last", "3d", "--daily")
     assert cells(done.stdout, "│ Day")[:3] == ["My Service", "Custom Endpoint", "Total"]
     kinds = [body["service_type"] for body in cloud.statistics()]
     columns = [summed([answer for kind, answer in zip(kinds, cloud.answers) if kind == one]) for one in (1, 4)]
     columns.append(summed(cloud.answers))
-    assert cells(done.stdout, "│ Total  ")[:4] == [
-        *(tokens(column[0]).replace(" tokens", "") for column in columns), f"{columns[2][3]:,}",
-    ]  # fmt: skip
+    assert cells(done.stdout, "│ Total  ")[:4] == [*(short(column[0]) for column in columns), f"{columns[2][3]:,}"]
 
 
-def test_ranges_that_overlap_are_never_added_up(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "ranges: [last_7d, last_14d]\nservice_types: [my_service, preset]")
-    done = program("report", "--config", config)
+def test_ranges_that_overlap_are_never_added_up(report: Report) -> None:
+    report.keys = "ranges: [last_7d, last_14d]\nservice_types: [my_service, preset]"
+    done = report()
     assert names(done.stdout).count("Total") == 2 == done.stdout.count("╭")
-    assert [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("Period")] == [
-        "Period last_7d", "Period last_14d",
-    ]  # fmt: skip
+    assert re.findall("^(Period.*?):", done.stdout, re.MULTILINE) == ["Period last_7d", "Period last_14d"]
 
 
-def test_what_one_service_type_lacks_is_no_zero_and_gives_no_total(cloud: Cloud, program: Program) -> None:
-    def refuse(request: Request) -> Optional[Response]:
-        asked = request.method == "POST" and json.loads(request.get_data())["service_type"] == 1
-        return Response(b'{"error_msg": "no"}', 400) if asked else None
-
-    cloud.always = refuse
-    arguments = ("report", "--config", program.for_cloud(cloud, "ranges: [last_7d]"), "--service-type", "1", "2")
-    done = program(*arguments)
+def test_what_one_service_type_lacks_is_no_zero_and_gives_no_total(cloud: Cloud, report: Report) -> None:
+    cloud.always = refuse(service_type=1)
+    report.keys = "ranges: [last_7d]\nservice_types: [1, 2]"
+    done = report()
     assert done.returncode == 0
     assert done.stderr.startswith("W! ")
     assert cells(done.stdout, "│ My Service") == cells(done.stdout, "│ Total  ") == ["-"] * 6
     assert "-" not in cells(done.stdout, "│ Preset Service")
-    daily = program(*arguments, "--daily").stdout
+    daily = report("--daily").stdout
     assert {cells(daily, f"│ {name}")[0] for name in (*names(daily), "Total  ")} == {"-"}
-    (lacking, known) = csv.DictReader(program(*arguments, "--format", "csv").stdout.splitlines())
+    (lacking, known) = report.csv()
     assert (lacking["service_type"], lacking["total_tokens"], lacking["error_ratio"]) == ("my_service", "", "")
     assert int(known["total_tokens"]) > 0
 
 
-def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, f"timezone: Asia/Shanghai\ntags: [team:a]\n{IN_ORDER}")
-    arguments = ("report", "--config", config, "--last", "2d", "--daily", "--service-type", "2,1", "--format")
-    done = program(*arguments, "csv")
+def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Cloud, report: Report) -> None:
+    report.keys = f"timezone: Asia/Shanghai\ntags: [team:a]\nservice_types: [2, 1]\n{IN_ORDER}"
+    done = report("--last", "2d", "--daily", "--format", "csv")
     assert (done.returncode, done.stderr) == (0, "")
-    table = list(csv.DictReader(io.StringIO(done.stdout)))
+    rows = table(done.stdout)
     assert done.stdout.splitlines()[0] == (
         "region,project_id,tags,range,start,end,partial,service_type,infer_type,api_key_label,total_tokens,prompt_tokens,"
         "completion_tokens,requests,errors,completed_batch_tasks,inferences,error_ratio"
     )
-    assert [(row["partial"], row["service_type"]) for row in table] == [
-        (partial, name) for partial in ("true", "false", "true") for name in ("preset", "my_service")
+    assert [tuple(row[name] for name in ("start", "end", "partial", "service_type")) for row in rows] == [
+        (f"2026-11-{start}:00+08:00", f"2026-11-{end}:00+08:00", partial, name)
+        for start, end, partial in (
+            ("21T20:30", "22T00:00", "true"),
+            ("22T00:00", "23T00:00", "false"),
+            ("23T00:00", "23T20:30", "true"),
+        )
+        for name in ("preset", "my_service")
     ]
     use = {
         (body["service_type"], body["start_time"]): summed([answer])
         for body, answer in zip(cloud.statistics(), cloud.answers)
     }
-    for row in table:
-        start = dt.datetime.fromisoformat(row["start"])
-        assert start.utcoffset() == dt.timedelta(hours=8)
-        assert dt.datetime.fromisoformat(row["end"]) > start
-        kind = {"preset": 2, "my_service": 1}[row["service_type"]]
-        assert [int(row[name]) for name in COUNTS] == use[kind, int(start.timestamp() * 1000)]
+    for row in rows:
+        start = int(dt.datetime.fromisoformat(row["start"]).timestamp() * 1000)
+        assert [int(row[name]) for name in COUNTS] == use[{"preset": 2, "my_service": 1}[row["service_type"]], start]
         assert (row["region"], row["tags"], row["api_key_label"]) == ("cn-southwest-2", "team:a", "")
-    same = json.loads(program(*arguments, "json").stdout)
-    assert [list(record) for record in same] == [list(row) for row in table]
+    same = report.json("--last", "2d", "--daily")
+    assert [list(record) for record in same] == [list(row) for row in rows]
     assert [type(same[0][name]) for name in (*COUNTS, "error_ratio", "partial")] == [int] * 5 + [float, bool]
-    assert [record["total_tokens"] for record in same[2:4]] == [int(row["total_tokens"]) for row in table[2:4]]
+    assert [record["total_tokens"] for record in same] == [int(row["total_tokens"]) for row in rows]
 
 
 def test_csv_of_several_instances_and_labels_tells_them_apart(cloud: Cloud, program: Program) -> None:
     keys = "per_api_key: true, api_keys: [team-search, '']"
     entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}, ranges: [last_7d]"
     config = program.config(f"instances:\n  - {{{entry}, {keys}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2']}}\n")
-    done = program("report", "--config", config, "--format", "csv", "--infer-type", "real_time")
-    table = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [(row["tags"], row["api_key_label"]) for row in table] == [
+    rows = table(program("report", "--config", config, "--format", "csv", "--infer-type", "real_time").stdout)
+    assert [(row["tags"], row["api_key_label"]) for row in rows] == [
         ("n:1", ""), ("n:1", "team-search"), ("n:1", "online_experience"), ("n:2", ""),
     ]  # fmt: skip
-    assert table[0]["requests"] == table[3]["requests"] != table[1]["requests"]
+    assert rows[0]["requests"] == rows[3]["requests"] != rows[1]["requests"]
 
 
 @pytest.mark.parametrize(
@@ -371,12 +337,12 @@ def test_csv_of_several_instances_and_labels_tells_them_apart(cloud: Cloud, prog
     ],
 )
 @pytest.mark.parametrize("each", [False, True])
-def test_a_label_without_a_call_may_be_unknown(
-    cloud: Cloud, program: Program, labels: List[str], unknown: List[str], each: bool
+def test_label_without_calls_may_be_unknown(
+    cloud: Cloud, report: Report, labels: List[str], unknown: List[str], each: bool
 ) -> None:
-    more = f"per_api_key: true\napi_keys: {json.dumps(labels)}" if each else ""
-    config = program.for_cloud(cloud, f"ranges: [last_30d, last_7d]\n{more}")
-    done = program("report", "--config", config, *([] if each else ["--api-keys", *labels]))
+    report.keys = "ranges: [last_30d, last_7d]\n"
+    report.keys += f"per_api_key: true\napi_keys: {json.dumps(labels)}" if each else ""
+    done = report(*([] if each else ["--api-keys", *labels]))
     assert done.returncode == 0
     # A label that is no tag is named by its place alone.
     places = [f"{labels.index(label) + 1} of {len(labels)}" + (f" ({label})" if each else "") for label in unknown]
@@ -387,67 +353,50 @@ def test_a_label_without_a_call_may_be_unknown(
         assert len(cloud.statistics()) == 3 + (0 if len(labels) < 2 else 2 * len([label for label in labels if label]))
 
 
-def test_a_label_of_which_nothing_is_known_is_not_called_unknown(cloud: Cloud, program: Program) -> None:
-    def refuse(request: Request) -> Optional[Response]:
-        asked = request.method == "POST" and json.loads(request.get_data())["api_keys"] == ["typo"]
-        return Response(b'{"error_msg": "no"}', 400) if asked else None
-
-    cloud.always = refuse
-    config = program.for_cloud(cloud, "ranges: [last_7d]")
-    done = program("report", "--config", config, "--api-keys", "team-search", "typo")
+def test_label_is_not_called_unknown_without_an_answer(cloud: Cloud, report: Report) -> None:
+    past = ("--from", "2020-01-01", "--to", "2020-01-02")  # of which nothing is kept
+    line = only_line(report(*past, "--api-keys", "a", "b"), 1)
+    assert line.startswith("W! cn-southwest-2: no values for 2020-01-01..2020-01-02")
+    cloud.always = refuse(api_keys=["typo"])
+    done = report("--last", "7d", "--api-keys", "team-search", "typo")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_label_is_not_called_unknown_over_a_range_of_which_nothing_is_kept(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "timezone: UTC")
-    done = program("report", "--config", config, "--from", "2020-01-01", "--to", "2020-01-02", "--api-keys", "a", "b")
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("W! cn-southwest-2: no values for 2020-01-01..2020-01-02")
-
-
-def test_an_online_experience_that_nobody_used_is_no_unknown_label(cloud: Cloud, program: Program) -> None:
-    names = "total_token total_prompt_token total_completion_token total_request_count total_error_count".split()
-    nothing = json.dumps(dict.fromkeys(names, 0))
-    cloud.always = lambda request: Response(nothing, 200) if request.method == "POST" else None
-    done = program("report", "--config", program.for_cloud(cloud), "--last", "7d", "--api-keys", "")
+def test_unused_online_experience_is_no_unknown_label(cloud: Cloud, report: Report) -> None:
+    cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    done = report("--last", "7d", "--api-keys", "")
     assert cells(done.stdout, "Total Requests") == ["0"]
     assert done.stderr == ""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")
 @pytest.mark.parametrize("service_types", [["2"], ["1", "2", "4"]])
 @pytest.mark.parametrize("size", [[], ["--daily"], ["--hourly"]])
-def test_a_narrow_terminal_shows_every_digit(
-    cloud: Cloud, program: Program, service_types: List[str], size: List[str]
-) -> None:
-    config = program.for_cloud(cloud, "timezone: Asia/Shanghai\nmax_requests_per_minute: 200")
-    arguments = ("report", "--config", config, "--last", "24h", *size, "--service-type", *service_types)
-    plain = program(*arguments).stdout
-    shown = on_a_terminal([*program.command, *arguments], 80, program.environ)
-    lines = [line for line in shown.splitlines() if line.startswith(("╭", "│", "├", "╰"))]
-    assert len({len(line) for line in lines}) == 1
-    assert len(lines[0]) <= 80
+def test_a_narrow_terminal_shows_every_digit(report: Report, service_types: List[str], size: List[str]) -> None:
+    report.keys = "timezone: Asia/Shanghai\nmax_requests_per_minute: 200"
+    options = ("--last", "24h", *size, "--service-type", *service_types)
+    plain = report(*options).stdout
+    shown = report.on_terminal(80, *options)
+    boxes(shown, 80)
     for row in [line for line in plain.splitlines() if re.match("│ (20|Total|My|11-)", line)]:
         for cell in row.split("│")[2:-1]:
             if re.search(r"\d", cell):
                 assert cell.strip() in shown
 
 
-def on_a_terminal(command: List[str], columns: int, environ: Dict[str, str]) -> str:
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")
+def test_the_terminal_itself_says_how_wide_it_is(program: Program, report: Report) -> None:
     import fcntl
     import pty
     import termios
 
+    skip_unless_processes()
     reader, writer = pty.openpty()
-    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environ = {
-        **{name: value for name, value in environ.items() if name not in ("COLUMNS", "NO_COLOR")},
-        "TERM": "xterm",
-    }
-    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env=environ)
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    environ = {name: value for name, value in program.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    command = [*program.command, *report.arguments("--last", "3d", "--daily", "--service-type", "1", "2", "4")]
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env={**environ, "TERM": "xterm"})
     os.close(writer)
-    chunks = []
+    shown = b""
     while True:
         try:
             chunk = os.read(reader, 65_536)
@@ -455,73 +404,52 @@ def on_a_terminal(command: List[str], columns: int, environ: Dict[str, str]) -> 
             break
         if not chunk:
             break
-        chunks.append(chunk)
+        shown += chunk
     os.close(reader)
     assert process.wait(30) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(chunks).decode())
+    assert boxes(without_colors(shown.decode()), 80)
 
 
-def test_raw_shows_the_apis_own_answers(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud), "--last", "30d", "--raw")
-    answers: Any = json.loads(done.stdout.split("Raw API Response:")[1])
+def test_raw_shows_the_apis_own_answers(report: Report) -> None:
+    answers: Any = json.loads(report("--last", "30d", "--raw").stdout.split("Raw API Response:")[1])
     assert len(answers) == 2
     assert {"total_token", "total_request_count"} <= set(answers[0]["data"])
 
 
-def test_a_range_that_reaches_past_what_is_kept_is_warned_of(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud), "--last", "60d")
-    assert "W! last_60d: reaches past the 30 days that the cloud keeps; the numbers cover 50.0% of it" in done.stderr
+@pytest.mark.parametrize(
+    ("last", "size", "cover"),
+    [("60d", [], "50.0%"), ("60d", ["--daily"], "50.0%"), ("30d", ["--daily"], ""), ("999999d", [], "0.0%")],
+)
+def test_range_reaches_past_what_is_kept(report: Report, last: str, size: List[str], cover: str) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    done = report("--last", last, *size)
+    text = f"W! last_{last}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it\n"
+    assert (done.returncode, done.stderr) == (0, text if cover else "")
+    assert "Period: 2026-10-24 20:30:00 ~ 2026-11-23 20:30:00 (CST)" in done.stdout
 
 
-def test_what_failed_is_told_and_shown_as_nothing_rather_than_as_zero(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud), HW_SECRET_KEY="wrong")
+def test_what_failed_is_told_and_shown_as_nothing_rather_than_as_zero(report: Report) -> None:
+    done = report(HW_SECRET_KEY="wrong")
     assert done.returncode == 1
     assert done.stderr.startswith("E! cn-southwest-2: the signature was refused")
     assert done.stdout.strip() == ""
 
 
-def test_a_name_that_looks_like_markup_is_shown_as_it_is(cloud: Cloud, program: Program) -> None:
-    more = "ranges: [{name: '[red]x[/red]', from: '2026-11-01'}]\nper_api_key: true\napi_keys: ['[bold]']"
-    done = program("report", "--config", program.for_cloud(cloud, more))
-    assert "API key: [bold]" in done.stdout
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(report: Report) -> None:
+    report.keys = "ranges: [{name: '[red]x[/red]', from: '2026-11-01'}]\nper_api_key: true\napi_keys: ['[bold]']"
+    assert "API key: [bold]" in report().stdout
 
 
-def test_daily_says_what_share_of_the_whole_range_is_there(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "timezone: Asia/Shanghai")
-    done = program("report", "--config", config, "--last", "60d", "--daily")
-    assert done.stderr == (
-        "W! last_60d: reaches past the 30 days that the cloud keeps; the numbers cover 50.0% of it\n"
-    )
-
-
-def test_daily_of_exactly_what_is_kept_warns_of_nothing(cloud: Cloud, program: Program) -> None:
-    done = program(
-        "report", "--config", program.for_cloud(cloud, "timezone: Asia/Shanghai"), "--last", "30d", "--daily"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_zone_that_cannot_be_told_is_said_before_anything_is_asked_or_printed(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud), "--last", "7d", TZ="CST-8")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("E! timezone: the host's zone")
+def test_unknown_zone_of_the_host(cloud: Cloud, program: Program, report: Report) -> None:
+    line = only_line(program.process(*report.arguments("--last", "7d"), TZ="CST-8"), 2)
+    assert line.startswith("E! timezone: the host's zone")
     assert cloud.seen == []
 
 
-def test_a_range_longer_than_the_calendar_shows_the_part_that_is_kept(cloud: Cloud, program: Program) -> None:
-    done = program("report", "--config", program.for_cloud(cloud), "--last", "999999d")
+def test_a_terminal_without_block_characters_gets_a_plain_table(report: Report) -> None:
+    report.keys = "per_api_key: true\napi_keys: ['\u4e2d', team-search]\ntimezone: Asia/Shanghai"
+    done = report("--last", "3d", "--daily", PYTHONIOENCODING="cp1252")
     assert done.returncode == 0
-    assert f"Period: {dt.date.today().year - 1}" in done.stdout or f"Period: {dt.date.today().year}" in done.stdout
-    assert done.stderr.startswith("W! last_999999d: reaches past")
-
-
-def test_a_terminal_without_block_characters_gets_a_plain_table(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "per_api_key: true\napi_keys: ['\u4e2d']\ntimezone: Asia/Shanghai")
-    done = program("report", "--config", config, "--last", "3d", "--daily", PYTHONIOENCODING="cp1252")
-    assert done.returncode == 0
-    assert done.stderr.startswith("W! API key label 1 of 1 (")
+    assert done.stderr.startswith("W! API key label 1 of 2 (")
     assert "API key: ?" in done.stdout
-    daily = program(
-        "report", "--config", program.for_cloud(cloud), "--last", "3d", "--daily", PYTHONIOENCODING="cp1252"
-    )
-    assert "########" in daily.stdout
+    assert "########" in done.stdout

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
-import csv
 import datetime as dt
-import io
 import json
 import re
-import sqlite3
-import sys
-import time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import pytest
 from werkzeug import Request, Response
@@ -34,42 +28,49 @@ from maas_usage_check.surfaces.report.files import encode
 from maas_usage_check.surfaces.report.models import ModelRow, cost_of
 
 from ..conftest import Cloud, Program
-from .test_report import cells, on_a_terminal
-from .test_report_ledger import history, state
-
+from ..fixed_clock import MONDAY
+from ..program import only_line
+from .conftest import COUNTS, Report, boxes, cells, change, forget, history, table
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+NOW = int(MONDAY * 1000)
+NOON = NOW // HOUR * HOUR
 PRICES = {0: ("2.0", "8.0"), 1: ("0.35", "1.25")}
 """Of the first two models of three."""
+HOURLY = "hourly: true\nbackfill_days: 3\n"
 
 
-def written(cloud: Cloud, program: Program, tmp_path: Path, more: str = "") -> str:
+@pytest.fixture
+def report(cloud: Cloud, report: Report, tmp_path: Path) -> Report:
     cloud.emulator.requests_per_minute = 10**6
-    keys = f"timezone: UTC\nstate_dir: {tmp_path}\nmax_requests_per_minute: 80000\nmodels: true\n"
-    return program.for_cloud(cloud, keys + more)
+    report.keys = f"state_dir: {tmp_path}\nmax_requests_per_minute: 80000\nmodels: true\n"
+    return report
 
 
-def priced(cloud: Cloud) -> str:
-    """Write the prices of two models, one by its name and one by its id."""
+@pytest.fixture
+def priced(cloud: Cloud, report: Report) -> Report:
+    """Report with the prices of two models, one by its name and one by its id."""
     first, second, _ = cloud.emulator.models.ids()
-    named = {first: "deepseek", second: second}
-    prices = {named[model]: PRICES[i] for i, model in enumerate((first, second))}
-    lines = [f"{name}: {{prompt: {prompt}, completion: {completion}}}" for name, (prompt, completion) in prices.items()]
-    return (
-        f"hourly: true\nmodel_names: {{{first}: deepseek}}\nprices: {{currency: CNY, models: {{{', '.join(lines)}}}}}\n"
+    prices = ", ".join(
+        f"{name}: {{prompt: {prompt}, completion: {completion}}}"
+        for name, (prompt, completion) in zip(("deepseek", second), PRICES.values())
     )
+    named = f"model_names: {{{first}: deepseek}}"
+    report.keys += f"hourly: true\n{named}\nprices: {{currency: CNY, models: {{{prices}}}}}\n"
+    return report
 
 
-def collected(cloud: Cloud, program: Program, config: str) -> None:
-    done = program("collect", "--config", config, "--format", "prometheus", "--output", str(program.folder / "out"))
-    assert done.returncode == 0, done.stderr
-    cloud.seen.clear()
+@pytest.fixture
+def collected(report: Report) -> Report:
+    """Report on models whose hours of the last 3 days are in the ledger."""
+    report.keys += HOURLY
+    collect(report)
+    return report
 
 
-def table(text: str) -> List[Dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+def collect(report: Report) -> None:
+    report.collect("--format", "prometheus", "--output", str(report.program.folder / "out"))
 
 
 def hours_of(row: Dict[str, str]) -> range:
@@ -78,10 +79,13 @@ def hours_of(row: Dict[str, str]) -> range:
     return range(end - int(row["known_hours"]) * HOUR, end, HOUR)
 
 
+def counts(row: Dict[str, str]) -> List[int]:
+    return [int(row[name]) for name in COUNTS]
+
+
 def truth(cloud: Cloud, model: str, hours: Sequence[int]) -> List[int]:
     """Ask the emulator's own books of models."""
-    now = int(time.time() * 1000)
-    said = [cloud.emulator.models.hour(model, None, at, now) for at in hours]
+    said = [cloud.emulator.models.hour(model, None, at, NOW) for at in hours]
     return [sum(getattr(hour, name) for hour in said) for name in COUNTS]
 
 
@@ -94,20 +98,17 @@ def asked(cloud: Cloud, words: str) -> List[Request]:
     return [request for request in cloud.seen if words in request.path]
 
 
-def test_each_model_has_a_row_with_what_cloud_eye_says_and_its_keys_are_not_added(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, "tags: [team:a]")
-    done = program("report", "--config", config, "--models", "--last", "7d", "--format", "csv")
+def test_each_model_has_a_row_without_its_keys(cloud: Cloud, report: Report) -> None:
+    report.keys += "tags: [team:a]"
+    done = report("--models", "--last", "7d", "--format", "csv")
     assert (done.returncode, done.stderr) == (0, "")
     rows = table(done.stdout)
     assert list(rows[0])[-1] == "share"  # no cost without prices
     assert sorted(row["maas_api_id"] for row in rows) == sorted(cloud.emulator.models.ids())
     for row in rows:
-        hours = hours_of(row)
-        assert dt.datetime.fromisoformat(row["start"]).timestamp() * 1000 == hours.start
-        assert row["hours"] == row["known_hours"] in ("166", "167", "168")
-        assert [int(row[name]) for name in COUNTS] == truth(cloud, row["maas_api_id"], hours)
+        assert (row["start"], row["end"]) == ("2026-11-16T13:00:00+00:00", "2026-11-23T12:00:00+00:00")
+        assert row["hours"] == row["known_hours"] == "167"
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
         assert (row["model"], row["region"], row["tags"]) == (row["maas_api_id"], "cn-southwest-2", "team:a")
         assert (row["project_id"], row["range"]) == (PROJECT_ID, "last_7d")
     totals = [int(row["total_tokens"]) for row in rows]
@@ -117,19 +118,15 @@ def test_each_model_has_a_row_with_what_cloud_eye_says_and_its_keys_are_not_adde
     assert not any(b"maas_key_id" in request.get_data() for request in asked(cloud, "/batch-query"))
 
 
-def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, priced(cloud))
-    arguments = ("report", "--config", config, "--models", "--last", "2d", "--format")
-    rows = {row["maas_api_id"]: row for row in table(program(*arguments, "csv").stdout)}
+def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(cloud: Cloud, priced: Report) -> None:
+    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "2d")}
     for i, model in enumerate(cloud.emulator.models.ids()):
         row = rows[model]
         assert row["currency"] == "CNY"
         expected = f"{cost(i, truth(cloud, model, hours_of(row))).normalize():f}" if i < 2 else ""
         assert row["cost"] == expected
     assert rows[cloud.emulator.models.ids()[0]]["model"] == "deepseek"
-    for record in json.loads(program(*arguments, "json").stdout):
+    for record in priced.json("--models", "--last", "2d"):
         row = rows[record["maas_api_id"]]
         assert list(record) == list(row)
         assert record["cost"] == (float(row["cost"]) if row["cost"] else None)
@@ -148,54 +145,45 @@ def test_a_cost_is_written_without_an_exponent(amount: str, written: str) -> Non
     assert encode("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
 
 
-def test_the_total_says_what_it_leaves_out_and_the_month_is_estimated_at_the_rate_of_the_last_week(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, priced(cloud))
-    before = dt.datetime.now(dt.timezone.utc)
-    done = program("report", "--config", config, "--models", "--last", "2d")
+def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
+    done = priced("--models", "--last", "2d")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "\nPeriod: 2026-11-21 13:00:00 ~ 2026-11-23 12:00:00 (UTC), in whole hours" in done.stdout
     models = cloud.emulator.models.ids()
-    (since, until) = re.findall(r"^Period: (.+?) ~ (.+?) \(UTC\), in whole hours", done.stdout, re.MULTILINE)[0]
-    start, end = (
-        int(dt.datetime.fromisoformat(at).replace(tzinfo=dt.timezone.utc).timestamp() * 1000) for at in (since, until)
-    )
-    counts = [truth(cloud, model, range(start, end, HOUR)) for model in models]
-    costs = [cost(i, counts[i]) for i in range(2)]
+    used = [truth(cloud, model, range(NOON - 47 * HOUR, NOON, HOUR)) for model in models]
+    costs = [cost(i, used[i]) for i in range(2)]
     assert cells(done.stdout, "│ deepseek")[-1] == f"{costs[0]:,.2f}"
     assert cells(done.stdout, f"│ {models[2]}")[-1] == "-"
     assert cells(done.stdout, "│ Total  ")[-1] == f"{sum(costs):,.2f}"
-    assert cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in counts):,}"
-    share = counts[2][0] / sum(each[0] for each in counts)
+    assert cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in used):,}"
+    share = used[2][0] / sum(each[0] for each in used)
     assert f"leaves out what has no price: 1 of 3 models, {share:.1%} of the tokens ({models[2]})." in done.stdout
-    week = [cost(i, truth(cloud, models[i], range(end - 168 * HOUR, end, HOUR))) for i in range(2)]
-    lengths = {
-        f"{at:%B}": calendar.monthrange(at.year, at.month)[1] * 24 for at in (before, dt.datetime.now(dt.timezone.utc))
-    }
-    name, said = re.findall(
-        r"^At the rate of the last 7 days, (\w+) costs about ([\d,.]+) CNY \(estimate, without the model that has no "
-        r"price\)\.$",
-        done.stdout,
-        re.MULTILINE,
-    )[0]
-    assert said == f"{sum(week) * lengths[name] / 168:,.2f}"
+    week = sum(cost(i, truth(cloud, models[i], range(NOON - 168 * HOUR, NOON, HOUR))) for i in range(2))
+    assert (
+        f"At the rate of the last 7 days, November costs about {week * 30 / 7:,.2f} CNY (estimate, without the model "
+        "that has no price)."
+    ) in done.stdout.splitlines()
 
 
-def test_without_prices_there_is_no_cost_and_no_estimate(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    done = program("report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d")
+def test_without_prices_and_hours(report: Report) -> None:
+    """There is no cost and no estimate, and the last line says what the comparison needs."""
+    done = report("--models", "--last", "1d")
     assert done.returncode == 0
     assert not re.search("cost|CNY|estimate", done.stdout, re.IGNORECASE)
     assert cells(done.stdout, "│ Model")[-1] == "Share"
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Cloud Eye's numbers cannot be compared with the statistics' (ShowStatistics): the ledger")
+    assert "`hourly: true` and `service_types: [preset, my_service]`" in last
 
 
-def test_the_estimate_is_left_out_while_the_last_week_is_not_known(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, priced(cloud) + "backfill_days: 3")
+def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud, priced: Report) -> None:
+    priced.keys += "backfill_days: 3"
     cloud.always = lambda request: Response(b"{}", 400) if long_window(request) else None
-    collected(cloud, program, config)  # of the last 26 hours alone
-    done = program("report", "--config", config, "--models", "--yesterday")
-    assert re.search(r"^What \w+ will cost is not estimated: [12]\d of the last 168 hours are known", done.stdout, re.M)
+    collect(priced)  # of the last 26 hours alone
+    done = priced("--models", "--yesterday")
+    assert re.search(
+        r"^What November will cost is not estimated: 26 of the last 168 hours are known", done.stdout, re.M
+    )
     assert "costs about" not in done.stdout
 
 
@@ -206,250 +194,173 @@ def long_window(request: Request) -> bool:
     return bool(body["period"] == "3600" and body["to"] - body["from"] > 30 * HOUR)
 
 
-def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path)
-    arguments = ("report", "--config", config, "--models", "--last", "20d")
-    rows = table(program(*arguments, "--format", "csv").stdout)
-    for row in rows:
-        assert row["hours"] in ("478", "479", "480")
-        assert row["known_hours"] in ("238", "239")
-        assert [int(row[name]) for name in COUNTS] == truth(cloud, row["maas_api_id"], hours_of(row))
-    done = program(*arguments)
-    assert re.search(
-        r"^23[89] of 4(7[89]|80) hours are known, and counted: Cloud Eye tells those of the", done.stdout, re.M
-    )
+def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(cloud: Cloud, report: Report) -> None:
+    for row in report.csv("--models", "--last", "20d"):
+        assert (row["hours"], row["known_hours"]) == ("479", "239")
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+    shown = report("--models", "--last", "20d").stdout
+    assert "\n239 of 479 hours are known, and counted: Cloud Eye tells those of the" in shown
     for request in asked(cloud, "/batch-query"):
         body = json.loads(request.get_data())
-        assert body["from"] > time.time() * 1000 - 240 * HOUR
+        assert body["from"] > NOW - 240 * HOUR
         assert len(body["metrics"]) * (body["to"] + 1 - body["from"]) // HOUR < 3000
 
 
 def in_the_ledger(cloud: Cloud, tmp_path: Path, days: int, seen: Optional[Dict[str, int]] = None) -> None:
     """Write a ledger that was collected for so many days; `seen` says how many hours ago a model was last listed."""
-    now = int(time.time() * 1000)
-    store, end = Store(partial(find_file, str(tmp_path))), now // HOUR * HOUR
+    store = Store(partial(find_file, str(tmp_path)))
+    ids = cloud.emulator.models.ids()
     with store.entry(ModelList, f"{cloud.url} {PROJECT_ID}") as models:
-        ago = {model: now - hours * HOUR for model, hours in (seen or {}).items()}
-        models.read = max([ago.get(each, now) for each in cloud.emulator.models.ids()])
+        listed = {model: NOW - (seen or {}).get(model, 0) * HOUR for model in ids}
+        models.read = max(listed.values())
         models.models = [
-            Listed(Dimensions(each), list(HOURLY_METRICS), end - days * DAY, ago.get(each, now))
-            for each in cloud.emulator.models.ids()
+            Listed(Dimensions(each), list(HOURLY_METRICS), NOON - days * DAY, listed[each]) for each in ids
         ]
-    with open_book(store, now) as book:
-        for model in cloud.emulator.models.ids():
+    with open_book(store, NOW) as book:
+        for model in ids:
             ledger = Ledger(book, ledger_name(cloud.url, PROJECT_ID, Dimensions(model)), SETTLES)
             # Of a model that is listed no more the hours end.
-            hours = range(end - days * DAY, min(end, end - (seen or {}).get(model, 0) * HOUR + 5 * DAY), HOUR)
-            ledger.put_each([(at, tuple(cloud.emulator.models.hour(model, None, at, now))) for at in hours])
+            hours = range(NOON - days * DAY, min(NOON, NOON - (seen or {}).get(model, 0) * HOUR + 5 * DAY), HOUR)
+            ledger.put_each([(at, tuple(cloud.emulator.models.hour(model, None, at, NOW))) for at in hours])
         book.run(
             "INSERT INTO notes VALUES ('Began', ?, ?)",
-            (f"{cloud.url} {PROJECT_ID}", f'{{"at": {end - days * DAY}}}'),
+            (f"{cloud.url} {PROJECT_ID}", f'{{"at": {NOON - days * DAY}}}'),
         )
     store.close()
 
 
-def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path, f"project_id: {PROJECT_ID}")
+def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, report: Report, tmp_path: Path) -> None:
+    report.keys += f"project_id: {PROJECT_ID}"
     in_the_ledger(cloud, tmp_path, days=25)
-    done = program("report", "--config", config, "--models", "--last", "20d", "--format", "csv")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = report("--models", "--last", "20d", "--format", "csv")
+    assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
     for row in table(done.stdout):
-        assert row["hours"] == row["known_hours"] in ("478", "479", "480")
-        assert [int(row[name]) for name in COUNTS] == truth(cloud, row["maas_api_id"], hours_of(row))
-    assert len(cloud.seen) <= 1  # the hour that is not final yet
-    text = program("report", "--config", config, "--models", "--last", "20d").stdout
+        assert row["hours"] == row["known_hours"] == "479"
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+    text = report("--models", "--last", "20d").stdout
     assert "hours are known" not in text
     assert "is not there" not in text
 
 
-def test_a_model_that_was_last_listed_weeks_ago_is_counted_and_no_more_asked(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, f"hourly: true\nbackfill_days: 1\nproject_id: {PROJECT_ID}")
-    gone = cloud.emulator.models.ids()[2]
-    in_the_ledger(cloud, tmp_path, days=25, seen={**dict.fromkeys(cloud.emulator.models.ids(), 2), gone: 20 * 24})
-    before, cloud.emulator.models = cloud.emulator.models, Models(models=2)
-    done = program("collect", "--config", config, "--format", "prometheus")
+def test_model_last_listed_weeks_ago(cloud: Cloud, program: Program, report: Report, tmp_path: Path) -> None:
+    report.keys += f"hourly: true\nbackfill_days: 1\nproject_id: {PROJECT_ID}"
+    before, gone = cloud.emulator.models, cloud.emulator.models.ids()[2]
+    in_the_ledger(cloud, tmp_path, days=25, seen={**dict.fromkeys(before.ids(), 2), gone: 20 * 24})
+    cloud.emulator.models = Models(models=2)
+    done = program("collect", "--config", report.config(), "--format", "prometheus")
     assert done.returncode == 0, done.stderr
     assert asked(cloud, "/batch-query")
     assert not any(gone.encode() in request.get_data() for request in asked(cloud, "/batch-query"))
-    first, last = (dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=days) for days in (22, 2))
-    span = ("--from", str(first), "--to", str(last), "--format", "csv")
-    done = program("report", "--config", config, "--models", *span)
-    (row,) = [row for row in table(done.stdout) if row["maas_api_id"] == gone]
+    rows = report.csv("--models", "--from", "2026-11-01", "--to", "2026-11-21")
+    (row,) = [row for row in rows if row["maas_api_id"] == gone]
     assert row["hours"] == row["known_hours"] == "480"
     cloud.emulator.models = before
-    until = int(time.time() * 1000) // HOUR * HOUR - 15 * DAY
-    assert [int(row[name]) for name in COUNTS] == truth(cloud, gone, [at for at in hours_of(row) if at < until])
+    assert counts(row) == truth(cloud, gone, [at for at in hours_of(row) if at < NOON - 15 * DAY])
 
 
-def test_a_model_that_is_new_used_nothing_before_the_hours_that_are_asked_of_it(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, f"project_id: {PROJECT_ID}")
+def test_new_model_used_nothing_before(cloud: Cloud, report: Report, tmp_path: Path) -> None:
+    report.keys += f"project_id: {PROJECT_ID}"
     new = cloud.emulator.models.ids()[2]
     cloud.emulator.models = Models(models=2)
     in_the_ledger(cloud, tmp_path, days=25, seen=dict.fromkeys(cloud.emulator.models.ids(), 2))
     cloud.emulator.models = Models()
-    done = program("report", "--config", config, "--models", "--last", "20d", "--format", "csv")
-    assert done.returncode == 0
-    (row,) = [row for row in table(done.stdout) if row["maas_api_id"] == new]
+    (row,) = [row for row in report.csv("--models", "--last", "20d") if row["maas_api_id"] == new]
     assert row["hours"] == row["known_hours"]
-    told = [truth(cloud, new, hours_of(row)[-hours:]) for hours in (238, 239)]
-    assert [int(row[name]) for name in COUNTS] in told
+    assert counts(row) == truth(cloud, new, hours_of(row)[-239:])
 
 
-def test_hours_that_are_all_final_in_the_ledger_are_not_asked(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 4")
-    collected(cloud, program, config)
-    day = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=3)
-    span = ("--from", str(day), "--to", str(day + dt.timedelta(days=2)))
-    done = program("report", "--config", config, "--models", *span, "--format", "csv")
+def test_hours_that_are_all_final_in_the_ledger_are_not_asked(cloud: Cloud, collected: Report) -> None:
+    done = collected("--models", "--from", "2026-11-21", "--to", "2026-11-23", "--format", "csv")
     assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
     for row in table(done.stdout):
         assert row["hours"] == row["known_hours"] == "48"
-        assert [int(row[name]) for name in COUNTS] == truth(cloud, row["maas_api_id"], hours_of(row))
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
 
 
-def test_a_model_that_is_listed_no_more_is_there_as_long_as_its_ledger_and_else_said_to_be_missing(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
     gone = cloud.emulator.models.ids()[0]
-    since = int(time.time() * 1000) - 5 * HOUR
-    quiet = lambda model, at: model != gone or at < since  # noqa: E731 - as the emulator takes it
-    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
-    arguments = ("report", "--config", config, "--models", "--last", "2d")
-    collected(cloud, program, config)
-    cloud.emulator.models = Models(busy=quiet)
-    rows = {row["maas_api_id"]: row for row in table(program(*arguments, "--format", "csv").stdout)}
+    cloud.emulator.models = Models(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
+    rows = {row["maas_api_id"]: row for row in collected.csv("--models", "--last", "2d")}
     assert int(rows[gone]["total_tokens"]) > 0
-    for path in tmp_path.glob("*.sqlite3*"):
-        path.unlink()
-    done = program(*arguments)
+    forget(tmp_path)
+    done = collected("--models", "--last", "2d")
     assert gone not in done.stdout
     assert re.search(r"^A model that was last called before [\d: -]+ is not there: Cloud Eye lists", done.stdout, re.M)
 
 
-def test_a_model_that_is_not_answered_is_unknown_and_no_zero_and_gives_no_total(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report) -> None:
     lost = sorted(cloud.emulator.models.ids())[-1]
 
     def refuse(request: Request) -> Optional[Response]:
         return Response(b"{}", 400) if lost.encode() in request.get_data() else None
 
     cloud.always = refuse
-    arguments = ("report", "--config", written(cloud, program, tmp_path, priced(cloud)), "--models", "--last", "10d")
-    done = program(*arguments)
+    done = priced("--models", "--last", "10d")
     assert done.returncode == 0
     assert done.stderr.startswith("W! cn-southwest-2: Cloud Eye: the cloud rejected the request")
     name = "deepseek" if lost == cloud.emulator.models.ids()[0] else lost
     assert cells(done.stdout, f"│ {name}") == ["-"] * 7
     assert cells(done.stdout, "│ Total  ")[:6] == ["-"] * 6
-    rows = {row["maas_api_id"]: row for row in table(program(*arguments, "--format", "csv").stdout)}
+    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "10d")}
     assert [rows[lost][column] for column in (*COUNTS, "share", "cost")] == [""] * 7
     assert "the hours of its models are not all known" in done.stdout
 
 
 @pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
-def test_a_permission_that_is_missing_is_named(cloud: Cloud, program: Program, tmp_path: Path, permission: str) -> None:
+def test_a_permission_that_is_missing_is_named(cloud: Cloud, report: Report, permission: str) -> None:
     cloud.emulator.refused.add(permission)
-    config = written(cloud, program, tmp_path)
-    done = program("report", "--config", config, "--models", "--last", "2d")
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-    start = "E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow"
-    assert done.stderr.startswith(f"{start} `{permission}` in an IAM policy")
+    start = f"E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow `{permission}` in an IAM policy"
+    assert only_line(report("--models", "--last", "2d"), 1).startswith(start)
 
 
-def test_what_the_ledger_holds_is_shown_while_the_cloud_refuses_the_rest(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
-    collected(cloud, program, config)
-    missing = int(time.time() * 1000) // HOUR * HOUR - 20 * HOUR
-    with sqlite3.connect(state(tmp_path)) as connection:
-        assert connection.execute("DELETE FROM hours WHERE start = ?", (missing,)).rowcount > 3
+def test_ledger_is_shown_while_cloud_eye_refuses(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
+    missing = NOON - 20 * HOUR
+    assert change(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
     cloud.emulator.refused |= {"ces:metrics:list", "ces:metricData:list"}
-    done = program("report", "--config", config, "--models", "--last", "2d", "--format", "csv")
+    done = collected("--models", "--last", "2d", "--format", "csv")
     assert (done.returncode, done.stderr[:3]) == (0, "W! ")
+    known = [at for at in range(NOON - 47 * HOUR, NOON, HOUR) if at != missing]
     for row in table(done.stdout):
-        assert int(row["hours"]) - int(row["known_hours"]) in (1, 2)  # the newest may not be final yet
-        hours = list(range(hours_of(row).stop - int(row["hours"]) * HOUR, hours_of(row).stop, HOUR))
-        known = [at for at in hours if at != missing][: int(row["known_hours"])]
-        assert [int(row[name]) for name in COUNTS] == truth(cloud, row["maas_api_id"], known)
-    assert program("report", "--config", config, "--models", "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
-
-
-def named(metrics: bytes) -> bytes:
-    return b'{"metrics": [%s], "meta_data": {"count": 1, "total": 1, "marker": ""}}' % metrics
+        assert (row["hours"], row["known_hours"]) == ("47", "46")
+        assert counts(row) == truth(cloud, row["maas_api_id"], known)
+    assert collected("--models", "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
 
 
 @pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<html>\xff",
-        b'{"metrics": 1}',
-        named(b"1"),
-        named(b'{"metric_name": "\xff", "dimensions": [], "datapoints": []}'),
-        b'{"metrics":' + b"[" * 100_000,
-    ],
-)
-def test_an_answer_that_is_none_is_one_line_and_never_a_zero(
-    cloud: Cloud, program: Program, tmp_path: Path, part: str, body: bytes
-) -> None:
-    cloud.always = lambda request: Response(body) if request.path.endswith(part) else None
-    done = program("report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("E! cn-southwest-2: Cloud Eye: the cloud's answer was not believed")
-    assert "Traceback" not in done.stderr
-    assert "please report it" not in done.stderr
+def test_bad_answer_is_no_zero(cloud: Cloud, report: Report, part: str) -> None:
+    cloud.always = lambda request: Response(b"<html>\xff") if request.path.endswith(part) else None
+    line = only_line(report("--models", "--last", "1d"), 1)
+    assert line.startswith("E! cn-southwest-2: Cloud Eye: the cloud's answer was not believed")
 
 
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"metric_name": 1}, "a metric is not as documented"),
-        ({"dimensions": []}, "was not asked for, or comes twice"),
-        ({"datapoints": [{"timestamp": 0, "sum": 1e300}]}, "has a value that is none"),
-    ],
-)
-def test_a_metric_that_cannot_be_read_is_not_a_metric_without_values(
-    cloud: Cloud, program: Program, tmp_path: Path, changed: Dict[str, Any], words: str
-) -> None:
+def test_bad_metric_is_no_zero(cloud: Cloud, report: Report) -> None:
     def spoiled(request: Request) -> Optional[Response]:
         if not request.path.endswith("/batch-query-metric-data"):
             return None
-        answer = cloud.emulator.answer(
-            request.method, request.full_path.rstrip("?"), dict(request.headers), request.get_data()
-        )
+        target = request.full_path.rstrip("?")
+        answer = cloud.emulator.answer(request.method, target, dict(request.headers), request.get_data())
         metrics = json.loads(answer.body)["metrics"]
-        metrics[0].update(changed)
+        metrics[0]["metric_name"] = 1
         return Response(json.dumps({"metrics": metrics}))
 
     cloud.always = spoiled
-    done = program(
-        "report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d", "--format", "csv"
-    )
+    done = report("--models", "--last", "1d", "--format", "csv")
     assert done.returncode == 0
-    assert words in done.stderr
+    assert "a metric is not as documented" in done.stderr
     assert sorted(row["total_tokens"] == "" for row in table(done.stdout)) == [False, False, True]
 
 
-def test_no_model_at_all_is_an_empty_table(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None:
     cloud.emulator.models = Models(models=0)
-    arguments = ("report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d")
-    done = program(*arguments)
+    done = report("--models", "--last", "1d")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Cloud Eye lists no model" in done.stdout
-    assert json.loads(program(*arguments, "--format", "json").stdout) == []
+    assert report.json("--models", "--last", "1d") == []
 
 
 def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
     asked = {"service_type": service_type, "start_time": hours.start, "end_time": hours.stop}
-    return round(cloud.emulator.ledger.totals(asked, int(time.time() * 1000))["total_token"] * 1000)
+    return round(cloud.emulator.ledger.totals(asked, NOW)["total_token"] * 1000)
 
 
 @pytest.mark.parametrize(
@@ -460,16 +371,13 @@ def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
         ("[my_service]", (1,), "my service alone; it counts preset too, of which the ledger of hours holds none"),
     ],
 )
-def test_the_last_line_compares_with_the_statistics_of_the_same_hours(
-    cloud: Cloud, program: Program, tmp_path: Path, types: str, kinds: Sequence[int], words: str
+def test_last_line_compares_with_the_statistics(
+    cloud: Cloud, report: Report, types: str, kinds: Sequence[int], words: str
 ) -> None:
-    config = written(cloud, program, tmp_path, f"hourly: true\nbackfill_days: 3\nservice_types: {types}")
-    collected(cloud, program, config)
-    day = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=1)
-    span = ("--from", str(day - dt.timedelta(days=1)), "--to", str(day))
-    last = program("report", "--config", config, "--models", *span).stdout.splitlines()[-1]
-    start = calendar.timegm((day - dt.timedelta(days=1)).timetuple()) * 1000
-    hours = range(start, start + 24 * HOUR, HOUR)
+    report.keys += f"{HOURLY}service_types: {types}"
+    collect(report)
+    last = report("--models", "--from", "2026-11-21", "--to", "2026-11-22").stdout.splitlines()[-1]
+    hours = range(NOON - 60 * HOUR, NOON - 36 * HOUR, HOUR)
     counted = sum(truth(cloud, model, hours)[0] for model in cloud.emulator.models.ids())
     there = sum(statistics(cloud, kind, hours) for kind in kinds)
     said, number, rest = re.findall(r"^Cloud Eye counts ([\d.]+) % of the .* same (\d+) hours of (.*)$", last)[0]
@@ -477,83 +385,45 @@ def test_the_last_line_compares_with_the_statistics_of_the_same_hours(
     assert (number, rest[: len(words)]) == ("24", words)
 
 
-def test_without_a_ledger_of_hours_the_last_line_says_what_it_needs(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
-    done = program("report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d")
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith("Cloud Eye's numbers cannot be compared with the statistics' (ShowStatistics): the ledger")
-    assert "`hourly: true` and `service_types: [preset, my_service]`" in last
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")
 @pytest.mark.parametrize("columns", [80, 70])
-def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, program: Program, tmp_path: Path, columns: int) -> None:
-    arguments = ("report", "--config", written(cloud, program, tmp_path, priced(cloud)), "--models", "--yesterday")
-    plain = program(*arguments).stdout
-    shown = on_a_terminal([*program.command, *arguments], columns, program.environ)
-    lines = [line for line in shown.splitlines() if line.startswith(("╭", "│", "├", "╰"))]
-    assert len({len(line) for line in lines}) == 1
-    assert len(lines[0]) <= columns
+def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, priced: Report, columns: int) -> None:
+    plain = priced("--models", "--yesterday").stdout
+    lines = boxes(priced.on_terminal(columns, "--models", "--yesterday"), columns)
     for model in ("deepseek", "Total  ", *cloud.emulator.models.ids()[1:]):
         for cell in cells(plain, f"│ {model}"):
             assert any(cell in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("typed", "option"),
-    [
-        (["--service-type", "1"], "--service-type"),
-        (["--infer-type", "batch"], "--infer-type"),
-        (["--api-keys", "a"], "--api-keys"),
-        (["--raw"], "--raw"),
-    ],
-)
-def test_an_option_that_cloud_eye_knows_nothing_of_is_refused_as_typed(
-    cloud: Cloud, program: Program, tmp_path: Path, typed: List[str], option: str
-) -> None:
-    done = program("report", "--config", written(cloud, program, tmp_path), "--models", "--last", "1d", *typed)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert done.stderr.startswith(f"E! {option}: does not go with --models")
+@pytest.mark.parametrize("typed", ["--service-type 1", "--infer-type batch", "--api-keys a", "--raw"])
+def test_option_unknown_to_cloud_eye(cloud: Cloud, report: Report, typed: str) -> None:
+    line = only_line(report("--models", "--last", "1d", *typed.split()), 2)
+    assert line.startswith(f"E! {typed.split()[0]}: does not go with --models")
     assert cloud.seen == []
 
 
-def test_one_range_of_whole_hours_is_needed(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path)
-    several = program("report", "--config", config, "--models")
-    assert (several.returncode, several.stdout) == (2, "")
-    assert several.stderr.startswith("E! --models: shows one range")
-    short = program("report", "--config", config, "--models", "--last", "1h")
-    assert (short.returncode, short.stdout, cloud.seen) == (1, "", [])
-    assert short.stderr.startswith("E! cn-southwest-2: last_1h has no whole hour (UTC) that is over")
+def test_one_range_of_whole_hours_is_needed(cloud: Cloud, report: Report) -> None:
+    assert only_line(report("--models"), 2).startswith("E! --models: shows one range")
+    short = only_line(report("--models", "--last", "1h"), 1)
+    assert short.startswith("E! cn-southwest-2: last_1h has no whole hour (UTC) that is over")
+    assert cloud.seen == []
     for more in ("--daily", "--hourly"):
-        assert program("report", "--config", config, "--models", more).returncode == 2
+        assert report("--models", more).returncode == 2
 
 
-def test_a_range_of_which_no_hour_is_known_is_no_table_of_zeros(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    day = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=20)
-    span = ("--from", str(day), "--to", str(day + dt.timedelta(days=5)))
-    done = program("report", "--config", written(cloud, program, tmp_path), "--models", *span)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
-    assert re.match(
-        r"E! cn-southwest-2: Cloud Eye: no hour of [\d.-]+ is known: it tells those of the last 10", done.stderr
-    )
+def test_a_range_of_which_no_hour_is_known_is_no_table_of_zeros(report: Report) -> None:
+    start = "E! cn-southwest-2: Cloud Eye: no hour of 2026-11-03..2026-11-08 is known: it tells those of the last 10"
+    assert only_line(report("--models", "--from", "2026-11-03", "--to", "2026-11-08"), 1).startswith(start)
 
 
-def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(cloud: Cloud, program: Program) -> None:
     hosts = ", ".join(f"{name}: {cloud.url}" for name in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
-    arguments = ("--models", "--last", "1d", "--format", "json")
     for models, shown in (("models: true, ", ["n:1"]), ("", ["n:1", "n:2"])):
         config = program.config(f"instances:\n  - {{{hosts}, {models}tags: ['n:1']}}\n  - {{{hosts}, tags: ['n:2']}}\n")
-        done = program("report", "--config", config, *arguments)
+        done = program("report", "--config", config, "--models", "--last", "1d", "--format", "json")
         assert sorted({record["tags"] for record in json.loads(done.stdout)}) == shown
 
 
-def test_a_report_takes_nothing_from_a_consumer(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    config = written(cloud, program, tmp_path, "hourly: true\nbackfill_days: 3")
-    collected(cloud, program, config)
+def test_a_report_takes_nothing_from_a_consumer(collected: Report, tmp_path: Path) -> None:
     before = history(tmp_path)
-    assert program("report", "--config", config, "--models", "--last", "20d").returncode == 0
+    assert collected("--models", "--last", "20d").returncode == 0
     assert history(tmp_path) == before

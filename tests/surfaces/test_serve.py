@@ -1,39 +1,102 @@
-"""The exporter as Prometheus, Kubernetes and systemd see it: a process of its own, scraped over real HTTP."""
+"""The exporter as Prometheus, Kubernetes and systemd see it: its rounds and pages here, its HTTP as a process."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import pytest
 import trustme
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import Request, Response
+from werkzeug.test import Client
 
 from maas_usage_check import __version__
+from maas_usage_check.cloud import Pool
+from maas_usage_check.config import load_file
+from maas_usage_check.cycle import Collector, make_collectors, open_store
+from maas_usage_check.metrics import Point
+from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.surfaces.serve.application import make_application
 from maas_usage_check.surfaces.serve.command import is_open
+from maas_usage_check.surfaces.serve.latest import Latest
+from maas_usage_check.surfaces.serve.rounds import Rounds
 
-from ..conftest import Cloud, Program, wait_for
-from .exporter import Exporter, exporting
+from ..conftest import Cloud, FixedClock, Program, wait_for
+from ..program import only_line, skip_unless_processes
+from .exporter import Exporter, exporting, samples
 
-OFTEN = "min_collection_interval: 0.2"
 TOTAL = "huawei_maas_usage_total_tokens"
 UP = "huawei_maas_api_up"
 COUNTER = "huawei_maas_consumed_tokens_total"
+HOURLY = "hourly: true\nbackfill_days: 0\n"
+
+
+class Serving(Latest):
+    """The rounds and the pages of `serve` in this process: it shows what a round got, and does the next step."""
+
+    def __init__(self, program: Program, clock: FixedClock) -> None:
+        super().__init__(clock.clock)
+        self.program = program
+        self.clock = clock
+        self.client = Client(make_application(self))
+        self.said: List[str] = []
+        self.steps: List[Callable[[], Any]] = []
+
+    def put(self, points: Sequence[Point]) -> None:
+        super().put(points)
+        if self.steps:
+            self.steps.pop(0)()
+            self.clock.sleep(300)
+        else:
+            signal.raise_signal(signal.SIGTERM)
+
+    def run(self, config: str, *steps: Callable[[], Any]) -> None:
+        """Collect once, and once more, 5 minutes later, after each step."""
+
+        @contextlib.contextmanager
+        def load() -> Iterator[List[Collector]]:
+            runtime = self.program.runtime
+            instances = load_file(config, self.clock.now())
+            store = open_store(instances, self.said.append, runtime.clock)
+            with closing(store), closing(Pool()) as pool:
+                yield make_collectors(instances, store, "serve", "prometheus", pool=pool, runtime=runtime)
+
+        self.steps = list(steps)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            Rounds(load, lambda: None, self, self.said.append, self.clock.clock).run()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def get(self, path: str = "/metrics", **headers: str) -> Any:
+        return self.client.get(path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+    def samples(self, name: str) -> Dict[str, float]:
+        """Read the values of a metric by range, or by region where it has none."""
+        return samples(self.get().text, name)
+
+
+@pytest.fixture
+def serving(program: Program, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Serving:
+    for name, value in program.environ.items():
+        monkeypatch.setenv(name, value)
+    return Serving(program, clock)
 
 
 @pytest.fixture
 def exporter(cloud: Cloud, program: Program) -> Iterator[Exporter]:
-    with exporting(program, program.for_cloud(cloud, "hourly: true\nbackfill_days: 0")) as exporter:
+    with exporting(program, program.for_cloud(cloud, HOURLY)) as exporter:
         exporter.until_ready()
         yield exporter
 
@@ -45,100 +108,76 @@ def described(text: str) -> Dict[str, Any]:
     }
 
 
-def test_it_serves_the_metrics_that_the_textfile_holds_under_the_same_names(
-    cloud: Cloud, program: Program, exporter: Exporter
-) -> None:
-    config = program.for_cloud(cloud, "hourly: true\nbackfill_days: 0")
+def refused(request: Request) -> Response:
+    return Response(b'{"error_msg": "no"}', 400)
+
+
+def test_same_metrics_as_the_textfile(cloud: Cloud, program: Program, serving: Serving) -> None:
+    config = program.for_cloud(cloud, HOURLY)
+    serving.run(config)
     done = program("collect", "--config", config, "--format", "prometheus")
-    assert described(exporter.get().text) == described(done.stdout)
-    assert f"{COUNTER}{{" in done.stdout
-    for before in text_string_to_metric_families(done.stdout):
-        if before.name == TOTAL:
-            assert exporter.samples(TOTAL) == {sample.labels["range"]: sample.value for sample in before.samples}
+    assert described(serving.get().text) == described(done.stdout)
+    assert serving.samples(TOTAL) == samples(done.stdout, TOTAL) != {}
+    assert serving.samples(COUNTER) == samples(done.stdout, COUNTER) != {}
 
 
-def test_it_is_not_ready_before_the_first_cycle_has_ended_but_answers_and_lives(cloud: Cloud, program: Program) -> None:
-    release = cloud.hold()
-    with exporting(program, program.for_cloud(cloud)) as exporter:
-        wait_for(lambda: cloud.seen, "the first cycle, which starts at once")
-        assert exporter.get("/-/ready").status == 503
-        assert exporter.get("/-/healthy").status == 200
-        assert (exporter.get().status, exporter.get().body) == (200, b"")
-        release.set()
-        exporter.until_ready()
-        assert exporter.samples(UP) == {"cn-southwest-2": 1}
-
-
-def test_no_scrape_asks_the_cloud(cloud: Cloud, exporter: Exporter) -> None:
-    before = len(cloud.seen)
-    for _ in range(30):
-        assert exporter.get().status == 200
-    assert len(cloud.seen) == before
-
-
-def test_it_collects_every_interval_each_instance_at_its_own(cloud: Cloud, program: Program) -> None:
+def test_it_collects_every_interval_each_instance_at_its_own(cloud: Cloud, program: Program, serving: Serving) -> None:
+    entry = f"endpoint: '{cloud.url}', project_id: {PROJECT_ID}"
     instances = "".join(
-        f"  - {{endpoint: '{cloud.url}', project_id: {'d3m0' * 8}, ranges: [last_{days}d], tags: ['n:{days}'], {interval}}}\n"  # noqa: E501
-        for days, interval in ((1, OFTEN), (2, "min_collection_interval: 3600"))
+        f"  - {{{entry}, ranges: [last_{days}d], tags: ['n:{days}'], min_collection_interval: {interval}}}\n"
+        for days, interval in ((1, 300), (2, 3600))
     )
-
-    def asked() -> List[int]:
-        return [(each["end_time"] - each["start_time"]) // 86_400_000 for each in cloud.statistics()]
-
-    with exporting(program, program.config(f"instances:\n{instances}")) as exporter:
-        wait_for(lambda: asked().count(1) >= 5, "five rounds of the one")
-        assert asked().count(2) == 1
-        assert set(exporter.samples(TOTAL)) == {"last_1d", "last_2d"}, "those of the other are still served"
+    serving.run(program.config(f"instances:\n{instances}"), *[lambda: None] * 12)
+    asked = [(each["end_time"] - each["start_time"]) // 86_400_000 for each in cloud.statistics()]
+    assert (asked.count(1), asked.count(2)) == (13, 2)
+    assert set(serving.samples(TOTAL)) == {"last_1d", "last_2d"}, "those of the other are still served"
 
 
-def test_what_the_last_cycle_did_not_get_is_not_served_but_counters_are(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, f"hourly: true\nbackfill_days: 0\n{OFTEN}")
-    with exporting(program, config) as exporter:
-        wait_for(lambda: len(exporter.samples(TOTAL)) == 3 and exporter.samples(COUNTER), "the whole")
-        cloud.always = lambda request: Response(b'{"error_msg": "no"}', 400)
-        wait_for(lambda: exporter.samples(UP) == {"cn-southwest-2": 0}, "the failure")
-        assert exporter.samples(TOTAL) == {}
-        assert exporter.samples(COUNTER)
-        assert exporter.samples("huawei_maas_api_last_success_timestamp_seconds")["cn-southwest-2"] > 0
-        assert exporter.get("/-/healthy").status == exporter.get("/-/ready").status == 200
+def test_failed_cycle_leaves_the_counters(cloud: Cloud, program: Program, serving: Serving) -> None:
+    def fail() -> None:
+        assert len(serving.samples(TOTAL)) == 3
+        assert serving.samples(COUNTER)
+        cloud.always = refused
+
+    def recover() -> None:
+        assert serving.samples(UP) == {"cn-southwest-2": 0}
+        assert serving.samples(TOTAL) == {}
+        assert serving.samples(COUNTER)
+        assert serving.samples("huawei_maas_api_last_success_timestamp_seconds")["cn-southwest-2"] > 0
+        assert serving.get("/-/healthy").status_code == serving.get("/-/ready").status_code == 200
         cloud.always = None
-        wait_for(lambda: len(exporter.samples(TOTAL)) == 3, "the recovery")
-        assert exporter.ended() == 0
-    levels = [line[:2] for line in exporter.troubles]
-    # The cycle in which the cloud changed its mind may be partial, at either end.
-    assert [level for level in levels if level != "W!"] == ["E!", "I!"], exporter.said
-    assert levels[-1] == "I!", exporter.said
+
+    serving.run(program.for_cloud(cloud, HOURLY), fail, recover)
+    assert len(serving.samples(TOTAL)) == 3
+    assert [line[:2] for line in serving.said] == ["I!", "E!", "I!"]
+    assert serving.said[-1].endswith(": recovered")
 
 
-def test_the_trouble_of_an_instance_is_not_over_because_another_had_its_turn(cloud: Cloud, program: Program) -> None:
-    def refuse(request: Request) -> Any:
-        asked = json.loads(request.get_data())
-        return Response(b'{"error_msg": "no"}', 400) if asked["service_type"] == 1 else None
-
-    cloud.always = refuse
+def test_problem_lasts_while_others_collect(cloud: Cloud, program: Program, serving: Serving) -> None:
+    cloud.always = lambda request: refused(request) if request.get_json()["service_type"] == 1 else None
     instances = "".join(
-        f"  - {{endpoint: '{cloud.url}', project_id: {'d3m0' * 8}, service_types: [{kind}], {interval}}}\n"
-        for kind, interval in (("preset", OFTEN), ("my_service", "min_collection_interval: 3600, tags: ['a:b']"))
+        f"  - {{endpoint: '{cloud.url}', project_id: {PROJECT_ID}, service_types: [{kind}], {more}}}\n"
+        for kind, more in (("preset", ""), ("my_service", "min_collection_interval: 3600, tags: ['a:b']"))
     )
-    with exporting(program, program.config(f"instances:\n{instances}")) as exporter:
-        wait_for(lambda: len(cloud.statistics()) > 18, "some rounds")
-        assert exporter.ended() == 0
-    assert [line[:2] for line in exporter.troubles] == ["E!"], exporter.said
+    serving.run(program.config(f"instances:\n{instances}"), *[lambda: None] * 3)
+    assert [line[:2] for line in serving.said] == ["E!"]
 
 
-def test_open_metrics_and_compression_are_given_to_those_who_take_them(exporter: Exporter) -> None:
-    plain = exporter.get()
+def test_open_metrics_and_compression(cloud: Cloud, program: Program, serving: Serving) -> None:
+    serving.run(program.for_cloud(cloud, HOURLY))
+    plain = serving.get()
     assert plain.headers["Content-Type"].startswith("text/plain; version=")
-    taken = exporter.get(Accept="application/openmetrics-text; version=1.0.0")
+    taken = serving.get(Accept="application/openmetrics-text; version=1.0.0")
     assert taken.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     (counter,) = [each for each in open_metrics(taken.text) if each.name == COUNTER[: -len("_total")]]
     assert counter.type == "counter"
-    packed = exporter.get(Accept_Encoding="gzip")
+    packed = serving.get(Accept_Encoding="gzip")
     assert packed.headers["Content-Encoding"] == "gzip"
-    assert len(packed.body) < len(plain.body) / 5
+    assert len(packed.data) < len(plain.data) / 5
 
 
-def test_the_front_page_leads_to_the_others_and_everything_else_is_refused(exporter: Exporter) -> None:
+def test_pages_and_no_query_per_request(cloud: Cloud, exporter: Exporter) -> None:
+    asked = len(cloud.seen)
     front = exporter.get("/")
     assert __version__ in front.text
     assert set(re.findall('href="(.+?)"', front.text)) == {"/metrics", "/-/ready", "/-/healthy"}
@@ -146,6 +185,7 @@ def test_the_front_page_leads_to_the_others_and_everything_else_is_refused(expor
         assert exporter.get(path).status == exporter.get(path, "HEAD").status == 200
     assert exporter.get("/metrics/").status == 404
     assert exporter.get("/metrics", "POST").status == exporter.get("/", "DELETE").status == 405
+    assert len(cloud.seen) == asked
 
 
 def test_no_request_and_no_client_that_speaks_no_http_leaves_a_line(exporter: Exporter) -> None:
@@ -159,50 +199,38 @@ def test_no_request_and_no_client_that_speaks_no_http_leaves_a_line(exporter: Ex
     assert not [line for line in exporter.said if not line.startswith(("I! serving", "I! cn-southwest-2: "))]
 
 
-def test_sigterm_cuts_the_running_cycle_and_is_no_failure(cloud: Cloud, program: Program) -> None:
+def test_first_cycle_and_sigterm(cloud: Cloud, program: Program) -> None:
     cloud.hold()
     with exporting(program, program.for_cloud(cloud)) as exporter:
-        wait_for(lambda: cloud.seen, "the cycle")
-        began = time.monotonic()
+        wait_for(lambda: cloud.seen, "the first cycle, which starts at once")
+        assert exporter.get("/-/ready").status == 503
+        assert exporter.get("/-/healthy").status == 200
+        assert (exporter.get().status, exporter.get().body) == (200, b"")
         assert exporter.ended() == 0
-        assert time.monotonic() - began < 5
     assert len(exporter.said) == 1, exporter.said
 
 
-def test_sigterm_while_nothing_runs_ends_it_with_0(exporter: Exporter) -> None:
-    assert exporter.ended() == 0
-
-
-def test_sighup_reads_the_configuration_again_and_a_wrong_one_changes_nothing(
-    cloud: Cloud, program: Program, exporter: Exporter
-) -> None:
-    before = exporter.samples(COUNTER)
+def test_sighup_reads_the_configuration(cloud: Cloud, program: Program, exporter: Exporter) -> None:
+    """The numbers of before are served until the new configuration has its own."""
+    counters, ranges = exporter.samples(COUNTER), {"last_7d", "last_14d", "last_30d"}
     config = program.for_cloud(cloud, "ranges: [last_0d]")
     exporter.process.send_signal(signal.SIGHUP)
     wait_for(lambda: exporter.troubles, "the complaint")
     (said,) = exporter.troubles
     assert said.startswith(f"E! {config}: instances[0].ranges[0]: ")
     assert said.endswith("; what was read before stays in use")
-    assert set(exporter.samples(TOTAL)) == {"last_7d", "last_14d", "last_30d"}
-    program.for_cloud(cloud, "hourly: true\nbackfill_days: 0\nranges: [last_3d]")
+    assert set(exporter.samples(TOTAL)) == ranges
+    release, asked = cloud.hold(), len(cloud.seen)
+    program.for_cloud(cloud, f"{HOURLY}ranges: [last_3d]")
     exporter.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(cloud.seen) > asked, "the first cycle of the new one")
+    assert set(exporter.samples(TOTAL)) == ranges
+    release.set()
     wait_for(lambda: set(exporter.samples(TOTAL)) == {"last_3d"}, "the new range")
-    assert exporter.samples(COUNTER) == before != {}
+    assert exporter.samples(COUNTER) == counters != {}
     assert exporter.get("/-/ready").status == 200
     assert exporter.ended() == 0
     assert not list(program.folder.rglob("*-wal")), "the state that is in use last is closed too"
-
-
-def test_the_numbers_of_before_are_served_until_the_new_configuration_has_its_own(
-    cloud: Cloud, program: Program, exporter: Exporter
-) -> None:
-    release, asked = cloud.hold(), len(cloud.seen)
-    program.for_cloud(cloud, "ranges: [last_3d]")
-    exporter.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(cloud.seen) > asked, "the first cycle of the new one")
-    assert set(exporter.samples(TOTAL)) == {"last_7d", "last_14d", "last_30d"}
-    release.set()
-    wait_for(lambda: set(exporter.samples(TOTAL)) == {"last_3d"}, "the new range")
 
 
 class Authority:
@@ -237,9 +265,7 @@ def tls(files: Dict[str, str]) -> List[str]:
     return ["--tls-cert", files["certfile"], "--tls-key", files["keyfile"]]
 
 
-def test_over_tls_only_clients_with_a_certificate_of_the_named_authority_are_answered(
-    cloud: Cloud, program: Program, authority: Authority
-) -> None:
+def test_tls_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
     options = [*tls(authority.issue()), "--tls-client-ca", authority.file]
     with exporting(program, program.for_cloud(cloud), *options, context=authority.client()) as exporter:
         assert exporter.url.startswith("https://127.0.0.1:")
@@ -256,17 +282,13 @@ def test_over_tls_only_clients_with_a_certificate_of_the_named_authority_are_ans
     assert len(exporter.said) == 1, exporter.said
 
 
-def test_a_client_that_is_silent_does_not_hold_up_the_others_handshakes(
-    cloud: Cloud, program: Program, authority: Authority
-) -> None:
+def test_silent_clients_of_tls(cloud: Cloud, program: Program, authority: Authority) -> None:
     with exporting(
         program, program.for_cloud(cloud), *tls(authority.issue()), context=authority.client(known=False)
     ) as exporter:
         host, _, port = exporter.url.partition("//")[2].partition(":")
         silent = [socket.create_connection((host, int(port)), 10) for _ in range(8)]
-        began = time.monotonic()
         exporter.until_ready()
-        assert time.monotonic() - began < 8
         for client in silent:
             client.close()
 
@@ -306,23 +328,16 @@ def test_sighup_reads_the_certificate_again_too(cloud: Cloud, program: Program, 
         (["--listen-to", "x"], "--listen-to: not known to `serve`"),
     ],
 )
-def test_a_wrong_argument_is_named_as_it_was_typed(
-    cloud: Cloud, program: Program, options: List[str], words: str
-) -> None:
+def test_wrong_arguments(cloud: Cloud, program: Program, options: List[str], words: str) -> None:
     config = program.for_cloud(cloud)
     done = program("serve", "--config", config, *(option.format(conf=config) for option in options))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"E! {words.format(conf=config)}")
-    assert len(done.stderr.splitlines()) == 1
+    assert only_line(done, 2).startswith(f"E! {words.format(conf=config)}")
 
 
-def test_a_certificate_that_is_none_of_a_client_authority_is_named(
-    cloud: Cloud, program: Program, authority: Authority
-) -> None:
+def test_wrong_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
     files, config = authority.issue(), program.for_cloud(cloud)
     done = program("serve", "--config", config, *tls(files), "--tls-client-ca", files["keyfile"])
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert done.stderr.startswith(f"E! --tls-client-ca: {files['keyfile']} holds no certificate as PEM")
+    assert only_line(done, 2).startswith(f"E! --tls-client-ca: {files['keyfile']} holds no certificate as PEM")
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_2(cloud: Cloud, program: Program) -> None:
@@ -330,13 +345,8 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(cloud: Cloud, program:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = program("serve", "--config", program.for_cloud(cloud), "--listen", address)
     remedy = "(Address already in use); name a free port of this host"
-    assert (done.returncode, done.stderr) == (2, f"E! --listen: nothing can listen at {address} {remedy}\n")
+    assert only_line(done, 2) == f"E! --listen: nothing can listen at {address} {remedy}"
     assert cloud.seen == []
-
-
-def test_a_wrong_configuration_is_exit_code_2_before_anything_listens(program: Program) -> None:
-    done = program("serve", "--config", program.config("instances: []"))
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
 def test_it_listens_at_addresses_of_ipv6_too(cloud: Cloud, program: Program) -> None:
@@ -353,6 +363,7 @@ def test_addresses_that_other_hosts_may_reach_are_told_from_loopback() -> None:
 
 
 def test_without_its_extra_one_line_names_it(cloud: Cloud, program: Program) -> None:
+    skip_unless_processes()
     code = "import sys; sys.modules['prometheus_client'] = None; from maas_usage_check.cli import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", code, "serve", "--config", program.for_cloud(cloud)],

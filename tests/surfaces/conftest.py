@@ -1,0 +1,119 @@
+"""`report` against the emulator, and how its output is read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from ..conftest import Cloud, Program
+
+COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe"]
+
+
+class Report:
+    """Runs `report` on one instance, whose keys besides the hosts are `keys`."""
+
+    def __init__(self, cloud: Cloud, program: Program) -> None:
+        self.cloud = cloud
+        self.program = program
+        self.keys = ""
+
+    def __call__(self, *options: str, **environ: Any) -> Any:
+        return self.program(*self.arguments(*options), **environ)
+
+    def arguments(self, *options: str) -> List[str]:
+        return ["report", "--config", self.config(), *options]
+
+    def config(self) -> str:
+        return self.program.for_cloud(self.cloud, self.keys)
+
+    def csv(self, *options: str) -> List[Dict[str, str]]:
+        """Return the rows of a report that succeeds."""
+        done = self(*options, "--format", "csv")
+        assert done.returncode == 0, done.stderr
+        return table(done.stdout)
+
+    def json(self, *options: str) -> List[Dict[str, Any]]:
+        """Return the records of a report that succeeds."""
+        done = self(*options, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        records: List[Dict[str, Any]] = json.loads(done.stdout)
+        return records
+
+    def collect(self, *options: str) -> None:
+        """Fill the ledger, without a limit of the rate, and forget the requests."""
+        self.cloud.emulator.requests_per_minute = 10**6
+        done = self.program("collect", "--config", self.config(), *options)
+        assert done.returncode == 0, done.stderr
+        self.cloud.seen.clear()
+
+    def on_terminal(self, columns: int, *options: str) -> str:
+        """Return what a terminal shows, without colors."""
+        shown = self(*options, FORCE_COLOR="1", TERM="xterm", COLUMNS=str(columns)).stdout
+        return without_colors(shown)
+
+
+@pytest.fixture
+def report(cloud: Cloud, program: Program) -> Report:
+    return Report(cloud, program)
+
+
+def table(text: str) -> List[Dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def names(output: str) -> List[str]:
+    """List the first column of the tables: of days and hours without their total."""
+    rows = [line.split("│")[1].strip() for line in output.splitlines() if line.startswith("│")]
+    return rows[1:-1] if rows[0] in ("Day", "Hour") else rows
+
+
+def cells(output: str, row: str) -> List[str]:
+    (line,) = [line for line in output.splitlines() if row in line]
+    return [cell.strip() for cell in line.split("│")[2:-1]]
+
+
+def boxes(shown: str, columns: int) -> List[str]:
+    """List the lines of the tables, which are equally long and fit."""
+    lines = [line for line in shown.splitlines() if line.startswith(("╭", "│", "├", "╰"))]
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) <= columns
+    return lines
+
+
+def without_colors(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+
+
+def state(tmp_path: Path) -> str:
+    (path,) = tmp_path.glob("*.sqlite3")
+    return str(path)
+
+
+def history(tmp_path: Path) -> List[str]:
+    """Write out all tables of the history."""
+    with closing(sqlite3.connect(state(tmp_path))) as connection:
+        return [line for line in connection.iterdump() if "entries" not in line]
+
+
+def change(tmp_path: Path, statement: str, *values: Any) -> int:
+    """Change the state; return the number of rows, which is not 0."""
+    with closing(sqlite3.connect(state(tmp_path))) as connection, connection:
+        rows = connection.execute(statement, values).rowcount
+    assert rows
+    return rows
+
+
+def forget(tmp_path: Path) -> None:
+    """Delete the state."""
+    for path in tmp_path.glob("*.sqlite3*"):
+        path.unlink()

@@ -160,7 +160,8 @@ class Session:
 
     def _connect_ahead(self, prepare: Callable[[str, float], None], call: Call) -> None:
         left = self._give_up - self._clock.monotonic()
-        prepare(getattr(self._instance, call.host), max(0.1, min(self._instance.timeout, left)))
+        if left > 0:
+            prepare(getattr(self._instance, call.host), min(self._instance.timeout, left))
 
     def _exchange(self, call: Call) -> bytes:
         key = self._key
@@ -173,7 +174,7 @@ class Session:
         request = replace(signed(call.method, url, key, self._clock.now(), call.query, call.body), largest=call.largest)
         self._sent.append(call.method)
         try:
-            response = self._transport(request, max(0.1, min(self._instance.timeout, left)))
+            response = self._transport(request, min(self._instance.timeout, left))
         except QueryError as error:
             if error.result == Result.TIMED_OUT and self._clock.monotonic() >= give_up:
                 raise QueryError(Result.TIMED_OUT, self._late) from None

@@ -31,7 +31,7 @@ def serving(emulator: Emulator, port: int = 0, tls: Optional[ssl.SSLContext] = N
                 return
             body = self.rfile.read(int(length))
             answer = emulator.answer(self.command, self.path, dict(self.headers), body)
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)  # the emulator has a Date of its own
             for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
                 self.send_header(name, value)
             self.end_headers()

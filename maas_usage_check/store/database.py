@@ -61,6 +61,7 @@ class Database:
                 self._durable = durable
             connection.execute("BEGIN IMMEDIATE")
             self._patience = PATIENCE
+            connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}")  # after a trouble it was opened with 0
 
     def get(self, kind: str, name: str) -> str:
         """Return a value as it is within the change; "" where there is none."""

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional
 
 import pytest
 
@@ -15,28 +14,10 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.store import Store
 
-from ..conftest import NOW
+from ..fixed_clock import FixedClock
+from . import other_process
 
 FAR = 1e9
-
-
-class Time:
-    """A clock that only moves when it is told to, or when somebody sleeps. `off` is by how much it was set, seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = NOW
-        self.off = 0.0
-        self.slept: List[float] = []
-        self.clock = Clock(now=lambda: self.seconds + self.off, monotonic=lambda: self.seconds - NOW, sleep=self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.seconds += seconds
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
 
 
 @pytest.fixture
@@ -54,39 +35,78 @@ def refused_with(cycle: Pass, give_up: float = FAR, api: str = "statistics") -> 
     return refused.value.result
 
 
-def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was_accepted(store: Store) -> None:
-    gate = Gate("key", store, Clock())
-    cycle = gate.begin()
+class Ticking:
+    """A clock that goes on by 10 ms whenever it is read: what waits until a time comes to it on any machine."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.clock = Clock(FixedClock().now, self.monotonic)
+
+    def monotonic(self) -> float:
+        self.at += 0.01
+        return self.at
+
+
+class WaitsError(Exception):
+    """Another request must prove the key first."""
+
+
+def waits_alone(cycle: Pass) -> bool:
+    """Tell whether the next request waits until another has proved the key; if not, it goes."""
+
+    def stop() -> None:
+        raise WaitsError
+
+    try:
+        cycle.admit(100, FAR, meanwhile=stop)
+    except WaitsError:
+        return True
+    return False
+
+
+def test_the_first_request_of_a_cycle_goes_alone_and_the_rest_follow_when_it_was_accepted(
+    store: Store, clock: FixedClock
+) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     ticket = cycle.admit(100, FAR)
-    through = threading.Semaphore(0)
+    waiting, through = threading.Semaphore(0), threading.Semaphore(0)
+
+    def ask() -> None:
+        cycle.admit(100, FAR, meanwhile=waiting.release)
+        through.release()
+
     for _ in range(5):
-        threading.Thread(target=lambda: (cycle.admit(100, FAR), through.release()), daemon=True).start()
-    assert not through.acquire(timeout=0.1)
+        threading.Thread(target=ask, daemon=True).start()
+    assert all(waiting.acquire(timeout=30) for _ in range(5))
+    assert not through.acquire(blocking=False)
     cycle.settle(ticket, None)
-    assert all(through.acquire(timeout=2) for _ in range(5))
+    assert all(through.acquire(timeout=30) for _ in range(5))
 
 
 @pytest.mark.parametrize("result", [Result.NETWORK, Result.TIMED_OUT, Result.PERMISSION_DENIED, Result.SERVER_ERROR])
-def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(store: Store, result: Result) -> None:
-    gate = Gate("key", store, Clock())
-    cycle = gate.begin()
+def test_after_an_answer_that_proves_nothing_the_next_goes_alone_too(
+    store: Store, clock: FixedClock, result: Result
+) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR), failed(result))
     cycle.admit(100, FAR)
-    assert refused_with(cycle, Clock().monotonic() + 0.05) == Result.TIMED_OUT
+    assert waits_alone(cycle)
 
 
 @pytest.mark.parametrize(
     "result", [Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED]
 )
-def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(store: Store, time: Time, result: Result) -> None:
-    gate = Gate("key", store, time.clock)
+def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(
+    store: Store, clock: FixedClock, result: Result
+) -> None:
+    gate = Gate("key", store, clock.clock)
     waits = []
     for _ in range(7):
         cycle = gate.begin()
         cycle.settle(cycle.admit(100, FAR), failed(result))
-        began = time.seconds
+        began = clock.at
         while True:
-            time.seconds += 60
+            clock.at += 60
             try:
                 ticket = cycle.admit(100, FAR)
             except QueryError as error:
@@ -94,24 +114,24 @@ def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(store: Store
             else:
                 cycle.settle(ticket, failed(Result.NETWORK))
                 break
-        waits.append((time.seconds - began) / 60)
+        waits.append((clock.at - began) / 60)
     assert waits == [5, 10, 20, 40, 60, 60, 60]
 
 
-def test_an_accepted_request_ends_the_row_of_refusals(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_an_accepted_request_ends_the_row_of_refusals(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     for outcome in (failed(Result.KEY_REFUSED), failed(Result.KEY_REFUSED), None, failed(Result.KEY_REFUSED)):
         cycle = gate.begin()
         cycle.settle(cycle.admit(100, FAR), outcome)
-        time.seconds += 3600
-    time.seconds -= 3600 - 299
+        clock.at += 3600
+    clock.at -= 3600 - 299
     assert refused_with(cycle) == Result.BACKING_OFF
-    time.seconds += 2
+    clock.at += 2
     cycle.admit(100, FAR)
 
 
-def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), None)
     late = cycle.admit(100, FAR)
@@ -120,12 +140,12 @@ def test_an_answer_to_what_left_before_a_refusal_does_not_undo_it(store: Store, 
     assert refused_with(cycle) == Result.BACKING_OFF
 
 
-def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(store: Store, time: Time) -> None:
+def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(store: Store, clock: FixedClock) -> None:
     wrong, right = Credentials("ak", "wrong"), Credentials("ak", "right")
-    gate = Gates(store, time.clock).of(wrong)
+    gate = Gates(store, clock.clock).of(wrong)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
-    later = Gates(store, time.clock)
+    later = Gates(store, clock.clock)
     for key, held in ((wrong, True), (right, False)):
         gate = later.of(key)
         cycle = gate.begin()
@@ -138,105 +158,106 @@ def test_a_refusal_holds_for_the_next_run_and_not_for_another_key(store: Store, 
 @pytest.mark.parametrize("result", [Result.CLOCK_OFF, Result.KEY_REFUSED, Result.CREDENTIALS_EXPIRED])
 @pytest.mark.parametrize("hours", [-24, -0.3, 0.3, 24, 24 * 365])
 def test_a_wait_ends_when_the_clock_is_set_right_whatever_was_said(
-    store: Store, time: Time, result: Result, hours: float
+    store: Store, clock: FixedClock, result: Result, hours: float
 ) -> None:
-    time.off = hours * 3600
-    cycle = Gate("key", store, time.clock).begin()
-    cycle.settle(cycle.admit(100, FAR), failed(result, clock_off=time.off))
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
-    time.off = 0.0
-    later = Gate("key", store, time.clock).begin()
+    clock.set_by(hours * 3600)
+    cycle = Gate("key", store, clock.clock).begin()
+    cycle.settle(cycle.admit(100, FAR), failed(result, clock_off=hours * 3600))
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.BACKING_OFF
+    clock.set_by(-hours * 3600)
+    later = Gate("key", store, clock.clock).begin()
     later.settle(later.admit(100, FAR), failed(result))
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.BACKING_OFF
 
 
-def test_a_clock_that_is_set_but_not_right_or_was_not_the_cause_ends_no_wait(store: Store, time: Time) -> None:
-    for off, set_to in ((-7200.0, -3600.0), (0.0, -3600.0)):
-        time.off = off
-        cycle = Gate("key", store, time.clock).begin()
+def test_a_clock_that_is_set_but_not_right_or_was_not_the_cause_ends_no_wait(store: Store, clock: FixedClock) -> None:
+    for off, set_by in ((-7200.0, 0.0), (0.0, -3600.0)):
+        cycle = Gate("key", store, clock.clock).begin()
         cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED, clock_off=off))
-        time.off = set_to - 3600 if off else set_to
-        assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
-        time.seconds += 7200
+        clock.set_by(set_by)
+        assert refused_with(Gate("key", store, clock.clock).begin()) == Result.BACKING_OFF
+        clock.at += 7200
 
 
 @pytest.mark.parametrize("hours", [-1, -0.3, 0.3, 24])
 def test_where_nobody_told_the_clouds_time_a_clock_that_was_set_ends_the_wait(
-    store: Store, time: Time, hours: float
+    store: Store, clock: FixedClock, hours: float
 ) -> None:
-    time.off = hours * 3600
-    cycle = Gate("key", store, time.clock).begin()
+    clock.set_by(hours * 3600)
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
-    time.off += 60.0
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
-    time.off = 0.0
-    Gate("key", store, time.clock).begin().admit(100, FAR)
+    clock.set_by(60.0)
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.BACKING_OFF
+    clock.set_by(-60.0 - hours * 3600)
+    Gate("key", store, clock.clock).begin().admit(100, FAR)
 
 
-def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_no_wait_outlasts_its_longest_when_the_clock_was_set_back(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.KEY_REFUSED))
-    time.off = -365 * 86_400.0
-    Gate("key", store, time.clock).begin()
-    time.seconds += 3601
-    Gate("key", store, time.clock).begin().admit(100, FAR)
+    clock.set_by(-365 * 86_400.0)
+    Gate("key", store, clock.clock).begin()
+    clock.at += 3601
+    Gate("key", store, clock.clock).begin().admit(100, FAR)
 
 
 @pytest.mark.parametrize(("told", "seconds"), [(7.0, 7), (None, 60), (0.0, 0)])
 def test_a_429_ends_the_cycles_calls_and_waits_as_told(
-    store: Store, time: Time, told: Optional[float], seconds: int
+    store: Store, clock: FixedClock, told: Optional[float], seconds: int
 ) -> None:
-    gate = Gate("key", store, time.clock)
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, told))
     assert refused_with(cycle) == Result.THROTTLED
     if seconds:
         assert refused_with(gate.begin()) == Result.THROTTLED
-        assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
-    time.seconds += seconds
+        assert refused_with(Gate("key", store, clock.clock).begin()) == Result.THROTTLED
+    clock.at += seconds
     gate.begin().admit(100, FAR)
 
 
-def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(store: Store, time: Time) -> None:
+def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(store: Store, clock: FixedClock) -> None:
     sent: List[float] = []
     for _ in range(4):
-        gate = Gate("key", store, time.clock)
+        gate = Gate("key", store, clock.clock)
         cycle = gate.begin()
         for _ in range(8):
             ticket = cycle.admit(10, FAR)
-            sent.append(time.seconds)
+            sent.append(clock.at)
             cycle.settle(ticket, None)
-            time.seconds += 0.5
+            clock.at += 0.5
         cycle.end({})
     for at in sent:
         assert sum(1 for other in sent if at <= other < at + 60) <= 10
 
 
-def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     for _ in range(3):
         cycle.settle(cycle.admit(3, FAR), None)
     with pytest.raises(QueryError, match="max_requests_per_minute lets 3 go") as refused:
-        cycle.admit(3, time.clock.monotonic() + 25)
+        cycle.admit(3, clock.clock.monotonic() + 25)
     assert refused.value.result == Result.OVER_RATE
-    assert time.slept == []
+    assert clock.slept == []
 
 
-def test_all_instances_of_a_key_share_one_gate(store: Store, time: Time) -> None:
-    gates = Gates(store, time.clock)
+def test_all_instances_of_a_key_share_one_gate(store: Store, clock: FixedClock) -> None:
+    gates = Gates(store, clock.clock)
     assert gates.of(Credentials("a", "b")) is gates.of(Credentials("a", "b", "token"))
     assert gates.of(Credentials("a", "b")) is not gates.of(Credentials("ab", ""))
 
 
-def test_the_store_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(tmp_path: Path, time: Time) -> None:
-    store = Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail, time.clock.now)
-    gates = Gates(store, time.clock)
+def test_the_store_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(
+    tmp_path: Path, clock: FixedClock
+) -> None:
+    store = Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail, clock.clock.now)
+    gates = Gates(store, clock.clock)
     for name in ("old-access-key", "new-access-key"):
         gate = gates.of(Credentials(name, "planted-secret"))
         cycle = gate.begin()
         cycle.end({"where": "project"})
-        time.seconds += 8 * 86_400
+        clock.at += 8 * 86_400
     with sqlite3.connect(tmp_path / "s.sqlite3") as file:
         text = str(file.execute("SELECT * FROM entries").fetchall())
         keys = file.execute("SELECT count(*) FROM entries WHERE kind = 'KeyEntry'").fetchone()[0]
@@ -246,13 +267,15 @@ def test_the_store_holds_neither_key_nor_secret_and_forgets_keys_of_last_week(tm
     assert keys == 1
 
 
-def test_a_request_that_hangs_past_its_deadline_holds_nobody_up_in_the_next_cycle(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_a_request_that_hangs_past_its_deadline_holds_nobody_up_in_the_next_cycle(
+    store: Store, clock: FixedClock
+) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
-    hung = cycle.admit(100, time.clock.monotonic() + 25)
-    time.seconds += 60
+    hung = cycle.admit(100, clock.clock.monotonic() + 25)
+    clock.at += 60
     cycle = gate.begin()
-    ticket = cycle.admit(100, time.clock.monotonic() + 25)
+    ticket = cycle.admit(100, clock.clock.monotonic() + 25)
     assert ticket != hung
     cycle.settle(ticket, None)
     cycle.settle(hung, failed(Result.NETWORK))
@@ -260,87 +283,92 @@ def test_a_request_that_hangs_past_its_deadline_holds_nobody_up_in_the_next_cycl
 
 
 def test_requests_that_hang_past_their_deadline_block_no_later_cycle_however_many_they_are(
-    store: Store, time: Time
+    store: Store, clock: FixedClock
 ) -> None:
-    gate = Gate("key", store, time.clock)
+    gate = Gate("key", store, clock.clock)
     for _ in range(20):
-        gate.begin().admit(100, time.clock.monotonic() + 25)
-        time.seconds += 26
+        gate.begin().admit(100, clock.clock.monotonic() + 25)
+        clock.at += 26
 
 
 def test_requests_that_hang_past_their_deadline_take_no_place_and_give_none(store: Store) -> None:
-    ahead = [0.0]
-    clock = Clock(monotonic=lambda: Clock().monotonic() + ahead[0])
-    gate = Gate("key", store, clock)
+    time = Ticking()
+    gate = Gate("key", store, time.clock)
     for _ in range(2):
         cycle = gate.begin()
         cycle.settle(cycle.admit(100, FAR), None)
         for _ in range(5):
-            cycle.admit(100, clock.monotonic() + 25, at_once=5)
-        assert refused_with(cycle, clock.monotonic() + 0.05) == Result.TIMED_OUT
-        ahead[0] += 26
+            cycle.admit(100, time.at + 25, at_once=5)
+        assert refused_with(cycle, time.at + 0.1) == Result.TIMED_OUT
+        time.at += 26
 
 
-def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_runs_too(store: Store, time: Time) -> None:
+def test_what_was_left_out_goes_first_next_time_whoever_comes_before_it_over_runs_too(
+    store: Store, clock: FixedClock
+) -> None:
     def cycle(turns: List[str]) -> List[str]:
-        gate = Gate("key", store, time.clock)
+        gate = Gate("key", store, clock.clock)
         cycle = gate.begin()
         went = []
         for turn in turns:
             try:
-                cycle.settle(cycle.admit(2, time.clock.monotonic() + 1, turn), None)
+                cycle.settle(cycle.admit(2, clock.clock.monotonic() + 1, turn), None)
                 went.append(turn)
             except QueryError as error:
                 assert error.result == Result.OVER_RATE
         cycle.end({})
-        time.seconds += 300
+        clock.at += 300
         return went
 
     asked = ["a", "b", "c", "d", "e"]
     assert [cycle(asked) for _ in range(5)] == [["a", "b"], ["c", "d"], ["a", "e"], ["b", "c"], ["a", "d"]]
 
 
-def test_what_a_full_minute_leaves_out_is_remembered_in_one_change_and_in_its_order(tmp_path: Path, time: Time) -> None:
+def test_what_a_full_minute_leaves_out_is_remembered_in_one_change_and_in_its_order(
+    tmp_path: Path, clock: FixedClock
+) -> None:
     writes: List[float] = []
 
     def now() -> float:
-        writes.append(time.seconds)
-        return time.seconds
+        writes.append(clock.at)
+        return clock.at
 
     store = Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail, now)
     asked, went = [f"turn {n}" for n in range(100)], []
     for _ in range(3):
-        cycle = Gate("key", store, time.clock).begin()
+        cycle = Gate("key", store, clock.clock).begin()
         before = len(writes)
         for turn in asked:
             try:
-                cycle.settle(cycle.admit(2, time.clock.monotonic() + 25, turn), None)
+                cycle.settle(cycle.admit(2, clock.clock.monotonic() + 25, turn), None)
                 went.append(turn)
             except QueryError as error:
                 assert error.result == Result.OVER_RATE
                 assert "max_requests_per_minute lets 2 go" in str(error)
         cycle.end({})
         assert len(writes) - before < 10
-        time.seconds += 61
+        clock.at += 61
     assert went == ["turn 0", "turn 1", "turn 2", "turn 3", "turn 4", "turn 5"]
 
 
-def test_who_can_wait_longer_than_a_full_minute_goes_although_others_were_left_out(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_who_can_wait_longer_than_a_full_minute_goes_although_others_were_left_out(
+    store: Store, clock: FixedClock
+) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     for turn in ("a", "b"):
         cycle.settle(cycle.admit(2, FAR, turn), None)
     with pytest.raises(QueryError):
-        cycle.admit(2, time.clock.monotonic() + 25, "c")
+        cycle.admit(2, clock.clock.monotonic() + 25, "c")
     cycle.settle(cycle.admit(2, FAR, "c"), None)
-    assert sum(time.slept) == 61
+    assert sum(clock.slept) == 61
 
 
-def test_after_a_429_of_one_api_the_next_request_of_another_goes_alone(store: Store) -> None:
-    cycle = Gate("key", store, Clock()).begin()
+def test_after_a_429_of_one_api_the_next_request_of_another_goes_alone(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR, api="iam"), None)
     cycle.settle(cycle.admit(100, FAR, api="iam"), failed(Result.THROTTLED, 30.0), "iam")
     cycle.admit(100, FAR)
-    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+    assert waits_alone(cycle)
 
 
 @pytest.mark.parametrize(
@@ -362,22 +390,22 @@ def test_a_refusal_or_a_429_ends_the_wait_of_all_at_once_while_others_are_still_
     assert ended == [told] * 9
 
 
-def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_what_was_left_out_and_is_asked_no_more_holds_nobody_up_for_long(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     for turns in (["a", "b"], ["c"]):
         cycle = gate.begin()
         for turn in turns:
             try:
-                cycle.settle(cycle.admit(1, time.clock.monotonic() + 1, turn), None)
+                cycle.settle(cycle.admit(1, clock.clock.monotonic() + 1, turn), None)
             except QueryError as error:
                 assert "max_requests_per_minute lets 1 go" in str(error)
-        time.seconds += 901
+        clock.at += 901
     cycle = gate.begin()
     cycle.admit(1, FAR, "c")
 
 
-def test_two_sessions_that_end_with_different_projects_both_leave_theirs(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_two_sessions_that_end_with_different_projects_both_leave_theirs(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     one, other = gate.begin(), gate.begin()
     one.end({"here": "one"})
     other.end({"there": "two"})
@@ -387,11 +415,11 @@ def test_two_sessions_that_end_with_different_projects_both_leave_theirs(store: 
     assert gate.begin().projects == {"there": "two"}
 
 
-def test_a_wait_names_the_refusal_that_it_follows_from(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_a_wait_names_the_refusal_that_it_follows_from(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), QueryError(Result.CLOCK_OFF, "the clock is 20 minutes ahead"))
-    later = Gate("key", store, time.clock).begin()
+    later = Gate("key", store, clock.clock).begin()
     with pytest.raises(QueryError, match=r"another 5 min.*20 minutes ahead") as refused:
         later.admit(100, FAR)
     assert (refused.value.result, refused.value.cause) == (Result.BACKING_OFF, Result.CLOCK_OFF)
@@ -400,168 +428,158 @@ def test_a_wait_names_the_refusal_that_it_follows_from(store: Store, time: Time)
 class Process:
     """Another process, in the middle of a cycle of the same key."""
 
-    def __init__(self, path: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.ours, theirs = context.Pipe()
-        self.process = context.Process(target=one_cycle, args=(str(path), theirs), daemon=True)
-        self.process.start()
+    def __init__(self, path: Path, now: float) -> None:
+        command = [sys.executable, other_process.__file__, str(path), str(now)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
-    def told(self, word: str) -> str:
-        """Tell it what to do next, and return what came of it."""
-        self.ours.send(word)
-        assert self.ours.poll(20), "the other process said nothing"
-        return str(self.ours.recv())
+    def told(self, word: str) -> None:
+        """Tell it what to do next, and wait until it has."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
 
-
-def one_cycle(path: str, pipe: Any) -> None:
-    cycle = Gate("key", Store(lambda: path, print), Clock()).begin()
-    ticket = 0
-    while True:
-        word = pipe.recv()
-        if word == "ask":
-            ticket = cycle.admit(100, Clock().monotonic() + 20)
-        elif word == "end":
-            cycle.end({})
-        else:
-            cycle.settle(ticket, failed(Result[word]) if word != "OK" else None)
-        pipe.send("done")
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[Process]:
-    other = Process(tmp_path / "s.sqlite3")
-    yield other
-    other.process.kill()
+def start(tmp_path: Path, clock: FixedClock) -> Iterator[Callable[[], Process]]:
+    started: List[Process] = []
+
+    def start() -> Process:
+        started.append(Process(tmp_path / "s.sqlite3", clock.now()))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Gate:
+def other(start: Callable[[], Process]) -> Process:
+    return start()
+
+
+@pytest.fixture
+def mine(tmp_path: Path, clock: FixedClock) -> Gate:
     """Make this process's gate of the same key."""
-    return Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), Clock())
+    return Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), clock.clock)
 
 
-def soon() -> float:
-    return Clock().monotonic() + 0.3
-
-
-def test_of_two_processes_at_once_only_one_asks_before_the_key_is_proven(other: Process, mine: Gate) -> None:
+def test_of_two_processes_at_once_only_one_asks_before_the_key_is_proven(
+    other: Process, mine: Gate, clock: FixedClock
+) -> None:
     cycle = mine.begin()
     other.told("ask")
-    assert refused_with(cycle, soon()) == Result.TIMED_OUT
+    assert refused_with(cycle, clock.clock.monotonic() + 0.3) == Result.TIMED_OUT
+    assert len(clock.slept) > 1
     other.told("KEY_REFUSED")
     assert refused_with(cycle) == Result.BACKING_OFF
 
 
-def test_a_key_that_another_process_proved_within_a_minute_is_proven_for_all(other: Process, mine: Gate) -> None:
-    cycle = mine.begin()
-    other.told("ask")
-    other.told("OK")
-    cycle.admit(100, FAR)
-    cycle.admit(100, soon())
-
-
-def test_a_proof_of_another_process_that_is_a_minute_old_proves_nothing(
-    other: Process, tmp_path: Path, time: Time
+@pytest.mark.parametrize(("age", "proven"), [(59.0, True), (60.0, False)])
+def test_a_key_that_another_process_proved_within_a_minute_is_proven_for_all(
+    other: Process, mine: Gate, clock: FixedClock, age: float, proven: bool
 ) -> None:
-    other.told("ask")
-    other.told("OK")
-    later = Clock(now=lambda: Clock().now() + 61)
-    cycle = Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), later).begin()
-    cycle.admit(100, FAR)
-    assert refused_with(cycle, soon()) == Result.TIMED_OUT
-
-
-def test_a_process_that_is_killed_in_its_lone_request_holds_nobody_up(other: Process, mine: Gate) -> None:
     cycle = mine.begin()
     other.told("ask")
-    other.process.kill()
-    other.process.join()
-    cycle.admit(100, soon())
+    other.told("OK")
+    clock.at += age
+    cycle.admit(100, FAR)
+    assert waits_alone(cycle) is not proven
+    assert clock.slept == []
 
 
-def test_who_asks_alone_after_another_is_seen_to_die_too(other: Process, mine: Gate, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_in_its_lone_request_holds_nobody_up(
+    other: Process, start: Callable[[], Process], mine: Gate, clock: FixedClock
+) -> None:
+    cycle = mine.begin()
     other.told("ask")
     other.told("SERVER_ERROR")
-    third = Process(tmp_path / "s.sqlite3")
+    third = start()
     third.told("ask")
-    third.process.kill()
-    third.process.join()
-    mine.begin().admit(100, soon())
+    third.kill()
+    cycle.admit(100, FAR)
+    assert clock.slept == []
 
 
-def test_a_process_whose_cycle_ended_while_its_lone_request_hangs_holds_nobody_up(other: Process, mine: Gate) -> None:
-    other.told("ask")
-    other.told("end")
-    mine.begin().admit(100, soon())
-
-
-def test_a_process_that_is_stopped_in_its_lone_request_holds_the_others_up_until_its_deadline_only(
-    other: Process, tmp_path: Path
+def test_a_process_whose_cycle_ended_while_its_lone_request_hangs_holds_nobody_up(
+    other: Process, mine: Gate, clock: FixedClock
 ) -> None:
     other.told("ask")
-    os.kill(other.process.pid or 0, signal.SIGSTOP)
-    ahead = [0.0]
-    clock = Clock(now=lambda: Clock().now() + ahead[0])
-    cycle = Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), clock).begin()
-    assert refused_with(cycle, soon()) == Result.TIMED_OUT
-    ahead[0] = 21
-    cycle.admit(100, soon())
+    other.told("end")
+    mine.begin().admit(100, FAR)
+    assert clock.slept == []
 
 
-def test_a_lone_request_of_a_clock_that_was_set_back_since_holds_nobody_up(other: Process, tmp_path: Path) -> None:
+def test_a_process_that_hangs_in_its_lone_request_holds_the_others_up_until_its_deadline_only(
+    other: Process, mine: Gate, clock: FixedClock
+) -> None:
     other.told("ask")
-    back = Clock(now=lambda: Clock().now() - 86_400)
-    Gate("key", Store(lambda: str(tmp_path / "s.sqlite3"), pytest.fail), back).begin().admit(100, soon())
+    mine.begin().admit(100, FAR)
+    assert sum(clock.slept) == pytest.approx(20, abs=0.1)
 
 
-def test_requests_that_a_clock_counted_before_it_was_set_back_block_nobody(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_a_lone_request_of_a_clock_that_was_set_back_since_holds_nobody_up(
+    other: Process, mine: Gate, clock: FixedClock
+) -> None:
+    other.told("ask")
+    clock.at -= 86_400
+    mine.begin().admit(100, FAR)
+    assert clock.slept == []
+
+
+def test_requests_that_a_clock_counted_before_it_was_set_back_block_nobody(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     for _ in range(3):
         cycle.settle(cycle.admit(3, FAR), None)
-    time.seconds -= 7200
-    cycle.admit(3, time.clock.monotonic() + 1)
+    clock.at -= 7200
+    cycle.admit(3, clock.clock.monotonic() + 1)
 
 
-def test_a_throttle_of_one_process_does_not_undo_the_refusal_of_another(store: Store, time: Time) -> None:
-    one, two = (Gate("key", store, time.clock).begin() for _ in range(2))
+def test_a_throttle_of_one_process_does_not_undo_the_refusal_of_another(store: Store, clock: FixedClock) -> None:
+    one, two = (Gate("key", store, clock.clock).begin() for _ in range(2))
     one.settle(one.admit(100, FAR), None)
     late = one.admit(100, FAR)
     two.settle(two.admit(100, FAR), failed(Result.KEY_REFUSED))
     one.settle(late, failed(Result.THROTTLED, 1.0))
-    time.seconds += 2
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.BACKING_OFF
+    clock.at += 2
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.BACKING_OFF
 
 
-def test_of_two_throttles_at_once_the_longer_holds(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_of_two_throttles_at_once_the_longer_holds(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR), None)
     for ticket, told in [(cycle.admit(100, FAR), told) for told in (600.0, 5.0)]:
         cycle.settle(ticket, failed(Result.THROTTLED, told))
-    time.seconds += 599
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
-    time.seconds += 2
-    Gate("key", store, time.clock).begin().admit(100, FAR)
+    clock.at += 599
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.THROTTLED
+    clock.at += 2
+    Gate("key", store, clock.clock).begin().admit(100, FAR)
 
 
-def test_a_cloud_that_asks_for_a_week_is_asked_again_after_an_hour(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_a_cloud_that_asks_for_a_week_is_asked_again_after_an_hour(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, 7 * 86_400.0))
-    time.seconds += 3599
-    assert refused_with(Gate("key", store, time.clock).begin()) == Result.THROTTLED
-    time.seconds += 2
-    Gate("key", store, time.clock).begin().admit(100, FAR)
+    clock.at += 3599
+    assert refused_with(Gate("key", store, clock.clock).begin()) == Result.THROTTLED
+    clock.at += 2
+    Gate("key", store, clock.clock).begin().admit(100, FAR)
 
 
-def test_a_429_of_one_api_leaves_the_others_open_but_a_refusal_does_not(store: Store, time: Time) -> None:
-    cycle = Gate("key", store, time.clock).begin()
+def test_a_429_of_one_api_leaves_the_others_open_but_a_refusal_does_not(store: Store, clock: FixedClock) -> None:
+    cycle = Gate("key", store, clock.clock).begin()
     cycle.settle(cycle.admit(100, FAR, api="iam"), failed(Result.THROTTLED, 30.0), "iam")
     assert refused_with(cycle, api="iam") == Result.THROTTLED
     cycle.settle(cycle.admit(100, FAR, api="statistics"), failed(Result.KEY_REFUSED), "statistics")
     assert refused_with(cycle, api="iam") == Result.BACKING_OFF
 
 
-def test_a_cycle_that_a_429_closed_stays_closed_whoever_begins_one_meanwhile(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_a_cycle_that_a_429_closed_stays_closed_whoever_begins_one_meanwhile(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     one, two = gate.begin(), gate.begin()
     one.settle(one.admit(100, FAR), failed(Result.THROTTLED, 0.0))
     later = gate.begin()
@@ -569,27 +587,27 @@ def test_a_cycle_that_a_429_closed_stays_closed_whoever_begins_one_meanwhile(sto
     later.admit(100, FAR)
 
 
-def test_a_cycle_that_begins_later_asks_alone_although_another_is_proven(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_a_cycle_that_begins_later_asks_alone_although_another_is_proven(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     one = gate.begin()
     one.settle(one.admit(100, FAR), None)
-    hung = one.admit(100, time.clock.monotonic() + 5)
+    hung = one.admit(100, clock.clock.monotonic() + 5)
     two = gate.begin()
-    time.seconds += 6
+    clock.at += 6
     two.admit(100, FAR)
     with pytest.raises(QueryError):
-        two.admit(100, time.clock.monotonic())
+        two.admit(100, clock.clock.monotonic())
     assert hung in gate.in_flight
 
 
-def test_processes_that_run_at_once_keep_to_the_limit_together(store: Store, time: Time) -> None:
-    cycles = [Gate("key", store, time.clock).begin() for _ in range(3)]
+def test_processes_that_run_at_once_keep_to_the_limit_together(store: Store, clock: FixedClock) -> None:
+    cycles = [Gate("key", store, clock.clock).begin() for _ in range(3)]
     for cycle in cycles:
         cycle.settle(cycle.admit(10, FAR), None)
     left = 0
     for cycle in cycles * 5:
         try:
-            cycle.settle(cycle.admit(10, time.clock.monotonic() + 1), None)
+            cycle.settle(cycle.admit(10, clock.clock.monotonic() + 1), None)
         except QueryError as error:
             assert error.result == Result.OVER_RATE
         else:
@@ -598,31 +616,31 @@ def test_processes_that_run_at_once_keep_to_the_limit_together(store: Store, tim
 
 
 def test_no_more_requests_than_are_harmless_are_under_way_for_all_instances_of_a_key(store: Store) -> None:
-    gate = Gate("key", store, Clock())
-    cycle = gate.begin()
+    time = Ticking()
+    cycle = Gate("key", store, time.clock).begin()
     cycle.settle(cycle.admit(100, FAR), None)
     tickets = [cycle.admit(100, FAR, at_once=4) for _ in range(5)]
     with pytest.raises(QueryError):
-        cycle.admit(100, Clock().monotonic() + 0.05, at_once=4)
+        cycle.admit(100, time.at + 0.1, at_once=4)
     cycle.admit(100, FAR, at_once=8)  # who asked for more gets more
     for ticket in tickets:
         cycle.settle(ticket, failed(Result.KEY_REFUSED))
     assert refused_with(cycle) == Result.BACKING_OFF
 
 
-def test_refusals_of_requests_under_way_at_once_make_one_wait_of_5_minutes(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_refusals_of_requests_under_way_at_once_make_one_wait_of_5_minutes(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), None)
     for ticket in [cycle.admit(100, FAR) for _ in range(4)]:
         cycle.settle(ticket, failed(Result.KEY_REFUSED))
-    time.seconds += 301
+    clock.at += 301
     cycle = gate.begin()
     cycle.admit(100, FAR)
 
 
-def test_a_429_that_names_no_time_to_wait_ends_the_cycle_all_the_same(store: Store, time: Time) -> None:
-    gate = Gate("key", store, time.clock)
+def test_a_429_that_names_no_time_to_wait_ends_the_cycle_all_the_same(store: Store, clock: FixedClock) -> None:
+    gate = Gate("key", store, clock.clock)
     cycle = gate.begin()
     cycle.settle(cycle.admit(100, FAR), failed(Result.THROTTLED, 0.0))
     assert refused_with(cycle) == Result.THROTTLED

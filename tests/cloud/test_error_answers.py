@@ -48,18 +48,16 @@ def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None, n
     return refusal(response, "modelarts:monitoring:get", now, redactor([AK, SK, "secret-label"]))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("status", "code", "text", "result", "remedy"), KINDS)
 def test_every_known_error_is_told_apart_in_every_shape(
-    status: int, code: str, text: str, result: Result, remedy: str, shape: str
+    status: int, code: str, text: str, result: Result, remedy: str
 ) -> None:
-    error = refuse(status, SHAPES[shape](code, text), {"X-Request-Id": "id-1"})
-    assert error.result == result
-    assert remedy in str(error)
-    assert str(status) in str(error)
-    assert "request id-1" in str(error)
-    assert len(str(error).splitlines()) == 1
-    assert len(str(error)) < 400
+    for shape in SHAPES.values():
+        error = refuse(status, shape(code, text), {"X-Request-Id": "id-1"})
+        assert error.result == result
+        assert all(words in str(error) for words in (remedy, str(status), "request id-1"))
+        assert len(str(error).splitlines()) == 1
+        assert len(str(error)) < 400
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "x"}', b'{"error_code": 1, "error_msg": []}', b"\xff\xfe"])
@@ -84,7 +82,7 @@ def test_a_clock_within_the_tolerance_or_an_unreadable_date_is_not_blamed() -> N
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("7", 7.0), ("0", 0.0), (formatdate(NOW + 90, usegmt=True), 90.0), (formatdate(NOW - 90, usegmt=True), 0.0),
-     ("soon", None), (None, None), ("-5", None), ("9" * 400, 999999.0)],
+     *((told, None) for told in (None, "soon", "-5", "\u00b2", "\u0663", "1.5", "")), ("9" * 400, 999999.0)],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_or_as_a_date(value: Any, seconds: Any) -> None:
     headers = {} if value is None else {"Retry-After": value}
@@ -105,16 +103,14 @@ def test_control_characters_of_the_cloud_do_not_reach_the_log() -> None:
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("blank", ["", " "])
 @pytest.mark.parametrize(("signature", "words"), [("064303", "16 minutes behind"), ("073003", "31 minutes ahead of")])
-def test_a_signature_that_expired_names_both_clocks_and_is_no_expired_key(
-    signature: str, words: str, blank: str
-) -> None:
-    text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T{signature}Z,"
-    error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
-    assert error.result == Result.CLOCK_OFF
-    assert words in str(error)
-    assert abs(abs(error.clock_off) - int(words[:2]) * 60) < 60
+def test_a_signature_that_expired_names_both_clocks_and_is_no_expired_key(signature: str, words: str) -> None:
+    for blank in ("", " "):
+        text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T{signature}Z,"
+        error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
+        assert error.result == Result.CLOCK_OFF
+        assert words in str(error)
+        assert abs(abs(error.clock_off) - int(words[:2]) * 60) < 60
 
 
 def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_with_every_refusal() -> None:
@@ -125,11 +121,6 @@ def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_
         assert error.clock_off == 3600
     for text in ("ak not exist", "AK access failed to reach the limit"):
         assert refuse(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600
-
-
-@pytest.mark.parametrize("told", ["\u00b2", "\u0663", "-1", "1.5", ""])
-def test_a_retry_after_that_is_no_number_of_seconds_is_as_none(told: str) -> None:
-    assert refuse(429, b"{}", {"Retry-After": told}).retry_after is None
 
 
 def test_an_empty_label_is_no_secret() -> None:

@@ -13,14 +13,14 @@ import pytest
 import trustme
 
 from maas_usage_check.access import Gates
-from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
 from maas_usage_check.config import load_instance
+from maas_usage_check.cycle import Collector
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store
 
-from ..conftest import AK, SK, wait_for
+from ..conftest import AK, SK, FixedClock, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly
 
 
@@ -55,7 +55,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., DirectTransport]]:
         each.close()
 
 
-def get(transport: DirectTransport, url: str, timeout: float = 5) -> Response:
+def get(transport: DirectTransport, url: str, timeout: float = 30) -> Response:
     return transport(Request("GET", url, {"Host": "x"}, b""), timeout)
 
 
@@ -115,7 +115,7 @@ def test_a_connection_that_the_other_side_closed_is_noticed_before_a_request_is_
     server.behave = behave
     transport = make()
     assert get(transport, server.url).body == b"first"
-    assert done.wait(5)
+    assert done.wait(30)
     assert get(transport, server.url).body == b"anew"
     assert server.ways == [(1, 1), (2, 1)]
 
@@ -162,49 +162,21 @@ def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepingServe
     assert server.ways == [(1, 1), (1, 2)]
 
 
-def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_companions_are_dropped(
-    server: KeepingServer, make: Any
-) -> None:
-    release = threading.Event()
-    both = threading.Barrier(2)
-
+def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(server: KeepingServer, make: Any) -> None:
     def behave(asked: Asked) -> Optional[bytes]:
-        if asked.number == 1 and asked.connection <= 2:
-            both.wait(5)
-        elif asked.connection <= 2:
-            release.wait(10)
-        return http(b"well")
+        if asked.number == 2:
+            asked.client.recv(1)  # nothing comes but the end
+            return None
+        return http(f"{asked.connection}".encode())
 
     server.behave = behave
     transport = make()
-    with ThreadPoolExecutor(2) as two:
-        list(two.map(lambda _: get(transport, server.url), range(2)))
+    get(transport, server.url)
     with pytest.raises(QueryError) as failed:
         get(transport, server.url, timeout=0.2)
     assert failed.value.result == Result.TIMED_OUT
-    assert get(transport, server.url).body == b"well"
-    assert [way[0] for way in server.ways].count(3) == 1
-    release.set()
-    wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
-
-
-def test_an_answer_that_comes_late_is_never_taken_for_the_next(server: KeepingServer, make: Any) -> None:
-    release, sent = threading.Event(), threading.Event()
-
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.connection == 1:
-            release.wait(10)
-            sent.set()
-            return http(b"late")
-        return http(b"in time")
-
-    server.behave = behave
-    transport = make()
-    with pytest.raises(QueryError):
-        get(transport, server.url, timeout=0.2)
-    release.set()
-    assert sent.wait(5)
-    assert get(transport, server.url).body == b"in time"
+    assert get(transport, server.url).body == b"2"
+    wait_for(lambda: gone(server.clients[0]), "the first to be closed")
 
 
 def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, make: Any) -> None:
@@ -213,7 +185,7 @@ def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, m
     def behave(asked: Asked) -> Optional[bytes]:
         if asked.connection == 1:
             asked.client.sendall(http(b"first"))
-            go.wait(5)
+            go.wait(30)
             asked.client.sendall(http(b"unasked"))
             sent.set()
             return b""
@@ -223,7 +195,7 @@ def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, m
     transport = make()
     assert get(transport, server.url).body == b"first"
     go.set()
-    assert sent.wait(5)
+    assert sent.wait(30)
     assert get(transport, server.url).body == b"anew"
 
 
@@ -233,16 +205,15 @@ def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, m
         http(b"x", Connection="close"),
         http(b"x").replace(b"HTTP/1.1", b"HTTP/1.0"),
         http(b"x" * 2_000_000),
-        http(b"x", 401, Content_Length="2")[:-1],
     ],
-    ids=["said so", "HTTP/1.0", "too long", "a refusal without its end"],
-)  # fmt: skip
+    ids=["said so", "HTTP/1.0", "too long"],
+)
 def test_a_connection_that_cannot_be_kept_is_closed(server: KeepingServer, make: Any, answer: bytes) -> None:
     server.behave = lambda asked: answer
     transport = make()
     for _ in range(2):
         try:
-            get(transport, server.url, timeout=0.5)
+            get(transport, server.url)
         except QueryError as error:
             assert error.result == Result.BAD_ANSWER
     assert server.ways == [(1, 1), (2, 1)]
@@ -253,7 +224,7 @@ def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(serve
     transport, five = make(max_concurrency=3), threading.Barrier(5)
 
     def behave(asked: Asked) -> bytes:
-        five.wait(5)
+        five.wait(30)
         return http(b"x")
 
     server.behave = behave
@@ -268,7 +239,7 @@ def test_a_connection_that_comes_back_after_the_closing_is_closed(server: Keepin
     transport, release = make(), threading.Event()
 
     def behave(asked: Asked) -> bytes:
-        release.wait(10)
+        release.wait(30)
         return http(b"x")
 
     server.behave = behave
@@ -277,7 +248,7 @@ def test_a_connection_that_comes_back_after_the_closing_is_closed(server: Keepin
         wait_for(lambda: server.asked, "the request")
         transport.close()
         release.set()
-        assert answer.result(5).body == b"x"
+        assert answer.result(30).body == b"x"
     wait_for(lambda: gone(server.clients[0]), "the connection to be closed")
 
 
@@ -310,47 +281,53 @@ def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepingServer, 
     assert get(transport, server.url).body == b"3 1"
 
 
-def test_who_waits_for_the_first_request_alone_connects_meanwhile(server: KeepingServer, make_collector: Any) -> None:
-    answer = truly(Emulator({AK: SK}))
+@pytest.fixture
+def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector]:
+    """Make a collector that reaches a server over real sockets."""
+
+    def make(server: KeepingServer, gates: Optional[Gates] = None, **keys: Any) -> Collector:
+        url = server.url.rstrip("/")
+        entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, **keys}
+        return make_collector(entry, gates=gates, transport=DirectTransport(load_instance(entry, {}, "instances[0]")))
+
+    return make
+
+
+def test_who_waits_for_the_first_request_alone_connects_meanwhile(
+    server: KeepingServer, collect: Any, clock: FixedClock
+) -> None:
+    answer = truly(Emulator({AK: SK}, now=clock.now))
     alone = []
 
     def behave(asked: Asked) -> Optional[bytes]:
         if len(server.asked) == 1:
             # On loopback the first may take one of those that were made ahead.
-            wait_for(lambda: len(server.clients) >= 3, "the others' connections", 5)
+            wait_for(lambda: len(server.clients) >= 3, "the others' connections")
             alone.append(len(server.asked) == 1)
         return answer(asked)
 
     server.behave = behave
-    url = server.url.rstrip("/")
     ranges = [f"last_{hours}h" for hours in range(3, 23)]
-    collector = make_collector({"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "ranges": ranges})
-    batch = collector.cycle()
+    batch = collect(server, ranges=ranges, timeout=30, deadline=60).cycle()
     assert (batch.result, len(batch.points)) == (Result.OK, 21)
     assert alone == [True]
     assert len(server.clients) <= 4
 
 
-def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, make_collector: Any) -> None:
-    def cycle(asked: KeepingServer) -> Result:
-        url = asked.url.rstrip("/")
-        entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID}
-        return make_collector(entry, gates=gates).cycle().result
-
-    gates = Gates(Store(), Clock())
-    server.behave = truly(Emulator({AK: "another"}))
-    assert cycle(server) == Result.KEY_REFUSED
+def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, collect: Any, clock: FixedClock) -> None:
+    gates = Gates(Store(), clock.clock)
+    server.behave = truly(Emulator({AK: "another"}, now=clock.now))
+    assert collect(server, gates).cycle().result == Result.KEY_REFUSED
     later = KeepingServer()
-    assert cycle(later) == Result.BACKING_OFF
+    assert collect(later, gates).cycle().result == Result.BACKING_OFF
     later.close()
     assert later.clients == []
 
 
-def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, make_collector: Any) -> None:
-    answer = truly(Emulator({AK: SK}))
+def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, collect: Any, clock: FixedClock) -> None:
+    answer = truly(Emulator({AK: SK}, now=clock.now))
     server.behave = lambda asked: None if (asked.connection, asked.number) == (1, 2) else answer(asked)
-    url = server.url.rstrip("/")
-    collector = make_collector({"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "ranges": ["last_7d"]})
+    collector = collect(server, ranges=["last_7d"])
     for _ in range(2):
         batch = collector.cycle()
         assert (batch.result, batch.points[-1].fields["http_requests"]) == (Result.OK, 1)

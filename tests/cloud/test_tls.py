@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -67,7 +68,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def asked(server: KeepingServer, *transports: DirectTransport) -> int:
     """Ask by each transport; count the connections that it took."""
     for transport in transports:
-        assert transport(Request("GET", server.url, {"Host": "x"}, b""), 5).status == 200
+        assert transport(Request("GET", server.url, {"Host": "x"}, b""), 30).status == 200
         transport.close()
     return len(server.clients)
 
@@ -78,7 +79,7 @@ def transport(**keys: Any) -> DirectTransport:
 
 def refused(server: KeepingServer, transport: DirectTransport) -> str:
     with pytest.raises(QueryError) as failed:
-        transport(Request("GET", server.url, {"Host": "x"}, b""), 5)
+        transport(Request("GET", server.url, {"Host": "x"}, b""), 30)
     assert failed.value.result == Result.NETWORK
     assert server.asked == []
     return str(failed.value)
@@ -112,7 +113,9 @@ def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
     transport_of_directory = transport()
     environment(file=bundle(trustme.CA()))
     for _ in range(2):
-        assert "the TLS certificate was not believed" in refused(server, transport_of_directory)
+        words = refused(server, transport_of_directory)
+        assert "the TLS certificate was not believed" in words
+        assert "set tls_ca_cert" in words
     assert len(server.clients) == 3
 
 
@@ -122,22 +125,6 @@ def test_a_certificate_for_another_name_is_refused_at_once(
     environment(folder=hashed(authority))
     server.url = server.url.replace("localhost", "127.0.0.1")
     assert "the TLS certificate was not believed" in refused(server, transport())
-    assert len(server.clients) == 1
-
-
-def test_a_bundle_that_the_environment_names_is_read_at_once(
-    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
-) -> None:
-    environment(file=bundle(authority), folder=hashed(trustme.CA()))
-    assert not trust(None, True).is_narrow
-    assert asked(server, transport()) == 1
-
-
-def test_a_bundle_that_the_environment_names_does_not_make_others_believed(
-    server: KeepingServer, hashed: Any, bundle: Any, environment: Any
-) -> None:
-    environment(file=bundle(trustme.CA()), folder=hashed(trustme.CA()))
-    refused(server, transport())
     assert len(server.clients) == 1
 
 
@@ -155,17 +142,33 @@ def test_a_directory_without_hashes_vouches_for_nobody(
     refused(server, transport())
 
 
-@pytest.mark.parametrize("knows", [True, False])
-def test_a_configured_authority_wins_over_the_environments(
-    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any, knows: bool
+@pytest.mark.parametrize(
+    ("file", "folder", "configured", "believed"),
+    [
+        ("own", "other", "", True),  # a bundle that the environment names is read at once
+        ("other", "other", "", False),
+        ("", "other", "own", True),  # a configured authority wins over the environment's
+        ("", "own", "other", False),
+    ],
+)
+def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
+    server: KeepingServer,
+    authority: trustme.CA,
+    hashed: Any,
+    bundle: Any,
+    environment: Any,
+    file: str,
+    folder: str,
+    configured: str,
+    believed: bool,
 ) -> None:
-    other = trustme.CA()
-    environment(folder=hashed(other if knows else authority))
-    configured = transport(tls_ca_cert=bundle(authority if knows else other))
-    if knows:
-        assert asked(server, configured) == 1
+    named = {"own": authority, "other": trustme.CA()}
+    environment(file=bundle(named[file]) if file else "", folder=hashed(named[folder]))
+    asking = transport(**({"tls_ca_cert": bundle(named[configured])} if configured else {}))
+    if believed:
+        assert asked(server, asking) == 1
     else:
-        refused(server, configured)
+        refused(server, asking)
         assert len(server.clients) == 1
 
 
@@ -179,7 +182,11 @@ def test_who_believes_everybody_reads_no_authorities(server: KeepingServer, envi
     assert trust(None, False).context.cert_store_stats()["x509"] == 0
 
 
-def test_instances_that_trust_the_same_share_one_context(hashed: Any, environment: Any) -> None:
-    environment(folder=hashed(trustme.CA()))
-    assert trust(None, True) is trust(None, True)
-    assert trust(None, True) is not trust(None, False)
+def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: Any, environment: Any) -> None:
+    authority = trustme.CA()
+    environment(folder=hashed(authority))
+    shared = trust(None, True)
+    assert trust(None, True) is shared
+    assert trust(None, False) is not shared
+    environment(file=bundle(authority), folder=os.environ["SSL_CERT_DIR"])
+    assert trust(None, True) is not shared

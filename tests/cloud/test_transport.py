@@ -12,28 +12,25 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 import trustme
-from pytest_httpserver import HTTPServer
-from werkzeug import Response
 
-from maas_usage_check.cloud import DirectTransport, Request
-from maas_usage_check.cloud import Response as Answer
+from maas_usage_check.cloud import DirectTransport, Request, Response
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import ConfigError, QueryError, Result
 
-from ..keeping_server import KeepingServer
+from ..keeping_server import KeepingServer, http
 
-HOST = "modelarts.cn-southwest-2.myhuaweicloud.com"
+HOST = "modelarts.cloud.invalid"
 
 
 def transport(**keys: Any) -> DirectTransport:
     return DirectTransport(load_instance(keys, {}, "instances[0]"))
 
 
-def get(url: str, timeout: float = 5, **keys: Any) -> Answer:
+def get(url: str, timeout: float = 30, **keys: Any) -> Response:
     return transport(**keys)(Request("GET", url, {"Host": "x"}, b""), timeout)
 
 
-def failing(url: str, timeout: float = 5, **keys: Any) -> QueryError:
+def failing(url: str, timeout: float = 30, **keys: Any) -> QueryError:
     with pytest.raises(QueryError) as failed:
         get(url, timeout, **keys)
     assert len(str(failed.value).splitlines()) == 1
@@ -53,12 +50,19 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def secure(authority: trustme.CA) -> Iterator[HTTPServer]:
+def plain() -> Iterator[KeepingServer]:
+    server = KeepingServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[KeepingServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", HOST).configure_cert(context)
-    with HTTPServer(ssl_context=context) as server:
-        server.expect_request("/").respond_with_data("secure")
-        yield server
+    server = KeepingServer(context)
+    yield server
+    server.close()
 
 
 class Proxy:
@@ -100,7 +104,7 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(secure: HTTPServer) -> Iterator[Proxy]:
+def proxy(secure: KeepingServer) -> Iterator[Proxy]:
     proxy = Proxy(secure.port)
     yield proxy
     proxy.close()
@@ -131,23 +135,6 @@ def raw() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
     server.close()
 
 
-def test_a_certificate_of_a_configured_authority_is_believed(secure: HTTPServer, ca_file: str) -> None:
-    assert get(secure.url_for("/"), tls_ca_cert=ca_file).body == b"secure"
-
-
-def test_a_certificate_of_an_unknown_authority_is_not_believed(secure: HTTPServer) -> None:
-    error = failing(secure.url_for("/"))
-    assert error.result == Result.NETWORK
-    assert "certificate was not believed" in str(error)
-    assert "tls_ca_cert" in str(error)
-    assert get(secure.url_for("/"), tls_verify=False).body == b"secure"
-
-
-def test_a_certificate_for_another_name_is_not_believed(secure: HTTPServer, ca_file: str) -> None:
-    url = secure.url_for("/").replace("localhost", "127.0.0.1")
-    assert "certificate was not believed" in str(failing(url, tls_ca_cert=ca_file))
-
-
 def test_a_file_that_holds_no_certificates_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
@@ -155,59 +142,43 @@ def test_a_file_that_holds_no_certificates_is_an_error_of_the_configuration(tmp_
             transport(tls_ca_cert=str(path))
 
 
-def test_a_configured_proxy_is_asked_for_a_tunnel_with_its_own_password(proxy: Proxy, ca_file: str) -> None:
+def test_a_configured_proxy_tunnels_with_its_own_password_and_its_connection_is_kept(
+    proxy: Proxy, secure: KeepingServer, ca_file: str
+) -> None:
     way = {"https": f"http://user:p%40ss@127.0.0.1:{proxy.port}"}
-    assert get(f"https://{HOST}/", tls_ca_cert=ca_file, proxy=way).body == b"secure"
+    tunneling = transport(tls_ca_cert=ca_file, proxy=way)
+    for _ in range(2):
+        assert tunneling(Request("GET", f"https://{HOST}/", {"Host": HOST}, b""), 30).status == 200
+    tunneling.close()
     (asked,) = proxy.requests
     assert asked.startswith(f"CONNECT {HOST}:443")
     assert base64.b64encode(b"user:p@ss").decode() in asked
-
-
-def test_a_tunnel_is_kept_like_any_other_connection(authority: trustme.CA, ca_file: str) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-    server = KeepingServer(context)
-    proxy = Proxy(server.port)
-    tunneling = transport(tls_ca_cert=ca_file, proxy={"https": f"http://127.0.0.1:{proxy.port}"})
-    for _ in range(2):
-        assert tunneling(Request("GET", f"https://{HOST}/", {"Host": HOST}, b""), 5).status == 200
-    assert (len(proxy.requests), server.ways) == (1, [(1, 1), (1, 2)])
-    tunneling.close()
-    proxy.close()
-    server.close()
+    assert secure.ways == [(1, 1), (1, 2)]
 
 
 def test_the_environments_proxy_is_used_unless_it_is_skipped(
     proxy: Proxy, ca_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-    assert get(f"https://{HOST}/", tls_ca_cert=ca_file).body == b"secure"
+    assert get(f"https://{HOST}/", tls_ca_cert=ca_file).status == 200
     assert failing(f"https://{HOST}/", tls_ca_cert=ca_file, skip_proxy=True).result == Result.NETWORK
-    monkeypatch.setenv("NO_PROXY", "myhuaweicloud.com")
+    monkeypatch.setenv("NO_PROXY", "cloud.invalid")
     assert failing(f"https://{HOST}/", tls_ca_cert=ca_file).result == Result.NETWORK
     assert len(proxy.requests) == 1
 
 
-def test_a_host_in_no_proxy_is_asked_directly(proxy: Proxy, secure: HTTPServer, ca_file: str) -> None:
+def test_a_host_in_no_proxy_is_asked_directly(proxy: Proxy, secure: KeepingServer, ca_file: str) -> None:
     way = {"https": f"http://127.0.0.1:{proxy.port}", "no_proxy": ["localhost"]}
-    assert get(secure.url_for("/"), tls_ca_cert=ca_file, proxy=way).body == b"secure"
+    assert get(secure.url, tls_ca_cert=ca_file, proxy=way).status == 200
     assert proxy.requests == []
 
 
 def test_plain_http_to_this_machine_never_leaves_it_by_a_proxy(
-    proxy: Proxy, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, plain: KeepingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-    httpserver.expect_request("/").respond_with_data("here")
-    assert get(httpserver.url_for("/")).body == b"here"
+    assert get(plain.url).status == 200
     assert proxy.requests == []
-
-
-def test_a_proxy_that_refuses_is_named_without_its_password(raw: Any) -> None:
-    url = raw(lambda client: client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))
-    error = failing(f"https://{HOST}/", proxy={"https": url.replace("//", "//user:planted@")})
-    assert "the proxy refused: 407" in str(error)
-    assert "planted" not in str(error)
 
 
 @pytest.mark.parametrize(("status", "shown"), [("407", "407 Proxy Authentication Required)"), ("299", "299)")])
@@ -219,20 +190,17 @@ def test_what_a_proxy_says_is_not_repeated_for_it_may_echo_the_password(raw: Any
     assert not any(secret in str(error) for secret in ("planted", pair))
 
 
-def test_a_netrc_does_not_touch_a_signed_request(
-    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_netrc_does_not_touch_a_signed_request(plain: KeepingServer, tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("machine localhost login a password b\nmachine 127.0.0.1 login a password b\n")
     (tmp_path / ".netrc").chmod(0o600)
-    httpserver.expect_request("/").respond_with_data("x")
-    transport()(Request("GET", httpserver.url_for("/"), {"Authorization": "signed"}, b""), 5)
-    assert httpserver.log[0][0].headers["Authorization"] == "signed"
+    transport()(Request("GET", plain.url, {"Authorization": "signed"}, b""), 30)
+    assert plain.asked[0].headers["Authorization"] == "signed"
 
 
-def test_a_redirect_is_handed_back_and_not_followed(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/").respond_with_response(Response(b"", 302, {"Location": httpserver.url_for("/other")}))
-    assert get(httpserver.url_for("/")).status == 302
-    assert len(httpserver.log) == 1
+def test_a_redirect_is_handed_back_and_not_followed(plain: KeepingServer) -> None:
+    plain.behave = lambda asked: http(b"", 302, Location=f"{plain.url}other")
+    assert get(plain.url).status == 302
+    assert len(plain.asked) == 1
 
 
 def test_a_body_of_100_mb_is_left_after_one(raw: Any) -> None:
@@ -250,37 +218,30 @@ def test_a_body_of_100_mb_is_left_after_one(raw: Any) -> None:
     error = failing(raw(flood))
     assert error.result == Result.BAD_ANSWER
     assert "1 MiB" in str(error)
-    assert over.wait(10)
+    assert over.wait(30)
     assert sent[0] < 20
 
 
-def one_byte_at_a_time(client: socket.socket) -> None:
-    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(100):
-        client.sendall(b" ")
+def drip(client: socket.socket, head: bytes) -> None:
+    """Send a byte now and then until the other side closes."""
+    client.sendall(head)
+    while True:
+        client.sendall(b"x")
         time.sleep(0.05)
-
-
-def headers_one_byte_at_a_time(client: socket.socket) -> None:
-    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 100:
-        client.sendall(bytes([byte]))
-        time.sleep(0.05)
-
-
-def headers_without_end(client: socket.socket) -> None:
-    client.sendall(b"HTTP/1.1 200 OK\r\n")
-    time.sleep(5)
 
 
 @pytest.mark.parametrize(
     "behave",
-    [lambda client: time.sleep(5), headers_without_end, headers_one_byte_at_a_time, one_byte_at_a_time],
+    [
+        lambda client: client.recv(1),  # nothing comes but the end
+        lambda client: (client.sendall(b"HTTP/1.1 200 OK\r\n"), client.recv(1)),
+        lambda client: drip(client, b"HTTP/1.1 200 OK\r\nX-Slow: "),
+        lambda client: drip(client, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
+    ],
     ids=["silence", "headers", "drip of headers", "drip"],
 )
 def test_an_answer_that_takes_longer_than_the_timeout_is_a_time_out(raw: Any, behave: Any) -> None:
-    began = time.monotonic()
-    assert failing(raw(behave), timeout=0.5).result == Result.TIMED_OUT
-    assert time.monotonic() - began < 4
+    assert failing(raw(behave), timeout=0.3).result == Result.TIMED_OUT
 
 
 @pytest.mark.parametrize(

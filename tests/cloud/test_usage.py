@@ -22,10 +22,11 @@ def test_the_sample_of_the_documentation_becomes_whole_tokens() -> None:
     assert read_usage(json.dumps(SAMPLE).encode()) == Usage(2_482_084_980, 2_456_504_362, 24_872_928, 67188, 8002, 0, 0)
 
 
-def test_the_batch_counts_stay_none_where_the_cloud_does_not_send_them() -> None:
-    answer = {key: value for key, value in SAMPLE.items() if key not in BATCH_COUNTS.values()}
-    usage = read_usage(json.dumps(answer).encode())
-    assert (usage.completed_batch_tasks, usage.inferences) == (None, None)
+def test_the_batch_counts_stay_none_where_the_cloud_sends_none_or_null() -> None:
+    without = {key: value for key, value in SAMPLE.items() if key not in BATCH_COUNTS.values()}
+    for answer in (without, {**SAMPLE, **dict.fromkeys(BATCH_COUNTS.values())}):
+        usage = read_usage(json.dumps(answer).encode())
+        assert (usage.completed_batch_tasks, usage.inferences) == (None, None)
 
 
 @given(st.integers(0, 2**53), st.integers(0, 9))
@@ -36,30 +37,15 @@ def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, ten
     assert read_usage(body.encode()).total_tokens == int(Fraction(text) * 1000 + Fraction(1, 2))
 
 
-@pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
 @pytest.mark.parametrize(
-    "value",
-    [
-        "null",
-        "-1",
-        "NaN",
-        "Infinity",
-        "1e400",
-        "1e999999999",
-        '"12"',
-        "true",
-        "[]",
-        "{}",
-        "-1e-9",
-        "9223372036854775808",
-    ],
+    "value", 'null -1 NaN Infinity 1e400 1e999999999 "12" true [] {} -1e-9 9223372036854775808'.split()
 )
-def test_a_number_that_is_none_is_not_believed_and_named(key: str, value: str) -> None:
-    body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
-    with pytest.raises(QueryError) as refused:
-        read_usage(body.encode())
-    assert refused.value.result == Result.BAD_ANSWER
-    assert key in str(refused.value) or "not JSON" in str(refused.value)
+def test_a_number_that_is_none_is_not_believed_and_named(value: str) -> None:
+    for key in (*TOKENS.values(), *COUNTS.values()):
+        body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
+        with pytest.raises(QueryError, match=f"{key}|not JSON") as refused:
+            read_usage(body.encode())
+        assert refused.value.result == Result.BAD_ANSWER
 
 
 @pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
@@ -74,20 +60,10 @@ def test_a_count_that_is_not_whole_is_not_believed() -> None:
         read_usage(json.dumps({**SAMPLE, "total_request_count": 1.5}).encode())
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<html>",
-        b"[]",
-        b"null",
-        b"{",
-        b"\xff\xfe",
-        b'{"a":',
-        b"[" * 100_000,
-        b'{"total_token": ' + b"9" * 200_000 + b"}",
-    ],
-)
+NO_OBJECTS = [b"", b"<html>", b"[]", b"null", b"{", b"\xff\xfe", b'{"a":', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", [*NO_OBJECTS, b'{"total_token": ' + b"9" * 200_000 + b"}"])
 def test_what_is_no_json_object_is_not_believed(body: bytes) -> None:
     with pytest.raises(QueryError) as refused:
         read_usage(body)
@@ -121,10 +97,6 @@ def test_two_windows_of_the_largest_numbers_fit_into_64_bits() -> None:
     assert (usage + usage).total_tokens < 2**63
     with pytest.raises(QueryError, match="too large"):
         read_usage(json.dumps({**SAMPLE, "total_token": largest + 1}).encode())
-
-
-def test_a_batch_count_of_null_counts_as_not_sent() -> None:
-    assert read_usage(json.dumps({**SAMPLE, "total_completion_tasks": None}).encode()).completed_batch_tasks is None
 
 
 def test_windows_add_up_and_the_ratio_is_errors_by_requests() -> None:

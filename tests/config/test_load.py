@@ -14,7 +14,8 @@ from maas_usage_check.config.list_items import ITEMS
 from maas_usage_check.config.ranges import Fixed, Rolling
 from maas_usage_check.errors import ConfigError
 
-NOW = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+from ..conftest import NOW
+
 EXAMPLE = Path(__file__).parents[2] / "conf.yaml.example"
 
 
@@ -89,7 +90,7 @@ def test_two_folders_of_state_are_refused_and_one_that_several_instances_name_is
 
 
 def test_the_shipped_example_is_valid_and_names_every_key() -> None:
-    (instance,) = load_file(str(EXAMPLE))
+    (instance,) = load_file(str(EXAMPLE), NOW)
     assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d", "today", "this_month"]
     assert instance.hourly
     text = EXAMPLE.read_text(encoding="utf-8")
@@ -102,27 +103,26 @@ def test_every_option_of_the_example_is_valid_when_it_is_uncommented(tmp_path: P
     shown = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines]
     path = tmp_path / "conf.yaml"
     path.write_text("\n".join(line for line in shown if not line.lstrip().startswith("##")), encoding="utf-8")
-    (instance,) = load_file(str(path))
+    (instance,) = load_file(str(path), NOW)
     assert instance.project_id
 
 
-BAD = [
-    ({}, "`instances:` is missing"),
-    (None, "`instances:` is missing"),
-    ({"instances": []}, "instances: must be a list"),
-    ({"instances": None}, "instances: must be a list"),
-    ({"instances": ["x"]}, r"instances\[0\]: must be a mapping"),
-    ({"instances": [{}], "instance": []}, "instance: this key is not known; did you mean `instances`"),
-    ({"instances": [{}], "init_config": 3}, "init_config: must be a mapping"),
-    ({"instances": [{}], "init_config": {"regoin": 1}}, "init_config.regoin: this key is not known"),
-]
-
-
-@pytest.mark.parametrize(("document", "message"), BAD)
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({}, "`instances:` is missing"),
+        (None, "`instances:` is missing"),
+        ({"instances": []}, "instances: must be a list"),
+        ({"instances": None}, "instances: must be a list"),
+        ({"instances": ["x"]}, "instances[0]: must be a mapping"),
+        ({"instances": [{}], "instance": []}, "instance: this key is not known; did you mean `instances`"),
+        ({"instances": [{}], "init_config": 3}, "init_config: must be a mapping"),
+        ({"instances": [{}], "init_config": {"regoin": 1}}, "init_config.regoin: this key is not known"),
+        ({"instances": [{}, {"tags": ["n:1"], "timeout": 0}]}, "instances[1].timeout: must be greater than 0"),
+    ],
+)
 def test_a_document_of_the_wrong_shape_is_named(document: Any, message: str) -> None:
-    import re
-
-    assert re.search(message, refusal(document))
+    assert refusal(document).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -224,35 +224,32 @@ def test_a_proxy_that_can_be_used_is_taken(url: str) -> None:
     assert one(proxy={"https": url}).proxy is not None
 
 
-def test_one_bad_instance_among_several_is_named() -> None:
-    assert refusal({"instances": [{}, {"tags": ["n:1"], "timeout": 0}]}).startswith("instances[1].timeout")
-
-
 def test_instances_that_would_write_the_same_series_are_refused_until_a_tag_tells_them_apart() -> None:
-    assert "same series as instances[0]" in refusal({"instances": [{}, {"ranges": ["today"]}]})
-    assert "same series as instances[0]" in refusal({"instances": [{"project_id": "a" * 32}, {}]})
-    assert "same series as instances[0]" in refusal({"instances": [{"tags": ["a-b:1"]}, {"tags": ["a.b:1"]}]})
-    assert len(load({"instances": [{}, {"tags": ["account:b"]}]}, NOW)) == 2
-    assert len(load({"instances": [{"project_id": letter * 32} for letter in "ab"]}, NOW)) == 2
+    for pair in (
+        [{}, {"ranges": ["today"]}],
+        [{"project_id": "a" * 32}, {}],
+        [{"tags": ["a-b:1"]}, {"tags": ["a.b:1"]}],
+    ):
+        assert "same series as instances[0]" in refusal({"instances": pair})
+    for pair in ([{}, {"tags": ["account:b"]}], [{"project_id": letter * 32} for letter in "ab"]):
+        assert len(load({"instances": pair}, NOW)) == 2
 
 
 @pytest.mark.parametrize(
     "key", ["ak", "SK", "access_key", "Secret-Key", "HW_ACCESS_KEY", "secretAccessKey", "security_token"]
 )
-@pytest.mark.parametrize("place", ["instance", "credentials", "init_config", "top"])
-def test_a_key_written_into_the_file_is_refused_with_advice_and_never_shown(key: str, place: str) -> None:
-    secret = "PLANTED-SECRET"
-    document: Dict[str, Any] = {"init_config": {}, "instances": [{"credentials": {"source": "env"}}]}
-    {
-        "instance": document["instances"][0],
-        "credentials": document["instances"][0]["credentials"],
-        "init_config": document["init_config"],
-        "top": document,
-    }[place][key] = secret
-    text = refusal(document)
-    assert "export HW_ACCESS_KEY" in text
-    assert "should be replaced" in text
-    assert secret not in text
+def test_a_key_written_into_the_file_is_refused_with_advice_and_never_shown(key: str) -> None:
+    planted = {key: "PLANTED-SECRET"}
+    for document in (
+        {"instances": [planted]},
+        {"instances": [{"credentials": {"source": "env", **planted}}]},
+        {"instances": [{}], "init_config": planted},
+        {"instances": [{}], **planted},
+    ):
+        text = refusal(document)
+        assert "export HW_ACCESS_KEY" in text
+        assert "should be replaced" in text
+        assert "PLANTED" not in text
 
 
 @pytest.mark.parametrize(
@@ -263,9 +260,7 @@ def test_a_key_written_into_the_file_is_refused_with_advice_and_never_shown(key:
         (b"a: b: c", "line 1, column 5: not YAML"),
         (b"\x00", "not YAML"),
         (b"\xff\xfe\x00", "not YAML"),
-        (b"[" * 20_000, "nested more than 50 levels"),
         (b"instances:\n- ranges: [{name: x, from: 2026-02-30}]", "quote dates"),
-        (b"&a [*a]", "comes to more than 50,000 values"),
         (b"instances: !!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
@@ -280,9 +275,8 @@ def test_a_file_that_is_no_yaml_is_named_with_the_place(tmp_path: Path, content:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for path, why in ((tmp_path / "missing.yaml", "cannot be read"), (tmp_path, "is not a regular file")):
-        with pytest.raises(ConfigError, match=why):
-            load_file(str(path), NOW)
+    with pytest.raises(ConfigError, match=r"missing\.yaml: cannot be read"):
+        load_file(str(tmp_path / "missing.yaml"), NOW)
 
 
 def test_an_unquoted_date_means_the_same_as_a_quoted_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from maas_usage_check.config.prices import Price, Prices
 from maas_usage_check.errors import ConfigError
 
 ON = {"models": True, "hourly": True}
+PRICES = st.decimals(0, 10_000, places=4)
 PRICE = {"prompt": 2.0, "completion": 8}
 
 
@@ -33,9 +34,7 @@ def test_prices_are_read_as_they_are_written() -> None:
     assert read == Prices("CNY", {"deepseek": Price(Decimal("2.0"), Decimal(8))})
 
 
-@given(
-    st.decimals(0, 10_000, places=4), st.decimals(0, 10_000, places=4), st.integers(0, 10**15), st.integers(0, 10**15)
-)
+@given(PRICES, PRICES, st.integers(0, 10**15), st.integers(0, 10**15))
 def test_a_cost_is_exact_to_the_last_decimal(prompt: Decimal, completion: Decimal, sent: int, back: int) -> None:
     cost = Price(prompt, completion).cost(sent, back)
     assert Fraction(cost) == (Fraction(prompt) * sent + Fraction(completion) * back) / 1_000_000

@@ -49,6 +49,7 @@ KEY = PLAIN.keys_of(FIRST)[0]
 EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.keys_of(model))]
 BUSIEST = NOW_MS - 10 * HOUR
 """10 in the morning on the mainland, of a Monday."""
+LEFT_OUT = object()
 Points = List[Tuple[int, float]]
 
 
@@ -116,34 +117,43 @@ def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models
     return [(at, value) for at, value in values if value is not None]
 
 
-def test_every_series_of_the_eleven_metrics_is_listed_with_its_unit() -> None:
-    found = {(m["metric_name"], *series_of(m).items()): m for m in listed(emulator())}
+def refusal(reply: Reply) -> Tuple[int, str]:
+    """Read a refusal of Cloud Eye's own shape: its status and its code."""
+    body = json.loads(reply.body)
+    assert (set(body), set(body["message"])) == ({"http_code", "message"}, {"code", "details"})
+    assert type(body["message"]["details"]) is str
+    assert reply.status == body["http_code"]
+    return reply.status, body["message"]["code"]
+
+
+def test_every_series_is_listed_by_the_eleven_metrics_with_their_units_and_by_some_that_a_client_must_leave_out() -> (
+    None
+):
+    found = listed(emulator())
+    assert all(set(m) == {"namespace", "metric_name", "unit", "dimensions"} for m in found)
+    assert {m["namespace"] for m in found} == {"SYS.MaaS"}
+    units = {(m["metric_name"], *series_of(m).values()): m["unit"] for m in found}
     for model, key in EVERY_SERIES:
-        of_key = [("maas_key_id", key)] if key else []
-        for name, unit in UNITS.items():
-            one = found[(name, ("maas_api_id", model), *of_key)]
-            assert set(one) == {"namespace", "metric_name", "unit", "dimensions"}
-            assert (one["namespace"], one["unit"]) == ("SYS.MaaS", unit)
-
-
-def test_metrics_and_a_dimension_that_a_client_must_leave_out_are_listed_and_answered_too() -> None:
-    account = emulator()
-    found = listed(account)
+        series = (model, key) if key else (model,)
+        assert {name: units[(name, *series)] for name in UNITS} == UNITS
     assert {m["metric_name"] for m in found} - set(UNITS) == STRAY
     other = [m for m in found if not set(series_of(m)) <= {"maas_api_id", "maas_key_id"}]
-    assert {tuple(series_of(m)) for m in other} == {("maas_service_name",)}
-    assert len(other) == 3
-    asked = [m for m in (*other, metric("req_count"), metric("ttft_p99")) if m.pop("unit", True)]
-    assert all(one["datapoints"] for one in data(account, *asked, to=BUSIEST + HOUR))
+    assert [tuple(series_of(m)) for m in other] == [("maas_service_name",)] * 3
     assert len(found) == len(EVERY_SERIES) * 13 + 3
 
 
-@pytest.mark.parametrize("limit", [1, 7, 53, 158, 159, 160, 1000])
-def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
+def test_what_a_client_must_leave_out_is_answered_too() -> None:
     account = emulator()
-    assert listed(account, limit) == listed(account)
-    names = [json.dumps(one, sort_keys=True) for one in listed(account)]
-    assert len(names) == len(set(names)) == 159
+    other = [one for one in listed(account) if "maas_service_name" in series_of(one) and one.pop("unit")]
+    asked = [*other, metric("req_count"), metric("ttft_p99")]
+    assert all(one["datapoints"] for one in data(account, *asked, to=BUSIEST + HOUR))
+
+
+@pytest.mark.parametrize("limit", [7, 158, 159, 160])
+def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
+    found = listed(emulator(), limit)
+    assert found == listed(emulator())
+    assert len({json.dumps(one, sort_keys=True) for one in found}) == len(found) == 159
 
 
 def test_a_page_says_how_many_there_are_and_where_the_next_begins_and_1000_is_its_length() -> None:
@@ -159,11 +169,8 @@ def test_a_page_says_how_many_there_are_and_where_the_next_begins_and_1000_is_it
     assert not [one for one in second["metrics"] if one in first["metrics"]]
     last = json.loads(ask_list(account, namespace="SYS.MaaS", start=second["meta_data"]["marker"]).body)
     assert last == {"metrics": [], "meta_data": {"count": 0, "total": total, "marker": ""}}
-
-
-def test_another_namespace_has_no_metrics() -> None:
-    page = json.loads(ask_list(emulator(), namespace="SYS.ECS", limit="10").body)
-    assert page == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
+    other = json.loads(ask_list(account, namespace="SYS.ECS", limit="10").body)
+    assert other == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
 
 
 def models_listed(models: Models, now: int) -> set[str]:
@@ -206,17 +213,12 @@ def test_a_key_is_listed_with_a_model_only_when_it_used_that_model_of_late() -> 
 )  # fmt: skip
 def test_a_list_that_is_malformed_is_refused_in_cloud_eyes_words(query: Dict[str, str]) -> None:
     reply = ask_list(emulator(), **({"namespace": "SYS.MaaS", **query} if query else {}))
-    body = json.loads(reply.body)
-    assert reply.status == 400
-    assert (set(body), body["http_code"]) == ({"http_code", "message"}, 400)
-    assert (set(body["message"]), body["message"]["code"]) == ({"code", "details"}, "ces.0014")
+    assert refusal(reply) == (400, "ces.0014")
 
 
 def test_a_query_parameter_given_twice_is_refused() -> None:
-    account = emulator()
-    request = signed(
-        "GET", f"https://x{LIST}", Credentials(AK, SK), NOW, [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
-    )
+    account, query = emulator(), [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
+    request = signed("GET", f"https://x{LIST}", Credentials(AK, SK), NOW, query)
     assert account.answer("GET", request.url[len("https://x") :], request.headers, b"").status == 400
 
 
@@ -238,9 +240,8 @@ def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_t
     for (name, series), wanted, one in zip(asked, metrics, answered):
         expected = raw(name, series, start, end + MINUTE if inclusive else end)
         assert {**one, "datapoints": []} == {**wanted, "unit": UNITS[name], "datapoints": []}
-        assert [point["timestamp"] for point in one["datapoints"]] == [at for at, _ in expected]
-        assert [point["average"] for point in one["datapoints"]] == pytest.approx([value for _, value in expected])
-        assert all(set(point) == {"average", "timestamp"} for point in one["datapoints"])
+        made = [{"average": pytest.approx(value), "timestamp": at} for at, value in expected]
+        assert one["datapoints"] == made
 
 
 def test_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
@@ -273,36 +274,11 @@ def test_a_metric_that_is_unknown_has_no_values(wanted: Dict[str, Any], unit: st
     assert data(emulator(), wanted, metric())[0] == {**wanted, "unit": unit, "datapoints": []}
 
 
-def test_a_minute_without_calls_reports_nothing_not_zeros() -> None:
-    quiet = metric("total_tokens", THIRD, PLAIN.keys_of(THIRD)[2])
-    found = points(emulator(), quiet, **{"from": BUSIEST - 4 * HOUR, "to": BUSIEST})
-    assert 0 < len(found) < 200
-
-
-def test_time_to_first_token_is_missing_where_nothing_was_streamed_though_requests_are_there() -> None:
-    rpm, ttft = data(emulator(), metric("rpm", FIRST, KEY), metric("ttft", FIRST, KEY), to=BUSIEST + 3 * HOUR)
-    assert 0 < len(ttft["datapoints"]) < len(rpm["datapoints"])
-
-
 def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
     (newest, _), *_ = raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
     for now, there in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
         found = dict(points(emulator(now=now / 1000), metric(), **{"from": newest, "to": newest + MINUTE}))
         assert (newest in found) is there
-
-
-def test_late_minutes_leave_gaps_that_are_filled_later() -> None:
-    models, gaps = Models(late=True), 0
-    for end in range(BUSIEST + HOUR, BUSIEST + 2 * HOUR, 10 * MINUTE):
-        asked = {"from": BUSIEST, "to": end - 1}
-        whole = [at for at, _ in raw("rpm", (FIRST, None), BUSIEST, end)]
-        soon, later = (
-            [at for at, _ in points(emulator(models, now / 1000), metric(), **asked)]
-            for now in (end + MINUTE, end + 12 * MINUTE)
-        )
-        assert later == whole
-        gaps += sum(at not in soon for at in whole if at < soon[-1])
-    assert gaps
 
 
 @pytest.mark.parametrize(
@@ -349,8 +325,7 @@ def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
             variance = sum((value - mean) ** 2 for value in values) / len(values)
             made = {"average": mean, "max": max(values), "min": min(values), "sum": sum(values), "variance": variance}
             expected.append((at, made[statistic]))
-    assert [at for at, _ in found] == [at for at, _ in expected]
-    assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-9, abs=1e-6)
+    assert found == [(at, pytest.approx(value, rel=1e-9, abs=1e-6)) for at, value in expected]
 
 
 def test_the_hours_are_those_that_the_account_says_of_itself() -> None:
@@ -368,19 +343,11 @@ def test_the_hours_are_those_that_the_account_says_of_itself() -> None:
                 assert models.hour(*series, at, now) == (*numbers, of_4xx + of_5xx)
 
 
-def test_an_hour_restated_is_answered_so_from_that_moment_on_and_not_at_all_once_taken_back() -> None:
-    models = Models()
-    models.restate(FIRST, None, BUSIEST, 2.0, NOW_MS - 2 * HOUR)
-    models.restate(FIRST, None, BUSIEST, 0.0, NOW_MS - HOUR)
-    whole = sum(value for _, value in raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR))
-    asked = {"from": BUSIEST, "to": BUSIEST + HOUR - 1, "period": "3600", "filter": "sum"}
-    seen = [
-        points(emulator(models, now / 1000), metric(), **asked)
-        for now in (NOW_MS - 2 * HOUR - 1, NOW_MS - 2 * HOUR, NOW_MS - HOUR)
-    ]
-    assert seen == [[(BUSIEST, whole)], [(BUSIEST, 2 * whole)], []]
-    minutes = points(emulator(models), metric(), to=BUSIEST + HOUR - 1)
-    assert minutes == raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
+def test_an_hour_that_was_taken_back_is_not_answered_at_all_and_its_minutes_are_as_ever() -> None:
+    models, asked = Models(), {"from": BUSIEST, "to": BUSIEST + HOUR - 1}
+    models.restate(FIRST, None, BUSIEST, 0.0, NOW_MS)
+    assert points(emulator(models), metric(), **asked, period="3600", filter="sum") == []
+    assert points(emulator(models), metric(), **asked) == raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
 
 
 def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
@@ -389,27 +356,21 @@ def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
     account = emulator()
     answered = [one["datapoints"] for one in data(account, *metrics, **asked)]
     alone = [data(account, one, **asked)[0]["datapoints"] for one in metrics]
-    assert sum(map(len, alone)) > 3000
-    assert sum(map(len, answered)) == 3000
-    together = [(i, point) for i, found in enumerate(answered) for point in found.copy()]
-    assert together == [(i, point) for i, found in enumerate(alone) for point in found][:3000]
+    flat = [(i, point) for i, found in enumerate(alone) for point in found]
+    assert len(flat) > 3000
+    assert [(i, point) for i, found in enumerate(answered) for point in found] == flat[:3000]
     assert answered[-1] == []
 
 
 def test_500_metrics_go_over_real_http() -> None:
-    account = emulator(Models(30, 20))
-    metrics = [one for one in listed(account) if one["metric_name"] == "rpm"][:500]
-    for one in metrics:
-        del one["unit"]
-    assert len(metrics) == 500
+    account = emulator()
+    metrics = [metric(name, *series) for name in UNITS for series in EVERY_SERIES][:100] * 5
     with serving(account) as url:
-        body = question(*metrics, to=BUSIEST + 3 * MINUTE)
-        request = signed("POST", url + DATA, Credentials(AK, SK), NOW, body=body)
+        request = signed("POST", url + DATA, Credentials(AK, SK), NOW, body=question(*metrics, to=BUSIEST + 2 * MINUTE))
         sent = urllib.request.Request(request.url, request.body, request.headers)
-        with urllib.request.urlopen(sent, timeout=10) as response:
+        with urllib.request.urlopen(sent, timeout=30) as response:
             answered = json.load(response)["metrics"]
     assert [one["dimensions"] for one in answered] == [one["dimensions"] for one in metrics]
-    assert sum(len(one["datapoints"]) for one in answered) > 500
 
 
 @pytest.mark.parametrize(
@@ -425,27 +386,18 @@ def test_500_metrics_go_over_real_http() -> None:
         {"metrics": [{**metric(), "dimensions": metric()["dimensions"] * 2}]},
         {"metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm"}]},
         {"metrics": [{**metric(), "dimensions": [{"name": "maas_api_id", "value": FIRST, "x": 1}]}]},
+        {"metrics": LEFT_OUT}, {"from": LEFT_OUT}, {"to": LEFT_OUT}, {"period": LEFT_OUT}, {"filter": LEFT_OUT},
     ],
 )  # fmt: skip
 def test_a_question_that_cloud_eye_does_not_take_is_refused_in_its_words(change: Dict[str, Any]) -> None:
-    reply = ask(emulator(), {**question(), **change})
-    body = json.loads(reply.body)
-    assert reply.status == 400
-    assert (body["http_code"], body["message"]["code"]) == (400, "ces.0014")
-    assert type(body["message"]["details"]) is str
+    asked = {**question(), **change}
+    reply = ask(emulator(), {field: value for field, value in asked.items() if value is not LEFT_OUT})
+    assert refusal(reply) == (400, "ces.0014")
 
 
-@pytest.mark.parametrize("field", ["metrics", "from", "to", "period", "filter"])
-def test_a_question_that_lacks_a_field_is_refused(field: str) -> None:
-    asked = question()
-    del asked[field]
-    assert ask(emulator(), asked).status == 400
-
-
-def test_a_body_that_is_no_object_is_refused_and_500_metrics_are_taken() -> None:
-    for body in ([], [[]], "x", 1):
-        assert ask(emulator(), body).status == 400
-    assert ask(emulator(), question(*[metric()] * 500)).status == 200
+@pytest.mark.parametrize("body", [[], [[]], "x", 1])
+def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+    assert ask(emulator(), body).status == 400
 
 
 @pytest.mark.parametrize(

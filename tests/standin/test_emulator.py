@@ -9,32 +9,20 @@ import pytest
 
 from maas_usage_check.access import Credentials
 from maas_usage_check.cloud.signing import signed
-from maas_usage_check.config.ranges import DAY, HOUR
+from maas_usage_check.config.ranges import DAY
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
 
-from ..conftest import AK, NOW, SK
+from ..conftest import AK, NOW, SK, FixedClock
 
 NOW_MS = int(NOW * 1000)
 PATH = f"/v1/{PROJECT_ID}/maas/monitoring/show-statistics"
 QUESTION = {"service_type": 2, "start_time": NOW_MS - 7 * DAY, "end_time": NOW_MS, "infer_type": "real_time"}
 
 
-class Time:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def emulator(time: Time) -> Emulator:
-    return Emulator({AK: SK}, now=time)
+def emulator(clock: FixedClock) -> Emulator:
+    clock.at = NOW
+    return Emulator({AK: SK}, now=clock.now)
 
 
 def ask(
@@ -85,35 +73,33 @@ def test_a_clock_more_than_15_minutes_off_is_refused(emulator: Emulator, minutes
     assert ask(emulator, at=NOW + minutes * 60).status == status
 
 
-def test_a_temporary_key_needs_its_token_signed(time: Time) -> None:
-    emulator = Emulator({AK: SK}, now=time, tokens={AK: "token"})
+def test_a_temporary_key_needs_its_token_signed(clock: FixedClock) -> None:
+    emulator = Emulator({AK: SK}, now=clock.now, tokens={AK: "token"})
     assert ask(emulator, token="token").status == 200
     assert ask(emulator, token="other").status == 401
     assert ask(emulator).status == 401
 
 
-def test_more_than_five_refusals_in_a_row_lock_the_key_for_five_minutes(emulator: Emulator, time: Time) -> None:
+def test_more_than_five_refusals_in_a_row_lock_the_key_for_five_minutes(emulator: Emulator, clock: FixedClock) -> None:
+    for _ in range(20):  # five minutes apart they are no row
+        assert ask(emulator, sk="wrong").status == 401
+        clock.at += 300
+    assert emulator.times_locked == 0
     for _ in range(5):
         assert "signature fail" in text(ask(emulator, sk="wrong"))
     assert ask(emulator).status == 200
     assert {ask(emulator, sk="wrong").status for _ in range(6)} == {401}
     assert "reach the limit" in text(ask(emulator))
     assert emulator.times_locked == 1
-    time.now += 300
+    clock.at += 300
     assert ask(emulator).status == 200
 
 
-def test_refusals_five_minutes_apart_are_no_row(emulator: Emulator, time: Time) -> None:
-    for _ in range(20):
-        assert ask(emulator, sk="wrong").status == 401
-        time.now += 300
-    assert emulator.times_locked == 0
-
-
-def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, time: Time) -> None:
-    assert {ask(emulator).status for _ in range(200)} == {200}
-    assert ask(emulator).status == 429
-    time.now += 61
+def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, clock: FixedClock) -> None:
+    request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUESTION)
+    replies = [emulator.answer("POST", PATH, request.headers, request.body) for _ in range(201)]
+    assert [reply.status for reply in replies] == [200] * 200 + [429]
+    clock.at += 61
     assert ask(emulator).status == 200
 
 
@@ -135,15 +121,6 @@ def test_a_signed_body_that_is_no_object_is_answered_400(emulator: Emulator) -> 
         assert emulator.answer("POST", PATH, request.headers, request.body).status == 400
 
 
-def test_windows_that_meet_at_a_full_hour_add_up_to_the_whole(emulator: Emulator) -> None:
-    middle = NOW_MS - 3 * DAY
-    whole, first, second = (
-        json.loads(ask(emulator, {**QUESTION, "start_time": start, "end_time": end}).body)
-        for start, end in ((NOW_MS - 7 * DAY, NOW_MS), (NOW_MS - 7 * DAY, middle), (middle, NOW_MS))
-    )
-    assert whole["total_request_count"] == first["total_request_count"] + second["total_request_count"]
-
-
 def test_labels_add_up_to_everything(emulator: Emulator) -> None:
     def requests(**filters: Any) -> int:
         return int(json.loads(ask(emulator, {**QUESTION, **filters}).body)["total_request_count"])
@@ -152,12 +129,6 @@ def test_labels_add_up_to_everything(emulator: Emulator) -> None:
     assert sum(parts) == requests()
     assert requests(api_keys=["unknown"]) == 0
     assert 0 < requests(ips=["192.0.2.7"]) < requests()
-
-
-def test_what_is_older_than_30_days_or_newer_than_the_lag_reads_as_nothing(emulator: Emulator) -> None:
-    for start, end in ((NOW_MS - 40 * DAY, NOW_MS - 31 * DAY), (NOW_MS - 2 * HOUR, NOW_MS)):
-        answer = json.loads(ask(emulator, {**QUESTION, "start_time": start, "end_time": end}).body)
-        assert set(answer.values()) == {0}
 
 
 def test_the_project_list_holds_a_sub_project_before_the_one_that_is_meant(emulator: Emulator) -> None:

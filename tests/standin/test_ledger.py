@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -53,14 +52,6 @@ def test_by_default_an_hour_is_there_at_once_and_whole_when_the_lag_has_passed_s
     assert min(used(BUSIEST)) > 0
 
 
-@given(SERIES, SOME_LABELS, HOURS_BACK, st.integers(-DAY, 5 * HOUR), st.integers(0, 2 * HOUR))
-def test_a_late_hour_never_shrinks(
-    series: Tuple[int, str], labels: List[str], start: int, after: int, later: int
-) -> None:
-    before, since = (numbers(LATE.hour(*series, labels, start, now)) for now in (start + after, start + after + later))
-    assert all(a <= b for a, b in zip(before, since))
-
-
 @given(SERIES, SOME_LABELS, HOURS_BACK, st.integers(1, 10 * DAY))
 def test_a_late_hour_is_nothing_before_it_is_an_hour_old_and_whole_two_hours_after_its_end(
     series: Tuple[int, str], labels: List[str], start: int, more: int
@@ -75,6 +66,7 @@ def test_late_use_arrives_in_six_steps_each_an_hour_or_two_after_its_ten_minutes
         prompt = [said(LATE, start, start + minute * MINUTE, ["team-search"])[2] for minute in range(181)]
         whole = prompt[-1]
         assert len(set(prompt)) <= 7
+        assert prompt == sorted(prompt)
         for minute, there in enumerate(prompt):
             assert whole * max(0, (minute - 120) // 10) // 6 <= there
             assert there <= whole * max(0, min(6, (minute - 60) // 10)) // 6
@@ -99,11 +91,9 @@ def test_a_window_is_the_sum_of_the_hours_that_begin_in_it(
     total = ledger.totals({**asked, "start_time": start, "end_time": end}, now)
     hours = [numbers(ledger.hour(*series, labels, at, now)) for at in range(start, end, HOUR)]
     requests, errors, prompt, completion, other = added(hours)
-    assert total["total_request_count"] == requests
-    assert total["total_error_count"] == errors
-    assert round(total["total_prompt_token"] * 1000) == prompt
-    assert round(total["total_completion_token"] * 1000) == completion
-    assert round(total["total_token"] * 1000) == prompt + completion + other
+    assert (total["total_request_count"], total["total_error_count"]) == (requests, errors)
+    tokens = [round(total[f"total{part}_token"] * 1000) for part in ("", "_prompt", "_completion")]
+    assert tokens == [prompt + completion + other, prompt, completion]
 
 
 def test_use_at_exactly_the_end_counts_only_where_the_end_is_inclusive() -> None:
@@ -172,7 +162,7 @@ def test_about_one_hour_in_40_is_restated_half_of_them_up_half_down_some_to_noth
 
 
 def test_no_hour_is_restated_sooner_than_4_hours_or_later_than_6_days_after_its_end() -> None:
-    for start in range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR):
+    for start in range(NOW_MS - 100 * DAY, NOW_MS - 50 * DAY, HOUR):
         end = start + HOUR
         assert said(RESTATING, start, end + 4 * HOUR - 1) == used(start)
         assert said(RESTATING, start, end + 6 * DAY) == said(RESTATING, start, end + 20 * DAY)
@@ -181,7 +171,7 @@ def test_no_hour_is_restated_sooner_than_4_hours_or_later_than_6_days_after_its_
 def test_an_hour_is_restated_once_and_the_same_each_time() -> None:
     steps = set()
     for start in range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR):
-        moments = range(start + 3 * HOUR, start + 7 * DAY, HOUR)
+        moments = range(start + 3 * HOUR, start + 7 * DAY, 6 * HOUR)
         values = [said(RESTATING, start, now, ["team-search"])[2] for now in moments]
         assert values == [said(Ledger(restating=True), start, now, ["team-search"])[2] for now in moments]
         steps.add(sum(a != b for a, b in zip(values, values[1:])))
@@ -207,26 +197,10 @@ def test_an_idle_hour_is_nothing_and_the_others_are_as_ever() -> None:
     assert said(ledger, BUSIEST, NOW_MS) == [0] * 5
     assert [numbers(hour) for hour in ledger.hours(2, "real_time", [""], BUSIEST, BUSIEST + 1)] == [(0,) * 5]
     assert said(ledger, BUSIEST + HOUR, NOW_MS - 4 * HOUR) == used(BUSIEST + HOUR)
-
-
-def test_an_account_that_is_never_busy_reads_as_nothing_in_every_field() -> None:
-    ledger = Ledger(busy=lambda start: False, late=True, restating=True)
-    answer = window(ledger, NOW_MS - 29 * DAY, NOW_MS, NOW_MS, infer_type="batch")
-    assert set(answer.values()) == {0}
+    never = Ledger(busy=lambda start: False, late=True, restating=True)
+    assert set(window(never, NOW_MS - 29 * DAY, NOW_MS, NOW_MS, infer_type="batch").values()) == {0}
 
 
 def test_an_hour_older_than_30_days_reads_as_nothing() -> None:
     assert said(Ledger(), BUSIEST, BUSIEST + KEPT) == used(BUSIEST)
     assert said(Ledger(), BUSIEST, BUSIEST + KEPT + 1) == [0] * 5
-
-
-def test_29_days_of_four_labels_are_added_up_in_a_few_milliseconds() -> None:
-    ledger = Ledger(late=True, restating=True)
-    ledger.restate(BUSIEST, 2, BUSIEST)
-
-    def ask() -> float:
-        began = time.perf_counter()
-        window(ledger, NOW_MS - 29 * DAY, NOW_MS, NOW_MS)
-        return time.perf_counter() - began
-
-    assert min(ask() for _ in range(20)) < 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from maas_usage_check.standin.arrivals import DAY, HOUR
 from maas_usage_check.standin.ledger import API_KEYS, Ledger
-from maas_usage_check.standin.minutes import MINUTE, Counts, Minute
+from maas_usage_check.standin.minutes import MINUTE, Minute
 from maas_usage_check.standin.models import Hour, Models
 
 from ..conftest import NOW
@@ -22,23 +22,20 @@ FIRST, SECOND, THIRD = PLAIN.ids()
 SERIES = st.tuples(st.sampled_from(PLAIN.ids()), st.sampled_from([None, *PLAIN.keys_of(FIRST)]))
 BUSIEST = NOW_MS - 10 * HOUR
 """10 in the morning on the mainland, of a Monday."""
-NOTHING = Counts(0, 0, 0, 0, 0, 0)
+HALF_PAST = BUSIEST + 30 * MINUTE
 Series = Tuple[str, Optional[str]]
 
 
-def minutes(models: Models, series: Series, start: int, end: int) -> List[Minute]:
-    found = (models.minute(*series, at) for at in range(start, end, MINUTE))
-    return [minute for minute in found if minute]
+def minutes(models: Models, series: Series, start: int, end: int, now: Optional[int] = None) -> List[Minute]:
+    """List the minutes that begin in `[start, end)`: all, or those that are there by a time."""
+    starts = (at for at in range(start, end, MINUTE) if now is None or models.there(series[0], at, now))
+    return [minute for minute in (models.minute(*series, at) for at in starts) if minute]
 
 
 def summed(some: List[Minute]) -> Hour:
-    return Hour(
-        sum(minute.total_tokens for minute in some),
-        sum(minute.prompt_tokens for minute in some),
-        sum(minute.completion_tokens for minute in some),
-        sum(minute.requests for minute in some),
-        sum(minute.errors_4xx + minute.errors_5xx for minute in some),
-    )
+    names = ("total_tokens", "prompt_tokens", "completion_tokens", "requests")
+    sums = (sum(getattr(minute, name) for minute in some) for name in names)
+    return Hour(*sums, sum(minute.errors_4xx + minute.errors_5xx for minute in some))
 
 
 def test_by_default_three_models_are_used_by_three_keys_each_and_look_like_the_clouds_ids() -> None:
@@ -106,27 +103,18 @@ def test_a_model_is_its_keys_and_calls_without_one() -> None:
 
 
 def test_days_are_busier_than_nights_errors_come_in_bursts_and_some_minutes_stream_nothing() -> None:
+    quiet = minutes(PLAIN, (THIRD, PLAIN.keys_of(THIRD)[2]), BUSIEST - DAY, BUSIEST)
+    assert 0 < len(quiet) < 24 * 60 / 2
     night = summed(minutes(PLAIN, (FIRST, None), BUSIEST - 8 * HOUR, BUSIEST - 6 * HOUR))
     day = summed(minutes(PLAIN, (FIRST, None), BUSIEST, BUSIEST + 2 * HOUR))
     assert day.requests > 5 * night.requests > 0
-    found = minutes(PLAIN, (FIRST, PLAIN.keys_of(FIRST)[0]), BUSIEST - 5 * DAY, NOW_MS)
+    found = minutes(PLAIN, (FIRST, PLAIN.keys_of(FIRST)[0]), BUSIEST - 10 * DAY, NOW_MS)
     ratios = [(minute.errors_4xx + minute.errors_5xx) / minute.requests for minute in found]
     assert sum(ratio == 0 for ratio in ratios) > len(ratios) / 2
     assert 0 < sum(0.3 < ratio < 1 for ratio in ratios) < len(ratios) / 10
     assert sum(minute.errors_4xx for minute in found) > 0 < sum(minute.errors_5xx for minute in found)
     assert 0 < sum(minute.ttft_ms is None for minute in found) < len(found) / 2
-
-
-def test_a_minute_in_which_everything_failed_streamed_nothing() -> None:
-    found = minutes(PLAIN, (FIRST, PLAIN.keys_of(FIRST)[0]), BUSIEST - 10 * DAY, NOW_MS)
-    failed = [minute for minute in found if minute.errors_4xx + minute.errors_5xx == minute.requests]
-    assert failed
-    assert {minute.ttft_ms for minute in failed} == {None}
-
-
-def test_many_minutes_of_a_quiet_series_are_nothing_at_all() -> None:
-    found = minutes(PLAIN, (THIRD, PLAIN.keys_of(THIRD)[2]), BUSIEST - DAY, BUSIEST)
-    assert 0 < len(found) < 24 * 60 / 2
+    assert {minute.ttft_ms for minute, ratio in zip(found, ratios) if ratio == 1} == {None}
 
 
 def test_the_models_use_about_as_much_as_the_ledger_says() -> None:
@@ -179,12 +167,7 @@ def test_a_stretch_is_the_sum_of_its_minutes_that_are_there(
     start = BUSIEST + begins * MINUTE // unit * unit
     end = start + length * unit * MINUTE // 6
     now = start + age * MINUTE
-    there = [
-        minute
-        for at in range(-(-start // MINUTE) * MINUTE, end, MINUTE)
-        for minute in [models.minute(*series, at)]
-        if minute and models.there(series[0], at, now)
-    ]
+    there = minutes(models, series, -(-start // MINUTE) * MINUTE, end, now)
     assert end - start != HOUR or models.hour(*series, start, now) == summed(there)
     counts = models.counts(*series, start, end, now)
     tokens = counts.total_tokens, counts.prompt_tokens, counts.completion_tokens
@@ -195,12 +178,7 @@ def test_an_hour_that_is_just_over_lacks_the_minutes_that_are_late() -> None:
     lacking = 0
     for start in range(BUSIEST - DAY, BUSIEST, HOUR):
         now = start + HOUR + MINUTE
-        there = [
-            minute
-            for at in range(start, start + HOUR, MINUTE)
-            for minute in [LATE.minute(FIRST, None, at)]
-            if minute and LATE.there(FIRST, at, now)
-        ]
+        there = minutes(LATE, (FIRST, None), start, start + HOUR, now)
         assert LATE.hour(FIRST, None, start, now) == summed(there)
         lacking += summed(there) != PLAIN.hour(FIRST, None, start, now)
     assert lacking
@@ -212,31 +190,21 @@ def test_an_hour_that_is_over_is_the_sum_of_its_60_minutes(series: Series, back:
     assert PLAIN.hour(*series, start, NOW_MS) == summed(minutes(PLAIN, series, start, start + HOUR))
 
 
-def test_a_minute_in_which_a_model_is_not_busy_is_nothing_and_the_others_are_as_ever() -> None:
-    models = Models(busy=lambda model, start: (model, start) != (FIRST, BUSIEST))
-    assert PLAIN.minute(FIRST, None, BUSIEST)
-    assert models.minute(FIRST, None, BUSIEST) is None
-    assert models.minute(FIRST, models.keys_of(FIRST)[0], BUSIEST) is None
-    assert models.minute(SECOND, None, BUSIEST) == PLAIN.minute(SECOND, None, BUSIEST)
-    rest = minutes(PLAIN, (FIRST, None), BUSIEST + MINUTE, BUSIEST + HOUR)
-    assert minutes(models, (FIRST, None), BUSIEST, BUSIEST + HOUR) == rest
-    assert models.hour(FIRST, None, BUSIEST, NOW_MS) == summed(rest)
-
-
-def test_a_minute_that_is_missing_is_missing_for_all() -> None:
-    models = Models(missing=lambda start: start == BUSIEST)
-    assert all(PLAIN.minute(model, None, BUSIEST) for model in PLAIN.ids())
-    assert not any(models.minute(model, None, BUSIEST) for model in models.ids())
-    rest = minutes(PLAIN, (SECOND, None), BUSIEST + MINUTE, BUSIEST + HOUR)
-    assert models.hour(SECOND, None, BUSIEST, NOW_MS) == summed(rest)
-
-
-def test_a_model_that_appears_is_nothing_before() -> None:
-    models = Models(appears={SECOND: BUSIEST + 30 * MINUTE})
-    assert minutes(models, (SECOND, None), BUSIEST - HOUR, BUSIEST + 30 * MINUTE) == []
-    since = minutes(PLAIN, (SECOND, None), BUSIEST + 30 * MINUTE, BUSIEST + HOUR)
-    assert models.hour(SECOND, None, BUSIEST, NOW_MS) == summed(since)
-    assert models.hour(FIRST, None, BUSIEST, NOW_MS) == PLAIN.hour(FIRST, None, BUSIEST, NOW_MS)
+@pytest.mark.parametrize(
+    ("models", "is_gone"),
+    [
+        (Models(busy=lambda *of: of != (FIRST, BUSIEST)), lambda *of: of == (FIRST, BUSIEST)),
+        (Models(missing=lambda start: start == BUSIEST), lambda model, start: start == BUSIEST),
+        (Models(appears={FIRST: HALF_PAST}), lambda model, start: model == FIRST and start < HALF_PAST),
+    ],
+    ids=["not busy", "missing for all", "appears"],
+)
+def test_minutes_that_an_account_lacks_are_nothing_and_the_others_are_as_ever(models: Models, is_gone: Any) -> None:
+    for series in ((FIRST, None), (FIRST, PLAIN.keys_of(FIRST)[0]), (SECOND, None)):
+        there = [at for at in range(BUSIEST, BUSIEST + HOUR, MINUTE) if not is_gone(series[0], at)]
+        rest = [minute for minute in (PLAIN.minute(*series, at) for at in there) if minute]
+        assert minutes(models, series, BUSIEST, BUSIEST + HOUR) == rest
+        assert models.hour(*series, BUSIEST, NOW_MS) == summed(rest)
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1, 3])

@@ -10,6 +10,14 @@ from maas_usage_check.store import find_file, writable_by_others
 from maas_usage_check.store.database import UnusableError
 
 NAME = "maas-usage-check.sqlite3"
+NOWHERE = {"XDG_STATE_HOME": "/proc/nowhere"}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Name the folder of this user in a temporary folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path / f"maas-usage-check-{os.getuid()}"
 
 
 def test_the_folder_is_the_configured_one_then_systemds_then_the_agents_then_the_users(tmp_path: Path) -> None:
@@ -33,36 +41,23 @@ def test_systemds_folder_may_be_a_link_and_the_users_own_may_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720])
-def test_a_temporary_folder_that_somebody_else_could_write_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+def test_a_temporary_folder_is_made_closed_to_others_and_one_that_somebody_else_could_write_is_not_used(
+    temporary: Path, mode: int
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    unusable = {"XDG_STATE_HOME": "/proc/nowhere"}
-    folder = tmp_path / f"maas-usage-check-{os.getuid()}"
-    folder.mkdir()
-    folder.chmod(mode)
+    found = find_file(None, NOWHERE)
+    assert found == str(temporary / NAME)
+    assert temporary.stat().st_mode & 0o777 == 0o700
+    temporary.chmod(mode)
     with pytest.raises(UnusableError, match="set state_dir"):
-        find_file(None, unusable)
-    folder.chmod(0o700)
-    assert find_file(None, unusable) == str(folder / NAME)
+        find_file(None, NOWHERE)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_a_temporary_folder_that_belongs_to_somebody_else_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    folder = tmp_path / f"maas-usage-check-{os.getuid()}"
-    folder.mkdir(mode=0o700)
-    os.chown(folder, 65534, 65534)
+def test_a_temporary_folder_that_belongs_to_somebody_else_is_not_used(temporary: Path) -> None:
+    temporary.mkdir(mode=0o700)
+    os.chown(temporary, 65534, 65534)
     with pytest.raises(UnusableError):
-        find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"})
-
-
-def test_a_temporary_folder_that_is_made_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = Path(find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"}))
-    assert found.parent.stat().st_mode & 0o777 == 0o700
+        find_file(None, NOWHERE)
 
 
 def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and_no_fault(
@@ -72,7 +67,7 @@ def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
     with pytest.raises(UnusableError, match="no folder for the state can be written"):
-        find_file(None, {"XDG_STATE_HOME": "/proc/nowhere"})
+        find_file(None, NOWHERE)
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,23 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
-from typing import Callable, ClassVar, Iterator, List
+from typing import Callable, Iterator, List
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct
 
-from maas_usage_check.store import Store, UnusableError
+from maas_usage_check.store import Store, UnusableError, database
 from maas_usage_check.store.database import VERSION
 
-
-class Tally(Struct):
-    """An entry as a room of the plugin has them."""
-
-    kept_for: ClassVar[float] = 100.0
-
-    count: int = 0
-
-    def joined(self, kept: Tally) -> Tally:
-        return Tally(self.count + kept.count)
-
-
-def at(path: Path, warnings: List[str], now: float = 0.0) -> Store:
-    return Store(lambda: str(path), warnings.append, lambda: now)
-
-
-def count(store: Store, name: str = "a", durable: bool = False) -> int:
-    with store.entry(Tally, name, durable) as tally:
-        tally.count += 1
-    return tally.count
+from . import tally
+from .tally import Tally, at, count
 
 
 @pytest.fixture
@@ -49,15 +31,15 @@ def warnings() -> List[str]:
 
 
 def test_what_one_process_keeps_the_next_one_finds_and_nobody_else_can_read(path: Path, warnings: List[str]) -> None:
-    assert count(at(path, warnings)) == 1
-    assert count(at(path, warnings)) == 2
+    assert count(at(path, warnings.append)) == 1
+    assert count(at(path, warnings.append)) == 2
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert warnings == []
 
 
 def test_a_block_that_raises_leaves_the_entry_as_it_was(path: Path, warnings: List[str]) -> None:
-    for store in (at(path, warnings), Store()):
+    for store in (at(path, warnings.append), Store()):
         count(store)
         with contextlib.suppress(KeyError), store.entry(Tally, "a") as tally:
             tally.count = 99
@@ -66,43 +48,42 @@ def test_a_block_that_raises_leaves_the_entry_as_it_was(path: Path, warnings: Li
 
 
 def test_entries_are_told_apart_by_name(path: Path, warnings: List[str]) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     assert [count(store, name) for name in "abab"] == [1, 1, 2, 2]
 
 
 def test_an_entry_is_forgotten_after_its_time_when_a_new_one_comes(path: Path, warnings: List[str]) -> None:
-    count(at(path, warnings, now=0.0), "old")
-    count(at(path, warnings, now=99.0), "young")
-    count(at(path, warnings, now=101.0), "new")
-    assert [count(at(path, warnings, now=101.0), name) for name in ("old", "young", "new")] == [1, 2, 2]
+    count(at(path, warnings.append, now=0.0), "old")
+    count(at(path, warnings.append, now=99.0), "young")
+    count(at(path, warnings.append, now=101.0), "new")
+    assert [count(at(path, warnings.append, now=101.0), name) for name in ("old", "young", "new")] == [1, 2, 2]
 
 
-def count_often(path: Path) -> None:
-    warnings: List[str] = []
-    store = at(path, warnings)
-    for _ in range(50):
-        count(store)
-    assert warnings == []
+def process(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start another process; see tally.py."""
+    command = [sys.executable, tally.__file__, str(path), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
 
 
-def test_processes_and_threads_at_once_lose_nothing(path: Path, warnings: List[str]) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=count_often, args=(path,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    store = at(path, warnings)
-    threads = [threading.Thread(target=lambda: [count(store) for _ in range(25)]) for _ in range(4)]
+def test_processes_and_threads_at_once_lose_nothing(
+    path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 60.0)
+    processes = [process(path, "count", "30") for _ in range(2)]
+    store = at(path, warnings.append)
+    threads = [threading.Thread(target=lambda: [count(store) for _ in range(20)]) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for worker in [*threads, *processes]:
-        worker.join(30)
-    assert {process.exitcode for process in processes} == {0}
-    assert count(store) == 251
+    for thread in threads:
+        thread.join()
+    assert [each.communicate()[0] for each in processes] == ["", ""]
+    assert [each.returncode for each in processes] == [0, 0]
+    assert count(store) == 101
     assert warnings == []
 
 
 def test_a_closed_store_leaves_one_file_and_can_be_used_on(path: Path, warnings: List[str]) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     count(store)
     store.close()
     assert [file.name for file in path.parent.iterdir()] == ["s.sqlite3"]
@@ -121,9 +102,9 @@ SPOILT = {
 }
 
 
-def execute(path: Path, statement: str) -> None:
+def execute(path: Path, statement: str, *values: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as file:
-        file.execute(statement)
+        file.execute(statement, values)
         file.commit()
 
 
@@ -131,14 +112,14 @@ def execute(path: Path, statement: str) -> None:
 def test_a_spoilt_file_is_left_alone_with_the_remedy_and_the_run_goes_on_in_memory(
     path: Path, warnings: List[str], kind: str
 ) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     for _ in range(60):
         count(store, os.urandom(200).hex())
     store.close()
     spoil, words = SPOILT[kind]
     spoil(path)  # type: ignore[no-untyped-call]
     before = path.read_bytes() if path.is_file() else b""
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     assert [count(store), count(store)] == [1, 2]
     assert len(warnings) == 1
     assert words in warnings[0]
@@ -146,7 +127,7 @@ def test_a_spoilt_file_is_left_alone_with_the_remedy_and_the_run_goes_on_in_memo
     assert (path.read_bytes() if path.is_file() else b"") == before
     path.rename(path.with_suffix(".away"))
     assert count(store) == 3, "it went on in memory although the file could be made again"
-    assert count(at(path, warnings)) == 4
+    assert count(at(path, warnings.append)) == 4
     assert len(warnings) == 1
 
 
@@ -157,42 +138,51 @@ def test_a_link_that_somebody_planted_is_not_followed(path: Path, warnings: List
             path.unlink()
         (tmp_path / "existing").write_text("")
         path.symlink_to(target)
-        assert count(at(path, warnings)) == 1
+        assert count(at(path, warnings.append)) == 1
     assert (tmp_path / "existing").read_text() == ""
     assert not (tmp_path / "missing").exists()
     assert all("not a regular file" in warning for warning in warnings)
 
 
 def test_a_damaged_entry_begins_anew_with_a_warning(path: Path, warnings: List[str]) -> None:
-    count(at(path, warnings))
+    count(at(path, warnings.append))
     execute(path, 'UPDATE entries SET value = \'{"count": "many"}\'')
-    assert count(at(path, warnings)) == 1
+    assert count(at(path, warnings.append)) == 1
     assert "was damaged" in warnings[0]
-    assert count(at(path, warnings)) == 2
+    assert count(at(path, warnings.append)) == 2
     assert len(warnings) == 1
 
 
-@given(text=st.text(max_size=50))
-def test_any_value_of_an_entry_is_read_or_begun_anew(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.mktemp("state") / "s.sqlite3"
-    count(at(path, []))
-    with contextlib.closing(sqlite3.connect(path)) as file:
-        file.execute("UPDATE entries SET value = ?", (text.encode("utf-8", "replace").decode(),))
-        file.commit()
-    assert count(at(path, [])) >= 1
+def test_any_value_of_an_entry_is_read_or_begun_anew(path: Path, warnings: List[str]) -> None:
+    store = at(path, warnings.append)
+    count(store)
+
+    @given(st.text(max_size=50))
+    def check(text: str) -> None:
+        execute(path, "UPDATE entries SET value = ?", text.encode("utf-8", "replace").decode())
+        assert count(store) >= 1
+
+    check()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a lock for next to nothing."""
+    monkeypatch.setattr(database, "PATIENCE", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_what_was_kept_in_memory_meanwhile_joins_the_file_as_soon_as_it_can_be_written(
     path: Path, warnings: List[str]
 ) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     count(store)
     with locked(path):
         assert [count(store), count(store)] == [2, 3]
         assert "another process keeps it locked" in warnings[0]
     # The file's 1 and memory's 3, by the rule of this entry, and one more.
     assert count(store) == 5
-    assert count(at(path, warnings)) == 6
+    assert count(at(path, warnings.append)) == 6
     assert len(warnings) == 1
 
 
@@ -204,8 +194,9 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_trouble_that_comes_again_is_said_again(path: Path, warnings: List[str]) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     count(store)
     for said in (1, 2):
         with locked(path):
@@ -216,43 +207,30 @@ def test_a_trouble_that_comes_again_is_said_again(path: Path, warnings: List[str
 
 
 def test_a_file_that_was_moved_away_under_a_running_process_is_made_anew(path: Path, warnings: List[str]) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     count(store)
     for file in path.parent.iterdir():
         file.unlink()
     count(store)
     assert path.exists()
-    assert count(at(path, warnings)) == 2
+    assert count(at(path, warnings.append)) == 2
     assert warnings == []
 
 
 def test_a_lock_is_one_processes_until_it_is_released_or_dead(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        taken = manager.list()
-        store = at(path, [])
-        count(store)
-        assert store.take("a") is True
-        for _ in range(2):
-            process = context.Process(target=take_both, args=(path, taken))
-            process.start()
-            process.join(20)
-            store.release("a")
-        assert list(taken) == [False, True, True, True]
-
-
-def take_both(path: Path, taken: List[object]) -> None:
-    store = at(path, [])
+    store = at(path, pytest.fail)
     count(store)
-    taken.extend([store.take("a"), store.take("b")])
-    os._exit(0)
+    assert store.take("a") is True
+    assert process(path, "take", "a", "b").communicate()[0] == "False True"
+    store.release("a")
+    assert process(path, "take", "a", "b").communicate()[0] == "True True"
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
 def test_a_lock_file_that_is_none_holds_nobody_up(path: Path, make: Callable[[str], None]) -> None:
     path.parent.mkdir()
     make(f"{path}-lock")
-    store = at(path, [])
+    store = at(path, pytest.fail)
     count(store)
     store.take("a")
     store.release("a")
@@ -270,11 +248,11 @@ def test_without_a_file_nothing_is_written_and_locks_are_this_processes_own(tmp_
 def test_a_look_at_another_rooms_tables_sees_what_is_written_and_changes_nothing(
     path: Path, warnings: List[str]
 ) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     with store.tables() as connection:
         connection.execute("CREATE TABLE room (number INTEGER)")
         connection.execute("INSERT INTO room VALUES (7)")
-    for looking in (store, at(path, warnings)):
+    for looking in (store, at(path, warnings.append)):
         with looking.look() as connection:
             assert connection.execute("SELECT number FROM room").fetchall() == [(7,)]
             with pytest.raises(sqlite3.OperationalError):
@@ -286,10 +264,10 @@ def test_a_look_at_another_rooms_tables_sees_what_is_written_and_changes_nothing
 
 
 def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[str]) -> None:
-    store = at(path, warnings)
+    store = at(path, warnings.append)
     with store.tables() as connection:
         connection.execute("CREATE TABLE room (number INTEGER)")
-    with at(path, warnings).look() as connection:
+    with at(path, warnings.append).look() as connection:
         before = connection.execute("SELECT * FROM room").fetchall()
         with store.tables() as writer:
             writer.execute("INSERT INTO room VALUES (8)")
@@ -302,13 +280,12 @@ def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[st
 def test_a_look_at_what_is_not_ours_or_not_there_is_refused_and_makes_no_file(
     path: Path, warnings: List[str], statement: str
 ) -> None:
-    with pytest.raises(UnusableError), at(path, warnings).look():
+    with pytest.raises(UnusableError), at(path, warnings.append).look():
         pytest.fail("there is nothing to see")
     assert not path.exists()
-    count(at(path, warnings))
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute(statement)
-    with pytest.raises(UnusableError), at(path, warnings).look():
+    count(at(path, warnings.append))
+    execute(path, statement)
+    with pytest.raises(UnusableError), at(path, warnings.append).look():
         pytest.fail("it is not ours")
     with pytest.raises(UnusableError), Store().look():
         pytest.fail("there is no file")

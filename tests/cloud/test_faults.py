@@ -1,0 +1,39 @@
+"""Every row of the table of faults, where it is classified: one cycle on the fixed clock, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from line_protocol_parser import parse_line
+
+from maas_usage_check.access import provider
+from maas_usage_check.config import load_instance
+from maas_usage_check.cycle import Collector
+from maas_usage_check.metrics import encoder
+
+from ..conftest import FixedClock
+from ..faults.checks import check_line, check_points, check_requests, entry, play
+from ..faults.played import PlayedTransport, scene  # noqa: F401
+from ..faults.server import Scene
+from ..faults.table import TABLE, Row, names
+
+
+@pytest.mark.parametrize("row", TABLE, ids=names(TABLE))
+def test_every_row(
+    row: Row,
+    scene: Scene,  # noqa: F811
+    clock: FixedClock,
+    make_collector: Callable[..., Collector],
+    tmp_path: Path,
+) -> None:
+    play(row, scene, tmp_path)
+    keys = entry(row, scene, tmp_path)
+    instance = load_instance(keys, {}, "instances[0]", clock.now())
+    transport = PlayedTransport(scene, clock, instance)
+    batch = make_collector(keys, provider=provider(instance.credentials), transport=transport).cycle()
+    assert batch.collected == row.up
+    check_points(row, [parse_line(line) for line in encoder("influx")(batch.points).splitlines()])
+    check_line(row, str(batch.problems[0]))
+    check_requests(row, len(scene.requests))

@@ -1,0 +1,100 @@
+"""What luck decides now and then: short time-outs over real sockets, and races of CPython's queues."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Iterator, Optional
+
+import pytest
+
+from maas_usage_check.cloud import DirectTransport
+from maas_usage_check.config import load_instance
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.waiting import next_of
+
+from ..cloud.test_pool import get, gone
+from ..conftest import wait_for
+from ..keeping_server import Asked, KeepingServer, http
+
+
+@pytest.fixture
+def server() -> Iterator[KeepingServer]:
+    server = KeepingServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def transport() -> Iterator[DirectTransport]:
+    transport = DirectTransport(load_instance({}, {}, "instances[0]"))
+    yield transport
+    transport.close()
+
+
+def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_companions_are_dropped(
+    server: KeepingServer, transport: DirectTransport
+) -> None:
+    release = threading.Event()
+    both = threading.Barrier(2)
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.number == 1 and asked.connection <= 2:
+            both.wait(5)
+        elif asked.connection <= 2:
+            release.wait(10)
+        return http(b"well")
+
+    server.behave = behave
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(lambda _: get(transport, server.url), range(2)))
+    with pytest.raises(QueryError) as failed:
+        get(transport, server.url, timeout=0.2)
+    assert failed.value.result == Result.TIMED_OUT
+    assert get(transport, server.url).body == b"well"
+    assert [way[0] for way in server.ways].count(3) == 1
+    release.set()
+    wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
+
+
+def test_an_answer_that_comes_late_is_never_taken_for_the_next(
+    server: KeepingServer, transport: DirectTransport
+) -> None:
+    release, sent = threading.Event(), threading.Event()
+
+    def behave(asked: Asked) -> Optional[bytes]:
+        if asked.connection == 1:
+            release.wait(10)
+            sent.set()
+            return http(b"late")
+        return http(b"in time")
+
+    server.behave = behave
+    with pytest.raises(QueryError):
+        get(transport, server.url, timeout=0.2)
+    release.set()
+    assert sent.wait(5)
+    assert get(transport, server.url).body == b"in time"
+
+
+def test_a_connection_whose_refusal_never_ends_is_not_kept(server: KeepingServer, transport: DirectTransport) -> None:
+    server.behave = lambda asked: http(b"x", 401, Content_Length="2")[:-1]
+    for _ in range(2):
+        assert get(transport, server.url, timeout=0.5).status == 401
+    assert server.ways == [(1, 1), (2, 1)]
+    wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
+
+
+def test_a_wait_of_next_to_nothing_ends_too() -> None:
+    """SimpleQueue of CPython 3.8 to 3.12 waits for ever where its time is over before it has begun."""
+    ended = []
+
+    def wait() -> None:
+        for seconds in (0, 1e-6, 1e-5):
+            for _ in range(20_000):
+                next_of(queue.SimpleQueue(), seconds)
+            ended.append(seconds)
+
+    threading.Thread(target=wait, daemon=True).start()
+    wait_for(lambda: len(ended) == 3, "all waits to end")

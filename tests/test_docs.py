@@ -1,121 +1,105 @@
-"""What the documentation says is what the plugin does."""
+"""The linter of the documents, on small pages; `make docs` runs it on the real ones."""
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any, Dict, List, Tuple
+from pathlib import Path
+from typing import Callable, List
 
 import pytest
 
-from maas_usage_check.cloud import Statistics
-from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
-from maas_usage_check.cloud.cloud_eye.data import most_metrics
-from maas_usage_check.cloud.cloud_eye.listing import PAGE as LISTED_AT_ONCE
-from maas_usage_check.config import doubts, load_file, load_instance
-from maas_usage_check.history.models.hours import LAST, ROUNDS
-from maas_usage_check.history.models.remembered import Listed
-from maas_usage_check.history.models.series import packed
-from maas_usage_check.metrics import CATALOGUE
-from tools import metrics_reference
+from tools.docs import chinese, generated, links, names
+from tools.docs.__main__ import main
+from tools.docs.pages import Block, Check, Pages, sections
 
-from .agents.programs import ROOT
-from .conftest import NOW, Program
-
-DOCS = ROOT / "docs"
-MAY = 1_778_414_400.0
-"""2026-05-10 12:00:00 UTC: the dates of the page are days of that May."""
-SECTION = re.compile(
-    r"^## (.+?)$.*?```yaml\n(.+?)```.*?```yaml\n(.+?)```.*?```text\n(.+?)\n```", re.MULTILINE | re.DOTALL
-)
-PAGE = (DOCS / "configuration-right-and-wrong.md").read_text(encoding="utf-8")
-SECTIONS: List[Tuple[str, ...]] = SECTION.findall(PAGE)
-LABELS = {"per_api_key": True, "api_keys": ["a", "b", "c", ""]}
-TYPES = {"service_types": ["my_service", "preset", "custom_endpoint"]}
-FOUR = {"ranges": ["last_7d", "last_14d", "last_30d", "today"], "timezone": "UTC"}
+RESULTS = "".join(f"| {result.value} | {result.name} | meaning |\n" for result in names.Result)
+SHOWN = "`x`, [one](docs/one.md#b-c)\n\n```text\n# no heading\n```\n"
+SMALL = {
+    "README.md": f"[中文](README.zh-CN.md)\n\n# A\n\nSee {SHOWN}",
+    "README.zh-CN.md": f"[English](README.md)\n\n# 甲\n\n见 {SHOWN}",
+    "docs/one.md": "# One\n\n## B, c\n\n| `k` | 1 |\n\n1. [home](../README.md) `[no](link.md)` [far](https://a.b/)\n",
+}
+Lint = Callable[..., List[str]]
 
 
-def test_the_reference_of_metrics_is_what_the_catalogue_makes() -> None:
-    for page in metrics_reference.PAGES:
-        text = page.file.read_text(encoding="utf-8")
-        assert text == metrics_reference.text(page), "run python -m tools.metrics_reference"
+@pytest.fixture
+def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lint:
+    """Write pages and run checks; return the lines that the linter prints."""
+    monkeypatch.setattr(chinese, "NEEDED", ("README.md",))
 
+    def linted(*checks: Check, **pages: str) -> List[str]:
+        for name, text in pages.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        code = main(tmp_path, checks)
+        *problems, last = capsys.readouterr().out.splitlines()
+        assert (code, last.endswith(", no problem")) == ((1, False) if problems else (0, True))
+        return problems
 
-def test_the_reference_says_of_each_field_whether_it_is_a_gauge_or_a_count() -> None:
-    for page in metrics_reference.PAGES:
-        text = page.file.read_text(encoding="utf-8")
-        for measurement, fields in CATALOGUE.items():
-            section = text.split(f"\n## {measurement}\n")[1].split("\n## ")[0]
-            for field in fields:
-                assert f"| `{field.name}` | {field.kind.__name__} | {field.nature} |" in section
-
-
-def test_every_section_of_right_and_wrong_has_both_and_the_error() -> None:
-    assert len(SECTIONS) == PAGE.count("\n## ") > 10
-
-
-@pytest.mark.parametrize(("title", "wrong", "right", "said"), SECTIONS, ids=[section[0] for section in SECTIONS])
-def test_the_wrong_configuration_gets_the_error_that_is_shown(
-    program: Program, title: str, wrong: str, right: str, said: str
-) -> None:
-    config = program.config(wrong)
-    done = program("collect", "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
-    assert said in done.stderr.replace(config, "conf.yaml").splitlines()
-    assert done.returncode == (2 if said.startswith("E! conf.yaml") else 1)
-
-
-@pytest.mark.parametrize("right", [section[2] for section in SECTIONS], ids=[section[0] for section in SECTIONS])
-def test_the_right_configuration_asks_for_each_of_its_series_and_is_in_no_doubt(program: Program, right: str) -> None:
-    instances = load_file(program.config(right), MAY)
-    for instance in instances:
-        plan = Statistics().plan(instance, int(MAY * 1000))
-        kinds = len(instance.ranges) * len(instance.service_types) * len(instance.infer_types)
-        labels = len(instance.api_keys or ()) if instance.per_api_key else 0
-        assert len(plan.series) == kinds * (1 + labels)
-        assert all(series.queries for series in plan.series)
-        assert not plan.expired
-    assert list(doubts(instances, MAY)) == []
+    return linted
 
 
 @pytest.mark.parametrize(
-    ("entry", "calls"),
-    [({}, 4), (FOUR, 5), ({**FOUR, **TYPES}, 15), ({**FOUR, **TYPES, **LABELS}, 75)],
-    ids=["default", "today", "service types", "labels"],
+    ("page", "old", "new", "problem"),
+    [
+        ("docs/one.md", "B, c", "B", "README.md:5: link to docs/one.md#b-c: no such heading"),
+        ("docs/one.md", "(../", "(", "docs/one.md:7: link to README.md: no such file"),
+        ("docs/two.md", "", "# Two\n", "docs/two.md:1: no page that the README leads to links to this one"),
+        ("README.zh-CN.md", "(README.md)", "", "README.zh-CN.md:1: no link to README.md in the first 5 lines"),
+        ("README.zh-CN.md", "# 甲", "## 甲", "README.zh-CN.md:3: heading of level 2, README.md:3 has level 1"),
+        ("README.zh-CN.md", "# no h", "# h", "README.zh-CN.md:3: not in README.md:3: block 1 (text) '# heading'"),
+        ("README.zh-CN.md", "`x`", "x", "README.zh-CN.md:3: missing from the translation of README.md:3: code `x`"),
+        ("README.zh-CN.md", "#b-c", "", "README.zh-CN.md:3: not in README.md:3: link to docs/one.md"),
+        ("README.md", "See", "See 5", "README.zh-CN.md:3: missing from the translation of README.md:3: number 5"),
+        ("docs/zh-CN/two.md", "", "# 二\n", "docs/zh-CN/two.md:1: there is no docs/two.md"),
+    ],
 )
-def test_polling_costs_what_the_page_says(entry: Dict[str, Any], calls: int) -> None:
-    instance = load_instance(entry, {}, "instances[0]", NOW)
-    assert len(Statistics().plan(instance, int(NOW * 1000)).queries) == calls
-    row = f"| {calls} | {calls * 288:,} | {calls * 96:,} | {calls * 24:,} |"
-    assert row in (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
+def test_structure(lint: Lint, page: str, old: str, new: str, problem: str) -> None:
+    checks = links.broken, links.unreachable, chinese.differences
+    assert lint(*checks, **SMALL) == []
+    text = SMALL.get(page, "")
+    assert problem in lint(*checks, **{page: text.replace(old, new) if text else new})
 
 
-def test_models_cost_what_the_page_says() -> None:
-    page = (DOCS / "freshness-and-cost.md").read_text(encoding="utf-8")
-    rows = [
-        line.strip("| ").split(" | ") for line in page.split("With `models: true` Cloud Eye is asked")[1].splitlines()
+def test_names(lint: Lint) -> None:
+    page = """\
+    See `examples/no.yaml`, huawei_maas_api_up and huawei_maas_api_down.
+    sum:huawei_maas.usage.total_tokens{*} by {range}.as_count()
+    SELECT sum("total_token") FROM "huawei_maas_hourly"
+    $ maas-usage-check report --lst 7d
+    ## Configuration
+    ```yaml
+    instances: [{regio: x}]
+    ```
+    """.replace("    ", "")
+    checks = names.files, names.metrics, names.queries, names.commands, names.configurations
+    assert [":".join(problem.split(":")[:3]) for problem in lint(*checks, **{"docs/a.md": page})] == [
+        "docs/a.md:1: examples/no.yaml",
+        "docs/a.md:1: huawei_maas_api_down",
+        "docs/a.md:2: huawei_maas.usage.total_tokens is a gauge",
+        "docs/a.md:3: huawei_maas_hourly has no field total_token",
+        "docs/a.md:4: --lst",
+        "docs/a.md:5: instances[0].regio",
     ]
-    shown = {row[0]: row[-2:] for row in rows if len(row) > 2}
-
-    def calls(models: int, keys: int) -> List[int]:
-        series = [Listed(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(models * (1 + keys))]
-        minutes = len(list(packed(series, most_metrics(15))))
-        pages = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
-        of_hours = [hours for hours, _ in ROUNDS.values()]
-        last, healing, past = (
-            len(list(packed(series, most_metrics(hours), HOURLY_METRICS))) for hours in (LAST, *of_hours)
-        )
-        live = 288 * minutes + 24 * pages
-        return [minutes, pages, last, healing, past, live, live + 288 * last + 24 * healing + past]
-
-    columns = zip(*(map("{:,}".format, calls(*account)) for account in ((3, 8), (30, 20))))
-    assert [list(row) for row in columns] == list(shown.values())[1:]
 
 
-def test_the_policies_are_json_that_allows_reading_alone() -> None:
-    page = (DOCS / "permissions.md").read_text(encoding="utf-8")
-    policies = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", page, re.DOTALL)]
-    allowed = [[action for statement in policy["Statement"] for action in statement["Action"]] for policy in policies]
-    statistics, models, project = allowed
-    assert statistics == ["modelarts:monitoring:get"]
-    assert models == [*statistics, "ces:metrics:list", "ces:metricData:list"]
-    assert project == ["iam:projects:get"]
+def test_result_codes(lint: Lint) -> None:
+    pages = dict.fromkeys(("docs/troubleshooting.md", "docs/zh-CN/troubleshooting.md"), RESULTS)
+    assert lint(names.result_codes, **pages) == []
+    pages["docs/troubleshooting.md"] = RESULTS.replace("| 7 |", "| 77 |")
+    assert lint(names.result_codes, **pages) == [
+        "docs/troubleshooting.md:1: the result codes are not all there in order: CREDENTIALS_EXPIRED",
+        "docs/troubleshooting.md:8: no result code is 77 CREDENTIALS_EXPIRED",
+    ]
+
+
+def test_stale_file_is_reported_at_the_line_that_differs(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{\n}\n")
+    for text, lines in (("{\n}\n", []), ("{\n 1}\n", [2]), ("{\n", [2]), ("{\n}\n\n", [3])):
+        files = [generated.Made("a.json", lambda text=text: text, "tools.a")]  # type: ignore[misc]
+        assert [problem.line for problem in generated.stale(Pages(tmp_path), files)] == lines
+
+
+def test_fence_in_a_longer_fence_ends_nothing() -> None:
+    _, first, second = sections("# A\n\nSee\n\n````console\n# no heading\n```\n````\n\n## D\n")
+    assert first.blocks == [Block("console", "# no heading\n```")]
+    assert (second.line, second.level, second.title) == (10, 2, "D")

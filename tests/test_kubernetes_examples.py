@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import yaml
 
 from maas_usage_check.config import load
+from maas_usage_check.config.yaml_file import read_yaml
 from maas_usage_check.surfaces.arguments import LISTEN, read_arguments
 
-from .agents.programs import ROOT, free_port
+from .agents.programs import ROOT
 from .conftest import AK, SK, Cloud, Program
 from .surfaces.exporter import exporting
 
@@ -22,18 +23,9 @@ NAME = "maas-usage-check"
 LABELS = {"app.kubernetes.io/name": NAME}
 
 
-class Strict(yaml.SafeLoader):
-    """Refuse a key that is given twice, as kubectl does."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        assert len(keys) == len(set(keys)), f"twice in line {node.start_mark.line + 1}"
-        return super().construct_mapping(node, deep)
-
-
-def read(path: Path) -> Dict[str, Any]:
-    document: Dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Strict)
-    return document
+def read(path: Path) -> Any:
+    """Read a manifest; a key that is given twice is refused, as kubectl does."""
+    return read_yaml(str(path))
 
 
 KINDS = {document["kind"]: document for document in map(read, FILES)}
@@ -44,7 +36,7 @@ VOLUMES = {volume["name"]: volume for volume in POD["volumes"]}
 CONF = KINDS["ConfigMap"]["data"]["conf.yaml"]
 
 
-def test_the_monitor_has_only_what_the_operator_knows() -> None:
+def test_monitor_has_only_fields_of_the_operator() -> None:
     monitor = KINDS["ServiceMonitor"]
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
     assert set(monitor) == {"apiVersion", "kind", "metadata", "spec"}
@@ -56,7 +48,7 @@ def test_the_monitor_has_only_what_the_operator_knows() -> None:
         assert set(rule) <= {"action", "targetLabel", "replacement", "regex"}
 
 
-def test_all_of_it_belongs_together() -> None:
+def test_names_and_labels_agree() -> None:
     assert set(KINDS) == {"ConfigMap", "Deployment", "PersistentVolumeClaim", "Service", "ServiceMonitor"}
     for document in KINDS.values():
         assert document["metadata"] == {"name": NAME, "labels": LABELS}
@@ -68,7 +60,7 @@ def test_all_of_it_belongs_together() -> None:
     assert set(MOUNTS) == set(VOLUMES)
 
 
-def test_there_is_one_pod_at_a_time_which_may_do_next_to_nothing() -> None:
+def test_one_pod_at_a_time_without_privileges() -> None:
     spec = KINDS["Deployment"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert POD["securityContext"]["runAsNonRoot"] is True
@@ -94,9 +86,8 @@ def test_ports_and_paths_are_those_of_the_program() -> None:
     assert served["targetPort"] == port["name"]
 
 
-def test_the_pod_runs_as_its_manifest_says_and_answers_its_probes(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_pod_answers_its_probes(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    """It runs as the manifest says, and nobody else can read its state."""
     key, state = tmp_path / "key", tmp_path / "state"
     key.mkdir()
     state.mkdir(mode=0o700)
@@ -109,8 +100,7 @@ def test_the_pod_runs_as_its_manifest_says_and_answers_its_probes(
     assert variable["value"] == MOUNTS["key"]["mountPath"]
     for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
         program.environ.pop(name)
-    listen = f"--listen=127.0.0.1:{free_port()}"
-    with exporting(program, config, listen, **{variable["name"]: str(key)}) as exporter:
+    with exporting(program, config, **{variable["name"]: str(key)}) as exporter:
         exporter.until_ready()
         for probe in ("readinessProbe", "livenessProbe"):
             assert exporter.get(CONTAINER[probe]["httpGet"]["path"]).status == 200
@@ -118,6 +108,6 @@ def test_the_pod_runs_as_its_manifest_says_and_answers_its_probes(
         assert exporter.samples("huawei_maas_consumed_tokens_total")
         assert exporter.ended() == 0
     assert exporter.troubles == []
-    made: List[Path] = list(state.iterdir())
-    assert made
-    assert not any(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) for path in made)
+    modes = [path.stat().st_mode for path in state.iterdir()]
+    assert modes
+    assert not any(mode & (stat.S_IRWXG | stat.S_IRWXO) for mode in modes)

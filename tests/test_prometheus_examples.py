@@ -1,4 +1,4 @@
-"""The units, the cron line and the configuration that Prometheus users copy."""
+"""The units, the cron line and the configurations that Prometheus users copy, for `serve` and for the textfile."""
 
 from __future__ import annotations
 
@@ -8,132 +8,165 @@ import shutil
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 import pytest
 import yaml
 
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.config import load, load_file
+from maas_usage_check.surfaces.arguments import LISTEN, read_arguments
 
-from .agents.programs import ROOT, find
-from .conftest import AK, SK, Cloud, Program
+from .agents.programs import ROOT, find, run
+from .conftest import AK, NOW, SK, Cloud, Program
 
 EXAMPLES = ROOT / "examples" / "prometheus"
-UNITS = [EXAMPLES / f"maas-usage-check.{kind}" for kind in ("service", "timer")]
-NOON = 1_795_435_200_000
-SERVICE = (EXAMPLES / "maas-usage-check.service").read_text(encoding="utf-8")
-
-
-def setting(name: str) -> str:
-    (found,) = [line.partition("=")[2] for line in SERVICE.splitlines() if line.startswith(f"{name}=")]
-    return found
-
-
-@pytest.mark.parametrize(
-    "command", [["verify"], ["security", "--offline=true", "--threshold=15", "--no-pager"]], ids=["verify", "security"]
+TEXTFILE, SERVE = "maas-usage-check.service", "maas-usage-check-serve.service"
+CONF, CRON, ALERTS, SCRAPE = (
+    (EXAMPLES / name).read_text(encoding="utf-8")
+    for name in ("conf.yaml", "maas-usage-check.cron", "alerts.yml", "scrape.yml")
 )
-def test_systemd_finds_the_units_right_and_little_exposed(tmp_path: Path, command: List[str]) -> None:
+OTHERS = (ROOT / "docs" / "other-agents.md").read_text(encoding="utf-8")
+
+
+def unit(name: str) -> str:
+    return (EXAMPLES / name).read_text(encoding="utf-8")
+
+
+def settings(name: str) -> Dict[str, str]:
+    """Read the settings of a unit that it has once."""
+    pairs = [line.partition("=")[::2] for line in unit(name).splitlines() if re.match(r"\w+=", line)]
+    keys = [key for key, _ in pairs]
+    return {key: value for key, value in pairs if keys.count(key) == 1}
+
+
+ONCE, EXPORTER = settings(TEXTFILE), settings(SERVE)
+REMEDIES = [
+    command for text in (ALERTS, unit(TEXTFILE)) for command in re.findall(r"runuser -u maas-usage -- [^`\n]+", text)
+]
+
+
+@pytest.mark.parametrize("name", [TEXTFILE, SERVE])
+@pytest.mark.parametrize("command", ["verify", "security --offline=true --threshold=15 --no-pager"])
+def test_systemd_accepts_the_units_and_finds_them_little_exposed(tmp_path: Path, name: str, command: str) -> None:
     systemd = find("systemd-analyze", "Debian package systemd")
-    program = setting("ExecStart").split()[0]
     shutil.copy(EXAMPLES / "maas-usage-check.timer", tmp_path)
-    unit = tmp_path / "maas-usage-check.service"
-    unit.write_text(SERVICE.replace(program, "/bin/true"), encoding="utf-8")
-    timer = [str(tmp_path / "maas-usage-check.timer")] if command == ["verify"] else []
-    done = subprocess.run([systemd, *command, str(unit), *timer], capture_output=True, encoding="utf-8", timeout=30)
+    program = settings(name)["ExecStart"].split()[0]
+    (tmp_path / name).write_text(unit(name).replace(program, "/bin/true"), encoding="utf-8")
+    units = [name, "maas-usage-check.timer"] if (command, name) == ("verify", TEXTFILE) else [name]
+    done = subprocess.run(
+        [systemd, *command.split(), *(str(tmp_path / each) for each in units)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "maas-usage-check" not in done.stderr
 
 
-def test_cron_and_systemd_run_the_same_command() -> None:
-    (line,) = [line for line in (EXAMPLES / "maas-usage-check.cron").read_text().splitlines() if line.startswith("*/5")]
-    assert line.split(None, 6)[6] == setting("ExecStart")
+def test_the_ways_to_collect_are_one_in_user_configuration_and_state() -> None:
+    program, *arguments = EXPORTER["ExecStart"].split()
+    args = read_arguments(arguments)
+    assert (args.command, f"{args.listen[0]}:{args.listen[1]}") == ("serve", LISTEN)
+    assert [program, *arguments[1:3]] == [ONCE["ExecStart"].split()[i] for i in (0, 2, 3)]
+    assert EXPORTER["Conflicts"] == "maas-usage-check.timer"
+    assert EXPORTER["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    for name in ("User", "StateDirectory"):
+        assert EXPORTER[name] == ONCE[name]
+    (line,) = [line for line in CRON.splitlines() if line.startswith("*/5")]
+    assert line == f"*/5 * * * * {ONCE['User']} {ONCE['ExecStart']}"
 
 
-def test_the_configuration_asks_15_calls_a_cycle_and_15_more_for_each_label() -> None:
+def test_the_comment_of_the_unit_makes_what_the_configuration_names() -> None:
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    assert len(Statistics().plan(instance, NOON).queries) == 15
-    text = (EXAMPLES / "conf.yaml").read_text()
-    (by_key,) = load(yaml.safe_load(re.sub("# (?=api_keys|per_api_key)", "", text)), NOON / 1000)
-    assert len(Statistics().plan(by_key, NOON).queries) == 15 + 15 * len(by_key.api_keys or ())
-    assert len(by_key.api_keys or ()) > 1
+    comment = unit(TEXTFILE).split("[Unit]")[0]
+    assert f"install -o {ONCE['User']} -m 600 credentials {instance.credentials.path}\n" in comment
+    assert f"--home-dir {instance.state_dir} --shell /usr/sbin/nologin {ONCE['User']}\n" in comment
+    assert instance.state_dir == f"/var/lib/{ONCE['StateDirectory']}"
 
 
-def test_what_the_service_needs_is_made_by_its_comment_and_named_by_the_configuration() -> None:
-    (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    user, comment = setting("User"), SERVICE.split("[Unit]")[0]
-    assert f"install -o {user} -m 600 credentials {instance.credentials.path}\n" in comment
-    assert f"--home-dir {instance.state_dir} --shell /usr/sbin/nologin {user}\n" in comment
-    assert instance.state_dir == f"/var/lib/{setting('StateDirectory')}"
-    assert f"*/5 * * * * {user} " in (EXAMPLES / "maas-usage-check.cron").read_text()
+def test_calls_of_a_cycle() -> None:
+    """The configuration makes 15 calls a cycle, and 15 more for each label."""
+    (instance,) = load(yaml.safe_load(CONF), NOW)
+    (by_key,) = load(yaml.safe_load(re.sub("# (?=api_keys|per_api_key)", "", CONF)), NOW)
+    calls = [len(Statistics().plan(each, int(NOW * 1000)).queries) for each in (instance, by_key)]
+    labels = len(by_key.api_keys or ())
+    assert calls == [15, 15 + 15 * labels]
+    assert labels > 1
 
 
-REMEDIES = [
-    command
-    for text in [(EXAMPLES / "alerts.yml").read_text(), SERVICE]
-    for command in re.findall(r"runuser -u maas-usage -- [^`\n]+", text)
-]
+def with_tls(folder: Path) -> str:
+    """Uncomment what is for TLS, with certificates that exist."""
+    text = re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", SCRAPE, flags=re.MULTILINE)
+    for name in ("ca.pem", "client.pem", "client.key"):
+        (folder / name).write_text("")
+        text = text.replace(f"/etc/prometheus/maas-usage-check-{name}", str(folder / name))
+    return text
 
 
-def test_the_remedies_name_what_is_there() -> None:
-    alerts = (EXAMPLES / "alerts.yml").read_text()
+def test_prometheus_accepts_the_scrape_configurations(tmp_path: Path) -> None:
+    """As it is, with TLS, and with the remote write to AOM of docs/other-agents.md."""
+    promtool = find("promtool", "Debian package prometheus")
+    (aom,) = [text for text in re.findall(r"```yaml\n(.*?)```", OTHERS, re.DOTALL) if "remote_write:" in text]
+    for text, tls in ((SCRAPE, 0), (with_tls(tmp_path), 3), (aom, 0)):
+        (tmp_path / "prometheus.yml").write_text(text)
+        checked = run([promtool, "check", "config", "--syntax-only", "prometheus.yml"], tmp_path)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        (job,) = yaml.safe_load(text)["scrape_configs"]
+        assert job["static_configs"] == [{"targets": [LISTEN]}]
+        assert (len(job.get("tls_config", ())), "scheme" in job) == (tls, tls > 0)
+    assert ".myhuaweicloud.com" not in OTHERS  # the console alone has AOM's address
+
+
+def test_alerts_name_the_units_and_the_configuration() -> None:
     assert len(REMEDIES) == 2
-    assert "maas-usage-check report" not in alerts
-    (units,) = set(re.findall(r"'(maas-usage-check\S*)'", alerts))
+    assert "maas-usage-check report" not in ALERTS
+    (units,) = set(re.findall(r"'(maas-usage-check\S*)'", ALERTS))
     ours = [path.name for kind in ("service", "timer") for path in EXAMPLES.glob(f"*.{kind}")]
     assert all(fnmatch(name, units) for name in ours), "whichever way of collecting is in use"
-    assert set(re.findall(r"/etc/maas-usage-check/\w+\.yaml", alerts)) == {setting("ExecStart").split()[3]}
+    assert set(re.findall(r"/etc/maas-usage-check/\w+\.yaml", ALERTS)) == {ONCE["ExecStart"].split()[3]}
+
+
+def example(program: Program, cloud: Cloud, mode: int = 0o600) -> str:
+    """Write the example's configuration with a key and a state folder of the test's, for the emulator."""
+    key, state = program.folder / "credentials", program.folder / "state-directory"
+    key.write_text(f"{AK}\n{SK}\n")
+    key.chmod(mode)
+    state.mkdir(mode=0o700)
+    for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
+        program.environ.pop(name)
+    (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
+    text = CONF.replace(str(instance.credentials.path), str(key)).replace(str(instance.state_dir), str(state))
+    hosts = f"endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    region: cn"
+    return program.config(text.replace("region: cn", hosts, 1))
 
 
 @pytest.mark.parametrize("remedy", REMEDIES)
-def test_a_person_can_follow_the_remedy_as_written(cloud: Cloud, program: Program, tmp_path: Path, remedy: str) -> None:
-    key = tmp_path / "credentials"
-    key.write_text(f"{AK}\n{SK}\n")
-    key.chmod(0o600)
+def test_remedy(cloud: Cloud, program: Program, remedy: str) -> None:
+    """A person can follow it as written."""
     as_user, _, command = remedy.partition(" -- ")
     path, *arguments = command.split()
-    assert (as_user, path) == (f"runuser -u {setting('User')}", setting("ExecStart").split()[0])
-    assert arguments[1:] == setting("ExecStart").split()[2:4], "the configuration that the service has"
-    config = program.config(example(cloud, key, tmp_path / "state"))
-    done = program(arguments[0], "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
+    assert (as_user, path) == (f"runuser -u {ONCE['User']}", ONCE["ExecStart"].split()[0])
+    assert arguments[1:] == ONCE["ExecStart"].split()[2:4], "the configuration that the service has"
+    done = program(arguments[0], "--config", example(program, cloud))
     assert (done.returncode, done.stderr) == (0, "")
-    assert str(key) in done.stdout
+    assert str(program.folder / "credentials") in done.stdout
     assert "FAIL" not in done.stdout
 
 
-def test_the_example_writes_files_that_node_exporter_may_read(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    key = tmp_path / "credentials"
-    key.write_text(f"{AK}\n{SK}\n")
-    key.chmod(0o400)
-    state = tmp_path / "state-directory"
-    state.mkdir(mode=0o700)
-    output = tmp_path / "maas-usage.prom"
+def test_node_exporter_may_read_the_files(cloud: Cloud, program: Program) -> None:
+    config, output = example(program, cloud, 0o400), program.folder / "maas-usage.prom"
+    arguments: List[str] = [ONCE["ExecStart"].split()[1], "--config", config, "--format", "prometheus"]
     old = os.umask(0o077)
     try:
-        done = program(
-            *setting("ExecStart").split()[1:2],
-            "--config",
-            program.config(example(cloud, key, state)),
-            "--format",
-            "prometheus",
-            "--output",
-            str(output),
-            HW_ACCESS_KEY=None,
-            HW_SECRET_KEY=None,
-        )
+        done = program(*arguments, "--output", str(output))
     finally:
         os.umask(old)
     (first,) = done.stderr.splitlines()
     assert (done.returncode, first[:3]) == (0, "I! ")
-    for file in (output, tmp_path / "maas-usage.api.prom"):
+    for file in (output, program.folder / "maas-usage.api.prom"):
         assert file.stat().st_mode & 0o777 == 0o644
         assert file.read_text().startswith("# HELP huawei_maas_")
-    assert (state / "maas-usage-check.sqlite3").stat().st_size, "the state is kept where the service may write"
-
-
-def example(cloud: Cloud, key: Path, state: Path) -> str:
-    """Give the example with a key and a state folder of the test's, asking the stand-in."""
-    (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
-    text = (EXAMPLES / "conf.yaml").read_text().replace(str(instance.credentials.path), str(key))
-    text = text.replace(str(instance.state_dir), str(state))
-    return text.replace("region: cn", f"endpoint: {cloud.url}\n    iam_endpoint: {cloud.url}\n    region: cn", 1)
+    state = program.folder / "state-directory" / "maas-usage-check.sqlite3"
+    assert state.stat().st_size, "the state is kept where the service may write"

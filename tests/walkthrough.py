@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import List, Mapping, Tuple
 
 import yaml
 
+from .agents.programs import ROOT
 from .conftest import Cloud, Program
-from .pages import ROOT
 
 BLOCK = re.compile(r"```(console|yaml)\n(.*?)```", re.DOTALL)
 
 
 def blocks(title: str) -> List[Tuple[str, str]]:
-    """Take the commands and the configurations out of a section, in order, each with its language."""
+    """Read the commands and the configurations of a section, in order, each with its language."""
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     return BLOCK.findall(page.split(f"\n## {title}\n")[1].split("\n## ")[0])
 
 
-def follow(title: str, places: Dict[str, str], config: Path, cloud: Cloud, program: Program, cwd: Path = ROOT) -> str:
+def follow(
+    title: str, places: Mapping[str, str], config: Path, cloud: Cloud, program: Program, cwd: Path = ROOT
+) -> str:
     """Run the commands of a section and write its configuration; return what they printed.
 
     Args:
         title: the section's.
-        places: what stands for the folders, users and programs of the section.
+        places: replacements for the folders, users and programs of the section.
         config: where the configuration goes.
-        cloud: whom it asks.
-        program: whose environment the commands get.
+        cloud: the one that it queries.
+        program: the one whose environment the commands get.
         cwd: the checkout.
     """
-    said = ""
+    printed = ""
     for language, text in blocks(title):
         for old, new in places.items():
             text = text.replace(old, new)
         if language == "console":
-            said += _run(text, program, cwd)
+            printed += _run(text, program, cwd)
         elif "instances" in text:
             document = yaml.safe_load(text)
             document["instances"][0].update(endpoint=cloud.url, iam_endpoint=cloud.url)
             config.write_text(yaml.safe_dump(document))
-    return said
+    return printed
 
 
 def script(path: Path, command: str) -> str:
@@ -54,17 +56,17 @@ def script(path: Path, command: str) -> str:
     return str(path)
 
 
-def this_program(path: Path) -> str:
-    """Write a program that stands for the installed command."""
-    return script(path, f'{sys.executable} -m maas_usage_check "$@"')
+def installed(path: Path, program: Program) -> str:
+    """Write a program that stands for the installed command, on the clock of the tests."""
+    return script(path, f'{shlex.join(program.command)} "$@"')
 
 
 def _run(text: str, program: Program, cwd: Path) -> str:
-    lines = [re.sub("^[#$] ", "", line) for line in text.splitlines()]
+    commands = re.sub("^[#$] ", "", text, flags=re.MULTILINE)
+    bash = ["bash", "-e", "-c", commands]
     done = subprocess.run(
-        ["bash", "-e", "-c", "\n".join(lines)],
-        cwd=cwd, env=program.environ, capture_output=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
+        bash, cwd=cwd, env=program.environ, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line for line in done.stderr.splitlines() if line.startswith(("E! ", "W! "))] == []
+    assert not re.search("^[EW]! ", done.stderr, re.MULTILINE), done.stderr
     return done.stdout

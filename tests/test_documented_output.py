@@ -1,0 +1,121 @@
+"""docs/hours.md and docs/models.md: each format has the measurements in their tables, and troubles get their lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Set
+
+import pytest
+from line_protocol_parser import parse_line
+from werkzeug import Request, Response
+
+from maas_usage_check.metrics import CATALOGUE
+
+from .agents.programs import ROOT
+from .conftest import Cloud, FixedClock, Program
+
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("hours", "models")}
+ROWS: List[List[str]] = [
+    [cell.strip() for cell in row.split("|")[1:-1]]
+    for page in PAGES.values()
+    for row in page.splitlines()
+    if row.startswith("|")
+]
+HOUR = 3_600_000
+HOURLY = "ranges: [last_7d]\nhourly: true\nbackfill_days: 3\nmax_requests_per_minute: 6000\n"
+MODELS = """\
+models: true
+api_keys: [team-search]
+per_api_key: true
+prices: {{currency: CNY, models: {{"{}": {{prompt: 2.0, completion: 8.0}}}}}}
+"""
+
+
+def named(surface: str) -> Set[str]:
+    """List the measurements and metrics that the rows of a surface name."""
+    return {name for row in ROWS if surface in row[0] for name in re.findall(r"`(huawei_maas_\w+)`", row[1])}
+
+
+def line(part: str) -> re.Pattern[str]:
+    """Make the line that a row of the table of troubles shows; … stands for anything."""
+    (shown,) = [row[0].strip("`") for row in ROWS if part in row[0]]
+    return re.compile("W! cn-southwest-2: " + ".+".join(map(re.escape, shown.split("…"))))
+
+
+def asks_an_hour(request: Request) -> bool:
+    body = json.loads(request.get_data() or b"{}")
+    return bool(body) and body["end_time"] - body["start_time"] < HOUR
+
+
+@pytest.fixture
+def busy(cloud: Cloud) -> Cloud:
+    cloud.emulator.requests_per_minute = 100_000
+    return cloud
+
+
+def test_formats(busy: Cloud, program: Program) -> None:
+    config = program.for_cloud(busy, HOURLY + MODELS.format(busy.emulator.models.ids()[0]))
+    everything = named("Telegraf") | named("Prometheus")
+    assert {name for name in CATALOGUE if re.search("_hourly$|_model$|_model_key$", name)} == named("Telegraf")
+    for name in (name for name in CATALOGUE if name.startswith("huawei_maas_model") and name.endswith("_consumed")):
+        assert [metric for metric in named("Prometheus") if metric.startswith(name)], name
+    for form, row in (("influx", "Telegraf"), ("json", "Telegraf"), ("prometheus", "Prometheus")):
+        done = program("collect", "--config", config, "--format", form)
+        assert done.returncode == 0
+        assert set(re.findall(r"huawei_maas_\w+", done.stdout)) & everything == named(row), form
+
+
+def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: FixedClock) -> None:
+    def count_the_next_hour_too(request: Request) -> Any:
+        if not asks_an_hour(request):
+            return None
+        body = json.loads(request.get_data())
+        wider = {**body, "end_time": body["end_time"] + HOUR}
+        return Response(json.dumps(busy.emulator.ledger.totals(wider, int(busy.emulator.now() * 1000))))
+
+    busy.always = count_the_next_hour_too
+    config = program.for_cloud(busy, HOURLY)
+    program("collect", "--config", config)
+    clock.at += 300
+    done = program("collect", "--config", config)
+    assert line("their day has").fullmatch(done.stderr.strip())
+    assert "huawei_maas_hourly" not in done.stdout
+
+
+def test_state_that_cannot_be_written(busy: Cloud, program: Program) -> None:
+    folder = program.folder / "kept"
+    folder.mkdir()
+    (folder / "maas-usage-check.sqlite3").write_text("not a database, but long enough to be taken for one" * 100)
+    done = program("collect", "--config", program.for_cloud(busy, f"{HOURLY}state_dir: {folder}\n"))
+    first, *others = done.stderr.splitlines()
+    assert line("the state cannot be written").fullmatch(first)
+    assert [other for other in others if str(folder) in other]
+    assert [point.split(",")[0] for point in done.stdout.splitlines()] == ["huawei_maas_usage", "huawei_maas_api"]
+
+
+def test_missing_hours_stay_while_queries_fail(busy: Cloud, program: Program) -> None:
+    busy.always = lambda request: Response("<html>", 200) if asks_an_hour(request) else None
+    config = program.for_cloud(busy, HOURLY)
+
+    def health() -> Dict[str, Any]:
+        fields: Dict[str, Any] = parse_line(program("collect", "--config", config).stdout.splitlines()[-1])["fields"]
+        return fields
+
+    one, other = health(), health()
+    assert other["missing_hours"] >= one["missing_hours"] > 0
+    assert min(one["failed_queries"], other["failed_queries"]) > 0
+    busy.always = None
+    assert health()["missing_hours"] == 0
+
+
+@pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
+def test_missing_permission_of_models(cloud: Cloud, program: Program, permission: str) -> None:
+    """Ranges and hours go on, and the line names the permission."""
+    assert f"`{permission}`" in PAGES["models"]
+    cloud.emulator.refused.add(permission)
+    done = program("collect", "--config", program.for_cloud(cloud, f"{HOURLY}models: true\n"))
+    assert f"allow `{permission}` in an IAM policy" in done.stderr.splitlines()[0]
+    measurements = {point.split(",")[0] for point in done.stdout.splitlines()}
+    assert measurements == {"huawei_maas_usage", "huawei_maas_hourly", "huawei_maas_api"}
+    assert " up=1i,result_code=1i," in done.stdout

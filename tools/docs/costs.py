@@ -1,0 +1,64 @@
+"""The tables of docs/freshness-and-cost.md are what the plans of these configurations cost."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List
+
+from maas_usage_check.cloud import Statistics
+from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
+from maas_usage_check.cloud.cloud_eye.data import most_metrics
+from maas_usage_check.cloud.cloud_eye.listing import PAGE as LISTED_AT_ONCE
+from maas_usage_check.config import load_instance
+from maas_usage_check.history.models.hours import LAST, ROUNDS
+from maas_usage_check.history.models.remembered import Listed
+from maas_usage_check.history.models.series import packed
+
+from .pages import Pages, Problem
+
+PAGE = "docs/freshness-and-cost.md"
+NOW = 1_795_435_200
+"""2026-11-23 12:00:00 UTC."""
+RANGES = {"ranges": ["last_7d", "last_14d", "last_30d", "today"], "timezone": "UTC"}
+TYPES = {**RANGES, "service_types": ["my_service", "preset", "custom_endpoint"]}
+LABELS = {**TYPES, "per_api_key": True, "api_keys": ["a", "b", "c", ""]}
+ENTRIES: List[Dict[str, Any]] = [{}, RANGES, TYPES, LABELS]
+"""The configurations of the first table's rows."""
+ACCOUNTS = [(3, 8), (30, 20)]
+"""The models and keys of the last table's columns."""
+
+
+def polling(pages: Pages) -> Iterator[Problem]:
+    """Report rows of ranges that cost another number of calls."""
+    page = pages.read(PAGE)
+    rows = [(line, cells[1:]) for line, cells in page.tables() if len(cells) == 5][2:]
+    for (line, cells), entry in zip(rows, ENTRIES):
+        instance = load_instance(entry, {}, "instances[0]", NOW)
+        calls = len(Statistics().plan(instance, NOW * 1000).queries)
+        expected = [f"{calls * times:,}" for times in (1, 288, 96, 24)]
+        if cells != expected:
+            yield page.problem(f"costs {' | '.join(expected)}", line)
+    if len(rows) != len(ENTRIES):
+        yield page.problem(f"{len(rows)} rows of configurations, {len(ENTRIES)} are known")
+
+
+def models(pages: Pages) -> Iterator[Problem]:
+    """Report rows of models that cost another number of calls."""
+    page = pages.read(PAGE)
+    rows = [(line, cells[2:]) for line, cells in page.tables() if len(cells) == 4][2:]
+    expected = [[f"{calls:,}" for calls in row] for row in zip(*(_calls(*account) for account in ACCOUNTS))]
+    if len(rows) != len(expected):
+        yield page.problem(f"{len(rows)} rows of models, {len(expected)} are known")
+    for (line, cells), row in zip(rows, expected):
+        if cells != row:
+            yield page.problem(f"costs {' | '.join(row)}", line)
+
+
+def _calls(number: int, of_keys: int) -> List[int]:
+    """Count the calls for so many models with so many keys each: by kind, then a day without and with the hours."""
+    series = [Listed(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
+    minutes = len(list(packed(series, most_metrics(15))))
+    listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
+    rounds = (LAST, *(hours for hours, _ in ROUNDS.values()))
+    last, healing, past = (len(list(packed(series, most_metrics(hours), HOURLY_METRICS))) for hours in rounds)
+    live = 288 * minutes + 24 * listing
+    return [minutes, listing, last, healing, past, live, live + 288 * last + 24 * healing + past]

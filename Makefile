@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-VERSIONS = 3.8 3.11 3.13
 AGENTS = tests/agents
+UNIT = --ignore=tests/agents --ignore=tests/faults --ignore=tests/soak tests
+WORKERS ?= 2
+# Without byte code every process of a test would compile the plugin anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check agents faults audit package bench matrix clean
+.PHONY: demo test check docs agents faults soak audit package bench clean
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -31,9 +34,8 @@ $(VENV)/with-packaging: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/maas-usage-check demo
 
-# Tests wait for a part of their time: four at once keep two cores busy.
 test: $(VENV)/tested
-	$(BIN)/pytest --quiet --numprocesses=4 --ignore=tests/agents --ignore=tests/faults tests
+	$(BIN)/pytest --quiet --numprocesses=$(WORKERS) $(UNIT)
 
 check: $(VENV)/checked
 	$(BIN)/ruff check .
@@ -41,13 +43,21 @@ check: $(VENV)/checked
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Links, generated parts, the structure of the Chinese pages, and what pages name.
+docs: $(VENV)/tested
+	$(BIN)/python -m tools.docs
+
 # With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
 agents: $(VENV)/with-agents
-	$(BIN)/pytest --quiet -rs $(AGENTS)
+	$(BIN)/pytest --quiet -rs --numprocesses=$(WORKERS) --dist=loadscope $(AGENTS)
 
-# What must hold when everything else does not: the matrix of faults, the limits, the secrets, the long run.
+# Behaviour under faults: limits, secrets, kills, one simulated week.
 faults: $(VENV)/with-agents
-	$(BIN)/pytest --quiet -rs tests/faults
+	$(BIN)/pytest --quiet -rs --numprocesses=$(WORKERS) tests/faults
+
+# Hours long, and not part of CI: simulated months, hypothesis' long profile, `make test` at five clocks and under load.
+soak: $(VENV)/with-agents
+	scripts/soak $(BIN)/pytest $(UNIT)
 
 # Of what users install, not of the tools around it.
 audit: $(VENV)/checked
@@ -55,22 +65,18 @@ audit: $(VENV)/checked
 		print(*[line for line in needs('maas-usage-check') if 'extra ==' not in line], sep='\n')" > $(VENV)/requirements.txt
 	$(BIN)/pip-audit --requirement $(VENV)/requirements.txt --progress-spinner off
 
-# The sdist, the wheel that is built from it, and what an index and its users ask of the two.
+# The sdist, the wheel that is built from it, and each of them in an empty environment.
 package: $(VENV)/with-packaging
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/pyroma --min 10 .
+	scripts/try-package $(PYTHON) dist/*.whl
+	scripts/try-package $(PYTHON) dist/*.tar.gz
 
 bench:
 	benchmarks/run $(PYTHON)
-
-matrix:
-	@for version in $(VERSIONS); do \
-		python=$$(scripts/find-python $$version) || { echo "python $$version: not installed, skipped"; continue; }; \
-		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
-	done
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info

@@ -1,25 +1,25 @@
-"""The models' share of cycles, over real HTTP against the emulator's Cloud Eye, whose clock is moved."""
+"""The models' share of cycles, against the emulator's Cloud Eye."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.cycle import Batch
-from maas_usage_check.errors import Result
+from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.history.giving import TooLateError
 from maas_usage_check.history.models import ModelHours, ModelList, give_models
 from maas_usage_check.metrics import (
+    API,
     CONSUMED,
     HOURLY,
     MODEL,
@@ -29,6 +29,7 @@ from maas_usage_check.metrics import (
     MODEL_HOURLY,
     MODEL_KEY,
     MODEL_KEY_CONSUMED,
+    MODEL_KEY_COST_CONSUMED,
     MODEL_KEY_HOURLY,
     USAGE,
     Point,
@@ -38,33 +39,35 @@ from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store
 
-from ..conftest import AK, NOW, SK, Cloud, Program, wait_for
-from .account import Account, Make, health, points
+from ..conftest import AK, SK, Cloud, FixedClock, Program, wait_for
+from .account import DAY, HOUR, Account, Make, health, points, texts
 
-MINUTE, HOUR = 60_000, 3_600_000
-DAY = 24 * HOUR
+MINUTE = 60_000
 FILLS = 8 * MINUTE
 """How much later late points may have filled in; after a gap they are asked again."""
 HOUR_FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 COUNT_FIELDS = ("tokens", *HOUR_FIELDS[1:])
+LIST, DATA = "/metrics", "/batch-query-metric-data"
 Series = Tuple[str, Optional[str]]
 """A model, and a key of it or None for all."""
+Numbers = Dict[Tuple[Series, int], Dict[str, float]]
 
 
 class ModelAccount(Account):
     """Hold the oracle of models too."""
 
-    def __init__(self, cloud: Cloud, make: Make, folder: Path) -> None:
-        super().__init__(cloud, make, folder)
+    def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, folder: Path) -> None:
+        super().__init__(cloud, clock, make, folder)
         self.keys = {"models": True, "ranges": ["last_7d"]}
-        self.use(Models())
+        self.use(Models(2, 1))
 
     def use(self, models: Models) -> None:
         self.cloud.emulator.models = self.models = models
 
     @property
-    def now(self) -> int:
-        return int(self.clock.now() * 1000)
+    def edge(self) -> int:
+        """Where the newest complete minute ends."""
+        return (self.now - 5 * MINUTE) // MINUTE * MINUTE
 
     @property
     def series(self) -> List[Series]:
@@ -73,13 +76,40 @@ class ModelAccount(Account):
     def calls(self, path: str) -> List[Any]:
         return [json.loads(each.get_data() or b"{}") for each in self.cloud.seen if each.path.endswith(path)]
 
-    def minutes(self, start: int, until: int) -> Dict[Tuple[Series, int], Dict[str, float]]:
-        """What the cloud knows now of the minutes of a stretch."""
+    def minutes(self, start: int, until: Optional[int] = None) -> Numbers:
+        """What the cloud knows now of the minutes of a stretch, up to the newest complete one."""
+        until = self.edge if until is None else until
         return {
             (series, at): dict(written(found))
             for series in self.series
             for at, found in self.models.known(*series, start, until, self.now)
         }
+
+    def recent(self) -> Numbers:
+        """The minutes that every cycle asks for."""
+        return self.minutes(self.edge - 15 * MINUTE)
+
+    def of_hour(self, series: Series, at: int) -> Tuple[int, ...]:
+        return tuple(self.models.hour(*series, at, self.now))
+
+    def whole(self, series: Series, since: int, until: Optional[int] = None) -> Tuple[int, ...]:
+        """Add hours up, to the running one if not told otherwise."""
+        hours = [self.of_hour(series, at) for at in range(since, self.hour if until is None else until, HOUR)]
+        return tuple(map(sum, zip(*hours))) if hours else (0,) * 5
+
+    def instead(self, path: str, answer: Callable[[Request], Any]) -> None:
+        """Answer the requests of one path otherwise."""
+        self.cloud.always = lambda request: answer(request) if request.path.endswith(path) else None
+
+    def alter(self, path: str, change: Callable[[bytes], Union[bytes, str]]) -> None:
+        """Change the emulator's answers to the requests of one path."""
+
+        def changed(request: Request) -> Response:
+            target, headers = request.full_path.rstrip("?"), dict(request.headers)
+            reply = self.cloud.emulator.answer(request.method, target, headers, request.get_data())
+            return Response(change(reply.body), reply.status)
+
+        self.instead(path, changed)
 
 
 def written(minute: Any) -> Iterator[Tuple[str, float]]:
@@ -98,15 +128,15 @@ def written(minute: Any) -> Iterator[Tuple[str, float]]:
 
 
 @pytest.fixture
-def account(cloud: Cloud, make_collector: Make, tmp_path: Path) -> ModelAccount:
-    return ModelAccount(cloud, make_collector, tmp_path)
+def account(cloud: Cloud, clock: FixedClock, make_collector: Make, tmp_path: Path) -> ModelAccount:
+    return ModelAccount(cloud, clock, make_collector, tmp_path)
 
 
 def series_of(point: Point) -> Series:
     return point.tags["maas_api_id"], point.tags.get("maas_key_id")
 
 
-def shown(batch: Batch) -> Dict[Tuple[Series, int], Dict[str, float]]:
+def shown(batch: Batch) -> Numbers:
     return {
         (series_of(point), point.time // 1_000_000): dict(point.fields)
         for name in (MODEL, MODEL_KEY)
@@ -130,290 +160,229 @@ def counts(batch: Batch) -> Dict[Series, Tuple[int, ...]]:
     }
 
 
-def agree(shown: Dict[Any, Dict[str, float]], truth: Dict[Any, Dict[str, float]]) -> None:
+def agree(shown: Numbers, truth: Numbers) -> None:
     assert shown.keys() == truth.keys()
     for at, fields in truth.items():
         assert shown[at] == pytest.approx(fields, rel=1e-9)
 
 
-def edge(account: ModelAccount) -> int:
-    """Where the newest complete minute ends."""
-    return (account.now - 5 * MINUTE) // MINUTE * MINUTE
-
-
-def warnings(batch: Batch) -> List[str]:
-    return [problem.text for problem in batch.problems if problem.level == "W"]
-
-
-def test_the_last_complete_minutes_come_at_their_own_time_in_base_units(account: ModelAccount) -> None:
-    account.sleep(37)
-    batch = account.collector().cycle()
-    agree(shown(batch), account.minutes(edge(account) - 15 * MINUTE, edge(account)))
+@pytest.mark.parametrize("seconds", [37, 41_490], ids=["by day", "in the first hour of a day"])
+def test_minutes_at_their_own_time_in_base_units(account: ModelAccount, seconds: int) -> None:
+    account.sleep(seconds)
+    batch = account.cycle(hourly=True, backfill_days=1)
+    agree(shown(batch), account.recent())
     assert all("maas_key_id" in point.tags for point in points(batch, MODEL_KEY))
     assert not any("maas_key_id" in point.tags or "service_type" in point.tags for point in points(batch, MODEL))
+    assert len(points(batch, MODEL_HOURLY)) == 24 * 2
     assert (health(batch)["up"], health(batch)["result_code"]) == (1, 0)
 
 
-def test_in_the_steady_state_only_the_minutes_are_asked_and_the_list_once_an_hour(account: ModelAccount) -> None:
+def test_the_steady_state_asks_the_minutes_and_once_an_hour_the_list(account: ModelAccount) -> None:
+    account.use(Models(1, 0))
     for _ in range(12):
-        account.collector().cycle()
+        account.cycle()
         account.sleep(299)
-    assert len(account.calls("/metrics")) == 2  # a page, and the empty one that ends it
-    assert len(account.calls("/batch-query-metric-data")) == 12
+    assert len(account.calls(LIST)) == 2  # a page, and the empty one that ends it
+    assert len(account.calls(DATA)) == 12
     account.sleep(60)
-    account.collector().cycle()
-    assert len(account.calls("/metrics")) == 4
+    account.cycle()
+    assert len(account.calls(LIST)) == 4
+
+
+def never(request: Request) -> Response:
+    raise QueryError(Result.TIMED_OUT, "no answer in time")
 
 
 LOOP = {"metrics": [{"metric_name": "x", "dimensions": []}], "meta_data": {"marker": "again"}}
+UNREADABLE: List[Callable[[Request], Response]] = [
+    lambda request: Response(b"{}", 500),
+    lambda request: Response(b"[]"),
+    lambda request: Response(json.dumps(LOOP)),
+    never,
+]
 
 
-@pytest.mark.parametrize("answer", [Response(b"{}", 500), Response(b"[]"), Response(json.dumps(LOOP))])
-def test_while_the_list_cannot_be_read_the_old_one_serves_for_three_hours(
-    account: ModelAccount, answer: Response
-) -> None:
-    account.keys.update(hourly=True, backfill_days=1)
-    account.collector().cycle()
-    account.cloud.always = lambda request: answer if request.path.endswith("/metrics") else None
-    for hours_later in (1, 2):
+@pytest.mark.parametrize("answer", UNREADABLE, ids=["500", "no list", "a loop", "no answer"])
+def test_the_old_list_serves_for_three_hours(account: ModelAccount, answer: Callable[[Request], Response]) -> None:
+    account.use(Models(1, 0))
+    account.keys.update(hourly=True, backfill_days=0)
+    account.cycle()
+    account.instead(LIST, answer)
+    for _ in range(2):
         account.sleep(3600)
-        batch = account.collector().cycle()
-        last = account.minutes(edge(account) - 15 * MINUTE, edge(account))
-        assert last.keys() <= shown(batch).keys(), hours_later
+        batch = account.cycle()
+        assert account.recent().keys() <= shown(batch).keys()
         assert health(batch)["failed_queries"] == 1
-        assert "some values of models are missing" in " ".join(warnings(batch))
+        assert "some values of models are missing" in " ".join(texts(batch))
         assert hours(batch)
-    since = edge(account) - FILLS
+    since = account.edge - FILLS
     account.sleep(3600)
-    assert not shown(account.collector().cycle())
+    assert not shown(account.cycle())
     account.cloud.always = None
-    batch = account.collector().cycle()
-    agree(shown(batch), account.minutes(since, edge(account)))
+    agree(shown(account.cycle()), account.minutes(since))
 
 
-def test_a_list_that_does_not_come_in_time_is_replaced_by_the_old_one_too(account: ModelAccount) -> None:
-    account.keys.update(timeout=0.5)
-    account.collector().cycle()
-    account.sleep(3600)
-    release = account.cloud.hold(lambda request: request.path.endswith("/metrics"))
-    batch = account.collector().cycle()
-    release.set()
-    assert account.minutes(edge(account) - 15 * MINUTE, edge(account)).keys() <= shown(batch).keys()
-    assert health(batch)["failed_queries"] == 1
-
-
-def test_a_cloud_eye_that_hangs_does_not_keep_the_hours_of_the_statistics_from_being_asked(
-    account: ModelAccount,
-) -> None:
-    def hang(request: Request) -> None:
-        if request.path.endswith("/batch-query-metric-data"):
-            wait_for(lambda: len(account.cloud.statistics()) > 5, "the hours", 5)
-
-    account.cloud.always = hang
-    batch = account.collector(hourly=True, backfill_days=1).cycle()
+def test_hours_of_the_statistics_while_cloud_eye_hangs(account: ModelAccount) -> None:
+    account.instead(DATA, lambda request: wait_for(lambda: len(account.cloud.statistics()) > 5, "the hours"))
+    batch = account.cycle(hourly=True, backfill_days=1)
     assert shown(batch)
     assert points(batch, HOURLY)
 
 
-def test_where_the_key_may_not_list_any_more_the_old_list_is_not_asked_about(account: ModelAccount) -> None:
-    account.collector().cycle()
-    account.sleep(3600)
-    account.cloud.always = lambda request: Response(b"{}", 403) if request.path.endswith("/metrics") else None
-    before = len(account.calls("/batch-query-metric-data"))
-    batch = account.collector().cycle()
-    assert health(batch)["failed_queries"] == 1
-    assert "ces:metrics:list" in " ".join(warnings(batch))
-    assert len(account.calls("/batch-query-metric-data")) == before
-
-
 def test_late_points_fill_in(account: ModelAccount) -> None:
-    account.use(Models(late=True))
-    began, held = edge(account) - 15 * MINUTE, {}
+    account.use(Models(1, 1, late=True))
+    began, known = account.edge - 15 * MINUTE, {}
     for _ in range(8):
-        held.update(shown(account.collector().cycle()))
+        known.update(shown(account.cycle()))
         account.sleep(300)
-    until = edge(account) - 20 * MINUTE
-    agree({key: fields for key, fields in held.items() if key[1] < until}, account.minutes(began, until))
+    until = account.edge - 20 * MINUTE
+    agree({key: fields for key, fields in known.items() if key[1] < until}, account.minutes(began, until))
 
 
-@pytest.mark.parametrize("away", [16, 50, 200, 500])
-def test_a_gap_is_filled_as_far_as_the_cloud_tells_minutes(account: ModelAccount, away: int) -> None:
-    account.collector().cycle()
-    since = edge(account) - FILLS
+@pytest.mark.parametrize("away", [7, 8, 232, 233])
+def test_a_gap_is_filled_for_four_hours(account: ModelAccount, away: int) -> None:
+    account.cycle()
+    since = account.edge - FILLS
     account.sleep(away * 60)
-    batch = account.collector().cycle()
-    start = min(max(since, edge(account) - 240 * MINUTE), edge(account) - 15 * MINUTE)
-    agree(shown(batch), account.minutes(start, edge(account)))
+    start = min(max(since, account.edge - 240 * MINUTE), account.edge - 15 * MINUTE)
+    agree(shown(account.cycle()), account.minutes(start))
 
 
-def test_a_gap_that_finds_no_room_is_filled_in_later_cycles_and_the_present_goes_first(account: ModelAccount) -> None:
-    account.use(Models(models=8, keys=4))
-    account.collector().cycle()
-    since, held = edge(account) - FILLS, {}
-    account.sleep(150 * 60)
-    for number in range(12):
-        batch = account.collector(max_requests_per_minute=12).cycle()
-        held.update(shown(batch))
-        if not number:
-            first = account.minutes(edge(account) - 15 * MINUTE, edge(account))
-            assert first.keys() <= held.keys()
-            assert held.keys() < account.minutes(since, edge(account)).keys()
+def test_the_present_goes_before_a_gap(account: ModelAccount) -> None:
+    account.use(Models(4, 2))
+    account.cycle()
+    since, known = account.edge - FILLS, {}
+    account.sleep(90 * 60)
+    account.keys.update(max_requests_per_minute=6)
+    known.update(shown(account.cycle()))
+    assert account.recent().keys() <= known.keys()
+    assert known.keys() < account.minutes(since).keys()
+    for _ in range(4):
         account.sleep(300)
-    account.sleep(-300)
-    agree(held, account.minutes(since, edge(account)))
+        known.update(shown(account.cycle()))
+    agree(known, account.minutes(since))
 
 
-def test_every_minute_of_a_model_that_appears_comes_though_the_list_is_an_hour_old(account: ModelAccount) -> None:
-    new = account.models.ids()[1]
-    account.use(Models(appears={new: account.now + 20 * MINUTE}))
-    began, held = edge(account), {}
-    for _ in range(20):
-        held.update(shown(account.collector().cycle()))
-        account.sleep(300)
-    account.sleep(-300)
-    own = {key: fields for key, fields in held.items() if key[0][0] == new}
-    assert own
-    agree(own, {key: fields for key, fields in account.minutes(began, edge(account)).items() if key[0][0] == new})
-
-
-def test_a_model_that_falls_silent_gives_no_points_and_every_minute_once_it_is_back(account: ModelAccount) -> None:
+def test_every_minute_of_models_that_come_and_go(account: ModelAccount) -> None:
+    """One appears between two lists; one falls silent, leaves the list, and comes back."""
+    gone, new, _ = Models(3, 0).ids()
     silent = range(account.now + 10 * MINUTE, account.now + 250 * MINUTE)
-    account.use(Models(busy=lambda model, start: start not in silent or model != account.models.ids()[0]))
-    began, held = edge(account) - 15 * MINUTE, {}
-    for _ in range(75):
-        held.update(shown(account.collector().cycle()))
-        account.sleep(300)
-    account.sleep(-300)
-    agree(held, account.minutes(began, edge(account)))
+    appears = {new: account.now + 20 * MINUTE}
+    account.use(Models(3, 0, appears=appears, busy=lambda model, start: start not in silent or model != gone))
+    began, known = account.edge - 15 * MINUTE, shown(account.cycle())
+    for minutes in [5] * 3 + [30] * 9 + [20, 20]:
+        account.sleep(minutes * 60)
+        known.update(shown(account.cycle()))
+    assert {gone, new} <= {model for (model, _), _ in known}
+    agree(known, account.minutes(began))
 
 
 @pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
-def test_where_no_time_is_carried_the_newest_complete_minute_comes_alone(account: ModelAccount, takes: str) -> None:
-    batch = account.collector(takes).cycle()
+def test_the_newest_complete_minute_alone(account: ModelAccount, takes: str) -> None:
     newest: Dict[Series, Tuple[int, Dict[str, float]]] = {}
-    for (series, at), fields in account.minutes(account.now - 16 * MINUTE, edge(account)).items():
-        newest[series] = max(newest.get(series, (0, {})), (at, fields), key=lambda minute: minute[0])
+    for (series, at), fields in sorted(account.recent().items(), key=lambda minute: minute[0][1]):
+        newest[series] = (at, fields)
+    batch = account.cycle(takes)
     agree(shown(batch), {(series, at): fields for series, (at, fields) in newest.items()})
 
 
-def test_a_minute_that_ended_over_15_minutes_ago_is_never_shown_as_now(account: ModelAccount) -> None:
+@pytest.mark.parametrize(("minutes", "is_shown"), [(10, True), (11, False)])
+def test_a_minute_is_current_for_15_minutes(account: ModelAccount, minutes: int, is_shown: bool) -> None:
     last = account.now - 5 * MINUTE
-    account.use(Models(busy=lambda model, start: start < last))
-    shown_at = []
-    for minute in range(25):
-        if points(account.collector(COUNTERS).cycle(), MODEL):
-            shown_at.append(minute)
-        account.sleep(60)
-    assert shown_at == list(range(11))
+    account.use(Models(1, 0, busy=lambda model, start: start < last))
+    account.sleep(minutes * 60)
+    assert bool(points(account.cycle(COUNTERS), MODEL)) == is_shown
 
 
-@pytest.mark.parametrize("key", ["instances[0].models", "somewhere"])
-def test_names_come_from_the_configuration_else_the_id_is_the_name(account: ModelAccount, key: str) -> None:
-    named, other, *_ = account.models.ids()
-    batch = account.collector(model_names={named: key}).cycle()
+def test_names_come_from_the_configuration(account: ModelAccount) -> None:
+    named, other = account.models.ids()
+    batch = account.cycle(model_names={named: "somewhere"})
     names = {point.tags["maas_api_id"]: point.tags["model"] for point in points(batch, MODEL)}
-    assert (names[named], names[other]) == (key, other)
+    assert names == {named: "somewhere", other: other}
     assert all(point.tags["api_key"] == point.tags["maas_key_id"] for point in points(batch, MODEL_KEY))
 
 
-def test_hours_of_models_come_at_their_own_time_with_the_clouds_numbers(account: ModelAccount) -> None:
-    account.sleep(1000)
-    batch = account.collector(hourly=True, backfill_days=3).cycle()
-    until = account.now // HOUR * HOUR
-    starts = range((account.now // HOUR * HOUR) - 3 * DAY, until, HOUR)
-    truth = {
-        (series, at): tuple(account.models.hour(*series, at, account.now)) for series in account.series for at in starts
-    }
-    assert hours(batch) == truth
-    settled = {point.time // 1_000_000: point.fields["settled"] for point in points(batch, MODEL_HOURLY)}
-    assert {at for at, whether in settled.items() if not whether} == {until - HOUR}
+def test_hours_at_their_own_time(account: ModelAccount) -> None:
+    account.clock.at = account.hour / 1000 + 1800 - 1
+    batch = account.cycle(hourly=True, backfill_days=1)
+    starts = range(account.hour - DAY, account.hour, HOUR)
+    assert hours(batch) == {(series, at): account.of_hour(series, at) for series in account.series for at in starts}
+    unsettled = {point.time // 1_000_000 for point in points(batch, MODEL_HOURLY) if not point.fields["settled"]}
+    assert unsettled == {account.hour - HOUR}
+    account.sleep(1)
+    batch = account.cycle(hourly=True, backfill_days=1)
+    assert all(point.fields["settled"] for point in points(batch, MODEL_HOURLY))
 
 
-def test_no_more_than_ten_days_are_asked_however_far_back_hours_begin(account: ModelAccount) -> None:
+def test_no_more_than_ten_days_are_asked(account: ModelAccount) -> None:
+    account.use(Models(1, 0))
     account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
-    batch = account.collector(hourly=True).cycle()
-    until = account.now // HOUR * HOUR
-    assert {at for _, at in hours(batch)} == set(range(until - 239 * HOUR, until, HOUR))
-    assert all(body["to"] - body["from"] < 10 * DAY for body in account.calls("/batch-query-metric-data"))
+    batch = account.cycle(hourly=True)
+    assert {at for _, at in hours(batch)} == set(range(account.hour - 239 * HOUR, account.hour, HOUR))
+    assert all(body["to"] - body["from"] < 10 * DAY for body in account.calls(DATA))
 
 
-@pytest.mark.parametrize(("ago", "within"), [(2, 0), (20, 3600), (100, 86_400)])
-@pytest.mark.parametrize("factor", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize(("ago", "within", "factor"), [(3, 0, 0.5), (25, 3600, 0.0), (215, 86_400, 3.0)])
 def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: int, factor: float) -> None:
+    account.use(Models(1, 1))
     account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
-    account.keys.update(hourly=True)
-    account.collector().cycle()
-    series, at = account.series[1], account.now // HOUR * HOUR - ago * HOUR
+    account.keys.update(hourly=True, backfill_days=9)
+    account.cycle()
+    series, at = account.series[1], account.hour - ago * HOUR
     account.models.restate(*series, at, factor, account.now + 1)
-    held: Dict[Any, Any] = {}
-    for _ in range(2):
-        account.sleep(300)
-        held.update(hours(account.collector().cycle()))
-        account.sleep(within)
-    assert held[series, at] == tuple(account.models.hour(*series, at, account.now))
+    account.sleep(300 + within)
+    assert hours(account.cycle())[series, at] == account.of_hour(series, at)
 
 
-def test_what_is_listed_no_more_may_be_refused_without_harm_to_what_is(account: ModelAccount) -> None:
+def test_what_is_listed_no_more_may_be_refused(account: ModelAccount) -> None:
     gone, silent = account.models.ids()[0], account.now + 10 * MINUTE
-    account.use(Models(busy=lambda model, start: model != gone or start < silent))
+    account.use(Models(2, 0, busy=lambda model, start: model != gone or start < silent))
     account.keys.update(hourly=True, backfill_days=1)
-    account.collector().cycle()
+    account.cycle()
     account.sleep(4 * 3600)
-
-    def refuse(request: Request) -> Optional[Response]:
-        if gone.encode() not in request.get_data():
-            return None
-        return Response(
-            json.dumps({"http_code": 400, "message": {"code": "ces.0014", "details": "no such metric"}}), 400
-        )
-
-    account.cloud.always = refuse
-    series, at = (account.models.ids()[1], None), account.now // HOUR * HOUR - 20 * HOUR
+    refused = json.dumps({"http_code": 400, "message": {"code": "ces.0014", "details": "no such metric"}})
+    account.instead(DATA, lambda request: Response(refused, 400) if gone.encode() in request.get_data() else None)
+    series, at = (account.models.ids()[1], None), account.hour - 20 * HOUR
     account.models.restate(*series, at, 2.0, account.now)
-    batch = account.collector().cycle()
-    assert (health(batch)["result_code"], warnings(batch)) == (Result.OK, [])
-    assert hours(batch)[series, at] == tuple(account.models.hour(*series, at, account.now))
-    before = len(account.calls("/batch-query-metric-data"))
+    batch = account.cycle()
+    assert (health(batch)["result_code"], texts(batch)) == (Result.OK, [])
+    assert hours(batch)[series, at] == account.of_hour(series, at)
+    before = len(account.calls(DATA))
     account.sleep(300)
-    account.collector().cycle()
-    assert not any(gone in str(body) for body in account.calls("/batch-query-metric-data")[before:])
+    account.cycle()
+    assert not any(gone in str(body) for body in account.calls(DATA)[before:])
 
 
 def test_a_clock_that_was_ahead_when_the_history_began_keeps_no_hour_back(account: ModelAccount) -> None:
+    account.use(Models(1, 0))
     account.keys.update(hourly=True, backfill_days=1)
-    account.sleep(10 * 86_400)
-    account.collector().cycle()
-    account.sleep(-10 * 86_400)
-    until = account.now // HOUR * HOUR
-    starts = {at for _, at in hours(account.collector().cycle())}
-    assert starts >= set(range(until - DAY, until, HOUR))
+    account.clock.set_by(10 * 86_400)
+    account.cycle()
+    account.clock.set_by(-10 * 86_400)
+    assert {at for _, at in hours(account.cycle())} >= set(range(account.hour - DAY, account.hour, HOUR))
 
 
-def test_of_a_model_without_one_of_its_counts_no_hour_is_said(account: ModelAccount) -> None:
-    lacking = account.models.ids()[0]
+def test_of_a_model_without_one_of_its_counts_there_are_no_hours(account: ModelAccount) -> None:
+    lacking, other = account.models.ids()
 
-    def instead(request: Request) -> Optional[Response]:
-        if not request.path.endswith("/metrics"):
-            return None
-        reply = account.cloud.emulator.answer("GET", request.full_path, dict(request.headers), b"")
-        page = json.loads(reply.body)
-        page["metrics"] = [
-            each for each in page["metrics"] if each["metric_name"] != "rpm" or lacking not in str(each["dimensions"])
-        ]
-        return Response(json.dumps(page), 200)
+    def change(body: bytes) -> str:
+        page = json.loads(body)
+        metrics = page["metrics"]
+        page["metrics"] = [each for each in metrics if each["metric_name"] != "rpm" or lacking not in str(each)]
+        return json.dumps(page)
 
-    account.cloud.always = instead
-    batch = account.collector(hourly=True, backfill_days=1).cycle()
+    account.alter(LIST, change)
+    batch = account.cycle(hourly=True, backfill_days=1)
     assert any(series[0] == lacking for series, _ in shown(batch))
-    assert {series[0] for series, _ in hours(batch)} == set(account.models.ids()[1:])
+    assert {series[0] for series, _ in hours(batch)} == {other}
 
 
-def test_what_of_models_is_given_out_too_late_is_as_if_it_had_not_been(account: ModelAccount) -> None:
+def test_increments_of_models_that_come_too_late_are_rolled_back(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=0)
     collector = account.collector(INCREMENTS)
     collector.cycle()
     account.sleep(6 * 3600)
-    account.collector(HOURS, "other").cycle()
+    account.cycle(HOURS, "other")
     store = Store(lambda: str(account.path))
     with store.entry(ModelList, f"{account.cloud.url} {PROJECT_ID}") as models:
         give = partial(
@@ -427,84 +396,67 @@ def test_what_of_models_is_given_out_too_late_is_as_if_it_had_not_been(account: 
     assert again == 0
 
 
-def whole(account: ModelAccount, series: Series, since: int, until: int) -> Tuple[int, ...]:
-    each = [account.models.hour(*series, at, account.now) for at in range(since, until, HOUR)]
-    return tuple(map(sum, zip(*each))) if each else (0,) * 5
-
-
 def test_counters_begin_at_0_and_hold_every_hour_once(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=0)
-    account.sleep(1500)
-    began = account.now // HOUR * HOUR
-    first = counts(account.collector(COUNTERS).cycle())
-    assert set(first) == set(account.series)
-    assert set(first.values()) == {(0,) * 5}
-    for _ in range(5):
+    began = account.hour
+    assert counts(account.cycle(COUNTERS)) == dict.fromkeys(account.series, (0,) * 5)
+    for _ in range(3):
         account.sleep(3600)
-        batch = account.collector(COUNTERS).cycle()
-    until = account.now // HOUR * HOUR
-    assert counts(batch) == {series: whole(account, series, began, until) for series in account.series}
+        batch = account.cycle(COUNTERS)
+    assert counts(batch) == {series: account.whole(series, began) for series in account.series}
 
 
 @pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
-def test_a_model_that_appears_is_counted_from_its_first_token_on_by_everyone_who_was_there(
-    account: ModelAccount, takes: str
-) -> None:
-    new = account.models.ids()[2]
-    account.use(Models(appears={new: account.now + 10 * MINUTE}))
+def test_a_new_model_is_counted_from_its_first_token(account: ModelAccount, takes: str) -> None:
+    new = account.models.ids()[1]
+    account.use(Models(2, 0, appears={new: account.now + 10 * MINUTE}))
     account.keys.update(hourly=True, backfill_days=0)
-    account.sleep(600)
-    began, added = account.now // HOUR * HOUR, defaultdict(lambda: (0,) * 5)
+    began, added = account.hour, defaultdict(lambda: (0,) * 5)
     seen: List[Tuple[int, ...]] = []
-    for _ in range(12):
-        account.collector(INCREMENTS, "somebody else").cycle()  # finds the model, and its hours, first
+    for _ in range(4):
+        account.cycle(INCREMENTS, "somebody else")  # finds the model, and its hours, first
         account.sleep(60)
-        for series, count in counts(account.collector(takes).cycle()).items():
+        for series, count in counts(account.cycle(takes)).items():
             if series == (new, None):
                 seen.append(count)
             added[series] = tuple(map(sum, zip(added[series], count))) if takes == INCREMENTS else count
         account.sleep(1740)
     account.sleep(-1740)
-    truth = whole(account, (new, None), began, account.now // HOUR * HOUR)
+    truth = account.whole((new, None), began)
     assert truth[0] > 0
     assert added[new, None] == truth
     assert takes == INCREMENTS or seen[0] == (0,) * 5
 
 
 @pytest.mark.parametrize(
-    "visits", [{41: "another"}, dict.fromkeys(range(10, 83, 9), "one")], ids=["the agent", "the model"]
+    "visits", [{41: "another"}, dict.fromkeys([20, 41, 62, 82], "one")], ids=["the agent", "the model"]
 )
 @pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
-def test_nothing_is_counted_twice_after_months_in_which_the_agent_or_the_model_was_silent(
+def test_nothing_is_counted_twice_after_months_of_silence(
     account: ModelAccount, takes: str, visits: Dict[int, str]
 ) -> None:
-    began = account.now // HOUR * HOUR
+    began = account.hour
     account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
     account.use(Models(1, 0, busy=lambda model, start: not began + 3 * HOUR <= start < began + 82 * DAY))
     account.keys.update(hourly=True, backfill_days=0)
+    came = [(0, "one"), (4, "one"), *((day * 24, name) for day, name in visits.items()), (82 * 24 + 3, "one")]
     given = []
-    for hours, name in [
-        (0, "one"),
-        (4, "one"),
-        *((day * 24, name) for day, name in visits.items()),
-        (82 * 24 + 3, "one"),
-    ]:
-        account.seconds = hours * 3600.0
-        batch = account.collector(takes, name).cycle()
-        given += [count[0] for count in counts(batch).values() if name == "one"]
+    for hour, name in came:
+        account.clock.at = began / 1000 + hour * 3600
+        given += [count[0] for count in counts(account.cycle(takes, name)).values() if name == "one"]
     assert given[1] > 0
     again = sum(given[2:]) if takes == INCREMENTS else given[-1] - given[1]
-    assert 0 < again == whole(account, account.series[0], began + 82 * DAY, account.now // HOUR * HOUR)[0]
+    assert 0 < again == account.whole(account.series[0], began + 82 * DAY)[0]
 
 
-def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_does(account: ModelAccount) -> None:
+def test_counters_of_a_cycle_that_failed(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=0)
-    account.collector(COUNTERS).cycle()
+    account.cycle(COUNTERS)
     account.sleep(2 * 3600)
-    before = counts(account.collector(COUNTERS).cycle())
+    before = counts(account.cycle(COUNTERS))
     account.cloud.always = lambda request: Response(b"", 500)
     account.sleep(300)
-    batch = account.collector(COUNTERS).cycle()
+    batch = account.cycle(COUNTERS)
     assert not batch.collected
     assert counts(batch) == before
     assert any(count[0] for count in before.values())
@@ -512,40 +464,40 @@ def test_counters_come_out_though_the_cycle_failed_and_nothing_of_the_present_do
 
 
 @pytest.mark.parametrize(
-    ("refused", "zeros"),
+    ("refused", "measurements"),
     [
-        ("modelarts:monitoring:get", {MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}),
-        ("ces:metricData:list", {CONSUMED}),
+        (
+            "modelarts:monitoring:get",
+            {MODEL, MODEL_CONSUMED, MODEL_COST_CONSUMED, MODEL_KEY, MODEL_KEY_CONSUMED, MODEL_KEY_COST_CONSUMED},
+        ),
+        ("ces:metricData:list", {CONSUMED, USAGE}),
     ],
 )
-def test_an_agent_gets_no_zero_of_the_api_that_did_not_answer_though_the_other_did(
-    account: ModelAccount, refused: str, zeros: Set[str]
+def test_increments_and_the_present_of_the_api_that_answered(
+    account: ModelAccount, refused: str, measurements: Set[str]
 ) -> None:
-    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
-    account.keys.update(hourly=True, backfill_days=0, prices=prices)
-    account.collector(INCREMENTS).cycle()
+    """Of the other there is neither a zero nor a minute."""
+    account.keys.update(hourly=True, backfill_days=0, prices=prices(account.models.ids()[0]))
+    account.cycle(INCREMENTS)
     account.cloud.emulator.refused = {refused}
     account.sleep(300)
-    batch = account.collector(INCREMENTS).cycle()
-    counts = {CONSUMED, MODEL_CONSUMED, MODEL_KEY_CONSUMED, MODEL_COST_CONSUMED}
-    assert counts & {point.measurement for point in batch.points} == zeros
+    batch = account.cycle(INCREMENTS)
+    assert {point.measurement for point in batch.points} == {*measurements, API}
+    assert (health(batch)["up"], health(batch)["result_code"]) == (1, Result.PARTIAL)
 
 
 @pytest.mark.parametrize("takes", [HOURS, COUNTERS, INCREMENTS])
-def test_a_cycle_that_cannot_even_ask_repeats_no_minute_and_no_failure_of_the_one_before(
-    account: ModelAccount, takes: str
-) -> None:
+def test_a_cycle_that_cannot_ask_repeats_nothing(account: ModelAccount, takes: str) -> None:
     keys = [Credentials(AK, SK)]
-    gates = Gates(Store(), account.clock)
+    gates = Gates(Store(), account.clock.clock)
     entry, consumer = account.cloud.entry(**account.keys), Consumer("one", takes)
-    collector = account.make(entry, clock=account.clock, gates=gates, consumer=consumer, provider=lambda: keys[0])
+    collector = account.make(entry, gates=gates, consumer=consumer, provider=lambda: keys[0])
     account.cloud.emulator.refused = {"ces:metricData:list"}
-    assert any("Cloud Eye" in text for text in warnings(collector.cycle())[1:])
-    for lost in (False, True):
-        account.cloud.emulator.refused = set() if not lost else {"ces:metricData:list"}
+    assert any("Cloud Eye" in text for text in texts(collector.cycle())[1:])
+    for refused in (set(), {"ces:metricData:list"}):
+        account.cloud.emulator.refused = refused
         account.sleep(300)
-        batch = collector.cycle()
-        assert bool(points(batch, MODEL)) == (not lost)
+        assert bool(points(collector.cycle(), MODEL)) == (not refused)
         key = keys.pop()
         account.sleep(60)
         batch = collector.cycle()
@@ -555,7 +507,9 @@ def test_a_cycle_that_cannot_even_ask_repeats_no_minute_and_no_failure_of_the_on
         keys.append(key)
 
 
-PRICE = {"prompt": 2.0, "completion": 8.25}
+def prices(*models: str, prompt: float = 2.0, completion: float = 8.25) -> Dict[str, Any]:
+    price = {"prompt": prompt, "completion": completion}
+    return {"currency": "CNY", "models": dict.fromkeys(models, price)}
 
 
 def cost(tokens: Sequence[int]) -> Decimal:
@@ -563,212 +517,138 @@ def cost(tokens: Sequence[int]) -> Decimal:
 
 
 def test_an_hour_has_a_cost_where_its_model_has_a_price(account: ModelAccount) -> None:
-    priced, named, *_ = account.models.ids()
-    prices = {"currency": "CNY", "models": {priced: PRICE, "chat": PRICE}}
-    account.keys.update(hourly=True, backfill_days=2, model_names={named: "chat"})
-    batch = account.collector(prices=prices).cycle()
+    account.use(Models(3, 1))
+    priced, named, _ = account.models.ids()
+    account.keys.update(hourly=True, backfill_days=1, model_names={named: "chat"})
+    batch = account.cycle(prices=prices(priced, "chat", "glm"))
     costs = points(batch, MODEL_COST_HOURLY)
     assert {point.tags["maas_api_id"] for point in costs} == {priced, named}
     assert {point.tags["currency"] for point in costs} == {"CNY"}
     for point in costs:
-        hour = account.models.hour(*series_of(point), point.time // 1_000_000, account.now)
+        hour = account.of_hour(series_of(point), point.time // 1_000_000)
         assert point.fields == {"cost": float(cost(hour))}
-    assert not warnings(batch)[1:]  # the first names what the list holds beyond the catalogue
+    unused, _ = texts(batch)  # the other names what the list holds beyond the catalogue
+    assert "prices.models: Cloud Eye names no model glm" in unused
 
 
-def test_a_price_that_is_added_later_brings_a_cost_for_the_hours_of_the_past(account: ModelAccount) -> None:
-    account.keys.update(hourly=True, backfill_days=2)
-    account.collector().cycle()
+def test_a_price_that_is_added_later(account: ModelAccount) -> None:
+    account.keys.update(hourly=True, backfill_days=1)
+    account.cycle()
     account.sleep(3 * 3600)
-    account.collector().cycle()
+    account.cycle()
     account.sleep(300)
-    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
-    costs = points(account.collector(prices=prices).cycle(), MODEL_COST_HOURLY)
-    assert len(costs) == 2 * 24 + 3
+    batch = account.cycle(prices=prices(account.models.ids()[0]))
+    assert len(points(batch, MODEL_COST_HOURLY)) == 24 + 3
 
 
 @pytest.mark.parametrize("takes", [COUNTERS, INCREMENTS])
 def test_cost_is_priced_when_it_is_counted(account: ModelAccount, takes: str) -> None:
-    model = account.models.ids()[0]
+    """What was counted without a price costs nothing, also once there is one again."""
     account.keys.update(hourly=True, backfill_days=0)
-    account.sleep(1200)
-    total, truth = Decimal(0), Decimal(0)
-    for number, price in enumerate([2.0, 2.0, 5.0, 5.0]):
-        prices = {"currency": "CNY", "models": {model: {"prompt": price, "completion": 0}}}
-        batch = account.collector(takes, prices=prices).cycle()
-        (given,) = (point.fields["cost"] for point in points(batch, MODEL_COST_CONSUMED))
-        total = Decimal(repr(given)) + (total if takes == INCREMENTS else 0)
-        if number:
-            until = account.now // HOUR * HOUR
-            tokens = whole(account, (model, None), until - HOUR, until)
-            truth += Decimal(repr(price)) * tokens[1] / 1_000_000
+    model, total, truth = account.models.ids()[0], Decimal(0), Decimal(0)
+    counts_now = takes == INCREMENTS  # a counter begins with 0
+    for price in (None, 2.0, 2.0, None, None, 5.0, 5.0):
+        keys = {"prices": prices(model, prompt=price, completion=0)} if price else {}
+        batch = account.cycle(takes, **keys)
+        costs = [Decimal(repr(point.fields["cost"])) for point in points(batch, MODEL_COST_CONSUMED)]
+        assert len(costs) == bool(price)
+        if price:
+            total = costs[0] + (total if takes == INCREMENTS else 0)
+            prompt_tokens = account.of_hour((model, None), account.hour - HOUR)[1]
+            truth += Decimal(repr(price)) * prompt_tokens / 1_000_000 * counts_now
+            counts_now = True
+        assert total == pytest.approx(truth, abs=Decimal("1e-9"))
         account.sleep(3600)
     assert truth
-    assert total == pytest.approx(truth, abs=Decimal("1e-9"))
 
 
-def test_what_was_counted_without_a_price_costs_nothing_once_there_is_one_again(account: ModelAccount) -> None:
-    account.sleep(1200)
-    account.keys.update(hourly=True, backfill_days=0)
-    prices = {"currency": "CNY", "models": {account.models.ids()[0]: PRICE}}
-    given = []
-    for priced in (False, True, True, False, False, True, True):
-        batch = account.collector(COUNTERS, **({"prices": prices} if priced else {})).cycle()
-        given += [point.fields["cost"] for point in points(batch, MODEL_COST_CONSUMED)]
-        account.sleep(3600)
-    until = account.now // HOUR * HOUR
-    truth = [
-        float(cost(account.models.hour(account.models.ids()[0], None, until - ago * HOUR, account.now)))
-        for ago in (6, 3, 2)
-    ]
-    assert given == pytest.approx([0.0, truth[0], sum(truth[:2]), sum(truth)])
+def test_ids_that_have_no_place_are_named_once(account: ModelAccount) -> None:
+    account.use(Models(1, 0))
+    (first,) = [text for text in texts(account.cycle()) if "left out" in text]
+    assert "req_count, total_tokens by maas_service_name, ttft_p99" in first
+    account.sleep(3700)
+    assert not texts(account.cycle())
 
 
-def test_a_price_for_a_model_that_nobody_knows_is_warned_of(account: ModelAccount) -> None:
-    prices = {"currency": "CNY", "models": {"glm": PRICE}}
-    texts = warnings(account.collector(hourly=True, backfill_days=0, prices=prices).cycle())
-    assert any("prices.models: Cloud Eye names no model glm" in text for text in texts)
-
-
-def test_ids_that_have_no_place_are_said_once(account: ModelAccount) -> None:
-    first = [text for text in warnings(account.collector().cycle()) if "left out" in text]
-    assert len(first) == 1
-    assert "req_count, total_tokens by maas_service_name, ttft_p99" in first[0]
-    for _ in range(3):
-        account.sleep(3700)
-        assert not warnings(account.collector().cycle())
-
-
-@pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
-def test_without_the_permission_ranges_and_hours_go_on_and_the_line_names_it(
-    account: ModelAccount, permission: str
-) -> None:
+@pytest.mark.parametrize(("permission", "most"), [("ces:metrics:list", 0), ("ces:metricData:list", 2)])
+def test_without_a_permission_of_cloud_eye(account: ModelAccount, permission: str, most: int) -> None:
+    """The line names it, nothing more is asked that needs it, also by an old list, and ranges and hours go on."""
+    account.use(Models(4, 8))
+    account.cycle()
+    account.sleep(3600)
+    before = len(account.calls(DATA))
     account.cloud.emulator.refused = {permission}
-    batch = account.collector(hourly=True, backfill_days=1).cycle()
+    batch = account.cycle(hourly=True, backfill_days=1, max_concurrency=2)
     assert points(batch, USAGE)
     assert len(points(batch, HOURLY)) > 20
     assert not points(batch, MODEL)
     assert health(batch)["result_code"] == Result.PARTIAL
-    assert any(f"`{permission}`" in text for text in warnings(batch))
+    assert any(f"`{permission}`" in text for text in texts(batch))
+    assert min(1, most) <= len(account.calls(DATA)) - before <= most
 
 
-@pytest.mark.parametrize("part", ["/metrics", "/batch-query-metric-data"])
-def test_an_answer_longer_than_those_of_other_apis_is_read(account: ModelAccount, part: str) -> None:
-    def padded(request: Request) -> Optional[Response]:
-        if not request.path.endswith(part):
-            return None
-        target, headers = request.full_path.rstrip("?"), dict(request.headers)
-        reply = account.cloud.emulator.answer(request.method, target, headers, request.get_data())
-        return Response(reply.body + b" " * 2 * 1024 * 1024, 200)
-
-    account.cloud.always = padded
-    assert points(account.collector().cycle(), MODEL)
+@pytest.mark.parametrize("path", [LIST, DATA])
+def test_an_answer_of_2_mib(account: ModelAccount, path: str) -> None:
+    account.alter(path, lambda body: body + b" " * 2 * 1024 * 1024)
+    assert points(account.cycle(), MODEL)
 
 
-def test_after_a_permission_is_refused_nothing_more_is_asked_that_needs_it(account: ModelAccount) -> None:
-    account.use(Models(models=10, keys=8))
-    account.cloud.emulator.refused = {"ces:metricData:list"}
-    account.collector(max_concurrency=2).cycle()
-    assert 0 < len(account.calls("/batch-query-metric-data")) <= 2
-
-
-def test_ranges_leave_a_tenth_of_the_rate_to_the_models_without_hours_too(account: ModelAccount) -> None:
-    ranges = [f"last_{days}d" for days in range(1, 26)]
-    account.collector(ranges=ranges, max_requests_per_minute=20).cycle()
+def test_ranges_leave_a_tenth_of_the_rate_to_the_models(account: ModelAccount) -> None:
+    account.cycle(ranges=[f"last_{days}d" for days in range(1, 26)], max_requests_per_minute=20)
     assert len(account.calls("/show-statistics")) <= 18
-    assert len(account.calls("/metrics")) == 2
+    assert len(account.calls(LIST)) == 2
 
 
-def test_minutes_come_though_no_range_was_answered(account: ModelAccount) -> None:
-    account.cloud.always = lambda request: Response(b"", 500) if request.path.endswith("/show-statistics") else None
-    batch = account.collector(hourly=True, backfill_days=0).cycle()
-    assert points(batch, MODEL)
-    assert not points(batch, USAGE)
-    assert (health(batch)["up"], health(batch)["result_code"]) == (1, Result.PARTIAL)
-
-
-def test_what_of_the_present_finds_no_room_in_the_rate_is_a_failure_that_is_told(account: ModelAccount) -> None:
-    account.use(Models(models=10, keys=8))
-    account.collector().cycle()
-    before = len(account.calls("/batch-query-metric-data"))
+def test_minutes_that_find_no_room_in_the_rate(account: ModelAccount) -> None:
+    account.use(Models(10, 8, busy=lambda model, start: start % HOUR == 0))
+    account.cycle()
+    before = len(account.calls(DATA))
     account.sleep(300)
-    batch = account.collector(max_requests_per_minute=3).cycle()
+    batch = account.cycle(max_requests_per_minute=3, max_concurrency=1)
     assert health(batch)["result_code"] == Result.PARTIAL
-    answered = len(account.calls("/batch-query-metric-data")) - before
+    answered = len(account.calls(DATA)) - before
     assert health(batch)["failed_queries"] == before - answered > 0
-    assert any("Cloud Eye" in text and "max_requests_per_minute" in text for text in warnings(batch))
+    assert any("Cloud Eye" in text and "max_requests_per_minute" in text for text in texts(batch))
 
 
-def changed(account: ModelAccount, wrong: Set[str], change: Any) -> None:
-    """Let Cloud Eye answer otherwise for these metrics."""
+def with_metric(name: str, change: Callable[[Dict[str, Any]], Any]) -> Callable[[bytes], str]:
+    """Change one metric of an answer."""
 
-    def instead(request: Request) -> Optional[Response]:
-        if not request.path.endswith("/batch-query-metric-data"):
-            return None
-        target, headers = request.full_path.rstrip("?"), dict(request.headers)
-        reply = account.cloud.emulator.answer(request.method, target, headers, request.get_data())
-        answer = json.loads(reply.body)
+    def changed(body: bytes) -> str:
+        answer = json.loads(body)
         for each in answer["metrics"]:
-            if each["metric_name"] in wrong:
+            if each["metric_name"] == name:
                 change(each)
-        return Response(json.dumps(answer), 200)
+        return json.dumps(answer)
 
-    account.cloud.always = instead
-
-
-def test_a_unit_that_is_not_the_expected_one_is_not_converted_but_named(account: ModelAccount) -> None:
-    changed(account, {"ttft"}, lambda each: each.update(unit="s"))
-    batch = account.collector().cycle()
-    assert points(batch, MODEL)
-    assert not any("time_to_first_token_seconds" in point.fields for point in points(batch, MODEL))
-    assert all("latency_seconds" in point.fields for point in points(batch, MODEL))
-    assert health(batch)["result_code"] == Result.PARTIAL
-    assert any("`ttft`" in text and "`s`, where `ms` is expected" in text for text in warnings(batch))
+    return changed
 
 
 @pytest.mark.parametrize("change", [{"unit": ""}, {"datapoints": [{"sum": "7", "timestamp": 0}]}])
-def test_an_hour_of_which_a_part_is_not_believed_is_not_known_rather_than_less(
-    account: ModelAccount, change: Dict[str, Any]
-) -> None:
-    changed(account, {"completion_tokens"}, lambda each: "sum" in str(each) and each.update(change))
+def test_an_hour_of_which_a_part_is_not_believed(account: ModelAccount, change: Dict[str, Any]) -> None:
+    account.alter(DATA, with_metric("completion_tokens", lambda each: "sum" in str(each) and each.update(change)))
     account.keys.update(hourly=True, backfill_days=1)
-    batch = account.collector().cycle()
+    batch = account.cycle()
     assert not points(batch, MODEL_HOURLY)
     assert all("completion_tokens" in point.fields for point in points(batch, MODEL))
-    assert any("not believed" in text for text in warnings(batch))
+    assert health(batch)["result_code"] == Result.PARTIAL
+    assert any("not believed" in text for text in texts(batch))
     account.cloud.always = None
     account.sleep(300)
-    assert len(points(account.collector().cycle(), MODEL_HOURLY)) == 24 * 3
+    assert len(points(account.cycle(), MODEL_HOURLY)) == 24 * 2
 
 
-def test_without_a_state_minutes_come_all_the_same_and_counts_do_not(account: ModelAccount) -> None:
+def test_minutes_without_a_state(account: ModelAccount) -> None:
     account.path = Path("/dev/null/state.sqlite")
-    batch = account.collector(COUNTERS, hourly=True).cycle()
+    batch = account.cycle(COUNTERS, hourly=True)
     assert points(batch, MODEL)
     assert not points(batch, MODEL_CONSUMED)
-    assert any("no hours and no counts of models" in text for text in warnings(batch))
+    assert any("no hours and no counts of models" in text for text in texts(batch))
 
 
-def test_consumers_that_share_a_state_get_all_hours_each(account: ModelAccount) -> None:
-    account.keys.update(hourly=True, backfill_days=1)
-    account.sleep(1800)
-    first = hours(account.collector(HOURS, "one").cycle())
-    account.sleep(300)
-    assert hours(account.collector(HOURS, "other").cycle()) == first
-
-
-def test_the_first_hour_after_midnight_of_utc_is_like_any_other(account: ModelAccount) -> None:
-    account.seconds = 86_400 - NOW % 86_400 + 90
-    batch = account.collector(hourly=True, backfill_days=1).cycle()
-    agree(shown(batch), account.minutes(edge(account) - 15 * MINUTE, edge(account)))
-    assert len(points(batch, MODEL_HOURLY)) == 24 * 3
-
-
-def test_a_collect_without_models_imports_nothing_of_them(cloud: Cloud, program: Program) -> None:
-    code = "import sys, maas_usage_check.cli as cli; cli.main(); print(*sys.modules, file=sys.stderr)"
-    program.command = [sys.executable, "-c", code]
-    for models in (False, True):
-        config = program.for_cloud(cloud, f"models: {str(models).lower()}")
-        imported = program("collect", "--config", config).stderr.split()
-        assert ("maas_usage_check.cloud.cloud_eye" in imported) == models
-        assert ("maas_usage_check.history" in imported) == models
+@pytest.mark.parametrize("models", [False, True])
+def test_a_collect_without_models_imports_nothing_of_them(cloud: Cloud, program: Program, models: bool) -> None:
+    program.command.insert(1, "-Ximporttime")
+    said = program.process("collect", "--config", program.for_cloud(cloud, f"models: {str(models).lower()}")).stderr
+    for module in ("maas_usage_check.cloud.cloud_eye", "maas_usage_check.history"):
+        assert (f" {module}\n" in said) == models

@@ -1,19 +1,18 @@
-"""A history in a file of its own, and an account whose hours are a plain dictionary."""
+"""A history in memory, and an account whose hours are a plain dictionary."""
 
 from __future__ import annotations
 
-import contextlib
+import sqlite3
 from collections import defaultdict
-from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from maas_usage_check.history import agenda
 from maas_usage_check.history.agenda import Question
 from maas_usage_check.history.ledger import Ledger
-from maas_usage_check.history.tables import Book, open_book
-from maas_usage_check.store import Store
+from maas_usage_check.history.tables import SCHEMA, Book
 
 HOUR = 3_600_000
+DAY = 24 * HOUR
 START = 1_795_435_200_000 // HOUR * HOUR
 Values = Tuple[int, int, int, int, int]
 
@@ -24,34 +23,36 @@ def use(tokens: int) -> Values:
 
 
 class History:
-    """Hold the store, and the time in milliseconds."""
+    """Hold the tables, and the time in milliseconds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.now = START
-        self.store = Store(lambda: str(folder / "state.sqlite"))
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in SCHEMA:
+            self._connection.execute(statement)
 
-    @contextlib.contextmanager
-    def book(self) -> Iterator[Book]:
-        with open_book(self.store, self.now) as book:
-            yield book
+    @property
+    def book(self) -> Book:
+        return Book(self._connection, self.now)
 
-    @contextlib.contextmanager
-    def ledger(self, name: str = "a") -> Iterator[Ledger]:
-        with self.book() as book:
-            yield Ledger(book, name)
+    def ledger(self, name: str = "a") -> Ledger:
+        return Ledger(self.book, name)
 
+    def put(self, at: int, tokens: int) -> None:
+        """Write one hour into the ledger."""
+        self.ledger().put(at, at + HOUR, use(tokens))
 
-def put(history: History, at: int, tokens: int) -> None:
-    """Write one hour into the ledger."""
-    with history.ledger() as ledger:
-        ledger.put(at, at + HOUR, use(tokens))
+    def held(self) -> Dict[int, Tuple[int, ...]]:
+        """Read all known hours."""
+        columns = "start, total_tokens, prompt_tokens, completion_tokens, requests, errors"
+        return {row[0]: tuple(row[1:]) for row in self.book.run(f"SELECT {columns} FROM hours ORDER BY start")}
 
 
 class Hours:
-    """What the cloud says of each hour: the oracle."""
+    """What the cloud says of each hour: the oracle. `every` is the use of each hour from `first` to START."""
 
-    def __init__(self) -> None:
-        self.of: Dict[int, int] = defaultdict(int)
+    def __init__(self, first: int = START, every: int = 0) -> None:
+        self.of: Dict[int, int] = defaultdict(int, dict.fromkeys(range(first, START, HOUR), every))
         self.calls = 0
 
     def answer(self, start: int, until: int) -> Values:
@@ -61,26 +62,17 @@ class Hours:
         columns = zip(*(use(self.of[at]) for at in range(start, until, HOUR)))
         return tuple(map(sum, columns))  # type: ignore[return-value]
 
+    def truth(self, first: int, until: int) -> Dict[int, Values]:
+        return {at: use(self.of[at]) for at in range(first, until, HOUR)}
+
 
 def cycle(history: History, hours: Hours, first: int, most: Optional[int] = None) -> int:
     """Ask as a cycle does, the newest first, with at most so many calls; return how many it took."""
-    before = hours.calls
-    with history.ledger() as ledger:
-        due = agenda.prepare(ledger, first, history.now)
-        waiting: List[Question] = [*due, *(each for each in agenda.open_questions(ledger) if each not in due)]
+    before, ledger = hours.calls, history.ledger()
+    due = agenda.prepare(ledger, first, history.now)
+    waiting: List[Question] = [*due, *(each for each in agenda.open_questions(ledger) if each not in due)]
     while waiting and (most is None or hours.calls - before < most):
         question = max(waiting, key=lambda each: (each in due, each.until))
         waiting.remove(question)
-        values = hours.answer(question.newer, question.until)
-        with history.ledger() as ledger:
-            waiting += agenda.learn(ledger, question, values)
+        waiting += agenda.learn(ledger, question, hours.answer(question.newer, question.until))
     return hours.calls - before
-
-
-def held(history: History) -> Dict[int, Tuple[int, ...]]:
-    """Read all hours that are known."""
-    with history.book() as book:
-        rows = book.run(
-            "SELECT start, total_tokens, prompt_tokens, completion_tokens, requests, errors FROM hours ORDER BY start"
-        )
-        return {row[0]: tuple(row[1:]) for row in rows}

@@ -1,31 +1,25 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Callable, List, Tuple
 
 import pytest
 
 from maas_usage_check.history.add_up import AddUp
 
-from .books import HOUR, START, History, use
+from .books import DAY, HOUR, START, History, use
 
-DAY = 24 * HOUR
 NEWEST = START // DAY * DAY - 2 * DAY
 """The newest day that ended more than 27 hours before noon."""
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    history = History(tmp_path)
-    with history.ledger() as ledger:
-        for at in range(START - 5 * DAY, START - 3 * HOUR, HOUR):
-            ledger.put(at, at + HOUR, use(1000))
+def history(history: History) -> History:
+    history.ledger().put(START - 5 * DAY, START - 3 * HOUR, use(1000))
     return history
 
 
 def begin(history: History, add_up: AddUp, name: str = "a") -> bool:
-    with history.ledger(name) as ledger:
-        return add_up.begin({name: ledger}, START - 29 * DAY, history.now)
+    return add_up.begin({name: history.ledger(name)}, START - 29 * DAY, history.now)
 
 
 def look(history: History, add_up: AddUp, answer: Callable[[int, int], int]) -> List[Tuple[int, int]]:
@@ -81,9 +75,9 @@ def test_hours_that_add_up_again_are_believed_again(history: History) -> None:
     assert not add_up.failed
 
 
-def test_without_use_there_is_nothing_to_look_at_and_nothing_against_the_hours(tmp_path: Path) -> None:
+def test_without_use_there_is_nothing_to_look_at_and_nothing_against_the_hours() -> None:
     add_up = AddUp(failed="something")
-    assert not begin(History(tmp_path), add_up)
+    assert not begin(History(), add_up)
     assert not add_up.failed
 
 
@@ -92,8 +86,7 @@ def test_a_look_of_another_instance_is_left_to_it_for_an_hour(history: History, 
     add_up = AddUp()
     begin(history, add_up)
     add_up.learn(0, use(24_000), history.now)
-    with history.ledger("b") as ledger:
-        ledger.put(NEWEST, NEWEST + HOUR, use(1))
+    history.ledger("b").put(NEWEST, NEWEST + HOUR, use(1))
     history.now += minutes * 60_000
     assert begin(history, add_up, "b") == mine
 

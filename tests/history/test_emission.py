@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import List, Tuple
 
 import pytest
@@ -16,98 +15,91 @@ from maas_usage_check.history.emission import (
     is_new,
 )
 
-from .books import HOUR, START, History, put
+from .books import DAY, HOUR, START, History
 
-DAY = 24 * HOUR
 TELEGRAF, BY_HAND, AGENT = Consumer("telegraf", HOURS), Consumer("by hand", HOURS), Consumer("agent", INCREMENTS)
 
 
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(tmp_path)
-
-
 def taken(history: History, consumer: Consumer = TELEGRAF) -> List[Tuple[int, int]]:
-    with history.ledger() as ledger:
-        return [(hour.start, hour.values[0]) for hour in changed_hours(ledger, consumer, 0)]
+    return [(hour.start, hour.values[0]) for hour in changed_hours(history.ledger(), consumer, 0)]
 
 
 def grown(history: History, consumer: Consumer = AGENT) -> int:
-    with history.ledger() as ledger:
-        before = known_counts(ledger)
-        return increments(ledger, consumer, counted(ledger), before)[0]
+    ledger = history.ledger()
+    before = known_counts(ledger)
+    return increments(ledger, consumer, counted(ledger), before)[0]
 
 
 def test_a_new_consumer_gets_all_and_later_what_changed_since_an_hour_before(history: History) -> None:
-    put(history, START - DAY, 1)
-    put(history, START - 2 * DAY, 2)
+    history.put(START - DAY, 1)
+    history.put(START - 2 * DAY, 2)
     assert taken(history) == [(START - 2 * DAY, 2), (START - DAY, 1)]
     history.now += HOUR // 2
     assert len(taken(history)) == 2  # what was taken half an hour ago may not have been flushed
     history.now += HOUR
     assert len(taken(history)) == 2  # half an hour ago it was taken again
     history.now += HOUR + 1
-    put(history, START - DAY, 3)
+    history.put(START - DAY, 3)
     assert taken(history) == [(START - DAY, 3)]
 
 
 def test_a_collect_by_hand_takes_nothing_from_telegraf(history: History) -> None:
     taken(history)
     history.now += 2 * HOUR
-    put(history, START - DAY, 1)
+    history.put(START - DAY, 1)
     assert taken(history, BY_HAND) == taken(history) == [(START - DAY, 1)]
 
 
 @pytest.mark.parametrize("jump", [-DAY, DAY])
 def test_a_clock_that_jumps_and_comes_back_loses_no_change(history: History, jump: int) -> None:
-    put(history, START - DAY, 1)
+    history.put(START - DAY, 1)
     taken(history)
     history.now += jump
     taken(history)
     history.now -= jump
     history.now += HOUR
-    put(history, START - DAY, 2)
+    history.put(START - DAY, 2)
     assert (START - DAY, 2) in taken(history)
 
 
 def test_the_last_hours_without_use_are_no_points_until_they_are_settled(history: History) -> None:
-    put(history, START - HOUR, 0)
-    put(history, START - 4 * HOUR, 0)
+    history.put(START - HOUR, 0)
+    history.put(START - 4 * HOUR, 0)
     assert taken(history) == [(START - 4 * HOUR, 0)]
     history.now += 3 * HOUR
-    put(history, START - HOUR, 0)
+    history.put(START - HOUR, 0)
     assert (START - HOUR, 0) in taken(history)
 
 
 def test_an_hour_that_is_taken_back_to_zero_before_it_is_settled_is_corrected(history: History) -> None:
-    put(history, START - HOUR, 5)
+    history.put(START - HOUR, 5)
     taken(history)
     history.now += 2 * HOUR
-    put(history, START - HOUR, 0)
+    history.put(START - HOUR, 0)
     assert taken(history) == [(START - HOUR, 0)]
 
 
 def test_each_unit_is_given_to_the_agent_once(history: History) -> None:
     assert grown(history) == 0
-    put(history, START, 100)
+    history.put(START, 100)
     assert [grown(history), grown(history)] == [100, 0]
-    put(history, START, 60)
-    put(history, START + HOUR, 70)
+    history.put(START, 60)
+    history.put(START + HOUR, 70)
     assert grown(history) == 30
 
 
 def test_an_agent_whose_check_has_a_new_id_gets_what_this_cycle_found_and_nothing_twice(history: History) -> None:
     grown(history)
-    put(history, START, 100)
+    history.put(START, 100)
     grown(history)
-    put(history, START + HOUR, 7)
+    history.put(START + HOUR, 7)
     assert grown(history, Consumer("agent with another id", INCREMENTS)) == 7
 
 
 def test_two_agents_get_each_unit_each(history: History) -> None:
     other = Consumer("another agent", INCREMENTS)
     grown(history), grown(history, other)
-    put(history, START, 100)
+    history.put(START, 100)
     assert [grown(history), grown(history, other)] == [100, 100]
 
 
@@ -115,16 +107,14 @@ def test_of_one_that_still_comes_nothing_is_forgotten_however_long_a_series_was_
     taken(history)
     for _ in range(5):
         history.now += 10 * DAY
-        with history.ledger("another") as ledger:
-            changed_hours(ledger, TELEGRAF, 0)
-            forget_consumers(ledger.book)
-    with history.ledger() as ledger:
-        assert not is_new(ledger, TELEGRAF)
+        changed_hours(history.ledger("another"), TELEGRAF, 0)
+        forget_consumers(history.book)
+    assert not is_new(history.ledger(), TELEGRAF)
 
 
-def test_a_consumer_that_came_no_more_is_forgotten(history: History) -> None:
+@pytest.mark.parametrize(("late", "known"), [(0, True), (1, False)])
+def test_a_consumer_is_forgotten_after_40_days(history: History, late: int, known: bool) -> None:
     taken(history)
-    history.now += 41 * DAY
-    with history.book() as book:
-        forget_consumers(book)
-        assert book.run("SELECT COUNT(*) FROM consumers").fetchone() == (0,)
+    history.now += 40 * DAY + late
+    forget_consumers(history.book)
+    assert is_new(history.ledger(), TELEGRAF) != known

@@ -70,6 +70,7 @@ def test_the_answers_are_to_the_questions_that_a_report_asks(store: Store) -> No
     use = held.answers[query].usage
     assert (use.prompt_tokens, use.completion_tokens, use.requests, use.inferences) == (300, 3000, 30, None)
     assert (held.project_id, held.as_of) == (ACCOUNT.project_id, NOW - 1)
+    assert look(instance(), store, Account("0" * 32, "key"), [window], NOW).answers == {}, "another project's"
 
 
 @pytest.mark.parametrize(
@@ -87,11 +88,6 @@ def test_other_calls_are_not_answered_and_get_no_ledger(store: Store, keys: obje
     assert found(store, (8, 3), **keys) == []
     with open_book(store, NOW) as book:
         assert book.run("SELECT COUNT(*) FROM series").fetchone() == (1,)
-
-
-def test_another_project_is_not_answered(store: Store) -> None:
-    windows = [Window(NOW - 8 * HOUR, EDGE)]
-    assert look(instance(), store, Account("0" * 32, "key"), windows, NOW).answers == {}
 
 
 def test_hours_that_do_not_add_up_answer_nothing(store: Store) -> None:

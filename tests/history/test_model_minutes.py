@@ -46,7 +46,7 @@ class Account:
         return len(calls)
 
 
-STEPS = st.lists(st.tuples(st.integers(1, 120), st.sets(st.integers(0, 6), max_size=4)), min_size=1, max_size=15)
+STEPS = st.lists(st.tuples(st.integers(1, 120), st.sets(st.integers(0, 6), max_size=4)), min_size=1, max_size=8)
 
 
 @given(STEPS)

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import sys
 import threading
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+import pytest
 
 from maas_usage_check.history.work import BACKFILL, CHECK, DUE, HEALING, LATE, LIVE, Ask, Work
+
+from ..conftest import wait_for
 
 
 def nothing(answer: Any) -> Sequence[Ask]:
@@ -18,23 +23,37 @@ def taken(work: Work) -> List[Any]:
     return queries
 
 
-def test_what_is_due_goes_first_then_what_is_wrong_the_look_and_what_is_missing_the_newest_first() -> None:
-    asks = [
+class Taker(threading.Thread):
+    """Take one question in a thread of its own; made once it has it or waits for it."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(daemon=True)
+        self._work = work
+        self.got: List[Optional[Tuple[int, Ask]]] = []
+        self.start()
+        wait_for(lambda: self.got or self.is_waiting(), "the taker to wait")
+
+    def run(self) -> None:
+        self.got.append(self._work.take())
+
+    def is_waiting(self) -> bool:
+        frame = sys._current_frames().get(self.ident or 0)
+        return frame is not None and frame.f_code is threading.Condition.wait.__code__
+
+
+def test_order() -> None:
+    """What is live goes first, whoever asks; then gaps, what is due, what is wrong, the check, the newest hours."""
+    hours = [
         Ask((BACKFILL, -5), "older", nothing),
         Ask((BACKFILL, -9), "newer", nothing),
-        Ask((CHECK,), "look", nothing),
+        Ask((CHECK,), "check", nothing),
         Ask((HEALING, -3), "wrong", nothing),
         Ask((DUE, 7, -9), "asked lately", nothing),
         Ask((DUE, 1, -2), "asked long ago", nothing),
     ]
-    assert taken(Work({0: asks})) == ["asked long ago", "asked lately", "wrong", "look", "newer", "older"]
-
-
-def test_what_is_live_goes_before_all_hours_whoever_asks() -> None:
-    work = Work(
-        {0: [Ask((DUE, 1), "hour", nothing)], 1: [Ask((LIVE, 0), "minute", nothing), Ask((LATE, 0), "gap", nothing)]}
-    )
-    assert taken(work) == ["minute", "gap", "hour"]
+    models = [Ask((LATE, 0), "gap", nothing), Ask((LIVE, 0), "minute", nothing)]
+    ordered = ["minute", "gap", "asked long ago", "asked lately", "wrong", "check", "newer", "older"]
+    assert taken(Work({0: hours, 1: models})) == ordered
 
 
 def test_what_is_dropped_of_one_keeper_leaves_the_others_and_shows_as_left() -> None:
@@ -52,14 +71,11 @@ def test_nothing_else_goes_before_all_that_is_live_has_left_and_then_not_even_it
     live, hour = Ask((LIVE, 0), "live", nothing), Ask((DUE, 1), "hour", nothing)
     work = Work({0: [hour], 1: [live]})
     assert work.take() == (1, live)
-    got: List[Any] = []
-    waiter = threading.Thread(target=lambda: got.append(work.take()))
-    waiter.start()
-    waiter.join(0.1)
-    assert waiter.is_alive()
+    taker = Taker(work)
+    assert not taker.got
     work.goes(1, live)
-    waiter.join(10)
-    assert got == [(0, hour)]
+    taker.join(20)
+    assert taker.got == [(0, hour)]
 
 
 def test_what_is_live_and_fails_before_it_left_holds_nothing_up() -> None:
@@ -71,32 +87,30 @@ def test_what_is_live_and_fails_before_it_left_holds_nothing_up() -> None:
 
 
 def test_a_worker_waits_for_what_another_ones_answer_may_bring() -> None:
-    first = Ask((DUE,), "first", nothing)
+    first, second = Ask((DUE,), "first", nothing), Ask((DUE,), "second", nothing)
     work = Work({0: [first]})
-    assert work.take() is not None
-    got: List[Any] = []
-    waiter = threading.Thread(target=lambda: got.append(work.take()))
-    waiter.start()
-    work.done(0, first, [Ask((DUE,), "second", nothing)])
-    waiter.join(10)
-    assert got[0][1].query == "second"
+    work.take()
+    taker = Taker(work)
+    assert not taker.got
+    work.done(0, first, [second])
+    taker.join(20)
+    assert taker.got == [(0, second)]
 
 
-def test_who_waits_is_let_go_when_all_is_answered_or_it_is_stopped() -> None:
-    only = Ask((DUE,), "only", nothing)
-    ends: List[Callable[[Work], None]] = [lambda work: work.done(0, only), Work.stop]
-    for end in ends:
-        work = Work({0: [only]})
-        work.take()
-        got: List[Any] = []
-        waiter = threading.Thread(target=lambda work=work, got=got: got.append(work.take()))
-        waiter.start()
-        end(work)
-        waiter.join(10)
-        assert got == [None]
+ONLY = Ask((DUE,), "only", nothing)
+
+
+@pytest.mark.parametrize("end", [lambda work: work.done(0, ONLY), Work.stop])
+def test_a_worker_that_waits_ends_when_all_is_answered_or_it_is_stopped(end: Callable[[Work], None]) -> None:
+    work = Work({0: [ONLY]})
+    work.take()
+    taker = Taker(work)
+    end(work)
+    taker.join(20)
+    assert taker.got == [None]
 
 
 def test_nothing_is_handed_out_after_a_stop() -> None:
-    work = Work({0: [Ask((DUE,), "only", nothing)]})
+    work = Work({0: [ONLY]})
     work.stop()
     assert work.take() is None

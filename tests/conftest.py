@@ -63,7 +63,7 @@ def make_httpserver() -> Iterator[HTTPServer]:
         yield server
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
     """Come back as soon as a condition holds; fail when it does not in time."""
     give_up = time.monotonic() + seconds
     while not condition():
@@ -80,7 +80,7 @@ class Cloud:
         self.instead: List[Optional[Callable[[Request], Response]]] = []
         self.always: Optional[Callable[[Request], Optional[Response]]] = None
         self.seen: List[Request] = []
-        self.answers: List[Any] = []
+        self.answered: List[bytes] = []
         server.expect_request(re.compile(".*")).respond_with_handler(self._handle)
 
     def transport(self, request: client.Request, timeout: float) -> client.Response:
@@ -101,8 +101,13 @@ class Cloud:
                 return response
         target = request.full_path.rstrip("?")
         answer = self.emulator.answer(request.method, target, dict(request.headers), body)
-        self.answers.append(json.loads(answer.body))
+        self.answered.append(answer.body)
         return Response(answer.body, answer.status, answer.headers)
+
+    @property
+    def answers(self) -> List[Any]:
+        """Decode what was answered so far."""
+        return list(map(json.loads, self.answered))
 
     def hold(self, held: Callable[[Request], bool] = lambda request: True) -> threading.Event:
         """Answer such requests only when the event is set, or the test is long over."""

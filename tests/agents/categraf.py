@@ -8,7 +8,6 @@ import subprocess
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from line_protocol_parser import parse_line
 from prometheus_client.parser import text_string_to_metric_families
 
 Sample = Tuple[str, Tuple[Tuple[str, str], ...], float]
@@ -38,16 +37,6 @@ def _run(command: str, instance: Dict[str, Any], environ: Dict[str, str]) -> Lis
     )  # fmt: skip
     if done.returncode != 0 or done.stderr:
         raise ValueError(f"exit status {done.returncode} stderr: {done.stderr}")
-    if instance.get("data_format", "influx").startswith("prom"):
-        families = text_string_to_metric_families(done.stdout)
-        return [_sample(one.name, one.labels, one.value) for family in families for one in family.samples]
-    points = map(parse_line, done.stdout.splitlines())
-    return [
-        _sample(f"{point['measurement']}_{name}", point["tags"], value)
-        for point in points
-        for name, value in point["fields"].items()
-    ]
-
-
-def _sample(name: str, labels: Dict[str, str], value: Any) -> Sample:
-    return name, tuple(sorted(labels.items())), float(value)
+    assert instance["data_format"] == "prometheus"
+    families = text_string_to_metric_families(done.stdout)
+    return [(one.name, tuple(sorted(one.labels.items())), one.value) for family in families for one in family.samples]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
+import shlex
+import time
+from email.utils import formatdate
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
+from werkzeug.serving import WSGIRequestHandler
 
-from ..conftest import AK, SK, FixedClock
+from ..conftest import AK, SK, Cloud, FixedClock, Program
+from ..shifted_clock import write_shift
+from ..walkthrough import script
 from .programs import find
 from .wheel import build
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Have one worker run all of a module: the simulated spans are made once for each."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture
@@ -20,10 +35,40 @@ def need() -> Callable[..., str]:
     return find
 
 
+@pytest.fixture
+def command(program: Program) -> str:
+    """Write a program that stands for the installed one, on the clock of the tests; return its path."""
+    return script(program.folder / "bin" / "maas-usage-check", f'{shlex.join(program.command)} "$@"')
+
+
+@pytest.fixture
+def cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """Let the server write the emulator's date: it puts one of its own before that of an answer."""
+    emulator = cloud.emulator
+    monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda *_: formatdate(emulator.now(), usegmt=True))
+    return cloud
+
+
+@pytest.fixture
+def real_time(cloud: Cloud, program: Program) -> None:
+    """Put the cloud and processes on the clock of this machine, for what has no clock of the tests."""
+    cloud.emulator.now = time.time
+    write_shift(program.command[-1], 0)
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Find the wheel that MAAS_WHEEL names, or build one for all workers of this run."""
+    given = os.environ.get("MAAS_WHEEL")
+    if given:
+        return Path(given).absolute()
     need_library("build")
-    return build(tmp_path_factory.mktemp("dist"))
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+    with open(shared / "wheel.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = list((shared / "dist").glob("*.whl"))
+        return built[0] if built else build(shared / "dist")
 
 
 def need_library(module: str) -> Any:

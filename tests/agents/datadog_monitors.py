@@ -50,13 +50,13 @@ class _Asked(Lines):
     """What a query found, which can be asked again of another time."""
 
     def __init__(self, text: str, recent: List[Cycle], cycles: List[Cycle]) -> None:
-        super().__init__([one.at for one in recent], ask(text, recent, {}).values)
+        super().__init__([one.at for one in recent], ask(text, recent).values)
         self._text = text
         self._cycles = {one.at: one for one in cycles}
 
     def before(self, seconds: float) -> Lines:
         earlier = [self._cycles.get(at - seconds, Cycle(at, [])) for at in self.times]
-        return Lines(self.times, ask(self._text, earlier, {}).values)
+        return Lines(self.times, ask(self._text, earlier).values)
 
 
 def _reduced(how: Callable[[List[float]], float], lines: Lines) -> Lines:

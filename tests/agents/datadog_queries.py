@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -19,11 +18,6 @@ class Cycle(NamedTuple):
 
     at: float
     points: List[Dict[str, Any]]
-
-
-def cycle(at: float, output: str) -> Cycle:
-    """Read what `collect --format json` printed."""
-    return Cycle(at, [json.loads(line) for line in output.splitlines()])
 
 
 class Lines:
@@ -66,28 +60,15 @@ def default_zero(lines: Lines) -> Lines:
     return Lines(lines.times, {group: [value or 0.0 for value in line] for group, line in lines.values.items()}, True)
 
 
-def moving_rollup(lines: Lines, seconds: float, how: str) -> Lines:
-    assert how == "max"
-    moved = {
-        group: [
-            reduced(max, [value for at, value in zip(lines.times, line) if now - seconds <= at <= now])
-            for now in lines.times
-        ]
-        for group, line in lines.values.items()
-    }
-    return Lines(lines.times, moved, lines.zero)
-
-
 def reduced(how: Callable[[List[float]], float], values: List[Value]) -> Value:
     known = [value for value in values if value is not None]
     return how(known) if known else None
 
 
-def ask(text: str, cycles: List[Cycle], chosen: Dict[str, str]) -> Lines:
-    """Answer one query. A template variable filters by what was chosen, or not at all."""
+def ask(text: str, cycles: List[Cycle]) -> Lines:
+    """Answer one query."""
     how, metric, scope, by = QUERY.fullmatch(text).groups()  # type: ignore[union-attr]
-    filters = [chosen.get(part, "") if part.startswith("$") else part for part in scope.split(",") if part != "*"]
-    wanted = [tuple(part.split(":", 1)) for part in filters if part]
+    wanted = [tuple(part.split(":", 1)) for part in scope.split(",") if part != "*"]
     values: Dict[Group, List[Value]] = {}
     for number, (_, points) in enumerate(cycles):
         for point in points:
@@ -98,10 +79,3 @@ def ask(text: str, cycles: List[Cycle], chosen: Dict[str, str]) -> Lines:
                 both = [value for value in (line[number], fields[metric]) if value is not None]
                 line[number] = float({"max": max, "min": min, "sum": sum}[how](both))
     return Lines([at for at, _ in cycles], values)
-
-
-def work_out(formula: str, named: Dict[str, Lines]) -> Lines:
-    """Work a formula out over queries that it names."""
-    found = eval(formula, {"default_zero": default_zero, "moving_rollup": moving_rollup, **named})
-    assert isinstance(found, Lines)
-    return found

@@ -6,11 +6,12 @@ import contextlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
-from .programs import OPENER, find, free_port, get, running, wait
+from .programs import OPENER, find, get, listening
 
+DATABASE = "maas"
 SERVER = """\
 reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
+bind-address = "127.0.0.1:0"
 [meta]
   dir = "{folder}/meta"
 [data]
@@ -26,23 +27,25 @@ bind-address = "127.0.0.1:{rpc}"
 
 @contextlib.contextmanager
 def influxdb(folder: Path) -> Iterator[str]:
-    """Keep an InfluxDB up until the block ends; yield its URL."""
+    """Run an InfluxDB with an empty database until the block ends; yield its URL."""
     program = find("influxd", "Debian package influxdb")
-    port = free_port()
-    (folder / "influxdb.conf").write_text(SERVER.format(folder=folder, port=port, rpc=free_port()))
-    with running([program, "-config", str(folder / "influxdb.conf")], folder):
-        url = f"http://127.0.0.1:{port}"
-        wait(lambda: get(f"{url}/query", q="SHOW DATABASES"), "InfluxDB")
+
+    def command(port: int) -> List[str]:
+        (folder / "influxdb.conf").write_text(SERVER.format(folder=folder, port=port))
+        return [program, "-config", str(folder / "influxdb.conf")]
+
+    with listening(command, folder, lambda url: get(f"{url}/query", q="SHOW DATABASES")) as url:
+        OPENER.open(f"{url}/query", f"q=CREATE DATABASE {DATABASE}".encode(), timeout=60).close()
         yield url
 
 
-def make_database(url: str, name: str) -> None:
-    OPENER.open(f"{url}/query", f"q=CREATE DATABASE {name}".encode(), timeout=10).close()
+def write(url: str, lines: str) -> None:
+    OPENER.open(f"{url}/write?db={DATABASE}", lines.encode(), timeout=60).close()
 
 
-def query(url: str, database: str, text: str) -> List[Dict[str, Any]]:
+def query(url: str, text: str) -> List[Dict[str, Any]]:
     """Return the series that a query finds; times are milliseconds."""
-    (result,) = get(f"{url}/query", db=database, q=text, epoch="ms")["results"]
+    (result,) = get(f"{url}/query", db=DATABASE, q=text, epoch="ms")["results"]
     assert "error" not in result, f"{result['error']}: {text}"
     found: List[Dict[str, Any]] = result.get("series", [])
     return found

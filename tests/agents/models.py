@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from maas_usage_check.standin.models import Models
 
@@ -40,6 +40,12 @@ def config_of(models: Models) -> str:
     return (
         f"    models: true\n    model_names:\n{names}    prices:\n      currency: {CURRENCY}\n      models:\n{prices}"
     )
+
+
+def entry_of(models: Models) -> Dict[str, Any]:
+    """Make the keys of an instance that name the models and their prices."""
+    prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
+    return {"models": True, "model_names": named(models), "prices": {"currency": CURRENCY, "models": prices}}
 
 
 def series_of(models: Models) -> List[Series]:

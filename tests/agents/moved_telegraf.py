@@ -20,7 +20,7 @@ from .. import shifted_clock
 from ..conftest import NOW, wait_for
 from .account import AK, SK
 from .hours import Books, SentCloud
-from .influxdb import influxdb, make_database
+from .influxdb import influxdb
 from .programs import ROOT, environ, find, missing, run
 
 CONFIG = """\
@@ -114,7 +114,7 @@ class Telegraf:
     def stop(self, sent: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(sent)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     @property
@@ -125,7 +125,7 @@ class Telegraf:
     def cycle(self) -> Dict[str, Any]:
         """Wait for the end of a cycle that began by the clock as it is; return how it went."""
         since = (self.now - 1000) * 1_000_000  # Telegraf may round the time
-        wait_for(lambda: self._seen()["time"] >= since, "a cycle", 30.0)
+        wait_for(lambda: self._seen()["time"] >= since, "a cycle", 120.0)
         return dict(self._newest["fields"])
 
     def logged(self) -> str:
@@ -143,7 +143,6 @@ class Telegraf:
 def telegraf(folder: Path, how: str, more: str, models: Optional[Models] = None) -> Iterator[Telegraf]:
     """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
     with influxdb(folder) as database:
-        make_database(database, "maas")
         made = Telegraf(database, folder, how, models)
         with serving(made.cloud) as url:
             (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder) + more)

@@ -156,6 +156,9 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
     outage, gap = unless(8 * DAY, 9 * DAY), unless(8 * DAY, 8 * DAY + HOUR)
     long_outage = unless(5 * DAY, 9 * DAY)
 
+    def usual_day(case: str, value: Value, **when: Callable[[int], bool]) -> List[Tuple[str, Value]]:
+        return [series(TOKENS, value, case, service_type="preset"), *collection(case, **when)]
+
     def weekdays(at: int) -> float:
         return usual if at // DAY % 7 < 5 else usual / 10
 
@@ -172,27 +175,17 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
         return value
 
     given = [
-        series(TOKENS, counter(lambda at: usual * (4 if at >= spike else 1)), "spike", service_type="preset"),
-        *collection("spike"),
-        series(TOKENS, counter(lambda at: usual), "two services", service_type="preset"),
+        *usual_day("spike", counter(lambda at: usual * (4 if at >= spike else 1))),
+        *usual_day("two services", counter(lambda at: usual)),
         series(TOKENS, counter(lambda at: usual * (6 if at >= spike else 1)), "two services", service_type="x"),
-        *collection("two services"),
-        series(TOKENS, counter(lambda at: usual * (2 if at >= spike else 1)), "twice", service_type="preset"),
-        *collection("twice"),
-        series(TOKENS, counter(weekdays), "week ends", service_type="preset"),
-        *collection("week ends"),
-        series(TOKENS, counter(lambda at: (100 if at >= spike else 1) / 100), "tiny", service_type="preset"),
-        *collection("tiny"),
-        series(TOKENS, held(usual, outage), "the cloud was down", service_type="preset"),
-        *collection("the cloud was down", outage),
-        series(TOKENS, held(usual, long_outage), "the cloud was down for days", service_type="preset"),
-        *collection("the cloud was down for days", long_outage),
-        series(TOKENS, counter(lambda at: usual, outage), "the host was down", service_type="preset"),
-        *collection("the host was down", runs=outage),
-        series(TOKENS, counter(lambda at: usual, gap), "a gap of an hour", service_type="preset"),
-        *collection("a gap of an hour", runs=gap),
-        series(TOKENS, counter(lambda at: usual * (4 if at >= spike else 1), gap), "spike and a gap", service_type="x"),
-        *collection("spike and a gap", runs=gap),
+        *usual_day("twice", counter(lambda at: usual * (2 if at >= spike else 1))),
+        *usual_day("week ends", counter(weekdays)),
+        *usual_day("tiny", counter(lambda at: (100 if at >= spike else 1) / 100)),
+        *usual_day("the cloud was down", held(usual, outage), is_up=outage),
+        *usual_day("the cloud was down for days", held(usual, long_outage), is_up=long_outage),
+        *usual_day("the host was down", counter(lambda at: usual, outage), runs=outage),
+        *usual_day("a gap of an hour", counter(lambda at: usual, gap), runs=gap),
+        *usual_day("spike and a gap", counter(lambda at: usual * (4 if at >= spike else 1), gap), runs=gap),
     ]
     check(
         tmp_path,
@@ -257,33 +250,26 @@ def test_a_model_that_stops_answering_is_told_from_a_night_a_failure_and_a_gap(t
     def whenever(there: Callable[[int], bool]) -> Value:
         return lambda at: 20.0 if there(at) else None
 
-    works = steady(0.0)
+    def model(
+        case: str, rate: Value, error_ratio: Optional[Value] = None, **when: Callable[[int], bool]
+    ) -> List[Tuple[str, Value]]:
+        return [*of_model(case, rate, error_ratio=error_ratio or steady(0.0)), *collection(case, **when)]
+
     given = [
-        *of_model("no call", until(stop), error_ratio=works),
-        *collection("no call"),
-        *of_model("all fail", steady(20.0), error_ratio=lambda at: 1.0 if at >= stop else 0.0),
-        *collection("all fail"),
-        *of_model("half fail", steady(20.0), error_ratio=lambda at: 0.5 if at >= stop else 0.0),
-        *collection("half fail"),
+        *model("no call", until(stop)),
+        *model("all fail", steady(20.0), lambda at: 1.0 if at >= stop else 0.0),
+        *model("half fail", steady(20.0), lambda at: 0.5 if at >= stop else 0.0),
         *of_model("no ratio", steady(20.0)),
         *collection("no ratio"),
-        *of_model("night", by_day, error_ratio=works),
-        *collection("night"),
-        *of_model("renamed", until(stop), error_ratio=works),
+        *model("night", by_day),
+        *model("renamed", until(stop)),
         series("huawei_maas_model_requests_per_minute", since_stop, "renamed", maas_api_id="m", model="new name"),
-        *collection("renamed"),
-        *of_model("a weekday of rest", whenever(lambda at: at // (12 * HOUR) % 14 != 1), error_ratio=works),
-        *collection("a weekday of rest"),
-        *of_model("rarely called", lambda at: 1.0 if at < stop else None, error_ratio=works),
-        *collection("rarely called"),
-        *of_model("not asked", until(stop), error_ratio=works),
-        *collection("not asked", lambda at: at < stop),
-        *of_model("gone with its collection", until(stop), error_ratio=works),
-        *collection("gone with its collection", runs=lambda at: at < stop),
-        *of_model("a gap of an hour", whenever(gap), error_ratio=works),
-        *collection("a gap of an hour", runs=gap),
-        *of_model("a failure of an hour", whenever(gap), error_ratio=works),
-        *collection("a failure of an hour", gap),
+        *model("a weekday of rest", whenever(lambda at: at // (12 * HOUR) % 14 != 1)),
+        *model("rarely called", lambda at: 1.0 if at < stop else None),
+        *model("not asked", until(stop), is_up=lambda at: at < stop),
+        *model("gone with its collection", until(stop), runs=lambda at: at < stop),
+        *model("a gap of an hour", whenever(gap), runs=gap),
+        *model("a failure of an hour", whenever(gap), is_up=gap),
     ]
     check(
         tmp_path,

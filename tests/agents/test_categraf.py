@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Callable, List
 
 import pytest
 
 from ..conftest import Cloud, Program
 from .categraf import Sample, gather
-from .programs import ROOT
+from .programs import INSTALLED, ROOT, replaced
 
 EXAMPLE = (ROOT / "examples" / "categraf" / "exec.toml").read_text(encoding="utf-8")
 NEVER_ZERO = "huawei_maas_usage_total_tokens"
 
 
 @pytest.fixture
-def example(program: Program) -> Callable[[str], str]:
+def example(command: str) -> Callable[[str], str]:
     """Name this test's program and configuration in the example."""
-    command = program.folder / "maas-usage-check"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m maas_usage_check "$@"\n')
-    command.chmod(0o755)
-
-    def adapted(config: str) -> str:
-        text = EXAMPLE
-        for old, new in (
-            ("/usr/local/bin/maas-usage-check", str(command)),
-            ("/etc/maas-usage-check/conf.yaml", config),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        return text
-
-    return adapted
+    return lambda config: replaced(EXAMPLE, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config})
 
 
 def names(samples: List[Sample]) -> List[str]:
@@ -67,12 +52,3 @@ def test_warnings_and_failures_cost_no_sample(cloud: Cloud, program: Program, ex
     assert log == []
     assert [value for name, _, value in samples if name == "huawei_maas_api_up"] == [0]
     assert NEVER_ZERO not in names(samples)
-
-
-def test_in_influx_format_the_hours_would_lose_their_times(cloud: Cloud, program: Program, example: Any) -> None:
-    text = example(program.for_cloud(cloud, "hourly: true\nbackfill_days: 1"))
-    samples, _ = gather(text, program.environ)
-    assert len({sample[:2] for sample in samples}) == len(samples)
-    as_influx = text.replace("--format prometheus", "--format influx").replace('= "prometheus"', '= "influx"')
-    samples, _ = gather(as_influx, program.environ)
-    assert len({sample[:2] for sample in samples}) < len(samples)

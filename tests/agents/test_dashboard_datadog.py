@@ -10,17 +10,17 @@ import pytest
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.standin.models import Models
 from maas_usage_check.standin.server import serving
 
-from .account import AK, REGION, SK
 from ..conftest import FixedClock
+from .account import AK, REGION, SK
 from .conftest import need_library
 from .dashboards import midnight, month_began
 from .datadog_board import Board, Sample, widgets
 from .hours import COUNTS, DAY, HOUR, SentCloud, Use, added, use
-from .models import CURRENCY, MINUTE, PRICES, cost, named, newest, priced, series_of
-from .models import use as use_of_model
-from .months import END, LABELS, SERVICES, Books, Counts, OnTheMinute, Series
+from .models import CURRENCY, MINUTE, cost, entry_of, named, newest, priced, series_of
+from .months import END, LABELS, SERVICES, Books, Series, counts_since
 from .test_datadog_assets import DASHBOARD, read
 
 need_library("datadog_checks.base")
@@ -28,14 +28,14 @@ need_library("datadog_checks.base")
 pytestmark = pytest.mark.timeout(400)
 Make = Callable[..., Any]
 Values = Dict[Any, float]
-BEGAN, WEEK = END - 24 * DAY, 7 * DAY
+BEGAN, WEEK = END - 17 * DAY, 7 * DAY
 TIMES = (
-    *range(BEGAN, END - DAY, 6 * HOUR),
+    *range(BEGAN, END - DAY, 8 * HOUR),
     *range(END - DAY, END - HOUR, HOUR),
     *range(END - HOUR, END + 1, 5 * MINUTE),
 )
 """When the check ran."""
-DOWN = range(BEGAN + 5 * DAY, BEGAN + 6 * DAY)
+DOWN = range(BEGAN + DAY, BEGAN + 2 * DAY)
 PARTIAL = END + 15 * MINUTE
 """When the cloud failed, and when preset services could not be read."""
 HERE = (REGION, PROJECT_ID)
@@ -43,12 +43,11 @@ BUDGET, COST_BUDGET = 1_000_000_000, 10_000
 
 
 class Month:
-    """Run the check by the hands of the test's clock; keep what it submitted and what must have been."""
+    """Run the check by the test's clock; keep what it submitted and what must have been."""
 
     def __init__(self, url: str, cloud: SentCloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
-        self.cloud, self.hands, self.aggregator = cloud, hands, aggregator
+        self.cloud, self.clock, self.aggregator = cloud, clock, aggregator
         self.books, self.models = cloud.ledger, cloud.models
-        prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
         entry = dict(
             **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
             project_id=PROJECT_ID,
@@ -59,22 +58,16 @@ class Month:
             service_types=list(SERVICES),
             api_keys=["team-search", ""],
             per_api_key=True,
-            models=True,
-            model_names=named(self.models),
-            prices={"currency": CURRENCY, "models": prices},
+            **entry_of(self.models),
             max_requests_per_minute=5000,
             min_collection_interval=300,
         )
         clock.at = BEGAN / 1000
-        self.check = make(entry, hands)
+        self.check = make(entry)
         self.samples: List[Sample] = []
         self.grown: Dict[int, Dict[Series, Use]] = {}
         """By how much each series' counts rose in each cycle."""
-        services = {
-            (name, label): Counts(partial(self.hour, name, label), BEGAN) for name in SERVICES for label in LABELS
-        }
-        models = {each: Counts(partial(use_of_model, self.models, each), BEGAN) for each in series_of(self.models)}
-        self.truth = {**services, **models}
+        self.truth = counts_since(self.books, self.models, BEGAN)
 
     def live(self) -> None:
         for at in (*TIMES, PARTIAL):
@@ -217,10 +210,10 @@ def hour(at: int) -> int:
 def month(clock: FixedClock, make_check: Make, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Month:
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
-    cloud = SentCloud(Books(late=True), OnTheMinute(3, 2, late=True))
+    cloud = SentCloud(Books(late=True), Models(3, 2, late=True))
     cloud.requests_per_minute = 5000
     with serving(cloud) as url:
-        month = Month(url, cloud, hands, make_check, aggregator)
+        month = Month(url, cloud, clock, make_check, aggregator)
         month.live()
     return month
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import logging
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 from werkzeug import Request, Response
@@ -17,7 +18,7 @@ from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID, reply
 
-from ..conftest import AK, Cloud, FixedClock, SK
+from ..conftest import AK, SK, Cloud, FixedClock
 from .conftest import need_library
 
 need_library("datadog_checks.base")
@@ -58,34 +59,18 @@ def fail(request: Request) -> Response:
 def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
     cloud: Cloud, make_check: Make, aggregator: Any, dd_run_check: Any
 ) -> None:
-    labels = ["team-search", ""]
-    entry = cloud.entry(
-        ranges=["last_7d", "last_24h"],
-        service_types=["preset", "custom_endpoint"],
-        api_keys=labels,
-        per_api_key=True,
-        tags=["team:search"],
-    )
-    dd_run_check(make_check(entry))
-    for measurement, labels_tagged in ((USAGE, [""]), (KEY_USAGE, ["team-search", "online_experience"])):
+    spans, services = ["last_7d", "last_24h"], ["preset", "custom_endpoint"]
+    by_key = {"api_keys": ["team-search", ""], "per_api_key": True}
+    dd_run_check(make_check(cloud.entry(ranges=spans, service_types=services, tags=["team:search"], **by_key)))
+    here = ["region:cn-southwest-2", f"project_id:{PROJECT_ID}", "team:search"]
+    kinds = [(USAGE, []), *((KEY_USAGE, [f"api_key_label:{one}"]) for one in ("team-search", "online_experience"))]
+    for (measurement, label), span, service in itertools.product(kinds, spans, services):
+        tags = [f"range:{span}", f"service_type:{service}", "infer_type:real_time", *here, *label]
         for name in NAMES[measurement]:
-            for span in ("last_7d", "last_24h"):
-                for service_type in ("preset", "custom_endpoint"):
-                    for label in labels_tagged:
-                        tags = [
-                            f"range:{span}",
-                            f"service_type:{service_type}",
-                            "infer_type:real_time",
-                            "region:cn-southwest-2",
-                            f"project_id:{PROJECT_ID}",
-                            "team:search",
-                            *([f"api_key_label:{label}"] if label else []),
-                        ]
-                        aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
+            aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
     of_hours = {"huawei_maas.api.missing_hours", "huawei_maas.api.newest_usage_timestamp_seconds"}
     for name in set(NAMES[API]) - of_hours:
-        tags = ["region:cn-southwest-2", f"project_id:{PROJECT_ID}", "team:search"]
-        aggregator.assert_metric(name, tags=tags, count=1, metric_type=aggregator.GAUGE)
+        aggregator.assert_metric(name, tags=here, count=1, metric_type=aggregator.GAUGE)
     aggregator.assert_metrics_using_metadata(metadata())
     aggregator.assert_all_metrics_covered()
     aggregator.assert_no_duplicate_all()
@@ -94,7 +79,7 @@ def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
 def test_the_values_are_those_that_the_cloud_answered(
     cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock
 ) -> None:
-    assert run(make_check(cloud.entry(ranges=["last_7d"]), hands)) == ""
+    assert run(make_check(cloud.entry(ranges=["last_7d"]))) == ""
     answer = cloud.emulator.ledger.totals(cloud.statistics()[-1], int(clock.now() * 1000))
     assert values(aggregator, TOKENS) == [round(answer["total_token"] * 1000)]
     assert values(aggregator, "huawei_maas.usage.errors") == [answer["total_error_count"]]
@@ -111,6 +96,7 @@ def test_the_constructor_asks_nobody_and_needs_no_key(cloud: Cloud, make_check: 
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
+        ({"init_config": {"ak": "typed-here-by-mistake"}}, "init_config.ak: keys do not belong here"),
         ({"region": "Not a region"}, "instance.region: must be a region's id such as cn-southwest-2"),
         ({"ranges": ["last_0d"]}, "instance.ranges[0]: "),
         ({"servce_types": ["preset"]}, "did you mean `service_types`?"),
@@ -121,7 +107,8 @@ def test_the_constructor_asks_nobody_and_needs_no_key(cloud: Cloud, make_check: 
 def test_a_bad_instance_is_one_line_that_names_the_key(
     make_check: Make, aggregator: Any, cloud: Cloud, entry: Dict[str, Any], says: str
 ) -> None:
-    check = make_check(cloud.entry(**entry))
+    init_config = entry.pop("init_config", {})
+    check = make_check(cloud.entry(**entry), init_config=init_config)
     report = json.loads(check.run())[0]
     assert says in report["message"]
     assert "\n" not in report["message"]
@@ -132,52 +119,41 @@ def test_a_bad_instance_is_one_line_that_names_the_key(
     assert run(check) == report["message"]  # and again, until it is mended
 
 
-def test_a_secret_in_init_config_is_refused_too(make_check: Make, cloud: Cloud) -> None:
-    said = run(make_check(cloud.entry(), init_config={"ak": "typed-here"}))
-    assert said.startswith("init_config.ak: keys do not belong here")
-
-
-def test_a_refused_key_raises_one_line_after_up_0_went_out(
-    cloud: Cloud, make_check: Make, aggregator: Any, caplog: pytest.LogCaptureFixture
+def test_no_key_is_in_what_the_agent_logs_shows_or_scrubs(
+    cloud: Cloud, make_check: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     cloud.always = refuse
     check = make_check(cloud.entry())
-    report = json.loads(check.run())[0]
-    assert "the signature was refused: check that the secret key belongs to the access key" in report["message"]
-    assert "\n" not in report["message"]
-    assert values(aggregator, UP) == [0]
-    assert values(aggregator, CODE) == [3]
-    assert not any(name.startswith("huawei_maas.usage") for name in aggregator.metric_names)
-    assert len(cloud.seen) == 1
-    told = json.dumps(report) + caplog.text + "".join(check.get_warnings())
-    assert AK not in told
-    assert SK not in told
-
-
-def test_keys_are_registered_to_be_scrubbed_from_whatever_the_agent_shows(cloud: Cloud, make_check: Make) -> None:
-    check = make_check(cloud.entry())
-    assert run(check) == ""
+    told = check.run() + caplog.text + "".join(check.get_warnings())
+    assert "the signature was refused: check that the secret key belongs to the access key" in told
+    assert (AK in told, SK in told) == (False, False)
     assert check.sanitize(f"a traceback with {AK} and {SK}") == "a traceback with ******** and ********"
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir())
+    assert (b"KeyEntry" in stored, AK.encode() in stored, SK.encode() in stored) == (True, False, False)
 
 
-def test_a_missing_key_is_told_with_the_remedy(
-    cloud: Cloud, make_check: Make, aggregator: Any, monkeypatch: Any
-) -> None:
-    monkeypatch.delenv("HW_SECRET_KEY")
-    assert "HW_SECRET_KEY not set in the environment" in run(make_check(cloud.entry()))
-    assert values(aggregator, UP) == [0]
-    assert values(aggregator, CODE) == [2]
-    assert not cloud.seen
-
-
-def test_429_ends_the_cycle_and_is_told(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
-    cloud.emulator.requests_per_minute = 0
-    said = run(make_check(cloud.entry()))
-    assert "the cloud's request limit was reached" in said
-    assert values(aggregator, UP) == [0]
-    assert values(aggregator, CODE) == [11]
-    assert len(cloud.seen) == 1
+@pytest.mark.parametrize(
+    ("environ", "requests_per_minute", "code", "says", "requests"),
+    [
+        ({"HW_SECRET_KEY": None}, 200, 2, "HW_SECRET_KEY not set in the environment", 0),
+        ({"HW_SECRET_KEY": "wrong"}, 200, 3, "the signature was refused", 1),
+        ({}, 0, 11, "the cloud's request limit was reached", 1),
+    ],
+)
+def test_a_failed_cycle_is_one_line_with_the_remedy_after_up_0_went_out(
+    cloud: Cloud, make_check: Make, aggregator: Any, monkeypatch: Any, environ: Dict[str, Optional[str]],
+    requests_per_minute: int, code: int, says: str, requests: int,
+) -> None:  # fmt: skip
+    check = make_check(cloud.entry())
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    cloud.emulator.requests_per_minute = requests_per_minute
+    said = run(check)
+    assert says in said
+    assert "\n" not in said
+    assert (values(aggregator, UP), values(aggregator, CODE), len(cloud.seen)) == ([0], [code], requests)
+    assert not any(name.startswith("huawei_maas.usage") for name in aggregator.metric_names)
 
 
 def test_a_partial_cycle_is_submitted_with_a_warning(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
@@ -208,37 +184,33 @@ def test_a_credentials_file_that_others_can_read_is_warned_of(
     assert len(check.get_warnings()) == 1  # the status page shows the last run's warnings alone
 
 
-def test_100_runs_in_a_row_ask_the_cloud_once(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
-    entry = cloud.entry(ranges=["last_7d", "last_24h"])
+@pytest.mark.parametrize(
+    ("interval", "steps", "cycles"),
+    [
+        (300, [0.0] * 100, 1),
+        (300, [15.0] * 100, 6),  # at 0, 285, 570, 855, 1140 and 1425 s
+        # A schedule of exactly the interval never misses its turn.
+        (120, [119.9, 120.1, 119.0, 121.0, 119.5], 5),
+    ],
+)
+def test_runs_within_the_interval_repeat_the_last_cycle(
+    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock, interval: int, steps: List[float], cycles: int
+) -> None:
+    entry = cloud.entry(ranges=["last_7d", "last_24h"], min_collection_interval=interval)
     del entry["project_id"]
     check = make_check(entry)
-    assert {run(check) for _ in range(100)} == {""}
-    assert len(cloud.seen) == 1 + 2  # the project, and one question per range
-    aggregator.assert_metric(TOKENS, count=200)
-    aggregator.assert_metric(UP, value=1, count=100)
-
-
-def test_100_runs_every_15_seconds_ask_every_285(cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock) -> None:
-    check = make_check(cloud.entry(ranges=["last_7d"]), hands)
-    for _ in range(100):
-        assert run(check) == ""
-        clock.at += 15
-    assert len(cloud.seen) == 6  # at 0, 285, 570, 855, 1140 and 1425 s
-    aggregator.assert_metric(UP, value=1, count=100)
-
-
-def test_a_schedule_of_exactly_the_interval_never_misses_its_turn(cloud: Cloud, make_check: Make, clock: FixedClock) -> None:
-    check = make_check(cloud.entry(ranges=["last_7d"], min_collection_interval=120), hands)
-    for seconds in (119.9, 120.1, 119.0, 121.0, 119.5):
+    for seconds in steps:
         assert run(check) == ""
         clock.at += seconds
-    assert len(cloud.seen) == 5
+    assert len(cloud.seen) == 1 + 2 * cycles  # the project, and one question per range
+    aggregator.assert_metric(TOKENS, count=2 * len(steps))
+    aggregator.assert_metric(UP, value=1, count=len(steps))
 
 
 def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
     cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock
 ) -> None:
-    check = make_check(cloud.entry(ranges=["last_7d"]), hands)
+    check = make_check(cloud.entry(ranges=["last_7d"]))
     assert run(check) == ""
     clock.at += 300
     cloud.always = refuse
@@ -258,44 +230,20 @@ def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
     assert len(values(aggregator, TOKENS)) == 1
 
 
-def test_a_refused_key_is_not_tried_again_for_5_minutes_then_for_10(
-    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+def test_an_edited_tag_keeps_the_project_id_and_the_lockout_over_a_restart(
+    cloud: Cloud, make_check: Make, aggregator: Any
 ) -> None:
-    clock.at -= 600  # the HTTP server puts its own date on answers: it must not look 15 minutes off
-    check = make_check(cloud.entry(min_collection_interval=20), hands)
-    monkeypatch.setenv("HW_SECRET_KEY", "of-another-key")  # by now make_check has set the right one
-    for _ in range(95):  # 950 seconds
-        run(check)
-        clock.at += 10
-    assert len(cloud.seen) == 3  # at 0, 300 and 900 s
-    assert cloud.emulator.times_locked == 0
-    assert set(values(aggregator, CODE)) == {3, 5}
-
-
-def test_an_edited_tag_keeps_the_lockout_over_a_restart(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
-    cloud.always = refuse
-    run(make_check(cloud.entry()))
-    cloud.always = None
-    edited = make_check(cloud.entry(tags=["team:new"], name="new"), start=2, check_id="maas_usage_check:new:decaf")
-    assert "nothing is asked for another 5 min, so that the key is not locked" in run(edited)
-    assert len(cloud.seen) == 1
-    assert values(aggregator, CODE) == [3, 5]
-
-
-def test_an_edited_tag_keeps_the_project_id_over_a_restart(cloud: Cloud, make_check: Make) -> None:
     entry = cloud.entry(ranges=["last_7d"])
     del entry["project_id"]
     assert run(make_check(entry)) == ""
-    assert run(make_check({**entry, "tags": ["team:new"]}, start=2, check_id="maas_usage_check:decaf")) == ""
+    edited = {**entry, "tags": ["team:new"]}
+    cloud.always = refuse
+    assert "refused" in run(make_check(edited, start=2, check_id="maas_usage_check:decaf"))
     assert [request.method for request in cloud.seen] == ["GET", "POST", "POST"]
-
-
-def test_the_store_holds_no_secret(cloud: Cloud, make_check: Make, tmp_path: Path) -> None:
-    assert run(make_check(cloud.entry())) == ""
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "run").iterdir())
-    assert b"KeyEntry" in kept
-    assert AK.encode() not in kept
-    assert SK.encode() not in kept
+    cloud.always = None
+    last = make_check({**edited, "name": "new"}, start=3, check_id="maas_usage_check:new:decaf")
+    assert "nothing is asked for another 5 min, so that the key is not locked" in run(last)
+    assert (len(cloud.seen), values(aggregator, CODE)) == (3, [0, 3, 5])
 
 
 def test_a_store_that_cannot_be_written_still_keeps_the_lockout_while_the_agent_runs(
@@ -308,6 +256,7 @@ def test_a_store_that_cannot_be_written_still_keeps_the_lockout_while_the_agent_
     assert len(cloud.seen) == 1
 
 
+@pytest.mark.usefixtures("real_time")
 def test_the_store_is_in_the_agents_own_folder_unless_state_dir_says_otherwise(
     cloud: Cloud, datadog_agent: Any, tmp_path: Path, make_check: Make
 ) -> None:
@@ -319,6 +268,7 @@ def test_the_store_is_in_the_agents_own_folder_unless_state_dir_says_otherwise(
     assert found == ["configured", "run_path"]
 
 
+@pytest.mark.usefixtures("real_time")
 def test_two_instances_in_two_threads_try_a_wrong_key_once(
     cloud: Cloud, datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,12 +35,10 @@ def load_and_run(python: Path, cloud: Cloud, folder: Path) -> str:
     return call(python, "-c", LOAD_AND_RUN, cloud.url, cwd=folder, env=environ)
 
 
-def test_the_wheel_and_the_base_library_go_together(wheel: Path, tmp_path: Path, cloud: Cloud) -> None:
-    python = install(tmp_path / "venv", wheel, "datadog-checks-base[deps]")
-    assert load_and_run(python, cloud, tmp_path) == "[1.0]"
-
-
-def test_the_agents_own_pin_of_pymongo_stays(wheel: Path, tmp_path: Path, cloud: Cloud) -> None:
+@pytest.mark.usefixtures("real_time")
+def test_the_wheel_goes_with_the_base_library_and_the_agents_own_pin_stays(
+    wheel: Path, tmp_path: Path, cloud: Cloud
+) -> None:
     constraints = tmp_path / "final_constraints-py3.txt"
     constraints.write_text(f"pymongo=={ANOTHER_PYMONGO}\n")
     python = install(tmp_path / "venv", "-c", constraints, wheel, "datadog-checks-base[deps]", "pymongo")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
@@ -14,23 +12,22 @@ import yaml
 
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
-from maas_usage_check.standin.server import serving
 
-from .. import shifted_clock
 from ..conftest import Cloud, FixedClock
-from .account import AK, REGION, SK
+from .account import REGION
 from .alerts import RULES
+from .collecting import Collecting
 from .conftest import need_library
 from .datadog_monitors import monitor, query
 from .datadog_queries import Cycle
 from .hours import COUNTS, HOUR, Consumed, SentCloud, added, use
-from .influxdb import influxdb, make_database
+from .influxdb import influxdb, write
 from .influxdb import query as influx_query
-from .models import COMPLETE, CURRENCY, MINUTE, PRICES, Counted, config_of, cost, minute, named, newest
+from .models import COMPLETE, CURRENCY, MINUTE, Counted, config_of, cost, entry_of, minute, named, newest
 from .models import use as model_use
-from .programs import OPENER, ROOT, get, prometheus_over, run
+from .months import Books
+from .programs import ROOT, prometheus_over, rows
 
 need_library("datadog_checks.base")
 
@@ -54,7 +51,12 @@ SERVICES = {"preset": 2, "custom_endpoint": 4}
 MODELS = Models(2, 2)
 LARGE = MODELS.ids()[0]
 RANGES = {"today": TODAY, "last_7d": NOW - 7 * 24 * HOUR}
-SETTINGS = """\
+CONFIG = """\
+instances:
+  - endpoint: {url}
+    iam_endpoint: {url}
+    cloud_eye_endpoint: {url}
+    state_dir: {folder}/state
     hourly: true
     backfill_days: 1
     ranges: [today, last_7d]
@@ -68,14 +70,7 @@ Ask = Callable[[str], float]
 Rows = List[Tuple[Dict[str, str], float]]
 
 
-class OnTheHour(Ledger):
-    """An account of which the cloud says something new at full hours alone: a process may take its time."""
-
-    def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
-        return super().totals(asked, now // HOUR * HOUR)
-
-
-LEDGER = OnTheHour(late=True)
+LEDGER = Books(late=True)
 
 
 def one_of(rows: Rows) -> float:
@@ -159,30 +154,24 @@ class Collected:
     """What the plugin wrote in all cycles, for either store."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.samples: List[str] = []
         self.lines: List[str] = []
-        cloud = SentCloud(LEDGER, MODELS)
-        with serving(cloud) as url:
-            for name in ("prometheus", "influx"):
-                hosts = "".join(f"    {key}: {url}\n" for key in ("iam_endpoint", "cloud_eye_endpoint"))
-                state = f"    state_dir: {folder}/{name}\n"
-                text = f"instances:\n  - endpoint: {url}\n{hosts}{state}{SETTINGS}{config_of(MODELS)}"
-                (folder / f"{name}.yaml").write_text(text)
-            for at, after in zip(CYCLES, [*CYCLES[1:], NOW + SCRAPE]):
-                self.lines += self.collect("influx", at).splitlines()
-                text = self.collect("prometheus", at)
-                shown = [line for line in text.splitlines() if line[:1] != "#"]
-                self.samples += [f"{line} {moment / 1000:.3f}" for moment in range(at, after, SCRAPE) for line in shown]
+        collections = []
+        for form in ("influx", "prometheus"):
+            (folder / form).mkdir()
+            text = CONFIG + config_of(MODELS)
+            collections.append(Collecting(folder / form, SentCloud(LEDGER, MODELS), text, form))
+        for at, after in zip(CYCLES, [*CYCLES[1:], NOW + SCRAPE]):
+            lines, text = (_written_at(at, one) for one in collections)
+            self.lines += lines
+            shown = [line for line in text if line[:1] != "#"]
+            self.samples += [f"{line} {moment / 1000:.3f}" for moment in range(at, after, SCRAPE) for line in shown]
 
-    def collect(self, form: str, at: int) -> str:
-        shift = self.folder / "shift"
-        shifted_clock.write_shift(str(shift), at / 1000 - time.time())
-        command = [sys.executable, shifted_clock.__file__, str(shift), "collect", "--format", form]
-        keys = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONPATH": str(ROOT)}
-        done = run([*command, "--config", str(self.folder / f"{form}.yaml")], self.folder, **keys)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+
+def _written_at(at: int, collecting: Collecting) -> List[str]:
+    done = collecting.collect(at)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -201,33 +190,30 @@ def test_the_queries_for_prometheus(prometheus: str) -> None:
     def ask(text: str) -> float:
         since = MONTH if "cost" in text else TODAY
         expression = text.replace("$__range", f"{(NOW - since) // 1000}s")
-        answer = get(f"{prometheus}/api/v1/query", query=expression, time=f"{NOW / 1000:.3f}")["data"]["result"]
-        return one_of([(row["metric"], float(row["value"][1])) for row in answer])
+        return one_of([(row["metric"], float(row["value"][1])) for row in rows(prometheus, expression, NOW / 1000)])
 
     hold("promql", ask)
 
 
 def test_the_alert_rules_find_the_series_of_the_plugin(prometheus: str) -> None:
-    def rows(expression: str) -> List[Dict[str, Any]]:
-        answer = get(f"{prometheus}/api/v1/query", query=expression, time=f"{NOW / 1000:.3f}")
-        found: List[Dict[str, Any]] = answer["data"]["result"]
-        return found
+    def found(expression: str) -> List[Dict[str, Any]]:
+        return rows(prometheus, expression, NOW / 1000)
 
     rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
     named_rules = {rule.get("alert", rule.get("record")): rule["expr"] for rule in rules}
     grouped = re.compile(r"by \(([^)]*)\)\s*\((?:\w+\()*\(*(huawei_maas_\w+)")
-    asked = {found for expression in named_rules.values() for found in grouped.findall(expression)}
+    asked = {one for expression in named_rules.values() for one in grouped.findall(expression)}
     assert len(asked) > 10
     for labels, metric in asked:
-        assert all(set(labels.split(", ")) <= set(row["metric"]) for row in rows(metric)), metric
-        assert rows(metric), metric
-    errors = rows(named_rules["MaasErrorsHigh"].replace("> 0.1", ">= 0").replace(">= 20", ">= 0"))
+        assert all(set(labels.split(", ")) <= set(row["metric"]) for row in found(metric)), metric
+        assert found(metric), metric
+    errors = found(named_rules["MaasErrorsHigh"].replace("> 0.1", ">= 0").replace(">= 20", ">= 0"))
     assert {row["metric"]["service_type"]: float(row["value"][1]) for row in errors} == {
         one: grown("errors", NOW - 3 * HOUR, NOW, service_type=number)
         / grown("requests", NOW - 3 * HOUR, NOW, service_type=number)
         for one, number in SERVICES.items()
     }
-    (day,) = rows(named_rules["huawei_maas:tokens:day"].replace(">= 150", ">= 0"))
+    (day,) = found(named_rules["huawei_maas:tokens:day"].replace(">= 150", ">= 0"))
     assert float(day["value"][1]) == sum(
         grown("tokens", NOW - 24 * HOUR, NOW, service_type=one) for one in SERVICES.values()
     )
@@ -235,36 +221,32 @@ def test_the_alert_rules_find_the_series_of_the_plugin(prometheus: str) -> None:
 
 def test_the_queries_for_influxdb(collected: Collected, tmp_path: Path) -> None:
     with influxdb(tmp_path) as url:
-        make_database(url, "maas")
-        OPENER.open(f"{url}/write?db=maas", "\n".join(collected.lines).encode(), timeout=60).close()
+        write(url, "\n".join(collected.lines))
 
         def ask(text: str) -> float:
             # The database's own clock is not that of the account.
             moved = text.replace("now()", f"{NOW}ms").replace(" WHERE ", f" WHERE time < {NOW}ms AND ")
-            rows = [
+            answer = [
                 (row.get("tags", {}), at, values[0])
-                for row in influx_query(url, "maas", moved)
+                for row in influx_query(url, moved)
                 for at, *values in row["values"]
             ]
             hour = NOW // HOUR * HOUR - 4 * HOUR
-            return one_of([(tags, value) for tags, at, value in rows if "time(1h)" not in text or at == hour])
+            return one_of([(tags, value) for tags, at, value in answer if "time(1h)" not in text or at == hour])
 
         hold("sql", ask)
 
 
 def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
-    cloud: Cloud, make_check: Callable[..., Any], aggregator: Any
+    cloud: Cloud, make_check: Callable[..., Any], aggregator: Any, clock: FixedClock
 ) -> None:
-    hands = FixedClock()
     cloud.emulator.now, cloud.emulator.ledger, cloud.emulator.models = clock.now, LEDGER, MODELS
-    prices = {name: {"prompt": float(prompt), "completion": float(rest)} for name, (prompt, rest) in PRICES.items()}
     check = make_check(
         cloud.entry(
             hourly=True, backfill_days=1, ranges=list(RANGES), timezone="Asia/Shanghai", service_types=list(SERVICES),
-            api_keys=["team-search", ""], per_api_key=True, models=True, model_names=named(MODELS),
-            prices={"currency": CURRENCY, "models": prices}, min_collection_interval=1800, max_requests_per_minute=190,
+            api_keys=["team-search", ""], per_api_key=True, **entry_of(MODELS),
+            min_collection_interval=1800, max_requests_per_minute=190,
         ),
-        hands,
     )  # fmt: skip
     cycles: List[Cycle] = []
     for at in CYCLES:
@@ -291,6 +273,10 @@ def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
     assert monitor(query("error_ratio"), cycles) == {
         (REGION, PROJECT_ID, one, "real_time"): failed[one] / called[one] for one in SERVICES
     }
+    used = {(REGION, PROJECT_ID): float(of_hours(-(-RANGES["last_7d"] // HOUR) * HOUR, NOW // HOUR * HOUR))}
+    assert monitor(query("token_forecast"), cycles[-1:]) == used
+    silent = Cycle(NOW / 1000 + 3 * 3600, [])
+    assert set(monitor(query("token_forecast"), [*cycles, silent]).values()) <= {None}  # silence is no zero
     for name, begin in (("cost_budget", MONTH), ("cost_forecast", BEGAN)):
         cost_of_all = sum(spent(begin, model) for model in named(MODELS))
         assert monitor(query(name), cycles, MONTH / 1000) == {

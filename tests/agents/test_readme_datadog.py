@@ -28,6 +28,7 @@ def program_of_the_docs() -> str:
 
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
+@pytest.mark.usefixtures("real_time")
 def test_the_commands_followed_in_order_show_usage_from_the_wheel(
     cloud: Cloud, program: Program, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 import trustme
@@ -27,7 +27,7 @@ from ..conftest import NOW, Cloud, Program, wait_for
 from ..surfaces.exporter import Exporter, exporting
 from .account import AK, SK
 from .hours import COUNTS, HOUR, Consumed, SentCloud, Use
-from .programs import ROOT, environ, find, free_port, get, running, wait
+from .programs import PROMETHEUS, ROOT, environ, find, free_port, get, prometheus, replaced, rows, wait
 
 pytestmark = pytest.mark.timeout(180)
 EXAMPLE = (ROOT / "examples" / "prometheus" / "scrape.yml").read_text(encoding="utf-8")
@@ -116,10 +116,8 @@ class Store:
         self.url = url
         self.days = days
 
-    def rows(self, query: str, at: float = 0.0) -> List[Dict[str, Any]]:
-        when = {"time": f"{at:.3f}"} if at else {}
-        found: List[Dict[str, Any]] = get(f"{self.url}/api/v1/query", query=query, **when)["data"]["result"]
-        return found
+    def rows(self, query: str, at: Optional[float] = None) -> List[Dict[str, Any]]:
+        return rows(self.url, query, at)
 
     def scraped(self, metric: str, service: str) -> List[Tuple[float, int]]:
         """List all samples of a counter: when, and how many."""
@@ -129,7 +127,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    server = find("prometheus", "Debian package prometheus")
+    find("prometheus", PROMETHEUS)  # before what takes long
     folder = tmp_path_factory.mktemp("serve")
     ca, cloud, port = trustme.CA(), SentCloud(Ledger()), free_port()
     cloud.requests_per_minute = 1_000_000  # a simulated half hour takes a second
@@ -141,24 +139,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     options = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"]
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     context.load_cert_chain(str(folder / "client.pem"), str(folder / "client.key"))
-    scrape = re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", EXAMPLE, flags=re.MULTILINE)
-    for said, here in (
-        ("127.0.0.1:16227", f"127.0.0.1:{port}"),
-        ("60s", "200ms"),
-        ("/etc/prometheus/maas-usage-check-ca.pem", "ca.pem"),
-        ("/etc/prometheus/maas-usage-check-client", "client"),
-    ):
-        assert said in scrape
-        scrape = scrape.replace(said, here)
-    (folder / "prometheus.yml").write_text(scrape)
-    address = f"127.0.0.1:{free_port()}"
-    command = [server, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
+    places = {
+        "127.0.0.1:16227": f"127.0.0.1:{port}",
+        "60s": "200ms",
+        "/etc/prometheus/maas-usage-check-ca.pem": "ca.pem",
+        "/etc/prometheus/maas-usage-check-client": "client",
+    }
+    scrape = replaced(re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", EXAMPLE, flags=re.MULTILINE), places)
     with serving(cloud) as url:
         (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder))
         days = Days(folder, cloud, port, options, context)
         try:
-            with running(command, folder):
-                store = Store(f"http://{address}", days)
+            with prometheus(folder, scrape) as address:
+                store = Store(address, days)
                 wait(lambda: store.rows("huawei_maas_consumed_tokens_total"), "the first scrape")
                 for step in range(STEPS):
                     days.live(step)
@@ -188,13 +181,11 @@ def test_every_sample_was_true_of_some_step_and_none_fell(store: Store) -> None:
         assert values == sorted(values)
         assert set(values) <= {known[service][0] for known in store.days.known}
     assert len({value for _, value in store.scraped("huawei_maas_consumed_tokens_total", "preset")}) > 5
-
-
-def test_one_series_for_each_service_came_through_the_kill(store: Store) -> None:
-    rows = store.rows("count_over_time(huawei_maas_consumed_tokens_total[1h])")
-    labels = {(row["metric"]["job"], row["metric"]["instance"], row["metric"]["service_type"]) for row in rows}
-    assert labels == {("maas-usage-check", f"127.0.0.1:{store.days.port}", service) for service in SERVICES}
-    assert len(rows) == len(labels)
+    labels = [row["metric"] for row in store.rows("count_over_time(huawei_maas_consumed_tokens_total[1h])")]
+    assert {row["service_type"] for row in labels} == set(SERVICES)
+    assert len(labels) == len(SERVICES)  # one series for each came through the kill
+    here = ("maas-usage-check", f"127.0.0.1:{store.days.port}")
+    assert {(row["job"], row["instance"]) for row in labels} == {here}
 
 
 def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(store: Store) -> None:
@@ -228,25 +219,17 @@ def test_it_said_no_more_than_the_outage_and_the_reload(store: Store) -> None:
     assert "I! the configuration was read again" in store.days.exporter.said
 
 
+@pytest.mark.usefixtures("real_time")
 def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    server = find("prometheus", "Debian package prometheus")
-    rules = ROOT / "examples" / "prometheus" / "alerts.yml"
-    address = f"127.0.0.1:{free_port()}"
-    command = [server, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address={address}"]
-
     def alerts() -> Dict[str, Dict[str, str]]:
-        answer = get(f"http://{address}/api/v1/query", query="ALERTS")["data"]["result"]
-        return {row["metric"]["alertname"]: row["metric"] for row in answer}
+        return {row["metric"]["alertname"]: row["metric"] for row in rows(address, "ALERTS")}
 
     with exporting(program, program.for_cloud(cloud, "min_collection_interval: 0.5")) as exporter:
         target = exporter.url.partition("//")[2]
-        scrape = EXAMPLE.replace("127.0.0.1:16227", target).replace("60s", "200ms")
-        (tmp_path / "prometheus.yml").write_text(
-            f"global: {{evaluation_interval: 500ms}}\nrule_files: [{rules}]\n{scrape}"
-        )
-        with running(command, tmp_path):
-            up = f"http://{address}/api/v1/query"
-            wait(lambda: get(up, query="huawei_maas_api_up == 1")["data"]["result"], "the first scrape")
+        rules = f"rule_files: [{ROOT}/examples/prometheus/alerts.yml]"
+        scrape = replaced(EXAMPLE, {"127.0.0.1:16227": target, "60s": "200ms"})
+        with prometheus(tmp_path, f"global: {{evaluation_interval: 500ms}}\n{rules}\n{scrape}") as address:
+            wait(lambda: rows(address, "huawei_maas_api_up == 1"), "the first scrape")
             wait(lambda: "MaasCollectionMissing" not in alerts(), "the first evaluation after it")
             assert alerts() == {}
             cloud.emulator.keys.clear()

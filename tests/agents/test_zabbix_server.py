@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Dict, Set
+from typing import Dict, List, Set
 
 import pytest
 
 from tools import zabbix as made
 
 from ..conftest import AK, SK, Cloud, Program
-from .programs import find, running, wait
-from .test_zabbix import PARAMETER, TEXT
-from .zabbix_server import HOST, low_port, zabbix
+from .programs import INSTALLED, find, listening, listens, replaced, wait
+from .test_zabbix import AGENT, PARAMETER, TEXT
+from .zabbix_server import HOST, zabbix
 
 UP = "maas.api.up[cn-southwest-2]"
 WEEK = 7 * 86_400_000
@@ -22,31 +21,29 @@ KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0
 
 @pytest.mark.timeout(400)
 def test_a_real_zabbix_shows_the_clouds_numbers_and_a_refused_key_as_a_problem(
-    cloud: Cloud, program: Program, tmp_path: Path
+    cloud: Cloud, program: Program, command: str, tmp_path: Path
 ) -> None:
-    agent = find("zabbix_agent2", "apt-get install zabbix-agent2")
+    find("zabbix_agent2", AGENT)
     key = tmp_path / "key"
     key.write_text(f"{AK},{SK}\n")
     key.chmod(0o600)
     more = "max_concurrency: 1\nranges: [last_7d]\nhourly: true\nbackfill_days: 0\n"
     config = program.for_cloud(cloud, f"{more}credentials: {{source: file, path: {key}}}\nstate_dir: {tmp_path}/s")
-    command = f"{sys.executable} -m maas_usage_check"
     parameter = tmp_path / "maas-usage-check.conf"
-    places = {"/usr/local/bin/maas-usage-check": command, "/etc/maas-usage-check/conf.yaml": config}
-    text = PARAMETER
-    for old, new in places.items():
-        assert old in text
-        text = text.replace(old, new)
-    parameter.write_text(text)
+    parameter.write_text(replaced(PARAMETER, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config}))
     with zabbix(tmp_path) as server:
         server.add_host(TEXT.replace("delay: 5m", "delay: 10s"), made.TEMPLATE)
-        main = tmp_path / "zabbix_agent2.conf"
-        main.write_text(
-            f"Server=127.0.0.1\nListenIP=127.0.0.1\nListenPort={low_port()}\n"
-            f"ServerActive=127.0.0.1:{server.port}\nHostname={HOST}\n"
-            f"LogType=console\nPidFile={tmp_path}/agent.pid\nControlSocket={tmp_path}/agent.sock\nInclude={parameter}\n"
-        )
-        with running([agent, "-c", str(main)], tmp_path):
+
+        def agent(port: int) -> List[str]:
+            main = tmp_path / "zabbix_agent2.conf"
+            main.write_text(
+                f"Server=127.0.0.1\nListenIP=127.0.0.1\nListenPort={port}\n"
+                f"ServerActive={server.address}\nHostname={HOST}\nLogType=console\nPidFile={tmp_path}/agent.pid\n"
+                f"ControlSocket={tmp_path}/agent.sock\nInclude={parameter}\n"
+            )
+            return [find("zabbix_agent2", AGENT), "-c", str(main)]
+
+        with listening(agent, tmp_path, listens):
             # An item without a value has the last value 0.
             wait(lambda: server.items().get(UP) == "1" and server.items().get(KEY) != "0", "the tokens of a week", 180)
             items = server.items()

@@ -7,16 +7,14 @@ import getpass
 import glob
 import json
 import os
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 from urllib.request import Request
 
-from .programs import OPENER, find, free_port, missing, running, wait
+from .programs import OPENER, find, listening, listens, missing, wait
 
 FRONTEND, SCHEMA = Path("/usr/share/zabbix"), Path("/usr/share/zabbix-server-pgsql")
 WHY = "apt-get install zabbix-server-pgsql zabbix-frontend-php php-cli php-pgsql php-xml php-mbstring php-bcmath php-gd"
@@ -26,10 +24,10 @@ HOST = "maas"
 class Zabbix:
     """Speak to a Zabbix by its JSON-RPC."""
 
-    def __init__(self, url: str, port: int) -> None:
+    def __init__(self, url: str, address: str) -> None:
         self._url = f"{url}/api_jsonrpc.php"
         self._token = ""
-        self.port = port
+        self.address = address
 
     def call(self, method: str, **parameters: Any) -> Any:
         body: Dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": 1}
@@ -64,51 +62,41 @@ class Zabbix:
         return [trigger["description"] for trigger in found]
 
 
-def low_port() -> int:
-    """Find a free port where Zabbix takes one: below those that the kernel gives away."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.socket() as taken:
-            taken.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextlib.contextmanager
 def zabbix(folder: Path) -> Iterator[Zabbix]:
     """Serve a new Zabbix."""
     find("zabbix_server", WHY), find("php", WHY)
     if not FRONTEND.exists():
         missing(f"no frontend of Zabbix: {WHY}")
-    port, web_port = low_port(), free_port()
     with _postgresql(folder) as database:
-        url = f"http://127.0.0.1:{web_port}"
         web = _frontend(folder, database)
-        server = folder / "zabbix_server.conf"
-        server.write_text(
-            f"ListenIP=127.0.0.1\nListenPort={port}\nLogType=console\nPidFile={folder}/server.pid\nSocketDir={folder}\n"
-            f"DBHost=127.0.0.1\nDBPort={database}\nDBName=zabbix\nDBUser=zabbix\nCacheUpdateFrequency=5\nAllowRoot=1\n"
-            "StartPollers=1\nStartTrappers=2\nStartPingers=0\nStartDiscoverers=0\nStartHTTPPollers=0\n"
-        )
-        with running(["php", "-q", "-S", f"127.0.0.1:{web_port}", "-t", str(web)], folder):
-            one = Zabbix(url, port)
+
+        def server(port: int) -> List[str]:
+            config = folder / "zabbix_server.conf"
+            config.write_text(
+                f"ListenIP=127.0.0.1\nListenPort={port}\nLogType=console\nPidFile={folder}/server.pid\n"
+                f"SocketDir={folder}\nDBHost={database}\nDBName=zabbix\nDBUser=zabbix\nCacheUpdateFrequency=5\n"
+                "AllowRoot=1\nStartPollers=1\nStartTrappers=2\nStartPingers=0\nStartDiscoverers=0\n"
+                "StartHTTPPollers=0\n"
+            )
+            return ["zabbix_server", "-f", "-c", str(config)]
+
+        def frontend(port: int) -> List[str]:
+            return ["php", "-q", "-S", f"127.0.0.1:{port}", "-t", str(web)]
+
+        with listening(frontend, folder, listens) as url, listening(server, folder, listens) as address:
+            one = Zabbix(url, address.rpartition("/")[2])
             wait(one.log_in, "the frontend")
-            with running(["zabbix_server", "-f", "-c", str(server)], folder):
-                wait(lambda: listens(port), "the server")
-                yield one
+            yield one
 
 
-def _frontend(folder: Path, database: int) -> Path:
+def _frontend(folder: Path, database: str) -> Path:
     web = folder / "web"
     shutil.copytree(FRONTEND, web, ignore_dangling_symlinks=True)
     config = folder / "zabbix.conf.php"
     config.write_text(
-        "<?php $DB = ['TYPE' => 'POSTGRESQL', 'SERVER' => '127.0.0.1', 'DATABASE' => 'zabbix', 'USER' => 'zabbix', "
-        f"'PORT' => '{database}', 'PASSWORD' => '', 'SCHEMA' => '', 'ENCRYPTION' => false, 'KEY_FILE' => '', "
+        f"<?php $DB = ['TYPE' => 'POSTGRESQL', 'SERVER' => '{database}', 'DATABASE' => 'zabbix', 'USER' => 'zabbix', "
+        "'PORT' => '', 'PASSWORD' => '', 'SCHEMA' => '', 'ENCRYPTION' => false, 'KEY_FILE' => '', "
         "'CERT_FILE' => '', 'CA_FILE' => '', 'VERIFY_HOST' => false, 'CIPHER_LIST' => '', 'VAULT_URL' => '', "
         "'VAULT_DB_PATH' => '', 'VAULT_TOKEN' => '', 'DOUBLE_IEEE754' => true]; $ZBX_SERVER_NAME = '';"
         "$IMAGE_FORMAT_DEFAULT = IMAGE_FORMAT_PNG;"
@@ -121,28 +109,29 @@ def _frontend(folder: Path, database: int) -> Path:
 
 
 @contextlib.contextmanager
-def _postgresql(folder: Path) -> Iterator[int]:
+def _postgresql(folder: Path) -> Iterator[str]:
+    """Run one that listens on a socket of its own folder alone; yield that folder."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     if not found:
         missing("no PostgreSQL: apt-get install postgresql")
-    binaries, port = found[-1], free_port()
+    binaries = found[-1]
     with tempfile.TemporaryDirectory() as data:
         user: List[str] = []
         if getpass.getuser() == "root":  # which PostgreSQL does not run as
             shutil.chown(data, "postgres")
             user = ["runuser", "-u", "postgres", "--"]
-        options = f"-F -h 127.0.0.1 -p {port} -k {data}"
+        options = f"-F -c listen_addresses='' -k {data}"
         make = [*user, f"{binaries}/initdb", "-D", f"{data}/db", "-A", "trust", "-U", "zabbix", "-E", "UTF8"]
         control = [*user, f"{binaries}/pg_ctl", "-D", f"{data}/db", "-w"]
         subprocess.run([*make, "--locale", "C"], stdout=subprocess.DEVNULL, check=True, cwd=data)
         subprocess.run([*control, "-o", options, "-l", f"{data}/log", "start"], stdout=subprocess.DEVNULL, check=True)
         try:
-            ask = ["psql", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "zabbix", "-v", "ON_ERROR_STOP=1"]
+            ask = ["psql", "-q", "-h", data, "-U", "zabbix", "-v", "ON_ERROR_STOP=1"]
             subprocess.run([*ask, "postgres", "-c", "create database zabbix"], check=True)
             for name in ("schema", "images", "data"):
                 text = subprocess.run(["zcat", f"{SCHEMA}/{name}.sql.gz"], stdout=subprocess.PIPE, check=True).stdout
                 load = [*ask, "zabbix"]
                 subprocess.run(load, input=text, stdout=subprocess.DEVNULL, check=True, env={**os.environ, "PAGER": ""})
-            yield port
+            yield data
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL, check=False)

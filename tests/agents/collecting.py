@@ -1,0 +1,54 @@
+"""Run `collect` at the moments of a simulated clock, in this process, against an emulator of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from werkzeug.datastructures import Headers
+
+from maas_usage_check import cloud
+from maas_usage_check.cycle import Runtime
+from maas_usage_check.standin.emulator import Emulator
+
+from ..conftest import Cloud, FixedClock
+from ..program import EmulatorTransport, run_cli
+from .account import AK, SK
+
+CLOUD = "http://127.0.0.1:1"
+"""Nobody listens here: requests to it are answered in the process."""
+
+
+class Collecting:
+    """A configuration in a folder, the cloud that it queries, and the clock of both.
+
+    Args:
+        folder: where the configuration and the state are.
+        emulator: the cloud.
+        config: the configuration; `{url}` and `{folder}` stand for the cloud's and the folder.
+        form: the output's format.
+    """
+
+    url = CLOUD
+
+    def __init__(self, folder: Path, emulator: Emulator, config: str, form: str) -> None:
+        self.folder, self.emulator, self.form = folder, emulator, form
+        self.clock = FixedClock()
+        emulator.now = self.clock.now
+        self._runtime = Runtime(self.clock.clock, partial(EmulatorTransport, cast(Cloud, self)))
+        text = config.replace("{url}", CLOUD).replace("{folder}", str(folder))
+        (folder / "conf.yaml").write_text(text, encoding="utf-8")
+
+    def transport(self, request: cloud.Request, timeout: float) -> cloud.Response:
+        reply = self.emulator.answer(request.method, request.url[len(CLOUD) :], request.headers, request.body)
+        return cloud.Response(reply.status, Headers(reply.headers), reply.body)
+
+    def collect(self, at: float, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
+        """Run a cycle at a moment, milliseconds."""
+        self.clock.at = at / 1000
+        keys = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TZ": "UTC"}
+        arguments = ["collect", "--config", str(self.folder / "conf.yaml"), "--format", self.form, *options]
+        return run_cli(arguments, self._runtime, {**keys, "HW_ACCESS_KEY": AK, "HW_SECRET_KEY": sk})

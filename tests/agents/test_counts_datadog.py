@@ -1,0 +1,269 @@
+"""Simulated days of hours and models under the Agent's real base library, held against the emulator's ledger."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, Iterator, List, Optional, Union
+
+import pytest
+from werkzeug import Request, Response
+
+from maas_usage_check.standin.models import Models
+
+from ..conftest import NOW, Cloud, FixedClock
+from .conftest import need_library
+from .hours import COUNTS, EVERY_KEY, HOUR, NOTHING, Consumed, Use, added
+from .models import (
+    MINUTE,
+    MINUTE_FIELDS,
+    Counted,
+    Series,
+    cost,
+    entry_of,
+    minute,
+    newest,
+    priced,
+    series_in,
+    series_of,
+)
+from .months import Books
+from .test_datadog_check import metadata
+
+need_library("datadog_checks.base")
+
+Make = Callable[..., Any]
+INTERVAL = 300
+"""Seconds between cycles; the Agent runs the check more often, and what it has is repeated."""
+FIRST, SECOND, THIRD = Models(3).ids()
+SERVICES = {"preset": 2, "custom_endpoint": 4}
+LABELS = {"": EVERY_KEY, "team-search": ("team-search",)}
+
+
+class Agent:
+    """Run checks by the test's clock, and read what was submitted."""
+
+    def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
+        clock.at = NOW + 600
+        self.cloud, self.clock, self.make, self.aggregator = cloud, clock, make, aggregator
+        self.began = int(clock.at * 1000)
+        self.silent = range(self.began + 5 * HOUR, self.began + 9 * HOUR)
+        cloud.emulator.ledger = self.ledger = Books(late=True, restating=True)
+        cloud.emulator.models = self.models = Models(
+            3,
+            2,
+            late=True,
+            appears={THIRD: self.began + 130 * MINUTE},
+            busy=lambda model, at: model != SECOND or at not in self.silent,
+        )
+        self.entry = cloud.entry(
+            **entry_of(self.models),
+            hourly=True,
+            backfill_days=1,
+            ranges=["last_1d"],
+            service_types=list(SERVICES),
+            api_keys=["team-search"],
+            per_api_key=True,
+            max_requests_per_minute=180,
+            min_collection_interval=INTERVAL,
+        )
+
+    @property
+    def now(self) -> int:
+        return int(self.clock.at * 1000)
+
+    def at(self, minutes: float) -> None:
+        self.clock.at = self.began / 1000 + minutes * 60
+
+    def run(self, check: Any) -> str:
+        """Run a check once; return the error."""
+        self.aggregator.reset()
+        report = check.run()
+        return json.loads(report)[0]["message"] if report else ""
+
+    def submitted(self, metric: str, nature: int) -> Dict[Series, float]:
+        """Return what the last run submitted of a metric: of services, labels, models and keys."""
+        found: Dict[Series, float] = {}
+        for name in (f"huawei_maas.{kind}{metric}" for kind in ("", "key_", "model_", "model_key_")):
+            for sample in self.aggregator.metrics(name):
+                assert sample.type == nature
+                tags = dict(tag.split(":", 1) for tag in sample.tags)
+                of_service = (tags.get("service_type", ""), tags.get("api_key_label", ""))
+                series = series_in(tags) if "maas_api_id" in tags else of_service
+                assert (series not in found, bool(series[1])) == (True, "key_" in name)
+                found[series] = sample.value
+        return found
+
+    def gauges(self) -> Dict[Series, Dict[str, float]]:
+        """Return the minutes of models that the last run submitted."""
+        found: Dict[Series, Dict[str, float]] = {}
+        for field in MINUTE_FIELDS:
+            for name in ("model", "model_key"):
+                for sample in self.aggregator.metrics(f"huawei_maas.{name}.{field}"):
+                    series = series_in(dict(tag.split(":", 1) for tag in sample.tags))
+                    assert (sample.type, field in found.get(series, {})) == (self.aggregator.GAUGE, False)
+                    found.setdefault(series, {})[field] = sample.value
+        return found
+
+    def counts(self) -> Dict[Series, Use]:
+        columns = [self.submitted(f"consumed.{count}", self.aggregator.COUNT) for count in COUNTS]
+        assert all(column.keys() == columns[0].keys() for column in columns)
+        assert all(value >= 0 for column in columns for value in column.values())
+        return {series: tuple(int(column[series]) for column in columns) for series in columns[0]}
+
+    def is_unlisted(self, series: Series) -> bool:
+        """Return whether a model is back but may not be listed yet: the list is read once an hour."""
+        return series[0] == SECOND and self.silent.stop <= self.now < self.silent.stop + 90 * MINUTE
+
+    def truth(self) -> Dict[Series, Union[Consumed, Counted]]:
+        return {
+            **{each: Counted(self.models, each, self.began) for each in series_of(self.models)},
+            **{
+                (service, label): Consumed(self.ledger, self.began, service_type=number, labels=labels)
+                for service, number in SERVICES.items()
+                for label, labels in LABELS.items()
+            },
+        }
+
+    def look(self, truth: Dict[Series, Union[Consumed, Counted]], hours: bool = True, models: bool = True) -> None:
+        for (name, _), each in truth.items():
+            if hours and name in SERVICES:
+                each.look(self.now // HOUR * HOUR)
+            elif models and name not in SERVICES:
+                each.look(self.now)
+
+
+def fail(request: Request) -> Response:
+    return Response(b"{}", 503)
+
+
+def fail_cloud_eye(request: Request) -> Optional[Response]:
+    return Response(b"{}", 503) if request.path.startswith("/V1.0/") else None
+
+
+def fail_hours(request: Request) -> Optional[Response]:
+    body = json.loads(request.get_data() or b"{}")
+    asks_hours = "end_time" in body and (body["end_time"] + 1) % HOUR == 0
+    return Response(b'{"error_msg": "no"}', 400, content_type="application/json") if asks_hours else None
+
+
+@pytest.fixture
+def agent(cloud: Cloud, clock: FixedClock, make_check: Make, aggregator: Any) -> Agent:
+    return Agent(cloud, clock, make_check, aggregator)
+
+
+def steps(hours: int) -> Iterator[float]:
+    """Go through the minutes in which a check runs: often in one hour of twelve, seldom in the others."""
+    at = 0.0
+    while at < hours * 60:
+        yield at
+        at += 2.5 if at // 60 % 12 == 3 else 30
+
+
+HOURS = 36
+DOWN, NO_MODELS, NO_HOURS = range(13, 15), range(20, 22), range(25, 27)
+RESTARTED, RENAMED = (420, 1380), 1890
+"""When the Agent starts anew, and when the configuration is changed, and so the check's id: minutes."""
+
+
+@pytest.mark.timeout(300)
+def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_trouble(agent: Agent) -> None:
+    hour = agent.began // HOUR
+    for of, factor, after in ((-5, 3.0, 4), (3, 0.0, 7), (16, 3.0, 19), (16, 0.0, 28), (20, 2.0, 27), (29, 0.0, 33)):
+        start, at = (hour + of) * HOUR, (hour + after) * HOUR
+        agent.ledger.restate(start, factor, at=at)
+        for key in (None, agent.models.keys_of(FIRST)[1]):
+            # Once an hour all of the last day is asked: what is said from a full hour on is seen in the next cycle.
+            agent.models.restate(FIRST, key, start, factor, at=at)
+    truth, total, held, cycles = agent.truth(), {}, 0, 0
+    costs: Dict[Series, List[float]] = {series: [] for series in priced(agent.models)}
+    started, options, check = 1, {}, agent.make(agent.entry)
+    for minutes in steps(HOURS):
+        is_down, no_models, no_hours = (minutes // 60 in hours for hours in (DOWN, NO_MODELS, NO_HOURS))
+        agent.cloud.always = fail if is_down else fail_cloud_eye if no_models else fail_hours if no_hours else None
+        if minutes == RENAMED:
+            agent.entry["tags"], options = ["team:new"], {"check_id": "maas_usage_check:decaf"}
+        if minutes in (*RESTARTED, RENAMED):
+            started += 1
+            check = agent.make(agent.entry, started, **options)
+        agent.at(minutes)
+        asked = len(agent.cloud.seen)
+        assert bool(agent.run(check)) is is_down
+        counts = agent.counts()
+        if asked == len(agent.cloud.seen):  # the last gauges are repeated
+            assert not counts
+            continue
+        cycles += 1
+        if not is_down:
+            agent.look(truth, hours=not no_hours, models=not no_models)
+        else:
+            assert not any(counts.values())
+        if is_down or no_models:
+            assert not agent.gauges()
+        else:
+            expected = {each: newest(agent.models, each, agent.now) for each in series_of(agent.models)}
+            shown = agent.gauges()
+            assert shown == {each: fields for each, fields in expected.items() if each in shown}
+            missing = {each for each, fields in expected.items() if fields and each in counts} - set(shown)
+            assert not [each for each in missing if not agent.is_unlisted(each)]
+        for each, use in counts.items():
+            total[each] = added(total.get(each, NOTHING), use)
+            assert total[each] == truth[each].most or agent.is_unlisted(each)
+        for series, value in agent.submitted("cost_consumed.cost", agent.aggregator.COUNT).items():
+            assert value == float(cost(agent.models, series[0], counts[series]))
+            costs[series].append(value)
+        whole = truth["preset", ""]
+        held += whole.most[0] > whole.known(agent.now // HOUR * HOUR)[0]
+    assert cycles > 80
+    assert held > 0
+    assert set(total) == set(truth)
+    assert all(each.most > NOTHING for each in truth.values())
+    for series, added_up in costs.items():
+        assert sum(added_up) == pytest.approx(float(cost(agent.models, series[0], truth[series].most)))
+
+
+def test_a_minute_is_repeated_until_it_ended_15_minutes_ago_and_no_longer(agent: Agent) -> None:
+    check = agent.make({**agent.entry, "min_collection_interval": 3600})
+    assert agent.run(check) == ""
+    first = agent.gauges()
+    assert (FIRST, "") in first
+    asked = len(agent.cloud.seen)
+    for minutes in range(1, 20):
+        agent.at(minutes)
+        assert agent.run(check) == ""
+        assert len(agent.cloud.seen) == asked
+        shown = agent.gauges()
+        for series, fields in first.items():
+            ended = next(
+                at + MINUTE
+                for at in range(agent.began // MINUTE * MINUTE, 0, -MINUTE)
+                if minute(agent.models, series, at, agent.began) == fields
+            )
+            assert shown.get(series) == (fields if agent.now - ended <= 15 * MINUTE else None), minutes
+    assert not shown
+
+
+def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(agent: Agent) -> None:
+    checks = [
+        agent.make({**agent.entry, "tags": [f"view:{name}"]}, check_id=f"maas_usage_check:{name}")
+        for name in ("one", "two")
+    ]
+    truth = agent.truth()
+    totals: List[Dict[Series, Use]] = [{}, {}]
+    for number, minutes in enumerate(range(0, 12 * 60, 15)):
+        agent.cloud.always = fail if 10 <= minutes // 60 < 11 else None
+        agent.at(minutes)
+        assert bool(agent.run(checks[number % 2])) is bool(agent.cloud.always)
+        if not agent.cloud.always:
+            agent.look(truth)
+        total = totals[number % 2]
+        total.update({each: added(total.get(each, NOTHING), use) for each, use in agent.counts().items()})
+        assert total == {each: truth[each].most for each in total}
+    assert set(totals[0]) == set(totals[1]) == set(truth)
+
+
+def test_what_is_submitted_with_hours_and_models_is_what_the_metadata_says(agent: Agent) -> None:
+    check = agent.make(agent.entry)
+    for minutes in (0, 180):
+        agent.at(minutes)
+        assert agent.run(check) == ""
+    agent.aggregator.assert_metrics_using_metadata(metadata(), check_symmetric_inclusion=True)

@@ -7,12 +7,10 @@ import importlib
 import os
 import shlex
 import time
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
-from werkzeug.serving import WSGIRequestHandler
 
 from ..conftest import AK, SK, Cloud, FixedClock, Program
 from ..shifted_clock import write_shift
@@ -39,14 +37,6 @@ def need() -> Callable[..., str]:
 def command(program: Program) -> str:
     """Write a program that stands for the installed one, on the clock of the tests; return its path."""
     return script(program.folder / "bin" / "maas-usage-check", f'{shlex.join(program.command)} "$@"')
-
-
-@pytest.fixture
-def cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """Let the server write the emulator's date: it puts one of its own before that of an answer."""
-    emulator = cloud.emulator
-    monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda *_: formatdate(emulator.now(), usegmt=True))
-    return cloud
 
 
 @pytest.fixture

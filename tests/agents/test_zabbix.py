@@ -100,3 +100,9 @@ def test_the_agent_would_put_a_warning_among_the_values(cloud: Cloud, program: P
     assert "W! " not in collect(config)
     loud: Dict[str, str] = {"parameter": PARAMETER.replace(" --quiet", "")}
     assert "W! " in collect(config, **loud)  # this is what the option is for
+
+
+def test_the_timeout_of_the_user_parameter_is_above_its_deadline() -> None:
+    found = re.search(r"--deadline (\d+).*^Timeout=(\d+)", PARAMETER, re.DOTALL | re.MULTILINE)
+    assert found
+    assert int(found[1]) < int(found[2]) <= 30

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import pytest
 
 from maas_usage_check.clock import Clock
-from maas_usage_check.config import load_instance
+from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.cycle import Crew
-from maas_usage_check.cycle.forewarning import over_rate
+from maas_usage_check.cycle.forewarning import over_rate, slow_hours
 
 from ..conftest import NOW
+
+
+def made(**keys: Any) -> Instance:
+    return load_instance(keys, {}, "x", NOW)
 
 
 @pytest.mark.parametrize(
@@ -20,10 +24,50 @@ from ..conftest import NOW
 )
 def test_minutes_of_a_plan(deadline: float, room: int) -> None:
     """A deadline gives a plan the rate of one minute, and of one more for each 61 s."""
-    instance = load_instance({"max_requests_per_minute": 10, "project_id": "a" * 32}, {}, "x", NOW)
+    instance = made(max_requests_per_minute=10, project_id="a" * 32)
     assert over_rate([instance], room, deadline) is None
     told = f"let {room} through within the deadline of {deadline:g} s: 1 will be left out"
     assert told in str(over_rate([instance], room + 1, deadline))
+
+
+@pytest.mark.parametrize(("limit", "room"), [(1, 1), (2, 1), (10, 9), (11, 9)])
+def test_room_beside_hours(limit: int, room: int) -> None:
+    """A tenth is kept for the hours, unless it were all."""
+    instance = made(max_requests_per_minute=limit, project_id="a" * 32, hourly=True)
+    assert over_rate([instance], room) is None
+    assert over_rate([instance], room + 1) is not None
+
+
+@pytest.mark.parametrize(
+    ("limit", "queries", "interval", "labels", "words"),
+    [
+        (10, 9, 900, 0, None),
+        (10, 9, 901, 0, "take 4 calls an hour, but max_requests_per_minute of 10 leaves 3 "),
+        (10, 8, 1800, 0, None),
+        (10, 20, 900, 0, None),
+        (20, 20, 1800, 0, None),
+        (1, 0, 1, 14, None),
+        (1, 0, 1, 15, "the hours of 16 series take 64 calls an hour, but max_requests_per_minute of 1 leaves 60 "),
+        (1, 0, 3600, 0, "its 696 hours of the past may take 35 days"),
+    ],
+)
+def test_hours_that_come_too_slowly(limit: int, queries: int, interval: int, labels: int, words: Optional[str]) -> None:
+    """A series takes 4 calls an hour, of what the ranges leave and of a tenth at least."""
+    of_keys = {"per_api_key": True, "api_keys": [str(n) for n in range(labels)]} if labels else {}
+    instance = made(max_requests_per_minute=limit, min_collection_interval=interval, hourly=True, **of_keys)
+    told = slow_hours([instance], queries)
+    assert (told is None) == (words is None)
+    assert (words or "") in (told or "")
+
+
+def test_instances_of_one_key() -> None:
+    """The smallest rate counts, the longest interval and the longest deadline."""
+    both = [
+        made(max_requests_per_minute=10, min_collection_interval=60, deadline=61, hourly=True, tags=["a:1"]),
+        made(max_requests_per_minute=20, min_collection_interval=3600, deadline=25, hourly=True, tags=["a:2"]),
+    ]
+    assert "max_requests_per_minute of 10 leaves 2 beside the ranges in cycles 3600 s" in str(slow_hours(both, 9))
+    assert "let 18 through within the deadline of 61 s" in str(over_rate(both, 30))
 
 
 def test_nothing_starts_after_a_stop() -> None:

@@ -1,4 +1,4 @@
-"""A server of raw sockets before the emulator: it can break what an HTTP library would not let a test break."""
+"""A cloud that breaks its answers as no HTTP library would: the scene of a fault, and its server of raw sockets."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ import socket
 import struct
 import threading
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from enum import Enum
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from maas_usage_check.standin.emulator import Emulator
 
 
+class Act(Enum):
+    """What the cloud does between bytes: HANG lasts until the client goes away, and RESET closes the connection."""
+
+    PAUSE, HANG, RESET = range(3)
+
+
+PAUSE = 0.05
+"""Seconds."""
+Step = Union[bytes, Act]
+Asked = Tuple[str, str, Dict[str, str], bytes]
+
+
 class Exchange(NamedTuple):
-    """One request, the connection it came by, and the true answer to it."""
+    """One request, and the true answer to it."""
 
     method: str
     target: str
     headers: Dict[str, str]
     body: bytes
-    client: socket.socket
     emulator: Emulator
 
     def truth(self) -> bytes:
@@ -27,7 +39,8 @@ class Exchange(NamedTuple):
         return http(answer.status, answer.body, **answer.headers)
 
 
-Fault = Callable[[Exchange], Optional[bytes]]
+Fault = Callable[[Exchange], Optional[Iterable[Step]]]
+"""Answer by steps; None answers truly."""
 
 
 def http(status: int, body: bytes = b"", **headers: str) -> bytes:
@@ -38,45 +51,89 @@ def http(status: int, body: bytes = b"", **headers: str) -> bytes:
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
 
 
-def reset(client: socket.socket) -> None:
-    """Close with a reset instead of a farewell."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
+def always(*steps: Step) -> Fault:
+    return lambda exchange: steps
 
 
-class Server:
+def drip(data: bytes) -> Sequence[Step]:
+    """Send one byte at a time, and never the end."""
+    return [step for i in range(len(data)) for step in (data[i : i + 1], Act.PAUSE)] + [Act.HANG]
+
+
+def read_request(read: Callable[[], bytes]) -> Optional[Asked]:
+    """Read one request from chunks; None where the client closes before its end."""
+    head, body = b"", b""
+    while b"\r\n\r\n" not in head:
+        chunk = read()
+        if not chunk:
+            return None
+        head += chunk
+    head, _, body = head.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+    length = int(next((value for name, value in headers.items() if name.lower() == "content-length"), 0))
+    while len(body) < length:
+        body += read()
+    method, target, _ = lines[0].split(" ")
+    return method, target, headers, body
+
+
+class Scene:
     """Answer with a fault, or truly where there is none."""
+
+    url = "http://127.0.0.1:1"
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.fault: Optional[Fault] = None
+        self.listening = True
         self.requests: List[str] = []
-        self.port = 0
-        self._listener: Any = None
-        self._stopping = threading.Event()
-        self.listen()
-        self.url = f"http://127.0.0.1:{self.port}"
 
-    def listen(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+    def answer(self, asked: Asked) -> Iterable[Step]:
+        self.requests.append(f"{asked[0]} {re.sub('[?].*', '', asked[1])}")
+        exchange = Exchange(*asked, self.emulator)
+        steps = self.fault(exchange) if self.fault else None
+        return [exchange.truth()] if steps is None else steps
 
     def refuse(self) -> None:
         """Listen no more."""
+        self.listening = False
+
+    def restore(self) -> None:
+        self.fault, self.listening = None, True
+
+
+class Server(Scene):
+    """Play the scene on a port of its own, which stays bound while nobody listens there."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._stopping = threading.Event()
+        self._port = socket.socket()
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._port.bind(("127.0.0.1", 0))
+        self.port = self._port.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._listener: Optional[socket.socket] = None
+        self.restore()
+
+    def refuse(self) -> None:
+        super().refuse()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
 
     def restore(self) -> None:
-        self.fault = None
+        super().restore()
         if self._listener is None:
-            self.listen()
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64, reuse_port=True)
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()
         self.refuse()
+        self._port.close()
 
     def hang(self, seconds: float = 30) -> None:
         self._stopping.wait(seconds)
@@ -92,40 +149,16 @@ class Server:
     def _serve(self, client: socket.socket) -> None:
         try:
             with client:
-                head, body = b"", b""
-                while b"\r\n\r\n" not in head:
-                    chunk = client.recv(65536)
-                    if not chunk:
-                        return
-                    head += chunk
-                head, _, body = head.partition(b"\r\n\r\n")
-                lines = head.decode("latin-1").split("\r\n")
-                headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
-                length = int(next((value for name, value in headers.items() if name.lower() == "content-length"), 0))
-                while len(body) < length:
-                    body += client.recv(65536)
-                method, target, _ = lines[0].split(" ")
-                self.requests.append(f"{method} {re.sub('[?].*', '', target)}")
-                exchange = Exchange(method, target, headers, body, client, self.emulator)
-                answer = self.fault(exchange) if self.fault else None
-                if answer is None:
-                    answer = exchange.truth()
-                if answer:
-                    client.sendall(answer)
+                asked = read_request(lambda: client.recv(65536))
+                for step in self.answer(asked) if asked else ():
+                    if isinstance(step, bytes):
+                        client.sendall(step)
+                    elif step == Act.PAUSE:
+                        time.sleep(PAUSE)
+                    elif step == Act.HANG:
+                        client.settimeout(120)
+                        client.recv(1)
+                    else:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:  # the other side has had enough
             pass
-
-
-def drip(data: bytes, pause: float = 0.05, limit: float = 20.0) -> Fault:
-    """Send one byte at a time."""
-
-    def send(exchange: Exchange) -> bytes:
-        until = time.monotonic() + limit
-        for i in range(len(data)):
-            if time.monotonic() > until:
-                break
-            exchange.client.sendall(data[i : i + 1])
-            time.sleep(pause)
-        return b""
-
-    return send

@@ -10,7 +10,7 @@ from typing import Iterator, List, Sequence
 
 import pytest
 
-from ..conftest import Program
+from ..conftest import Cloud, FixedClock, Program
 
 NOBODY = 65534
 
@@ -18,9 +18,9 @@ NOBODY = 65534
 class Somebody:
     """Run the program as a user who owns one folder and nothing else."""
 
-    def __init__(self, folder: Path, uid: int) -> None:
+    def __init__(self, folder: Path, uid: int, cloud: Cloud, clock: FixedClock) -> None:
         self.uid = uid
-        self.program = Program(folder)
+        self.program = Program(folder, cloud, clock)
         self.program.environ.update(HOME=str(folder), XDG_STATE_HOME=str(folder / "state"))
         self.plain: List[str] = self.program.command
         self.limit()
@@ -31,7 +31,7 @@ class Somebody:
         self.program.command = [*(["prlimit", *limits] if limits else []), *user, *self.plain]
 
 
-def somebody(uid: int, needs: Sequence[str]) -> Iterator[Somebody]:
+def somebody(uid: int, needs: Sequence[str], cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
     """Give a user a folder until the test is over; skip where one cannot become that user."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
@@ -42,8 +42,8 @@ def somebody(uid: int, needs: Sequence[str]) -> Iterator[Somebody]:
     folder = Path(tempfile.mkdtemp(prefix="maas-usage-check-"))
     try:
         os.chown(folder, uid, uid)
-        one = Somebody(folder, uid)
-        tried = one.program("--version")
+        one = Somebody(folder, uid, cloud, clock)
+        tried = one.program.process("--version")
         if tried.returncode:
             pytest.skip(f"needs a Python that other users may run ({tried.stderr.strip()[-100:]})")
         yield one

@@ -6,12 +6,13 @@ import json
 import time
 from calendar import timegm
 from email.utils import formatdate
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from maas_usage_check.errors import Result
 
 from ..cloud.test_error_answers import SHAPES
-from .server import Exchange, Fault, drip, http, reset
+from ..fixed_clock import MONDAY
+from .server import Act, Exchange, Fault, always, drip, http
 
 
 class Row(NamedTuple):
@@ -48,9 +49,17 @@ class Row(NamedTuple):
         return Result.PARTIAL if self.up and self.result else self.result
 
     @property
+    def hangs(self) -> bool:
+        """True if it ends by a time-out."""
+        return self.result == Result.TIMED_OUT or (self.title == CUT_OFF and self.variant[4:] in ENDLESS)
+
+    @property
     def most_requests(self) -> Optional[int]:
         """Tell how often the cloud may be asked: once with a refused key, once a question without a permission."""
         return 1 if self.result in REFUSED else 2 if self.result == Result.PERMISSION_DENIED else None
+
+    def cured(self) -> Row:
+        return self._replace(fault=None, key="right", listening=True)
 
     def matches(self, text: str) -> bool:
         """Tell whether a text is the line, region first."""
@@ -70,14 +79,11 @@ FOLDED = ("The answer is not what the API's page says", "One question of several
 REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED)
 CUT_OFF = "The text of a refusal does not arrive"
 """The title of those of which nothing but the status does."""
+ENDLESS = ("hangs", "a byte at a time")
 
 CHECK_ENDPOINT = "something between here and the cloud answered in its place: check endpoint and proxy"
 DENIED = "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions) […]"
 NOT_BELIEVED = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
-
-
-def always(answer: bytes) -> Fault:
-    return lambda exchange: answer
 
 
 def where(condition: Callable[[Exchange], bool], fault: Fault) -> Fault:
@@ -94,11 +100,11 @@ def one_day(exchange: Exchange) -> bool:
 
 
 def altered(change: Callable[[Dict[str, Any]], str]) -> Fault:
-    """Answer truly but for what a function makes of the answer's fields."""
+    """Change the fields of the true answer by a function."""
 
-    def fault(exchange: Exchange) -> bytes:
+    def fault(exchange: Exchange) -> Sequence[bytes]:
         fields = json.loads(exchange.truth().partition(b"\r\n\r\n")[2])
-        return http(200, change(fields).encode())
+        return [http(200, change(fields).encode())]
 
     return fault
 
@@ -112,47 +118,35 @@ def without(name: str) -> Fault:
     return altered(lambda fields: json.dumps({key: value for key, value in fields.items() if key != name}))
 
 
-def send_then(data: bytes, then: Callable[[Exchange], None]) -> Fault:
-    def fault(exchange: Exchange) -> bytes:
-        if data:
-            exchange.client.sendall(data)
-        then(exchange)
-        return b""
+def refused(minutes: float, answer: Callable[[float], bytes]) -> Fault:
+    """Refuse at a time of the cloud that is so far from the signature's."""
+
+    def fault(exchange: Exchange) -> Sequence[bytes]:
+        signed = timegm(time.strptime(exchange.headers["X-Sdk-Date"], STAMP))
+        return [answer(signed + minutes * 60)]
 
     return fault
-
-
-def hang(exchange: Exchange) -> None:
-    exchange.client.settimeout(5)
-    exchange.client.recv(1)  # until the other side has had enough
 
 
 def dated(minutes: int, text: bytes = b"verify ak sk signature fail") -> Fault:
-    """Refuse at a cloud's time so far from this machine's; a little more, for its Date is of whole seconds."""
-    off = minutes * 60 + 10 * (1 if minutes > 0 else -1)
-    return lambda exchange: http(401, text, Date=formatdate(time.time() + off, usegmt=True))
+    """Tell the cloud's time by Date alone. The 10 s are those by which rounding must not matter."""
+    off = 10 if minutes > 0 else -10
+    return refused(minutes, lambda at: http(401, text, Date=formatdate(at + off, usegmt=True)))
 
 
 def timed(minutes: int, write: Callable[[str, str], bytes]) -> Fault:
-    """Refuse without a Date, in the gateway's own words for a clock that is off."""
+    """Tell both times without a Date, in the gateway's own words for a clock that is off."""
 
-    def fault(exchange: Exchange) -> bytes:
-        signed = exchange.headers["X-Sdk-Date"]
-        cloud = time.strftime(
-            "%Y%m%dT%H%M%SZ", time.gmtime(timegm(time.strptime(signed, "%Y%m%dT%H%M%SZ")) + minutes * 60)
-        )
+    def answer(at: float) -> bytes:
+        signed, cloud = (time.strftime(STAMP, time.gmtime(each)) for each in (at - minutes * 60, at))
         text = f"calc aksk signature fail:signature expired, signature time:{signed},server time:{cloud}"
         return http(401, write("APIGW.0301", text))
 
-    return fault
+    return refused(minutes, answer)
 
 
-def flood(exchange: Exchange) -> bytes:
-    exchange.client.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 104857600\r\n\r\n")
-    for _ in range(100):
-        exchange.client.sendall(b" " * 1_048_576)
-    return b""
-
+STAMP = "%Y%m%dT%H%M%SZ"
+FLOOD = [b"HTTP/1.1 200 X\r\nContent-Length: 104857600\r\n\r\n", *[b" " * 1_048_576] * 100]
 
 ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     ("The secret key is wrong", 401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED,
@@ -201,7 +195,7 @@ def refusals() -> Iterator[Row]:
             answer = http(status, write(code, text), X_Request_Id="id-1")
             yield Row(title, f"{status} {code} {text[:12]} {shape}", always(answer), result, line)
     title, _, _, _, _, line = ERRORS[-5]
-    for told in ("7", formatdate(time.time() + 30, usegmt=True), "soon"):
+    for told in ("7", formatdate(MONDAY + 30, usegmt=True), "soon"):
         answer = http(429, b"{}", Retry_After=told)
         yield Row(title, f"Retry-After {told[:4]}", always(answer), Result.THROTTLED, line)
     for minutes, words in ((20, "behind"), (-20, "ahead of")):
@@ -230,8 +224,8 @@ def cut_off() -> Iterator[Row]:
         head = f"HTTP/1.1 {status} X\r\nContent-Length: 100\r\n\r\n".encode()
         bodies = {
             "cut short": always(head + b"{"),
-            "hangs": send_then(head, hang),
-            "a byte at a time": send_then(head, lambda exchange: drip(b" " * 100)(exchange) and None),
+            "hangs": always(head, Act.HANG),
+            "a byte at a time": always(head, *drip(b" " * 100)),
             "2 MiB": always(http(status, b" " * 2_097_152)),
         }
         for name, fault in bodies.items():
@@ -257,23 +251,23 @@ def network() -> Iterator[Row]:
     title = "Nobody answers, or the connection breaks"
     none = "127.0.0.1:…: no connection (…): check network, firewall and proxy"
     yield Row(title, "refused", None, Result.NETWORK, none, listening=False)
-    yield Row(title, "reset before the headers", send_then(b"", lambda exchange: reset(exchange.client)),
+    yield Row(title, "reset before the headers", always(Act.RESET),
               Result.NETWORK, none)  # fmt: skip
     yield Row(title, "closed before the headers", always(b""), Result.NETWORK, none)
     yield Row(title, "no HTTP", always(b"nonsense\r\n\r\n"), Result.NETWORK, none)
     middle = "the connection closed in the middle of the answer; it is tried again"
     head = b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n"
     yield Row(title, "cut short", always(head + b"{"), Result.NETWORK, middle)
-    yield Row(title, "reset after the headers", send_then(head, lambda exchange: reset(exchange.client)),
+    yield Row(title, "reset after the headers", always(head, Act.RESET),
               Result.NETWORK, none)  # fmt: skip
     title = "An answer does not come in time"
     line = "127.0.0.1:… did not answer in time: check the network, or raise timeout"
     hangs = {
-        "nothing": send_then(b"", hang),
-        "after the status": send_then(b"HTTP/1.1 200 X\r\n", hang),
-        "after the headers": send_then(head, hang),
-        "a byte at a time": drip(head + b" " * 100),
-        "a byte of the body at a time": send_then(head, lambda exchange: drip(b" " * 100)(exchange) and None),
+        "nothing": always(Act.HANG),
+        "after the status": always(b"HTTP/1.1 200 X\r\n", Act.HANG),
+        "after the headers": always(head, Act.HANG),
+        "a byte at a time": always(*drip(head + b" " * 100)),
+        "a byte of the body at a time": always(head, *drip(b" " * 100)),
     }
     for name, fault in hangs.items():
         yield Row(title, name, fault, Result.TIMED_OUT, line)
@@ -302,7 +296,7 @@ def answers() -> Iterator[Row]:
               "the answer was a redirect, which is not followed: check endpoint and proxy [302]")  # fmt: skip
     yield Row(title, "204", always(http(204)), Result.BAD_ANSWER,
               "the answer was of a kind that the API does not give: check endpoint and proxy [204]")  # fmt: skip
-    yield Row(title, "100 MB", flood, Result.BAD_ANSWER,
+    yield Row(title, "100 MB", always(*FLOOD), Result.BAD_ANSWER,
               "the answer is longer than 1 MiB, so it is not one: check endpoint")  # fmt: skip
     title = "The answer is not what the API's page says"
     for body in (b"[]", b"null", b"7", b'"text"'):
@@ -362,6 +356,14 @@ def parts() -> Iterator[Row]:
 TABLE: List[Row] = [
     *keys(), *refusals(), *cut_off(), *network(), *answers(), *counters(), *projects(), *parts(),
 ]  # fmt: skip
+
+
+FIRST: List[Row] = list({row.code: row for row in reversed(TABLE)}.values())
+"""One row per result."""
+
+
+def names(rows: Sequence[Row]) -> List[str]:
+    return [f"{row.title}: {row.variant}" for row in rows]
 
 
 def told_apart() -> List[Row]:

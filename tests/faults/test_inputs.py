@@ -7,7 +7,7 @@ import json
 from typing import Any, Dict
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
@@ -35,7 +35,6 @@ KEYS = (
     "instances:|- region:|ranges: [|last_7d|]|{|}|&a|*a|!!python/object|tags:|\n| |'|\"|>|---|2026-02-30|0x|1e400|"
     "credentials: {source: file}|\t|#|?|: |~"
 ).split("|")
-SLOW = settings(suppress_health_check=list(HealthCheck), max_examples=150)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -51,7 +50,6 @@ headers = st.dictionaries(
 )
 
 
-@SLOW
 @given(st.text(max_size=200) | st.lists(st.sampled_from(KEYS), max_size=25).map("".join) | st.binary(max_size=200))
 def test_any_file_is_a_configuration_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     path = tmp_path_factory.mktemp("yaml") / "conf.yaml"
@@ -62,7 +60,6 @@ def test_any_file_is_a_configuration_or_one_line(tmp_path_factory: pytest.TempPa
         assert str(error).isprintable()
 
 
-@SLOW
 @given(st.binary(max_size=300))
 def test_any_credentials_file_is_a_key_or_one_line_that_shows_nothing_of_it(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -88,7 +85,6 @@ statuses = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 50
 responses = st.builds(Response, statuses, headers.map(Lower), bodies)
 
 
-@SLOW
 @given(st.lists(responses, min_size=6, max_size=6), st.booleans())
 def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, looked_up: bool) -> None:
     entry: Dict[str, Any] = {"ranges": ["last_7d"], "max_concurrency": 1}
@@ -105,7 +101,6 @@ def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, 
     assert batch.collected == (len(batch.points) == 2)
 
 
-@SLOW
 @given(st.lists(st.text(max_size=30), max_size=4), st.lists(st.text(max_size=30), min_size=1, max_size=3))
 def test_any_tags_and_labels_make_lines_that_are_read_or_are_refused(tags: Any, labels: Any) -> None:
     entry = {"project_id": PROJECT_ID, "ranges": ["last_7d"], "tags": [f"t{text}" for text in tags],
@@ -133,7 +128,6 @@ RANGES = [
 ]  # fmt: skip
 
 
-@SLOW
 @given(st.floats(86_400 * 3, dt.datetime(2100, 1, 1).timestamp()), st.sampled_from(ZONES))
 def test_any_moment_in_any_zone_makes_a_plan_that_the_cloud_takes(now: float, zone: str) -> None:
     try:

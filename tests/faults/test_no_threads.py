@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Iterator, List
 
 import pytest
@@ -10,18 +11,19 @@ from line_protocol_parser import parse_line
 from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import PROJECT_ID
 
+from ..conftest import Cloud, FixedClock
 from .server import Server
 from .somebody import Somebody, somebody
 
-UID = 64_321
-"""Nobody else's, for the limit counts all processes of a user."""
+UID = 60_000 + os.getpid() % 5_000
+"""Nobody else's, nor another worker's: the limit counts all processes of a user."""
 THREADS = [1, 2, 3, 5]
 """How many there may be, the first included."""
 
 
 @pytest.fixture
-def limited() -> Iterator[Somebody]:
-    yield from somebody(UID, ["setpriv", "prlimit"])
+def limited(cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
+    yield from somebody(UID, ["setpriv", "prlimit"], cloud, clock)
 
 
 def configured(limited: Somebody, server: Server, project: str = f"project_id: {PROJECT_ID}") -> str:
@@ -44,7 +46,9 @@ def check_errors(errors: str) -> None:
 def test_collect_gets_its_numbers_or_says_why_not(limited: Somebody, server: Server, threads: int, secret: str) -> None:
     config = configured(limited, server)
     limited.limit(f"--nproc={threads}")
-    done = limited.program("collect", "--config", config, **({"HW_SECRET_KEY": "wrong"} if secret == "wrong" else {}))
+    done = limited.program.process(
+        "collect", "--config", config, **({"HW_SECRET_KEY": "wrong"} if secret == "wrong" else {})
+    )
     *usage, api = read(done.stdout)
     expected = (0, 3, Result.OK) if secret == "right" else (1, 0, Result.KEY_REFUSED)
     assert (done.returncode, len(usage), api["fields"]["result_code"]) == expected
@@ -55,7 +59,7 @@ def test_collect_gets_its_numbers_or_says_why_not(limited: Somebody, server: Ser
 def test_execd_answers_every_newline_even_if_it_has_no_thread(limited: Somebody, server: Server, threads: int) -> None:
     config = configured(limited, server)
     limited.limit(f"--nproc={threads}")
-    done = limited.program("execd", "--config", config, stdin="\n")
+    done = limited.program.process("execd", "--config", config, stdin="\n")
     *usage, api = read(done.stdout)
     assert (done.returncode, len(usage), api["fields"]["result_code"]) == (0, 3, Result.OK)
     check_errors(done.stderr)

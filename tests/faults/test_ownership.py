@@ -12,7 +12,7 @@ from line_protocol_parser import parse_line
 from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import PROJECT_ID
 
-from ..conftest import Program
+from ..conftest import Cloud, FixedClock, Program
 from .server import Exchange, Server
 from .somebody import NOBODY, Somebody, somebody
 
@@ -20,8 +20,8 @@ NAME = "maas-usage-check.sqlite3"
 
 
 @pytest.fixture
-def nobody() -> Iterator[Somebody]:
-    yield from somebody(NOBODY, ["setpriv"])
+def nobody(cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
+    yield from somebody(NOBODY, ["setpriv"], cloud, clock)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def config(nobody: Somebody, server: Server, state: Path) -> str:
 
 
 def wrong_runs(nobody: Somebody, config: str, count: int) -> List[Result]:
-    runs = [nobody.program("collect", "--config", config, HW_SECRET_KEY="wrong") for _ in range(count)]
+    runs = [nobody.program.process("collect", "--config", config, HW_SECRET_KEY="wrong") for _ in range(count)]
     return [Result(parse_line(done.stdout.strip())["fields"]["result_code"]) for done in runs]
 
 
@@ -91,15 +91,14 @@ def test_a_state_that_exists_but_cannot_be_read_lets_a_right_key_ask_one_after_a
     at_once: List[int] = []
     under_way: Set[int] = set()
 
-    def count(exchange: Exchange) -> bytes:
+    def count(exchange: Exchange) -> None:
         under_way.add(id(exchange))
         at_once.append(len(under_way))
         server.hang(0.2)
         under_way.discard(id(exchange))
-        return exchange.truth()
 
     server.fault = count
-    done = nobody.program("collect", "--config", config)
+    done = nobody.program.process("collect", "--config", config)
     assert (done.returncode, done.stdout.count("huawei_maas_usage,")) == (0, 3)
     assert done.stderr.startswith(f"W! state file {state / NAME} cannot be used")
     assert at_once == [1] * 4

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from maas_usage_check.config import load_instance
+from maas_usage_check.history import HOURS, INCREMENTS, Account, Consumer, Given, agenda, give, series_of
+from maas_usage_check.history import History as InstanceHistory
+from maas_usage_check.history.counts import freeze
+from maas_usage_check.history.emission import changed_hours
+from maas_usage_check.history.ledger import Ledger
 from maas_usage_check.history.models import ModelList
+from maas_usage_check.history.tables import open_book
+from maas_usage_check.store import Store
 
-from .books import HOUR, START
+from .books import DAY, HOUR, START, History, use
 
 
 @pytest.mark.parametrize(
@@ -24,3 +34,90 @@ def test_age_of_the_list(age: int, due: bool, stands_in: bool) -> None:
     """A list serves for an hour, for three where it cannot be read, and not at all from the future."""
     models = ModelList(read=START)
     assert (models.is_due(START + age), models.stands_in(START + age)) == (due, stands_in)
+
+
+@pytest.mark.parametrize(("later", "hours"), [(HOUR - 1, 1), (HOUR, 1), (HOUR + 1, 0)])
+def test_change_before_a_consumer_came(history: History, later: int, hours: int) -> None:
+    """A consumer gets what changed up to an hour before it last came once more."""
+    history.put(START - DAY, 5)
+    history.now += later
+    taken = [len(changed_hours(history.ledger(), Consumer("a", HOURS), 0)) for _ in range(2)]
+    assert taken == [1, hours]
+
+
+@pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
+def test_question_about_frozen_hours(history: History, until: int, left: bool) -> None:
+    agenda.prepare(history.ledger(), START - DAY, history.now)
+    oldest = agenda.open_questions(history.ledger())[0]
+    freeze(history.book, oldest.until + until)
+    assert (oldest in agenda.open_questions(history.ledger())) == left
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1])
+def test_history_that_begins_in_the_future(history: History, ahead: int) -> None:
+    """It begins now, as soon as the clock is right."""
+    history.now += ahead
+    history.ledger()
+    history.now = START
+    freeze(history.book, START - DAY)
+    assert history.ledger().began == START + min(ahead, 0)
+
+
+@pytest.mark.parametrize("ago", [HOUR, 3 * HOUR, 4 * HOUR, 5 * DAY])
+def test_nothing_before_the_first_hour_is_asked(history: History, ago: int) -> None:
+    """Also where an older question is open, of a longer backfill."""
+    ledger, older = history.ledger(), agenda.Question(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None)
+    agenda.learn(ledger, older, use(100))
+    asked = agenda.prepare(ledger, START - ago, history.now)
+    assert min(question.start for question in asked) == START - ago
+
+
+ACCOUNT = Account("project", "key")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> InstanceHistory:
+    """The history of one series, and of one more for a label."""
+    instance = load_instance(
+        {"hourly": True, "backfill_days": 1, "per_api_key": True, "api_keys": ["a"]}, {}, "x", START / 1000
+    )
+    return InstanceHistory(instance, Store(lambda: str(tmp_path / "s.sqlite3")))
+
+
+def given(history: InstanceHistory, now: int, takes: str = HOURS, answered: bool = True) -> Given:
+    return give(history, Consumer("a", takes), ACCOUNT, now, {}, answered, lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"), [(24, "24 hours of 2 series are missing, which takes at most about 28"), (25, "")]
+)
+def test_news_of_a_backfill(labels: InstanceHistory, known: int, words: str) -> None:
+    """A backfill of 24 hours is told."""
+    with open_book(labels.store, START) as book:
+        ledgers = [ledger for _, ledger in labels.ledgers(book, ACCOUNT).values()]
+        ledgers[0].put(START - DAY, START, use(1))
+        ledgers[1].put(START - (known - 24) * HOUR, START, use(1))
+    told = " ".join(given(labels, START).news)
+    assert ("are missing" in told) == bool(words)
+    assert words in told
+
+
+@pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
+def test_news_of_a_beginning(labels: InstanceHistory, older: int, begins: bool) -> None:
+    """A history begins once, not with each of its series."""
+    with open_book(labels.store, START - 1) as book:
+        for series in series_of(labels.instance)[:older]:
+            Ledger(book, series.name(labels.instance.endpoint, ACCOUNT.project_id))
+    assert any("begins now" in news for news in given(labels, START).news) == begins
+
+
+def test_increments_without_an_answer(labels: InstanceHistory) -> None:
+    """What was counted is given out once, whoever answers; nothing used is said only where the cloud did."""
+    with open_book(labels.store, START) as book:
+        for _, ledger in labels.ledgers(book, ACCOUNT).values():
+            ledger.put(START, START + HOUR, use(5))
+    counts = [
+        [point.fields["tokens"] for point in given(labels, START + HOUR, INCREMENTS, answered).points]
+        for answered in (False, False, True)
+    ]
+    assert counts == [[5, 5], [], [0, 0]]

@@ -13,7 +13,7 @@ from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE
 from maas_usage_check.store import Store
 
-from .world import World
+from ..faults.world import World
 
 Served = Set[Tuple[str, str]]
 

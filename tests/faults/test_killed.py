@@ -1,0 +1,92 @@
+"""Processes that are killed at a write or at a request, and two at once, over one state: no hour wrong, none twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.standin.ledger import API_KEYS, Ledger
+
+from ..conftest import AK, SK, Cloud, Program
+from ..fixed_clock import MONDAY
+from ..shifted_clock import shifted_clock, write_shift
+from .preload import KILLS, compiled
+
+HOUR = 3_600_000
+
+
+@pytest.mark.timeout(600)
+def test_every_write(tmp_path: Path, need: Callable[[str], str], step: int) -> None:
+    """A kill at the n-th write to the state, which is half done then; see killed.py for what must hold."""
+    library = compiled(tmp_path, need("cc"), KILLS)
+    subprocess.run(
+        [sys.executable, "-m", "tests.faults.killed", tmp_path, str(step)],
+        env={**os.environ, "LD_PRELOAD": library},
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+
+
+def hours(output: bytes) -> Dict[int, int]:
+    lines: List[Dict[str, Any]] = [json.loads(line) for line in output.decode().splitlines()]
+    found = [line for line in lines if line["measurement"] == "huawei_maas_hourly"]
+    return {line["time"] // 1_000_000: line["fields"]["total_tokens"] for line in found}
+
+
+@pytest.mark.timeout(150)
+def test_requests(cloud: Cloud, program: Program) -> None:
+    """Every run is killed at a later request than the one before, and each second one runs beside another."""
+    shift = program.command[-1]
+    cloud.emulator = Emulator({AK: SK}, Ledger(late=True), now=shifted_clock(shift))
+    config = program.for_cloud(
+        cloud,
+        f"hourly: true\nbackfill_days: 3\nranges: [last_1d]\nmax_requests_per_minute: 200\nstate_dir: {program.folder}",
+    )
+    told: Dict[int, int] = {}
+    counters = [0]
+
+    def start(run: int, form: str) -> subprocess.Popen[bytes]:
+        write_shift(shift, MONDAY - time.time() + run * 1801.0)
+        return program.start("collect", "--config", config, "--format", form)
+
+    for run in range(12):
+        process, before = start(run, "json"), len(cloud.seen)
+        other = start(run, "prometheus") if run % 2 else None
+
+        def kill(request: Any, process: Any = process, last: int = before + run) -> None:
+            if len(cloud.seen) > last:
+                process.kill()
+
+        cloud.always = kill
+        told.update(hours(process.communicate(timeout=50)[0]))
+        if other:
+            assert other.wait(50) in (0, 1)
+    cloud.always = None
+    for run in (12, 13, 14):
+        process = start(run, "json")
+        output, errors = process.communicate(timeout=50)
+        assert process.returncode == 0, errors
+        told.update(hours(output))
+        text = start(run, "prometheus").communicate(timeout=50)[0].decode()
+        counters += [
+            int(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("huawei_maas_consumed_tokens")
+        ]
+    now = int(cloud.emulator.now() * 1000)
+    ended = range(min(told), (now - 4 * HOUR) // HOUR * HOUR, HOUR)
+    assert len(ended) > 60
+    assert {at: told.get(at) for at in ended} == {at: truth(cloud, at, now) for at in ended}
+    assert counters == sorted(counters)
+    assert counters[-1] > 0
+
+
+def truth(cloud: Cloud, at: int, now: int) -> int:
+    hour = cloud.emulator.ledger.hour(2, "real_time", list(API_KEYS), at, now)
+    return hour.prompt_tokens + hour.completion_tokens + hour.other_tokens

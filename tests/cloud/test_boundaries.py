@@ -8,7 +8,7 @@ from typing import Callable, List, Tuple
 import pytest
 
 from maas_usage_check.access import Credentials, Gates
-from maas_usage_check.cloud import Request, Response, Session, Statistics
+from maas_usage_check.cloud import DirectTransport, Request, Response, Session, Statistics
 from maas_usage_check.cloud.error_answers import refusal
 from maas_usage_check.cloud.transport import read_answer
 from maas_usage_check.config import load_instance
@@ -184,3 +184,10 @@ def test_answer_without_an_end() -> None:
 @pytest.mark.parametrize(("length", "shown"), [(160, 160), (161, 160)])
 def test_length_of_what_the_cloud_said(length: int, shown: int) -> None:
     assert f"`{'x' * shown}`" in str(refusal(Response(400, {}, b"x" * length), "", NOW, str))
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://127.0.0.1/", 80), ("http://127.0.0.1:81/", 81), ("https://x/", 443)]
+)
+def test_port(url: str, port: int) -> None:
+    assert DirectTransport(INSTANCE).way(url)[1] == port

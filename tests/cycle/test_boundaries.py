@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional
 
 import pytest
 
 from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import Instance, load_instance
-from maas_usage_check.cycle import Crew
+from maas_usage_check.cycle import Collector, Crew
 from maas_usage_check.cycle.forewarning import over_rate, slow_hours
+from maas_usage_check.errors import QueryError, Result
 
-from ..conftest import NOW
+from ..conftest import NOW, Cloud
 
 
 def made(**keys: Any) -> Instance:
@@ -90,3 +92,25 @@ def test_nothing_starts_after_a_stop() -> None:
     works = {"stop": stop, "next": lambda: began.append("next")}
     crew.do(works, progress=ended.set)
     assert began == ["stop"]
+
+
+def test_cycle_after_a_stop(cloud: Cloud, make_collector: Callable[..., Collector]) -> None:
+    """Nothing is sent in a cycle that begins after the stop."""
+    collector = make_collector(cloud.entry())
+    collector.cancel()
+    batch = collector.cycle()
+    assert cloud.seen == []
+    assert "the cycle was ended by a signal" in str(batch.problems[0])
+
+
+def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Collector]) -> None:
+    sent: List[str] = []
+
+    def fail(request: Request, timeout: float) -> Response:
+        sent.append(request.url)
+        collector.cancel()
+        raise QueryError(Result.NETWORK, "x")
+
+    collector = make_collector(cloud.entry(), transport=fail)
+    collector.cycle()
+    assert len(sent) == 1

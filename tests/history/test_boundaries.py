@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from maas_usage_check.cloud.cloud_eye import Dimensions, Listing
 from maas_usage_check.config import load_instance
 from maas_usage_check.history import HOURS, INCREMENTS, Account, Consumer, Given, agenda, give, series_of
 from maas_usage_check.history import History as InstanceHistory
 from maas_usage_check.history.counts import freeze
 from maas_usage_check.history.emission import changed_hours
+from maas_usage_check.history.hours import oldest
 from maas_usage_check.history.ledger import Ledger
-from maas_usage_check.history.models import ModelList
+from maas_usage_check.history.models import HeldMinutes, ModelList
+from maas_usage_check.history.models.minutes import complete_until, gaps
+from maas_usage_check.history.models.remembered import Listed
+from maas_usage_check.history.models.series import packed
 from maas_usage_check.history.tables import open_book
 from maas_usage_check.store import Store
 
@@ -34,6 +39,42 @@ def test_age_of_the_list(age: int, due: bool, stands_in: bool) -> None:
     """A list serves for an hour, for three where it cannot be read, and not at all from the future."""
     models = ModelList(read=START)
     assert (models.is_due(START + age), models.stands_in(START + age)) == (due, stands_in)
+
+
+MINUTE = 60_000
+MODEL = Listed(Dimensions("model"), ["rpm", "tpm"], START - DAY, START)
+
+
+@pytest.mark.parametrize(("age", "known"), [(29 * DAY - 1, 1), (29 * DAY, 0)])
+def test_model_that_is_listed_no_more(age: int, known: int) -> None:
+    models = ModelList(START, [MODEL])
+    models.take(Listing(), START + age)
+    assert len(models.models) == known
+
+
+@pytest.mark.parametrize(("behind", "asked"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
+def test_gap_of_minutes(behind: int, asked: int) -> None:
+    """What lies between the held minutes and the last 15 is asked, of the last 4 hours."""
+    found = gaps(ModelList(START, [MODEL]), HeldMinutes(START - behind * MINUTE, START), START)
+    assert sum(batch.query.until - batch.query.start for batch in found) == asked * MINUTE
+
+
+def test_when_a_minute_is_complete() -> None:
+    """Five minutes after its end; eight more and it counts as held."""
+    assert [complete_until(START + 5 * MINUTE + more) for more in (-1, 0)] == [START - MINUTE, START]
+    held = HeldMinutes()
+    held.note(START, ModelList(), {})
+    assert held.until == START - 8 * MINUTE
+
+
+@pytest.mark.parametrize(("most", "batches"), [(3, 2), (4, 1), (5, 1)])
+def test_models_of_one_query(most: int, batches: int) -> None:
+    assert len(list(packed([MODEL, MODEL], most))) == batches
+
+
+def test_oldest_hour() -> None:
+    """The first full hour within 29 days."""
+    assert [oldest(START + more) + 29 * DAY for more in (-1, 0, 1)] == [START, START, START + HOUR]
 
 
 @pytest.mark.parametrize(("later", "hours"), [(HOUR - 1, 1), (HOUR, 1), (HOUR + 1, 0)])
@@ -121,3 +162,12 @@ def test_increments_without_an_answer(labels: InstanceHistory) -> None:
         for answered in (False, False, True)
     ]
     assert counts == [[5, 5], [], [0, 0]]
+
+
+def test_account_of_a_cycle_without_a_connection(labels: InstanceHistory) -> None:
+    """It is the one of the consumer's last cycle."""
+    missing = [
+        give(labels, Consumer("a", HOURS), account, START, {}, False, lambda: True).missing
+        for account in (Account(), ACCOUNT, Account())
+    ]
+    assert missing == [None, 48, 48]

@@ -62,7 +62,7 @@ def failure(session: Session, goes: Callable[[], None] = lambda: None) -> QueryE
     return failed.value
 
 
-@pytest.mark.parametrize(("left", "timeout"), [(10.1, 10), (10, 10), (9.9, 9.9), (0.2, 0.2)])
+@pytest.mark.parametrize(("left", "timeout"), [(10.1, 10), (10, 10), (9.9, 9.9), (0.05, 0.05)])
 def test_timeout_within_the_cycle(
     clock: FixedClock, transport: Recorder, session: Session, left: float, timeout: float
 ) -> None:

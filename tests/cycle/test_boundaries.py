@@ -12,6 +12,7 @@ from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.cycle import Collector, Crew
 from maas_usage_check.cycle.forewarning import over_rate, slow_hours
+from maas_usage_check.cycle.last_success import LastSuccess
 from maas_usage_check.errors import QueryError, Result
 
 from ..conftest import NOW, Cloud
@@ -114,3 +115,8 @@ def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Colle
     collector = make_collector(cloud.entry(), transport=fail)
     collector.cycle()
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("memory", "file"), [(1.0, 2.0), (2.0, 1.0)])
+def test_later_success_holds(memory: float, file: float) -> None:
+    assert LastSuccess(file).joined(LastSuccess(memory)).at == 2.0

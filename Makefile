@@ -49,7 +49,7 @@ docs: $(VENV)/tested
 
 # With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
 agents: $(VENV)/with-agents
-	$(BIN)/pytest --quiet -rs --numprocesses=$(WORKERS) --dist=loadgroup $(AGENTS)
+	$(BIN)/pytest --quiet -rs --numprocesses=3 --dist=loadgroup $(AGENTS)
 
 # Behaviour under faults: limits, secrets, kills, one simulated week.
 faults: $(VENV)/with-agents

@@ -21,10 +21,17 @@ from .wheel import build
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Have one worker run all of a module: the simulated spans are made once for each."""
+    """Have one worker run all of a module, whose simulated span is made once; what may take longest begins first."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=allowed, reverse=True)
+
+
+def allowed(item: pytest.Item) -> float:
+    """Return the seconds of the item's own time limit, 0 without one."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 @pytest.fixture

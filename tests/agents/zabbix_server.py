@@ -75,7 +75,7 @@ def zabbix(folder: Path) -> Iterator[Zabbix]:
             config = folder / "zabbix_server.conf"
             config.write_text(
                 f"ListenIP=127.0.0.1\nListenPort={port}\nLogType=console\nPidFile={folder}/server.pid\n"
-                f"SocketDir={folder}\nDBHost={database}\nDBName=zabbix\nDBUser=zabbix\nCacheUpdateFrequency=5\n"
+                f"SocketDir={database}\nDBHost={database}\nDBName=zabbix\nDBUser=zabbix\nCacheUpdateFrequency=5\n"
                 "AllowRoot=1\nStartPollers=1\nStartTrappers=2\nStartPingers=0\nStartDiscoverers=0\n"
                 "StartHTTPPollers=0\n"
             )

@@ -19,7 +19,7 @@ WEEK = 7 * 86_400_000
 KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0" * 8 + "]"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)  # it waits for the agent's interval, so it begins early
 def test_a_real_zabbix_shows_the_clouds_numbers_and_a_refused_key_as_a_problem(
     cloud: Cloud, program: Program, command: str, tmp_path: Path
 ) -> None:

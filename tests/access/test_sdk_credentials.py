@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import datetime as dt
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,8 +43,9 @@ def needs(name: str) -> None:
 
 
 def answer(ak: str, seconds: float) -> dict:
-    ends = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + seconds))
-    return {"credential": {"access": ak, "secret": f"{ak}-secret", "securitytoken": f"{ak}-token", "expires_at": ends}}
+    ends = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=seconds)  # the clock that the SDK reads
+    own = {"access": ak, "secret": f"{ak}-secret", "securitytoken": f"{ak}-token"}
+    return {"credential": {**own, "expires_at": ends.strftime("%Y-%m-%dT%H:%M:%S.000000Z")}}
 
 
 def test_the_sdks_own_environment_names_are_read_anew_each_cycle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,10 +55,7 @@ def real_time(cloud: Cloud, program: Program) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Find the wheel that MAAS_WHEEL names, or build one for all workers of this run."""
-    given = os.environ.get("MAAS_WHEEL")
-    if given:
-        return Path(given).absolute()
+    """Build a wheel for all workers of this run."""
     need_library("build")
     folder = tmp_path_factory.getbasetemp()
     shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder

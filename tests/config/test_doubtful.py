@@ -28,12 +28,7 @@ def ago(hours: float) -> str:
     return dt.datetime.fromtimestamp(NOW - hours * 3600, dt.timezone.utc).isoformat()
 
 
-@pytest.mark.parametrize(
-    "span",
-    ["last_1h", "last_2h", {"name": "x", "from": ago(2)}, {"name": "x", "from": ago(2), "to": ago(0)},
-     {"name": "x", "from": ago(2.9), "to": ago(1)}, {"name": "x", "from": ago(1), "to": ago(-24)}],
-    ids=str,
-)  # fmt: skip
+@pytest.mark.parametrize("span", ["last_2h", {"name": "x", "from": ago(2.9), "to": ago(1)}], ids=str)
 def test_a_range_within_the_clouds_lag_is_named_by_its_path_with_the_remedy(span: Any) -> None:
     (text,) = said({"tags": ["n:1"]}, {"ranges": ["last_30d", span], "service_types": ["my_service"]})
     name = span if isinstance(span, str) else "x"
@@ -41,11 +36,7 @@ def test_a_range_within_the_clouds_lag_is_named_by_its_path_with_the_remedy(span
     assert text.endswith(REMEDY)
 
 
-@pytest.mark.parametrize(
-    "span",
-    ["last_3h", "last_1d", {"name": "x", "from": ago(3)}, {"name": "x", "from": ago(50), "to": ago(48)}],
-    ids=str,
-)
+@pytest.mark.parametrize("span", ["last_3h", {"name": "x", "from": ago(3)}], ids=str)
 def test_a_range_that_reaches_further_back_is_in_no_doubt(span: Any) -> None:
     assert said({"ranges": [span]}) == []
 
@@ -56,17 +47,11 @@ def test_a_calendar_range_just_after_midnight_is_no_fault_of_the_file() -> None:
 
 @pytest.mark.parametrize("command", ["collect", "execd", "report"])
 def test_every_surface_says_what_is_doubtful_once_and_runs(cloud: Cloud, program: Program, command: str) -> None:
-    short = program.for_cloud(cloud, "ranges: [last_2h]")
-    line = (
-        "instances[0].ranges[0]: last_2h lies within the hours that the cloud's statistics lag behind, and may show "
-        f"zeros whatever was used; {REMEDY}"
-    )
     hosts = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     entries = "".join(f"  - {{{hosts}, tags: ['n:{i}']}}\n" for i in range(5))
-    for config, text in ((short, line), (program.config(f"instances:\n{entries}", "many.yaml"), TWICE)):
-        done = program(command, "--config", config, stdin="\n")
-        assert (done.returncode, done.stderr) == (0, f"W! {text}\n")
-        assert done.stdout
+    done = program(command, "--config", program.config(f"instances:\n{entries}"), stdin="\n")
+    assert (done.returncode, done.stderr) == (0, f"W! {TWICE}\n")
+    assert done.stdout
 
 
 def test_report_names_the_option_that_the_range_came_from_and_doubts_no_day_of_a_longer_one(
@@ -90,17 +75,11 @@ OTHER = {"tags": ["n:2"]}
 @pytest.mark.parametrize(
     "pair",
     [
-        ({}, OTHER),
         ({"project_id": "a" * 32}, OTHER),
         ({}, {**OTHER, "project_id": "a" * 32}),
         ({"project_id": "a" * 32}, {**OTHER, "project_id": "a" * 32}),
-        ({"api_keys": ["a"]}, OTHER),
-        ({}, {**OTHER, "api_keys": ["a"]}),
-        ({"api_keys": ["a"], "per_api_key": True}, {**OTHER, "api_keys": ["b"], "per_api_key": True}),
         ({"api_keys": ["a"], "per_api_key": True}, {**OTHER, "api_keys": ["b"]}),
         ({"api_keys": ["a", "b"]}, {**OTHER, "api_keys": ["c", "b"]}),
-        ({"ips": ["10.0.0.1"]}, OTHER),
-        ({}, {**OTHER, "ips": ["10.0.0.1"]}),
         ({"api_keys": ["a"]}, {**OTHER, "ips": ["10.0.0.1"]}),
         ({"ranges": ["today", "last_7d"]}, {**OTHER, "ranges": ["last_7d"], "service_types": [1, 2]}),
         ({"endpoint": "https://a.example"}, {**OTHER, "endpoint": "https://a.example/"}),
@@ -118,7 +97,6 @@ def test_two_instances_that_may_count_the_same_calls_are_said_with_the_remedy(pa
         ({"region": "ap-southeast-1"}, {}),
         ({"endpoint": "https://a.example"}, {}),
         ({"credentials": {"source": "file", "path": "/a"}}, {"credentials": {"source": "file", "path": "/b"}}),
-        ({"credentials": {"source": "sdk"}}, {}),
         ({"ranges": ["last_7d"]}, {"ranges": ["last_30d"]}),
         ({"service_types": ["my_service"]}, {"service_types": ["preset"]}),
         ({"infer_types": ["batch"]}, {"infer_types": ["real_time"]}),

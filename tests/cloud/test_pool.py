@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Callable, Iterator, Optional
 
 import pytest
-import trustme
 
 from maas_usage_check.access import Gates
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
@@ -25,25 +22,7 @@ from ..keeping_server import Asked, KeepingServer, http, reset, truly
 
 
 @pytest.fixture
-def server() -> Iterator[KeepingServer]:
-    server = KeepingServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[KeepingServer]:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    server = KeepingServer(context)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., DirectTransport]]:
+def make() -> Iterator[Callable[..., DirectTransport]]:
     made = []
 
     def transport(pool: Optional[Pool] = None, **keys: Any) -> DirectTransport:
@@ -95,26 +74,28 @@ def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server:
 
 
 @pytest.mark.parametrize(
-    "how",
-    [lambda asked: asked.client.close(), lambda asked: asked.client.shutdown(1)],
-    ids=["closed", "half-closed"],
+    "spoil",
+    [lambda client: client.close(), lambda client: client.shutdown(1), lambda client: client.sendall(http(b"unasked"))],
+    ids=["closed", "half-closed", "unasked bytes"],
 )
-def test_a_connection_that_the_other_side_closed_is_noticed_before_a_request_is_spent_on_it(
-    server: KeepingServer, make: Any, how: Any
+def test_a_connection_that_was_spoilt_is_noticed_before_a_request_is_spent_on_it(
+    server: KeepingServer, make: Any, spoil: Callable[[socket.socket], None]
 ) -> None:
-    done = threading.Event()
+    go, done = threading.Event(), threading.Event()
 
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.connection == 1:
-            asked.client.sendall(http(b"first"))
-            how(asked)
-            done.set()
-            return b""
-        return http(b"anew")
+    def behave(asked: Asked) -> bytes:
+        if asked.connection > 1:
+            return http(b"anew")
+        asked.client.sendall(http(b"first"))
+        go.wait(30)
+        spoil(asked.client)
+        done.set()
+        return b""
 
     server.behave = behave
     transport = make()
     assert get(transport, server.url).body == b"first"
+    go.set()
     assert done.wait(30)
     assert get(transport, server.url).body == b"anew"
     assert server.ways == [(1, 1), (2, 1)]
@@ -179,26 +160,6 @@ def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(serve
     wait_for(lambda: gone(server.clients[0]), "the first to be closed")
 
 
-def test_bytes_that_nobody_asked_for_spoil_a_connection(server: KeepingServer, make: Any) -> None:
-    go, sent = threading.Event(), threading.Event()
-
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.connection == 1:
-            asked.client.sendall(http(b"first"))
-            go.wait(30)
-            asked.client.sendall(http(b"unasked"))
-            sent.set()
-            return b""
-        return http(b"anew")
-
-    server.behave = behave
-    transport = make()
-    assert get(transport, server.url).body == b"first"
-    go.set()
-    assert sent.wait(30)
-    assert get(transport, server.url).body == b"anew"
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -260,9 +221,9 @@ def test_instances_share_a_pool_but_not_the_connections_of_other_options(server:
 
 
 def test_a_connection_made_ahead_carries_the_next_request_although_tls_had_something_to_say(
-    secure: KeepingServer, make: Any, tmp_path: Path
+    secure: KeepingServer, make: Any, ca_file: str
 ) -> None:
-    transport = make(tls_ca_cert=str(tmp_path / "ca.pem"))
+    transport = make(tls_ca_cert=ca_file)
     transport.prepare(secure.url, 5)
     assert len(secure.clients) == 1
     assert [get(transport, secure.url).body for _ in range(2)] == [b"1 1", b"1 2"]

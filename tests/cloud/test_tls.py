@@ -6,7 +6,7 @@ import os
 import ssl
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pytest
 import trustme
@@ -20,24 +20,10 @@ from ..keeping_server import KeepingServer
 
 
 @pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def server(authority: trustme.CA) -> Iterator[KeepingServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.create_child_ca().issue_cert("localhost").configure_cert(context)
-    server = KeepingServer(context)
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def bundle(tmp_path: Path) -> Callable[..., str]:
-    def write(*authorities: trustme.CA) -> str:
+    def write(authority: trustme.CA) -> str:
         path = tmp_path / "bundle.pem"
-        path.write_bytes(b"".join(each.cert_pem.bytes() for each in authorities))
+        authority.cert_pem.write_to_path(str(path))
         return str(path)
 
     return write
@@ -86,46 +72,46 @@ def refused(server: KeepingServer, transport: DirectTransport) -> str:
 
 
 def test_a_hashed_directory_vouches_for_a_host_and_no_bundle_is_read(
-    server: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+    secure: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
 ) -> None:
     environment(folder=hashed(authority, trustme.CA()))
-    assert asked(server, transport()) == 1
+    assert asked(secure, transport()) == 1
     held = trust(None, True)
     assert held.is_narrow
     assert held.context.cert_store_stats()["x509_ca"] == 1  # what it has looked up
 
 
 def test_a_host_that_only_the_bundle_vouches_for_is_tried_once_more(
-    server: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
+    secure: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
 ) -> None:
     environment(folder=hashed(trustme.CA()))
     one, other = transport(), transport()
     # It stands for the system's bundle here: named before, it would have been read at once.
     environment(file=bundle(authority))
-    assert asked(server, one) == 2
-    assert asked(server, other) == 3, "who was widened once stays so"
+    assert asked(secure, one) == 2
+    assert asked(secure, other) == 3, "who was widened once stays so"
 
 
 def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
-    server: KeepingServer, hashed: Any, bundle: Any, environment: Any
+    secure: KeepingServer, hashed: Any, bundle: Any, environment: Any
 ) -> None:
     environment(folder=hashed(trustme.CA()))
     transport_of_directory = transport()
     environment(file=bundle(trustme.CA()))
     for _ in range(2):
-        words = refused(server, transport_of_directory)
+        words = refused(secure, transport_of_directory)
         assert "the TLS certificate was not believed" in words
         assert "set tls_ca_cert" in words
-    assert len(server.clients) == 3
+    assert len(secure.clients) == 3
 
 
 def test_a_certificate_for_another_name_is_refused_at_once(
-    server: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+    secure: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
 ) -> None:
     environment(folder=hashed(authority))
-    server.url = server.url.replace("localhost", "127.0.0.1")
-    assert "the TLS certificate was not believed" in refused(server, transport())
-    assert len(server.clients) == 1
+    secure.url = secure.url.replace("localhost", "127.0.0.1")
+    assert "the TLS certificate was not believed" in refused(secure, transport())
+    assert len(secure.clients) == 1
 
 
 def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, environment: Any) -> None:
@@ -134,12 +120,12 @@ def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, env
 
 
 def test_a_directory_without_hashes_vouches_for_nobody(
-    server: KeepingServer, authority: trustme.CA, tmp_path: Path, environment: Any
+    secure: KeepingServer, authority: trustme.CA, tmp_path: Path, environment: Any
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     environment(folder=str(tmp_path))
     assert not trust(None, True).is_narrow
-    refused(server, transport())
+    refused(secure, transport())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +138,7 @@ def test_a_directory_without_hashes_vouches_for_nobody(
     ],
 )
 def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
-    server: KeepingServer,
+    secure: KeepingServer,
     authority: trustme.CA,
     hashed: Any,
     bundle: Any,
@@ -166,19 +152,19 @@ def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
     environment(file=bundle(named[file]) if file else "", folder=hashed(named[folder]))
     asking = transport(**({"tls_ca_cert": bundle(named[configured])} if configured else {}))
     if believed:
-        assert asked(server, asking) == 1
+        assert asked(secure, asking) == 1
     else:
-        refused(server, asking)
-        assert len(server.clients) == 1
+        refused(secure, asking)
+        assert len(secure.clients) == 1
 
 
-def test_a_configured_hashed_directory_is_believed(server: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
-    assert asked(server, transport(tls_ca_cert=hashed(authority))) == 1
+def test_a_configured_hashed_directory_is_believed(secure: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
+    assert asked(secure, transport(tls_ca_cert=hashed(authority))) == 1
 
 
-def test_who_believes_everybody_reads_no_authorities(server: KeepingServer, environment: Any) -> None:
+def test_who_believes_everybody_reads_no_authorities(secure: KeepingServer, environment: Any) -> None:
     environment()
-    assert asked(server, transport(tls_verify=False)) == 1
+    assert asked(secure, transport(tls_verify=False)) == 1
     assert trust(None, False).context.cert_store_stats()["x509"] == 0
 
 

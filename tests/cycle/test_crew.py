@@ -9,8 +9,6 @@ import pytest
 from maas_usage_check.clock import Clock
 from maas_usage_check.cycle import Crew
 
-from ..conftest import wait_for
-
 
 def test_what_ends_in_time_is_returned_by_name_and_errors_are_too() -> None:
     wrong = KeyError("no")
@@ -41,26 +39,11 @@ def test_what_ended_before_the_stop_counts() -> None:
     release.set()
 
 
-def test_no_more_work_is_begun_when_the_time_is_up() -> None:
-    begun: List[int] = []
-    ended: List[None] = []
-    release, crew = threading.Event(), Crew(Clock())
-
-    def work(number: int) -> bool:
-        begun.append(number)
-        if len(begun) == 2:
-            crew.stop()
-        return release.wait(30)
-
-    works = {number: lambda number=number: work(number) for number in range(5)}  # type: ignore[misc]
-    assert crew.do(works, workers=2, progress=lambda: ended.append(None)) == {}
-    release.set()
-    wait_for(lambda: len(ended) == 2, "those that were under way")
-    assert sorted(begun) == [0, 1]
-
-
 @pytest.mark.parametrize("count", [2, 3])
-def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone(count: int) -> None:
+def test_what_every_worker_hangs_in_keeps_nothing_back_once_the_crowd_is_gone(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("maas_usage_check.cycle.crew.AGAIN", 0.01)
     crowd, others = iter([True]), threading.Event()
     ended: List[int] = []
 

@@ -24,15 +24,6 @@ def test_a_thread_goes_on_to_other_work_when_its_own_is_done() -> None:
     wait_for(is_used_again, "a thread to come back")
 
 
-def test_work_that_hangs_holds_up_no_other() -> None:
-    release, done = threading.Event(), threading.Event()
-    for _ in range(3 * MOST_IDLE):
-        run_apart(lambda: release.wait(30) and None)
-    run_apart(done.set)
-    assert done.wait(20)
-    release.set()
-
-
 def test_after_a_peak_few_threads_stay() -> None:
     threads: List[threading.Thread] = []
     release = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from maas_usage_check.history import HOURS, INCREMENTS, Account, Consumer, Given
 from maas_usage_check.history import History as InstanceHistory
 from maas_usage_check.history.counts import freeze
 from maas_usage_check.history.emission import changed_hours
+from maas_usage_check.history.giving import TooLateError
 from maas_usage_check.history.hours import oldest
 from maas_usage_check.history.ledger import Ledger
-from maas_usage_check.history.models import HeldMinutes, ModelList
+from maas_usage_check.history.models import HeldMinutes, ModelHours, ModelList, give_models
 from maas_usage_check.history.models.minutes import complete_until, gaps
 from maas_usage_check.history.models.remembered import Listed
-from maas_usage_check.history.models.series import packed
+from maas_usage_check.history.models.series import NEEDED, packed
 from maas_usage_check.history.tables import open_book
 from maas_usage_check.store import Store
 
@@ -133,14 +135,19 @@ def given(history: InstanceHistory, now: int, takes: str = HOURS, answered: bool
     ("known", "words"), [(24, "24 hours of 2 series are missing, which takes at most about 28"), (25, "")]
 )
 def test_news_of_a_backfill(labels: InstanceHistory, known: int, words: str) -> None:
-    """A backfill of 24 hours is told."""
+    """A backfill of 24 hours is told once, and its end too."""
     with open_book(labels.store, START) as book:
         ledgers = [ledger for _, ledger in labels.ledgers(book, ACCOUNT).values()]
         ledgers[0].put(START - DAY, START, use(1))
         ledgers[1].put(START - (known - 24) * HOUR, START, use(1))
-    told = " ".join(given(labels, START).news)
-    assert ("are missing" in told) == bool(words)
-    assert words in told
+    told = [" ".join(given(labels, START).news) for _ in range(2)]
+    assert ["are missing" in text for text in told] == [bool(words), False]
+    assert words in told[0]
+    with open_book(labels.store, START) as book:
+        for _, ledger in labels.ledgers(book, ACCOUNT).values():
+            ledger.put(START - DAY, START, use(1))
+    told = [" ".join(given(labels, START).news) for _ in range(2)]
+    assert ["are complete" in text for text in told] == [bool(words), False]
 
 
 @pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
@@ -153,15 +160,32 @@ def test_news_of_a_beginning(labels: InstanceHistory, older: int, begins: bool) 
 
 
 def test_increments_without_an_answer(labels: InstanceHistory) -> None:
-    """What was counted is given out once, whoever answers; nothing used is said only where the cloud did."""
+    """What was counted is given out once, to who waits for it; nothing used is said only where the cloud answered."""
     with open_book(labels.store, START) as book:
         for _, ledger in labels.ledgers(book, ACCOUNT).values():
             ledger.put(START, START + HOUR, use(5))
+    with pytest.raises(TooLateError):
+        give(labels, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
     counts = [
         [point.fields["tokens"] for point in given(labels, START + HOUR, INCREMENTS, answered).points]
         for answered in (False, False, True)
     ]
     assert counts == [[5, 5], [], [0, 0]]
+
+
+def test_increments_of_models_that_nobody_waits_for(labels: InstanceHistory) -> None:
+    """They are given out later, and once."""
+    listed = Listed(Dimensions("model"), sorted(NEEDED), START, START)
+    hours = ModelHours(labels.instance, labels.store, ACCOUNT.project_id)
+    with open_book(labels.store, START) as book:
+        ((_, ledger),) = hours.ledgers(book, [listed])
+        ledger.put(START, START + HOUR, use(5))
+    give_later = partial(
+        give_models, hours, ModelList(START, [listed]), Consumer("a", INCREMENTS), START + HOUR, {}, True
+    )
+    with pytest.raises(TooLateError):
+        give_later(lambda: False)
+    assert [[point.fields["tokens"] for point in give_later(lambda: True)] for _ in range(2)] == [[5], [0]]
 
 
 def test_account_of_a_cycle_without_a_connection(labels: InstanceHistory) -> None:

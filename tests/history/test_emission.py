@@ -30,19 +30,6 @@ def grown(history: History, consumer: Consumer = AGENT) -> int:
     return increments(ledger, consumer, counted(ledger), before)[0]
 
 
-def test_a_new_consumer_gets_all_and_later_what_changed_since_an_hour_before(history: History) -> None:
-    history.put(START - DAY, 1)
-    history.put(START - 2 * DAY, 2)
-    assert taken(history) == [(START - 2 * DAY, 2), (START - DAY, 1)]
-    history.now += HOUR // 2
-    assert len(taken(history)) == 2  # what was taken half an hour ago may not have been flushed
-    history.now += HOUR
-    assert len(taken(history)) == 2  # half an hour ago it was taken again
-    history.now += HOUR + 1
-    history.put(START - DAY, 3)
-    assert taken(history) == [(START - DAY, 3)]
-
-
 def test_a_collect_by_hand_takes_nothing_from_telegraf(history: History) -> None:
     taken(history)
     history.now += 2 * HOUR
@@ -79,15 +66,6 @@ def test_an_hour_that_is_taken_back_to_zero_before_it_is_settled_is_corrected(hi
     assert taken(history) == [(START - HOUR, 0)]
 
 
-def test_each_unit_is_given_to_the_agent_once(history: History) -> None:
-    assert grown(history) == 0
-    history.put(START, 100)
-    assert [grown(history), grown(history)] == [100, 0]
-    history.put(START, 60)
-    history.put(START + HOUR, 70)
-    assert grown(history) == 30
-
-
 def test_an_agent_whose_check_has_a_new_id_gets_what_this_cycle_found_and_nothing_twice(history: History) -> None:
     grown(history)
     history.put(START, 100)
@@ -96,11 +74,14 @@ def test_an_agent_whose_check_has_a_new_id_gets_what_this_cycle_found_and_nothin
     assert grown(history, Consumer("agent with another id", INCREMENTS)) == 7
 
 
-def test_two_agents_get_each_unit_each(history: History) -> None:
+def test_two_agents_get_each_unit_once_each(history: History) -> None:
     other = Consumer("another agent", INCREMENTS)
-    grown(history), grown(history, other)
+    assert [grown(history), grown(history, other)] == [0, 0]
     history.put(START, 100)
-    assert [grown(history), grown(history, other)] == [100, 100]
+    assert [grown(history), grown(history, other), grown(history)] == [100, 100, 0]
+    history.put(START, 60)
+    history.put(START + HOUR, 70)
+    assert [grown(history), grown(history, other)] == [30, 30]
 
 
 def test_of_one_that_still_comes_nothing_is_forgotten_however_long_a_series_was_silent(history: History) -> None:

@@ -18,9 +18,3 @@ def test_the_newest_use_is_the_end_of_the_last_hour_in_which_there_was_any(histo
     ledger.put(START - 5 * HOUR, START, use(0))
     assert ledger.newest_use() == START - 5 * HOUR
     assert ledger.newest_use(START - 6 * HOUR) == START - 8 * HOUR
-
-
-def test_series_have_hours_of_their_own(history: History) -> None:
-    history.ledger("a").put(START - HOUR, START, use(5))
-    assert history.ledger("b").held(0, START) == (0, use(0))
-    assert history.ledger("a").held(0, START) == (1, use(5))

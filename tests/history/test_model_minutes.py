@@ -26,7 +26,7 @@ class Account:
         self.models, self.held = ModelList(), HeldMinutes()
         self.answered: Dict[Dimensions, Set[int]] = {each: set() for each in MODELS}
 
-    def cycle(self, listed: List[Dimensions], lost: Set[int]) -> int:
+    def cycle(self, listed: List[Dimensions], lost: Set[int]) -> None:
         """Ask as a cycle does; the calls of these numbers are not answered."""
         if self.models.is_due(self.now):
             self.models.take(Listing({each: list(NAMES) for each in listed}), self.now)
@@ -43,7 +43,6 @@ class Account:
                 for dimensions, _ in query.metrics:
                     self.answered[dimensions].update(range(query.start, query.until, MINUTE))
         self.held.note(until, self.models, missed(left))
-        return len(calls)
 
 
 STEPS = st.lists(st.tuples(st.integers(1, 120), st.sets(st.integers(0, 6), max_size=4)), min_size=1, max_size=8)
@@ -89,20 +88,6 @@ def test_a_model_that_comes_between_two_lists_loses_no_minute_since_the_earlier_
         account.now += minutes * MINUTE
 
 
-@given(st.permutations([10, 20, 30]))
-def test_of_several_calls_that_were_missed_the_oldest_says_where_the_minutes_of_a_model_go_on(
-    starts: List[int],
-) -> None:
+def test_of_several_calls_that_were_missed_the_oldest_says_where_the_minutes_of_a_model_go_on() -> None:
     listed = Listed(MODELS[0], NAMES, 0, 0)
-    left = [Batch(DataQuery((), start, 40, MINUTE), [listed]) for start in starts]
-    assert missed(left) == {MODELS[0]: 10}
-
-
-def test_in_the_steady_state_300_metrics_take_two_calls() -> None:
-    account = Account()
-    some = MODELS[:] + [Dimensions("other", str(i)) for i in range(9)]
-    account.answered.update({each: set() for each in some})
-    account.cycle(some, set())
-    for _ in range(5):
-        account.now += 5 * MINUTE
-        assert account.cycle(some, set()) == 2
+    assert missed([Batch(DataQuery((), start, 40, MINUTE), [listed]) for start in (20, 10, 30)]) == {MODELS[0]: 10}

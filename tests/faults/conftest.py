@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
@@ -8,8 +8,27 @@ from maas_usage_check.standin.emulator import Emulator
 
 from ..agents.conftest import make_check, need, need_library  # noqa: F401
 from ..conftest import AK, SK, FixedClock
-from .played import scene  # noqa: F401
+from .played import played, scene  # noqa: F401
 from .server import Server
+
+
+class Lengths(NamedTuple):
+    """How long the long tests are; see the longer ones in tests/soak.
+
+    Minutes of a lockout, writes from one kill to the next, days of hours and models, days of a daemon's cycles at five
+    minutes, and scrapes and requests.
+    """
+
+    minutes: int = 180
+    step: int = 5
+    days: int = 7
+    run_days: int = 3
+    times: int = 300
+
+
+@pytest.fixture
+def lengths() -> Lengths:
+    return Lengths()
 
 
 @pytest.fixture
@@ -26,33 +45,3 @@ def agent(request: pytest.FixtureRequest) -> Callable[..., Any]:
     need_library("datadog_checks.base")
     need_library("datadog_checks.dev")
     return request.getfixturevalue("make_check")
-
-
-@pytest.fixture
-def minutes() -> int:
-    """Minutes of a lockout; tests/soak has a day of them."""
-    return 180
-
-
-@pytest.fixture
-def step() -> int:
-    """Writes from one kill to the next; tests/soak kills at each."""
-    return 5
-
-
-@pytest.fixture
-def days() -> int:
-    """Simulated days of hours and models; tests/soak has a month and a half of them."""
-    return 7
-
-
-@pytest.fixture
-def run_days() -> int:
-    """Simulated days of a daemon's cycles; tests/soak has a week of them."""
-    return 3
-
-
-@pytest.fixture
-def times() -> int:
-    """Scrapes and requests; tests/soak has ten thousand of them."""
-    return 300

@@ -17,18 +17,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 from maas_usage_check.access.key_entry import KeyEntry
-from maas_usage_check.cycle import Collector
-from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.history import COUNTERS, HOURS
 from maas_usage_check.metrics import CONSUMED, HOURLY
-from maas_usage_check.standin.emulator import Emulator
-from maas_usage_check.standin.ledger import API_KEYS, Ledger
+from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.store import Store, find_file
 
-from ..conftest import AK, NOW, SK
-from .world import World
+from .world import CONSUMERS, World, truth
 
 HOUR = 3600
-CONSUMERS = (Consumer("telegraf", HOURS), Consumer("prometheus", COUNTERS), Consumer("agent", INCREMENTS))
 Say = Callable[[Any], None]
 
 
@@ -76,43 +72,19 @@ def check_store(folder: Path) -> None:
             return
 
 
-class Account:
-    """What three consumers of one state were given."""
-
-    def __init__(self) -> None:
-        self.hours: Dict[int, int] = {}
-        self.counters = [0]
-        self.increments: List[int] = []
-
-    def add(self, said: List[Any]) -> None:
-        for name, hours, consumed in said:
-            if name == "telegraf":
-                self.hours.update({int(at): tokens for at, tokens in hours.items()})
-            elif name == "prometheus":
-                self.counters.append(consumed)
-            else:
-                self.increments.append(consumed)
-
-
-def emulator(world: World) -> Emulator:
-    return Emulator({AK: SK}, Ledger(late=True), now=lambda: NOW + world.seconds)
-
-
 def cycles(folder: Path, hours: List[float], say: Say) -> None:
     """Run a cycle for each consumer at each time, and say what it was given when the cycle is over."""
-    world = World(folder)
-    world.emulator = emulator(world)
-    keys = {"hourly": True, "backfill_days": 1, "ranges": ["last_1d"]}
-    collectors: List[Collector] = [world.collectors(consumer=consumer, **keys)[0] for consumer in CONSUMERS]
+    world = World(folder, Ledger(late=True))
+    keys: Dict[str, Any] = {"hourly": True, "backfill_days": 1, "ranges": ["last_1d"]}
+    collectors = [world.collectors(consumer=consumer, **keys)[0] for consumer in CONSUMERS]
     for hour in hours:
         world.seconds = hour * HOUR
         for consumer, collector in zip(CONSUMERS, collectors):
             points = collector.cycle().points
-            told = {
-                each.time // 1_000_000: each.fields["total_tokens"] for each in points if each.measurement == HOURLY
-            }
-            consumed = sum(int(each.fields["tokens"]) for each in points if each.measurement == CONSUMED)
-            say((consumer.name, told, consumed))
+            told = [
+                (each.time // 1_000_000, each.fields["total_tokens"]) for each in points if each.measurement == HOURLY
+            ]
+            say((consumer.takes, told, sum(each.fields["tokens"] for each in points if each.measurement == CONSUMED)))
 
 
 BEFORE, KILLED, AFTER = [0.0, 3.0], [5.1], [6.1, 6.7]
@@ -123,29 +95,29 @@ def check_hours(folder: Path, step: int) -> None:
     template = folder / "template"
     template.mkdir()
     _, before = in_a_process(partial(cycles, template, BEFORE))
-    world = World(template)
-    ledger, now = emulator(world).ledger, int((NOW + AFTER[-1] * HOUR) * 1000)
+    world = World(template, Ledger(late=True))
+    world.seconds = AFTER[-1] * HOUR
 
-    def run(name: str, kill_at: int) -> Tuple[bool, Account]:
-        path, account = folder / name, Account()
+    def run(name: str, kill_at: int) -> Tuple[bool, Dict[int, int], List[int], List[int]]:
+        """Return whether it was killed, and the hours, counters and increments that the consumers were given."""
+        path = folder / name
         shutil.copytree(template, path)
         killed, said = in_a_process(partial(cycles, path, KILLED), kill_at)
         _, later = in_a_process(partial(cycles, path, AFTER))
         shutil.rmtree(path)
-        account.add([*before, *said, *later])
-        return killed, account
+        said = [*before, *said, *later]
+        given = {at: tokens for takes, told, _ in said if takes == HOURS for at, tokens in told}
+        counters = [consumed for takes, _, consumed in said if takes == COUNTERS]
+        return killed, given, counters, [consumed for takes, _, consumed in said if takes not in (HOURS, COUNTERS)]
 
-    _, whole = run("whole", 0)
-    known = sum(whole.increments)
+    _, _, whole, known = run("whole", 0)
     for kill_at in count(1, step):
-        killed, account = run(f"killed{kill_at}", kill_at)
-        for at in range(min(account.hours), now - 4 * HOUR * 1000, HOUR * 1000):
-            hour = ledger.hour(2, "real_time", list(API_KEYS), at, now)
-            tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
-            assert account.hours.get(at) == tokens, (kill_at, at)
-        assert account.counters == sorted(account.counters)
-        assert account.counters[-1] == whole.counters[-1] > 0
-        assert known - whole.increments[len(BEFORE)] <= sum(account.increments) <= known
+        killed, given, counters, increments = run(f"killed{kill_at}", kill_at)
+        for at in range(min(given), world.now - 4 * HOUR * 1000, HOUR * 1000):
+            assert given.get(at) == truth(world.emulator, at, world.now)[0], (kill_at, at)
+        assert [0, *counters] == sorted([0, *counters])
+        assert counters[-1] == whole[-1] > 0
+        assert sum(known) - known[len(BEFORE)] <= sum(increments) <= sum(known)
         if not killed:
             assert kill_at > 50
             return

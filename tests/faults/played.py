@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Iterator, Optional
 
@@ -11,10 +12,11 @@ import pytest
 
 from maas_usage_check.cloud import DirectTransport, Pool
 from maas_usage_check.config import Instance
+from maas_usage_check.cycle import Runtime
 from maas_usage_check.standin.emulator import Emulator
 
 from ..fixed_clock import FixedClock
-from ..program import AK, SK
+from ..program import AK, SK, Program
 from .server import PAUSE, Act, Scene, Step, read_request
 
 
@@ -25,7 +27,7 @@ class PlayedSocket(io.RawIOBase):
         self._scene = scene
         self._clock = clock
         self._sent = b""
-        self._steps: Optional[Iterator[Step]] = None
+        self._steps: Iterator[Step] = iter(())
         self._received = b""
         self._timeout = 0.0
 
@@ -39,16 +41,19 @@ class PlayedSocket(io.RawIOBase):
         self._sent += data
 
     def makefile(self, *mode: Any) -> io.BufferedReader:
+        asked = read_request(lambda: self._sent)
+        assert asked
+        self._steps = iter(self._scene.answer(asked))
         return io.BufferedReader(self)
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        """Be closed for who looks whether the connection still lives."""
+        return b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._steps is None:
-            asked = read_request(lambda: self._sent)
-            assert asked
-            self._steps = iter(self._scene.answer(asked))
         while not self._received:
             step = next(self._steps, None)
             if step is None:
@@ -80,13 +85,8 @@ class PlayedTransport(DirectTransport):
 
     def _connection(self, *args: Any) -> Any:
         connection: Any = super()._connection(*args)
-        connection._create_connection = self._connect
+        connection._create_connection = lambda *address: PlayedSocket(self._scene, self._clock)
         return connection
-
-    def _connect(self, *address: Any) -> PlayedSocket:
-        if not self._scene.listening:
-            raise ConnectionRefusedError(111, "Connection refused")
-        return PlayedSocket(self._scene, self._clock)
 
 
 @pytest.fixture
@@ -95,3 +95,10 @@ def scene(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Scene:
         time = SimpleNamespace(monotonic=clock.clock.monotonic)
         monkeypatch.setattr(f"maas_usage_check.cloud.{module}.time", time)
     return Scene(Emulator({AK: SK}, now=clock.now))
+
+
+@pytest.fixture
+def played(scene: Scene, clock: FixedClock, program: Program) -> Program:
+    """Run the command line in this process, before the scene."""
+    program.runtime = Runtime(clock.clock, partial(PlayedTransport, scene, clock))
+    return program

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import socket
 import struct
 import threading
 import time
 from enum import Enum
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from maas_usage_check.standin.emulator import Emulator
+
+from ..program import Program
 
 
 class Act(Enum):
@@ -86,7 +90,6 @@ class Scene:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.fault: Optional[Fault] = None
-        self.listening = True
         self.requests: List[str] = []
 
     def answer(self, asked: Asked) -> Iterable[Step]:
@@ -95,70 +98,44 @@ class Scene:
         steps = self.fault(exchange) if self.fault else None
         return [exchange.truth()] if steps is None else steps
 
-    def refuse(self) -> None:
-        """Listen no more."""
-        self.listening = False
+    def entry(self, **keys: Any) -> Dict[str, Any]:
+        """Configure an instance that asks here."""
+        return {"endpoint": self.url, "iam_endpoint": self.url, **keys}
 
-    def restore(self) -> None:
-        self.fault, self.listening = None, True
+    def config(self, program: Program, **keys: Any) -> str:
+        """Write the configuration of one instance that asks here."""
+        return program.config(json.dumps({"instances": [self.entry(**keys)]}))
 
 
 class Server(Scene):
-    """Play the scene on a port of its own, which stays bound while nobody listens there."""
+    """Play the scene on a port of its own."""
 
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
-        self._stopping = threading.Event()
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._port.bind(("127.0.0.1", 0))
-        self.port = self._port.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._listener: Optional[socket.socket] = None
-        self.restore()
-
-    def refuse(self) -> None:
-        super().refuse()
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-
-    def restore(self) -> None:
-        super().restore()
-        if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64, reuse_port=True)
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self.refuse()
-        self._port.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
-    def hang(self, seconds: float = 30) -> None:
-        self._stopping.wait(seconds)
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        try:
-            with client:
-                asked = read_request(lambda: client.recv(65536))
-                for step in self.answer(asked) if asked else ():
-                    if isinstance(step, bytes):
-                        client.sendall(step)
-                    elif step == Act.PAUSE:
-                        time.sleep(PAUSE)
-                    elif step == Act.HANG:
-                        client.settimeout(120)
-                        client.recv(1)
-                    else:
-                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:  # the other side has had enough
-            pass
+        with contextlib.suppress(OSError), client:  # the other side may have had enough
+            asked = read_request(lambda: client.recv(65536))
+            for step in self.answer(asked) if asked else ():
+                if isinstance(step, bytes):
+                    client.sendall(step)
+                elif step == Act.PAUSE:
+                    time.sleep(PAUSE)
+                elif step == Act.HANG:
+                    client.settimeout(120)
+                    client.recv(1)
+                else:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -7,7 +7,7 @@ import gc
 import os
 import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import pytest
 
@@ -19,6 +19,7 @@ from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from ..conftest import AK, SK, FixedClock, Program, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly
 from .checks import ask
+from .conftest import Lengths
 
 QUERIES = 3
 
@@ -35,7 +36,6 @@ class Forgetting(KeepingServer):
         self.release = threading.Event()
         self._truth = truly(self.emulator)
         self.behave = self.answer
-        self.late: Optional[threading.Event] = None
 
     def answer(self, asked: Asked) -> Optional[bytes]:
         if self.forgets:  # a worker may open one more at any time until the first request of the cycle
@@ -44,11 +44,7 @@ class Forgetting(KeepingServer):
         if asked.connection <= self.forgotten:
             self.release.wait(30)
             return None
-        answer = self._truth(asked)
-        if self.late is not None:
-            late, self.late = self.late, None
-            late.wait(30)
-        return answer
+        return self._truth(asked)
 
     def each(self, act: Callable[[Any], None]) -> None:
         for client in self.clients:
@@ -122,25 +118,14 @@ def test_connections_that_are_forgotten_without_a_word_cost_one_time_out_and_are
     assert healthy(daemon)["http_requests"] == QUERIES
 
 
-def test_an_answer_that_comes_after_its_time_is_never_taken_for_another(server: Forgetting, daemon: Any) -> None:
-    right: List[Any] = [[point["fields"] for point in ask(daemon)[:-1]]]
-    for _ in range(3):
-        late = server.late = threading.Event()
-        *usage, api = ask(daemon)
-        assert api["fields"]["http_requests"] == QUERIES + 1
-        late.set()
-        right.append([point["fields"] for point in usage])
-    assert right[1:] == right[:1] * 3
-
-
 @pytest.mark.timeout(600)
-def test_requests_leave_no_connection_and_no_object(server: Forgetting, times: int) -> None:
+def test_requests_leave_no_connection_and_no_object(server: Forgetting, lengths: Lengths) -> None:
     server.behave = lambda asked: None if asked.number == 7 else http(b"x")
     transport = DirectTransport(load_instance({}, {}, "instances[0]"))
     request = Request("GET", server.url, {"Host": "x"}, b"")
     levels = []
-    part = times // 5
-    for i in range(times):
+    part = lengths.times // 5
+    for i in range(lengths.times):
         assert transport(request, 5).body == b"x"
         if i % part == part - 1:
             server.clients.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import Any, Dict
 
@@ -14,9 +13,8 @@ from line_protocol_parser import parse_line
 from maas_usage_check.access import Gates
 from maas_usage_check.access.credentials import Credentials, from_file
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import Response, Statistics
+from maas_usage_check.cloud import Response
 from maas_usage_check.config import load, load_file
-from maas_usage_check.config.ranges import DAY, KEPT, LONGEST
 from maas_usage_check.cycle import Collector
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.metrics import encoder
@@ -25,12 +23,6 @@ from maas_usage_check.store import Store
 
 from ..conftest import AK, NOW, SK
 
-try:
-    from zoneinfo import available_timezones
-except ImportError:
-    from backports.zoneinfo import available_timezones  # type: ignore[no-redef]
-
-ZONES = sorted(available_timezones())
 KEYS = (
     "instances:|- region:|ranges: [|last_7d|]|{|}|&a|*a|!!python/object|tags:|\n| |'|\"|>|---|2026-02-30|0x|1e400|"
     "credentials: {source: file}|\t|#|?|: |~"
@@ -48,6 +40,8 @@ bodies = st.binary(max_size=300) | st.one_of(
 headers = st.dictionaries(
     st.sampled_from(["Date", "Retry-After", "X-Request-Id", "Content-Type", "Location"]), st.text(max_size=40)
 )
+statuses = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 504, 600])
+responses = st.builds(Response, statuses, headers, bodies)
 
 
 @given(st.text(max_size=200) | st.lists(st.sampled_from(KEYS), max_size=25).map("".join) | st.binary(max_size=200))
@@ -73,18 +67,6 @@ def test_any_credentials_file_is_a_key_or_one_line_that_shows_nothing_of_it(
         assert "planted" not in str(error)
 
 
-class Lower:
-    def __init__(self, given: Dict[str, str]) -> None:
-        self.given = given
-
-    def get(self, name: str) -> Any:
-        return self.given.get(name)
-
-
-statuses = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 500, 504, 600])
-responses = st.builds(Response, statuses, headers.map(Lower), bodies)
-
-
 @given(st.lists(responses, min_size=6, max_size=6), st.booleans())
 def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, looked_up: bool) -> None:
     entry: Dict[str, Any] = {"ranges": ["last_7d"], "max_concurrency": 1}
@@ -99,52 +81,3 @@ def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, 
     assert all(str(problem).isprintable() for problem in batch.problems)
     assert all(parse_line(line) for line in encoder("influx")(batch.points).splitlines())
     assert batch.collected == (len(batch.points) == 2)
-
-
-@given(st.lists(st.text(max_size=30), max_size=4), st.lists(st.text(max_size=30), min_size=1, max_size=3))
-def test_any_tags_and_labels_make_lines_that_are_read_or_are_refused(tags: Any, labels: Any) -> None:
-    entry = {"project_id": PROJECT_ID, "ranges": ["last_7d"], "tags": [f"t{text}" for text in tags],
-             "api_keys": labels, "per_api_key": True}  # fmt: skip
-    try:
-        (instance,) = load({"instances": [entry]}, NOW)
-    except ConfigError as error:
-        assert str(error).isprintable()
-        return
-    fields = dict.fromkeys(FIELDS[:5], 1)
-    clock = Clock(now=lambda: NOW)
-    transport = lambda request, timeout: Response(200, {}, json.dumps(fields).encode())  # noqa: E731
-    batch = Collector(
-        instance, lambda: Credentials(AK, SK), transport, Gates(Store(), clock), clock
-    ).cycle()  # fmt: skip
-    for form in ("influx", "prometheus", "json"):
-        assert encoder(form)(batch.points).endswith("\n")
-    for line in encoder("influx")(batch.points).splitlines():
-        parse_line(line)
-
-
-RANGES = [
-    "last_1h", "last_29d", "last_30d", "last_400d", "today", "yesterday", "this_month",
-    {"name": "from", "from": "1970-01-02"}, {"name": "span", "from": "1980-05-05T12:00:00", "to": "2090-01-01"},
-]  # fmt: skip
-
-
-@given(st.floats(86_400 * 3, dt.datetime(2100, 1, 1).timestamp()), st.sampled_from(ZONES))
-def test_any_moment_in_any_zone_makes_a_plan_that_the_cloud_takes(now: float, zone: str) -> None:
-    try:
-        (instance,) = load({"instances": [{"ranges": RANGES, "timezone": zone}]}, now)
-    except ConfigError as error:
-        assert "has not begun" in str(error)
-        (instance,) = load({"instances": [{"ranges": RANGES[:-2], "timezone": zone}]}, now)
-    at = int(now * 1000)
-    plan = Statistics().plan(instance, at)
-    for series in plan.series:
-        windows = [query.window for query in series.queries]
-        assert 0.0 <= series.coverage <= 1.0
-        assert all(at - KEPT <= window.start <= window.end <= at for window in windows)
-        assert all(window.end - window.start <= LONGEST for window in windows)
-        assert all(one.end == other.start for one, other in zip(windows, windows[1:]))
-    lengths = {
-        series.tags["range"]: sum(q.window.end - q.window.start for q in series.queries) for series in plan.series
-    }
-    assert lengths["today"] <= DAY + 25 * 3_600_000
-    assert 0 < lengths["yesterday"] <= 2 * DAY

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 import pytest
 
 from maas_usage_check.standin.emulator import Emulator
-from maas_usage_check.standin.ledger import API_KEYS, Ledger
+from maas_usage_check.standin.ledger import Ledger
 
 from ..conftest import AK, SK, Cloud, Program
 from ..fixed_clock import MONDAY
 from ..shifted_clock import shifted_clock, write_shift
+from .conftest import Lengths
 from .preload import KILLS, compiled
+from .world import truth
 
 HOUR = 3_600_000
 
 
 @pytest.mark.timeout(600)
-def test_every_write(tmp_path: Path, need: Callable[[str], str], step: int) -> None:
+def test_every_write(tmp_path: Path, need: Callable[[str], str], lengths: Lengths) -> None:
     """A kill at the n-th write to the state, which is half done then; see killed.py for what must hold."""
     library = compiled(tmp_path, need("cc"), KILLS)
     subprocess.run(
-        [sys.executable, "-m", "tests.faults.killed", tmp_path, str(step)],
+        [sys.executable, "-m", "tests.faults.killed", tmp_path, str(lengths.step)],
         env={**os.environ, "LD_PRELOAD": library},
         cwd=Path(__file__).parents[2],
         check=True,
@@ -36,7 +39,7 @@ def test_every_write(tmp_path: Path, need: Callable[[str], str], step: int) -> N
 
 
 def hours(output: bytes) -> Dict[int, int]:
-    lines: List[Dict[str, Any]] = [json.loads(line) for line in output.decode().splitlines()]
+    lines = map(json.loads, output.splitlines())
     found = [line for line in lines if line["measurement"] == "huawei_maas_hourly"]
     return {line["time"] // 1_000_000: line["fields"]["total_tokens"] for line in found}
 
@@ -76,17 +79,10 @@ def test_requests(cloud: Cloud, program: Program) -> None:
         assert process.returncode == 0, errors
         told.update(hours(output))
         text = start(run, "prometheus").communicate(timeout=50)[0].decode()
-        counters += [
-            int(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("huawei_maas_consumed_tokens")
-        ]
+        counters += [int(number) for number in re.findall("^huawei_maas_consumed_tokens.* (.+)", text, re.MULTILINE)]
     now = int(cloud.emulator.now() * 1000)
     ended = range(min(told), (now - 4 * HOUR) // HOUR * HOUR, HOUR)
     assert len(ended) > 60
-    assert {at: told.get(at) for at in ended} == {at: truth(cloud, at, now) for at in ended}
+    assert {at: told.get(at) for at in ended} == {at: truth(cloud.emulator, at, now)[0] for at in ended}
     assert counters == sorted(counters)
     assert counters[-1] > 0
-
-
-def truth(cloud: Cloud, at: int, now: int) -> int:
-    hour = cloud.emulator.ledger.hour(2, "real_time", list(API_KEYS), at, now)
-    return hour.prompt_tokens + hour.completion_tokens + hour.other_tokens

@@ -4,92 +4,46 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List
 
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config.ranges import HOUR
-from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.standin.emulator import reply
-from maas_usage_check.standin.ledger import API_KEYS, LAG
+from maas_usage_check.errors import Result
+from maas_usage_check.standin.ledger import LAG
 
 from ..conftest import NOW, SK
-from .world import World, run_execd
+from .conftest import Lengths
+from .world import Weather, World, run_execd, truth
 
-PER_DAY = 24 * 12
 RANGES = {"last_24h": 24, "last_7d": 168, "last_3h": 3}
-
-
-class Weather:
-    """Strew faults: single ones at random, and spells of hours in which nothing but one of them comes."""
-
-    def __init__(self, world: World, days: int) -> None:
-        self.world = world
-        self.random = random.Random(1)
-        hours = self.random.sample(range(6, days * 24 - 6, 7), days * 12 // 7)
-        self.spells = {hour * 3600.0: self.random.choice(self.kinds()) for hour in hours}
-
-    def kinds(self) -> List[Any]:
-        def answer(status: int, body: Any) -> Any:
-            made = reply(status, body)
-            return lambda: Response(made.status, made.headers, made.body)
-
-        def broken(result: Result) -> Any:
-            def fail() -> Response:
-                raise QueryError(result, "the network is away")
-
-            return fail
-
-        return [
-            answer(503, {}),
-            answer(429, {"error_code": "APIGW.0308", "error_msg": "throttling threshold"}),
-            answer(403, {"error_msg": "policy doesn't allow"}),
-            answer(200, {"total_token": 7}),
-            answer(200, []),
-            answer(400, {"error_msg": "no"}),
-            broken(Result.NETWORK),
-            broken(Result.TIMED_OUT),
-        ]
-
-    def __call__(self, request: Request) -> Optional[Response]:
-        for begin, fault in self.spells.items():
-            if begin <= self.world.seconds < begin + 2 * 3600:
-                return fault()  # type: ignore[no-any-return]
-        if self.random.random() < 0.02:
-            return self.random.choice(self.kinds())()  # type: ignore[no-any-return]
-        return None
+FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 
 
 @pytest.mark.timeout(600)
-def test_right_values_and_a_short_log(tmp_path: Path, run_days: int) -> None:
-    world, cycles = World(tmp_path), run_days * PER_DAY
-    world.instead = Weather(world, run_days)
-    ledger = world.emulator.ledger
-    first, end = (int(NOW + days * 86_400) // 3600 * HOUR for days in (-8, run_days + 1))
-    hours = {at: _add(ledger, at) for at in range(first, end, HOUR)}
+def test_right_values_and_a_short_log(tmp_path: Path, lengths: Lengths) -> None:
+    world, cycles = World(tmp_path), lengths.run_days * 24 * 12
+    world.instead = Weather(world, range(6, lengths.run_days * 24 - 6, 7), [2], 0.02)
+    first, end = (int(NOW + days * 86_400) // 3600 * HOUR for days in (-8, lengths.run_days + 1))
+    hours = {at: truth(world.emulator, at, end) for at in range(first, end - LAG, HOUR)}
     results: List[int] = []
     right = [0]
     levels: List[Dict[str, int]] = []
 
     def after(number: int, text: str) -> None:
-        lines = [parse_line(line) for line in text.splitlines()]
-        api = lines[-1]
+        *usage, api = (parse_line(line) for line in text.splitlines())
         results.append(api["fields"]["result_code"])
-        assert api["fields"]["queries"] == 3
-        assert api["fields"]["failed_queries"] == 3 - len(lines[:-1])
-        for line in lines[:-1]:
+        assert (api["fields"]["queries"], api["fields"]["failed_queries"]) == (3, 3 - len(usage))
+        for line in usage:
             now = line["time"] // 1_000_000
             start = now - RANGES[line["tags"]["range"]] * HOUR
-            for field in ("requests", "errors", "prompt_tokens", "completion_tokens"):
-                sums = [
-                    sum(getattr(hours[at], field) for at in range(-(-start // HOUR) * HOUR, end - LAG, HOUR))
-                    for end in (now, now + 30_000)  # an hour may come in while the cycle runs
-                ]
-                assert line["fields"][field] in sums
+            sums = [
+                tuple(map(sum, zip(*(hours[at] for at in range(-(-start // HOUR) * HOUR, until - LAG, HOUR)))))
+                for until in (now, now + 30_000)  # an hour may come in while the cycle runs
+            ]
+            assert tuple(line["fields"][field] for field in FIELDS) in sums
             right[0] += 1
         if number == cycles // 2:
             world.put_key("wrong")
@@ -109,19 +63,7 @@ def test_right_values_and_a_short_log(tmp_path: Path, run_days: int) -> None:
     changes = sum(1 for one, other in zip(results, results[1:]) if one != other)
     bad_hours = sum(1 for code in results if code) / 12
     assert len(said) <= 2 * changes + bad_hours + 20
-    assert [line[:3] for line in said if "recovered" in line].count("I! ") == sum("recovered" in line for line in said)
-    _check_hourly(said)
-
-
-def _check_hourly(said: List[str]) -> None:
-    """Between two recoveries of one trouble it is said at most once an hour: the spells last two."""
-    refused = [line for line in said if "refused" in line and "recovered" not in line]
-    assert 1 <= len(refused) <= 5
-
-
-def _add(ledger: Any, at: int) -> Any:
-    """Add up the labels of one hour, apart from the code that is tested."""
-    parts = list(ledger.hours(2, "real_time", list(API_KEYS), at, at + HOUR))
-    totals = {name: sum(getattr(part, name) for part in parts) for name in
-              ("requests", "errors", "prompt_tokens", "completion_tokens", "other_tokens")}  # fmt: skip
-    return type(parts[0])(start=at, **totals)
+    recovered = [line[:3] for line in said if "recovered" in line]
+    assert recovered == ["I! "] * len(recovered)
+    # Between two recoveries of one trouble it is said at most once an hour.
+    assert 1 <= sum("refused" in line and "recovered" not in line for line in said) <= 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, List
+from typing import Iterator
 
 import pytest
 from line_protocol_parser import parse_line
@@ -11,14 +11,12 @@ from line_protocol_parser import parse_line
 from maas_usage_check.errors import Result
 from maas_usage_check.standin.emulator import PROJECT_ID
 
-from ..conftest import Cloud, FixedClock
+from ..conftest import SK, Cloud, FixedClock
 from .server import Server
 from .somebody import Somebody, somebody
 
 UID = 60_000 + os.getpid() % 5_000
 """Nobody else's, nor another worker's: the limit counts all processes of a user."""
-THREADS = [1, 2, 3, 5]
-"""How many there may be, the first included."""
 
 
 @pytest.fixture
@@ -26,40 +24,23 @@ def limited(cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
     yield from somebody(UID, ["setpriv", "prlimit"], cloud, clock)
 
 
-def configured(limited: Somebody, server: Server, project: str = f"project_id: {PROJECT_ID}") -> str:
-    return limited.program.config(
-        f"instances:\n  - {{endpoint: '{server.url}', iam_endpoint: '{server.url}', {project}}}\n"
-    )
-
-
-def read(output: str) -> List[Any]:
-    return [parse_line(line) for line in output.splitlines()]
-
-
-def check_errors(errors: str) -> None:
-    assert "Traceback" not in errors
-    assert "fault in" not in errors, errors
-
-
-@pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("secret", ["right", "wrong"])
-def test_collect_gets_its_numbers_or_says_why_not(limited: Somebody, server: Server, threads: int, secret: str) -> None:
-    config = configured(limited, server)
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("command", "secret", "expected"),
+    [
+        ("collect", SK, (0, 3, Result.OK)),
+        ("collect", "wrong", (1, 0, Result.KEY_REFUSED)),
+        ("execd", SK, (0, 3, Result.OK)),
+    ],
+)
+def test_it_gets_its_numbers_or_says_why_not(
+    limited: Somebody, server: Server, threads: int, command: str, secret: str, expected: object
+) -> None:
+    """There may be so many threads, the first included."""
+    config = server.config(limited.program, project_id=PROJECT_ID)
     limited.limit(f"--nproc={threads}")
-    done = limited.program.process(
-        "collect", "--config", config, **({"HW_SECRET_KEY": "wrong"} if secret == "wrong" else {})
-    )
-    *usage, api = read(done.stdout)
-    expected = (0, 3, Result.OK) if secret == "right" else (1, 0, Result.KEY_REFUSED)
+    done = limited.program.process(command, "--config", config, stdin="\n", HW_SECRET_KEY=secret)
+    *usage, api = map(parse_line, done.stdout.splitlines())
     assert (done.returncode, len(usage), api["fields"]["result_code"]) == expected
-    check_errors(done.stderr)
-
-
-@pytest.mark.parametrize("threads", THREADS)
-def test_execd_answers_every_newline_even_if_it_has_no_thread(limited: Somebody, server: Server, threads: int) -> None:
-    config = configured(limited, server)
-    limited.limit(f"--nproc={threads}")
-    done = limited.program.process("execd", "--config", config, stdin="\n")
-    *usage, api = read(done.stdout)
-    assert (done.returncode, len(usage), api["fields"]["result_code"]) == (0, 3, Result.OK)
-    check_errors(done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "fault in" not in done.stderr, done.stderr

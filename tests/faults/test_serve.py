@@ -18,6 +18,7 @@ from maas_usage_check.surfaces.serve.server import AT_ONCE
 
 from ..conftest import Cloud, Program, wait_for
 from ..surfaces.exporter import Exporter, exporting
+from .conftest import Lengths
 
 SCRAPERS = 4
 MIB = 1024.0
@@ -77,14 +78,14 @@ def test_a_scrape_is_answered_while_slow_scrapers_take_all_room(cloud: Cloud, pr
 
 
 @pytest.mark.timeout(600)
-def test_scrapes_leave_memory_and_files_as_they_were(cloud: Cloud, program: Program, times: int) -> None:
+def test_scrapes_leave_memory_and_files_as_they_were(cloud: Cloud, program: Program, lengths: Lengths) -> None:
     def files() -> int:
         return len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
 
     with exporting(program, program.for_cloud(cloud, CONFIG)) as exporter:
         exporter.until_ready()
-        scrapes(exporter, times // 10)
+        scrapes(exporter, lengths.times // 10)
         before, had = memory(exporter), files()
-        scrapes(exporter, times)
+        scrapes(exporter, lengths.times)
         assert memory(exporter) - before < 2 * MIB
         wait_for(lambda: files() <= had, "the connections to end")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
-from typing import Any, Callable, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from maas_usage_check.access import Gates, provider
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import load
 from maas_usage_check.cycle import Collector
-from maas_usage_check.history import Consumer
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, reply
+from maas_usage_check.standin.ledger import API_KEYS, Ledger
+from maas_usage_check.standin.models import Models
 from maas_usage_check.store import Store, find_file
 from maas_usage_check.surfaces import execd
 from maas_usage_check.surfaces.output import Output
@@ -20,21 +25,35 @@ from maas_usage_check.surfaces.problem_log import ProblemLog
 
 from ..conftest import AK, NOW, SK
 
-Instead = Callable[[Request], Optional[Response]]
+CONSUMERS = (Consumer("telegraf", HOURS), Consumer("prometheus", COUNTERS), Consumer("agent", INCREMENTS))
+URL = "https://maas.example.com"
+Values = Tuple[int, ...]
+
+
+def truth(emulator: Emulator, at: int, now: int) -> Values:
+    """Say what the cloud says at a moment of an hour: total, prompt and completion tokens, requests, errors."""
+    hour = emulator.ledger.hour(2, "real_time", list(API_KEYS), at, now)
+    tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
+    return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
 
 
 class World:
     """Hold the time, the cloud, and the credentials file. `off` is how far this machine's clock is ahead, seconds."""
 
-    def __init__(self, folder: Any) -> None:
+    def __init__(self, folder: Path, ledger: Optional[Ledger] = None, models: Optional[Models] = None) -> None:
         self.seconds = 0.0
         self.off = 0.0
-        self.emulator = Emulator({AK: SK}, now=lambda: NOW + self.seconds)
+        self.emulator = Emulator({AK: SK}, ledger, now=lambda: NOW + self.seconds, models=models)
         self.clock = Clock(now=lambda: NOW + self.off + self.seconds, monotonic=lambda: self.seconds, sleep=self.sleep)
         self.key = folder / "key"
         self.folder = folder / "state"
-        self.instead: Instead = lambda request: None
+        self.instead: Callable[[Request], Optional[Response]] = lambda request: None
         self.put_key(SK)
+
+    @property
+    def now(self) -> int:
+        """Tell the cloud's time in milliseconds."""
+        return int((NOW + self.seconds) * 1000)
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -47,29 +66,24 @@ class World:
         other = self.instead(request)
         if other is not None:
             return other
-        target = request.url.split("example.com", 1)[1]
-        answer = self.emulator.answer(request.method, target, request.headers, request.body)
+        answer = self.emulator.answer(request.method, request.url[len(URL) :], request.headers, request.body)
         return Response(answer.status, answer.headers, answer.body)
-
-    def entries(self, count: int, **keys: Any) -> List[Dict[str, Any]]:
-        url = "https://maas.example.com"
-        return [
-            {
-                "endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "tags": [f"n:{i}"],
-                "credentials": {"source": "file", "path": str(self.key)}, **keys,
-            }
-            for i in range(count)
-        ]  # fmt: skip
 
     def collectors(
         self, count: int = 1, store: Optional[Store] = None, consumer: Optional[Consumer] = None, **keys: Any
     ) -> List[Collector]:
         """Make them as the command line does, with one store; without one, in the file."""
         gates = Gates(store or Store(lambda: find_file(str(self.folder)), self.no_warning, self.clock.now), self.clock)
-        instances = load({"instances": self.entries(count, **keys)}, self.clock.now())
+        entry = {
+            **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), URL),
+            "project_id": PROJECT_ID,
+            "credentials": {"source": "file", "path": str(self.key)},
+            **keys,
+        }
+        entries = [{"tags": [f"n:{i}"], **entry} for i in range(count)]
         return [
             Collector(instance, provider(instance.credentials), self.transport, gates, self.clock, consumer=consumer)
-            for instance in instances
+            for instance in load({"instances": entries}, self.clock.now())
         ]
 
     @staticmethod
@@ -77,44 +91,79 @@ class World:
         raise AssertionError(text)
 
 
-class Agent:
-    """Stand where Telegraf stands: after each batch let time pass and ask for the next."""
+BAD: Sequence[Tuple[int, Any]] = (
+    (503, {}),
+    (429, {"error_code": "APIGW.0308", "error_msg": "throttling threshold"}),
+    (403, {"error_msg": "policy doesn't allow"}),
+    (400, {"error_msg": "no"}),
+    (200, {"total_token": 7}),
+    (200, []),
+    (Result.NETWORK, None),
+    (Result.TIMED_OUT, None),
+)
+"""Statuses with their bodies, and failures of the network."""
 
-    def __init__(self, world: World, cycles: int, interval: float, after: Callable[[int, str], None]) -> None:
-        self.world, self.left, self.interval, self.after = world, cycles, interval, after
-        self.reader, self.writer = os.pipe()
-        self.said: List[str] = []
-        self.number = 0
 
-    def write(self, data: bytes) -> None:
-        text = data.decode()
-        assert text.endswith("\n")
-        self.after(self.number, text)
-        self.number += 1
-        self.world.seconds += self.interval
-        if self.number == self.left:
-            os.close(self.writer)
-        else:
-            os.write(self.writer, b"\n")
+class Weather:
+    """Strew faults: single ones by chance, and spells of hours in which a part of the cloud answers by nothing else.
+
+    Args:
+        hours: some of these begin a spell.
+        lengths: how many hours they last, in turn.
+        parts: what the URLs of the questions that meet them have in common, in turn.
+    """
+
+    def __init__(
+        self, world: World, hours: range, lengths: Sequence[int], chance: float, parts: Sequence[str] = ("",)
+    ) -> None:
+        self.world, self.chance, self.random = world, chance, random.Random(1)
+        self.spells: Dict[range, Tuple[str, Any]] = {}
+        for i, start in enumerate(self.random.sample(hours, len(hours) * 3 // 5)):
+            spell = range(start * 3600, (start + lengths[i % len(lengths)]) * 3600)
+            self.spells[spell] = (parts[i % len(parts)], BAD[i % len(BAD)])
+
+    def is_bad(self, url: str = URL) -> bool:
+        return self._spell(url) is not None
+
+    def _spell(self, url: str) -> Any:
+        found = (bad for spell, (part, bad) in self.spells.items() if int(self.world.seconds) in spell and part in url)
+        return next(found, None)
+
+    def __call__(self, request: Request) -> Optional[Response]:
+        once = self.random.choice(BAD) if self.random.random() < self.chance else None
+        bad = self._spell(request.url) or once
+        if bad is None:
+            return None
+        if isinstance(bad[0], Result):
+            raise QueryError(bad[0], "the network is away")
+        made = reply(*bad)
+        return Response(made.status, made.headers, made.body)
 
 
 def run_execd(
-    world: World,
-    cycles: int,
-    interval: float,
-    after: Callable[[int, str], None],
-    count: int = 1,
-    **keys: Any,
+    world: World, cycles: int, interval: float, after: Callable[[int, str], None], count: int = 1, **keys: Any
 ) -> List[str]:
-    """Run execd's own loop for so many cycles; return what it said."""
-    agent = Agent(world, cycles, interval, after)
-    troubles = ProblemLog(agent.said.append, world.clock.monotonic)
+    """Run execd's own loop for so many cycles, from one to the next as Telegraf does; return what it said."""
+    said: List[str] = []
+    left = list(range(cycles))
+    reader, writer = os.pipe()
+
+    def write(data: bytes) -> None:
+        assert data.endswith(b"\n")
+        after(left.pop(0), data.decode())
+        world.seconds += interval
+        if left:
+            os.write(writer, b"\n")
+        else:
+            os.close(writer)
+
     before = signal.getsignal(signal.SIGTERM)
-    os.write(agent.writer, b"\n")
+    os.write(writer, b"\n")
     try:
-        execd.run(world.collectors(count, Store(), **keys), troubles, agent.reader, Output(agent.write))
+        log = ProblemLog(said.append, world.clock.monotonic)
+        execd.run(world.collectors(count, Store(), **keys), log, reader, Output(write))
     finally:
         signal.signal(signal.SIGTERM, before)
-        os.close(agent.reader)
-    assert agent.number == cycles
-    return agent.said
+        os.close(reader)
+    assert not left
+    return said

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from pathlib import Path
-from typing import Dict, List, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import pytest
 
+from maas_usage_check.cloud import Response
 from maas_usage_check.cycle import Batch, forewarn, run_cycle
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE
+from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.store import Store
 
 from ..faults.world import World
@@ -38,7 +40,7 @@ def served(batches: List[Batch]) -> Served:
 
 
 ASKED = {(str(n), span) for n in range(10) for span in ("last_1d", "last_7d", "last_14d")}
-KEYS = {"ranges": ["last_1d", "last_7d", "last_14d"], "max_requests_per_minute": 12, "deadline": 20}
+KEYS: Dict[str, Any] = {"ranges": ["last_1d", "last_7d", "last_14d"], "max_requests_per_minute": 12, "deadline": 20}
 
 
 @pytest.mark.parametrize("interval", [60, 300])
@@ -73,42 +75,23 @@ def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
         assert rounds[i] | rounds[i + 1] | rounds[i + 2] == ASKED
 
 
-def test_a_deadline_longer_than_a_minute_lets_the_rest_wait_its_turn_in_the_same_cycle(world: World) -> None:
-    (collector,) = world.collectors(
-        1, ranges=[f"last_{n}h" for n in range(1, 31)], max_requests_per_minute=12, deadline=200
-    )
-    assert collector.cycle().result == Result.OK
-    assert most_in_a_minute(world) == 12
-
-
-def test_what_will_not_fit_is_said_beforehand_with_the_numbers_of_all_instances_of_the_key(world: World) -> None:
-    warnings: List[str] = []
-    forewarn(world.collectors(10, **KEYS), warnings.append)
-    (warning,) = warnings
-    assert "30 calls are planned per cycle, but 12 a minute" in warning
-    assert "18 will be left out" in warning
-
-
-def test_the_lookup_of_the_project_and_a_deadline_of_the_command_line_are_counted_beforehand(world: World) -> None:
-    few: List[str] = []
-    keys = {"ranges": ["last_1h"], "max_requests_per_minute": 1}
-    forewarn(world.collectors(1, **{**keys, "project_id": None}), few.append)
-    assert "at most 2 calls are planned" in few[0]
-    forewarn(world.collectors(1, **{**KEYS, "max_requests_per_minute": 2}), few.append)
-    long: List[str] = []
-    forewarn(world.collectors(1, **{**KEYS, "max_requests_per_minute": 2}), long.append, 130.0)
-    assert (len(few), long) == (2, [])
+def test_what_will_not_fit_is_said_beforehand(world: World) -> None:
+    """By the numbers of all instances of the key, the lookups of their projects, and the command line's deadline."""
+    said: List[str] = []
+    for project, deadline in ((PROJECT_ID, None), (None, None), (PROJECT_ID, 130.0)):
+        forewarn(world.collectors(10, **KEYS, project_id=project), said.append, deadline)
+    first, second = said
+    assert "30 calls are planned per cycle, but 12 a minute" in first
+    assert "18 will be left out" in first
+    assert "at most 40 calls are planned" in second
 
 
 def test_tries_that_failed_count_too(world: World) -> None:
-    from maas_usage_check.cloud import Response
-
     world.instead = lambda request: world.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
-    counts: Dict[int, int] = {}
-    collectors = world.collectors(10, Store(), **KEYS)
-    for cycle in range(5):
+    sent, collectors = 0, world.collectors(10, Store(), **KEYS)
+    for _ in range(5):
         began = world.seconds
-        counts[cycle] = sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))
+        sent += sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))
         world.seconds = began + 60
     assert most_in_a_minute(world) <= 12
-    assert sum(counts.values()) == len(world.emulator.requests)
+    assert sent == len(world.emulator.requests)

@@ -58,26 +58,6 @@ def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_compan
     wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
 
 
-def test_an_answer_that_comes_late_is_never_taken_for_the_next(
-    server: KeepingServer, transport: DirectTransport
-) -> None:
-    release, sent = threading.Event(), threading.Event()
-
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.connection == 1:
-            release.wait(10)
-            sent.set()
-            return http(b"late")
-        return http(b"in time")
-
-    server.behave = behave
-    with pytest.raises(QueryError):
-        get(transport, server.url, timeout=0.2)
-    release.set()
-    assert sent.wait(5)
-    assert get(transport, server.url).body == b"in time"
-
-
 def test_a_connection_whose_refusal_never_ends_is_not_kept(server: KeepingServer, transport: DirectTransport) -> None:
     server.behave = lambda asked: http(b"x", 401, Content_Length="2")[:-1]
     for _ in range(2):

@@ -29,7 +29,6 @@ AGENTS = [
     "build>=1.0",
     "datadog-api-client>=2.30",
     "datadog-checks-dev>=34",
-    "jsonpath-ng>=1.6",
     "kubernetes-validate>=1.34",
 ]
 

@@ -6,29 +6,35 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import List, Mapping, Tuple
+from typing import List, Mapping, Tuple, Union
 
 import yaml
 
 from .agents.programs import ROOT
-from .conftest import Cloud, Program
+from .conftest import AK, SK, Cloud, Program
 
+Blocks = List[Tuple[str, str]]
 BLOCK = re.compile(r"```(console|yaml)\n(.*?)```", re.DOTALL)
 
 
-def blocks(title: str) -> List[Tuple[str, str]]:
-    """Read the commands and the configurations of a section, in order, each with its language."""
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    return BLOCK.findall(page.split(f"\n## {title}\n")[1].split("\n## ")[0])
+def blocks(title: str, page: str = "README.md") -> Blocks:
+    """Read the commands and the configurations of a section, in order, each with its language; "" is the page's top."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return BLOCK.findall((text.split(f"\n## {title}\n")[1] if title else text).split("\n## ")[0])
 
 
 def follow(
-    title: str, places: Mapping[str, str], config: Path, cloud: Cloud, program: Program, cwd: Path = ROOT
+    section: Union[str, Blocks],
+    places: Mapping[str, str],
+    config: Path,
+    cloud: Cloud,
+    program: Program,
+    cwd: Path = ROOT,
 ) -> str:
-    """Run the commands of a section and write its configuration; return what they printed.
+    """Run a section's commands and write its configuration; return what they printed.
 
     Args:
-        title: the section's.
+        section: its title in the README, or its blocks.
         places: replacements for the folders, users and programs of the section.
         config: where the configuration goes.
         cloud: the one that it queries.
@@ -36,16 +42,21 @@ def follow(
         cwd: the checkout.
     """
     printed = ""
-    for language, text in blocks(title):
+    for language, text in blocks(section) if isinstance(section, str) else section:
         for old, new in places.items():
             text = text.replace(old, new)
         if language == "console":
             printed += _run(text, program, cwd)
         elif "instances" in text:
-            document = yaml.safe_load(text)
-            document["instances"][0].update(endpoint=cloud.url, iam_endpoint=cloud.url)
-            config.write_text(yaml.safe_dump(document))
+            query(cloud, text, config)
     return printed
+
+
+def query(cloud: Cloud, text: str, config: Path) -> None:
+    """Write a configuration that queries a cloud."""
+    document = yaml.safe_load(text)
+    document["instances"][0].update(endpoint=cloud.url, iam_endpoint=cloud.url)
+    config.write_text(yaml.safe_dump(document))
 
 
 def script(path: Path, command: str) -> str:
@@ -63,9 +74,9 @@ def installed(path: Path, program: Program) -> str:
 
 def _run(text: str, program: Program, cwd: Path) -> str:
     commands = re.sub("^[#$] ", "", text, flags=re.MULTILINE)
-    bash = ["bash", "-e", "-c", commands]
+    bash, key = ["bash", "-e", "-c", commands], f"{AK},{SK}\n"
     done = subprocess.run(
-        bash, cwd=cwd, env=program.environ, capture_output=True, encoding="utf-8", timeout=120, check=False
+        bash, input=key, cwd=cwd, env=program.environ, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search("^[EW]! ", done.stderr, re.MULTILINE), done.stderr

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, List, Optional, Tuple
 
 import yaml
 
-from .programs import ROOT, find, run
+from .programs import PROMETHEUS, ROOT, find, run
 
 RULES = ROOT / "examples" / "prometheus" / "alerts.yml"
 HOUR, DAY = 3600, 24 * 3600
@@ -16,14 +16,8 @@ CLOCK = "8 * 3600"
 """How the rules' month is ahead of UTC."""
 Value = Callable[[int], Optional[float]]
 """What a series is at so many seconds since 1970, when these weeks begin; None: absent."""
-
-
-class Expected(NamedTuple):
-    """Say in which cases an alert, and no others, was firing at some time from `start` to `end`."""
-
-    start: int
-    end: int
-    cases: Collection[str]
+Expected = Tuple[int, int, Collection[str]]
+"""In which cases an alert, and no others, was firing at some time from a moment to another."""
 
 
 def series(name: str, value: Value, case: str, **labels: str) -> Tuple[str, Value]:
@@ -50,13 +44,13 @@ def collection(
     ]
 
 
-def counter(rate: Callable[[int], float], there: Callable[[int], bool] = lambda at: True) -> Value:
+def counter(rate: Value, there: Callable[[int], bool] = lambda at: True) -> Value:
     """Make a counter that grows by `rate(at)` a second; it is asked in the order of time."""
     total, before = 0.0, 0
 
     def value(at: int) -> Optional[float]:
         nonlocal total, before
-        total, before = total + rate(at) * (at - before), at
+        total, before = total + (rate(at) or 0.0) * (at - before), at
         return total if there(at) else None
 
     return value
@@ -67,6 +61,8 @@ def check(
 ) -> None:
     """Fail with what promtool says unless the alert fired when and where it should.
 
+    Other alerts are left out, and each step is evaluated: a month is long.
+
     Args:
         folder: where to write.
         alert: its name.
@@ -75,40 +71,32 @@ def check(
         step: seconds between samples, and between evaluations. Above 300 what a rule reads must lie at a sample.
         clock: how the month's clock is ahead.
     """
-    (folder / "alerts.yml").write_text(yaml.safe_dump(_rules_for(alert, clock)))
-    end = max(one.end for one in expected)
-    tests = [
-        {
-            "interval": f"{step}s",
-            "input_series": [{"series": name, "values": _written(value, end, step)} for name, value in given],
-            "promql_expr_test": [_asked(alert, one) for one in expected],
-        }
-    ]
-    document = {"rule_files": ["alerts.yml"], "evaluation_interval": f"{step}s", "tests": tests}
-    (folder / "test.yml").write_text(json.dumps(document))
-    tested = run([find("promtool", "Debian package prometheus"), "test", "rules", "test.yml"], folder)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-
-
-def _rules_for(alert: str, clock: str) -> Dict[str, Any]:
-    """Leave out the other alerts, and evaluate at each step: a month is long."""
     text = RULES.read_text(encoding="utf-8")
     assert text.count(CLOCK) == 1
-    rules: Dict[str, Any] = yaml.safe_load(text.replace(CLOCK, clock))
-    for group in rules["groups"]:
-        group.pop("interval", None)
-        group["rules"] = [rule for rule in group["rules"] if rule.get("alert", alert) == alert]
-    rules["groups"] = [group for group in rules["groups"] if any("alert" in rule for rule in group["rules"])]
-    return rules
-
-
-def _asked(alert: str, one: Expected) -> Dict[str, Any]:
+    groups = [
+        {"name": group["name"], "rules": [rule for rule in group["rules"] if rule.get("alert", alert) == alert]}
+        for group in yaml.safe_load(text.replace(CLOCK, clock))["groups"]
+        if any(rule.get("alert") == alert for rule in group["rules"])
+    ]
+    last = max(end for _, end, _ in expected)
     firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-    return {
-        "expr": f"group by (region) (last_over_time({firing}[{one.end - one.start}s]))",
-        "eval_time": f"{one.end}s",
-        "exp_samples": [{"labels": f'{{region="{case}"}}', "value": 1} for case in one.cases],
+    test = {
+        "interval": f"{step}s",
+        "input_series": [{"series": name, "values": _written(value, last, step)} for name, value in given],
+        "promql_expr_test": [
+            {
+                "expr": f"group by (region) (last_over_time({firing}[{end - start}s]))",
+                "eval_time": f"{end}s",
+                "exp_samples": [{"labels": f'{{region="{case}"}}', "value": 1} for case in cases],
+            }
+            for start, end, cases in expected
+        ],
     }
+    tests = {"rule_files": ["alerts.yml"], "evaluation_interval": f"{step}s", "tests": [test]}
+    (folder / "alerts.yml").write_text(json.dumps({"groups": groups}))
+    (folder / "test.yml").write_text(json.dumps(tests))
+    tested = run([find("promtool", PROMETHEUS), "test", "rules", "test.yml"], folder)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def _written(value: Value, end: int, step: int) -> str:

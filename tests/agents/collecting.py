@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, Dict, cast
 
 from werkzeug.datastructures import Headers
 
@@ -28,19 +29,20 @@ class Collecting:
     Args:
         folder: where the configuration and the state are.
         emulator: the cloud.
-        config: the configuration; `{url}` and `{folder}` stand for the cloud's and the folder.
         form: the output's format.
+        entries: the instances, without addresses.
     """
 
     url = CLOUD
 
-    def __init__(self, folder: Path, emulator: Emulator, config: str, form: str) -> None:
+    def __init__(self, folder: Path, emulator: Emulator, form: str, *entries: Dict[str, Any]) -> None:
         self.folder, self.emulator, self.form = folder, emulator, form
         self.clock = FixedClock()
         emulator.now = self.clock.now
         self._runtime = Runtime(self.clock.clock, partial(EmulatorTransport, cast(Cloud, self)))
-        text = config.replace("{url}", CLOUD).replace("{folder}", str(folder))
-        (folder / "conf.yaml").write_text(text, encoding="utf-8")
+        places = dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), CLOUD)
+        instances = [{**places, "state_dir": str(folder / "state"), **entry} for entry in entries]
+        (folder / "conf.yaml").write_text(json.dumps({"instances": instances}), encoding="utf-8")
 
     def transport(self, request: cloud.Request, timeout: float) -> cloud.Response:
         reply = self.emulator.answer(request.method, request.url[len(CLOUD) :], request.headers, request.body)

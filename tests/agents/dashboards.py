@@ -34,7 +34,7 @@ def titles(dashboard: Dict[str, Any]) -> List[str]:
     return [panel["title"] for panel in panels(dashboard)]
 
 
-def panel(dashboard: Dict[str, Any], title: str) -> Dict[str, Any]:
+def panel_of(dashboard: Dict[str, Any], title: str) -> Dict[str, Any]:
     (found,) = [panel for panel in panels(dashboard) if panel["title"] == title]
     return found
 

@@ -1,11 +1,11 @@
-"""Work out what a Datadog monitor compares with its limit, by group, over cycles of points."""
+"""Work out what a Datadog monitor compares with its limit, by group."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List
+from typing import Dict, List, Set
 
-from .datadog_queries import QUERY, Cycle, Group, Lines, Value, ask, default_zero, reduced
+from .datadog_queries import QUERY, Group, Lines, Sample, ask, work_out
 from .test_datadog_assets import ASSETS, read
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -17,67 +17,25 @@ def query(name: str) -> str:
     return text
 
 
-def alerts(name: str, cycles: List[Cycle]) -> List[Group]:
-    """List the groups in which a monitor that is evaluated after the last cycle alerts."""
-    sign, limit = FORM.fullmatch(query(name)).groups()[-2:]  # type: ignore[union-attr]
-    found = {group: value for group, value in monitor(query(name), cycles).items() if value is not None}
-    return [group for group, value in found.items() if (value > float(limit) if sign == ">" else value < float(limit))]
+def alerts(name: str, samples: List[Sample], now: float) -> Set[Group]:
+    """List the groups in which a monitor alerts."""
+    *_, sign, limit = FORM.fullmatch(query(name)).groups()  # type: ignore[union-attr]
+    found = compared(query(name), samples, now)
+    return {group for group, value in found.items() if (value > float(limit) if sign == ">" else value < float(limit))}
 
 
-def monitor(text: str, cycles: List[Cycle], month: float = 0.0) -> Dict[Group, Value]:
-    """Read what a monitor compares with its limit after the last cycle; the month began at `month`."""
-    how, number, unit, rest, _, _ = FORM.fullmatch(text).groups()  # type: ignore[union-attr]
-    now = cycles[-1].at
+def compared(text: str, samples: List[Sample], now: float, month: float = 0.0) -> Dict[Group, float]:
+    """Return what a monitor compares with its limit; the month began at `month`."""
+    how, number, unit, formula, _, _ = FORM.fullmatch(text).groups()  # type: ignore[union-attr]
     since = now - int(number) * UNITS[unit] if unit else month
-    recent = [one for one in cycles if one.at > since or one is cycles[-1]]
-    of_counts = ".as_count()" in rest
     named: Dict[str, Lines] = {}
 
     def name(found: re.Match[str]) -> str:
-        lines = _Asked(found[0], recent, cycles)
+        lines = ask(found[0], samples, {})
         # With as_count() each query is summed over the time before the formula sees it.
-        named[f"q{len(named)}"] = _reduced(sum, lines) if of_counts else lines
+        named[f"q{len(named)}"] = lines.reduced("sum", now, since) if ".as_count()" in text else lines
         return f"q{len(named) - 1}"
 
-    assert not of_counts or how == "sum"
-    formula = re.sub(r"\.as_count\(\)", "", QUERY.sub(name, rest))
-    lines = eval(formula, {**FUNCTIONS, **named})
-    means: Dict[str, Callable[[List[float]], float]] = {"max": max, "min": min, "sum": sum, "avg": _mean}
-    return {group: reduced(means[how], line) for group, line in lines.values.items()}
-
-
-class _Asked(Lines):
-    """What a query found, which can be asked again of another time."""
-
-    def __init__(self, text: str, recent: List[Cycle], cycles: List[Cycle]) -> None:
-        super().__init__([one.at for one in recent], ask(text, recent).values)
-        self._text = text
-        self._cycles = {one.at: one for one in cycles}
-
-    def before(self, seconds: float) -> Lines:
-        earlier = [self._cycles.get(at - seconds, Cycle(at, [])) for at in self.times]
-        return Lines(self.times, ask(self._text, earlier).values)
-
-
-def _reduced(how: Callable[[List[float]], float], lines: Lines) -> Lines:
-    return Lines(lines.times[-1:], {group: [reduced(how, line)] for group, line in lines.values.items()})
-
-
-def _mean(values: List[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _only(lines: Lines, fits: Callable[[float], bool]) -> Lines:
-    kept = {
-        group: [value if value is not None and fits(value) else None for value in line]
-        for group, line in lines.values.items()
-    }
-    return Lines(lines.times, kept)
-
-
-FUNCTIONS: Dict[str, Callable[..., Any]] = {
-    "default_zero": default_zero,
-    "cutoff_min": lambda lines, least: _only(lines, lambda value: value >= least),
-    "cutoff_max": lambda lines, most: _only(lines, lambda value: value <= most),
-    "timeshift": lambda asked, seconds: asked.before(-seconds),
-}
+    assert how == "sum" or ".as_count()" not in text
+    lines = work_out(QUERY.sub(name, formula), named).reduced(how, now, since)
+    return {group: line[now] for group, line in lines.values.items()}

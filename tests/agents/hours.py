@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from calendar import timegm
-from pathlib import Path
 from time import strptime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import Emulator, Reply, reply
+from maas_usage_check.standin.emulator import Emulator, Refusal, Reply, reply
 from maas_usage_check.standin.ledger import API_KEYS, Ledger
 from maas_usage_check.standin.models import Models
+
+from .programs import ROOT
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -26,40 +26,35 @@ EVERY_KEY = tuple(API_KEYS)
 
 
 def use(ledger: Ledger, at: int, now: int, service_type: int = 2, labels: Sequence[str] = EVERY_KEY) -> Use:
-    """Say what the cloud says at a moment of the real-time calls in the hour that begins at `at`."""
-    hour = ledger.hour(service_type, "real_time", labels, at, now)
+    """Say what Books say at a moment of the real-time calls in the hour that begins at `at`."""
+    hour = ledger.hour(service_type, "real_time", labels, at, now // HOUR * HOUR)
     tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
     return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
 
 
 def queries_of_docs(language: str) -> List[str]:
     """Take the queries of hours out of docs/hours.md: per hour, per day, today, this month, by key."""
-    page = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")
-    found = re.search(rf"^## Queries$.*?```{language}\n(.*?)```", page, re.MULTILINE | re.DOTALL)
-    assert found
-    blocks = [[line for line in block.splitlines() if line[:1] != "#" and line[:2] != "--"]
-              for block in found[1].split("\n\n")]  # fmt: skip
-    return [" ".join(block) for block in blocks]
+    page = (ROOT / "docs" / "hours.md").read_text(encoding="utf-8").split("\n## Queries\n")[1]
+    block = page.split(f"```{language}\n")[1].split("```")[0]
+    return [" ".join(text.splitlines()[1:]) for text in block.strip().split("\n\n")]
 
 
 def added(*some: Use) -> Use:
     return tuple(map(sum, zip(NOTHING, *some)))
 
 
-class Consumed:
+class Counts:
     """Work out what must have been counted of one series: the most that its hours ever added up to.
 
     Args:
-        ledger: what was used.
+        hour: what the cloud says of the hour that begins at a moment, at another; nothing changes after two days.
         began: when the counting began, milliseconds; the hours that ended after it count.
-        series: what `use` takes besides.
     """
 
-    def __init__(self, ledger: Ledger, began: int, **series: Any) -> None:
-        self.ledger = ledger
-        self.first = began // HOUR * HOUR
-        self.series = series
-        self.most = NOTHING
+    def __init__(self, hour: Callable[[int, int], Use], began: int) -> None:
+        self._hour = hour
+        self._next = began // HOUR * HOUR
+        self._old = self.most = NOTHING
 
     def look(self, now: int) -> Use:
         """Take note of what the cloud says at a moment, and return the counts as of then."""
@@ -67,20 +62,34 @@ class Consumed:
         return self.most
 
     def known(self, now: int) -> Use:
-        """Add up what the cloud says at a moment, with what it took back left out."""
-        return added(*(use(self.ledger, at, now, **self.series) for at in range(self.first, now, HOUR)))
+        """Add up what the cloud says at a moment of the hours that are over, with what it took back left out."""
+        while self._next + 2 * DAY < now:
+            self._old = added(self._old, self._hour(self._next, now))
+            self._next += HOUR
+        return added(self._old, *(self._hour(at, now) for at in range(self._next, now // HOUR * HOUR, HOUR)))
+
+
+class Consumed(Counts):
+    """Count the calls of a service type, and of labels; see `use`."""
+
+    def __init__(self, ledger: Ledger, began: int, **series: Any) -> None:
+        super().__init__(lambda at, now: use(ledger, at, now, **series), began)
 
 
 class Books(Ledger):
-    """The account's hours, of which the cloud says nothing new from the moment `closed` on."""
+    """The account's hours: something new is said at full hours alone, and nothing from the moment `closed` on."""
 
     closed: Optional[int] = None
+    unreadable = 0
+    """A service type."""
 
     def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
+        if asked["service_type"] == self.unreadable:
+            raise Refusal(400, "ModelArts.0104", "the statistics of this service type cannot be read now")
         return super().totals(asked, self.as_of(now))
 
     def as_of(self, now: int) -> int:
-        return now if self.closed is None else min(now, self.closed)
+        return (now if self.closed is None else min(now, self.closed)) // HOUR * HOUR
 
 
 class SentCloud(Emulator):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from decimal import Decimal
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
+
+import yaml
 
 from maas_usage_check.standin.models import Models
 
-from .hours import HOUR, NOTHING, Use, added
+from .hours import HOUR, Counts, Use
 
 MINUTE = 60_000
 """Milliseconds."""
@@ -30,22 +33,15 @@ def named(models: Models) -> Dict[str, str]:
     return dict(zip(models.ids(), PRICES))
 
 
-def config_of(models: Models) -> str:
-    """Write what the configuration says of models."""
-    names = "".join(f"      {api_id}: {name}\n" for api_id, name in named(models).items())
-    prices = "".join(
-        f"        {name}: {{prompt: {prompt}, completion: {completion}}}\n"
-        for name, (prompt, completion) in PRICES.items()
-    )
-    return (
-        f"    models: true\n    model_names:\n{names}    prices:\n      currency: {CURRENCY}\n      models:\n{prices}"
-    )
-
-
 def entry_of(models: Models) -> Dict[str, Any]:
     """Make the keys of an instance that name the models and their prices."""
     prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
     return {"models": True, "model_names": named(models), "prices": {"currency": CURRENCY, "models": prices}}
+
+
+def config_of(models: Models) -> str:
+    """Write those keys as they stand in a configuration."""
+    return textwrap.indent(yaml.safe_dump(entry_of(models), sort_keys=False), "    ")
 
 
 def series_of(models: Models) -> List[Series]:
@@ -94,45 +90,13 @@ def cost(models: Models, model: str, of: Use) -> Decimal:
 
 def newest(models: Models, series: Series, now: int) -> Dict[str, float]:
     """Say what may be shown as now: the newest complete minute that is known, if it ended within 15 minutes."""
-    for at in _backwards(now):
-        found = minute(models, series, at, now)
-        if found:
-            return found
-    return {}
+    last = (now - COMPLETE) // MINUTE * MINUTE - MINUTE
+    known = (minute(models, series, at, now) for at in range(last, now - SHOWN - MINUTE - 1, -MINUTE))
+    return next(filter(None, known), {})
 
 
-def _backwards(now: int) -> Iterator[int]:
-    at = (now - COMPLETE) // MINUTE * MINUTE - MINUTE
-    while at + MINUTE + SHOWN >= now:
-        yield at
-        at -= MINUTE
-
-
-class Counted:
-    """Work out what must have been counted of one series: the most that its hours ever added up to, and its cost.
-
-    Args:
-        models: what was done.
-        series: whose counts.
-        began: when the counting began, milliseconds; the hours that ended after it count.
-    """
+class Counted(Counts):
+    """Count the calls of a model or a key."""
 
     def __init__(self, models: Models, series: Series, began: int) -> None:
-        self.models = models
-        self.series = series
-        self.first = began // HOUR * HOUR
-        self.most = NOTHING
-
-    def look(self, now: int) -> Use:
-        """Take note of what the cloud says at a moment, and return the counts as of then."""
-        self.most = tuple(map(max, self.most, self.known(now)))
-        return self.most
-
-    def known(self, now: int) -> Use:
-        """Add up what the cloud says at a moment of the hours that are over, with what it took back left out."""
-        over = range(self.first, now // HOUR * HOUR, HOUR)
-        return added(*(use(self.models, self.series, at, now) for at in over))
-
-    @property
-    def cost(self) -> Decimal:
-        return cost(self.models, self.series[0], self.most)
+        super().__init__(lambda at, now: use(models, series, at, now), began)

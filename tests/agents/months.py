@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import pytest
 
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID, Refusal
 from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.models import Models
 
@@ -17,9 +15,8 @@ from ..conftest import NOW
 from .account import REGION
 from .collecting import Collecting
 from .dashboards import Chosen, Range, midnight, month_began
-from .hours import DAY, EVERY_KEY, FIELDS, HOUR, NOTHING, SentCloud, Use, added, use
-from .models import CURRENCY, config_of, cost, named, newest, series_of
-from .models import use as use_of_model
+from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Books, Consumed, Counts, SentCloud, Use, added, use
+from .models import CURRENCY, Counted, cost, entry_of, named, newest, series_of
 
 END = int(NOW * 1000)
 """2026-11-23 20:00 in Shanghai, milliseconds."""
@@ -28,86 +25,41 @@ LABELS = {"": EVERY_KEY, "team-search": ("team-search",), "online_experience": (
 """By its tag; the label of the whole is empty."""
 BUDGET, COST_BUDGET = 50_000_000, 300
 """Less than was used."""
-CONFIG = """\
-init_config:
-instances:
-  - &all
-    endpoint: {url}
-    iam_endpoint: {url}
-    cloud_eye_endpoint: {url}
-    state_dir: {folder}/state
-    timezone: Asia/Shanghai
-    hourly: true
-    backfill_days: {backfill}
-    ranges: [today, this_month, last_7d]
-    api_keys: [team-search, ""]
-    per_api_key: true
-    max_requests_per_minute: 5000
-    deadline: 60
-    service_types: [preset]
-    tags: ["view:again"]
-  - <<: *all
-    service_types: [preset, my_service]
-    tags: []
-"""
-"""Two instances that ask the same: only a tag of the user's tells their series apart, and nothing may count twice."""
+ENTRY = {
+    "timezone": "Asia/Shanghai",
+    "hourly": True,
+    "ranges": ["today", "this_month", "last_7d"],
+    "api_keys": ["team-search", ""],
+    "per_api_key": True,
+    "max_requests_per_minute": 5000,
+    "deadline": 60,
+    "service_types": list(SERVICES),
+}
+AGAIN = {"service_types": ["preset"], "tags": ["view:again"]}
+"""Another instance that asks a part of the same: a tag of the user's tells them apart, and nothing may count twice."""
 Values = Dict[Any, Any]
 Series = Tuple[str, str]
 """A service type and a label, or a model and a key; the label or key of the whole is empty."""
 
 
-class Books(Ledger):
-    """The account's hours: something new is said at full hours alone, and a service type may be unreadable."""
-
-    unreadable = 0
-
-    def totals(self, asked: Dict[str, Any], now: int) -> Dict[str, Any]:
-        if asked["service_type"] == self.unreadable:
-            raise Refusal(400, "ModelArts.0104", "the statistics of this service type cannot be read now")
-        return super().totals(asked, now // HOUR * HOUR)
-
-
-class Counts:
-    """Work out what must have been counted of one series: the most that its hours ever added up to.
-
-    Args:
-        hour: what the cloud says of the hour that begins at a moment, at another; nothing changes after two days.
-        began: when the counting began, milliseconds; the hours that ended after it count.
-    """
-
-    def __init__(self, hour: Callable[[int, int], Use], began: int) -> None:
-        self._hour = hour
-        self._next = began // HOUR * HOUR
-        self._old = NOTHING
-        self.most = NOTHING
-
-    def look(self, now: int) -> None:
-        """Take note of what the cloud says at a moment."""
-        while self._next + 2 * DAY < now:
-            self._old = added(self._old, self._hour(self._next, now))
-            self._next += HOUR
-        known = added(self._old, *(self._hour(at, now) for at in range(self._next, now // HOUR * HOUR, HOUR)))
-        self.most = tuple(map(max, self.most, known))
-
-
 def counts_since(books: Ledger, models: Models, began: int) -> Dict[Series, Counts]:
     """Begin the counts of all services, labels, models and keys."""
-
-    def of_service(number: int, labels: Tuple[str, ...], at: int, now: int) -> Use:
-        return use(books, at, now // HOUR * HOUR, number, labels)
-
     return {
         **{
-            (name, label): Counts(partial(of_service, number, labels), began)
+            (name, label): Consumed(books, began, service_type=number, labels=labels)
             for name, number in SERVICES.items()
             for label, labels in LABELS.items()
         },
-        **{each: Counts(partial(use_of_model, models, each), began) for each in series_of(models)},
+        **{each: Counted(models, each, began) for each in series_of(models)},
     }
 
 
 class Account(Collecting):
-    """Run the plugin's cycles, and keep how each went, by when it ran."""
+    """Run the plugin's cycles; at `partial` preset services cannot be read."""
+
+    partial: int
+    store: str
+    """The URL of what keeps its numbers."""
 
     def __init__(self, folder: Path, form: str, backfill: int, third_appears: int = 0) -> None:
         self.file = folder / "out.prom"
@@ -116,12 +68,20 @@ class Account(Collecting):
         self.cloud = SentCloud(self.books, self.models)
         self.cloud.requests_per_minute = 5000  # a backfill in one cycle
         self.state: Dict[int, Dict[str, float]] = {}
-        super().__init__(folder, self.cloud, CONFIG.replace("{backfill}", str(backfill)) + config_of(self.models), form)
+        """How each cycle went, by when it ran."""
+        self.read: Dict[str, List[int]] = {name: [] for name in SERVICES}
+        """When each service type was read."""
+        entry = {**ENTRY, "backfill_days": backfill}
+        super().__init__(folder, self.cloud, form, {**entry, **AGAIN}, {**entry, **entry_of(self.models)})
 
     def cycle(self, at: int) -> str:
         """Run a cycle at a moment, milliseconds; return what it wrote."""
+        self.books.unreadable = SERVICES["preset"] if at == self.partial else 0
         done = self.collect(at, "--output", str(self.file))
         assert done.returncode == (1 if self.cloud.is_down else 0), done.stderr
+        for name, number in SERVICES.items():
+            if not self.cloud.is_down and number != self.books.unreadable:
+                self.read[name].append(at)
         return "".join(file.read_text() for file in sorted(self.folder.glob("out*.prom")))
 
     def note(self, at: int, field: str, value: float) -> None:
@@ -129,21 +89,13 @@ class Account(Collecting):
         said = self.state.setdefault(at, {})
         said[field] = max(value, said.get(field, 0))
 
-    def hours(self, start: int, now: int, services: Tuple[str, ...] = tuple(SERVICES)) -> Use:
-        """Add up what the cloud says at a moment of the hours from `start` on."""
-        return added(*(self.hour(at, now, services) for at in range(start, now, HOUR)))
-
-    def hour(self, at: int, now: int, services: Tuple[str, ...] = tuple(SERVICES), label: str = "") -> Use:
+    def hour(self, at: int, now: int, service: str, label: str = "") -> Use:
         """Say what the cloud says at a moment of the hour that begins at `at`."""
-        said = now // HOUR * HOUR
-        return added(*(use(self.books, at, said, SERVICES[name], LABELS[label]) for name in services))
+        return use(self.books, at, now, SERVICES[service], LABELS[label])
 
 
 class Truth:
     """Say what panels must show of an account, by legend; over time by legend and time."""
-
-    PARTIAL: int
-    """When preset services could not be read."""
 
     def __init__(self, account: Account, chosen: Chosen, picked: Range) -> None:
         self.account, self.picked, self.state = account, picked, account.state
@@ -153,46 +105,82 @@ class Truth:
         self.keys = sorted({key for _, key in series_of(account.models) if key})
         self.now = max(at for at in account.state if at <= picked.end)
 
-    def used(self, service: str, label: str = "") -> Use:
+    def between(self, start: int, end: int, *wanted: Series) -> Use:
+        """Add up what is shown of a window."""
         raise NotImplementedError
 
-    def model(self, api_id: str, key: str = "", since: int = 0) -> Use:
+    def is_known(self, start: int, end: int) -> bool:
+        """Say whether anything is shown of a window, and be it 0."""
+        return True
+
+    def minutes_of(self, api_id: str) -> Iterable[Tuple[int, Dict[str, float]]]:
         raise NotImplementedError
 
-    def total(self, span: str, shift: int = 0) -> int:
+    def cycles_shown(self) -> Iterable[Tuple[int, int]]:
+        """Go through the times of a panel, and the cycle that is shown at each."""
         raise NotImplementedError
 
     def forecast(self) -> float:
         raise NotImplementedError
 
+    def used(self, *wanted: Series, since: int = 0) -> Use:
+        return self.between(since or self.picked.start, self.picked.end, *wanted)
+
+    def total(self, span: str, shift: int = 0) -> int:
+        """Add up a range of which the end is when each service type was last read, or was so long before."""
+        began, found = {"today": midnight, "this_month": month_began, "last_7d": lambda at: at - 7 * DAY}[span], 0
+        for name in self.services:
+            at = max(when for when in self.account.read[name] if when <= self.picked.end - shift)
+            found += added(*(self.account.hour(hour, at, name) for hour in range(began(at), at, HOUR)))[0]
+        return found
+
     def bars(self, step: int, value: Callable[[Use], float]) -> Values:
-        raise NotImplementedError
+        first, last = ((at + 8 * HOUR) // step * step - 8 * HOUR for at in self.picked)
+        return {
+            (name, at): value(used)
+            for name in self.services
+            for at in range(first, last + 1, step)
+            if self.is_known(at, at + step)
+            for used in [self.between(at, at + step, (name, ""))]
+            if used[3] or value is not ratio
+        }
 
     def hours_of_days(self) -> Values:
-        raise NotImplementedError
+        whole = [(name, "") for name in self.services]
+        return {
+            (f"{(at - midnight(at)) // HOUR:02}:00", midnight(at)): self.between(at, at + HOUR, *whole)[0]
+            for at in range(midnight(self.picked.end - 29 * DAY), midnight(self.picked.end) + DAY, HOUR)
+            if self.is_known(at, at + HOUR)
+        }
 
     def minutes(self, *fields: str) -> Values:
-        raise NotImplementedError
+        return {
+            (f"{name} {REGION} {field[-3:]}" if len(fields) > 1 else f"{name} {REGION}", at): shown[field]
+            for api_id, name in self.models.items()
+            for at, shown in self.minutes_of(api_id)
+            for field in fields
+            if field in shown
+        }
 
     def cycles(self, field: str) -> Values:
-        raise NotImplementedError
+        return {(REGION, at): self.state[cycle][field] for at, cycle in self.cycles_shown()}
 
     def costs(self, since: int = 0) -> Dict[str, float]:
         models = self.account.models
         return {
-            f"{name} {CURRENCY}": float(cost(models, each, self.model(each, since=since)))
+            f"{name} {CURRENCY}": float(cost(models, each, self.used((each, ""), since=since)))
             for each, name in self.models.items()
             if each in named(models)
         }
 
     def of_models(self, field: int) -> Values:
-        return {name: self.model(each)[field] for each, name in self.models.items()}
+        return {name: self.used((each, ""))[field] for each, name in self.models.items()}
 
     def of_keys(self) -> Values:
-        return {key: sum(self.model(each, key)[0] for each in self.models) for key in self.keys}
+        return {key: self.used(*((each, key) for each in self.models))[0] for key in self.keys}
 
     def of_labels(self) -> Values:
-        return {label: sum(self.used(name, label)[0] for name in self.services) for label in LABELS if label}
+        return {label: self.used(*((name, label) for name in self.services))[0] for label in LABELS if label}
 
     def failing(self) -> Values:
         newest_minutes = {name: newest(self.account.models, (each, ""), self.now) for each, name in self.models.items()}
@@ -200,10 +188,10 @@ class Truth:
 
     def newest_use(self) -> int:
         hours = range(END - DAY, self.picked.end, HOUR)
-        return max(at + HOUR for at in hours if self.account.hour(at, self.now)[0])
+        return max(at + HOUR for at in hours for name in SERVICES if self.account.hour(at, self.now, name)[0])
 
     def of(self, title: str) -> Values:
-        end, fails = self.picked.end, self.now == self.PARTIAL
+        end, fails = self.picked.end, self.now == self.account.partial
         panels: Dict[str, Callable[[], Values]] = {
             "Requests per minute": lambda: self.minutes("requests_per_minute"),
             "Tokens per minute": lambda: self.minutes("tokens_per_minute"),
@@ -228,7 +216,7 @@ class Truth:
             "Tokens by model": lambda: self.of_models(0),
             "Requests by model": lambda: self.of_models(3),
             "Cost by model": self.costs,
-            "Tokens by service type": lambda: {name: self.used(name)[0] for name in self.services},
+            "Tokens by service type": lambda: {name: self.used((name, ""))[0] for name in self.services},
             "Tokens by API key": self.of_keys,
             "Tokens by label": self.of_labels,
             # The worse of the two instances counts: to one of them nothing was readable.
@@ -250,19 +238,8 @@ def ratio(used: Use) -> float:
     return used[FIELDS.index("errors")] / used[FIELDS.index("requests")]
 
 
-def offered_by_variables(account: Account) -> Dict[str, Set[str]]:
-    """Say what a dashboard's variables must offer."""
-    models = {named(account.models).get(each, each) for each in account.models.ids()}
-    here = {"region": {REGION}, "project_id": {PROJECT_ID}, "infer_type": {"real_time"}}
-    return {**here, "service_type": set(SERVICES), "model": models}
-
-
 def choice(**chosen: Tuple[str, ...]) -> Chosen:
     """Choose in the dashboard's variables; what is not named is All."""
-    typed = {
-        "budget": (str(BUDGET),),
-        "cost_budget": (str(COST_BUDGET),),
-        "timezone": ("Asia/Shanghai",),
-        "utc_offset": ("8",),
-    }
-    return {**dict.fromkeys(("region", "project_id", "service_type", "infer_type", "model")), **typed, **chosen}
+    everything = dict.fromkeys(("region", "project_id", "service_type", "infer_type", "model"))
+    typed = {"budget": BUDGET, "cost_budget": COST_BUDGET, "timezone": "Asia/Shanghai", "utc_offset": 8}
+    return {**everything, **{name: (str(value),) for name, value in typed.items()}, **chosen}

@@ -31,9 +31,7 @@ instances:
     state_dir: {folder}/state
     hourly: true
     ranges: [last_1d]
-    max_requests_per_minute: 180
-"""
-BY_KEY = """\
+    max_requests_per_minute: 140
     api_keys: [team-search, ""]
     per_api_key: true
 """
@@ -73,7 +71,7 @@ exec {python} {program} {folder}/shift "$@"
 class Telegraf:
     """Hold the time, the cloud, and a Telegraf between them and the database at `database`."""
 
-    def __init__(self, database: str, folder: Path, how: str, models: Optional[Models] = None) -> None:
+    def __init__(self, database: str, folder: Path, how: str, models: Models) -> None:
         self.database = database
         self.folder = folder
         self.books = Books(late=True, restating=True)
@@ -117,6 +115,15 @@ class Telegraf:
             self._process.wait(60)
             self._process = None
 
+    def close(self) -> None:
+        """Let the cloud say nothing new, so that after two hours the newest of what it said is there; then stop."""
+        self.cycle()
+        self.books.closed = self.now
+        for _ in range(2):
+            self.move(1)
+            self.cycle()
+        self.stop()
+
     @property
     def plugin(self) -> int:
         """Tell the number of the plugin's newest process."""
@@ -140,7 +147,7 @@ class Telegraf:
 
 
 @contextlib.contextmanager
-def telegraf(folder: Path, how: str, more: str, models: Optional[Models] = None) -> Iterator[Telegraf]:
+def telegraf(folder: Path, how: str, more: str, models: Models) -> Iterator[Telegraf]:
     """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
     with influxdb(folder) as database:
         made = Telegraf(database, folder, how, models)

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
@@ -117,15 +117,8 @@ def get(url: str, **parameters: str) -> Any:
 
 
 def run(command: List[str], folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        env=environ(folder, **more),
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
+    env = environ(folder, **more)
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, encoding="utf-8", timeout=120)
 
 
 @contextlib.contextmanager
@@ -155,6 +148,13 @@ def rows(url: str, query: str, at: Optional[float] = None) -> List[Dict[str, Any
     moment = {} if at is None else {"time": f"{at:.3f}"}
     found: List[Dict[str, Any]] = get(f"{url}/api/v1/query", query=query, **moment)["data"]["result"]
     return found
+
+
+def rows_over_time(url: str, query: str, start: int, end: int, step: int) -> List[Tuple[Dict[str, str], int, float]]:
+    """Return labels, time and value of all that a Prometheus answers over time; times are milliseconds."""
+    times = {name: str(at / 1000) for name, at in (("start", start), ("end", end), ("step", step))}
+    found = get(f"{url}/api/v1/query_range", query=query, **times)["data"]["result"]
+    return [(row["metric"], round(at * 1000), float(value)) for row in found for at, value in row["values"]]
 
 
 def listens(url: str) -> bool:

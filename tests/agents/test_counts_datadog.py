@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 from werkzeug import Request, Response
@@ -12,21 +12,9 @@ from maas_usage_check.standin.models import Models
 
 from ..conftest import NOW, Cloud, FixedClock
 from .conftest import need_library
-from .hours import COUNTS, EVERY_KEY, HOUR, NOTHING, Consumed, Use, added
-from .models import (
-    MINUTE,
-    MINUTE_FIELDS,
-    Counted,
-    Series,
-    cost,
-    entry_of,
-    minute,
-    newest,
-    priced,
-    series_in,
-    series_of,
-)
-from .months import Books
+from .hours import COUNTS, HOUR, NOTHING, Books, Counts, Use, added
+from .models import MINUTE, MINUTE_FIELDS, Series, cost, entry_of, minute, newest, priced, series_in, series_of
+from .months import SERVICES, counts_since
 from .test_datadog_check import metadata
 
 need_library("datadog_checks.base")
@@ -35,8 +23,6 @@ Make = Callable[..., Any]
 INTERVAL = 300
 """Seconds between cycles; the Agent runs the check more often, and what it has is repeated."""
 FIRST, SECOND, THIRD = Models(3).ids()
-SERVICES = {"preset": 2, "custom_endpoint": 4}
-LABELS = {"": EVERY_KEY, "team-search": ("team-search",)}
 
 
 class Agent:
@@ -61,7 +47,7 @@ class Agent:
             backfill_days=1,
             ranges=["last_1d"],
             service_types=list(SERVICES),
-            api_keys=["team-search"],
+            api_keys=["team-search", ""],
             per_api_key=True,
             max_requests_per_minute=180,
             min_collection_interval=INTERVAL,
@@ -80,16 +66,16 @@ class Agent:
         report = check.run()
         return json.loads(report)[0]["message"] if report else ""
 
-    def submitted(self, metric: str, nature: int) -> Dict[Series, float]:
-        """Return what the last run submitted of a metric: of services, labels, models and keys."""
+    def submitted(self, nature: int, *names: str) -> Dict[Series, float]:
+        """Return what the last run submitted under these names: of services, labels, models and keys."""
         found: Dict[Series, float] = {}
-        for name in (f"huawei_maas.{kind}{metric}" for kind in ("", "key_", "model_", "model_key_")):
-            for sample in self.aggregator.metrics(name):
+        for name in names:
+            for sample in self.aggregator.metrics(f"huawei_maas.{name}"):
                 assert sample.type == nature
                 tags = dict(tag.split(":", 1) for tag in sample.tags)
                 of_service = (tags.get("service_type", ""), tags.get("api_key_label", ""))
                 series = series_in(tags) if "maas_api_id" in tags else of_service
-                assert (series not in found, bool(series[1])) == (True, "key_" in name)
+                assert (series not in found, bool(series[1])) == (True, "key" in name)
                 found[series] = sample.value
         return found
 
@@ -97,15 +83,14 @@ class Agent:
         """Return the minutes of models that the last run submitted."""
         found: Dict[Series, Dict[str, float]] = {}
         for field in MINUTE_FIELDS:
-            for name in ("model", "model_key"):
-                for sample in self.aggregator.metrics(f"huawei_maas.{name}.{field}"):
-                    series = series_in(dict(tag.split(":", 1) for tag in sample.tags))
-                    assert (sample.type, field in found.get(series, {})) == (self.aggregator.GAUGE, False)
-                    found.setdefault(series, {})[field] = sample.value
+            shown = self.submitted(self.aggregator.GAUGE, f"model.{field}", f"model_key.{field}")
+            for series, value in shown.items():
+                found.setdefault(series, {})[field] = value
         return found
 
     def counts(self) -> Dict[Series, Use]:
-        columns = [self.submitted(f"consumed.{count}", self.aggregator.COUNT) for count in COUNTS]
+        names = [[f"{kind}consumed.{count}" for kind in ("", "key_", "model_", "model_key_")] for count in COUNTS]
+        columns = [self.submitted(self.aggregator.COUNT, *some) for some in names]
         assert all(column.keys() == columns[0].keys() for column in columns)
         assert all(value >= 0 for column in columns for value in column.values())
         return {series: tuple(int(column[series]) for column in columns) for series in columns[0]}
@@ -114,21 +99,12 @@ class Agent:
         """Return whether a model is back but may not be listed yet: the list is read once an hour."""
         return series[0] == SECOND and self.silent.stop <= self.now < self.silent.stop + 90 * MINUTE
 
-    def truth(self) -> Dict[Series, Union[Consumed, Counted]]:
-        return {
-            **{each: Counted(self.models, each, self.began) for each in series_of(self.models)},
-            **{
-                (service, label): Consumed(self.ledger, self.began, service_type=number, labels=labels)
-                for service, number in SERVICES.items()
-                for label, labels in LABELS.items()
-            },
-        }
+    def truth(self) -> Dict[Series, Counts]:
+        return counts_since(self.ledger, self.models, self.began)
 
-    def look(self, truth: Dict[Series, Union[Consumed, Counted]], hours: bool = True, models: bool = True) -> None:
+    def look(self, truth: Dict[Series, Counts], hours: bool = True, models: bool = True) -> None:
         for (name, _), each in truth.items():
-            if hours and name in SERVICES:
-                each.look(self.now // HOUR * HOUR)
-            elif models and name not in SERVICES:
+            if hours if name in SERVICES else models:
                 each.look(self.now)
 
 
@@ -205,14 +181,15 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
             assert shown == {each: fields for each, fields in expected.items() if each in shown}
             missing = {each for each, fields in expected.items() if fields and each in counts} - set(shown)
             assert not [each for each in missing if not agent.is_unlisted(each)]
-        for each, use in counts.items():
-            total[each] = added(total.get(each, NOTHING), use)
+        for each, rise in counts.items():
+            total[each] = added(total.get(each, NOTHING), rise)
             assert total[each] == truth[each].most or agent.is_unlisted(each)
-        for series, value in agent.submitted("cost_consumed.cost", agent.aggregator.COUNT).items():
+        spent = agent.submitted(agent.aggregator.COUNT, "model_cost_consumed.cost", "model_key_cost_consumed.cost")
+        for series, value in spent.items():
             assert value == float(cost(agent.models, series[0], counts[series]))
             costs[series].append(value)
         whole = truth["preset", ""]
-        held += whole.most[0] > whole.known(agent.now // HOUR * HOUR)[0]
+        held += whole.most[0] > whole.known(agent.now)[0]
     assert cycles > 80
     assert held > 0
     assert set(total) == set(truth)
@@ -224,22 +201,21 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
 def test_a_minute_is_repeated_until_it_ended_15_minutes_ago_and_no_longer(agent: Agent) -> None:
     check = agent.make({**agent.entry, "min_collection_interval": 3600})
     assert agent.run(check) == ""
-    first = agent.gauges()
+    first, asked = agent.gauges(), len(agent.cloud.seen)
     assert (FIRST, "") in first
-    asked = len(agent.cloud.seen)
+    minutes_before = range(agent.began // MINUTE * MINUTE, 0, -MINUTE)
+    ended = {
+        series: next(at + MINUTE for at in minutes_before if minute(agent.models, series, at, agent.began) == fields)
+        for series, fields in first.items()
+    }
     for minutes in range(1, 20):
         agent.at(minutes)
         assert agent.run(check) == ""
-        assert len(agent.cloud.seen) == asked
-        shown = agent.gauges()
-        for series, fields in first.items():
-            ended = next(
-                at + MINUTE
-                for at in range(agent.began // MINUTE * MINUTE, 0, -MINUTE)
-                if minute(agent.models, series, at, agent.began) == fields
-            )
-            assert shown.get(series) == (fields if agent.now - ended <= 15 * MINUTE else None), minutes
-    assert not shown
+        assert agent.gauges() == {
+            series: fields for series, fields in first.items() if agent.now - ended[series] <= 15 * MINUTE
+        }
+    assert len(agent.cloud.seen) == asked
+    assert not agent.gauges()
 
 
 def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(agent: Agent) -> None:
@@ -256,7 +232,7 @@ def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(age
         if not agent.cloud.always:
             agent.look(truth)
         total = totals[number % 2]
-        total.update({each: added(total.get(each, NOTHING), use) for each, use in agent.counts().items()})
+        total.update({each: added(total.get(each, NOTHING), rise) for each, rise in agent.counts().items()})
         assert total == {each: truth[each].most for each in total}
     assert set(totals[0]) == set(totals[1]) == set(truth)
 

@@ -6,21 +6,22 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
+from werkzeug import Response
 
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics.datadog import metric_name
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.models import Models
-from maas_usage_check.standin.server import serving
 
-from ..conftest import FixedClock
-from .account import AK, REGION, SK
+from ..conftest import Cloud, FixedClock
+from .account import REGION
 from .conftest import need_library
 from .dashboards import midnight, month_began
-from .datadog_board import Board, Sample, widgets
-from .hours import COUNTS, DAY, HOUR, SentCloud, Use, added, use
-from .models import CURRENCY, MINUTE, cost, entry_of, named, newest, priced, series_of
-from .months import END, LABELS, SERVICES, Books, Series, counts_since
+from .datadog_board import Board, widgets
+from .datadog_queries import Sample
+from .hours import COUNTS, DAY, HOUR, Books, Use, added, use
+from .models import CURRENCY, MINUTE, cost, entry_of, named, newest, series_of
+from .months import END, ENTRY, LABELS, SERVICES, Series, counts_since
 from .test_datadog_assets import DASHBOARD, read
 
 need_library("datadog_checks.base")
@@ -45,55 +46,38 @@ BUDGET, COST_BUDGET = 1_000_000_000, 10_000
 class Month:
     """Run the check by the test's clock; keep what it submitted and what must have been."""
 
-    def __init__(self, url: str, cloud: SentCloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
-        self.cloud, self.clock, self.aggregator = cloud, clock, aggregator
-        self.books, self.models = cloud.ledger, cloud.models
-        entry = dict(
-            **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
-            project_id=PROJECT_ID,
-            timezone="Asia/Shanghai",
-            hourly=True,
-            backfill_days=0,
-            ranges=["today", "this_month"],
-            service_types=list(SERVICES),
-            api_keys=["team-search", ""],
-            per_api_key=True,
-            **entry_of(self.models),
-            max_requests_per_minute=5000,
-            min_collection_interval=300,
-        )
+    def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         clock.at = BEGAN / 1000
-        self.check = make(entry)
+        cloud.emulator.ledger = self.books = Books(late=True)
+        cloud.emulator.models = self.models = Models(3, 2, late=True)
+        cloud.emulator.requests_per_minute = 5000
+        check = make(cloud.entry(**ENTRY, **entry_of(self.models), backfill_days=0, min_collection_interval=300))
+        truth = counts_since(self.books, self.models, BEGAN)
         self.samples: List[Sample] = []
         self.grown: Dict[int, Dict[Series, Use]] = {}
         """By how much each series' counts rose in each cycle."""
-        self.truth = counts_since(self.books, self.models, BEGAN)
-
-    def live(self) -> None:
         for at in (*TIMES, PARTIAL):
-            self.cloud.is_down = at in DOWN
+            cloud.always = (lambda request: Response(b"{}", 503)) if at in DOWN else None
             self.books.unreadable = SERVICES["preset"] if at == PARTIAL else 0
-            self.clock.at = at / 1000
-            self.aggregator.reset()
-            self.check.run()
-            self._keep(at // 1000)
-            read = [name for name, number in SERVICES.items() if number != self.books.unreadable]
-            self.grown[at] = {}
-            for each, counts in self.truth.items():
-                before = counts.most
-                if at not in DOWN and (each[0] in read or each[0] not in SERVICES):
+            clock.at = at / 1000
+            aggregator.reset()
+            check.run()
+            self.samples += [
+                Sample(at // 1000, name, dict(tag.split(":", 1) for tag in one.tags), one.value)
+                for name in aggregator.metric_names
+                for one in aggregator.metrics(name)
+            ]
+            before = {each: counts.most for each, counts in truth.items()}
+            for each, counts in truth.items():
+                if at not in DOWN and SERVICES.get(each[0], -1) != self.books.unreadable:
                     counts.look(at)
-                self.grown[at][each] = tuple(new - old for old, new in zip(before, counts.most))
+            self.grown[at] = {
+                each: tuple(new - old for old, new in zip(before[each], counts.most)) for each, counts in truth.items()
+            }
 
-    def hour(self, service: str, label: str, at: int, now: int) -> Use:
+    def hour(self, service: str, at: int, now: int) -> Use:
         """Say what the cloud says at a moment of an hour of a service type."""
-        return use(self.books, at, now // HOUR * HOUR, SERVICES[service], LABELS[label])
-
-    def _keep(self, at: int) -> None:
-        for name in self.aggregator.metric_names:
-            for stub in self.aggregator.metrics(name):
-                tags = dict(tag.split(":", 1) for tag in stub.tags)
-                self.samples.append(Sample(at, name, tags, stub.value))
+        return use(self.books, at, now, SERVICES[service])
 
     def used(self, start: int, end: int, *wanted: Series) -> Use:
         return added(*(self.grown[at][each] for at in self.grown if start <= at <= end for each in wanted))
@@ -113,7 +97,7 @@ class Truth:
         for name in self.services:
             at = END if name == "preset" else self.now
             hours = range(begins(at), at // HOUR * HOUR + 1, HOUR)
-            found += added(*(self.month.hour(name, "", hour, at) for hour in hours))[0]
+            found += added(*(self.month.hour(name, hour, at) for hour in hours))[0]
         return found
 
     def by_minute(self, *fields: str) -> List[Values]:
@@ -139,30 +123,22 @@ class Truth:
                     found[key] = found.get(key, 0) + rise
         return found
 
-    def of_models(self, value: Callable[[str, Use], Any], key: str = "", start: int = 0) -> Dict[str, Any]:
-        start = start or self.start
-        return {each: value(each, self.month.used(start, self.now, (each, key))) for each in self.models}
-
-    def costs(self, start: int = 0) -> Dict[str, float]:
-        of = self.of_models(lambda each, used: used, start=start)
-        return {
-            each: float(cost(self.month.models, each, of[each])) for each, key in priced(self.month.models) if not key
-        }
+    def costs(self, start: int) -> Dict[Any, float]:
+        models = self.month.models
+        spent = {each: self.month.used(start, self.now, (each, "")) for each in named(models)}
+        return {(self.models[each], CURRENCY): float(cost(models, each, used)) for each, used in spent.items()}
 
     def of(self) -> Dict[str, List[Values]]:
-        month, models = self.month, self.models
-        whole = {name: month.used(self.start, self.now, (name, "")) for name in self.services}
-        labels = {
-            label: month.used(self.start, self.now, *((name, label) for name in self.services))[0]
-            for label in LABELS
-            if label
-        }
-        tokens, requests = (self.of_models(lambda each, used, i=i: used[i]) for i in (0, 3))  # type: ignore[misc]
-        keys = {key: sum(self.of_models(lambda each, used: used[0], key).values()) for key in self.keys}
-        all_tokens = sum(used[0] for used in whole.values())
+        month, models, used = self.month, self.models, partial(self.month.used, self.start, self.now)
+        tokens, requests = ({(name,): used((each, ""))[i] for each, name in models.items()} for i in (0, 3))
+        services = {(name,): used((name, ""))[0] for name in self.services}
+        keys = {(key,): used(*((each, key) for each in models))[0] for key in self.keys}
+        labels = {(label,): used(*((name, label) for name in self.services))[0] for label in LABELS if label}
+        all_tokens = sum(services.values())
         pace = all_tokens / 7 * 30.44
         this_month = self.total(month_began)
         cost_this_month = sum(self.costs(month_began(self.now)).values())
+        failing = {(*HERE, models[each]): newest(month.models, (each, ""), self.now)["error_ratio"] for each in models}
         errors, asked = (self.bars(hour, field) for field in ("errors", "requests"))
         return {
             "Requests per minute": self.by_minute("requests_per_minute"),
@@ -170,33 +146,25 @@ class Truth:
             "Errors per minute": self.by_minute("errors_4xx", "errors_5xx"),
             "Latency, seconds": self.by_minute("latency_seconds"),
             "Time to first token, seconds": self.by_minute("time_to_first_token_seconds"),
-            "Failing now, share of calls": [
-                {
-                    (*HERE, name): newest(month.models, (each, ""), self.now)["error_ratio"]
-                    for each, name in models.items()
-                }
-            ],
+            "Failing now, share of calls": [failing],
             "Tokens today": [{HERE: self.total(midnight)}],
             "Tokens this month": [{HERE: this_month}],
             "Budget used, %": [{HERE: 100 * this_month / BUDGET}],
             "A month at the pace of the last week": [{HERE: pace}],
             "A month at the pace of the last week, % of the budget": [{HERE: 100 * pace / BUDGET}],
-            "Tokens per hour, and a week before": [
-                self.bars(hour, whole=True),
-                self.bars(hour, shift=WEEK, whole=True),
-            ],
+            "Tokens per hour, and a week before": [self.bars(hour, shift=ago, whole=True) for ago in (0, WEEK)],
             "Cost this month": [{(CURRENCY,): cost_this_month}],
             "Cost this month, % of the budget": [{(CURRENCY,): 100 * cost_this_month / COST_BUDGET}],
             "Tokens per hour": [self.bars(hour)],
             "Tokens per day": [self.bars(midnight)],
             "Requests per hour": [self.bars(hour, "requests")],
             "Failed calls per hour, share": [{key: errors[key] / asked[key] for key in asked if asked[key]}],
-            "Tokens by model": [{(models[each],): value for each, value in tokens.items()}],
-            "Requests by model": [{(models[each],): value for each, value in requests.items()}],
-            "Cost by model": [{(models[each], CURRENCY): value for each, value in self.costs().items()}],
-            "Tokens by API key": [{(key,): value for key, value in keys.items()}],
-            "Tokens by label": [{(label,): value for label, value in labels.items()}],
-            "Tokens by service type": [{(name,): used[0] for name, used in whole.items()}],
+            "Tokens by model": [tokens],
+            "Requests by model": [requests],
+            "Cost by model": [self.costs(self.start)],
+            "Tokens by API key": [keys],
+            "Tokens by label": [labels],
+            "Tokens by service type": [services],
             "Tokens that no API key covers": [{HERE: sum(tokens.values()) - sum(keys.values())}],
             "Tokens that no label covers": [{HERE: all_tokens - sum(labels.values())}],
         }
@@ -206,20 +174,10 @@ def hour(at: int) -> int:
     return at // HOUR * HOUR
 
 
-@pytest.fixture
-def month(clock: FixedClock, make_check: Make, aggregator: Any, monkeypatch: pytest.MonkeyPatch) -> Month:
-    monkeypatch.setenv("HW_ACCESS_KEY", AK)
-    monkeypatch.setenv("HW_SECRET_KEY", SK)
-    cloud = SentCloud(Books(late=True), Models(3, 2, late=True))
-    cloud.requests_per_minute = 5000
-    with serving(cloud) as url:
-        month = Month(url, cloud, clock, make_check, aggregator)
-        month.live()
-    return month
-
-
-def test_every_widget_shows_what_the_ledger_holds_and_a_partial_failure_is_no_fall(month: Month) -> None:
-    board = widgets(read(DASHBOARD))
+def test_every_widget_shows_what_the_ledger_holds_and_a_partial_failure_is_no_fall(
+    cloud: Cloud, clock: FixedClock, make_check: Make, aggregator: Any
+) -> None:
+    month, board = Month(cloud, clock, make_check, aggregator), widgets(read(DASHBOARD))
     for now, chosen in ((END, tuple(SERVICES)), (END, ("my_service",)), (PARTIAL, tuple(SERVICES))):
         picked = {} if len(chosen) > 1 else {"$service_type": f"service_type:{chosen[0]}"}
         store = Board(month.samples, now // 1000, WEEK // 1000, picked)
@@ -248,7 +206,7 @@ def of_state(month: Month, board: List[Tuple[Dict[str, Any], int, Dict[str, Any]
         assert bool(shown["Failed queries of the last cycle", 0][()]) is bool(code)
         assert shown["Share of the ranges that the cloud still keeps", 0] == {(): 1}
         late = shown["How late the cloud is, seconds", 0][(REGION,), now // 1000]
-        newest_use = max(at + HOUR for at in range(END - DAY, END, HOUR) if month.hour("preset", "", at, END)[0])
+        newest_use = max(at + HOUR for at in range(END - DAY, END, HOUR) if month.hour("preset", at, END)[0])
         assert late == pytest.approx((now - newest_use) / 1000, abs=60)
         lines = {
             ("Up by region", 0): ("up", (REGION,)),

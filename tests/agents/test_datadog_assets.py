@@ -11,11 +11,11 @@ from typing import Any, Dict, Iterator
 import pytest
 
 import maas_usage_check
-from maas_usage_check.cli import main
-from maas_usage_check.errors import Result
 from maas_usage_check.metrics import AT_THEIR_HOUR, CATALOGUE
 from maas_usage_check.metrics.datadog import metric_name
 
+from ..conftest import Program
+from ..program import only_line
 from .conftest import need_library
 
 ASSETS = Path(maas_usage_check.__file__).parent / "assets"
@@ -24,18 +24,7 @@ DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
 MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
 SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in AT_THEIR_HOUR}
 KNOWN = {metric_name(measurement, field.name) for measurement, fields in SUBMITTED.items() for field in fields}
-TAGS = {
-    "range",
-    "service_type",
-    "infer_type",
-    "region",
-    "project_id",
-    "api_key_label",
-    "maas_api_id",
-    "model",
-    "currency",
-    "api_key",
-}
+TAGS = set("range service_type infer_type region project_id api_key_label maas_api_id model currency api_key".split())
 
 
 def read(path: Path) -> Dict[str, Any]:
@@ -128,38 +117,32 @@ def test_a_monitors_query_and_threshold_agree_and_its_message_says_what_to_do(pa
     assert set(re.findall(r"\{\{(\w+)\.name\}\}", definition["message"] + definition["name"])) <= grouped
 
 
-REFUSED = "NO_CREDENTIALS KEY_REFUSED KEY_LOCKED BACKING_OFF CLOCK_OFF CREDENTIALS_EXPIRED"
-
-
-# What is above is cut off, so that failures of all in between do not end it; a 0 does.
-@pytest.mark.parametrize(("name", "covered"), [("collection_partial", "PARTIAL"), ("credentials_refused", REFUSED)])
-def test_a_monitor_of_result_codes_covers_its_own_alone(name: str, covered: str) -> None:
-    query = read(ASSETS / "datadog" / "monitors" / f"{name}.json")["definition"]["query"]
-    limits = [float(limit) for limit in re.findall(r"(?<=[,>] )[\d.]+", query)]
-    assert {result.name for result in Result if min(limits) < result < max(limits)} == set(covered.split())
+def test_the_validator_of_the_agents_own_integrations_reads_the_example_and_finds_nothing_wrong() -> None:
+    validator = need_library("datadog_checks.dev.tooling.config_validator.validator")
+    example = (ASSETS / "conf.yaml.example").read_text(encoding="utf-8")
+    assert [str(error) for error in validator.validate_config(example)] == []
+    for name in re.findall("## @param ([a-z_]+) ", example):
+        (error,) = validator.validate_config(example.replace(f"## @param {name} - ", f"## @param {name} - odd "))
+        assert "is not accepted" in str(error)
 
 
 def test_assets_writes_the_whole_tree_names_each_file_and_leaves_the_rest_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    program: Program, tmp_path: Path
 ) -> None:
     folder = tmp_path / "new" / "folder"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "mine.json").write_text("{}")
-    assert main(["assets", str(folder)]) == 0
+    done = program("assets", str(folder))
     linked = {Path("examples") / path.relative_to(EXAMPLES) for path in EXAMPLES.rglob("*") if path.is_file()}
     ours = {path.relative_to(ASSETS) for path in ASSETS.rglob("*") if path.is_file()} | linked
     assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == {*ours, Path("mine.json")}
-    assert sorted(capsys.readouterr().out.split()) == sorted(str(folder / path) for path in ours)
-    assert (folder / "metadata.csv").read_bytes() == (ASSETS / "metadata.csv").read_bytes()
+    assert sorted(done.stdout.split()) == sorted(str(folder / path) for path in ours)
+    assert all((folder / path).read_bytes() == (ASSETS / path).read_bytes() for path in ours)
     assert ((folder / "mine.json").read_text(), stat.S_IMODE(folder.stat().st_mode)) == ("{}", 0o700)
-    assert main(["assets", str(tmp_path / "made" / "anew")]) == 0
+    assert program("assets", str(tmp_path / "made" / "anew")).returncode == 0
 
 
-def test_assets_into_what_is_no_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_assets_into_what_is_no_folder_is_one_line(program: Program, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["assets", str(tmp_path / "file")]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("E! ")
-    assert "cannot be written" in err
-    assert len(err.splitlines()) == 1
+    line = only_line(program("assets", str(tmp_path / "file")), 2)
+    assert (line[:3], "cannot be written" in line) == ("E! ", True)

@@ -5,32 +5,24 @@ Those that add counts up are held against what the Agent's base library submitte
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 import pytest
 
+from maas_usage_check.errors import Result
+
 from .datadog_monitors import alerts
-from .datadog_queries import Cycle
+from .datadog_queries import Sample
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 NOW = 30 * DAY + 12 * HOUR
 STEP = 5 * MINUTE
+# Cycles are around now and around each time that a monitor may look back to.
+CYCLES = sorted(NOW - back - age for back in (0, DAY, 7 * DAY, 14 * DAY) for age in range(0, 3 * HOUR, STEP))
+CREDENTIALS = set("NO_CREDENTIALS KEY_REFUSED KEY_LOCKED BACKING_OFF CLOCK_OFF CREDENTIALS_EXPIRED".split())
 Value = Callable[[float], Optional[float]]
-MODEL = {"maas_api_id": "m", "model": "m"}
-
-
-class Fields:
-    """What one series had, field by field, as a function of time."""
-
-    def __init__(self, measurement: str, tags: Dict[str, str], **fields: Value) -> None:
-        self.measurement = measurement
-        self.tags = tags
-        self.fields = fields
-
-    def point(self, at: float) -> Dict[str, Any]:
-        values = {field: value(at) for field, value in self.fields.items()}
-        present = {field: value for field, value in values.items() if value is not None}
-        return {"measurement": self.measurement, "tags": self.tags, "fields": present}
+Series = Tuple[str, Dict[str, str], Value]
+"""A metric, tags, and the value at a time."""
 
 
 def always(value: float) -> Value:
@@ -41,22 +33,26 @@ def since(began: float, then: Optional[float], before: Optional[float]) -> Value
     return lambda at: then if at >= began else before
 
 
-def alerting(name: str, cases: Dict[str, List[Fields]], now: float = NOW) -> Set[str]:
-    """Name the cases that a monitor alerts on; there are cycles around now and around each time it may look back to."""
-    for region, series in cases.items():
-        for one in series:
-            one.tags = {"region": region, "project_id": "p", **one.tags}
-    looked_at = {now - back - age for back in (0, DAY, 7 * DAY, 14 * DAY) for age in range(0, 3 * HOUR, STEP)}
-    cycles = [Cycle(at, [one.point(at) for one in _all(cases)]) for at in sorted(looked_at)]
-    return {group[0] for group in alerts(name, cycles)}
+def series(metric: str, value: Value, **tags: str) -> Series:
+    return f"huawei_maas.{metric}", tags, value
 
 
-def _all(cases: Dict[str, List[Fields]]) -> Iterable[Fields]:
-    return (one for series in cases.values() for one in series)
+def alerting(name: str, cases: Dict[str, List[Series]]) -> Set[str]:
+    """Name the cases that a monitor alerts on."""
+    samples = [
+        Sample(at, metric, {"region": region, "project_id": "p", **tags}, found)
+        for at in CYCLES
+        for region, some in cases.items()
+        for metric, tags, value in some
+        for found in [value(at)]
+        if found is not None
+    ]
+    return {group[0] for group in alerts(name, samples, NOW)}
 
 
-def of_model(calls: Value, **fields: Value) -> List[Fields]:
-    return [Fields("huawei_maas_model", dict(MODEL), requests_per_minute=calls, **fields)]
+def of_model(calls: Value, **fields: Value) -> List[Series]:
+    fields["requests_per_minute"] = calls
+    return [series(f"model.{field}", value, maas_api_id="m", model="m") for field, value in fields.items()]
 
 
 def test_a_model_of_whose_calls_many_fail_is_told_within_minutes() -> None:
@@ -75,12 +71,13 @@ def test_a_model_is_slow_against_the_same_time_a_week_ago() -> None:
     lately = NOW - HOUR
     cases = {
         "slower": of_model(always(20), latency_seconds=since(lately, 9.0, 2.0)),
+        "slower for two days": of_model(always(20), latency_seconds=since(NOW - 2 * DAY, 9.0, 2.0)),
         "slow as ever": of_model(always(20), latency_seconds=always(9.0)),
         "new": of_model(since(lately, 20, None), latency_seconds=since(lately, 9.0, None)),
         "a lone call": of_model(always(1), latency_seconds=since(lately, 9.0, 2.0)),
         "silent": of_model(since(lately, None, 20), latency_seconds=since(lately, None, 9.0)),
     }
-    assert alerting("model_latency", cases) == {"slower"}
+    assert alerting("model_latency", cases) == {"slower", "slower for two days"}
 
 
 def test_a_model_answers_no_call_where_all_fail_and_not_where_none_is_known() -> None:
@@ -95,9 +92,8 @@ def test_a_model_answers_no_call_where_all_fail_and_not_where_none_is_known() ->
 
 
 def test_a_day_is_unusual_by_what_the_cloud_says_of_it_and_not_for_what_came_at_once() -> None:
-    def day(value: Value, service: str = "preset") -> Fields:
-        tags = {"range": "last_1d", "service_type": service, "infer_type": "real_time"}
-        return Fields("huawei_maas_usage", tags, total_tokens=value)
+    def day(value: Value, service: str = "preset", span: str = "last_1d") -> Series:
+        return series("usage.total_tokens", value, range=span, service_type=service, infer_type="real_time")
 
     today, outage = NOW - DAY, NOW - 20 * MINUTE
     cases = {
@@ -108,18 +104,18 @@ def test_a_day_is_unusual_by_what_the_cloud_says_of_it_and_not_for_what_came_at_
         "nothing a week ago": [day(since(today, 40e6, 0))],
         "back from an outage": [
             day(lambda at: None if outage - HOUR <= at < outage else 10e6),
-            Fields("huawei_maas_consumed", {}, tokens=since(outage, 500e6, 0)),
+            series("consumed.tokens", since(outage, 500e6, 0)),
         ],
         "partly answered": [day(always(10e6)), day(since(outage, None, 90e6), "my_service")],
-        "other ranges": [Fields("huawei_maas_usage", {"range": "last_7d"}, total_tokens=since(today, 90e6, 10e6))],
+        "other ranges": [day(since(today, 90e6, 10e6), span="last_7d")],
     }
     assert alerting("day_unusual", cases) == {"four times"}
 
 
 def test_a_key_begins_to_spend_after_a_week_without() -> None:
-    def key(value: Value) -> List[Fields]:
+    def key(value: Value) -> List[Series]:
         tags = {"range": "last_7d", "service_type": "preset", "infer_type": "real_time", "api_key_label": "x"}
-        return [Fields("huawei_maas_key_usage", tags, total_tokens=value)]
+        return [series("key_usage.total_tokens", value, **tags)]
 
     today = NOW - HOUR
     cases = {
@@ -134,9 +130,11 @@ def test_a_key_begins_to_spend_after_a_week_without() -> None:
 
 
 def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
-    def api(newest: Value, answered: Value = lambda at: at) -> List[Fields]:
-        fields = {"newest_usage_timestamp_seconds": newest, "last_success_timestamp_seconds": answered}
-        return [Fields("huawei_maas_api", {}, **fields)]
+    def api(newest: Value, answered: Value = lambda at: at) -> List[Series]:
+        return [
+            series("api.newest_usage_timestamp_seconds", newest),
+            series("api.last_success_timestamp_seconds", answered),
+        ]
 
     stopped = NOW - 5 * HOUR
     cases = {
@@ -146,33 +144,25 @@ def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
         "unused a week ago": api(lambda at: min(at, stopped) - (HOUR if at > NOW - 5 * DAY else 9 * HOUR)),
         "unused yesterday": api(lambda at: min(at, stopped) - (HOUR if at < NOW - 5 * DAY else 9 * HOUR)),
         "not asked": api(lambda at: min(at, stopped) - HOUR, lambda at: min(at, stopped)),
-        "hours are off": [Fields("huawei_maas_api", {}, last_success_timestamp_seconds=lambda at: at)],
+        "hours are off": api(lambda at: None),
     }
     assert alerting("statistics_late", cases) == {"late"}
 
 
 @pytest.mark.parametrize(
-    ("name", "codes", "alerted"),
+    ("name", "alerted"),
     [
-        ("collection_partial", {"well": 0, "partial": 1, "in turns": None, "down": 14}, {"partial", "in turns"}),
-        (
-            "credentials_refused",
-            {"well": 0, "partial": 1, "none": 2, "expired": 7, "permission": 8},
-            {"none", "expired"},
-        ),
+        ("collection_partial", {"PARTIAL", "in turns"}),
+        ("credentials_refused", CREDENTIALS),
     ],
 )
-def test_the_code_of_the_last_cycles_decides(name: str, codes: Dict[str, Optional[int]], alerted: Set[str]) -> None:
-    def code(value: Optional[int]) -> List[Fields]:
-        turns: Value = lambda at: 1 if at // STEP % 2 else 14  # noqa: E731 - beside the other value
-        return [Fields("huawei_maas_api", {}, result_code=turns if value is None else always(value))]
-
-    assert alerting(name, {case: code(value) for case, value in codes.items()}) == alerted
+def test_the_code_of_the_last_cycles_decides(name: str, alerted: Set[str]) -> None:
+    """A failure of all in between does not end what is told of a part; a cycle without fault does."""
+    cases = {result.name: [series("api.result_code", always(result))] for result in Result}
+    cases["in turns"] = [series("api.result_code", lambda at: 1 if at // STEP % 2 else 14)]
+    assert alerting(name, cases) == alerted
 
 
 def test_the_collection_is_down_when_nothing_was_answered_for_three_hours() -> None:
-    def up(value: Value) -> List[Fields]:
-        return [Fields("huawei_maas_api", {}, up=value)]
-
-    cases = {"down": up(always(0)), "up": up(always(1)), "down for two hours": up(since(NOW - 2 * HOUR, 0, 1))}
-    assert alerting("collection_down", cases) == {"down"}
+    values = {"down": always(0), "up": always(1), "down for two hours": since(NOW - 2 * HOUR, 0, 1)}
+    assert alerting("collection_down", {case: [series("api.up", value)] for case, value in values.items()}) == {"down"}

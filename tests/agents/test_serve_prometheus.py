@@ -19,14 +19,13 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 import trustme
 
-from maas_usage_check.standin.ledger import Ledger
 from maas_usage_check.standin.server import serving
 
 from .. import shifted_clock
 from ..conftest import NOW, Cloud, Program, wait_for
 from ..surfaces.exporter import Exporter, exporting
-from .account import AK, SK
-from .hours import COUNTS, HOUR, Consumed, SentCloud, Use
+from .account import AK, REGION, SK
+from .hours import COUNTS, HOUR, Books, Consumed, SentCloud, Use
 from .programs import PROMETHEUS, ROOT, environ, find, free_port, get, prometheus, replaced, rows, wait
 
 pytestmark = pytest.mark.timeout(180)
@@ -44,20 +43,21 @@ instances:
     min_collection_interval: 0.5
 """
 BEGAN = int(NOW * 1000) + HOUR // 6
-"""Ten minutes past the hour: what the ledger says of an hour changes when one begins."""
 STEP, STEPS = HOUR // 2, 24
 DOWN, KILLED, RELOADED = range(6, 9), 12, 17
 SERVICES = {"preset": 2, "custom_endpoint": 4}
+TOKENS = "huawei_maas_consumed_tokens_total"
 
 
 class Days:
-    """Simulated time, the exporter, and what it must have counted."""
+    """Simulated time, the exporter, what it must have counted, and the Prometheus at `store` that scrapes it."""
 
-    def __init__(self, folder: Path, cloud: SentCloud, port: int, options: List[str], context: Any) -> None:
-        self.folder, self.cloud, self.port, self.options, self.context = folder, cloud, port, options, context
-        self.truth = {
-            service: Consumed(cloud.ledger, BEGAN, service_type=number) for service, number in SERVICES.items()
-        }
+    store = ""
+
+    def __init__(self, folder: Path, cloud: SentCloud, options: List[str], context: ssl.SSLContext) -> None:
+        self.folder, self.cloud, self.options, self.context = folder, cloud, options, context
+        self.address = f"127.0.0.1:{free_port()}"
+        self.truth = {name: Consumed(cloud.ledger, BEGAN, service_type=number) for name, number in SERVICES.items()}
         self.known: List[Dict[str, Use]] = []
         """What was counted at each step."""
         self.shift(0)
@@ -76,7 +76,7 @@ class Days:
         return {"args": [*program, *config], "env": environ(self.folder, **keys), "cwd": self.folder}
 
     def start(self) -> Exporter:
-        command = self.command("serve", "--listen", f"127.0.0.1:{self.port}", *self.options)
+        command = self.command("serve", "--listen", self.address, *self.options)
         return Exporter(subprocess.Popen(**command, stderr=subprocess.PIPE), self.context)
 
     def live(self, step: int) -> None:
@@ -91,14 +91,22 @@ class Days:
             for truth in self.truth.values():
                 truth.look(at)
         self.known.append({service: truth.most for service, truth in self.truth.items()})
-        up = 0 if self.cloud.is_down else 1
-        wait_for(lambda: self.up() == up and self.counted() == self.known[-1], f"what step {step} must count")
+        up = {REGION: float(not self.cloud.is_down)}
+        wait_for(
+            lambda: (
+                self.exporter.samples("huawei_maas_api_up") == up
+                and counts_in(self.exporter.get().text) == self.known[-1]
+            ),
+            f"what step {step} must count",
+        )
 
-    def up(self) -> float:
-        return self.exporter.samples("huawei_maas_api_up").get("cn-southwest-2", -1)
+    def rows(self, query: str, at: Optional[float] = None) -> List[Dict[str, Any]]:
+        return rows(self.store, query, at)
 
-    def counted(self) -> Dict[str, Use]:
-        return counts_in(self.exporter.get().text)
+    def scraped(self, metric: str, service: str) -> List[Tuple[float, int]]:
+        """List all samples of a counter: when, and how many."""
+        (row,) = self.rows(f'{metric}{{service_type="{service}"}}[1h]')
+        return [(float(at), int(value)) for at, value in row["values"]]
 
 
 def counts_in(text: str) -> Dict[str, Use]:
@@ -109,27 +117,11 @@ def counts_in(text: str) -> Dict[str, Use]:
     }
 
 
-class Store:
-    """The Prometheus that has scraped all of it."""
-
-    def __init__(self, url: str, days: Days) -> None:
-        self.url = url
-        self.days = days
-
-    def rows(self, query: str, at: Optional[float] = None) -> List[Dict[str, Any]]:
-        return rows(self.url, query, at)
-
-    def scraped(self, metric: str, service: str) -> List[Tuple[float, int]]:
-        """List all samples of a counter: when, and how many."""
-        (row,) = self.rows(f'{metric}{{service_type="{service}"}}[1h]')
-        return [(float(at), int(value)) for at, value in row["values"]]
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     find("prometheus", PROMETHEUS)  # before what takes long
     folder = tmp_path_factory.mktemp("serve")
-    ca, cloud, port = trustme.CA(), SentCloud(Ledger()), free_port()
+    ca, cloud = trustme.CA(), SentCloud(Books())
     cloud.requests_per_minute = 1_000_000  # a simulated half hour takes a second
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     for name, host in (("server", "127.0.0.1"), ("client", "prometheus.example.org")):
@@ -139,84 +131,74 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     options = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"]
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     context.load_cert_chain(str(folder / "client.pem"), str(folder / "client.key"))
-    places = {
-        "127.0.0.1:16227": f"127.0.0.1:{port}",
-        "60s": "200ms",
-        "/etc/prometheus/maas-usage-check-ca.pem": "ca.pem",
-        "/etc/prometheus/maas-usage-check-client": "client",
-    }
-    scrape = replaced(re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", EXAMPLE, flags=re.MULTILINE), places)
     with serving(cloud) as url:
         (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder))
-        days = Days(folder, cloud, port, options, context)
+        days = Days(folder, cloud, options, context)
+        places = {
+            "127.0.0.1:16227": days.address,
+            "60s": "200ms",
+            "/etc/prometheus/maas-usage-check-ca.pem": "ca.pem",
+            "/etc/prometheus/maas-usage-check-client": "client",
+        }
+        with_tls = re.sub(r"^    # (?=scheme|tls_config|  \w+_file)", "    ", EXAMPLE, flags=re.MULTILINE)
         try:
-            with prometheus(folder, scrape) as address:
-                store = Store(address, days)
-                wait(lambda: store.rows("huawei_maas_consumed_tokens_total"), "the first scrape")
+            with prometheus(folder, replaced(with_tls, places)) as days.store:
+                wait(lambda: days.rows(TOKENS), "the first scrape")
                 for step in range(STEPS):
                     days.live(step)
                 last = days.known[-1]["preset"][0]
-                wait(lambda: store.scraped("huawei_maas_consumed_tokens_total", "preset")[-1][1] == last, "the last")
-                yield store
+                wait(lambda: days.scraped(TOKENS, "preset")[-1][1] == last, "the last")
+                yield days
         finally:
             days.exporter.process.kill()
             days.exporter.process.wait(10)
 
 
-def test_increase_is_what_the_ledger_grew_by_over_an_outage_a_kill_and_a_reload(store: Store) -> None:
+def test_increase_is_what_the_ledger_grew_by_over_an_outage_a_kill_and_a_reload(days: Days) -> None:
     for i, count in enumerate(COUNTS):
         metric = f"huawei_maas_consumed_{count}_total"
         for service in SERVICES:
-            (first, _), *_, (last, _) = store.scraped(metric, service)
+            (first, _), *_, (last, _) = days.scraped(metric, service)
             # From sample to sample nothing is stretched.
             query = f'increase({metric}{{service_type="{service}"}}[{round((last - first) * 1000)}ms])'
-            (row,) = store.rows(query, last)
-            assert float(row["value"][1]) == store.days.truth[service].known(BEGAN + (STEPS - 1) * STEP)[i]
-    assert store.days.truth["preset"].most[0] > 0
+            (row,) = days.rows(query, last)
+            assert float(row["value"][1]) == days.truth[service].known(BEGAN + (STEPS - 1) * STEP)[i]
+    assert days.truth["preset"].most[0] > 0
 
 
-def test_every_sample_was_true_of_some_step_and_none_fell(store: Store) -> None:
+def test_every_sample_was_true_of_some_step_and_none_fell(days: Days) -> None:
     for service in SERVICES:
-        values = [value for _, value in store.scraped("huawei_maas_consumed_tokens_total", service)]
+        values = [value for _, value in days.scraped(TOKENS, service)]
         assert values == sorted(values)
-        assert set(values) <= {known[service][0] for known in store.days.known}
-    assert len({value for _, value in store.scraped("huawei_maas_consumed_tokens_total", "preset")}) > 5
-    labels = [row["metric"] for row in store.rows("count_over_time(huawei_maas_consumed_tokens_total[1h])")]
-    assert {row["service_type"] for row in labels} == set(SERVICES)
-    assert len(labels) == len(SERVICES)  # one series for each came through the kill
-    here = ("maas-usage-check", f"127.0.0.1:{store.days.port}")
-    assert {(row["job"], row["instance"]) for row in labels} == {here}
+        assert set(values) <= {known[service][0] for known in days.known}
+    assert len({value for _, value in days.scraped(TOKENS, "preset")}) > 5
+    # One series for each came through the kill.
+    labels = [row["metric"] for row in days.rows(f"count_over_time({TOKENS}[1h])")]
+    assert sorted((row["job"], row["instance"], row["service_type"]) for row in labels) == [
+        ("maas-usage-check", days.address, service) for service in sorted(SERVICES)
+    ]
 
 
-def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(store: Store) -> None:
-    told = get(f"{store.url}/api/v1/metadata")["data"]
+def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(days: Days) -> None:
+    told = get(f"{days.store}/api/v1/metadata")["data"]
     # OpenMetrics names a counter without its ending.
     ((counter,), (gauge,)) = told["huawei_maas_consumed_tokens"], told["huawei_maas_api_up"]
     assert (counter["type"], gauge["type"]) == ("counter", "gauge")
     assert counter["help"].startswith("Tokens used, counted once each")
-    assert all(row["value"][1] == "1" for row in store.rows("up"))
+    assert all(row["value"][1] == "1" for row in days.rows("up"))
 
 
-def test_what_did_not_come_in_the_outage_was_not_served(store: Store) -> None:
-    downs = [row["values"] for row in store.rows("huawei_maas_api_up[1h]")]
-    spells = [float(at) for at, up in downs[0] if up == "0"]
-    assert len(downs) == 1
-    assert spells
-    assert store.rows("huawei_maas_usage_total_tokens", max(spells)) == []
-    assert store.rows("huawei_maas_consumed_tokens_total", max(spells))
-
-
-def test_the_textfile_goes_on_with_the_counters_of_the_exporter(store: Store) -> None:
-    command = store.days.command("collect", "--format", "prometheus")
+def test_the_textfile_goes_on_with_the_counters_of_the_exporter(days: Days) -> None:
+    command = days.command("collect", "--format", "prometheus")
     done = subprocess.run(**command, capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
-    assert counts_in(done.stdout) == store.days.known[-1]
+    assert counts_in(done.stdout) == days.known[-1]
 
 
-def test_it_said_no_more_than_the_outage_and_the_reload(store: Store) -> None:
-    assert os.path.exists(store.days.folder / "state")
-    assert store.days.exporter.troubles == []
-    assert "I! the configuration was read again" in store.days.exporter.said
+def test_it_said_no_more_than_the_outage_and_the_reload(days: Days) -> None:
+    assert os.path.exists(days.folder / "state")
+    assert days.exporter.troubles == []
+    assert "I! the configuration was read again" in days.exporter.said
 
 
 @pytest.mark.usefixtures("real_time")
@@ -234,4 +216,4 @@ def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Pr
             assert alerts() == {}
             cloud.emulator.keys.clear()
             raised = wait(lambda: alerts().get("MaasCredentialsRefused"), "the alert")
-    assert (raised["job"], raised["instance"], raised["region"]) == ("maas-usage-check", target, "cn-southwest-2")
+    assert (raised["job"], raised["instance"], raised["region"]) == ("maas-usage-check", target, REGION)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 from line_protocol_parser import parse_line
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from ..conftest import Cloud, Program, wait_for
 from .programs import INSTALLED, ROOT, replaced
 
+every_example = pytest.mark.parametrize(
+    "example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"]
+)
 EXAMPLES = ROOT / "examples" / "telegraf"
 AGENT = """\
 [agent]
@@ -74,7 +78,11 @@ def two_batches(points: List[Dict[str, Any]]) -> bool:
     return sum(point["measurement"] == "huawei_maas_api" for point in points) >= 2
 
 
-@pytest.mark.parametrize("example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"])
+def is_a_week(asked: Dict[str, Any]) -> bool:
+    return bool(asked["end_time"] - asked["start_time"] == 7 * 86_400_000)
+
+
+@every_example
 def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
@@ -82,34 +90,25 @@ def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
     telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
     points = telegraf.points()
     assert set(ranges(points)) == {"last_7d", "last_14d", "last_30d"}
-    answers = [answer for answer in cloud.answers if "total_token" in answer]
-    weeks = [point for point in points if point["tags"].get("range") == "last_7d"]
-    asked = cloud.statistics()
-    for week in weeks:
-        # The answer to the question that the point's own time belongs to.
-        (tokens,) = {
-            round(answer["total_token"] * 1000)
-            for body, answer in zip(asked, answers)
-            if body["end_time"] - body["start_time"] == 7 * 86_400_000
-        }
-        assert week["fields"]["total_tokens"] == tokens
+    answers, asked = [answer for answer in cloud.answers if "total_token" in answer], cloud.statistics()
+    (tokens,) = {round(answer["total_token"] * 1000) for body, answer in zip(asked, answers) if is_a_week(body)}
+    for week in (point for point in points if point["tags"].get("range") == "last_7d"):
+        assert (week["tags"]["service_type"], week["fields"]["total_tokens"]) == ("preset", tokens)
+        assert type(week["fields"]["total_tokens"]) is int
         # Telegraf rounds a time to its interval.
         assert min(abs(week["time"] / 1e6 - body["end_time"]) for body in asked) <= 1000
-        assert week["tags"]["service_type"] == "preset"
-        assert type(week["fields"]["total_tokens"]) is int
     # While it stops, Telegraf may say that it could not read to the end what it closes itself.
     assert " E! " not in telegraf.log_before_the_end
 
 
-@pytest.mark.parametrize("example", ["exec.conf", "exec-1.31.conf", "exec-before-1.31.conf", "execd.conf"])
+@every_example
 def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
     telegraf.run(example, program.for_cloud(cloud), two_batches, HW_SECRET_KEY="wrong")
     points = telegraf.points()
     assert ranges(points) == []
-    assert [point["fields"]["up"] for point in points][:2] == [0, 0]
-    assert [point["fields"]["result_code"] for point in points][:2] == [3, 5]
+    assert [(point["fields"]["up"], point["fields"]["result_code"]) for point in points][:2] == [(0, 3), (0, 5)]
     if example in ("exec.conf", "execd.conf"):
         assert "the signature was refused" in telegraf.logged()
     assert len(cloud.seen) == 1
@@ -119,13 +118,9 @@ def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
 def test_a_partial_cycle_is_logged_as_a_warning(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
-    def refuse_a_week(request: Any) -> Any:
-        if (
-            request.method == "POST"
-            and (cloud.statistics()[-1]["end_time"] - cloud.statistics()[-1]["start_time"]) == 7 * 86_400_000
-        ):
-            return Response(b'{"error_msg": "no such week"}', 400)
-        return None
+    def refuse_a_week(request: Request) -> Optional[Response]:
+        refused = request.method == "POST" and is_a_week(json.loads(request.get_data()))
+        return Response(b'{"error_msg": "no such week"}', 400) if refused else None
 
     cloud.always = refuse_a_week
     telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
@@ -145,18 +140,14 @@ def test_telegraf_starts_although_there_are_no_credentials(cloud: Cloud, program
 def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
     cloud: Cloud, program: Program, telegraf: Telegraf
 ) -> None:
-    cloud.always = lambda request: (
-        Response(
-            b'{"total_request_count": 9000000000000, "total_error_count": 1, "total_token": 9007199254740.993,'
-            b'"total_prompt_token": 0.001, "total_completion_token": 0}'
-        )
-        if request.method == "POST"
-        else None
+    told = (
+        b'{"total_request_count": 9000000000000, "total_error_count": 1, "total_token": 9007199254740.993,'
+        b'"total_prompt_token": 0.001, "total_completion_token": 0}'
     )
+    cloud.always = lambda request: Response(told) if request.method == "POST" else None
     tags = 'tags: ["team:平台 a,b=c", "slash:a\\\\b", "quote:it\'s \\"x\\""]\nranges: [last_1d]'
     telegraf.run("execd.conf", program.for_cloud(cloud, tags), two_batches)
     point = next(point for point in telegraf.points() if point["measurement"] == "huawei_maas_usage")
-    assert point["tags"]["team"] == "平台 a,b=c"
-    assert point["tags"]["slash"] == "a\\b"
+    assert (point["tags"]["team"], point["tags"]["slash"]) == ("平台 a,b=c", "a\\b")
     assert point["fields"]["total_tokens"] == 9007199254740993
     assert point["fields"]["error_ratio"] == 1 / 9000000000000

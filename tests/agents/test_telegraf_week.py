@@ -11,7 +11,7 @@ import random
 import re
 import signal
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
@@ -37,7 +37,7 @@ from .models import (
     series_of,
 )
 from .models import use as use_of_model
-from .moved_telegraf import BY_KEY, EXEC, EXECD, Telegraf, telegraf
+from .moved_telegraf import EXEC, EXECD, Telegraf, telegraf
 
 pytestmark = pytest.mark.timeout(900)
 BEGAN = int(NOW * 1000)
@@ -91,16 +91,13 @@ TROUBLES = (kill_the_plugin, let_the_cloud_fail, be_away, kill_telegraf, kill_th
 
 
 class Week:
-    """The database after a span of days, and what must be in it."""
+    """The database after a span, and what must be in it: UTC days with hours, and minutes that were surely read."""
 
-    def __init__(self, telegraf: Telegraf, first: int) -> None:
+    def __init__(self, telegraf: Telegraf, first: int, days: int = 0, stretches: Sequence[range] = ()) -> None:
         self.telegraf, self.models, self.books = telegraf, telegraf.cloud.models, telegraf.books
-        self.first = first
+        self.first, self.days, self.stretches = first, days, stretches
         self.now = telegraf.now
         self.end = self.now // HOUR * HOUR
-        self.days = 0  # UTC days with hours
-        self.stretches: List[range] = []
-        """When minutes were certainly read."""
 
     def truth(self, start: int, end: int, labels: Tuple[str, ...] = EVERY_KEY) -> Use:
         """Add up what the cloud says of the hours of a window; what it keeps no more counts as it was."""
@@ -125,9 +122,6 @@ class Week:
                 assert (tags.get("api_key"), "service_type" in tags) == (tags.get("maas_key_id"), False)
                 found[series, at] = {name: value for name, value in zip(fields, values) if value is not None}
         return found
-
-    def hours_of_models(self) -> range:
-        return range(max(self.first, self.end - MODELS_KEPT), self.end - 3 * HOUR, HOUR)
 
 
 def within(start: int, end: int) -> str:
@@ -155,7 +149,7 @@ def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Ite
     key = models.keys_of(FIRST)[0]
     models.restate(FIRST, None, BEGAN - 5 * HOUR, 3.0, at=BEGAN + 2 * DAY)
     models.restate(FIRST, key, BEGAN - 7 * HOUR, 0.0, at=BEGAN + 2 * DAY + HOUR)
-    more = f"{BY_KEY}    backfill_days: {backfill}\n{config_of(models)}"
+    more = f"    backfill_days: {backfill}\n{config_of(models)}"
     with telegraf(tmp_path_factory.mktemp("telegraf"), EXECD, more, models) as running:
         first = (running.now - backfill * DAY) // HOUR * HOUR
         taken_back, grown, again = (BEGAN // HOUR * HOUR - days * DAY for days in (3, 5, 1))
@@ -176,15 +170,8 @@ def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Ite
                 stretches.append(range(began, last - LATEST))
                 began = running.now - COMPLETE - REACH
         assert not troubles
-        running.cycle()
-        running.books.closed = running.now
-        for _ in range(2):
-            running.move(1)
-            running.cycle()
-        running.stop()
-        done = Week(running, first)
-        done.days, done.stretches = backfill + days + 1, [*stretches, range(began, done.now - LATEST)]
-        yield done
+        running.close()
+        yield Week(running, first, backfill + days + 1, [*stretches, range(began, running.now - LATEST)])
 
 
 def test_every_day_in_the_database_is_that_of_the_ledger(week: Week) -> None:
@@ -246,19 +233,12 @@ def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_
 
 
 def test_every_count_is_stored_as_an_integer(week: Week) -> None:
-    kinds = {
-        (measurement, field): kind
-        for measurement in CATALOGUE
-        for row in query(week.telegraf.database, f'SHOW FIELD KEYS FROM "{measurement}"')
-        for field, kind in row["values"]
-    }
-    wanted = {
-        (measurement, field.name): "float" if field.kind is float else "integer"
-        for measurement, fields in CATALOGUE.items()
-        for field in fields
-    }
-    assert kinds == {each: wanted[each] for each in kinds}
-    assert {measurement for measurement, _ in kinds} == {name for name in CATALOGUE if "consumed" not in name}
+    wanted = {name: {field.name: field.kind for field in fields} for name, fields in CATALOGUE.items()}
+    found = {name: query(week.telegraf.database, f'SHOW FIELD KEYS FROM "{name}"') for name in CATALOGUE}
+    assert {name for name, rows in found.items() if rows} == {name for name in CATALOGUE if "consumed" not in name}
+    for name, rows in found.items():
+        for field, kind in (values for row in rows for values in row["values"]):
+            assert kind == ("float" if wanted[name][field] is float else "integer"), (name, field)
 
 
 def test_every_complete_minute_is_there_at_its_own_time_to_the_value(week: Week) -> None:
@@ -277,7 +257,7 @@ def test_every_complete_minute_is_there_at_its_own_time_to_the_value(week: Week)
 
 
 def test_every_hour_of_a_model_and_its_cost_are_there_to_the_token_and_settled(week: Week) -> None:
-    models, hours = week.models, week.hours_of_models()
+    models, hours = week.models, range(max(week.first, week.end - MODELS_KEPT), week.end - 3 * HOUR, HOUR)
     shown, costs = week.of_models("_hourly", (*FIELDS, "settled")), week.of_models("_cost_hourly", ("cost",))
     for series in series_of(models):
         for at in hours:
@@ -296,7 +276,7 @@ def test_a_program_that_runs_anew_for_each_cycle_brings_the_same_and_later_price
 ) -> None:
     models = Models(2, 1, late=True)
     without, prices = config_of(models).split("    prices:", 1)
-    with telegraf(tmp_path, EXEC, f"{BY_KEY}    backfill_days: 1\n{without}", models) as running:
+    with telegraf(tmp_path, EXEC, f"    backfill_days: 1\n{without}", models) as running:
         first = BEGAN // HOUR * HOUR - DAY
         for _ in range(6):
             running.cycle()
@@ -305,12 +285,7 @@ def test_a_program_that_runs_anew_for_each_cycle_brings_the_same_and_later_price
         assert not Week(running, first).of_models("_cost_hourly", ("cost",))
         with open(tmp_path / "conf.yaml", "a") as config:
             config.write(f"    prices:{prices}")
-        running.cycle()
-        running.books.closed = running.now
-        for _ in range(2):
-            running.move(1)
-            running.cycle()
-        running.stop()
+        running.close()
         done = Week(running, first)
         text = f"SELECT {SUMS} FROM huawei_maas_hourly WHERE {within(first, done.end)} GROUP BY time(1h) fill(0)"
         hours = {at: values for _, at, values in done.rows(text)}

@@ -1,34 +1,22 @@
-"""The user parameter in the real zabbix_agent2, and the template's extraction from what that gives."""
+"""The user parameter in the real zabbix_agent2; what a real Zabbix makes of it is in test_zabbix_server.py."""
 
 from __future__ import annotations
 
+import getpass
 import re
+from pathlib import Path
 from typing import Any, Callable, Dict
 
 import pytest
-import yaml
-
-from maas_usage_check.standin.models import Models
 
 from ..conftest import Cloud, Program
+from ..walkthrough import blocks, follow
 from .programs import INSTALLED, ROOT, find, replaced, run
-from .zabbix import samples, values
 
-PARAMETER = (ROOT / "examples" / "zabbix" / "maas-usage-check.conf").read_text(encoding="utf-8")
+PARAMETER_FILE = ROOT / "examples" / "zabbix" / "maas-usage-check.conf"
+PARAMETER = PARAMETER_FILE.read_text(encoding="utf-8")
 TEXT = (ROOT / "examples" / "zabbix" / "template.yaml").read_text(encoding="utf-8")
-(TEMPLATE,) = yaml.safe_load(TEXT)["zabbix_export"]["templates"]
 AGENT = "apt-get install zabbix-agent2"
-ALL = """\
-max_concurrency: 1
-hourly: true
-backfill_days: 1
-models: true
-service_types: [preset, my_service]
-ranges: [last_7d, today]
-timezone: UTC
-per_api_key: true
-api_keys: [team-search, ""]
-"""
 
 
 @pytest.fixture
@@ -51,48 +39,33 @@ def collect(program: Program, command: str) -> Callable[..., str]:
 
 
 def test_every_item_of_an_expression_is_there() -> None:
-    keys = {item["key"] for rule in TEMPLATE["discovery_rules"] for item in rule["item_prototypes"]}
-    used = set()
-    for rule in TEMPLATE["discovery_rules"]:
-        for item in rule["item_prototypes"]:
-            used |= set(re.findall(r"//(\S+?\])", item.get("params", "")))
-            assert item.get("master_item", {"key": "maas.collect"})["key"] == TEMPLATE["items"][0]["key"]
-        for trigger in rule["trigger_prototypes"]:
-            found = re.findall(rf"/{TEMPLATE['template']}/(\S+?\])", trigger["expression"])
-            assert found
-            assert "<" not in re.sub("<=|<>", "", trigger["expression"])
-            used |= set(found)
+    keys = set(re.findall(r" key: (maas\.[\w.]+\[.*\])$", TEXT, re.MULTILINE))
+    used = set(re.findall(r"/(maas\.[\w.]+\[.*?\])", TEXT))
     assert used <= keys
     assert len(used) > 10
+    assert not re.findall(r"expression: .*<[^=>].*", TEXT)
 
 
-def test_every_value_of_the_answer_becomes_the_value_of_an_item(cloud: Cloud, program: Program, collect: Any) -> None:
-    cloud.emulator.models = Models(busy=lambda model, start: True)
-    text = collect(program.for_cloud(cloud, ALL))
-    got = values(TEMPLATE, text)
-    wanted = sorted(value for name, _, value in samples(text) if not name.startswith("huawei_maas_model_key"))
-    assert sorted(got.values()) == wanted
-    weeks = {
-        {1: "my_service", 2: "preset"}[body["service_type"]]: round(answer["total_token"] * 1000)
-        for body, answer in zip(cloud.statistics(), [answer for answer in cloud.answers if "total_token" in answer])
-        if body["end_time"] - body["start_time"] == 7 * 86_400_000 and "api_keys" not in body
+def test_the_way_of_the_docs(cloud: Cloud, program: Program, command: str, tmp_path: Path, collect: Any) -> None:
+    """Its agent finds the key in the file, and its text has each range."""
+    page, config = "docs/other-agents.md", tmp_path / "etc" / "conf.yaml"
+    check = "runuser -u zabbix -- zabbix_agent2 -t maas.collect"
+    places = {
+        "# maas-usage-check ": f"# {command} ",
+        "/tmp/maas": str(tmp_path / "maas"),
+        "/etc/maas-usage-check": str(config.parent),
+        "/var/lib/maas-usage-check": str(tmp_path / "state"),
+        "/etc/zabbix/zabbix_agent2.d": str(tmp_path),
+        "-o USER": f"-o {getpass.getuser()}",
+        check: "true",
+        "systemctl ": "true ",
     }
-    project = "d3m0" * 8
-    assert len(weeks) == 2
-    for service, tokens in weeks.items():
-        assert got[f"maas.usage.total_tokens[last_7d,{service},real_time,cn-southwest-2,{project}]"] == tokens
-        assert f"maas.consumed.tokens[{service},real_time,cn-southwest-2,{project}]" in got
-    assert any(key.startswith("maas.key_usage.total_tokens[today,online_experience,") for key in got)
-    assert any(key.startswith("maas.model.error_ratio[") for key in got)
-    assert got["maas.api.up[cn-southwest-2]"] == 1
-
-
-def test_a_failure_is_a_value_of_up_and_never_of_usage(cloud: Cloud, program: Program, collect: Any) -> None:
-    text = collect(program.for_cloud(cloud, "hourly: true"), HW_SECRET_KEY="wrong")
-    got = values(TEMPLATE, text)
-    assert got["maas.api.up[cn-southwest-2]"] == 0
-    assert got["maas.api.result_code[cn-southwest-2]"] == 3
-    assert {key.split("[")[0].rpartition(".")[0] for key in got} == {"maas.api"}
+    section = [*blocks("", page), *blocks("Zabbix", page)]
+    assert any(check in text for _, text in section)
+    follow(section, places, config, cloud, program)
+    text = collect(str(config), (tmp_path / PARAMETER_FILE.name).read_text(), HW_SECRET_KEY="")
+    assert text.count("\nhuawei_maas_usage_total_tokens{") == 4
+    assert re.search(r"^huawei_maas_api_up\{.*\} 1$", text, re.MULTILINE)
 
 
 def test_the_agent_would_put_a_warning_among_the_values(cloud: Cloud, program: Program, collect: Any) -> None:

@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Dict, List, Set
+from typing import Dict, FrozenSet, List, Set, Tuple
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from maas_usage_check.standin.models import Models
 from tools import zabbix as made
 
 from ..conftest import AK, SK, Cloud, Program
 from .programs import INSTALLED, find, listening, listens, replaced, wait
 from .test_zabbix import AGENT, PARAMETER, TEXT
-from .zabbix_server import HOST, zabbix
+from .zabbix_server import HOST, Zabbix, zabbix
 
 UP = "maas.api.up[cn-southwest-2]"
 WEEK = 7 * 86_400_000
 KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0" * 8 + "]"
+MODELS = Models(2, 1, busy=lambda model, start: True)
+"""No more of them: the server keeps 64 KB of a text."""
+ALL = f"""\
+max_concurrency: 1
+ranges: [last_7d, today]
+timezone: UTC
+service_types: [preset, my_service]
+per_api_key: true
+api_keys: [team-search, ""]
+hourly: true
+backfill_days: 0
+models: true
+model_names: {{{MODELS.ids()[0]}: large}}
+prices: {{currency: CNY, models: {{large: {{prompt: 2, completion: 8}}}}}}
+"""
+KINDS = set("usage key_usage consumed key_consumed model model_consumed model_cost_consumed api".split())
+Values = Dict[Tuple[str, FrozenSet[str]], float]
+"""By the metric, and by its labels' values."""
+
+
+def told(text: str) -> Values:
+    """Read the text of the master item; the keys of models have no items."""
+    return {
+        (re.sub("_total$", "", one.name), frozenset(one.labels.values())): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+        if not one.name.startswith("huawei_maas_model_key")
+    }
+
+
+def shown(items: Dict[str, str]) -> Values:
+    """Read the items that were discovered, but those that are calculated."""
+    found = {tuple(key[:-1].split("[")): value for key, value in items.items() if "[" in key and ".hour[" not in key}
+    return {
+        (name.replace("maas.", "huawei_maas_").replace(".", "_"), frozenset(labels.split(","))): float(value)
+        for (name, labels), value in found.items()
+    }
 
 
 @pytest.mark.timeout(600)  # it waits for the agent's interval, so it begins early
-def test_a_real_zabbix_shows_the_clouds_numbers_and_a_refused_key_as_a_problem(
+def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
     cloud: Cloud, program: Program, command: str, tmp_path: Path
 ) -> None:
     find("zabbix_agent2", AGENT)
+    cloud.emulator.models = MODELS
     key = tmp_path / "key"
     key.write_text(f"{AK},{SK}\n")
     key.chmod(0o600)
-    more = "max_concurrency: 1\nranges: [last_7d]\nhourly: true\nbackfill_days: 0\n"
-    config = program.for_cloud(cloud, f"{more}credentials: {{source: file, path: {key}}}\nstate_dir: {tmp_path}/s")
+    config = program.for_cloud(cloud, f"{ALL}credentials: {{source: file, path: {key}}}\nstate_dir: {tmp_path}/s")
     parameter = tmp_path / "maas-usage-check.conf"
     parameter.write_text(replaced(PARAMETER, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config}))
     with zabbix(tmp_path) as server:
-        server.add_host(TEXT.replace("delay: 5m", "delay: 10s"), made.TEMPLATE)
+        # The server keeps the master item's text, so that the others can be held against it.
+        server.add_host(replaced(TEXT, {"delay: 5m": "delay: 10s", "history: '0'": "history: 1d"}), made.TEMPLATE)
 
         def agent(port: int) -> List[str]:
             main = tmp_path / "zabbix_agent2.conf"
             main.write_text(
                 f"Server=127.0.0.1\nListenIP=127.0.0.1\nListenPort={port}\n"
                 f"ServerActive={server.address}\nHostname={HOST}\nLogType=console\nPidFile={tmp_path}/agent.pid\n"
-                f"ControlSocket={tmp_path}/agent.sock\nInclude={parameter}\n"
+                f"RefreshActiveChecks=60\nControlSocket={tmp_path}/agent.sock\nInclude={parameter}\n"
             )
             return [find("zabbix_agent2", AGENT), "-c", str(main)]
 
         with listening(agent, tmp_path, listens):
-            # An item without a value has the last value 0.
-            wait(lambda: server.items().get(UP) == "1" and server.items().get(KEY) != "0", "the tokens of a week", 180)
-            items = server.items()
+            items = wait(lambda: whole(server), "every value in an item of its own", 180)
             assert int(items[KEY]) in weeks(cloud)
-            assert any(name.startswith("maas.consumed.tokens[preset,") for name in items)
+            assert {name.split(".")[1] for name in items if "[" in name} == KINDS
             assert server.problems() == []
             key.write_text(f"{AK},wrong\n")
             wait(lambda: "The MaaS access key is refused: cn-southwest-2" in server.problems(), "the problem", 60)
@@ -57,9 +96,18 @@ def test_a_real_zabbix_shows_the_clouds_numbers_and_a_refused_key_as_a_problem(
             assert int(items[KEY]) in weeks(cloud)  # no failure is a zero
 
 
+def whole(server: Zabbix) -> Dict[str, str]:
+    """Return the items as soon as each holds the value that the newest text has for it."""
+    items = server.items()
+    expected = told(items.get(made.MASTER, ""))
+    return items if expected and shown(items) == pytest.approx(expected) else {}
+
+
 def weeks(cloud: Cloud) -> Set[int]:
-    """Give the totals of each week that the cloud told so far."""
+    """Give the totals of each week that the cloud told so far of preset services."""
     answers = [answer for answer in cloud.answers if "total_token" in answer]
-    asked = [body["end_time"] - body["start_time"] for body in cloud.statistics()]
-    told: Dict[int, int] = {i: round(answer["total_token"] * 1000) for i, answer in enumerate(answers)}
-    return {told[i] for i, span in enumerate(asked) if span == WEEK and i in told}
+    return {
+        round(answer["total_token"] * 1000)
+        for asked, answer in zip(cloud.statistics(), answers)
+        if asked["end_time"] - asked["start_time"] == WEEK and asked["service_type"] == 2 and "api_keys" not in asked
+    }

@@ -53,8 +53,9 @@ class Zabbix:
         self.call("host.create", host=HOST, **linked)
 
     def items(self) -> Dict[str, str]:
-        """Give the last value of each item of the host, by its key."""
-        return {item["key_"]: item["lastvalue"] for item in self.call("item.get", host=HOST, output="extend")}
+        """Give the last value of each item of the host that has one, by its key."""
+        items = self.call("item.get", host=HOST, output="extend")
+        return {item["key_"]: item["lastvalue"] for item in items if item["lastclock"] != "0"}
 
     def problems(self) -> List[str]:
         """Name the triggers of the host that have fired."""

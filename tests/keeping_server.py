@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import struct
 import threading
+from http.client import parse_headers
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from maas_usage_check.standin.emulator import Emulator
@@ -86,21 +88,11 @@ class KeepingServer:
         with contextlib.suppress(OSError), client:
             if self._tls:
                 client = self.clients[connection - 1] = self._tls.wrap_socket(client, server_side=True)
-            number = 0
-            while True:
-                head, body = b"", b""
-                while b"\r\n\r\n" not in head:
-                    chunk = client.recv(65536)
-                    if not chunk:
-                        return
-                    head += chunk
-                head, _, body = head.partition(b"\r\n\r\n")
-                lines = head.decode("latin-1").split("\r\n")
-                headers = dict(line.split(": ", 1) for line in lines[1:])
-                while len(body) < int(headers.get("Content-Length", 0)):
-                    body += client.recv(65536)
-                method, target, _ = lines[0].split(" ")
-                number += 1
+            stream = io.BufferedReader(socket.SocketIO(client, "r"))  # unlike makefile it lets a client close at once
+            for number, line in enumerate(iter(stream.readline, b""), 1):
+                method, target, _ = line.decode().split(" ")
+                headers = dict(parse_headers(stream))
+                body = stream.read(int(headers.get("Content-Length", 0)))
                 asked = Asked(connection, number, method, target, headers, body, client)
                 self.asked.append(asked)
                 answer = self.behave(asked)

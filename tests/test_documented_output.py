@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Set
+from typing import Any, List, Set
 
 import pytest
-from line_protocol_parser import parse_line
 from werkzeug import Request, Response
 
 from maas_usage_check.metrics import CATALOGUE
@@ -43,11 +42,6 @@ def line(part: str) -> re.Pattern[str]:
     return re.compile("W! cn-southwest-2: " + ".+".join(map(re.escape, shown.split("…"))))
 
 
-def asks_an_hour(request: Request) -> bool:
-    body = json.loads(request.get_data() or b"{}")
-    return bool(body) and body["end_time"] - body["start_time"] < HOUR
-
-
 @pytest.fixture
 def busy(cloud: Cloud) -> Cloud:
     cloud.emulator.requests_per_minute = 100_000
@@ -68,9 +62,9 @@ def test_formats(busy: Cloud, program: Program) -> None:
 
 def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: FixedClock) -> None:
     def count_the_next_hour_too(request: Request) -> Any:
-        if not asks_an_hour(request):
+        body = json.loads(request.get_data() or b"{}")
+        if not body or body["end_time"] - body["start_time"] >= HOUR:
             return None
-        body = json.loads(request.get_data())
         wider = {**body, "end_time": body["end_time"] + HOUR}
         return Response(json.dumps(busy.emulator.ledger.totals(wider, int(busy.emulator.now() * 1000))))
 
@@ -92,30 +86,3 @@ def test_state_that_cannot_be_written(busy: Cloud, program: Program) -> None:
     assert line("the state cannot be written").fullmatch(first)
     assert [other for other in others if str(folder) in other]
     assert [point.split(",")[0] for point in done.stdout.splitlines()] == ["huawei_maas_usage", "huawei_maas_api"]
-
-
-def test_missing_hours_stay_while_queries_fail(busy: Cloud, program: Program) -> None:
-    busy.always = lambda request: Response("<html>", 200) if asks_an_hour(request) else None
-    config = program.for_cloud(busy, HOURLY)
-
-    def health() -> Dict[str, Any]:
-        fields: Dict[str, Any] = parse_line(program("collect", "--config", config).stdout.splitlines()[-1])["fields"]
-        return fields
-
-    one, other = health(), health()
-    assert other["missing_hours"] >= one["missing_hours"] > 0
-    assert min(one["failed_queries"], other["failed_queries"]) > 0
-    busy.always = None
-    assert health()["missing_hours"] == 0
-
-
-@pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
-def test_missing_permission_of_models(cloud: Cloud, program: Program, permission: str) -> None:
-    """Ranges and hours go on, and the line names the permission."""
-    assert f"`{permission}`" in PAGES["models"]
-    cloud.emulator.refused.add(permission)
-    done = program("collect", "--config", program.for_cloud(cloud, f"{HOURLY}models: true\n"))
-    assert f"allow `{permission}` in an IAM policy" in done.stderr.splitlines()[0]
-    measurements = {point.split(",")[0] for point in done.stdout.splitlines()}
-    assert measurements == {"huawei_maas_usage", "huawei_maas_hourly", "huawei_maas_api"}
-    assert " up=1i,result_code=1i," in done.stdout

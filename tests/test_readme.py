@@ -15,10 +15,9 @@ from .walkthrough import blocks, follow, installed
 
 RANGES = ["today", "this_month", "last_7d", "last_14d", "last_30d"]
 SERVE = "runuser -u maas-usage -- /usr/local/bin/maas-usage-check serve --config /etc/maas-usage-check/conf.yaml"
-needs_bash = pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
+pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
 
 
-@needs_bash
 def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     """`collect` prints usage before Telegraf is restarted."""
     places = {
@@ -33,8 +32,8 @@ def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     printed = follow("Telegraf", places, tmp_path / "etc" / "conf.yaml", cloud, program)
     *usage, health, restarted = printed.splitlines()
     names = [line.split(",")[0] for line in usage]
-    assert names == ["huawei_maas_usage"] * len(RANGES) + ["huawei_maas_hourly"] * (len(names) - len(RANGES))
-    assert len(names) > len(RANGES)
+    assert names[: len(RANGES)] == ["huawei_maas_usage"] * len(RANGES)
+    assert set(names[len(RANGES) :]) == {"huawei_maas_hourly"}
     assert health.startswith("huawei_maas_api,")
     assert " up=1i," in health
     assert restarted == "restarted"
@@ -44,7 +43,6 @@ def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     assert (key.read_text(), key.stat().st_mode & 0o777) == (f"{AK},{SK}\n", 0o600)
 
 
-@needs_bash
 def test_prometheus(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     """`serve` shows usage with the configuration, and systemd runs the same command."""
     places = {

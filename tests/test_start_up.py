@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
 from .conftest import Cloud, Program
-from .program import skip_unless_processes
 
 SIGN = """
 import sys
@@ -50,10 +48,10 @@ def test_only_collect_puts_modules_off(cloud: Cloud, program: Program, command: 
 
 
 @pytest.mark.parametrize(("code", "printed"), [(SIGN, "8\n"), (NO_PACKAGE, ""), (NO_LIBYAML, "False {'a': [1]}\n")])
-def test_what_was_put_off_is_there_when_it_is_used(code: str, printed: str) -> None:
+def test_what_was_put_off_is_there_when_it_is_used(program: Program, code: str, printed: str) -> None:
     """A package that is not there is not put off, and without libyaml the reader in Python is there."""
-    skip_unless_processes()
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    program.command = [sys.executable, "-c"]
+    ended = program.process(code)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, printed, "")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
-from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -17,7 +15,6 @@ from maas_usage_check.standin.arrivals import DAY, HOUR
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.standin.minutes import MINUTE, Minute
 from maas_usage_check.standin.models import Models
-from maas_usage_check.standin.server import serving
 
 from ..conftest import AK, NOW, SK
 
@@ -49,7 +46,6 @@ KEY = PLAIN.keys_of(FIRST)[0]
 EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.keys_of(model))]
 BUSIEST = NOW_MS - 10 * HOUR
 """10 in the morning on the mainland, of a Monday."""
-LEFT_OUT = object()
 Points = List[Tuple[int, float]]
 
 
@@ -70,6 +66,7 @@ def listed(account: Emulator, limit: int = 1000) -> List[Dict[str, Any]]:
         page = json.loads(ask_list(account, **query).body)
         assert page["meta_data"]["count"] == len(page["metrics"]) <= limit
         if not page["metrics"]:
+            assert page["meta_data"]["marker"] == ""
             return found
         found += page["metrics"]
         query["start"] = page["meta_data"]["marker"]
@@ -126,10 +123,9 @@ def refusal(reply: Reply) -> Tuple[int, str]:
     return reply.status, body["message"]["code"]
 
 
-def test_every_series_is_listed_by_the_eleven_metrics_with_their_units_and_by_some_that_a_client_must_leave_out() -> (
-    None
-):
-    found = listed(emulator())
+def test_every_series_is_listed_by_its_metrics_and_by_some_that_a_client_must_leave_out() -> None:
+    account = emulator()
+    found = listed(account)
     assert all(set(m) == {"namespace", "metric_name", "unit", "dimensions"} for m in found)
     assert {m["namespace"] for m in found} == {"SYS.MaaS"}
     units = {(m["metric_name"], *series_of(m).values()): m["unit"] for m in found}
@@ -140,74 +136,39 @@ def test_every_series_is_listed_by_the_eleven_metrics_with_their_units_and_by_so
     other = [m for m in found if not set(series_of(m)) <= {"maas_api_id", "maas_key_id"}]
     assert [tuple(series_of(m)) for m in other] == [("maas_service_name",)] * 3
     assert len(found) == len(EVERY_SERIES) * 13 + 3
+    strays = [one for one in found if one.pop("unit") and (one in other or one["metric_name"] in STRAY)]
+    assert all(one["datapoints"] for one in data(account, *strays, to=BUSIEST + HOUR))
 
 
-def test_what_a_client_must_leave_out_is_answered_too() -> None:
-    account = emulator()
-    other = [one for one in listed(account) if "maas_service_name" in series_of(one) and one.pop("unit")]
-    asked = [*other, metric("req_count"), metric("ttft_p99")]
-    assert all(one["datapoints"] for one in data(account, *asked, to=BUSIEST + HOUR))
-
-
-@pytest.mark.parametrize("limit", [7, 158, 159, 160])
+@pytest.mark.parametrize("limit", [158, 159, 160])
 def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
     found = listed(emulator(), limit)
-    assert found == listed(emulator())
     assert len({json.dumps(one, sort_keys=True) for one in found}) == len(found) == 159
 
 
-def test_a_page_says_how_many_there_are_and_where_the_next_begins_and_1000_is_its_length() -> None:
+def test_a_page_says_how_many_there_are_and_1000_is_its_length() -> None:
     account = emulator(Models(10, 10))
-    first = json.loads(ask_list(account, namespace="SYS.MaaS").body)
-    total = 10 * 11 * 13 + 10
-    assert len(first["metrics"]) == 1000
-    marker = first["meta_data"].pop("marker")
-    assert marker.startswith("SYS.MaaS.")
-    assert first["meta_data"] == {"count": 1000, "total": total}
-    second = json.loads(ask_list(account, namespace="SYS.MaaS", start=marker).body)
-    assert second["meta_data"]["count"] == total - 1000
-    assert not [one for one in second["metrics"] if one in first["metrics"]]
-    last = json.loads(ask_list(account, namespace="SYS.MaaS", start=second["meta_data"]["marker"]).body)
-    assert last == {"metrics": [], "meta_data": {"count": 0, "total": total, "marker": ""}}
+    page = json.loads(ask_list(account, namespace="SYS.MaaS").body)
+    assert (len(page["metrics"]), page["meta_data"]["total"]) == (1000, 10 * 11 * 13 + 10)
     other = json.loads(ask_list(account, namespace="SYS.ECS", limit="10").body)
     assert other == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
 
 
-def models_listed(models: Models, now: int) -> set[str]:
-    names = (series_of(one).get("maas_api_id") for one in listed(emulator(models, now / 1000)))
-    return {name for name in names if name}
-
-
-def test_a_model_that_reported_nothing_for_three_hours_is_not_listed() -> None:
+def test_a_series_is_listed_while_it_has_reported_a_minute_in_the_last_3_hours() -> None:
     models = Models(busy=lambda model, start: model != SECOND or start < BUSIEST)
     last = raw("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
-    assert models_listed(models, last + 3 * HOUR - 1) == {FIRST, SECOND, THIRD}
-    assert models_listed(models, last + 3 * HOUR) == {FIRST, THIRD}
-
-
-def test_a_model_that_appears_is_listed_as_soon_as_its_first_minute_is_there() -> None:
-    models = Models(appears={THIRD: BUSIEST})
-    first = raw("rpm", (THIRD, None), BUSIEST, BUSIEST + HOUR, models)[0][0]
-    assert models_listed(models, first + 2 * MINUTE - 1) == {FIRST, SECOND}
-    assert models_listed(models, first + 2 * MINUTE) == {FIRST, SECOND, THIRD}
-
-
-def test_a_key_is_listed_with_a_model_only_when_it_used_that_model_of_late() -> None:
-    night = NOW_MS - 18 * HOUR
-    for now in (BUSIEST + 5 * HOUR, night):
-        found = {tuple(series_of(one).values()) for one in listed(emulator(now=now / 1000)) if len(series_of(one)) == 2}
-        assert found == {
-            (model, key)
-            for model, key in EVERY_SERIES
-            if key and raw("rpm", (model, key), now - 3 * HOUR + MINUTE, now - MINUTE)
+    for now in (last + 3 * HOUR - 1, last + 3 * HOUR, NOW_MS - 18 * HOUR):
+        found = [series_of(one) for one in listed(emulator(models, now / 1000))]
+        minutes = range((now - 3 * HOUR) // MINUTE * MINUTE + MINUTE, now // MINUTE * MINUTE - MINUTE)
+        assert {(one["maas_api_id"], one.get("maas_key_id")) for one in found if "maas_api_id" in one} == {
+            series for series in EVERY_SERIES if raw("rpm", series, minutes.start, minutes.stop, models)
         }
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        {}, {"namespace": ""}, {"namespace": "MaaS"}, {"namespace": "SYS.Ma aS"}, {"limit": "0"}, {"limit": "1001"},
-        {"limit": "-1"}, {"limit": "x"}, {"limit": ""}, {"limit": "\u0661"}, {"start": "x"}, {"start": ""},
+        {}, {"namespace": "MaaS"}, {"limit": "0"}, {"limit": "1001"}, {"limit": "\u0661"}, {"start": ""},
         {"start": "SYS.ECS.cpu_util.instance_id:1"}, {"surprise": "1"},
     ],
 )  # fmt: skip
@@ -244,19 +205,13 @@ def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_t
         assert one["datapoints"] == made
 
 
-def test_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
-    asked = [metric("tpm", SECOND), metric("rpm"), metric("ttft", THIRD, KEY), metric("rpm")]
-    answered = data(emulator(), *asked)
-    assert [{k: one[k] for k in asked[0]} for one in answered] == asked
-    assert answered[1] == answered[3]
-
-
-def test_the_order_of_the_dimensions_does_not_matter() -> None:
+def test_500_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
+    """The order of dimensions does not matter."""
     one = metric("rpm", FIRST, KEY)
-    other = {**one, "dimensions": one["dimensions"][::-1]}
-    first, second = data(emulator(), one, other)
-    assert first["datapoints"] == second["datapoints"] != []
-    assert second["dimensions"] == other["dimensions"]
+    asked = [metric("tpm", SECOND), one, {**one, "dimensions": one["dimensions"][::-1]}, one] * 125
+    answered = data(emulator(), *asked)
+    assert [{k: each[k] for k in one} for each in answered] == asked
+    assert answered[1]["datapoints"] == answered[2]["datapoints"] == answered[3]["datapoints"] != []
 
 
 @pytest.mark.parametrize(
@@ -285,21 +240,16 @@ def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
     ("period", "step", "reach"),
     [
         ("1", MINUTE, 4 * HOUR), ("300", 5 * MINUTE, DAY), ("1200", 20 * MINUTE, 3 * DAY), ("3600", HOUR, 10 * DAY),
-        ("14400", 4 * HOUR, 30 * DAY),
+        ("14400", 4 * HOUR, 30 * DAY), ("86400", DAY, 180 * DAY),
     ],
 )  # fmt: skip
 def test_an_earlier_from_is_moved_up_in_silence(period: str, step: int, reach: int) -> None:
     to = NOW_MS - 5 * MINUTE
     asked = {"to": to, "period": period, "filter": "sum"}
-    found = [at for at, _ in points(emulator(), metric(), **{"from": to - reach - 5 * DAY, **asked})]
+    found = [at for at, _ in points(emulator(), metric(), **{"from": 0, **asked})]
     earliest = max((to - reach) // step * step, (NOW_MS - 30 * DAY) // step * step)
     assert found[0] - earliest < 20 * MINUTE if step < HOUR else found[0] == earliest
     assert found == [at for at, _ in points(emulator(), metric(), **{"from": to - reach, **asked})]
-
-
-def test_180_days_may_be_asked_of_which_30_are_kept() -> None:
-    found = points(emulator(), metric(), **{"from": 0, "to": NOW_MS, "period": "86400", "filter": "sum"})
-    assert [at for at, _ in found] == list(range((NOW_MS // DAY - 30) * DAY, NOW_MS, DAY))
 
 
 @given(
@@ -328,28 +278,6 @@ def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
     assert found == [(at, pytest.approx(value, rel=1e-9, abs=1e-6)) for at, value in expected]
 
 
-def test_the_hours_are_those_that_the_account_says_of_itself() -> None:
-    models = Models(late=True)
-    models.restate(FIRST, KEY, BUSIEST, 0.5, NOW_MS - HOUR)
-    for now in (BUSIEST + 3 * HOUR + 70_000, NOW_MS):
-        account = emulator(models, now / 1000)
-        for series in EVERY_SERIES:
-            asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1, "period": "3600", "filter": "sum"}
-            names = ["total_tokens", "prompt_tokens", "completion_tokens", "rpm", "req_count_4xx", "req_count_5xx"]
-            answered = data(account, *(metric(name, *series) for name in names), **asked)
-            said = [{point["timestamp"]: point["sum"] for point in one["datapoints"]} for one in answered]
-            for at in range(BUSIEST, BUSIEST + 4 * HOUR, HOUR):
-                *numbers, of_4xx, of_5xx = (one.get(at, 0) for one in said)
-                assert models.hour(*series, at, now) == (*numbers, of_4xx + of_5xx)
-
-
-def test_an_hour_that_was_taken_back_is_not_answered_at_all_and_its_minutes_are_as_ever() -> None:
-    models, asked = Models(), {"from": BUSIEST, "to": BUSIEST + HOUR - 1}
-    models.restate(FIRST, None, BUSIEST, 0.0, NOW_MS)
-    assert points(emulator(models), metric(), **asked, period="3600", filter="sum") == []
-    assert points(emulator(models), metric(), **asked) == raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
-
-
 def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
     metrics = [metric(name, *series) for name in ("rpm", "tpm", "total_tokens") for series in EVERY_SERIES]
     asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
@@ -362,42 +290,27 @@ def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
     assert answered[-1] == []
 
 
-def test_500_metrics_go_over_real_http() -> None:
-    account = emulator()
-    metrics = [metric(name, *series) for name in UNITS for series in EVERY_SERIES][:100] * 5
-    with serving(account) as url:
-        request = signed("POST", url + DATA, Credentials(AK, SK), NOW, body=question(*metrics, to=BUSIEST + 2 * MINUTE))
-        sent = urllib.request.Request(request.url, request.body, request.headers)
-        with urllib.request.urlopen(sent, timeout=30) as response:
-            answered = json.load(response)["metrics"]
-    assert [one["dimensions"] for one in answered] == [one["dimensions"] for one in metrics]
-
-
 @pytest.mark.parametrize(
     "change",
     [
         {"surprise": 1}, {"metrics": []}, {"metrics": [metric()] * 501}, {"metrics": {}}, {"metrics": [1]},
-        {"from": BUSIEST + 10 * MINUTE}, {"from": str(BUSIEST)}, {"from": 1.5}, {"from": True}, {"from": -1},
-        {"to": BUSIEST}, {"to": None}, {"period": 1}, {"period": "60"}, {"period": []}, {"filter": "avg"},
-        {"filter": {}}, {"filter": None},
+        {"from": BUSIEST + 10 * MINUTE}, {"from": str(BUSIEST)}, {"from": True}, {"from": -1}, {"to": None},
+        {"period": 1}, {"period": []}, {"filter": "avg"},
         {"metrics": [{**metric(), "unit": "Count"}]}, {"metrics": [{**metric(), "metric_name": ""}]},
         {"metrics": [{**metric(), "namespace": 1}]}, {"metrics": [{**metric(), "dimensions": []}]},
         {"metrics": [{**metric(), "dimensions": {}}]}, {"metrics": [{**metric(), "dimensions": [{"name": "x"}]}]},
         {"metrics": [{**metric(), "dimensions": metric()["dimensions"] * 2}]},
-        {"metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm"}]},
-        {"metrics": [{**metric(), "dimensions": [{"name": "maas_api_id", "value": FIRST, "x": 1}]}]},
-        {"metrics": LEFT_OUT}, {"from": LEFT_OUT}, {"to": LEFT_OUT}, {"period": LEFT_OUT}, {"filter": LEFT_OUT},
     ],
 )  # fmt: skip
 def test_a_question_that_cloud_eye_does_not_take_is_refused_in_its_words(change: Dict[str, Any]) -> None:
-    asked = {**question(), **change}
-    reply = ask(emulator(), {field: value for field, value in asked.items() if value is not LEFT_OUT})
-    assert refusal(reply) == (400, "ces.0014")
+    assert refusal(ask(emulator(), {**question(), **change})) == (400, "ces.0014")
 
 
-@pytest.mark.parametrize("body", [[], [[]], "x", 1])
-def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
-    assert ask(emulator(), body).status == 400
+@pytest.mark.parametrize("field", question())
+def test_every_field_of_a_question_is_needed(field: str) -> None:
+    asked = question()
+    del asked[field]
+    assert refusal(ask(emulator(), asked)) == (400, "ces.0014")
 
 
 @pytest.mark.parametrize(
@@ -420,11 +333,3 @@ def test_a_project_of_somebody_else_and_another_method_are_refused() -> None:
     assert (reply.status, json.loads(reply.body)["http_code"]) == (403, 403)
     assert ask(account, question(), LIST).status == 404
     assert ask_list(account, DATA).status == 404
-
-
-def test_cloud_eye_checks_the_signature_and_counts_with_the_other_calls_of_a_minute() -> None:
-    account = Emulator({AK: SK}, now=lambda: NOW, requests_per_minute=2)
-    assert account.answer("GET", f"{LIST}?namespace=SYS.MaaS", {}, b"").status == 401
-    assert ask_list(account, namespace="SYS.MaaS").status == 200
-    assert ask(account, question()).status == 429
-    assert [urlsplit(path).path for _, path in account.requests] == [LIST, LIST, DATA]

@@ -27,7 +27,7 @@ def emulator(clock: FixedClock) -> Emulator:
 
 def ask(
     emulator: Emulator,
-    body: Optional[Dict[str, Any]] = None,
+    body: Any = QUESTION,
     sk: str = SK,
     ak: str = AK,
     at: Optional[float] = None,
@@ -35,7 +35,7 @@ def ask(
     path: str = PATH,
 ) -> Reply:
     now = emulator.now() if at is None else at
-    request = signed("POST", f"https://cloud.example{path}", Credentials(ak, sk, token), now, body=body or QUESTION)
+    request = signed("POST", f"https://cloud.example{path}", Credentials(ak, sk, token), now, body=body)
     return emulator.answer("POST", path, request.headers, request.body)
 
 
@@ -96,9 +96,7 @@ def test_more_than_five_refusals_in_a_row_lock_the_key_for_five_minutes(emulator
 
 
 def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, clock: FixedClock) -> None:
-    request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUESTION)
-    replies = [emulator.answer("POST", PATH, request.headers, request.body) for _ in range(201)]
-    assert [reply.status for reply in replies] == [200] * 200 + [429]
+    assert [ask(emulator).status for _ in range(201)] == [200] * 200 + [429]
     clock.at += 61
     assert ask(emulator).status == 200
 
@@ -116,9 +114,7 @@ def test_a_question_that_the_api_does_not_take_is_answered_400(emulator: Emulato
 
 
 def test_a_signed_body_that_is_no_object_is_answered_400(emulator: Emulator) -> None:
-    for body in ([], [[]], "x", 1):
-        request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=body)  # type: ignore[arg-type]
-        assert emulator.answer("POST", PATH, request.headers, request.body).status == 400
+    assert {ask(emulator, body).status for body in ([], [[]], "x", 1)} == {400}
 
 
 def test_labels_add_up_to_everything(emulator: Emulator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -62,6 +63,7 @@ def test_a_late_hour_is_nothing_before_it_is_an_hour_old_and_whole_two_hours_aft
 
 
 def test_late_use_arrives_in_six_steps_each_an_hour_or_two_after_its_ten_minutes() -> None:
+    middles = set()
     for start in range(NOW_MS - 2 * DAY, NOW_MS, HOUR):
         prompt = [said(LATE, start, start + minute * MINUTE, ["team-search"])[2] for minute in range(181)]
         whole = prompt[-1]
@@ -70,11 +72,8 @@ def test_late_use_arrives_in_six_steps_each_an_hour_or_two_after_its_ten_minutes
         for minute, there in enumerate(prompt):
             assert whole * max(0, (minute - 120) // 10) // 6 <= there
             assert there <= whole * max(0, min(6, (minute - 60) // 10)) // 6
-
-
-def test_late_hours_do_not_all_arrive_alike() -> None:
-    middles = [said(LATE, start, start + 125 * MINUTE)[2] / used(start)[2] for start in range(BUSIEST, NOW_MS, HOUR)]
-    assert len({round(6 * middle) for middle in middles}) > 1
+        middles.add(round(6 * prompt[125] / whole))
+    assert len(middles) > 1, "not all hours alike"
 
 
 @given(
@@ -115,44 +114,35 @@ def test_an_inclusive_end_brings_nothing_that_has_not_arrived() -> None:
 @pytest.mark.parametrize("factor", [0, 0.5, 1, 3])
 def test_an_hour_restated_by_hand_is_another_from_that_moment_on(factor: float) -> None:
     ledger, at = Ledger(), NOW_MS - 3 * HOUR
-    ledger.restate(BUSIEST, factor, at)
+    for number, moment in ((5, at + HOUR), (factor, at)):
+        ledger.restate(BUSIEST, number, moment)
     whole = used(BUSIEST, labels=["team-search"])
-    assert said(ledger, BUSIEST, at - 1, ["team-search"]) == whole
-    assert said(ledger, BUSIEST, at, ["team-search"]) == [round(number * factor) for number in whole]
+    for number, moment in ((1, at - 1), (factor, at), (factor, at + HOUR - 1), (5, at + HOUR)):
+        assert said(ledger, BUSIEST, moment, ["team-search"]) == [round(count * number) for count in whole]
 
 
 def test_a_restatement_by_hand_changes_one_hour_of_one_series_only() -> None:
     ledger = Ledger()
     ledger.restate(BUSIEST, 0, BUSIEST, 1, "batch", "team-support")
-    changed = [
-        (service_type, infer_type, label, start)
-        for service_type in SERVICE_TYPES
-        for infer_type in INFER_TYPES
-        for label in LABELS
-        for start in (BUSIEST - HOUR, BUSIEST, BUSIEST + HOUR)
-        if ledger.hour(service_type, infer_type, [label], start, NOW_MS)
-        != Ledger().hour(service_type, infer_type, [label], start, NOW_MS)
-    ]
-    assert changed == [(1, "batch", "team-support", BUSIEST)]
+    starts, labels = (BUSIEST - HOUR, BUSIEST, BUSIEST + HOUR), ([label] for label in LABELS)
+    hours = itertools.product(SERVICE_TYPES, INFER_TYPES, labels, starts, [NOW_MS])
+    changed = [hour for hour in hours if ledger.hour(*hour) != Ledger().hour(*hour)]
+    assert changed == [(1, "batch", ["team-support"], BUSIEST, NOW_MS)]
     ledger.restate(BUSIEST, 0, BUSIEST)
     others = [label for label in LABELS if label != "team-search"]
     assert said(ledger, BUSIEST, NOW_MS) == used(BUSIEST, labels=others)
 
 
-def test_of_several_restatements_the_newest_holds_and_is_of_what_was_used() -> None:
-    ledger = Ledger()
-    for factor, hours in ((2.0, 3), (0.0, 5), (3.0, 4)):
-        ledger.restate(BUSIEST, factor, BUSIEST + hours * HOUR)
-    whole = used(BUSIEST, labels=["team-search"])[2]
-    seen = [said(ledger, BUSIEST, BUSIEST + hours * HOUR + 1, ["team-search"])[2] for hours in (2, 3, 4, 5)]
-    assert seen == [whole, 2 * whole, 3 * whole, 0]
-
-
-def test_about_one_hour_in_40_is_restated_half_of_them_up_half_down_some_to_nothing() -> None:
+def test_one_hour_in_40_is_restated_once_4_hours_to_6_days_after_its_end() -> None:
+    """Half of them up, half down, some to nothing; each time the same."""
     up, down, gone, starts = 0, 0, 0, range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR)
     for start in starts:
-        before = used(start, labels=["team-search"])[2]
-        after = said(RESTATING, start, start + 7 * DAY, ["team-search"])[2]
+        moments = [start + HOUR + age for age in (4 * HOUR - 1, *range(4 * HOUR, 6 * DAY, DAY // 2), 6 * DAY, 20 * DAY)]
+        values = [said(RESTATING, start, now, ["team-search"])[2] for now in moments]
+        before, *_, after, later = values
+        assert (before, after) == (used(start, labels=["team-search"])[2], later)
+        assert sum(a != b for a, b in zip(values, values[1:])) <= 1
+        assert after == said(Ledger(restating=True), start, moments[-1], ["team-search"])[2]
         up += after > before
         down += after < before
         gone += after == 0 < before
@@ -161,35 +151,14 @@ def test_about_one_hour_in_40_is_restated_half_of_them_up_half_down_some_to_noth
     assert 0 < gone < down
 
 
-def test_no_hour_is_restated_sooner_than_4_hours_or_later_than_6_days_after_its_end() -> None:
-    for start in range(NOW_MS - 100 * DAY, NOW_MS - 50 * DAY, HOUR):
-        end = start + HOUR
-        assert said(RESTATING, start, end + 4 * HOUR - 1) == used(start)
-        assert said(RESTATING, start, end + 6 * DAY) == said(RESTATING, start, end + 20 * DAY)
-
-
-def test_an_hour_is_restated_once_and_the_same_each_time() -> None:
-    steps = set()
-    for start in range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR):
-        moments = range(start + 3 * HOUR, start + 7 * DAY, 6 * HOUR)
-        values = [said(RESTATING, start, now, ["team-search"])[2] for now in moments]
-        assert values == [said(Ledger(restating=True), start, now, ["team-search"])[2] for now in moments]
-        steps.add(sum(a != b for a, b in zip(values, values[1:])))
-    assert steps == {0, 1}
-
-
 def test_series_are_not_restated_together() -> None:
-    def restated(*series: Any) -> List[int]:
-        return [
-            start
-            for start in range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR)
-            if RESTATING.hour(*series, start, NOW_MS) != Ledger().hour(*series, start, NOW_MS)
-        ]
-
-    hours = [restated(2, "real_time", ["team-search"]), restated(2, "real_time", ["team-support"])]
-    hours += [restated(1, "real_time", ["team-search"]), restated(2, "batch", ["team-search"])]
-    assert all(hours)
-    assert len({tuple(one) for one in hours}) == len(hours)
+    starts = range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR)
+    labels, other = ["team-search"], ["team-support"]
+    hours = {
+        tuple(start for start in starts if RESTATING.hour(*one, start, NOW_MS) != Ledger().hour(*one, start, NOW_MS))
+        for one in ((2, "real_time", labels), (2, "real_time", other), (1, "real_time", labels), (2, "batch", labels))
+    }
+    assert len(hours - {()}) == 4
 
 
 def test_an_idle_hour_is_nothing_and_the_others_are_as_ever() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, List
@@ -14,6 +15,11 @@ from typing import Any, Dict, List
 import pytest
 
 from ..conftest import Cloud, Program
+
+if sys.version_info >= (3, 9):
+    from zoneinfo import ZoneInfo as ZoneInfo
+else:
+    from backports.zoneinfo import ZoneInfo as ZoneInfo
 
 COUNTS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe"]

@@ -19,7 +19,6 @@ from ..conftest import Program, wait_for
 
 class Answer(NamedTuple):
     status: int
-    headers: Dict[str, str]
     body: bytes
 
     @property
@@ -54,19 +53,17 @@ class Exporter:
         """List what it said of troubles, and that they are over."""
         return [line for line in self.said if line[:2] != "I!" or line.endswith(": recovered")]
 
-    def get(self, path: str = "/metrics", method: str = "GET", **headers: str) -> Answer:
+    def get(self, path: str = "/metrics", **headers: str) -> Answer:
         handlers: List[Any] = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)]
-        request = urllib.request.Request(
-            self.url + path, headers={key.replace("_", "-"): value for key, value in headers.items()}, method=method
-        )
+        given = {key.replace("_", "-"): value for key, value in headers.items()}
+        request = urllib.request.Request(self.url + path, headers=given)
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
+                return Answer(answer.status, answer.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, dict(error.headers), error.read())
+            return Answer(error.code, error.read())
 
     def samples(self, name: str) -> Dict[str, float]:
-        """Read the values of a metric by range, or by region where it has none."""
         return samples(self.get().text, name)
 
     def until_ready(self) -> None:

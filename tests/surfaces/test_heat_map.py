@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import List, Optional, Sequence, Tuple
 
 import pytest
@@ -13,12 +12,8 @@ from maas_usage_check.config import load_instance
 from maas_usage_check.surfaces.report.heat_map import HeatMap, heat_map
 from maas_usage_check.surfaces.report.spans import Span, lay_out
 
-if sys.version_info >= (3, 9):
-    from zoneinfo import ZoneInfo
-else:
-    from backports.zoneinfo import ZoneInfo
+from .conftest import ZONES, ZoneInfo
 
-ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe"]
 HOUR = 3_600_000
 
 

@@ -17,25 +17,25 @@ def test_a_trouble_is_said_once_again_after_an_hour_and_when_it_is_over() -> Non
     assert said == ["E! refused, 0 min left", "E! refused, 60 min left", "I! refused: recovered"]
 
 
+def said(*reports: List[Problem]) -> List[str]:
+    """List what is said of reports in a row."""
+    lines: List[str] = []
+    troubles = ProblemLog(lines.append, lambda: 0.0)
+    for problems in reports:
+        troubles.report(problems)
+    return lines
+
+
 def test_another_trouble_is_said_at_once() -> None:
-    said: List[str] = []
-    troubles = ProblemLog(said.append, lambda: 0.0)
-    troubles.report([Problem("W", "a", "a")])
-    troubles.report([Problem("W", "a", "a"), Problem("W", "b", "b")])
-    assert said == ["W! a", "W! b"]
+    one, other = Problem("W", "a", "a"), Problem("W", "b", "b")
+    assert said([one], [one, other]) == ["W! a", "W! b"]
 
 
 def test_a_trouble_that_becomes_an_error_is_said_anew_once_however_often_it_changes() -> None:
-    said: List[str] = []
-    troubles = ProblemLog(said.append, lambda: 0.0)
-    for level in "WWEEWEW":
-        troubles.report([Problem(level, "refused", "refused")])
-    assert said == ["W! refused", "E! refused"]
+    reports = [[Problem(level, "refused", "refused")] for level in "WWEEWEW"]
+    assert said(*reports) == ["W! refused", "E! refused"]
 
 
 def test_what_is_no_trouble_or_said_once_is_said_as_it_comes_and_never_recovered_from() -> None:
-    said: List[str] = []
-    troubles = ProblemLog(said.append, lambda: 0.0)
-    troubles.report([Problem("I", "the backfill begins", "backfill"), Problem("W", "2 ids are left out", "")])
-    troubles.report([])
-    assert said == ["I! the backfill begins", "W! 2 ids are left out"]
+    reports = [Problem("I", "the backfill begins", "backfill"), Problem("W", "2 ids are left out", "")]
+    assert said(reports, []) == ["I! the backfill begins", "W! 2 ids are left out"]

@@ -1,112 +1,76 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import struct
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any, List, Optional
+import termios
+from functools import partial
+from typing import Any, List
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from rich.console import Console
-from werkzeug import Request, Response
+from werkzeug import Response
 
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.config import load_instance
-from maas_usage_check.config.ranges import DAY, HOUR, Window, kept
+from maas_usage_check.config.ranges import DAY, HOUR, kept
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.surfaces.report.amounts import tokens
+from maas_usage_check.surfaces.report.amounts import short, tokens
 from maas_usage_check.surfaces.report.rows import Row
-from maas_usage_check.surfaces.report.spans import Page, is_long, lay_out, period
+from maas_usage_check.surfaces.report.spans import Page, is_long, lay_out
 from maas_usage_check.surfaces.report.tables import show
 
-from ..conftest import AK, SK, Cloud, Program
+from ..conftest import Cloud, Program
 from ..program import only_line, skip_unless_processes
-from .conftest import COUNTS, ZONES, Report, boxes, cells, names, table, without_colors
-
-if sys.version_info >= (3, 9):
-    from zoneinfo import ZoneInfo
-else:
-    from backports.zoneinfo import ZoneInfo
+from .conftest import COUNTS, ZONES, Report, ZoneInfo, boxes, cells, names, table, without_colors
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (2_482_084_980, "2,482.08 M tokens"),
-        (550_890_000, "550.89 M tokens"),
-        (24_872_928, "24.87 M tokens"),
-        (1_000_000, "1.00 M tokens"),
-        (999_999, "1,000.00 K tokens"),
-        (12_404, "12.40 K tokens"),
-        (0, "0.00 K tokens"),
-    ],
-)
-def test_tokens_are_written_as_the_script_writes_them(count: int, text: str) -> None:
-    assert tokens(count) == text
-
-
-def test_a_period_is_written_as_the_script_writes_it() -> None:
-    start, end = (
-        int(dt.datetime(2026, 5, day, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000) for day in (8, 21)
-    )
-    assert period(Window(start, end), ZoneInfo("Asia/Shanghai")) == "2026-05-08 00:00:00 ~ 2026-05-21 00:00:00 (CST)"
+def test_tokens_are_written_as_the_script_writes_them() -> None:
+    written = ["2,482.08 M tokens", "1.00 M tokens", "1,000.00 K tokens", "0.00 K tokens"]
+    assert [tokens(count) for count in (2_482_084_980, 1_000_000, 999_999, 0)] == written
 
 
 def laid_out(name: Any, zone: str, now: float, size: str) -> Page:
     return lay_out(load_instance({"ranges": [name], "timezone": zone}, {}, "x", now), size, int(now * 1000))
 
 
+@pytest.mark.parametrize(("size", "form"), [("day", "%Y-%m-%d"), ("hour", "%Y-%m-%dT%H:00")])
 @given(
-    st.sampled_from(["last_1h", "last_7d", "last_60d", "this_month", "today", "yesterday"]),
-    st.sampled_from(ZONES),
-    st.integers(1_700_000_000, 1_900_000_000),
-)
-def test_the_days_of_a_range_adjoin_and_cover_what_is_kept_of_it(name: str, zone: str, now: int) -> None:
-    page = laid_out(name, zone, now, "day")
-    assume(page.spans)
-    held = kept(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
-    assert (page.spans[0].start, page.spans[-1].end) == (held[0].start, held[-1].end)
-    assert all(one.end == other.start for one, other in zip(page.spans, page.spans[1:]))
-    for span in page.spans:
-        # A day is whole where another begins both at its start and at its end, whatever the clocks did in between.
-        edges = [{local_date(at + step, zone) for step in (-1, 0)} for at in (span.start, span.end)]
-        assert span.partial is not all(len(dates) == 2 for dates in edges)
-        assert span.name == local_date(span.start, zone) == local_date(span.end - 1, zone)
-    windows = [span.window(now * 1000, page.asked.zone) for span in page.instance.ranges]
-    assert [(window.start, window.end) for window in windows] == [(span.start, span.end) for span in page.spans]
-
-
-def local_date(at: int, zone: str) -> str:
-    return dt.datetime.fromtimestamp(at / 1000, ZoneInfo(zone)).date().isoformat()
-
-
-@given(
-    st.sampled_from(["last_1h", "last_24h", "last_48h", "today", "yesterday"]),
+    st.sampled_from(["last_1h", "last_48h", "last_60d", "this_month", "today", "yesterday"]),
     st.sampled_from(ZONES),
     st.one_of(st.integers(1_700_000_000, 1_900_000_000), st.integers(1_793_400_000, 1_793_800_000)),
 )
 @example("last_1h", "Australia/Lord_Howe", 1_806_764_401)
-def test_the_hours_of_a_range_adjoin_and_cover_it(name: str, zone: str, now: int) -> None:
-    page = laid_out(name, zone, now, "hour")
+def test_days_and_hours_adjoin_and_cover_what_is_kept_of_a_range(
+    size: str, form: str, name: str, zone: str, now: int
+) -> None:
+    def named(at: int) -> str:
+        moment = dt.datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
+        return moment.strftime(form) + (moment.isoformat()[-6:] if size == "hour" else "")
+
+    page = laid_out(name, zone, now, size)
     assume(page.spans)
-    window = page.asked.ranges[0].window(now * 1000, page.asked.zone)
-    assert (page.spans[0].start, page.spans[-1].end) == (window.start, window.end)
+    held = kept(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
+    assert (page.spans[0].start, page.spans[-1].end) == (held[0].start, held[-1].end)
     assert all(one.end == other.start for one, other in zip(page.spans, page.spans[1:]))
     assert len({span.name for span in page.spans}) == len(page.spans)
     for span in page.spans:
-        first, last = (dt.datetime.fromtimestamp(at / 1000, ZoneInfo(zone)) for at in (span.start, span.end - 1))
-        assert (first.date(), first.hour) == (last.date(), last.hour)
-        assert span.end - span.start <= HOUR
-        if zone != "Australia/Lord_Howe":  # its clocks change by half an hour
-            assert span.partial is (span.end - span.start < HOUR)
+        # One is whole where another begins both at its start and at its end, whatever the clocks did in between.
+        edges = [{named(at + step) for step in (-1, 0)} for at in (span.start, span.end)]
+        assert span.partial is not all(len(names) == 2 for names in edges)
+        assert span.name == named(span.start) == named(span.end - 1)
+    windows = [span.window(now * 1000, page.asked.zone) for span in page.instance.ranges]
+    assert [(window.start, window.end) for window in windows] == [(span.start, span.end) for span in page.spans]
 
 
 def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their_own() -> None:
@@ -150,18 +114,10 @@ def summed(answers: List[Any]) -> List[int]:
     return [sum(round(answer[name] * unit) for answer in statistics) for name, unit in kinds]
 
 
-def short(count: int) -> str:
-    return tokens(count).replace(" tokens", "")
-
-
 def refuse(**asked: Any) -> Any:
     """Refuse the statistics calls whose body says so."""
-
-    def answer(request: Request) -> Optional[Response]:
-        body = json.loads(request.get_data()) if request.method == "POST" else {}
-        return Response(b'{"error_msg": "no"}', 400) if asked.items() <= body.items() else None
-
-    return answer
+    no = Response(b'{"error_msg": "no"}', 400)
+    return lambda request: no if asked.items() <= (request.get_json(silent=True) or {}).items() else None
 
 
 def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, report: Report) -> None:
@@ -192,14 +148,6 @@ def test_the_options_of_the_script_filter_and_the_options_win_over_the_file(clou
     assert "MaaS Custom Endpoint (batch) Usage Statistics" in done.stdout
     (body,) = [body for body in cloud.statistics() if len(body["api_keys"]) == 2]
     assert (body["service_type"], body["infer_type"], body["api_keys"]) == (4, "batch", ["a", "b"])
-
-
-def test_a_credentials_file_wins_over_the_environment(report: Report, tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    path.write_text(f"{AK}\n{SK}\n")
-    path.chmod(0o600)
-    done = report("--credentials-file", str(path), HW_SECRET_KEY="wrong")
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, report: Report) -> None:
@@ -330,10 +278,8 @@ def test_csv_of_several_instances_and_labels_tells_them_apart(cloud: Cloud, prog
     ("labels", "unknown"),
     [
         (["typo"], ["typo"]),
-        (["team-search"], []),
         (["team-search", "typo", "", "batch-jobs", "wrong"], ["typo", "wrong"]),
         (["team-search", "batch-jobs"], []),
-        (["", "typo"], ["typo"]),
     ],
 )
 @pytest.mark.parametrize("each", [False, True])
@@ -383,12 +329,7 @@ def test_a_narrow_terminal_shows_every_digit(report: Report, service_types: List
                 assert cell.strip() in shown
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminal")
 def test_the_terminal_itself_says_how_wide_it_is(program: Program, report: Report) -> None:
-    import fcntl
-    import pty
-    import termios
-
     skip_unless_processes()
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
@@ -397,14 +338,9 @@ def test_the_terminal_itself_says_how_wide_it_is(program: Program, report: Repor
     process = subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env={**environ, "TERM": "xterm"})
     os.close(writer)
     shown = b""
-    while True:
-        try:
-            chunk = os.read(reader, 65_536)
-        except OSError:  # Linux: the other end is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        for chunk in iter(partial(os.read, reader, 65_536), b""):
+            shown += chunk
     os.close(reader)
     assert process.wait(30) == 0
     assert boxes(without_colors(shown.decode()), 80)
@@ -426,13 +362,6 @@ def test_range_reaches_past_what_is_kept(report: Report, last: str, size: List[s
     text = f"W! last_{last}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it\n"
     assert (done.returncode, done.stderr) == (0, text if cover else "")
     assert "Period: 2026-10-24 20:30:00 ~ 2026-11-23 20:30:00 (CST)" in done.stdout
-
-
-def test_what_failed_is_told_and_shown_as_nothing_rather_than_as_zero(report: Report) -> None:
-    done = report(HW_SECRET_KEY="wrong")
-    assert done.returncode == 1
-    assert done.stderr.startswith("E! cn-southwest-2: the signature was refused")
-    assert done.stdout.strip() == ""
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(report: Report) -> None:

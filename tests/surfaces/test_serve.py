@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import socket
 import ssl
-import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 import trustme
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import Request, Response
 from werkzeug.test import Client
 
 from maas_usage_check import __version__
-from maas_usage_check.cloud import Pool
-from maas_usage_check.config import load_file
-from maas_usage_check.cycle import Collector, make_collectors, open_store
-from maas_usage_check.metrics import Point
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.surfaces.serve.application import make_application
 from maas_usage_check.surfaces.serve.command import is_open
 from maas_usage_check.surfaces.serve.latest import Latest
-from maas_usage_check.surfaces.serve.rounds import Rounds
+from maas_usage_check.surfaces.serve.server import Server
 
 from ..conftest import Cloud, FixedClock, Program, wait_for
-from ..program import only_line, skip_unless_processes
+from ..program import only_line
 from .exporter import Exporter, exporting, samples
 
 TOTAL = "huawei_maas_usage_total_tokens"
@@ -41,19 +33,15 @@ COUNTER = "huawei_maas_consumed_tokens_total"
 HOURLY = "hourly: true\nbackfill_days: 0\n"
 
 
-class Serving(Latest):
-    """The rounds and the pages of `serve` in this process: it shows what a round got, and does the next step."""
+class Serving:
+    """`serve` in this process, but for its server: after each round it does the next step, and ends after the last."""
 
     def __init__(self, program: Program, clock: FixedClock) -> None:
-        super().__init__(clock.clock)
         self.program = program
         self.clock = clock
-        self.client = Client(make_application(self))
-        self.said: List[str] = []
-        self.steps: List[Callable[[], Any]] = []
 
-    def put(self, points: Sequence[Point]) -> None:
-        super().put(points)
+    def step(self, latest: Latest) -> None:
+        self.client = Client(make_application(latest))
         if self.steps:
             self.steps.pop(0)()
             self.clock.sleep(300)
@@ -62,36 +50,25 @@ class Serving(Latest):
 
     def run(self, config: str, *steps: Callable[[], Any]) -> None:
         """Collect once, and once more, 5 minutes later, after each step."""
-
-        @contextlib.contextmanager
-        def load() -> Iterator[List[Collector]]:
-            runtime = self.program.runtime
-            instances = load_file(config, self.clock.now())
-            store = open_store(instances, self.said.append, runtime.clock)
-            with closing(store), closing(Pool()) as pool:
-                yield make_collectors(instances, store, "serve", "prometheus", pool=pool, runtime=runtime)
-
         self.steps = list(steps)
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-        try:
-            Rounds(load, lambda: None, self, self.said.append, self.clock.clock).run()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        done = self.program("serve", "--config", config, "--listen", "127.0.0.1:0")
+        assert done.returncode == 0
+        self.said = done.stderr.splitlines()[1:]
 
-    def get(self, path: str = "/metrics", **headers: str) -> Any:
-        return self.client.get(path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+    def get(self, path: str = "/metrics") -> Any:
+        return self.client.get(path)
 
     def samples(self, name: str) -> Dict[str, float]:
-        """Read the values of a metric by range, or by region where it has none."""
         return samples(self.get().text, name)
 
 
 @pytest.fixture
-def serving(program: Program, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Serving:
-    for name, value in program.environ.items():
-        monkeypatch.setenv(name, value)
-    return Serving(program, clock)
+def serving(program: Program, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    serving, put, handler = Serving(program, clock), Latest.put, signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(Latest, "put", lambda latest, points: [put(latest, points), serving.step(latest)])
+    monkeypatch.setattr(Server, "start", Server.server_close)
+    yield serving
+    signal.signal(signal.SIGHUP, handler)
 
 
 @pytest.fixture
@@ -116,6 +93,7 @@ def test_same_metrics_as_the_textfile(cloud: Cloud, program: Program, serving: S
     config = program.for_cloud(cloud, HOURLY)
     serving.run(config)
     done = program("collect", "--config", config, "--format", "prometheus")
+    assert serving.get().headers["Content-Type"].startswith("text/plain; version=")
     assert described(serving.get().text) == described(done.stdout)
     assert serving.samples(TOTAL) == samples(done.stdout, TOTAL) != {}
     assert serving.samples(COUNTER) == samples(done.stdout, COUNTER) != {}
@@ -163,28 +141,17 @@ def test_problem_lasts_while_others_collect(cloud: Cloud, program: Program, serv
     assert [line[:2] for line in serving.said] == ["E!"]
 
 
-def test_open_metrics_and_compression(cloud: Cloud, program: Program, serving: Serving) -> None:
-    serving.run(program.for_cloud(cloud, HOURLY))
-    plain = serving.get()
-    assert plain.headers["Content-Type"].startswith("text/plain; version=")
-    taken = serving.get(Accept="application/openmetrics-text; version=1.0.0")
-    assert taken.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-    (counter,) = [each for each in open_metrics(taken.text) if each.name == COUNTER[: -len("_total")]]
-    assert counter.type == "counter"
-    packed = serving.get(Accept_Encoding="gzip")
-    assert packed.headers["Content-Encoding"] == "gzip"
-    assert len(packed.data) < len(plain.data) / 5
-
-
-def test_pages_and_no_query_per_request(cloud: Cloud, exporter: Exporter) -> None:
+def test_pages_and_no_query_per_request(cloud: Cloud, program: Program, serving: Serving) -> None:
+    serving.run(program.for_cloud(cloud))
     asked = len(cloud.seen)
-    front = exporter.get("/")
+    front = serving.get("/")
     assert __version__ in front.text
-    assert set(re.findall('href="(.+?)"', front.text)) == {"/metrics", "/-/ready", "/-/healthy"}
-    for path in re.findall('href="(.+?)"', front.text):
-        assert exporter.get(path).status == exporter.get(path, "HEAD").status == 200
-    assert exporter.get("/metrics/").status == 404
-    assert exporter.get("/metrics", "POST").status == exporter.get("/", "DELETE").status == 405
+    paths = re.findall('href="(.+?)"', front.text)
+    assert set(paths) == {"/metrics", "/-/ready", "/-/healthy"}
+    for path in paths:
+        assert serving.get(path).status_code == serving.client.head(path).status_code == 200
+    assert serving.get("/metrics/").status_code == 404
+    assert serving.client.post("/metrics").status_code == serving.client.delete("/").status_code == 405
     assert len(cloud.seen) == asked
 
 
@@ -242,17 +209,18 @@ class Authority:
         self.file = str(folder / "ca.pem")
         self.ca.cert_pem.write_to_path(self.file)
 
-    def issue(self, name: str = "127.0.0.1") -> Dict[str, str]:
+    def issue(self, name: str = "127.0.0.1") -> List[str]:
+        """Issue a certificate; return the options that name it and its key."""
         issued = self.ca.issue_cert(name)
         cert, key = str(self.folder / f"{name}.pem"), str(self.folder / f"{name}.key")
         Path(cert).write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(key)
-        return {"certfile": cert, "keyfile": key}
+        return ["--tls-cert", cert, "--tls-key", key]
 
     def client(self, known: bool = True) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.file)
         if known:
-            context.load_cert_chain(**self.issue("client.example.org"))
+            context.load_cert_chain(*self.issue("client.example.org")[1::2])
         return context
 
 
@@ -261,20 +229,19 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-def tls(files: Dict[str, str]) -> List[str]:
-    return ["--tls-cert", files["certfile"], "--tls-key", files["keyfile"]]
-
-
 def test_tls_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
-    options = [*tls(authority.issue()), "--tls-client-ca", authority.file]
+    options = [*authority.issue(), "--tls-client-ca", authority.file]
     with exporting(program, program.for_cloud(cloud), *options, context=authority.client()) as exporter:
         assert exporter.url.startswith("https://127.0.0.1:")
+        host, _, port = exporter.url.partition("//")[2].partition(":")
+        silent = [socket.create_connection((host, int(port)), 10) for _ in range(8)]
         exporter.until_ready()
+        for client in silent:
+            client.close()
         assert exporter.samples(UP) == {"cn-southwest-2": 1}
         exporter.context = authority.client(known=False)
         with pytest.raises(OSError, match=r"(?i)certificate required|reset|EOF|closed|broken pipe"):
             exporter.get()
-        host, _, port = exporter.url.partition("//")[2].partition(":")
         with socket.create_connection((host, int(port)), 10) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
             assert b"huawei" not in client.recv(4096)
@@ -282,20 +249,9 @@ def test_tls_client_authority(cloud: Cloud, program: Program, authority: Authori
     assert len(exporter.said) == 1, exporter.said
 
 
-def test_silent_clients_of_tls(cloud: Cloud, program: Program, authority: Authority) -> None:
-    with exporting(
-        program, program.for_cloud(cloud), *tls(authority.issue()), context=authority.client(known=False)
-    ) as exporter:
-        host, _, port = exporter.url.partition("//")[2].partition(":")
-        silent = [socket.create_connection((host, int(port)), 10) for _ in range(8)]
-        exporter.until_ready()
-        for client in silent:
-            client.close()
-
-
 def test_sighup_reads_the_certificate_again_too(cloud: Cloud, program: Program, authority: Authority) -> None:
     context = authority.client(known=False)
-    with exporting(program, program.for_cloud(cloud), *tls(authority.issue()), context=context) as exporter:
+    with exporting(program, program.for_cloud(cloud), *authority.issue(), context=context) as exporter:
         exporter.until_ready()
         other = Authority(authority.folder)
         exporter.context = other.client(known=False)
@@ -318,35 +274,30 @@ def test_sighup_reads_the_certificate_again_too(cloud: Cloud, program: Program, 
         (["--listen", "16227"], "--listen: must be HOST:PORT, such as 127.0.0.1:16227"),
         (["--listen", "::1"], "--listen: must be HOST:PORT, such as 127.0.0.1:16227 or [::1]:16227"),
         (["--listen", "127.0.0.1:65536"], "--listen: must be a port, 0 to 65535"),
-        (["--listen", "192.0.2.1:16227"], "--listen: nothing can listen at 192.0.2.1:16227 (Cannot assign"),
+        (
+            ["--listen", "127.0.0.1:{port}"],
+            "--listen: nothing can listen at 127.0.0.1:{port} (Address already in use); name a free port of this host",
+        ),
         (["--listen", "a..b:1"], "--listen: nothing can listen at a..b:1 ("),
         (["--tls-cert", "c.pem"], "--tls-cert: means nothing without both --tls-cert and --tls-key"),
         (["--tls-key", "k.pem"], "--tls-key: means nothing without both --tls-cert and --tls-key"),
         (["--tls-client-ca", "ca.pem"], "--tls-client-ca: means nothing without both"),
         (["--tls-cert", "no", "--tls-key", "no"], "--tls-cert: no cannot be read (No such file or directory)"),
         (["--tls-cert", "{conf}", "--tls-key", "{conf}"], "--tls-cert, --tls-key: {conf} and {conf} are no cert"),
-        (["--listen-to", "x"], "--listen-to: not known to `serve`"),
     ],
 )
 def test_wrong_arguments(cloud: Cloud, program: Program, options: List[str], words: str) -> None:
-    config = program.for_cloud(cloud)
-    done = program("serve", "--config", config, *(option.format(conf=config) for option in options))
-    assert only_line(done, 2).startswith(f"E! {words.format(conf=config)}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = {"conf": program.for_cloud(cloud), "port": taken.getsockname()[1]}
+        done = program("serve", "--config", given["conf"], *(option.format(**given) for option in options))
+    assert only_line(done, 2).startswith(f"E! {words.format(**given)}")
+    assert cloud.seen == []
 
 
 def test_wrong_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
-    files, config = authority.issue(), program.for_cloud(cloud)
-    done = program("serve", "--config", config, *tls(files), "--tls-client-ca", files["keyfile"])
-    assert only_line(done, 2).startswith(f"E! --tls-client-ca: {files['keyfile']} holds no certificate as PEM")
-
-
-def test_a_port_that_is_taken_is_one_line_and_exit_code_2(cloud: Cloud, program: Program) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = program("serve", "--config", program.for_cloud(cloud), "--listen", address)
-    remedy = "(Address already in use); name a free port of this host"
-    assert only_line(done, 2) == f"E! --listen: nothing can listen at {address} {remedy}"
-    assert cloud.seen == []
+    *options, key = authority.issue()
+    done = program("serve", "--config", program.for_cloud(cloud), *options, key, "--tls-client-ca", key)
+    assert only_line(done, 2).startswith(f"E! --tls-client-ca: {key} holds no certificate as PEM")
 
 
 def test_it_listens_at_addresses_of_ipv6_too(cloud: Cloud, program: Program) -> None:
@@ -363,11 +314,7 @@ def test_addresses_that_other_hosts_may_reach_are_told_from_loopback() -> None:
 
 
 def test_without_its_extra_one_line_names_it(cloud: Cloud, program: Program) -> None:
-    skip_unless_processes()
     code = "import sys; sys.modules['prometheus_client'] = None; from maas_usage_check.cli import run; run()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "serve", "--config", program.for_cloud(cloud)],
-        capture_output=True, encoding="utf-8", timeout=30,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "E! serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'\n"
+    program.command = [sys.executable, "-c", code]
+    line = only_line(program.process("serve", "--config", program.for_cloud(cloud)), 2)
+    assert line == "E! serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'"

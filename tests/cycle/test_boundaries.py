@@ -12,6 +12,7 @@ from maas_usage_check.cloud import Request, Response
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.cycle import Collector, Crew
 from maas_usage_check.cycle.forewarning import over_rate, slow_hours
+from maas_usage_check.cycle.in_time import told
 from maas_usage_check.cycle.last_success import LastSuccess
 from maas_usage_check.errors import QueryError, Result
 
@@ -120,3 +121,8 @@ def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Colle
 @pytest.mark.parametrize(("memory", "file"), [(1.0, 2.0), (2.0, 1.0)])
 def test_later_success_holds(memory: float, file: float) -> None:
     assert LastSuccess(file).joined(LastSuccess(memory)).at == 2.0
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "x (lost)"), (2, "x (lost, and 1 more)"), (3, "x (lost, and 2 more)")])
+def test_failures_of_one_line(count: int, text: str) -> None:
+    assert told([QueryError(Result.NETWORK, "x")] * count, "lost") == text

@@ -10,6 +10,7 @@ import time
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
+from weakref import WeakKeyDictionary
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +23,7 @@ from maas_usage_check import cloud as client
 from maas_usage_check.access import Credentials, Gates, Provider
 from maas_usage_check.clock import Clock
 from maas_usage_check.config import load_instance
-from maas_usage_check.cycle import Collector
+from maas_usage_check.cycle import Collector, crew
 from maas_usage_check.history import Consumer
 from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 from maas_usage_check.store import Store
@@ -44,7 +45,7 @@ NOW = 1_795_435_200.0
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Start every test without the developer's keys, proxies and state."""
+    """Start every test without the developer's keys, proxies and state, and without what hangs of another test."""
     for name in list(os.environ):
         if name.startswith(("HW_", "HUAWEICLOUD_", "HC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -52,6 +53,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(crew, "_left", WeakKeyDictionary())  # each test has a clock of its own
     # Where no byte code is kept, each of a thousand processes would compile the plugin anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 

@@ -150,6 +150,31 @@ def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "span", "limit"),
+    [("token_budget", "this_month", 1_000_000_000), ("token_forecast", "last_7d", 233_333_333)],
+)
+def test_tokens_are_over_their_limit_together_and_hold_through_two_hours_without_a_part(
+    name: str, span: str, limit: int
+) -> None:
+    def tokens(first: Value, second: Value, shown: str = span) -> List[Series]:
+        kinds = (("preset", "real_time", first), ("my_service", "batch", second))
+        return [
+            series("usage.total_tokens", value, range=shown, service_type=service, infer_type=infer)
+            for service, infer, value in kinds
+        ]
+
+    rest = always(limit - 10)
+    cases = {
+        "over": tokens(always(11), rest),
+        "at the limit": tokens(always(10), rest),
+        "a part failed": tokens(since(NOW - HOUR, None, 11), rest),
+        "a part failed long ago": tokens(since(NOW - 2 * HOUR - STEP, None, 11), rest),
+        "another range": tokens(always(11), rest, "last_1d"),
+    }
+    assert alerting(name, cases) == {"over", "a part failed"}
+
+
+@pytest.mark.parametrize(
     ("name", "alerted"),
     [
         ("collection_partial", {"PARTIAL", "in turns"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 import pytest
 from hypothesis import given
@@ -88,10 +88,11 @@ def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
     assert "comes twice" in data.doubts[0]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}"])
-def test_an_answer_that_is_none_is_not_believed_at_all(body: bytes) -> None:
+@pytest.mark.parametrize("question", [QUERY, ListQuery()])
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"metrics": 7}', b'"\xff"', b"[" * 99_999])
+def test_an_answer_that_is_none_is_not_believed_at_all(question: Union[DataQuery, ListQuery], body: bytes) -> None:
     with pytest.raises(QueryError) as refused:
-        asked(body=body)
+        CloudEye().ask(question, lambda call: body)
     assert refused.value.result == Result.BAD_ANSWER
     assert "\n" not in str(refused.value)
 

@@ -12,7 +12,9 @@ from tools.docs.__main__ import main
 from tools.docs.pages import Block, Check, Pages, sections
 
 RESULTS = "".join(f"| {result.value} | {result.name} | meaning |\n" for result in names.Result)
-SHOWN = "`x`, [one](docs/one.md#b-c)\n\n```text\n# no heading\n```\n"
+SHOWN = (
+    "`x`, [one](docs/one.md#b-c)\n\n```text\n# no heading\n```\n\n- p\n- q\n\n| a | b |\n|---|---|\n| c | `d \\| e` |\n"
+)
 SMALL = {
     "README.md": f"[中文](README.zh-CN.md)\n\n# A\n\nSee {SHOWN}",
     "README.zh-CN.md": f"[English](README.md)\n\n# 甲\n\n见 {SHOWN}",
@@ -48,6 +50,13 @@ def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         ("README.zh-CN.md", "# 甲", "## 甲", "README.zh-CN.md:3: heading of level 2, README.md:3 has level 1"),
         ("README.zh-CN.md", "# no h", "# h", "README.zh-CN.md:3: not in README.md:3: block 1 (text) '# heading'"),
         ("README.zh-CN.md", "`x`", "x", "README.zh-CN.md:3: missing from the translation of README.md:3: code `x`"),
+        (
+            "README.zh-CN.md",
+            "- q\n",
+            "",
+            "README.zh-CN.md:3: missing from the translation of README.md:3: list item 2 (-)",
+        ),
+        ("README.zh-CN.md", "c |", "", "README.zh-CN.md:3: not in README.md:3: table row 3 of 1 cells, code d \\| e"),
         ("README.zh-CN.md", "#b-c", "", "README.zh-CN.md:3: not in README.md:3: link to docs/one.md"),
         ("README.md", "See", "See 5", "README.zh-CN.md:3: missing from the translation of README.md:3: number 5"),
         ("docs/zh-CN/two.md", "", "# 二\n", "docs/zh-CN/two.md:1: there is no docs/two.md"),

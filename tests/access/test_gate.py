@@ -139,6 +139,18 @@ def test_no_more_than_the_limit_leaves_within_any_minute_over_runs_too(store: St
         assert sum(1 for other in sent if at <= other < at + 60) <= 10
 
 
+def test_processes_that_run_at_once_keep_to_the_limit_together(store: Store, clock: FixedClock) -> None:
+    went = 0
+    for cycle in [Gate("key", store, clock.clock).begin() for _ in range(3)] * 5:
+        try:
+            cycle.settle(cycle.admit(10, clock.clock.monotonic() + 1), None)
+        except QueryError as error:
+            assert error.result == Result.OVER_RATE
+        else:
+            went += 1
+    assert went == 10
+
+
 def test_what_cannot_go_before_the_deadline_is_refused_without_waiting(store: Store, clock: FixedClock) -> None:
     gate = Gate("key", store, clock.clock)
     cycle = gate.begin()

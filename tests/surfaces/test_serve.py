@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
 import ssl
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
@@ -21,7 +23,7 @@ from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.surfaces.serve.application import make_application
 from maas_usage_check.surfaces.serve.command import is_open
 from maas_usage_check.surfaces.serve.latest import Latest
-from maas_usage_check.surfaces.serve.server import Server
+from maas_usage_check.surfaces.serve.server import AT_ONCE, Server
 
 from ..conftest import Cloud, FixedClock, Program, wait_for
 from ..program import only_line
@@ -308,6 +310,30 @@ def test_it_listens_at_addresses_of_ipv6_too(cloud: Cloud, program: Program) -> 
     with exporting(program, program.for_cloud(cloud), "--listen", "[::1]:0") as exporter:
         assert re.match(r"http://\[::1\]:\d+$", exporter.url)
         exporter.until_ready()
+
+
+def test_connections_beyond_the_room_wait_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server looks for those that take too long only while it waits for room: then the first are let go."""
+    waited = threading.Event()
+
+    def application(_: Dict[str, Any], start_response: Callable[[str, List[Any]], Any]) -> List[bytes]:
+        assert waited.wait(60)
+        start_response("200 OK", [])
+        return []
+
+    with Server("127.0.0.1", 0, application) as server, contextlib.ExitStack() as opened:
+        monkeypatch.setattr(server, "service_actions", waited.set)
+        clients = [
+            opened.enter_context(socket.create_connection(server.server_address, 60)) for _ in range(AT_ONCE + 1)
+        ]
+        for client in clients[:-1]:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            server.handle_request()
+        assert not waited.is_set()
+        clients[-1].sendall(b"GET / HTTP/1.0\r\n\r\n")
+        server.handle_request()
+        assert waited.is_set()
+        assert all(client.recv(12) == b"HTTP/1.0 200" for client in clients)
 
 
 def test_addresses_that_other_hosts_may_reach_are_told_from_loopback() -> None:

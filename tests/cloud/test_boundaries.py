@@ -128,7 +128,7 @@ def test_pauses(
     monkeypatch.setattr("random.uniform", longest)
     transport.act = fail
     clock.at += 25 - left
-    failure(session)
+    assert failure(session).result == Result.NETWORK, "not that its time is up"
     assert clock.slept == pytest.approx(pauses)
     assert len(transport.timeouts) == len(pauses) + 1
     assert set(spreads) == {(0.5, 1.5)}

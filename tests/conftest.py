@@ -45,7 +45,7 @@ NOW = 1_795_435_200.0
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Start every test without the developer's keys, proxies and state, and without what hangs of another test."""
+    """Start every test without the developer's keys, proxies and state, and without another test's count of threads."""
     for name in list(os.environ):
         if name.startswith(("HW_", "HUAWEICLOUD_", "HC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -50,6 +50,10 @@ def alerting(name: str, cases: Dict[str, List[Series]]) -> Set[str]:
     return {group[0] for group in alerts(name, samples, NOW)}
 
 
+def tokens(value: Value, span: str = "last_1d", service: str = "preset", infer: str = "real_time") -> Series:
+    return series("usage.total_tokens", value, range=span, service_type=service, infer_type=infer)
+
+
 def of_model(calls: Value, **fields: Value) -> List[Series]:
     fields["requests_per_minute"] = calls
     return [series(f"model.{field}", value, maas_api_id="m", model="m") for field, value in fields.items()]
@@ -92,22 +96,19 @@ def test_a_model_answers_no_call_where_all_fail_and_not_where_none_is_known() ->
 
 
 def test_a_day_is_unusual_by_what_the_cloud_says_of_it_and_not_for_what_came_at_once() -> None:
-    def day(value: Value, service: str = "preset", span: str = "last_1d") -> Series:
-        return series("usage.total_tokens", value, range=span, service_type=service, infer_type="real_time")
-
     today, outage = NOW - DAY, NOW - 20 * MINUTE
     cases = {
-        "four times": [day(since(today, 40e6, 10e6))],
-        "twice": [day(since(today, 20e6, 10e6))],
-        "a tiny account": [day(since(today, 400, 100))],
-        "new": [day(since(NOW - 8 * DAY, 40e6, None))],
-        "nothing a week ago": [day(since(today, 40e6, 0))],
+        "four times": [tokens(since(today, 40e6, 10e6))],
+        "twice": [tokens(since(today, 20e6, 10e6))],
+        "a tiny account": [tokens(since(today, 400, 100))],
+        "new": [tokens(since(NOW - 8 * DAY, 40e6, None))],
+        "nothing a week ago": [tokens(since(today, 40e6, 0))],
         "back from an outage": [
-            day(lambda at: None if outage - HOUR <= at < outage else 10e6),
+            tokens(lambda at: None if outage - HOUR <= at < outage else 10e6),
             series("consumed.tokens", since(outage, 500e6, 0)),
         ],
-        "partly answered": [day(always(10e6)), day(since(outage, None, 90e6), "my_service")],
-        "other ranges": [day(since(today, 90e6, 10e6), span="last_7d")],
+        "partly answered": [tokens(always(10e6)), tokens(since(outage, None, 90e6), service="my_service")],
+        "other ranges": [tokens(since(today, 90e6, 10e6), span="last_7d")],
     }
     assert alerting("day_unusual", cases) == {"four times"}
 
@@ -156,20 +157,15 @@ def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
 def test_tokens_are_over_their_limit_together_and_hold_through_two_hours_without_a_part(
     name: str, span: str, limit: int
 ) -> None:
-    def tokens(first: Value, second: Value, shown: str = span) -> List[Series]:
-        kinds = (("preset", "real_time", first), ("my_service", "batch", second))
-        return [
-            series("usage.total_tokens", value, range=shown, service_type=service, infer_type=infer)
-            for service, infer, value in kinds
-        ]
+    def beside(part: Value, shown: str = span) -> List[Series]:
+        return [tokens(part, shown), tokens(always(limit - 10), shown, "my_service", "batch")]
 
-    rest = always(limit - 10)
     cases = {
-        "over": tokens(always(11), rest),
-        "at the limit": tokens(always(10), rest),
-        "a part failed": tokens(since(NOW - HOUR, None, 11), rest),
-        "a part failed long ago": tokens(since(NOW - 2 * HOUR - STEP, None, 11), rest),
-        "another range": tokens(always(11), rest, "last_1d"),
+        "over": beside(always(11)),
+        "at the limit": beside(always(10)),
+        "a part failed": beside(since(NOW - HOUR, None, 11)),
+        "a part failed long ago": beside(since(NOW - 2 * HOUR - STEP, None, 11)),
+        "another range": beside(always(11), "last_1d"),
     }
     assert alerting(name, cases) == {"over", "a part failed"}
 

@@ -29,9 +29,8 @@ def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 
     return {**written, "dimensions": dimensions, **({} if unit is None else {"unit": unit}), **more}
 
 
-def asked(*metrics: Any, query: DataQuery = QUERY, body: Optional[bytes] = None) -> Data:
-    answer = json.dumps({"metrics": metrics}).encode() if body is None else body
-    data: Data = CloudEye().ask(query, lambda call: answer)
+def asked(*metrics: Any, query: DataQuery = QUERY) -> Data:
+    data: Data = CloudEye().ask(query, lambda call: json.dumps({"metrics": metrics}).encode())
     return data
 
 
@@ -112,7 +111,8 @@ def test_of_more_calls_than_there_were_none_can_have_failed(share: float, believ
 
 
 def test_a_number_beyond_all_numbers_is_not_believed() -> None:
-    data = asked(body=json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode())
+    body = json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode()
+    data = CloudEye().ask(QUERY, lambda call: body)
     assert not data.values.get(MODEL)
 
 

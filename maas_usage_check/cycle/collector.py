@@ -161,7 +161,9 @@ class Collector:
             until = clock.monotonic() if self._cancelled else began + seconds
             share = spare.give(session, int(now * 1000), tags, _answered(outcomes), until)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
-            health.update(share.health)
+            if share.is_partial and result == Result.OK:
+                result = Result.PARTIAL
+            health.update(share.health, result_code=int(result))
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
         if 0 < hang < MOST_HANGING:
             problems.append(Problem("W", STUCK.format(hang), "HANGING"))

@@ -27,11 +27,12 @@ HAS_ANOTHER = PASSED_OVER | {Result.TIMED_OUT}
 
 
 class Share(NamedTuple):
-    """Hold what a keeper adds to a batch."""
+    """Hold what a keeper adds to a batch; `is_partial` says that something is missing though no question failed."""
 
     points: List[Point]
     health: Dict[str, Number]
     problems: List[Problem]
+    is_partial: bool = False
 
 
 class Cycle(Struct, frozen=True):
@@ -128,14 +129,14 @@ class Spare:
         """
         give_up = max(deadline, self._clock.monotonic() + GIVING)
         cycle = Cycle(Account(session.project_id, session.key_name), now, tags, answered, give_up)
-        whole, asked = Share([], {}, []), self._ends
-        self._ends = [[] for _ in self._keepers]
-        for keeper, ends in zip(self._keepers, asked):
-            points, health, problems = keeper.give(cycle, ends)
-            whole.points.extend(points)
-            whole.health.update(health)
-            whole.problems.extend(problems)
-        return whole
+        asked, self._ends = self._ends, [[] for _ in self._keepers]
+        shares = [keeper.give(cycle, ends) for keeper, ends in zip(self._keepers, asked)]
+        return Share(
+            [point for share in shares for point in share.points],
+            {name: value for share in shares for name, value in share.health.items()},
+            [problem for share in shares for problem in share.problems],
+            any(share.is_partial for share in shares),
+        )
 
     def _why(self, keeper: int) -> QueryError:
         late = QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")

@@ -16,7 +16,7 @@ from .in_time import give_in_time, told
 from .problems import Problem
 from .spare import Cycle, Share
 
-NOT_BELIEVED = "no hour and no count is given out, and it is looked at again a day later; report it if it lasts"
+NOT_BELIEVED = "hours and counts are paused and checked again in an hour; report it if it lasts"
 NO_STATE = "no hours and no counts are given out, for the state cannot be written"
 
 
@@ -60,4 +60,4 @@ class Hourly:
             health["missing_hours"] = made.missing
         if made.newest_use:
             health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
-        return Share(made.points, health, problems)
+        return Share(made.points, health, problems, is_partial=bool(made.failed))

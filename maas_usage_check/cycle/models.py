@@ -53,7 +53,7 @@ class Models:
         live = self._live
         if live is None:
             return []
-        if self._consumer.takes == HOURS:
+        if self._consumer.takes == HOURS and live.is_answered:
             with self._store.entry(HeldMinutes, self._held_by) as held:
                 live.note(held)
         doubts = [*live.doubts, *(self._hours.doubts if self._hours else ())]
@@ -69,7 +69,8 @@ class Models:
         # Taken once: in a cycle that cannot even ask, those of the last one would pass for new.
         live, self._live = self._live, None
         points = list(live.points(self._instance, cycle.tags)) if live else []
-        made = give_in_time(self._clock, cycle.give_up, partial(self._give, cycle, None in ends))
+        answered = live is not None and live.is_answered
+        made = give_in_time(self._clock, cycle.give_up, partial(self._give, cycle, answered))
         if isinstance(made, tuple):
             points += made[0]
             problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
@@ -89,18 +90,22 @@ class Models:
         points = give_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
         return points, list(self._unused_prices(models))
 
-    def _page(self, query: ListQuery, listing: Listing, now: int) -> Ask:
-        return Ask((LIVE, 0), query, partial(self._learn_page, listing, now), instead=partial(self._with_old_list, now))
+    def _page(self, query: ListQuery, listing: Listing, now: int, is_second: bool = False) -> Ask:
+        learn = partial(self._learn_page, listing, now, is_second)
+        return Ask((LIVE, 0), query, learn, instead=partial(self._with_old_list, now))
 
     def _with_old_list(self, now: int) -> Sequence[Ask]:
         models = self._remembered(self._project_id)
         return list(self._about(models, now)) if models.stands_in(now) else []
 
-    def _learn_page(self, listing: Listing, now: int, page: Page) -> Sequence[Ask]:
+    def _learn_page(self, listing: Listing, now: int, is_second: bool, page: Page) -> Sequence[Ask]:
         add_page(listing, page)
         if page.marker is not None:
-            return [self._page(ListQuery(page.marker), listing, now)]
+            return [self._page(ListQuery(page.marker), listing, now, is_second)]
         with self._store.entry(ModelList, self._place(self._project_id)) as models:
+            if not is_second and models.lacks(listing):  # one wrong list makes no model disappear
+                listing.pages = 0
+                return [self._page(ListQuery(), listing, now, is_second=True)]
             unknown = models.take(listing, now)
         if unknown:
             named = ", ".join(sorted(unknown)[:NAMED]) + (", ..." if len(unknown) > NAMED else "")

@@ -12,7 +12,8 @@ from .ledger import Ledger
 
 ENDED = 27 * HOUR
 """Milliseconds since a day's end after which nothing of it should still change."""
-QUESTIONS = 26
+ONCE, TWICE = 26, 50
+"""Questions of a look: the day, its hours, the day again; and once more its hours where they differ from it."""
 PER_MILLE = 1
 """By how much the sum of the hours may differ from their day."""
 
@@ -21,7 +22,8 @@ class AddUp(Struct, omit_defaults=True):
     """Hold the look under way of one key, and what the last one found.
 
     `due` and `began` are milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered
-    so far: the day, each of its hours, the day again. `failed` is a sentence with the numbers, or empty.
+    so far: the day, each of its hours, the day again, and its hours again if need be. `failed` is a sentence with the
+    numbers, or empty.
     """
 
     due: int = 0
@@ -36,7 +38,7 @@ class AddUp(Struct, omit_defaults=True):
         """Name the window to ask next."""
         hours = [(self.day + i * HOUR, self.day + (i + 1) * HOUR) for i in range(24)]
         whole = (self.day, self.day + DAY)
-        return [whole, *hours, whole][len(self.answers)]
+        return [whole, *hours, whole, *hours][len(self.answers)]
 
     def begin(self, ledgers: Mapping[str, Ledger], oldest: int, now: int) -> bool:
         """Begin or go on, if it is time; tell whether these ledgers are looked at.
@@ -59,14 +61,15 @@ class AddUp(Struct, omit_defaults=True):
         if place != len(self.answers):
             return False
         self.answers.append(values)
-        if len(self.answers) < QUESTIONS:
+        if len(self.answers) not in (ONCE, TWICE):
             return True
-        whole, *hours, again = self.answers
+        whole, again = self.answers[0], self.answers[ONCE - 1]
+        differs = _difference(self.day, whole, self.answers[ONCE:] or self.answers[1 : ONCE - 1])
+        if whole == again and differs and len(self.answers) == ONCE:  # one of the hours may have been a wrong answer
+            return True
         if whole == again:
-            self.failed = _difference(self.day, whole, hours) or ""
-            self.due = now + DAY
-        else:  # it still changes
-            self.due = now + HOUR
+            self.failed = differs
+        self.due = now + (DAY if whole == again and not differs else HOUR)
         self.series, self.answers = "", []
         return False
 
@@ -77,10 +80,10 @@ def _newest_day(ledger: Ledger, now: int) -> List[int]:
     return [(end - HOUR) // DAY * DAY] if end else []
 
 
-def _difference(day: int, whole: Values, hours: Sequence[Values]) -> Optional[str]:
+def _difference(day: int, whole: Values, hours: Sequence[Values]) -> str:
     found = difference(whole, hours)
     if found is None:
-        return None
+        return ""
     date = dt.datetime.fromtimestamp(day / 1000, dt.timezone.utc).date()
     return f"the 24 hours of {date} (UTC) have {found.parts:,} {found.name}, their day has {found.whole:,}"
 

@@ -1,27 +1,35 @@
 """What to ask next of one series: one question does the backfill, the healing and the freshness.
 
 Ask the total of a window. Where it equals the sum of what the ledger holds, all of its hours are right; where nothing
-was used, all of them are known. Else split the window at an hour and ask the newer part, from which the older follows.
+was used and no use is known, all of them are known. Else split the window at an hour and ask the newer part, from which
+the older follows. One wrong answer changes no settled hour that is known, and wipes none: a request of the hour's own
+must agree.
 """
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from .hours import FIELDS, HOUR, Values, floor, minus, settled_until
 from .ledger import Ledger
 from .tables import COLUMNS
 
+MOST_CLAIMS = 3
+"""After so many answers of which no two agree, an hour stays as it is until the next look at the past."""
 _MARKS = ", ".join("?" * (len(FIELDS) + 4))
 
 
 class Question(NamedTuple):
-    """Hold a window whose part from `newer` on is to be asked; without a total that is all of it."""
+    """Hold a window whose part from `newer` on is to be asked; without a total that is all of it.
+
+    `claims` are what this cycle's answers say of a settled hour that the ledger knows otherwise.
+    """
 
     start: int
     until: int
     newer: int
     total: Optional[Values]
+    claims: Tuple[Values, ...] = ()
 
 
 def prepare(ledger: Ledger, first: int, now: int) -> List[Question]:
@@ -41,9 +49,9 @@ def prepare(ledger: Ledger, first: int, now: int) -> List[Question]:
 
 def learn(ledger: Ledger, question: Question, values: Values) -> List[Question]:
     """Write down what was used in the part that was asked; return the questions that follow."""
-    start, until, newer, total = question
+    start, until, newer, total, claims = question
     ledger.book.run("DELETE FROM questions WHERE series = ? AND start = ? AND until = ?", (ledger.id, start, until))
-    follow = _compare(ledger, newer, until, values)
+    follow = _compare(ledger, newer, until, values, claims)
     if total is not None:
         rest = minus(total, values)
         # Less than nothing: something changed between the two answers.
@@ -69,16 +77,19 @@ def is_complete(ledger: Ledger, question: Question) -> bool:
     return ledger.held(start, until).hours == (until - start) // HOUR
 
 
-def _compare(ledger: Ledger, start: int, until: int, values: Values) -> List[Question]:
-    count = (until - start) // HOUR
-    if ledger.held(start, until) == (count, values):
+def _compare(ledger: Ledger, start: int, until: int, values: Values, claims: Tuple[Values, ...] = ()) -> List[Question]:
+    count, held, is_final = (until - start) // HOUR, ledger.held(start, until), until <= settled_until(ledger.book.now)
+    if held == (count, values):
         ledger.confirm(start, until)
-    elif count == 1 or not any(values):
+    elif count == 1 and held.hours and (is_final or not any(values)) and values not in claims:
+        if len(claims) + 1 < MOST_CLAIMS:
+            return [Question(start, until, start, None, (*claims, values))]
+    elif count == 1 or not any((*values, *held.values)):
         ledger.put(start, until, values)
-    elif until > settled_until(ledger.book.now):  # what is not final is not subtracted
-        return _each(start, until)
-    else:
+    elif is_final:
         return [Question(start, until, _split(ledger, start, until), values)]
+    else:  # what is not final is not subtracted
+        return _each(start, until)
     return []
 
 
@@ -104,14 +115,14 @@ def _each(start: int, until: int) -> List[Question]:
 def _uncovered(ledger: Ledger, first: int, edge: int) -> List[Question]:
     """Ask about what no open question covers."""
     asked: List[Question] = []
-    for start, until, _, _ in open_questions(ledger):
+    for start, until, *_ in open_questions(ledger):
         asked += _whole(first, start)
         first = max(first, until)
     return asked + _whole(first, edge)
 
 
 def _open(ledger: Ledger, question: Question) -> None:
-    start, until, newer, total = question
+    start, until, newer, total = question[:4]
     ledger.book.run(
         f"INSERT OR REPLACE INTO questions VALUES ({_MARKS})",
         (ledger.id, start, until, newer, *(total or (None,) * len(FIELDS))),

@@ -37,8 +37,8 @@ class Given(NamedTuple):
     """Hold what is given out.
 
     `missing` hours are over but not known, None where it is not known yet whose they are; `newest_use` is where the
-    newest hour with use ends, in milliseconds; `failed` says that hours do not add up, and then there are no points;
-    `news` says that a history or a backfill begins or ends.
+    newest hour with use ends, in milliseconds; `failed` says that hours do not add up: then there are no points of
+    hours, and the counts stay as they were; `news` says that a history or a backfill begins or ends.
     """
 
     points: List[Point]
@@ -65,10 +65,10 @@ def give(
         account: whose hours they are; what is not known of it now is as it was when this consumer last came.
         now: milliseconds since 1970.
         tags: of every point, besides the project's.
-        answered: whether the cloud did: without that, nothing used is not said.
+        answered: whether the cloud did. If not, no history begins and zero increments are not emitted.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
-    with open_book(history.store, now) as book:
+    with open_book(history.store, now, answered) as book:
         before = book.note(Account, consumer.name)
         account = Account(account.project_id or before.project_id, account.key or before.key)
         if not account.project_id:
@@ -81,11 +81,12 @@ def give(
         missing, newest = 0, 0
         ledgers = history.ledgers(book, account)
         for series, ledger in ledgers.values():
+            if answered:
+                ledger.begin(now)
             first, end = history.reach(ledger)[0], floor(now)
             missing += max(0, end - first) // HOUR - ledger.held(first, end).hours
             newest = max(newest, ledger.newest_use() or 0)
-            if not failed:
-                points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, answered)
+            points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, answered, not failed)
         backfill = book.note(Backfill, consumer.name)
         news = _progress(backfill, missing, len(ledgers))
         if news:
@@ -99,11 +100,20 @@ def give(
 
 
 def _points(
-    series: HourSeries, ledger: Ledger, consumer: Consumer, first: int, now: int, tags: Dict[str, str], answered: bool
+    series: HourSeries,
+    ledger: Ledger,
+    consumer: Consumer,
+    first: int,
+    now: int,
+    tags: Dict[str, str],
+    answered: bool,
+    adds_up: bool,
 ) -> Iterator[Point]:
     before = known_counts(ledger)
-    counts = counted(ledger)
+    counts = counted(ledger) if adds_up else before
     if consumer.takes == HOURS:
+        if not adds_up:
+            return
         for start, values, settled in changed_hours(ledger, consumer, first):
             fields: Dict[str, Number] = {**dict(zip(FIELDS, values)), "settled": int(settled)}
             yield Point(series.hourly, tags, fields, start * 1_000_000)

@@ -91,6 +91,7 @@ class History:
     ) -> List[Ask]:
         with open_book(self.store, now) as book:
             ledger = Ledger(book, series.name(self.instance.endpoint, account.project_id))
+            ledger.begin(now)
             follow = agenda.learn(ledger, question, values_of(answer.usage))
             ranks = [rank if each.until > settled_until(now) else _rank(ledger, each) for each in follow]
             self._asked.add(ledger.id)
@@ -109,4 +110,6 @@ class History:
 
 
 def _rank(ledger: Ledger, question: Question) -> Tuple[int, ...]:
+    if question.claims:  # of this cycle alone
+        return (DUE, 0)
     return (HEALING if agenda.is_complete(ledger, question) else BACKFILL,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .hours import FIELDS, HOUR, SETTLES, Values, floor, settled_until
 from .tables import COLUMNS, SUMS, Book
@@ -35,17 +35,16 @@ class Hour(NamedTuple):
 class Ledger:
     """Read and write the hours of one series; windows are `[start, until)` in milliseconds, of full hours.
 
-    A series is new when it is first named; its history begins then, or when it is told that it began. `settles` is how
-    many milliseconds after its end an hour is final.
+    A series is new when it is first named; its history begins later, with an answer of the cloud. `settles` is how many
+    milliseconds after its end an hour is final.
     """
 
-    def __init__(self, book: Book, name: str, settles: int = SETTLES, began: Optional[int] = None) -> None:
+    def __init__(self, book: Book, name: str, settles: int = SETTLES) -> None:
         self.book = book
         self.settles = settles
         found = book.run(_FIND, (name,)).fetchone()
         if not found:
-            began = book.now if began is None else began
-            book.run("INSERT INTO series (name, began, hours_from) VALUES (?, ?, ?)", (name, began, began))
+            book.run("INSERT INTO series (name) VALUES (?)", (name,))
             found = book.run(_FIND, (name,)).fetchone()
         self.id = int(found[0])
 
@@ -59,18 +58,24 @@ class Ledger:
 
         They begin so many milliseconds before the history, but not before the oldest.
         """
-        row = self.book.run("SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
-        began, shared, frozen = row
-        first = floor(began) - backfill
-        if first < shared:
-            self.book.run("UPDATE series SET hours_from = ? WHERE id = ?", (first, self.id))
+        row = self.book.run("SELECT hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
+        (shared, frozen), began = row, self.began
+        first = floor(self.book.now if began is None else began) - backfill
+        reached = first if shared is None else min(first, shared)
+        if began is not None and reached != shared:
+            self.book.run("UPDATE series SET hours_from = ? WHERE id = ?", (reached, self.id))
         oldest = max(oldest, frozen)
-        return max(oldest, first), max(oldest, min(first, shared))
+        return max(oldest, first), max(oldest, reached)
 
     @property
-    def began(self) -> int:
-        """Tell when its history began, in milliseconds."""
-        return int(self.book.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0])
+    def began(self) -> Optional[int]:
+        """Return when its history began, in milliseconds; None before the cloud's first believed answer."""
+        began = self.book.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0]
+        return None if began is None else int(began)
+
+    def begin(self, at: int) -> None:
+        """Begin its history at a moment, in milliseconds, unless it has begun."""
+        self.book.run("UPDATE series SET began = ? WHERE id = ? AND began IS NULL", (at, self.id))
 
     @property
     def asked(self) -> int:
@@ -81,6 +86,11 @@ class Ledger:
         """Add up what is known of a window."""
         row = self.book.run(f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()
         return Held(row[0], row[1:])
+
+    def known(self, start: int, until: int) -> Dict[int, Values]:
+        """Return the hours of a window that are known, by their beginnings."""
+        rows = self.book.run(f"SELECT start, {COLUMNS} FROM hours WHERE {_WITHIN}", (self.id, start, until))
+        return {at: tuple(values) for at, *values in rows}
 
     def starts(self, start: int, until: int) -> List[int]:
         """List the hours of a window that are known, the newest first."""

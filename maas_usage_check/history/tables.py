@@ -35,19 +35,32 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Book:
-    """Hold one transaction over the history; `now` is milliseconds since 1970."""
+    """Hold one transaction over the history.
 
-    def __init__(self, connection: sqlite3.Connection, now: int) -> None:
+    Args:
+        connection: in the transaction.
+        now: milliseconds since 1970.
+        answered: whether the cloud has answered in this cycle.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: int, answered: bool = True) -> None:
         self.run = connection.execute
         self.run_many = connection.executemany
         self.now = now
+        self._answered = answered
 
     def tick(self) -> int:
-        """Tell the history's time in milliseconds. It never goes back, also where the machine's clock does."""
-        self.run(
-            "INSERT INTO clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = MAX(at, excluded.at)", (self.now,)
-        )
-        return int(self.run("SELECT at FROM clock").fetchone()[0])
+        """Return the history's time in milliseconds.
+
+        It never goes back, also where the machine's clock does, and only moves when the cloud has answered: it refuses
+        a clock that is wrong.
+        """
+        if self._answered:
+            self.run(
+                "INSERT INTO clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = MAX(at, excluded.at)", (self.now,)
+            )
+        row = self.run("SELECT at FROM clock").fetchone()
+        return int(row[0]) if row else 0
 
     def note(self, kind: Type[T], name: str) -> T:
         """Read a note; all fields of a new one have their defaults."""
@@ -68,9 +81,9 @@ def look_into_book(store: Store, now: int) -> Iterator[Book]:
 
 
 @contextlib.contextmanager
-def open_book(store: Store, now: int) -> Iterator[Book]:
+def open_book(store: Store, now: int, answered: bool = True) -> Iterator[Book]:
     """Change the history in one transaction; raise UnusableError where the store cannot be written."""
     with store.tables() as connection:
         for statement in SCHEMA:
             connection.execute(statement)
-        yield Book(connection, now)
+        yield Book(connection, now, answered)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from fractions import Fraction
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Data, DataQuery, Dimensions, Listing, ListQuery
-from maas_usage_check.cloud.cloud_eye.data import MINUTE, most_metrics
+from maas_usage_check.cloud.cloud_eye.bounds import refuse_bulk
+from maas_usage_check.cloud.cloud_eye.data import HOUR, MINUTE, most_metrics
 from maas_usage_check.cloud.cloud_eye.listing import add_page
 from maas_usage_check.cloud.source import Call
 from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.history.models import ModelList
 
 MODEL, KEY = Dimensions("model-1"), Dimensions("model-1", "key-1")
 START = 1_795_435_200_000
-QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "tpm")), START, START + 15 * MINUTE, MINUTE)
+OTHER = Dimensions("other")
+QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "tpm"), (OTHER, "rpm")), START, START + 15 * MINUTE, MINUTE)
 
 
 def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 2.0),), **more: Any) -> Dict[str, Any]:
@@ -29,16 +33,23 @@ def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 
     return {**written, "dimensions": dimensions, **({} if unit is None else {"unit": unit}), **more}
 
 
+def of_model(name: str, points: Any = (), **more: Any) -> Dict[str, Any]:
+    return metric(points=points, dimensions=[{"name": "maas_api_id", "value": name}], **more)
+
+
 def asked(*metrics: Any, query: DataQuery = QUERY) -> Data:
-    data: Data = CloudEye().ask(query, lambda call: json.dumps({"metrics": metrics}).encode())
+    """Answer with these metrics of one model, and soundly of another, which used nothing."""
+    answer = {"metrics": [*metrics, *([of_model("other")] if (OTHER, "rpm") in query.metrics else [])]}
+    data: Data = CloudEye().ask(query, lambda call: json.dumps(answer).encode())
     return data
 
 
 def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
     calls: List[Call] = []
-    CloudEye().ask(DataQuery(((KEY, "rpm"),), START, START + MINUTE, MINUTE), lambda call: _note(calls, call))
-    assert calls[0].path == "/V1.0/{project_id}/batch-query-metric-data"
     dimensions = [{"name": "maas_api_id", "value": "model-1"}, {"name": "maas_key_id", "value": "key-1"}]
+    answer = json.dumps({"metrics": [metric(dimensions=dimensions)]}).encode()
+    CloudEye().ask(DataQuery(((KEY, "rpm"),), START, START + MINUTE, MINUTE), lambda call: _note(calls, call, answer))
+    assert calls[0].path == "/V1.0/{project_id}/batch-query-metric-data"
     assert calls[0].body == {
         "metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm", "dimensions": dimensions}],
         "from": START, "to": START + MINUTE - 1, "period": "1", "filter": "average",
@@ -47,13 +58,13 @@ def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
 
 def test_values_come_by_minute_and_metric() -> None:
     data = asked(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
-    assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}}
+    assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}, OTHER: {}}
     assert not data.doubts
 
 
 def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_without_a_word() -> None:
-    data = asked(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))))
-    assert data.values == {MODEL: {START: {"rpm": 2.0}}}
+    data = asked(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("tpm", points=()))
+    assert data.values[MODEL] == {START: {"rpm": 2.0}}
     assert not data.doubts
 
 
@@ -69,21 +80,20 @@ def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_witho
         (metric(points=((0, None),)), "a value that is none (None)"),
         (metric(points=((0, "2"),)), "not as documented"),
         (metric("rps"), "`rps` was not asked for"),
-        (metric(dimensions=[{"name": "maas_api_id", "value": "other"}]), "was not asked for"),
+        (of_model("a third"), "was not asked for"),
         (metric(dimensions=[]), "was not asked for"),
         ("rpm", "not as documented"),
     ],
 )
 def test_a_metric_that_is_not_believed_is_named_and_the_rest_goes_on(wrong: Any, what: str) -> None:
     data = asked(wrong, metric("tpm"))
-    assert data.values == {MODEL: {START: {"tpm": 2.0}}}
-    assert len(data.doubts) == 1
+    assert (data.values[MODEL], data.doubted) == ({START: {"tpm": 2.0}}, {MODEL})
     assert what in data.doubts[0]
 
 
 def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
     data = asked(metric(), metric(points=((0, 7.0),)))
-    assert data.values == {MODEL: {START: {"rpm": 2.0}}}
+    assert data.values[MODEL] == {START: {"rpm": 2.0}}
     assert "comes twice" in data.doubts[0]
 
 
@@ -96,24 +106,86 @@ def test_an_answer_that_is_none_is_not_believed_at_all(question: Union[DataQuery
     assert "\n" not in str(refused.value)
 
 
-def test_what_an_illegible_entry_may_have_been_is_doubted_rather_than_none() -> None:
-    data = asked(metric(points=((0, "2"),)), metric("tpm", points=()))
-    assert data.doubted == {MODEL}
-    assert not asked(metric("tpm", points=())).doubted
+def test_missing_metric() -> None:
+    """What was asked for and did not come is not known, and said; of what came without points nothing was used."""
+    data = asked(metric("tpm", points=()))
+    assert (data.doubted, data.doubts) == (
+        {MODEL}, ["1 of the 3 metrics that were asked for did not come, such as `rpm` of model-1"]
+    )  # fmt: skip
+    assert not asked(metric(points=()), metric("tpm", points=())).doubts
+
+
+@pytest.mark.parametrize("metrics", [(), (of_model("other", unit="Byte"),)])
+def test_nothing_believed(metrics: Any) -> None:
+    """An answer without one believed model is none."""
+    with pytest.raises(QueryError, match=r"did not come|comes in") as refused:
+        CloudEye().ask(QUERY, lambda call: json.dumps({"metrics": metrics}).encode())
+    assert refused.value.result == Result.BAD_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("total", "believed"), [(29.0, False), (30.0, True), (31.0, True), (None, False), (30.3, True), (30.299, False)]
+)
+def test_total_below_its_parts(total: Optional[float], believed: bool) -> None:
+    """Such an hour is not believed, and the model's other hours are; a missing total is 0."""
+    prompt, completion = (10.1, 20.2) if total and total % 1 else (10.0, 20.0)
+    parts = {"total_tokens": total, "prompt_tokens": prompt, "completion_tokens": completion}
+    query = DataQuery(tuple((MODEL, name) for name in parts), START, START + 2 * HOUR, HOUR)
+    metrics = [
+        metric(name, datapoints=[
+            {"sum": value, "timestamp": at} for at, value in ((START, value), (START + HOUR, 0.0)) if value is not None
+        ])
+        for name, value in parts.items()
+    ]  # fmt: skip
+    data = asked(*metrics, query=query)
+    assert data.doubted_hours == (set() if believed else {(MODEL, START)})
+    assert bool(data.doubts) != believed
+    assert not data.doubted
+
+
+def test_more_than_was_asked() -> None:
+    """It is refused whole: more metrics, or far more values, whatever they are."""
+    with pytest.raises(QueryError, match="4 metrics, and 3 were asked for"):
+        asked(metric(), metric("tpm"), of_model("a third"))
+    with pytest.raises(QueryError, match="1,001 metrics, and 1,000 were asked for"):
+        CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1001))
+    CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1000))
+    for query in (QUERY, ListQuery()):
+        with pytest.raises(QueryError, match="far more values than"):
+            CloudEye().ask(query, lambda call: b'{"metrics": [' + b"0," * 100_000 + b"0]}")
+
+
+@pytest.mark.parametrize(("metrics", "points", "most"), [(1, 0, 64), (3, 2, 224)])
+def test_values_of_an_answer(metrics: int, points: int, most: int) -> None:
+    for count in (most - 1, most):
+        refuse_bulk(b"," * count, metrics, points)
+    with pytest.raises(QueryError, match="far more values"):
+        refuse_bulk(b"," * (most + 1), metrics, points)
+
+
+@pytest.mark.parametrize("letters", [127, 128, 129])
+@pytest.mark.parametrize("long", [
+    lambda name: metric(name), of_model, lambda name: metric(dimensions=[{"name": name, "value": "model-1"}]),
+])  # fmt: skip
+def test_long_names(long: Callable[[str], Any], letters: int) -> None:
+    """A page with a name of more than 128 letters is refused whole."""
+    with contextlib.ExitStack() as refused:
+        if letters > 128:
+            refused.enter_context(pytest.raises(QueryError, match="a name in it has 129 letters"))
+        CloudEye().ask(ListQuery(), lambda call: page(metric(), long("x" * letters)))
 
 
 @pytest.mark.parametrize(("share", "believed"), [(100.0, True), (100.5, False)])
 def test_of_more_calls_than_there_were_none_can_have_failed(share: float, believed: bool) -> None:
-    query = DataQuery(((MODEL, "req_error_rate"),), START, START + MINUTE, MINUTE)
+    query = DataQuery(((MODEL, "req_error_rate"), (OTHER, "rpm")), START, START + MINUTE, MINUTE)
     data = asked(metric("req_error_rate", "%", ((0, share),)), query=query)
     assert bool(data.values[MODEL]) == believed
     assert data.doubted == (set() if believed else {MODEL})
 
 
 def test_a_number_beyond_all_numbers_is_not_believed() -> None:
-    body = json.dumps({"metrics": [metric(points=((0, 77.0),))]}).replace("77.0", "1e999").encode()
-    data = CloudEye().ask(QUERY, lambda call: body)
-    assert not data.values.get(MODEL)
+    body = json.dumps({"metrics": [metric(points=((0, 77.0),)), of_model("other")]}).replace("77.0", "1e999").encode()
+    assert not CloudEye().ask(QUERY, lambda call: body).values.get(MODEL)
 
 
 def test_an_answer_that_reaches_3000_points_is_taken_for_incomplete() -> None:
@@ -121,12 +193,9 @@ def test_an_answer_that_reaches_3000_points_is_taken_for_incomplete() -> None:
     query = DataQuery(metrics, START, START + 15 * MINUTE, MINUTE)
     points = [(minute, 1.0) for minute in range(15)]
 
-    def of(name: str) -> Dict[str, Any]:
-        return metric(points=points, dimensions=[{"name": "maas_api_id", "value": name}])
-
-    asked(*(of(f"m{i}") for i in range(199)), query=query)
+    asked(*(of_model(f"m{i}", points) for i in range(199)), query=query)
     with pytest.raises(QueryError, match="3,000 data points"):
-        asked(*(of(f"m{i}") for i in range(200)), query=query)
+        asked(*(of_model(f"m{i}", points) for i in range(200)), query=query)
 
 
 @given(st.integers(1, 3000))
@@ -189,6 +258,17 @@ def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
     assert listing.unknown[0] == "ttft_p99"
     assert listing.unknown[1] == "rpm by maas_service_name"
     assert len(listing.unknown) == len(set(listing.unknown)) == 4
+
+
+@pytest.mark.parametrize(("names", "remembered"), [(99, 99), (100, 100), (101, 100)])
+def test_unknown_names(names: int, remembered: int) -> None:
+    """So many are remembered, over all lists, and each is news once."""
+    listing, models = Listing(), ModelList()
+    add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(*(metric(f"m{i}") for i in range(names)))))
+    assert len(listing.unknown) == remembered
+    assert [len(models.take(each, START + i)) for i, each in enumerate([listing, Listing({}, ["one more"])])] == [
+        remembered, int(remembered < 100),
+    ]  # fmt: skip
 
 
 def _note(calls: List[Call], call: Call, answer: bytes = b'{"metrics": []}') -> bytes:

@@ -36,7 +36,9 @@ class History:
         return Book(self._connection, self.now)
 
     def ledger(self, name: str = "a") -> Ledger:
-        return Ledger(self.book, name)
+        ledger = Ledger(self.book, name)
+        ledger.begin(self.now)
+        return ledger
 
     def put(self, at: int, tokens: int) -> None:
         """Write one hour into the ledger."""

@@ -94,13 +94,14 @@ def test_a_search_keeps_nothing_else_from_being_asked(history: History, place: i
 @pytest.mark.parametrize(
     ("place", "value"), [(0, 7), (1, 0), (345, 5000), (346, 0), (346, 7), (346, 5000), (347, 7), (500, 0), (691, 5000)]
 )
-def test_a_restated_hour_is_found_with_at_most_10_calls(history: History, place: int, value: int) -> None:
+def test_calls_of_a_restated_hour(history: History, place: int, value: int) -> None:
+    """At most 10 find it, and one more confirms it."""
     hours = completed(history, MONTH_AGO)
     cycle(history, hours, MONTH_AGO)
     hours.of[MONTH_AGO + place * HOUR] = value
     history.now += HOUR
     hours.of[START] = 50
-    assert cycle(history, hours, MONTH_AGO) <= 3 + 1 + 10
+    assert cycle(history, hours, MONTH_AGO) <= 3 + 1 + 10 + 1
     assert history.held()[MONTH_AGO + place * HOUR] == use(value)
 
 
@@ -122,7 +123,7 @@ def test_a_window_is_split_where_known_hours_begin_else_in_the_middle(history: H
     ledger.put(settled - known * HOUR, settled, use(50))
     (root,) = [each for each in agenda.prepare(ledger, first, START) if each.until == settled]
     (split,) = agenda.learn(ledger, root, hours.answer(root.newer, root.until))
-    assert split == (first, settled, first + edge * HOUR, hours.answer(first, settled))
+    assert split[:4] == (first, settled, first + edge * HOUR, hours.answer(first, settled))
 
 
 def test_a_negative_difference_is_asked(history: History) -> None:
@@ -132,7 +133,7 @@ def test_a_negative_difference_is_asked(history: History) -> None:
     (split,) = agenda.learn(ledger, root, hours.answer(root.newer, root.until))
     hours.of[settled - HOUR] = 5_000
     follow = agenda.learn(ledger, split, hours.answer(split.newer, split.until))
-    assert (split.start, split.newer, split.start, None) in follow
+    assert (split.start, split.newer, split.start, None) in [each[:4] for each in follow]
     cycle(history, hours, first)
     assert history.held() == hours.truth(first, START)
 

@@ -18,8 +18,8 @@ from maas_usage_check.history.hours import oldest
 from maas_usage_check.history.ledger import Ledger
 from maas_usage_check.history.models import HeldMinutes, ModelHours, ModelList, give_models
 from maas_usage_check.history.models.minutes import complete_until, gaps
-from maas_usage_check.history.models.remembered import Listed
-from maas_usage_check.history.models.series import NEEDED, packed
+from maas_usage_check.history.models.remembered import NEEDED, Listed
+from maas_usage_check.history.models.series import packed
 from maas_usage_check.history.tables import open_book
 from maas_usage_check.store import Store
 
@@ -155,7 +155,7 @@ def test_news_of_a_beginning(labels: InstanceHistory, older: int, begins: bool) 
     """A history begins once, not with each of its series."""
     with open_book(labels.store, START - 1) as book:
         for series in series_of(labels.instance)[:older]:
-            Ledger(book, series.name(labels.instance.endpoint, ACCOUNT.project_id))
+            Ledger(book, series.name(labels.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
     assert any("begins now" in news for news in given(labels, START).news) == begins
 
 
@@ -163,6 +163,7 @@ def test_increments_without_an_answer(labels: InstanceHistory) -> None:
     """What was counted is given out once, to who waits for it; nothing used is said only where the cloud answered."""
     with open_book(labels.store, START) as book:
         for _, ledger in labels.ledgers(book, ACCOUNT).values():
+            ledger.begin(START)
             ledger.put(START, START + HOUR, use(5))
     with pytest.raises(TooLateError):
         give(labels, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
@@ -178,6 +179,7 @@ def test_increments_of_models_that_nobody_waits_for(labels: InstanceHistory) -> 
     listed = Listed(Dimensions("model"), sorted(NEEDED), START, START)
     hours = ModelHours(labels.instance, labels.store, ACCOUNT.project_id)
     with open_book(labels.store, START) as book:
+        hours.begin(book)
         ((_, ledger),) = hours.ledgers(book, [listed])
         ledger.put(START, START + HOUR, use(5))
     give_later = partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import msgspec
@@ -9,17 +10,20 @@ from msgspec import Struct
 
 from ..answers import bad_answer
 from ..source import Call, Send
+from .bounds import refuse_bulk, refuse_more
 from .listing import Dimension, dimensions_of
 from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 
 MINUTE = 60_000
+HOUR = 60 * MINUTE
 """Milliseconds."""
+TOKENS = ("total_tokens", "prompt_tokens", "completion_tokens")
 MOST_METRICS = 500
 MOST_POINTS = 3000
 """Of a whole answer; what is beyond is left out in silence."""
 LARGEST_VALUE = 1e15
 """More than any team uses, and still a whole number that everybody can hold."""
-PERIODS = {MINUTE: ("1", "average"), 60 * MINUTE: ("3600", "sum")}
+PERIODS = {MINUTE: ("1", "average"), HOUR: ("3600", "sum")}
 """How a period is written, and what is asked of it: the raw value of a minute, the sum of an hour's."""
 
 Values = Dict[int, Dict[str, float]]
@@ -38,12 +42,13 @@ class DataQuery(Struct, frozen=True):
 class Data(NamedTuple):
     """Hold what was answered: values in the cloud's unit, a sentence for each that is not believed, and whose they are.
 
-    A metric without a value had none; of what is doubted that is not known.
+    A metric without a value had none; of what is doubted, all of a model or one hour of it, that is not known.
     """
 
     values: Dict[Dimensions, Values]
     doubts: List[str]
     doubted: Set[Dimensions]
+    doubted_hours: Set[Tuple[Dimensions, int]]
 
 
 class _Point(Struct):
@@ -88,28 +93,29 @@ def ask_data(query: DataQuery, send: Send) -> Data:
     call = Call(
         "cloud_eye", "ces:metricData:list", "POST", "cloud_eye_endpoint", path, body=body, largest=LARGEST_ANSWER
     )
+    received = send(call)
+    refuse_bulk(received, len(query.metrics), MOST_POINTS)
     try:
-        answer = _ANSWER.decode(send(call))
+        answer = _ANSWER.decode(received)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise bad_answer(f"the metric data are not as documented ({error})") from None
+    refuse_more(len(answer.metrics), len(query.metrics))
     return _read(query, answer.metrics, asked_for)
 
 
 def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Data:
-    data, points = Data({}, [], set()), 0
-    missing, illegible = set(query.metrics), False
+    data, points = Data({}, [], set(), set()), 0
+    missing = set(query.metrics)
     for raw in given:
         try:
             metric = _METRIC.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             data.doubts.append(f"a metric is not as documented ({error})")
-            illegible = True
             continue
         points += len(metric.datapoints)
         dimensions = dimensions_of(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
             data.doubts.append(f"`{metric.metric_name[:40]}` was not asked for, or comes twice")
-            illegible = True
             continue
         values, doubt = _values(query, metric, asked_for)
         if doubt:
@@ -121,9 +127,30 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Dat
             of_series.setdefault(at, {})[metric.metric_name] = value
     if points >= MOST_POINTS:
         raise bad_answer(f"it has {points:,} data points, and the cloud leaves out what is beyond {MOST_POINTS:,}")
-    if illegible:  # it may be any of those that did not come
+    if missing:
+        dimensions, name = min(missing)
+        data.doubts.append(
+            f"{len(missing):,} of the {len(query.metrics):,} metrics that were asked for did not come, such as "
+            f"`{name}` of {dimensions.api_id}"
+        )
         data.doubted.update(dimensions for dimensions, _ in missing)
+    if data.doubted.issuperset(dimensions for dimensions, _ in query.metrics):
+        raise bad_answer(data.doubts[0])
+    if query.period == HOUR:
+        _doubt_hours(data)
     return data
+
+
+def _doubt_hours(data: Data) -> None:
+    """Doubt each hour whose total is less than its parts."""
+    for dimensions, hours in data.values.items():
+        for at, values in hours.items():
+            total, *parts = (Decimal(repr(values.get(name, 0.0))) for name in TOKENS)
+            if total < sum(parts):
+                data.doubted_hours.add((dimensions, at))
+                data.doubts.append(
+                    f"an hour of {dimensions.api_id} has fewer tokens in all ({total}) than in its parts"
+                )
 
 
 def _values(query: DataQuery, metric: _Metric, asked_for: str) -> Tuple[Dict[int, float], str]:

@@ -9,11 +9,14 @@ from msgspec import Struct
 
 from ..answers import bad_answer
 from ..source import Call, Send
+from .bounds import refuse_bulk, refuse_long, refuse_more
 from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 
 PAGE = 1000
 """The most that the API gives at once."""
 MOST_PAGES = 100
+MOST_UNKNOWN = 100
+"""Ids without a place here that are remembered: enough for a person."""
 
 
 class ListQuery(Struct, frozen=True):
@@ -72,10 +75,15 @@ def ask_page(query: ListQuery, send: Send) -> Page:
         asked.append(("start", query.marker))
     path = "/V1.0/{project_id}/metrics"
     call = Call("cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", path, query=asked, largest=LARGEST_ANSWER)
+    body = send(call)
+    refuse_bulk(body, PAGE)
     try:
-        page = _PAGE.decode(send(call))
+        page = _PAGE.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise bad_answer(f"the list of metrics is not as documented ({error})") from None
+    refuse_more(len(page.metrics), PAGE)
+    for metric in page.metrics:
+        refuse_long([metric.metric_name, *(text for each in metric.dimensions for text in (each.name, each.value))])
     if page.marker is not None and page.marker == query.marker:
         raise bad_answer("the list of metrics goes on where it was")
     return page
@@ -91,7 +99,7 @@ def add_page(listing: Listing, page: Page) -> None:
         if dimensions is None or metric.metric_name not in METRICS:
             names = ",".join(sorted(each.name for each in metric.dimensions))
             unknown = metric.metric_name if metric.metric_name not in METRICS else f"{metric.metric_name} by {names}"
-            if unknown not in listing.unknown:
+            if unknown not in listing.unknown and len(listing.unknown) < MOST_UNKNOWN:
                 listing.unknown.append(unknown)
         else:
             listing.metrics.setdefault(dimensions, []).append(metric.metric_name)

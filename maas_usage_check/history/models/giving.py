@@ -19,8 +19,8 @@ from ..hours import FIELDS, ZEROS, Values
 from ..ledger import Ledger
 from ..tables import Book, open_book
 from .hours import ModelHours
-from .remembered import Listed, ModelList
-from .series import has_hours, names_of, tags_of
+from .remembered import Listed, ModelList, has_hours
+from .series import names_of, tags_of
 
 PROMPT, COMPLETION = FIELDS.index("prompt_tokens"), FIELDS.index("completion_tokens")
 
@@ -35,7 +35,7 @@ def whose(store: Store, consumer: Consumer, account: Account, now: int) -> str:
     """Tell which project it is; what is not known of it now is as it was when this consumer last came."""
     if account.project_id:
         return account.project_id
-    with open_book(store, now) as book:
+    with open_book(store, now, answered=False) as book:
         return book.note(Account, consumer.name).project_id
 
 
@@ -56,16 +56,18 @@ def give_models(
         consumer: who takes them.
         now: milliseconds since 1970.
         tags: of every point.
-        answered: whether Cloud Eye did: without that, nothing used is not said.
+        answered: whether Cloud Eye did, about use. If not, no history begins and zero increments are not emitted.
         keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
     """
     points: List[Point] = []
-    with open_book(hours.store, now) as book:
+    with open_book(hours.store, now, answered) as book:
+        if answered:
+            hours.begin(book)
         # Whoever took any model of the project before was there when a model came that is new to it.
         whole, first = Ledger(book, hours.place), hours.first(book)
         known = not is_new(whole, consumer)
         note(whole, consumer, ZEROS)
-        for listed, ledger in hours.ledgers(book, [each for each in models.models if has_hours(each)]):
+        for listed, ledger in hours.ledgers(book, [each for each in models.models if has_hours(each.metrics)]):
             own = {**tags_of(hours.instance, listed.dimensions), **tags}
             if consumer.takes == HOURS:
                 points += _hours(hours, listed, ledger, consumer, first, own)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery
+from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
 from ...cloud.cloud_eye.data import most_metrics
 from ...config import Instance
 from ...store import Store
-from ..hours import DAY, HOUR, floor, oldest
+from ..hours import DAY, HOUR, Values, floor, oldest, settled_until
 from ..ledger import Ledger
 from ..tables import Book, open_book
 from ..work import BACKFILL, DUE, HEALING, Ask
-from .remembered import ASKED, Listed, ModelList
-from .series import SETTLES, has_hours, hour_values, ledger_name, packed
+from .remembered import ASKED, Listed, ModelList, has_hours
+from .series import SETTLES, believed_hours, ledger_name, packed
 
 FIRST = -(2**62)
 """Before what else is as urgent: one call brings the hours of many models."""
@@ -24,6 +24,11 @@ LAST = 3
 """Hours that are asked in each cycle."""
 ROUNDS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
 """How many hours are asked how often. Cloud Eye tells 10 days, and moves what lies before them up in silence."""
+MOST_CLAIMS = 3
+"""After so many answers of which no two agree, an hour stays as it is until it is asked again."""
+
+Claims = Mapping[Tuple[Dimensions, int], Tuple[Values, ...]]
+"""What this cycle's answers say of hours that the ledger knows otherwise."""
 
 
 class Began(Struct, omit_defaults=True):
@@ -61,17 +66,27 @@ class ModelHours(Struct, frozen=True):
 
     def ledgers(self, book: Book, models: Sequence[Listed]) -> Iterator[Tuple[Listed, Ledger]]:
         """Find the ledgers of models; one that is new begins with the history of all."""
-        began = self._began(book)
+        began = book.note(Began, self.place).at
         for listed in models:
-            yield listed, Ledger(book, self.name(listed), SETTLES, began)
+            ledger = Ledger(book, self.name(listed), SETTLES)
+            if began:
+                ledger.begin(began)
+            yield listed, ledger
+
+    def begin(self, book: Book) -> None:
+        """Begin the history of all models, unless it has begun: Cloud Eye has answered about their use."""
+        # One from beyond now was written under a clock that was ahead: it would keep hours from counting.
+        if not 0 < book.note(Began, self.place).at <= book.now:
+            book.keep(self.place, Began(book.now))
 
     def first(self, book: Book) -> int:
         """Tell where the hours begin."""
-        return max(floor(self._began(book)) - self.instance.backfill_days * DAY, oldest(book.now))
+        began = min(book.note(Began, self.place).at or book.now, book.now)
+        return max(floor(began) - self.instance.backfill_days * DAY, oldest(book.now))
 
     def asks(self, models: ModelList, now: int) -> Iterator[Ask]:
         """List what to ask in a cycle: the last hours, and what is left of each round."""
-        named = {self.name(each): each for each in models.models if has_hours(each) and each.seen > now - ASKED}
+        named = {self.name(each): each for each in models.models if has_hours(each.metrics) and each.seen > now - ASKED}
         with open_book(self.store, now) as book:
             known = {name for (name,) in book.run("SELECT name FROM series").fetchall()}
             new = [name for name in named if name not in known]
@@ -103,23 +118,38 @@ class ModelHours(Struct, frozen=True):
         start = max(first, until - hours * HOUR)
         if start >= until:
             return
-        most = most_metrics((until - start) // HOUR)
-        for batch, metrics in packed(models, most, HOURLY_METRICS):
+        yield from self._asks(rank, models, start, until, now, {}, gone)
+
+    def _asks(
+        self, rank: int, models: Sequence[Listed], start: int, until: int, now: int, claims: Claims, gone: bool = False
+    ) -> Iterator[Ask]:
+        for batch, metrics in packed(models, most_metrics((until - start) // HOUR), HOURLY_METRICS):
             query = DataQuery(metrics, start, until, HOUR)
-            learn, done = partial(self._learn, rank, batch, query, now), partial(self._done, rank, batch, now)
+            learn, done = partial(self._learn, rank, batch, query, now, claims), partial(self._done, rank, batch, now)
             yield Ask((rank, FIRST), query, learn, done if gone else None)
 
-    def _learn(self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, data: Data) -> Sequence[Ask]:
+    def _learn(
+        self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, claims: Claims, data: Data
+    ) -> Sequence[Ask]:
         # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.
         believed = [each for each in batch if each.dimensions not in data.doubted]
         self.doubts.extend(data.doubts)
+        claimed: Dict[Tuple[Dimensions, int], Tuple[Values, ...]] = {}
         with open_book(self.store, now) as book:
+            self.begin(book)
             for listed, ledger in self.ledgers(book, believed):
-                values = data.values.get(listed.dimensions, {})
-                hours = [(at, hour_values(values.get(at, {}))) for at in range(query.start, query.until, HOUR)]
-                ledger.put_each(hours)
-        self._done(rank, believed, now)
-        return []
+                hours = dict(believed_hours(query, data, listed.dimensions))
+                for at in _differing(ledger, hours, query, now):
+                    before = claims.get((listed.dimensions, at), ())
+                    if hours[at] not in before:
+                        claimed[listed.dimensions, at] = (*before, hours.pop(at))
+                ledger.put_each(list(hours.items()))
+        # A settled hour that is known changes only when two answers of one cycle agree.
+        asked = {place: values for place, values in claimed.items() if len(values) < MOST_CLAIMS}
+        again = [each for each in believed if any(dimensions == each.dimensions for dimensions, _ in asked)]
+        self._done(rank, [each for each in believed if each not in again], now)
+        starts = [at for _, at in asked]
+        return list(self._asks(rank, again, min(starts), max(starts) + HOUR, now, asked)) if asked else []
 
     def _done(self, rank: int, models: Sequence[Listed], now: int) -> None:
         """Strike models off the list of a round."""
@@ -132,9 +162,13 @@ class ModelHours(Struct, frozen=True):
             state.left = [name for name in state.left if name not in done]
             book.keep(at, state)
 
-    def _began(self, book: Book) -> int:
-        began = book.note(Began, self.place)
-        if not began.at or began.at > book.now:  # a clock that was ahead then would keep it from counting
-            began.at = book.now
-            book.keep(self.place, began)
-        return began.at
+
+def _differing(ledger: Ledger, hours: Mapping[int, Values], query: DataQuery, now: int) -> List[int]:
+    """List the known hours of which an answer says something else; of those that may still grow, that nothing was."""
+    final = settled_until(now, SETTLES)
+    known = ledger.known(query.start, query.until)
+    return [
+        at
+        for at, values in hours.items()
+        if known.get(at, values) != values and (at + HOUR <= final or not any(values))
+    ]

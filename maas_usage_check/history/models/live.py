@@ -31,6 +31,7 @@ class LiveMinutes:
         self._now = now
         self._until = complete_until(now)
         self._values: Dict[Dimensions, Values] = {}
+        self._asked = 0
         self._left: List[Batch] = []
         self.doubts: List[str] = []
 
@@ -39,8 +40,14 @@ class LiveMinutes:
         late = gaps(self._models, self._held, self._until) if self._held else ()
         for urgency, batches in ((LIVE, recent(self._models, self._until)), (LATE, late)):
             for batch in batches:
+                self._asked += 1
                 self._left.append(batch)
                 yield Ask((urgency, 0), batch.query, partial(self._learn, batch))
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether Cloud Eye has said anything about use; of no model at all it has nothing to say."""
+        return len(self._left) < self._asked or not self._asked
 
     def note(self, held: HeldMinutes) -> None:
         """Take note of what is held now."""

@@ -18,8 +18,8 @@ from ..tables import look_into_book
 from ..work import BACKFILL
 from .hours import ROUNDS, Began, ModelHours
 from .minutes import COMPLETE
-from .remembered import Listed, ModelList
-from .series import has_hours, hour_values, packed
+from .remembered import Listed, ModelList, has_hours
+from .series import believed_hours, packed
 
 TOLD = ROUNDS[BACKFILL][0] * HOUR
 """How far back Cloud Eye tells hours."""
@@ -68,7 +68,7 @@ class KnownModels(Struct):
         """List what to ask about hours that are not known, as far back as they are told, and of which models it is."""
         oldest = floor(self.now) - TOLD
         spans: Dict[Tuple[int, int], List[Listed]] = defaultdict(list)
-        for listed in filter(has_hours, self.whole):
+        for listed in (each for each in self.whole if has_hours(each.metrics)):
             lacking = [at for at in hours if at >= oldest and not self._knows(listed, at)]
             if lacking:
                 spans[lacking[0], lacking[-1] + HOUR].append(listed)
@@ -81,8 +81,8 @@ class KnownModels(Struct):
         for dimensions in (each.dimensions for each in batch):
             if dimensions in data.doubted:
                 continue
-            values, own = data.values.get(dimensions, {}), self.hours.setdefault(dimensions, {})
-            own.update({at: hour_values(values.get(at, {})) for at in range(query.start, query.until, HOUR)})
+            held = self.hours.get(dimensions, {})
+            self.hours[dimensions] = {**dict(believed_hours(query, data, dimensions)), **held}
 
     def sum_up(self, hours: Sequence[int]) -> Sums:
         """Add up the hours that are known of all models, but for those of which none is."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Dict, List
+from typing import ClassVar, Dict, Iterable, List
 
 from msgspec import Struct
 
 from ...cloud.cloud_eye import Dimensions, Listing
+from ...cloud.cloud_eye.listing import MOST_UNKNOWN
 from ..hours import DAY, HOUR, KEPT
 
 ASKED = 10 * DAY
@@ -15,6 +16,13 @@ STANDS_IN = 3 * HOUR
 """A list that cannot be read again serves so long."""
 REMEMBERED = KEPT
 """After a model was last listed it is known so long: the ledger has hours of it, without which sums would be less."""
+NEEDED = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
+"""Without one of them nothing is said of a model's hours. A class of errors that never came may not be listed."""
+
+
+def has_hours(metrics: Iterable[str]) -> bool:
+    """Tell whether hours can be told of a model with these metrics."""
+    return NEEDED.issubset(metrics)
 
 
 class Listed(Struct):
@@ -55,6 +63,14 @@ class ModelList(Struct, omit_defaults=True):
         """List what the last list had."""
         return [each for each in self.models if each.seen == self.read]
 
+    def lacks(self, listing: Listing) -> bool:
+        """Tell whether a list lacks a model that the last one had, or what its hours need."""
+        return any(
+            has_hours(each.metrics) and not has_hours(listing.metrics.get(each.dimensions, ()))
+            for each in self.present
+            if not each.dimensions.key_id
+        )
+
     def take(self, listing: Listing, now: int) -> List[str]:
         """Take a list that was read whole; return the ids on it that have no place here and were on none before."""
         before = {each.dimensions: each for each in self.models}
@@ -64,7 +80,7 @@ class ModelList(Struct, omit_defaults=True):
             appeared = before[dimensions].appeared if dimensions in present else now
             models[dimensions] = Listed(dimensions, sorted(set(metrics)), appeared, now)
         gone = [each for each in self.models if each.dimensions not in models and each.seen > now - REMEMBERED]
-        new = [name for name in listing.unknown if name not in self.unknown]
+        new = [name for name in listing.unknown if name not in self.unknown][: MOST_UNKNOWN - len(self.unknown)]
         self.models = [*models.values(), *gone]
         self.unknown = [*self.unknown, *new]
         self.read = now

@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import HOURLY_METRICS, Dimensions
+from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
 from ...config import Instance
 from ...metrics import (
     MODEL,
@@ -22,13 +22,11 @@ from ...metrics import (
     MODEL_KEY_COST_HOURLY,
     MODEL_KEY_HOURLY,
 )
-from ..hours import MINUTE, Values
+from ..hours import HOUR, MINUTE, Values
 from .remembered import Listed
 
 SETTLES = 30 * MINUTE
 """After an hour's end, until what Cloud Eye says of it is final: a minute is complete five minutes after its end."""
-NEEDED = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
-"""Without one of them nothing is said of a model's hours. A class of errors that never came may not be listed."""
 
 
 class Names(Struct, frozen=True):
@@ -63,17 +61,20 @@ def ledger_name(endpoint: str, project_id: str, dimensions: Dimensions) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def believed_hours(query: DataQuery, data: Data, dimensions: Dimensions) -> Iterator[Tuple[int, Values]]:
+    """Go through the hours of an answer about one model, without those that are not believed."""
+    values = data.values.get(dimensions, {})
+    for at in range(query.start, query.until, HOUR):
+        if (dimensions, at) not in data.doubted_hours:
+            yield at, hour_values(values.get(at, {}))
+
+
 def hour_values(of_hour: Mapping[str, float]) -> Values:
     """Add an hour up from its metrics; one that came with no value had none. Whole numbers, by decimal arithmetic."""
     total, prompt, completion, requests, *errors = (
         int(Decimal(repr(of_hour.get(name, 0.0))).to_integral_value(ROUND_HALF_UP)) for name in HOURLY_METRICS
     )
     return (total, prompt, completion, requests, sum(errors))
-
-
-def has_hours(listed: Listed) -> bool:
-    """Tell whether hours can be told of it."""
-    return set(listed.metrics) >= NEEDED
 
 
 def packed(

@@ -1,0 +1,231 @@
+"""One wrong answer of an honest cloud: no hour that is known is wrong because of it, and no count."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from maas_usage_check import cloud
+from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
+from maas_usage_check.standin.ledger import Ledger
+from maas_usage_check.standin.models import Models
+
+from ..agents.account import AK, SK
+from ..agents.collecting import Collecting
+from ..agents.hours import EVERY_KEY
+from ..conftest import NOW
+
+HOUR = 3_600_000
+MINUTE = 60_000
+BEGAN = int(NOW * 1000)
+KNOWN = BEGAN + 360 * MINUTE
+"""When all hours are known."""
+DAYS = 3
+Series = Tuple[str, str]
+Change = Callable[["Account", Dict[str, Any], Dict[str, Any]], Any]
+
+
+class Account(Collecting):
+    """An account whose hours are known, and the one request of a cycle that is answered otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        emulator = Emulator({AK: SK}, ledger=Ledger(), models=Models(2, 1))
+        emulator.requests_per_minute = 10**6
+        entry = {"project_id": PROJECT_ID, "hourly": True, "models": True, "backfill_days": DAYS, "ranges": ["last_1d"]}
+        super().__init__(folder, emulator, "json", {**entry, "max_requests_per_minute": 80_000, "max_concurrency": 1})
+        self.change: Optional[Change] = None
+        self.place = self.asked = 0
+        self.series: List[Series] = [("", "")]
+        self.series += [
+            (model, key) for model in emulator.models.ids() for key in ("", *emulator.models.keys_of(model))
+        ]
+        self.hours: Dict[Series, Dict[int, Tuple[int, ...]]] = {each: {} for each in self.series}
+
+    def transport(self, request: cloud.Request, timeout: float) -> cloud.Response:
+        answer = super().transport(request, timeout)
+        body = json.loads(request.body or b"{}")
+        if self.is_range(body):
+            return answer
+        self.asked += 1
+        if self.change and self.asked == self.place:
+            changed = self.change(self, body, json.loads(answer.body))
+            return cloud.Response(200, answer.headers, json.dumps(changed).encode())
+        return answer
+
+    def is_range(self, body: Dict[str, Any]) -> bool:
+        return "end_time" in body and body["end_time"] % HOUR != HOUR - 1
+
+    def cycle(self, now: int, form: str = "json") -> str:
+        """Run a cycle, keep what it says of hours, and return what it printed."""
+        self.form, self.asked = form, 0
+        done = self.collect(now)
+        assert (done.returncode, "fault in this plugin" in done.stderr) == (0, False), done.stderr
+        for line in done.stdout.splitlines() if form == "json" else ():
+            point = json.loads(line)
+            if re.fullmatch("huawei_maas(_model)?(_key)?_hourly", point["measurement"]):
+                series = (point["tags"].get("maas_api_id", ""), point["tags"].get("maas_key_id", ""))
+                at, (*values, settled) = point["time"] // 1_000_000, point["fields"].values()
+                self.hours[series][at] = tuple(values)
+                # What is restated may be told as it was for a while.
+                told = [self.truth(series, at, when) for when in (now, KNOWN - 1)]
+                assert not settled or tuple(values) in told, (series, at)
+        return done.stdout if form == "prometheus" else done.stderr
+
+    def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
+        if not series[0]:
+            hour = self.emulator.ledger.hour(2, "real_time", EVERY_KEY, at, now)
+            tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
+            return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
+        return tuple(self.emulator.models.hour(series[0], series[1] or None, at, now))
+
+    def counts(self, now: int) -> Dict[Series, int]:
+        found = re.findall(r"^huawei_maas\w*_consumed_tokens_total{(.*)} (\d+)", self.cycle(now, "prometheus"), re.M)
+        return {(tag("maas_api_id", tags), tag("maas_key_id", tags)): int(tokens) for tags, tokens in found}
+
+    def check(self, now: int) -> None:
+        """Compare every hour that is over, and every count, with the cloud."""
+        for series, hours in self.hours.items():
+            first, over = BEGAN // HOUR * HOUR - DAYS * 24 * HOUR, now // HOUR * HOUR
+            for at in range(first, over - 4 * HOUR, HOUR):
+                assert hours[at] == self.truth(series, at, now), (series, at)
+        assert self.counts(now) == {
+            series: sum(self.truth(series, at, now)[0] for at in range(BEGAN // HOUR * HOUR, over, HOUR))
+            for series in self.series
+        }
+
+
+def tag(name: str, tags: str) -> str:
+    return "".join(re.findall(f'{name}="(.*?)"', tags))
+
+
+def usage(change: Callable[[float], Any]) -> Change:
+    """Change every number of an answer, of whichever source."""
+
+    def changed(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
+        for each in answer.get("metrics", ()):
+            for point in each.get("datapoints", ()):
+                point.update({name: change(value) for name, value in point.items() if name != "timestamp"})
+        return {name: change(value) if name.startswith("total_") else value for name, value in answer.items()}
+
+    return changed
+
+
+def old(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
+    """Answer as of six hours ago."""
+    if "start_time" in body:
+        return account.emulator.ledger.totals(body, body["end_time"] - 6 * HOUR)
+    for each in answer.get("metrics", ()):
+        each["datapoints"] = each.get("datapoints", [])[:-6]
+    return answer
+
+
+def metrics(change: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]]) -> Change:
+    """Change or leave out each metric of Cloud Eye's answer; the list of metrics too."""
+    return lambda account, body, answer: (
+        {**answer, "metrics": list(filter(None, map(change, answer["metrics"])))} if "metrics" in answer else answer
+    )
+
+
+def is_even(metric: Dict[str, Any]) -> bool:
+    return len(str(metric["dimensions"]) + metric["metric_name"]) % 2 == 0
+
+
+GLITCHES: Dict[str, Change] = {
+    "zeros": usage(lambda value: 0),
+    "a part": usage(lambda value: value // 2),
+    "doubled": usage(lambda value: value * 2),
+    "old": old,
+    "no metrics": metrics(lambda each: None),
+    "half of the metrics": metrics(lambda each: each if is_even(each) else None),
+    "no data points": metrics(lambda each: {**each, "datapoints": []}),
+    "no total": metrics(lambda each: None if each["metric_name"] == "total_tokens" else each),
+    "an empty total": metrics(
+        lambda each: {**each, **({"datapoints": []} if each["metric_name"] == "total_tokens" else {})}
+    ),
+    "nothing": lambda account, body, answer: {},
+}
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the state of an account all of whose hours are known to two consumers."""
+    account = Account(tmp_path_factory.mktemp("known"))
+    for minutes in (0, 5, 65, 70):
+        account.cycle(BEGAN + minutes * MINUTE)
+        account.counts(BEGAN + minutes * MINUTE)
+    account.cycle(KNOWN)
+    account.check(KNOWN)
+    return account.folder
+
+
+@pytest.fixture
+def play(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+    """Run a cycle with one wrong answer, and an hour of cycles after it; return how often the cloud was asked."""
+
+    def run(kind: str, place: int, factor: float = 1.0, ago: int = 5, minutes: int = 60) -> int:
+        folder = tmp_path_factory.mktemp("one")
+        shutil.copytree(known / "state", folder / "state")
+        account, now = Account(folder), KNOWN + minutes * MINUTE
+        for series in account.series:
+            hours = range(BEGAN // HOUR * HOUR - DAYS * 24 * HOUR, KNOWN // HOUR * HOUR, HOUR)
+            account.hours[series] = {at: account.truth(series, at, KNOWN) for at in hours}
+        if factor != 1.0:
+            restated = BEGAN // HOUR * HOUR - ago * HOUR
+            account.emulator.ledger.restate(restated, factor, KNOWN)
+            # Of models, 26 hours are asked every hour, and what lies before them once a day.
+            recent = max(restated, BEGAN - 15 * HOUR)
+            account.emulator.models.restate(account.series[1][0], None, recent, factor, KNOWN)
+        account.change, account.place = GLITCHES[kind], place
+        account.cycle(now)
+        account.change, asked = None, account.asked
+        for later in (5, 60, 65):
+            account.cycle(now + later * MINUTE)
+        account.check(now + 70 * MINUTE)
+        return asked
+
+    return run
+
+
+@pytest.mark.parametrize("kind", GLITCHES)
+def test_wrong_answer(play: Callable[..., int], kind: str) -> None:
+    """Whichever request of a cycle it meets, no settled point is wrong, and no count."""
+    asked = 9
+    for place in range(1, 30):
+        asked = play(kind, place) if place <= asked else 0
+    assert not asked
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(sorted(GLITCHES)), st.integers(1, 12), st.sampled_from([0.0, 0.5, 2.0]),
+    st.integers(5, DAYS * 24 - 5), st.sampled_from([5, 60]),
+)  # fmt: skip
+def test_wrong_answer_beside_a_restatement(
+    play: Callable[..., int], kind: str, place: int, factor: float, ago: int, minutes: int
+) -> None:
+    """What the cloud says otherwise is told within an hour and a cycle all the same."""
+    play(kind, place, factor, ago, minutes)
+
+
+@pytest.mark.parametrize("days", [-20, 20])
+def test_wrong_clock_at_the_first_start(tmp_path: Path, days: int) -> None:
+    """A history begins with the first answer: a cycle that was refused makes no past use count as new."""
+    account = Account(tmp_path)
+    account.emulator.now, off = lambda: NOW, days * 86_400.0
+    account.form = "prometheus"
+    account.clock.set_by(off)
+    assert account.collect(BEGAN + days * 24 * HOUR).returncode == 1
+    account.clock.set_by(-off)
+    account.emulator.now = account.clock.now
+    assert set(account.counts(BEGAN).values()) == {0}
+    account.cycle(BEGAN)
+    for minutes in (5, 360):
+        account.cycle(BEGAN + minutes * MINUTE)
+        account.check(BEGAN + minutes * MINUTE)

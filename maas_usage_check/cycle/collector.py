@@ -135,7 +135,11 @@ class Collector:
         else:
             outcomes = {}
         session.stop()
-        late = QueryError(Result.TIMED_OUT, "the cycle was ended by a signal" if self._cancelled else why)
+        if self._cancelled:
+            why = "the cycle was ended by a signal"
+        elif self._gates.store.hangs:
+            why = str(self._gates.store.no_answer())
+        late = QueryError(Result.TIMED_OUT, why)
         outcomes = {query: outcomes.get(query, late) for query in plan.queries}
         ends = [*outcomes.values(), *of_spare]
         failures, queries = [end for end in ends if isinstance(end, QueryError)], len(ends)

@@ -12,12 +12,11 @@ from ..errors import QueryError
 from ..history import Account, Ask, Consumer, Given, History, give
 from ..metrics import Number
 from ..store import Store
-from .in_time import give_in_time, told
+from .in_time import give_in_time, not_given, told
 from .problems import Problem
 from .spare import Cycle, Share
 
 NOT_BELIEVED = "hours and counts are paused and checked again in an hour; report it if it lasts"
-NO_STATE = "no hours and no counts are given out, for the state cannot be written"
 
 
 class Hourly:
@@ -43,15 +42,14 @@ class Hourly:
         """Make the hours' share of a batch."""
         failures, answered = [end for end in ends if end is not None], cycle.answered or None in ends
         make = partial(give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, answered)
-        made = give_in_time(self._clock, cycle.give_up, make)
+        made = give_in_time(self._clock, self._history.store, cycle.give_up, make)
         where = self._instance.place
         problems: List[Problem] = []
         if failures:
             text = told(failures, "some hours were not asked")
             problems.append(Problem("W", f"{where}: {text}", f"{where} hours"))
         if not isinstance(made, Given):
-            problems.append(Problem("W", f"{where}: {made or NO_STATE}", f"{where} hours' state"))
-            return Share([], {}, problems)
+            return Share([], {}, [*problems, not_given(where, made)], is_partial=True)
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
         problems += [Problem("I", f"{where}: {text}", text) for text in made.news]

@@ -7,27 +7,41 @@ from typing import Callable, Sequence, TypeVar, Union
 
 from ..clock import Clock
 from ..cloud import failure
-from ..errors import QueryError
-from ..store import UnusableError
+from ..errors import QueryError, Result
+from ..store import Store, UnusableError
 from .crew import Crew
+from .problems import Problem
 
 T = TypeVar("T")
+PAUSED = "Hours and counters are paused"
+CUT = "the cycle ended before its hours and counters were given out; they are in the next one"
 
 
-def give_in_time(clock: Clock, give_up: float, give: Callable[[Callable[[], bool]], T]) -> Union[T, QueryError, None]:
-    """Return what is given out, or why it cannot be; None where the state hangs or cannot be written.
+def give_in_time(
+    clock: Clock, store: Store, give_up: float, give: Callable[[Callable[[], bool]], T]
+) -> Union[T, QueryError, UnusableError]:
+    """Return what is given out, or why it cannot be.
 
     Args:
         clock: tells the time.
+        store: the state, which may hang.
         give_up: when nobody waits any more, in monotonic seconds.
         give: takes a function that tells whether somebody still waits.
     """
     late = threading.Event()
     made = Crew(clock).do({"": lambda: give(lambda: not late.is_set())}, give_up=give_up).get("")
     late.set()
+    if made is None:
+        return store.no_answer() if store.hangs else QueryError(Result.TIMED_OUT, CUT)
     if isinstance(made, UnusableError):
-        return None
+        return made
     return failure(made) if isinstance(made, Exception) else made
+
+
+def not_given(where: str, why: Union[QueryError, UnusableError]) -> Problem:
+    """Say why hours and counters are not given out; the same words for all keepers."""
+    text = why.line(PAUSED) if isinstance(why, UnusableError) else str(why)
+    return Problem("W", f"{where}: {text}", f"{where} state")
 
 
 def told(failures: Sequence[QueryError], lost: str) -> str:

@@ -17,11 +17,10 @@ from ..history.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, gi
 from ..history.work import LIVE
 from ..metrics import Point
 from ..store import Store, UnusableError
-from .in_time import give_in_time, told
+from .in_time import give_in_time, not_given, told
 from .problems import Problem
 from .spare import Cycle, Share
 
-NO_STATE = "no hours and no counts of models are given out, for the state cannot be written"
 NAMED = 5
 """Names of a long list that a warning gives."""
 
@@ -70,15 +69,15 @@ class Models:
         live, self._live = self._live, None
         points = list(live.points(self._instance, cycle.tags)) if live else []
         answered = live is not None and live.is_answered
-        made = give_in_time(self._clock, cycle.give_up, partial(self._give, cycle, answered))
+        made = give_in_time(self._clock, self._store, cycle.give_up, partial(self._give, cycle, answered))
         if isinstance(made, tuple):
             points += made[0]
             problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
         else:
-            problems.append(Problem("W", f"{where}: {made or NO_STATE}", f"{where} models' state"))
+            problems.append(not_given(where, made))
         news, self._news = self._news, []
         problems += [Problem("W", f"{where}: {text}", "") for text in news]
-        return Share(points, {}, problems)
+        return Share(points, {}, problems, is_partial=not isinstance(made, tuple))
 
     def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""

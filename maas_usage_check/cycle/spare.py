@@ -134,7 +134,7 @@ class Spare:
         return Share(
             [point for share in shares for point in share.points],
             {name: value for share in shares for name, value in share.health.items()},
-            [problem for share in shares for problem in share.problems],
+            list(dict.fromkeys(problem for share in shares for problem in share.problems)),
             any(share.is_partial for share in shares),
         )
 

@@ -44,6 +44,7 @@ class Ledger:
         self.settles = settles
         found = book.run(_FIND, (name,)).fetchone()
         if not found:
+            book.check_series()
             book.run("INSERT INTO series (name) VALUES (?)", (name,))
             found = book.run(_FIND, (name,)).fetchone()
         self.id = int(found[0])
@@ -100,10 +101,11 @@ class Ledger:
     def hours(self, start: int, until: int, changed: int = 1) -> List[Hour]:
         """List the hours of a window that changed at a tick or later; not those without use that are not settled."""
         rows = self.book.run(
-            f"SELECT start, settled, {COLUMNS} FROM hours WHERE {_WITHIN} AND changed >= ? ORDER BY start",
+            f"SELECT start, settled, changed, {COLUMNS} FROM hours "
+            f"WHERE {_WITHIN} AND COALESCE(changed, '') >= ? ORDER BY start",
             (self.id, start, until, changed),
         )
-        return [Hour(row[0], row[2:], bool(row[1])) for row in rows]
+        return [Hour(row[0], row[3:], bool(row[1])) for row in rows]
 
     def newest_use(self, before: int = 2**62) -> Optional[int]:
         """Find where the newest hour with use ends, among those that begin before a moment."""

@@ -3,51 +3,74 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
-from typing import Iterator, Type, TypeVar
+from typing import Any, Callable, Iterator, Sequence, Tuple, Type, TypeVar
 
 import msgspec
 
-from ..store import Store
-from .hours import FIELDS
+from ..store import MissingError, Store
+from .hours import FIELDS, HOUR
 
 COLUMNS = ", ".join(FIELDS)
-SUMS = ", ".join(f"COALESCE(SUM({name}), 0)" for name in FIELDS)
+LARGEST = 2 * 10**15
+"""Of one hour: two classes of errors, each as large as Cloud Eye is believed."""
+# What is no such number makes the sum none: SQLite itself would leave it out.
+SUMS = ", ".join(
+    f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {LARGEST} THEN {name} ELSE '' END), 0)" for name in FIELDS
+)
 _INTEGERS = ", ".join(f"{name} INTEGER" for name in FIELDS)
 _COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "counted") for name in FIELDS)
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY, at INTEGER)",
+    "CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER)",
     # Hours before `frozen_until` are never asked again, and their sums are frozen_...; counted_... never falls.
-    "CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER, hours_from INTEGER, "
+    "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER, hours_from INTEGER, "
     f"frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0, {_COUNTS})",
     # `changed` is 0 while an hour without use is not settled: it is known, but not worth a point yet.
-    f"CREATE TABLE IF NOT EXISTS hours (series INTEGER, start INTEGER, {_INTEGERS}, settled INTEGER, changed INTEGER, "
+    f"CREATE TABLE hours (series INTEGER, start INTEGER, {_INTEGERS}, settled INTEGER, changed INTEGER, "
     "PRIMARY KEY (series, start)) WITHOUT ROWID",
     # The totals are NULL where the window is to be asked whole, else its part from `newer` on is asked next.
-    f"CREATE TABLE IF NOT EXISTS questions (series INTEGER, start INTEGER, until INTEGER, newer INTEGER, {_INTEGERS}, "
+    f"CREATE TABLE questions (series INTEGER, start INTEGER, until INTEGER, newer INTEGER, {_INTEGERS}, "
     "PRIMARY KEY (series, start, until)) WITHOUT ROWID",
-    f"CREATE TABLE IF NOT EXISTS consumers (name TEXT, series INTEGER, at INTEGER, {_INTEGERS}, "
+    f"CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, {_INTEGERS}, "
     "PRIMARY KEY (name, series)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS notes (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID",
+    "CREATE TABLE notes (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID",
 )
 
+# A series whose name is no digest any more, or hours and counts of none.
+LOST = (
+    "SELECT 1 FROM series WHERE typeof(name) <> 'text' OR (LENGTH(name) = 32 AND name GLOB '*[^0-9a-f]*') "
+    + " ".join(
+        f"UNION SELECT 1 FROM {table} WHERE series NOT IN (SELECT id FROM series)"
+        for table in ("hours", "questions", "consumers")
+    )
+)
+TEXTS = frozenset({"kind", "name", "value"})
+EDGES = frozenset({"start", "until", "newer"})
+TIMES = EDGES | {"at", "began", "hours_from", "frozen_until", "asked", "checked", "changed"}
+END_OF_TIME = 2**42
+"""Milliseconds, in the year 2109: a later time is none, and would not fit into a point."""
+
 T = TypeVar("T", bound=msgspec.Struct)
+Row = Tuple[Any, ...]
 
 
 class Book:
     """Hold one transaction over the history.
 
-    Args:
-        connection: in the transaction.
-        now: milliseconds since 1970.
-        answered: whether the cloud has answered in this cycle.
-    """
-
     def __init__(self, connection: sqlite3.Connection, now: int, answered: bool = True) -> None:
-        self.run = connection.execute
+        self._connection = connection
+        self._is_checked = False
         self.run_many = connection.executemany
         self.now = now
         self._answered = answered
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement; its rows hold what the tables may hold, else the file is damaged."""
+        cursor = self._connection.execute(statement, values)
+        if cursor.description:
+            cursor.row_factory = _checker(tuple(column[0] for column in cursor.description))
+        return cursor
 
     def tick(self) -> int:
         """Return the history's time in milliseconds.
@@ -61,6 +84,12 @@ class Book:
             )
         row = self.run("SELECT at FROM clock").fetchone()
         return int(row[0]) if row else 0
+
+    def check_series(self) -> None:
+        """Raise where a series was lost before another is made new: its counts would begin again at 0."""
+        if not self._is_checked and self.run(LOST).fetchone():
+            raise sqlite3.DatabaseError("a series is missing")
+        self._is_checked = True
 
     def note(self, kind: Type[T], name: str) -> T:
         """Read a note; all fields of a new one have their defaults."""
@@ -77,6 +106,8 @@ class Book:
 def look_into_book(store: Store, now: int) -> Iterator[Book]:
     """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
     with store.look() as connection:
+        if not _is_made(connection):
+            raise MissingError("there is no history yet")
         yield Book(connection, now)
 
 
@@ -84,6 +115,35 @@ def look_into_book(store: Store, now: int) -> Iterator[Book]:
 def open_book(store: Store, now: int, answered: bool = True) -> Iterator[Book]:
     """Change the history in one transaction; raise UnusableError where the store cannot be written."""
     with store.tables() as connection:
-        for statement in SCHEMA:
-            connection.execute(statement)
+        if not _is_made(connection):
+            for statement in SCHEMA:  # a table that alone is there, or not, is damage
+                connection.execute(statement)
         yield Book(connection, now, answered)
+
+
+def _is_made(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'clock'").fetchone() is not None
+
+
+@functools.lru_cache(maxsize=None)
+def _checker(names: Tuple[str, ...]) -> Callable[[sqlite3.Cursor, Row], Row]:
+    """Make the check of rows with these columns."""
+    may_be_null = {"began", "hours_from", *(FIELDS if "newer" in names else ())}  # the totals of a question
+
+    def check(_: sqlite3.Cursor, row: Row) -> Row:
+        for name, value in zip(names, row):
+            if not (_is_sound(name, value) or (value is None and name in may_be_null)):
+                raise sqlite3.DatabaseError(f"`{name}` of a row is not what it may be")
+        return row
+
+    return check
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    if name in TEXTS:
+        return isinstance(value, str)
+    if not isinstance(value, int):
+        return False
+    if name in TIMES:
+        return abs(value) < END_OF_TIME and (name not in EDGES or value % HOUR == 0)
+    return value >= 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .database import UnusableError
 from .folder import find_file, writable_by_others
 from .store import Store, Warn
+from .trouble import MissingError, UnusableError
 
-__all__ = ["Store", "UnusableError", "Warn", "find_file", "writable_by_others"]
+__all__ = ["MissingError", "Store", "UnusableError", "Warn", "find_file", "writable_by_others"]

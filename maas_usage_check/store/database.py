@@ -9,6 +9,7 @@ import stat
 from typing import Iterator, Optional, Tuple
 
 from .ownership import make_file, make_folder
+from .trouble import FULL, NOT_OURS, TROUBLES, MissingError, UnusableError, has_room, named
 
 APPLICATION = 0x4D614155
 """In the file's header (`PRAGMA application_id`): the file is this plugin's."""
@@ -18,24 +19,6 @@ PATIENCE = 2.0
 """Seconds to wait for another process that writes: it takes milliseconds, unless it was stopped."""
 SMALL_LOG = 64
 """Pages of the write-ahead log until it is folded into the file: every run that opens the file reads the log."""
-
-FORGOTTEN = "waits after a refusal are forgotten at exit"
-OWN = "give it and its folder to the user that runs this, or set state_dir"
-NOT_OURS = "move it away, or set state_dir"
-LOCAL = "set state_dir to a folder on a local disk"
-REMEDIES = (
-    ("locked", f"another process keeps it locked, or its file system has no locks: end that process, or {LOCAL}"),
-    ("full", "make room on its disk"),
-    ("not a database", NOT_OURS),
-    ("malformed", NOT_OURS),
-    ("readonly", OWN),
-    ("unable to open", OWN),
-)
-"""What SQLite says, in part, and what to do about it."""
-
-
-class UnusableError(Exception):
-    """The file cannot be used now; the text is one line for a person."""
 
 
 class Database:
@@ -63,15 +46,16 @@ class Database:
             self._patience = PATIENCE
             connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}")  # after a trouble it was opened with 0
 
-    def get(self, kind: str, name: str) -> str:
-        """Return a value as it is within the change; "" where there is none."""
+    def get(self, kind: str, name: str) -> bytes:
+        """Return a value as it is within the change; empty where there is none."""
         with self._told():
             return _value(self._held(), kind, name)
 
-    def put(self, kind: str, name: str, value: str, now: float) -> None:
+    def put(self, kind: str, name: str, value: bytes, now: float) -> None:
         """Set a value within the change."""
+        row = (kind, name, value.decode(), now)
         with self._told():
-            self._held().execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (kind, name, value, now))
+            self._held().execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", row)
 
     def forget(self, kind: str, before: float) -> None:
         """Drop the values of a kind that were last set before a time."""
@@ -97,15 +81,16 @@ class Database:
         """Read tables that are another room's, as they are at one moment; nothing is changed, no file made."""
         try:
             if self._find() is None:
-                raise UnusableError(f"there is no state file {self.path}")
+                raise MissingError(f"there is no state file {self.path}")
             with contextlib.closing(self._reader("mode=ro", PATIENCE)) as connection:
                 ours = _pragma(connection, "application_id") == APPLICATION
                 if not ours or _pragma(connection, "user_version") > VERSION:
-                    raise unusable(self.path, "it is another program's, or a newer version's", NOT_OURS)
+                    what = "another program's, or a newer version's"
+                    raise UnusableError(f"{self.path}: cannot read the state: it is {what}", NOT_OURS)
                 connection.execute("BEGIN")
                 yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise unusable(self.path, str(error), LOCAL) from None
+        except TROUBLES as error:
+            raise named(error, self.path, "read") from None
 
     def commit(self) -> None:
         """End the change and keep it."""
@@ -117,16 +102,25 @@ class Database:
         with contextlib.suppress(UnusableError), self._told():
             self._held().execute("ROLLBACK")
 
-    def peek(self, kind: str, name: str) -> Optional[str]:
-        """Read a value of a file that cannot be written; "" where there is none, None where it cannot be read."""
+    def check(self, now: float) -> None:
+        """Write a little to the disk, as durably as a refusal."""
+        with self._told():
+            self.begin(durable=True)
+            self.put("Check", "", b"{}", now)
+            self.commit()
+            if not has_room(self.path):  # a log that has room left hides it
+                raise UnusableError(f"{self.path}: cannot write the state: {FULL[0]}", FULL[1])
+
+    def peek(self, kind: str, name: str) -> Optional[bytes]:
+        """Read a value of a file that cannot be written; empty where there is none, None where it cannot be read."""
         try:
             if self._find() is None:  # nor is a pipe opened, which would wait for a writer
-                return ""
+                return b""
         except (OSError, UnusableError):
             return None
         # A file without a log, in a folder that cannot be written, opens only as one that nobody changes.
         for how in ("mode=ro", "immutable=1"):
-            with contextlib.suppress(sqlite3.Error), contextlib.closing(self._reader(how, 0)) as connection:
+            with contextlib.suppress(*TROUBLES), contextlib.closing(self._reader(how, 0)) as connection:
                 return _value(connection, kind, name)
         return None
 
@@ -140,7 +134,7 @@ class Database:
         """Let go of the file, its log folded into it."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*TROUBLES):
                 connection.close()
 
     def _held(self) -> sqlite3.Connection:
@@ -169,7 +163,7 @@ class Database:
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(found.st_mode):
-            raise unusable(self.path, "it is not a regular file", NOT_OURS)
+            raise UnusableError(f"{self.path}: cannot use the state: it is not a regular file", NOT_OURS)
         return found.st_dev, found.st_ino
 
     def _create(self) -> None:
@@ -186,38 +180,37 @@ class Database:
                 connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("COMMIT")
             if _pragma(connection, "application_id") != APPLICATION:
-                raise unusable(self.path, "it is another program's", NOT_OURS)
+                raise UnusableError(f"{self.path}: cannot use the state: it is another program's", NOT_OURS)
         if _pragma(connection, "user_version") > VERSION:
-            raise unusable(self.path, "a newer version of this plugin wrote it", "update, or set state_dir")
+            what = f"{self.path}: cannot use the state: a newer version of this plugin wrote it"
+            raise UnusableError(what, "update, or set state_dir")
         with contextlib.suppress(sqlite3.OperationalError):  # it works without a log too, but slower
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint={SMALL_LOG}")
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Tell a person why the file cannot be used; let go of it, and never again wait as long for it."""
+        """Raise what goes wrong as UnusableError; let go of the file, and never again wait as long for it."""
         try:
             yield
-        except (sqlite3.Error, OSError, UnusableError) as error:
-            self.close()
-            self._patience = 0.0
-            if isinstance(error, UnusableError):
-                raise
-            why = getattr(error, "strerror", None) or str(error)
-            remedy = next((remedy for words, remedy in REMEDIES if words in why), None)
-            local = OWN if isinstance(error, OSError) else LOCAL
-            raise unusable(self.path, why, remedy or local) from None
+        except UnusableError:
+            self._leave()
+            raise
+        except TROUBLES as error:
+            self._leave()
+            raise named(error, self.path, "write") from None
 
-
-def unusable(path: str, why: str, remedy: str) -> UnusableError:
-    """Word the one line that says why a file cannot be used, and what to do."""
-    return UnusableError(f"state file {path} cannot be used ({why}): {FORGOTTEN}; {remedy}")
+    def _leave(self) -> None:
+        self.close()
+        self._patience = 0.0
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _value(connection: sqlite3.Connection, kind: str, name: str) -> str:
-    found = connection.execute("SELECT value FROM entries WHERE kind = ? AND name = ?", (kind, name)).fetchone()
-    return str(found[0]) if found else ""
+def _value(connection: sqlite3.Connection, kind: str, name: str) -> bytes:
+    # As bytes: of a damaged text, whoever reads it decides.
+    statement = "SELECT CAST(value AS BLOB) FROM entries WHERE kind = ? AND name = ?"
+    found = connection.execute(statement, (kind, name)).fetchone()
+    return (found[0] or b"null") if found else b""

@@ -7,8 +7,8 @@ import os
 import stat
 from typing import Iterator, Mapping, Optional
 
-from .database import FORGOTTEN, UnusableError
 from .ownership import make_folder
+from .trouble import UnusableError
 
 FILE_NAME = "maas-usage-check.sqlite3"
 
@@ -30,7 +30,7 @@ def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ
             continue
         if os.access(folder, os.W_OK) and (folder == agents or _is_private(folder)):
             return os.path.join(folder, FILE_NAME)
-    raise UnusableError(f"no folder for the state can be written: {FORGOTTEN}; set state_dir")
+    raise UnusableError("no folder for the state can be written", "set state_dir")
 
 
 def _candidates(environ: Mapping[str, str], agents: str) -> Iterator[str]:

@@ -6,20 +6,26 @@ Where the file cannot be used the entries live in memory, and go into the file a
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Set, Tuple, Type, TypeVar
 
 import msgspec
 
-from .database import FORGOTTEN, LOCAL, PATIENCE, Database, UnusableError
+from .database import PATIENCE, Database
 from .kernel_lock import KernelLock
+from .trouble import MissingError, UnusableError
 
 if TYPE_CHECKING:
     import sqlite3
 
 Warn = Callable[[str], None]
 Key = Tuple[str, str]
+FORGOTTEN = "Waits after a refusal are forgotten at exit"
+HANGS = 0.5
+"""Seconds that no change of the file takes, unless it hangs."""
 
 
 class Kept(Protocol):
@@ -57,11 +63,12 @@ class Store:
         self._lock: Optional[KernelLock] = None
         self._file_lock = threading.Lock()
         self._memory_lock = threading.Lock()
-        self._known: Dict[Key, str] = {}
+        self._known: Dict[Key, bytes] = {}
         self._unwritten: Set[Key] = set()
         self._trouble = ""
         self._blind = False
         self._patience = PATIENCE
+        self._entered = math.inf
 
     @contextlib.contextmanager
     def entry(self, kind: Type[T], name: str, durable: bool = False) -> Iterator[T]:
@@ -73,10 +80,9 @@ class Store:
             durable: the change must survive a power failure, not a kill alone.
         """
         key = (kind.__name__, name)
-        with self._file() as file:
-            old = self._begin(file, key, durable)
-            in_memory = file is None or old is None
-            with self._memory_lock if in_memory else contextlib.nullcontext():
+        with contextlib.ExitStack() as held:
+            file, old = self._begin(held, key, durable)
+            with self._memory_lock if old is None else contextlib.nullcontext():
                 entry = self._from_memory(file, kind, key) if old is None else self._from_file(old, kind, key)
                 try:
                     yield entry
@@ -84,7 +90,7 @@ class Store:
                     if file is not None and old is not None:
                         file.rollback()
                     raise
-                text = msgspec.json.encode(entry).decode()
+                text = msgspec.json.encode(entry)
                 written = file is not None and old is not None and self._write(file, key, old, text, kind.kept_for)
                 self._known[key] = text
                 (self._unwritten.discard if written else self._unwritten.add)(key)
@@ -95,24 +101,30 @@ class Store:
 
         Raise UnusableError, here or at the block's end, where the file cannot be written: then nothing was changed.
         """
-        with self._file() as file:
-            if file is None:
-                raise UnusableError("there is no state file")
-            try:
-                with file.tables() as connection:
-                    yield connection
-            except UnusableError as trouble:
-                self._say(str(trouble))
-                raise
+        with self._file() as file, file.tables() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:
         """Read tables that are another room's, as they are at one moment; raise UnusableError where that cannot be."""
+        with self._file() as file, file.look() as connection:
+            yield connection
+
+    def check(self) -> str:
+        """Write a little to the disk; return the file's path. Raise UnusableError where it cannot be written."""
         with self._file() as file:
-            if file is None:
-                raise UnusableError("there is no state file")
-            with file.look() as connection:
-                yield connection
+            file.check(self._now())
+            return file.path
+
+    @property
+    def hangs(self) -> bool:
+        """Tell whether a thread hangs in the file."""
+        return time.monotonic() - self._entered > HANGS
+
+    def no_answer(self) -> UnusableError:
+        """Name the folder that hangs, if it is known yet."""
+        folder = f" {os.path.dirname(self._database.path)}" if self._database else ""
+        return UnusableError(f"the state folder{folder} does not answer")
 
     @property
     def blind(self) -> bool:
@@ -140,42 +152,38 @@ class Store:
                 self._file_lock.release()
 
     @contextlib.contextmanager
-    def _file(self) -> Iterator[Optional[Database]]:
-        """Wait for the file's turn; None where there is no file, or where a thread hangs in it."""
+    def _file(self) -> Iterator[Database]:
+        """Wait for the file's turn; raise UnusableError where there is no file, or where a thread hangs in it."""
         if self._find is None:
-            yield None
-        elif self._file_lock.acquire(timeout=self._patience):
-            self._patience = PATIENCE
-            try:
-                yield self._named(self._find)
-            finally:
-                self._file_lock.release()
-        else:
+            raise MissingError("there is no state file")
+        if not self._file_lock.acquire(timeout=self._patience):
             self._patience, self._blind = 0.0, True
-            self._say(f"the state folder does not answer: {FORGOTTEN}; {LOCAL}")
-            yield None
+            raise self.no_answer()
+        self._patience, self._entered = PATIENCE, time.monotonic()
+        try:
+            yield self._named(self._find)
+        finally:
+            self._entered = math.inf
+            self._file_lock.release()
 
-    def _named(self, find: Callable[[], str]) -> Optional[Database]:
+    def _named(self, find: Callable[[], str]) -> Database:
         if self._database is None:
-            try:
-                self._database = Database(find())
-                self._lock = KernelLock(f"{self._database.path}-lock")
-            except UnusableError as trouble:
-                self._say(str(trouble))
+            self._database = Database(find())
+            self._lock = KernelLock(f"{self._database.path}-lock")
         return self._database
 
-    def _begin(self, file: Optional[Database], key: Key, durable: bool) -> Optional[str]:
-        """Begin a change of the file; return the entry's text, or None where memory must serve."""
-        if file is None:
-            return None
+    def _begin(self, held: contextlib.ExitStack, key: Key, durable: bool) -> Tuple[Optional[Database], Optional[bytes]]:
+        """Begin a change of the file; return it and the entry's text, None where memory must serve."""
+        file = None
         try:
+            file = held.enter_context(self._file())
             file.begin(durable)
-            return file.get(*key)
+            return file, file.get(*key)
         except UnusableError as trouble:
-            self._say(str(trouble))
-            return None
+            self._say(trouble)
+            return file, None
 
-    def _write(self, file: Database, key: Key, old: str, text: str, kept_for: float) -> bool:
+    def _write(self, file: Database, key: Key, old: bytes, text: bytes, kept_for: float) -> bool:
         if text == old:
             file.rollback()
             return True
@@ -185,12 +193,12 @@ class Store:
                 file.forget(key[0], self._now() - kept_for)
             file.commit()
         except UnusableError as trouble:
-            self._say(str(trouble))
+            self._say(trouble)
             return False
         self._trouble, self._blind = "", False
         return True
 
-    def _from_file(self, text: str, kind: Type[T], key: Key) -> T:
+    def _from_file(self, text: bytes, kind: Type[T], key: Key) -> T:
         entry = self._read(text, kind)
         return entry.joined(self._read(self._known[key], kind)) if key in self._unwritten else entry
 
@@ -198,19 +206,23 @@ class Store:
         if key not in self._known and file is not None:
             text = file.peek(*key)  # a wait that is on a full disk must hold
             self._blind = text is None
-            self._known[key] = text or ""
-        return self._read(self._known.get(key, ""), kind)
+            self._known[key] = text or b""
+        return self._read(self._known.get(key, b""), kind)
 
-    def _read(self, text: str, kind: Type[T]) -> T:
+    def _read(self, text: bytes, kind: Type[T]) -> T:
         if not text:
             return kind()
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self._say("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
+            self._warn_once("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
             return kind()
 
-    def _say(self, trouble: str) -> None:
+    def _say(self, trouble: UnusableError) -> None:
+        if not isinstance(trouble, MissingError):
+            self._warn_once(trouble.line(FORGOTTEN))
+
+    def _warn_once(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
             self._warn(trouble)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ..access import Credentials, Gates, Pass, Provider, tenth
 from ..clock import Clock
-from ..config import Instance
+from ..config import Instance, is_project_id
 from ..errors import PASSING, QueryError, Result
 from .project import find_project
 from .redaction import Redact, redact_body, redactor
@@ -76,7 +76,9 @@ class Session:
         self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1)
         self.key_name = gate.name
         where = instance.lookup
-        self.project_id = self.project_id or self._pass.projects.get(where, "")
+        remembered = self._pass.projects.get(where, "")
+        if not self.project_id and is_project_id(remembered):
+            self.project_id = remembered
         if not self.project_id:
             self.project_id = self._learned[where] = find_project(instance.region, self._sender(where))
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from .answers import bad_answer, read_object
 
-CEILING = 2**62
-"""Line protocol and most stores hold signed 64-bit integers, and a range may add up two windows."""
+CEILING = 10**14
+"""Of one window, far above what any team uses: a year of hours of it, added up, fits into a signed 64-bit integer."""
 
 TOKENS = {
     "total_tokens": "total_token",
@@ -74,7 +74,7 @@ def _number(answer: Dict[str, Any], key: str, thousands: bool = False) -> int:
     if value.is_signed() and value:
         raise bad_answer(f"`{key}` is negative")
     # Compared before it is made an int: 1e999999999 would fill the memory.
-    if value >= CEILING // 1000:
+    if value > (CEILING // 1000 if thousands else CEILING):
         raise bad_answer(f"`{key}` is too large to be true")
     whole = (value * 1000 if thousands else value).to_integral_value(ROUND_HALF_UP)
     if not thousands and whole != value:

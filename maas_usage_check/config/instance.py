@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from enum import IntEnum
 from typing import Any, Dict, Optional, Tuple
 
@@ -30,6 +31,11 @@ class KeySource(Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str = "env"
     path: Optional[str] = None
+
+
+def is_project_id(given: object) -> bool:
+    """Tell whether this is the id of a project, as configured, looked up or remembered."""
+    return isinstance(given, str) and re.fullmatch("[a-z0-9]{32}", given) is not None
 
 
 class Proxy(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import ConfigError
 from ..metrics import plain_name
-from .instance import ONLINE_EXPERIENCE, Instance
+from .instance import ONLINE_EXPERIENCE, Instance, is_project_id
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .list_items import ITEMS, check_length, check_tag_text, read_items
 from .models import read_model_names, read_prices
@@ -113,7 +113,7 @@ def _checked(given: Instance, path: str, now: float) -> Instance:
 
     need(re.fullmatch("[a-z0-9-]+", given.region), "region", "must be a region's id such as cn-southwest-2")
     need(
-        given.project_id is None or re.fullmatch("[a-z0-9]{32}", given.project_id),
+        given.project_id is None or is_project_id(given.project_id),
         "project_id",
         "must be the 32 lower-case letters and digits of the console's My Credentials page",
     )

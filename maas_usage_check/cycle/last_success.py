@@ -9,6 +9,9 @@ from msgspec import Struct
 
 from ..config import Instance
 
+END_OF_TIME = 2.0**32
+"""Seconds, in the year 2106."""
+
 
 class LastSuccess(Struct, omit_defaults=True):
     """Remember when a query of an instance was last answered, in seconds since 1970."""
@@ -16,6 +19,11 @@ class LastSuccess(Struct, omit_defaults=True):
     kept_for: ClassVar[float] = 40 * 86_400.0
 
     at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time: no store of metrics would take it."""
+        if not 0 <= self.at < END_OF_TIME:
+            raise ValueError("no time")
 
     def joined(self, kept: LastSuccess) -> LastSuccess:
         """Take the later one."""

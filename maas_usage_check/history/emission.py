@@ -33,10 +33,16 @@ def changed_hours(ledger: Ledger, consumer: Consumer, first: int) -> List[Hour]:
 
 
 def increments(ledger: Ledger, consumer: Consumer, counts: Values, before: Values) -> Values:
-    """Return what the counts have grown by since the consumer last came; one that is new starts `before` this cycle."""
+    """Return what the counts have grown by since the consumer last came; one that is new starts `before` this cycle.
+
+    Raise ValueError where the tables are damaged.
+    """
     row = _row(ledger, consumer)
     note(ledger, consumer, counts)
-    return minus(counts, row[1:] if row else before)
+    grown = minus(counts, row[1:] if row else before)
+    if min(grown) < 0:
+        raise ValueError("more was given out than was counted")
+    return grown
 
 
 def is_new(ledger: Ledger, consumer: Consumer) -> bool:

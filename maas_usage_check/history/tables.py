@@ -23,6 +23,7 @@ _INTEGERS = ", ".join(f"{name} INTEGER" for name in FIELDS)
 _COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "counted") for name in FIELDS)
 SCHEMA = (
     "CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER)",
+    "INSERT INTO clock VALUES (1, 0)",
     # Hours before `frozen_until` are never asked again, and their sums are frozen_...; counted_... never falls.
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER, hours_from INTEGER, "
     f"frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0, {_COUNTS})",
@@ -58,6 +59,12 @@ Row = Tuple[Any, ...]
 class Book:
     """Hold one transaction over the history.
 
+    Args:
+        connection: in the transaction.
+        now: milliseconds since 1970.
+        answered: whether the cloud has answered in this cycle.
+    """
+
     def __init__(self, connection: sqlite3.Connection, now: int, answered: bool = True) -> None:
         self._connection = connection
         self._is_checked = False
@@ -79,11 +86,11 @@ class Book:
         a clock that is wrong.
         """
         if self._answered:
-            self.run(
-                "INSERT INTO clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = MAX(at, excluded.at)", (self.now,)
-            )
+            self.run("UPDATE clock SET at = MAX(at, ?)", (self.now,))
         row = self.run("SELECT at FROM clock").fetchone()
-        return int(row[0]) if row else 0
+        if row is None:
+            raise sqlite3.DatabaseError("the clock is missing")
+        return int(row[0])
 
     def check_series(self) -> None:
         """Raise where a series was lost before another is made new: its counts would begin again at 0."""

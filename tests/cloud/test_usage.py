@@ -87,12 +87,17 @@ def test_more_errors_than_requests_are_believed_but_make_no_ratio() -> None:
     assert (usage.requests, usage.errors, usage.error_ratio) == (2, 3, None)
 
 
-def test_two_windows_of_the_largest_numbers_fit_into_64_bits() -> None:
-    largest = 2**62 // 1000 - 1
-    usage = read_usage(json.dumps({**SAMPLE, "total_token": largest}).encode())
-    assert (usage + usage).total_tokens < 2**63
+@pytest.mark.parametrize(("name", "thousands"), [("total_token", 1000), ("total_request_count", 1)])
+def test_largest_number_of_a_window(name: str, thousands: int) -> None:
+    """A year of hours of it fits into 64 bits, and so do two windows of a range."""
+    largest = 10**14 // thousands
+    for believed in (largest - 1, largest):
+        usage = read_usage(json.dumps({**SAMPLE, name: believed}).encode())
+        number = max(usage.total_tokens, usage.requests)
+        assert number == believed * thousands
+        assert 8784 * number < 2**63
     with pytest.raises(QueryError, match="too large"):
-        read_usage(json.dumps({**SAMPLE, "total_token": largest + 1}).encode())
+        read_usage(json.dumps({**SAMPLE, name: largest + 1}).encode())
 
 
 def test_windows_add_up_and_the_ratio_is_errors_by_requests() -> None:

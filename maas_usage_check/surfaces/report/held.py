@@ -13,7 +13,7 @@ from ...clock import Clock
 from ...cloud import Plan, Statistics
 from ...cloud.source import Send
 from ...cloud.statistics import Totals
-from ...config import Instance
+from ...config import Instance, is_project_id
 from ...config.ranges import HOUR
 from ...cycle import Batch, Crew
 from ...errors import ConfigError
@@ -112,7 +112,7 @@ def _look(instance: Instance, gates: Gates, now: int) -> Held:
     gate = gates.of(provider(instance.credentials)())
     with gate.entry() as entry:
         project_id = instance.project_id or entry.projects.get(instance.lookup, "")
-    if not project_id:  # it was never looked up with this key, and so nothing is held
+    if not is_project_id(project_id):  # it was never looked up with this key, and so nothing is held
         return NOTHING
     windows = [span.window(now, instance.zone) for span in instance.ranges]
     return look(instance, gates.store, Account(project_id, gate.name), windows, now)

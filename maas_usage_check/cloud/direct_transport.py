@@ -14,10 +14,11 @@ from typing import Hashable, Optional, Tuple
 from urllib.parse import SplitResult, urlsplit
 
 from ..config import Instance
+from ..errors import ConfigError, QueryError, Result
 from .pool import Connection, Pool
 from .proxies import find_proxy, proxy_headers
 from .timed_response import TimedResponse, Timing
-from .tls import UNKNOWN_ISSUER, trust
+from .tls import UNKNOWN_ISSUER, Trust, trust
 from .transport import Request, Response, read_answer, transport_error
 
 ERRORS = (OSError, http.client.HTTPException, ValueError)
@@ -83,7 +84,7 @@ class DirectTransport:
             connection = None
             try:
                 connection = self._open(parts, timeout)
-            except ERRORS:
+            except (*ERRORS, QueryError):
                 pass
             finally:
                 self._pool.give(place, connection, most)
@@ -113,17 +114,28 @@ class DirectTransport:
         return url.scheme, url.netloc, self._options
 
     def _open(self, url: SplitResult, timeout: float) -> Connection:
-        """Connect; a host that the hashed directory does not vouch for is tried once more with all authorities."""
-        narrow = self._trust is not None and self._trust.is_narrow
+        """Connect; a host that is not believed is tried again with authorities that were not known before."""
         timing = Timing(time.monotonic() + timeout)
-        try:
-            return self._connected(url, timing)
-        except ssl.SSLCertVerificationError as error:
-            if not narrow or error.verify_code not in UNKNOWN_ISSUER:
-                raise
-        assert self._trust is not None
-        self._trust.widen()
-        return self._connected(url, timing)
+        while True:
+            trusted = self._trust
+            narrow = trusted is not None and trusted.is_narrow
+            try:
+                return self._connected(url, timing)
+            except ssl.SSLCertVerificationError as error:
+                if trusted is None or not self._learn(trusted, narrow, error):
+                    raise
+
+    def _learn(self, trusted: Trust, narrow: bool, error: ssl.SSLCertVerificationError) -> bool:
+        """Read what was not read yet: all of the system's authorities, or those that replaced them; tell if any."""
+        if narrow and error.verify_code in UNKNOWN_ISSUER:
+            trusted.widen()
+            return True
+        if self._trust is trusted and trusted.is_outdated:
+            try:
+                self._trust = trust(self._instance.tls_ca_cert, self._instance.tls_verify)
+            except ConfigError as unreadable:
+                raise QueryError(Result.NETWORK, str(unreadable)) from None
+        return self._trust is not trusted  # another thread may have been faster
 
     def _connected(self, url: SplitResult, timing: Timing) -> Connection:
         connection = self._connection(url, timing.left())

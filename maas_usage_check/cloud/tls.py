@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import threading
-from typing import Optional
+from typing import Optional, Tuple
 
 from ..errors import ConfigError
 
@@ -15,6 +15,7 @@ HASHED = re.compile("[0-9a-f]{8}[.][0-9]+")
 """How OpenSSL finds an authority in a directory: by a hash of its name."""
 UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's codes for a certificate whose authority it does not find, and for none that another could mend."""
+Stamp = Tuple[Optional[Tuple[int, ...]], ...]
 
 
 class Trust:
@@ -27,6 +28,8 @@ class Trust:
     def __init__(self, ca: Optional[str], verify: bool) -> None:
         directory = _hashed_directory() if verify and not ca else None
         self.is_narrow = directory is not None
+        self._places = places_of(ca)
+        self._stamp = stamp_of(self._places)  # before they are read: what is replaced meanwhile is seen as a change
         self._widening = threading.Lock()
         if ca or verify:
             is_directory = ca is not None and os.path.isdir(ca)
@@ -41,6 +44,11 @@ class Trust:
         if not verify:
             self.context.check_hostname = False
             self.context.verify_mode = ssl.CERT_NONE
+
+    @property
+    def is_outdated(self) -> bool:
+        """Tell whether the authorities were replaced since they were read."""
+        return stamp_of(self._places) != self._stamp
 
     def widen(self) -> None:
         """Read the system's bundle too, once for all who find at the same time that they need it."""
@@ -58,13 +66,38 @@ def trust(ca: Optional[str], verify: bool) -> Trust:
             SSL_CERT_DIR name.
         verify: False believes everybody.
     """
-    return _shared(ca, verify, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    environment = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return _shared(ca, verify, environment, stamp_of(places_of(ca)))
 
 
 # Shared by instances that trust the same: to read the system's certificates for each would take a minute of a thousand.
-@functools.lru_cache(maxsize=None)
-def _shared(ca: Optional[str], verify: bool, *environment: Optional[str]) -> Trust:
+@functools.lru_cache(maxsize=64)
+def _shared(ca: Optional[str], verify: bool, environment: Tuple[Optional[str], ...], stamp: Stamp) -> Trust:
     return Trust(ca, verify)
+
+
+def places_of(ca: Optional[str]) -> Tuple[str, ...]:
+    """Name where authorities are read: a configured file or all files of a directory, or the system's own two."""
+    if ca is None:
+        found = ssl.get_default_verify_paths()
+        return found.cafile or "", found.capath or ""
+    try:
+        return (ca, *(os.path.join(ca, name) for name in sorted(os.listdir(ca))))
+    except OSError:  # a file
+        return (ca,)
+
+
+def stamp_of(places: Tuple[str, ...]) -> Stamp:
+    """Make what changes when somebody replaces what is there."""
+    return tuple(map(_stat, places))
+
+
+def _stat(path: str) -> Optional[Tuple[int, ...]]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _hashed_directory() -> Optional[str]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Dict, List, Optional, Tuple
 
 from datadog_checks.base import AgentCheck, ConfigurationError
+from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..access import Credentials, Gates, Provider, provider
 from ..clock import Clock
@@ -95,11 +96,15 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             source = self._scrubbed(provider(instance.credentials))
             gates = self._gates or shared_gates(instance.state_dir)
             consumer = Consumer(f"agent {self.check_id} {instance.place}", INCREMENTS)
-            collector = Collector(instance, source, AgentTransport(self.http), gates, self._clock, consumer=consumer)
+            transport = AgentTransport(self.http, self._make_client, instance.tls_ca_cert)
+            collector = Collector(instance, source, transport, gates, self._clock, consumer=consumer)
             collector.plan()  # what cannot be planned is a fault of the configuration too
         except ConfigError as error:
             raise ConfigurationError(_named_here(str(error))) from None
         self._collector = collector
+
+    def _make_client(self) -> RequestsWrapper:
+        return RequestsWrapper(self.instance or {}, self.init_config, self.HTTP_CONFIG_REMAPPER, self.log)
 
     def _scrubbed(self, source: Provider) -> Provider:
         def provide() -> Credentials:

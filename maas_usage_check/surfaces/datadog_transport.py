@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from functools import partial
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator, Optional
 from urllib.parse import urlsplit
 
 import urllib3
@@ -13,6 +14,7 @@ from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..clock import Clock
+from ..cloud.tls import places_of, stamp_of
 from ..cloud.transport import Request, Response, read_answer, transport_error
 from ..cycle import Crew
 
@@ -36,10 +38,19 @@ class Signed(AuthBase):
 
 
 class AgentTransport:
-    """Send requests by the Agent's own client, so that its proxy, TLS and timeout options hold; see Transport."""
+    """Send requests by the Agent's own client, so that its proxy, TLS and timeout options hold; see Transport.
 
-    def __init__(self, client: Any) -> None:
+    Args:
+        client: the check's.
+        renew: makes another one: a client reads the authorities once.
+        ca: the key `tls_ca_cert`.
+    """
+
+    def __init__(self, client: Any, renew: Callable[[], Any], ca: Optional[str]) -> None:
         self._client = client
+        self._renew = renew
+        self._places = places_of(ca)
+        self._stamp = stamp_of(self._places)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; of `timeout` and the Agent's own limits the shorter holds."""
@@ -55,7 +66,18 @@ class AgentTransport:
         return answer
 
     def _send(self, request: Request, timeout: float) -> Response:
+        """Send a request; where its answer's certificate is not believed, again if the authorities were replaced."""
         give_up = time.monotonic() + timeout
+        try:
+            return self._exchange(request, timeout, give_up)
+        except OSError as error:
+            stamp = stamp_of(self._places)
+            if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamp == self._stamp:
+                raise
+        self._client, self._stamp = self._renew(), stamp
+        return self._exchange(request, give_up - time.monotonic(), give_up)
+
+    def _exchange(self, request: Request, timeout: float, give_up: float) -> Response:
         options = {
             "auth": Signed(request),
             "timeout": tuple(min(limit, timeout) for limit in self._client.options["timeout"]),

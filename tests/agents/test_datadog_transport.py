@@ -120,6 +120,20 @@ def test_the_agents_proxy_and_certificates_hold(
     assert says in said
 
 
+def test_replaced_authorities(
+    secure_cloud: Cloud, make_check: Make, aggregator: Any, tmp_path: Path, clock: FixedClock
+) -> None:
+    """The Agent's client reads `tls_ca_cert` once; the request that finds it replaced asks by another client."""
+    known, asked = (tmp_path / "ca.pem").read_bytes(), {"ranges": ["last_7d"], "tls_ca_cert": "kept.pem"}
+    trustme.CA().cert_pem.write_to_path("kept.pem")
+    check = make_check(secure_cloud.entry(min_collection_interval=0.1, **asked))
+    assert outcome(check, aggregator)[0] == Result.NETWORK
+    (tmp_path / "kept.pem").write_bytes(known)
+    aggregator.reset()
+    clock.at += 300
+    assert outcome(check, aggregator) == (0, "")
+
+
 def test_every_http_option_of_the_base_library_may_be_configured() -> None:
     from datadog_checks.base.utils.http import STANDARD_FIELDS
 

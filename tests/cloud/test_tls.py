@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -176,3 +177,27 @@ def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: An
     assert trust(None, False) is not shared
     environment(file=bundle(authority), folder=os.environ["SSL_CERT_DIR"])
     assert trust(None, True) is not shared
+
+
+def test_replaced_authorities(secure: KeepingServer, authority: trustme.CA, bundle: Any) -> None:
+    """A file that was replaced in place is read again by the request that needs it; one that was not is not."""
+    path = Path(bundle(trustme.CA()))
+    asking, other = transport(tls_ca_cert=str(path)), transport(tls_ca_cert=str(path))
+    for _ in range(2):
+        refused(secure, asking)
+    assert len(secure.clients) == 2, "nothing was tried twice"
+    before = trust(str(path), True)
+    path.write_text("half a file")
+    assert refused(secure, asking) == f"tls_ca_cert: {path} cannot be read as certificates; name a PEM file"
+    bundle(authority)
+    assert asked(secure, asking, other) == 3 + 2 * 2
+    assert trust(str(path), True) is not before, "who is made anew, as on SIGHUP, reads it too"
+
+
+def test_replaced_authorities_of_a_directory(secure: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
+    folder = Path(hashed(trustme.CA()))
+    asking = transport(tls_ca_cert=str(folder))
+    refused(secure, asking)
+    shutil.rmtree(folder)
+    assert hashed(authority) == str(folder)
+    assert asked(secure, asking) >= 2

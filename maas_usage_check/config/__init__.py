@@ -8,6 +8,6 @@ from .known_keys import INLINE_SECRET, is_secret
 from .load import load, load_file, load_instance
 
 __all__ = [
-    "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "Instance", "KeySource", "ServiceType", "doubts", "is_project_id",
-    "is_secret", "load", "load_file", "load_instance",
+    "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "Instance", "KeySource", "ServiceType", "doubts",
+    "is_project_id", "is_secret", "load", "load_file", "load_instance",
 ]  # fmt: skip

@@ -9,9 +9,10 @@ from .history import Account, History
 from .hours import settled_until
 from .looking import Held, look
 from .series import series_of, values_of
+from .tables import check_history
 from .work import Ask, Work
 
 __all__ = [
-    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Ask", "Consumer", "Given", "Held", "History", "Work", "difference",
-    "give", "look", "series_of", "settled_until", "values_of",
+    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Ask", "Consumer", "Given", "Held", "History", "Work",
+    "check_history", "difference", "give", "look", "series_of", "settled_until", "values_of",
 ]  # fmt: skip

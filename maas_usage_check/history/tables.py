@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Sequence, Tuple, Type, TypeVar
 
 import msgspec
 
-from ..store import MissingError, Store
+from ..store import MissingError, Store, UnusableError
 from .hours import FIELDS, HOUR
 
 COLUMNS = ", ".join(FIELDS)
@@ -112,10 +112,24 @@ class Book:
 @contextlib.contextmanager
 def look_into_book(store: Store, now: int) -> Iterator[Book]:
     """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
+    try:
+        with store.look() as connection:
+            yield _found(connection, now)
+    except UnusableError as trouble:
+        if not isinstance(trouble, MissingError):
+            store.warn(trouble.line("What it holds is not used"))
+        raise
+
+
+def check_history(store: Store, now: int) -> None:
+    """Read all of the history; raise UnusableError where some of it is damaged, or there is none."""
     with store.look() as connection:
-        if not _is_made(connection):
-            raise MissingError("there is no history yet")
-        yield Book(connection, now)
+        book = _found(connection, now)
+        for table in ("clock", "series", "hours", "questions", "consumers"):
+            book.run(f"SELECT * FROM {table}").fetchall()
+        for (value,) in book.run("SELECT value FROM notes"):
+            msgspec.json.decode(value)
+        book.check_series()
 
 
 @contextlib.contextmanager
@@ -126,6 +140,12 @@ def open_book(store: Store, now: int, answered: bool = True) -> Iterator[Book]:
             for statement in SCHEMA:  # a table that alone is there, or not, is damage
                 connection.execute(statement)
         yield Book(connection, now, answered)
+
+
+def _found(connection: sqlite3.Connection, now: int) -> Book:
+    if not _is_made(connection):
+        raise MissingError("there is no history yet")
+    return Book(connection, now)
 
 
 def _is_made(connection: sqlite3.Connection) -> bool:

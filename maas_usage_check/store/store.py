@@ -142,6 +142,12 @@ class Store:
         if self._lock is not None:
             self._lock.release(name)
 
+    def warn(self, trouble: str) -> None:
+        """Pass a trouble on, once while it lasts."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._warn(trouble)
+
     def close(self) -> None:
         """Let go of the file, so that the next run need not read its log; not where a thread is still in it."""
         if self._file_lock.acquire(blocking=False):
@@ -215,14 +221,9 @@ class Store:
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self._warn_once("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
+            self.warn("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
             return kind()
 
     def _say(self, trouble: UnusableError) -> None:
         if not isinstance(trouble, MissingError):
-            self._warn_once(trouble.line(FORGOTTEN))
-
-    def _warn_once(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._warn(trouble)
+            self.warn(trouble.line(FORGOTTEN))

@@ -6,8 +6,7 @@ from typing import Optional
 
 import pytest
 
-from maas_usage_check.store import find_file, writable_by_others
-from maas_usage_check.store import UnusableError
+from maas_usage_check.store import UnusableError, find_file, writable_by_others
 
 NAME = "maas-usage-check.sqlite3"
 NOWHERE = {"XDG_STATE_HOME": "/proc/nowhere"}

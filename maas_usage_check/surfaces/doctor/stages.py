@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 from functools import partial
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -20,7 +21,8 @@ from ...config import Instance
 from ...config.ranges import parse_range
 from ...cycle import Runtime
 from ...errors import QueryError, Result
-from ...store import Store
+from ...history import check_history
+from ...store import MissingError, Store, UnusableError
 from . import cloud_eye, hours
 from .finding import FAIL, OK, SKIP, WARN, Finding
 from .within import all_within, within
@@ -32,6 +34,7 @@ def examine(instance: Instance, store: Store, runtime: Runtime) -> Iterator[Find
 
 
 def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) -> Iterator[Finding]:
+    yield _state(instance, store, int(clock.now() * 1000))
     credentials, finding = _credentials(instance)
     yield finding
     reached = True
@@ -63,6 +66,24 @@ class _Noting:
         response = self.direct(request, timeout)
         self.first = self.first or response
         return response
+
+
+def _state(instance: Instance, store: Store, now: int) -> Finding:
+    """Write to the state as a refusal does, and read all that is in it."""
+
+    def check() -> Union[str, UnusableError]:
+        try:
+            path = store.check()
+            with contextlib.suppress(MissingError):
+                check_history(store, now)
+        except UnusableError as trouble:
+            return trouble
+        return path
+
+    found = within(instance.timeout, check)
+    if isinstance(found, QueryError) and found.result == Result.TIMED_OUT:
+        found = store.no_answer()
+    return Finding(OK if isinstance(found, str) else FAIL, "state", str(found))
 
 
 def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:

@@ -40,6 +40,8 @@ def find_models(
 
     def within(work: Callable[[], T]) -> T:
         ended = Crew(clock).do({"": work}, give_up=give_up).get("", late)
+        if ended is late and gates.store.hangs:
+            raise QueryError(Result.TIMED_OUT, str(gates.store.no_answer()))
         if isinstance(ended, Exception):
             raise failure(ended)
         return ended

@@ -12,7 +12,7 @@ from ..errors import QueryError
 from ..history import Account, Ask, Consumer, Given, History, give
 from ..metrics import Number
 from ..store import Store
-from .in_time import give_in_time, not_given, told
+from .in_time import give_in_time, lost, told
 from .problems import Problem
 from .spare import Cycle, Share
 
@@ -49,7 +49,9 @@ class Hourly:
             text = told(failures, "some hours were not asked")
             problems.append(Problem("W", f"{where}: {text}", f"{where} hours"))
         if not isinstance(made, Given):
-            return Share([], {}, [*problems, not_given(where, made)], is_partial=True)
+            return Share([], {}, [*problems, lost(where, "Hours and counters are paused", made)], is_partial=True)
+        if cycle.trouble:
+            problems.append(lost(where, "Some hours were not asked", cycle.trouble))
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
         problems += [Problem("I", f"{where}: {text}", text) for text in made.news]
@@ -58,4 +60,5 @@ class Hourly:
             health["missing_hours"] = made.missing
         if made.newest_use:
             health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
-        return Share(made.points, health, problems, is_partial=bool(made.failed))
+        is_partial = bool(made.failed) or cycle.trouble is not None
+        return Share(made.points, health, problems, is_partial)

@@ -13,7 +13,6 @@ from .crew import Crew
 from .problems import Problem
 
 T = TypeVar("T")
-PAUSED = "Hours and counters are paused"
 CUT = "the cycle ended before its hours and counters were given out; they are in the next one"
 
 
@@ -38,13 +37,13 @@ def give_in_time(
     return failure(made) if isinstance(made, Exception) else made
 
 
-def not_given(where: str, why: Union[QueryError, UnusableError]) -> Problem:
-    """Say why hours and counters are not given out; the same words for all keepers."""
-    text = why.line(PAUSED) if isinstance(why, UnusableError) else str(why)
-    return Problem("W", f"{where}: {text}", f"{where} state")
+def lost(where: str, what: str, why: Union[QueryError, UnusableError]) -> Problem:
+    """Say what the state, or a fault of this plugin, costs."""
+    text = why.line(what) if isinstance(why, UnusableError) else f"{why} ({what.lower()})"
+    return Problem("W", f"{where}: {text}", f"{where} {what}")
 
 
-def told(failures: Sequence[QueryError], lost: str) -> str:
+def told(failures: Sequence[QueryError], missing: str) -> str:
     """Tell the first of several failures, how many more there are, and what they cost."""
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f"{failures[0]} ({lost}{more})"
+    return f"{failures[0]} ({missing}{more})"

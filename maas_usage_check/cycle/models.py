@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
@@ -17,7 +16,7 @@ from ..history.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, gi
 from ..history.work import LIVE
 from ..metrics import Point
 from ..store import Store, UnusableError
-from .in_time import give_in_time, not_given, told
+from .in_time import give_in_time, lost, told
 from .problems import Problem
 from .spare import Cycle, Share
 
@@ -38,6 +37,7 @@ class Models:
         self._live: Optional[LiveMinutes] = None
         self._hours: Optional[ModelHours] = None
         self._news: List[str] = []
+        self._trouble: Optional[UnusableError] = None
 
     def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
         """Ask for the list, if it is time, and then about the models on it."""
@@ -74,10 +74,13 @@ class Models:
             points += made[0]
             problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
         else:
-            problems.append(not_given(where, made))
+            problems.append(lost(where, "Hours and counters of models are paused", made))
+        trouble, self._trouble = cycle.trouble or self._trouble, None
+        if trouble and isinstance(made, tuple):
+            problems.append(lost(where, "Some hours of models were not asked", trouble))
         news, self._news = self._news, []
         problems += [Problem("W", f"{where}: {text}", "") for text in news]
-        return Share(points, {}, problems, is_partial=not isinstance(made, tuple))
+        return Share(points, {}, problems, is_partial=bool(trouble) or not isinstance(made, tuple))
 
     def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""
@@ -121,10 +124,11 @@ class Models:
         self._live = LiveMinutes(models, held, now)
         yield from self._live.asks()
         if self._instance.hourly:
-            # Without a state there are minutes all the same; the trouble shows when the hours are given out.
-            with contextlib.suppress(UnusableError):
+            try:
                 self._hours = ModelHours(self._instance, self._store, self._project_id)
                 yield from self._hours.asks(models, now)
+            except UnusableError as trouble:  # there are minutes all the same
+                self._trouble = trouble
 
     def _unused_prices(self, models: ModelList) -> Iterator[str]:
         prices, names = self._instance.prices, self._instance.model_names

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..clock import Clock
 from ..cloud import Asks, Session, failure
@@ -39,7 +40,7 @@ class Cycle(Struct, frozen=True):
     """Hold what is known of a cycle at its end.
 
     `now` is its time in milliseconds, `tags` are those of every point, `answered` tells whether any range was, and
-    `give_up` is when nobody waits any more, in monotonic seconds.
+    `give_up` is when nobody waits any more, in monotonic seconds; `trouble` is what the keeper met in the state before.
     """
 
     account: Account
@@ -47,6 +48,7 @@ class Cycle(Struct, frozen=True):
     tags: Dict[str, str]
     answered: bool
     give_up: float
+    trouble: Optional[UnusableError] = None
 
 
 class Keeper(Protocol):
@@ -75,6 +77,7 @@ class Spare:
         self._workers = workers
         self._clock = clock
         self._ends: List[List[Optional[QueryError]]] = [[] for _ in keepers]
+        self._troubles: Dict[int, UnusableError] = {}
 
     @property
     def counts_once(self) -> bool:
@@ -93,15 +96,16 @@ class Spare:
             give_up: monotonic seconds.
             answered: whether any range was.
         """
-        self._ends = [[] for _ in self._keepers]
+        self._ends, self._troubles = [[] for _ in self._keepers], {}
         account = Account(session.project_id, session.key_name)
         listing = {i: partial(each.asks, account, now, answered) for i, each in enumerate(self._keepers)}
         begun: Dict[int, Sequence[Ask]] = {}
         for i, asks in crew.do(listing, give_up=give_up).items():
-            # A trouble of the state shows when the hours are given out.
             if not isinstance(asks, Exception):
                 begun[i] = asks
-            elif not isinstance(asks, UnusableError):
+            elif isinstance(asks, UnusableError):
+                self._troubles[i] = asks
+            else:
                 self._ends[i].append(failure(asks))
         work = Work(begun)
         workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
@@ -113,7 +117,9 @@ class Spare:
         noting = {i: partial(each.asked, now) for i, each in enumerate(self._keepers)}
         noted = Crew(self._clock).do(noting, give_up=self._clock.monotonic() + GIVING)
         for i, doubts in noted.items():
-            if not isinstance(doubts, Exception):
+            if isinstance(doubts, UnusableError):
+                self._troubles[i] = doubts
+            elif not isinstance(doubts, Exception):
                 self._ends[i] += doubts
         return [end for ends in self._ends for end in ends]
 
@@ -130,11 +136,15 @@ class Spare:
         give_up = max(deadline, self._clock.monotonic() + GIVING)
         cycle = Cycle(Account(session.project_id, session.key_name), now, tags, answered, give_up)
         asked, self._ends = self._ends, [[] for _ in self._keepers]
-        shares = [keeper.give(cycle, ends) for keeper, ends in zip(self._keepers, asked)]
+        troubles, self._troubles = self._troubles, {}
+        shares = [
+            keeper.give(replace(cycle, trouble=troubles.get(i)), ends)
+            for i, (keeper, ends) in enumerate(zip(self._keepers, asked))
+        ]
         return Share(
             [point for share in shares for point in share.points],
             {name: value for share in shares for name, value in share.health.items()},
-            list(dict.fromkeys(problem for share in shares for problem in share.problems)),
+            [problem for share in shares for problem in share.problems],
             any(share.is_partial for share in shares),
         )
 
@@ -147,7 +157,8 @@ class Spare:
             follow: Sequence[Ask] = ()
             try:
                 follow = self._answer(session, i, ask, partial(work.goes, i, ask))
-            except UnusableError:
+            except UnusableError as trouble:
+                self._troubles[i] = trouble
                 work.drop(i)
             except Exception as error:
                 self._note(work, i, ask, failure(error), give_up)

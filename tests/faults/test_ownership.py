@@ -80,5 +80,5 @@ def test_with_a_state_that_exists_but_cannot_be_read_each_run_asks_once_alone(
     server.fault = count
     done = nobody.program.process("collect", "--config", config)
     assert (done.returncode, done.stdout.count("huawei_maas_usage,")) == (0, 3)
-    assert done.stderr.startswith(f"W! state file {state / NAME} cannot be used" if NAME in held else "")
+    assert done.stderr.startswith(f"W! {state / NAME}: cannot write the state: no access." if NAME in held else "")
     assert at_once == [1] * 4 or held == [f"{NAME}-lock"]

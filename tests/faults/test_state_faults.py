@@ -57,13 +57,29 @@ def test_a_full_disk_is_a_warning_and_a_wait_that_is_on_it_still_holds(
 ) -> None:
     done = on_a_full_disk(program, "collect", "--config", config)
     assert (done.returncode, code(done)) == (0, 0)
-    assert f"W! state file {state} cannot be used" in done.stderr
-    assert "waits after a refusal are forgotten" in done.stderr
+    full = f"{state}: cannot write the state: disk full."
+    assert done.stderr == f"W! {full} Waits after a refusal are forgotten at exit; free some space\n"
     program("collect", "--config", config, HW_SECRET_KEY="wrong")
     before = len(server.requests)
     done = on_a_full_disk(program, "collect", "--config", config, HW_SECRET_KEY="wrong")
     assert (done.returncode, code(done), len(server.requests)) == (1, 5, before)
-    assert "W! state file" in done.stderr
+    assert f"W! {full}" in done.stderr
+
+
+@pytest.mark.parametrize("blocks", [0, 64])
+def test_hours_on_a_full_disk(server: Server, program: Program, state: Path, blocks: int) -> None:
+    """The ranges come, the result is partial, and a line says what is paused; `doctor` finds the disk full too."""
+    config = server.config(program, state_dir=str(state.parent), hourly=True, backfill_days=1)
+    full = f"{state}: cannot write the state: disk full"
+    done = in_shell(program, f'ulimit -f {blocks}; exec "$@"', "collect", "--config", config)
+    assert (done.returncode, code(done)) == (0, 1)
+    assert "huawei_maas_usage," in done.stdout
+    assert "huawei_maas_hourly," not in done.stdout
+    paused = f"W! cn-southwest-2: {full}. Hours and counters are paused; free some space"
+    assert [line for line in done.stderr.splitlines() if "paused" in line] == [paused]
+    done = in_shell(program, f'ulimit -f {blocks}; exec "$@"', "doctor", "--config", config)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == f"FAIL  state            {full}; free some space"
 
 
 def test_execd_returns_to_the_file_as_soon_as_the_disk_has_room_again(
@@ -78,7 +94,7 @@ def test_execd_returns_to_the_file_as_soon_as_the_disk_has_room_again(
 
     assert known_after(most) == known_after(0) < known_after(most) == len(server.requests)
     _, errors = process.communicate(timeout=20)
-    assert [line[:14] for line in errors.decode().splitlines()] == ["W! state file "]
+    assert [line[:14] for line in errors.decode().splitlines()] == ["W! " + str(state)[:11]]
 
 
 def test_a_full_disk_leaves_the_old_output_as_it_was(program: Program, config: str, tmp_path: Path) -> None:
@@ -105,7 +121,7 @@ def test_a_full_or_closed_standard_error_costs_nothing(program: Program, config:
 def test_a_folder_where_not_even_root_may_write_is_a_warning(server: Server, program: Program) -> None:
     done = program("collect", "--config", server.config(program, state_dir="/sys/maas-usage-check"))
     assert (done.returncode, code(done)) == (0, 0)
-    assert done.stderr.startswith(f"W! state file /sys/maas-usage-check/{NAME} cannot be used")
+    assert done.stderr.startswith(f"W! /sys/maas-usage-check/{NAME}: cannot write the state: ")
 
 
 def test_a_lockout_that_a_spoilt_entry_lost_is_not_lost_in_silence(program: Program, config: str, state: Path) -> None:
@@ -126,6 +142,13 @@ def test_a_folder_that_hangs_does_not_hold_a_cycle_past_its_deadline(
     config = server.config(program, deadline=1, state_dir=str(state.parent))
     done = program.process("collect", "--config", config, LD_PRELOAD=library)
     assert (done.returncode, code(done)) == (1, 13)
+    silent = f"the state folder {state.parent} does not answer; set state_dir to a folder on a local disk"
+    assert done.stderr.startswith(f"E! cn-southwest-2: {silent} (no values for ")
+    done = program.process("doctor", "--config", server.config(program, timeout=1, state_dir=str(state.parent)),
+                           LD_PRELOAD=library)  # fmt: skip
+    assert done.returncode == 1
+    assert f"FAIL  state            {silent}" in done.stdout.splitlines()
+    assert "check the network" not in done.stdout
 
 
 def test_a_file_system_without_locks_is_a_warning(

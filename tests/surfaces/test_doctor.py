@@ -21,8 +21,8 @@ NINE = int(MONDAY * 1000) // HOUR * HOUR - 3 * HOUR
 """9:00 of that Monday, where the newest hour ends that is final."""
 MODELS = "models: true"
 CLOUD_EYE = ["Cloud Eye"]
-STAGES = ["configuration", "credentials", "name resolution", "TCP and TLS", "clock", "project", "permission", "answer"]
-STAGES += ["hours"]
+STAGES = ["configuration", "state", "credentials", "name resolution", "TCP and TLS", "clock", "project", "permission"]
+STAGES += ["answer", "hours"]
 Found = Dict[str, Tuple[str, str]]
 """Mark and text by stage."""
 Examine = Callable[..., Tuple[int, Found]]
@@ -51,6 +51,7 @@ def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, exam
     code, found = examine()
     assert code == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
+    assert found["state"][1].endswith("/state/maas-usage-check/maas-usage-check.sqlite3")
     assert found["credentials"][1] == "key from the environment"
     assert "127.0.0.1 by plain TCP" in found["TCP and TLS"][1].replace(cloud.url[7:], "127.0.0.1")
     assert "0.0 minutes" in found["clock"][1]
@@ -84,7 +85,7 @@ def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Progra
     code, found = examine(keys)
     assert (code, found["credentials"][0]) == (1, "FAIL")
     assert "check the path and who may read it" in found["credentials"][1]
-    assert {found[stage][0] for stage in STAGES[4:]} == {"skip"}
+    assert {found[stage][0] for stage in STAGES[5:]} == {"skip"}
     assert found["TCP and TLS"][0] == "ok"
 
 

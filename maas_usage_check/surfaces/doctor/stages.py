@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 from functools import partial
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -71,19 +71,19 @@ class _Noting:
 def _state(instance: Instance, store: Store, now: int) -> Finding:
     """Write to the state as a refusal does, and read all that is in it."""
 
-    def check() -> Union[str, UnusableError]:
+    def check() -> Finding:
         try:
             path = store.check()
             with contextlib.suppress(MissingError):
                 check_history(store, now)
         except UnusableError as trouble:
-            return trouble
-        return path
+            return Finding(FAIL, "state", str(trouble))
+        return Finding(OK, "state", path)
 
     found = within(instance.timeout, check)
-    if isinstance(found, QueryError) and found.result == Result.TIMED_OUT:
-        found = store.no_answer()
-    return Finding(OK if isinstance(found, str) else FAIL, "state", str(found))
+    if isinstance(found, QueryError):
+        return Finding(FAIL, "state", str(store.no_answer() if store.hangs else found))
+    return found
 
 
 def _credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
@@ -149,7 +149,7 @@ def _questions(
     try:
         connected = within(instance.timeout, session.connect)
         if isinstance(connected, QueryError):
-            yield Finding(FAIL, "project", str(connected))
+            yield Finding(FAIL, "project", str(gates.store.no_answer() if gates.store.hangs else connected))
             yield from [Finding(SKIP, stage, "not asked: no project") for stage in _asked(instance)[1:]]
             return
         how = "as configured" if instance.project_id else "found by the region's name"

@@ -1,0 +1,127 @@
+"""A state in which a byte, a row or a note is damaged: a warning with the remedy, and the ranges come all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from pathlib import Path
+from typing import Callable, Dict, Tuple, Union
+
+import pytest
+
+from ..conftest import Cloud, Program
+from .conftest import forget, state
+
+KEYS = "hourly: true\nmodels: true\nbackfill_days: 1\nmax_requests_per_minute: 80000\n"
+Damage = Union[str, Callable[[bytes], bytes]]
+"""A statement of SQL, or what becomes of the file's bytes."""
+
+
+def swap(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data.replace(old, new, 1)
+
+
+HISTORY: Dict[str, Damage] = {
+    "schema, no UTF-8": swap(b"CREATE TABLE hours", b"CREATE TABLE h\xffurs"),
+    "schema, a table's name": swap(b"tablehours", b"tablehoors"),
+    "schema, a column": swap(b"errors INTEGER, settled", b"errers INTEGER, settled"),
+    "header of a page": lambda data: data[: 4 * 4096] + b"\xff" + data[4 * 4096 + 1 :],
+    "no number": "UPDATE hours SET total_tokens = 'many'",
+    "bytes": "UPDATE hours SET errors = x'ff'",
+    "no value": "UPDATE hours SET requests = NULL",
+    "below zero": "UPDATE hours SET requests = -1",
+    "too large": f"UPDATE hours SET total_tokens = {2**62}",
+    "no time of change": "UPDATE hours SET changed = NULL",
+    "no beginning": "UPDATE series SET began = NULL",
+    "beginning too late": f"UPDATE series SET began = {2**62}",
+    "a fraction": "UPDATE series SET asked = 0.5",
+    "given out at no time": "UPDATE consumers SET at = 'noon'",
+    "more given out than counted": f"UPDATE consumers SET requests = {2**60}",
+    "no clock": "DELETE FROM clock",
+    "no series": "DELETE FROM series WHERE id = 1",
+    "a series of another name": "UPDATE series SET name = replace(name, substr(name, 5, 1), 'x')",
+    "no table": "DROP TABLE consumers",
+    "note, no JSON": "UPDATE notes SET value = '{' WHERE kind = 'Began'",
+    "note, no object": "UPDATE notes SET value = '7' WHERE kind = 'Round'",
+    "note, no text": "UPDATE notes SET value = x'ff' WHERE kind = 'AddUp'",
+    "note, no UTF-8": "UPDATE notes SET value = CAST(x'7b22ff' AS TEXT) WHERE kind = 'Account'",
+    "note, no number": """UPDATE notes SET value = '{"at":"x"}' WHERE kind = 'Began'""",
+}
+ENTRIES: Dict[str, Damage] = {
+    "schema, no UTF-8": swap(b"CREATE TABLE entries", b"CREATE TABLE \xffntries"),
+    "schema, a column": swap(b"value TEXT, changed", b"valve TEXT, changed"),
+    "header of a page": lambda data: data[:4096] + b"\xff" + data[4097:],
+    "no text": "UPDATE entries SET value = NULL",
+    "no UTF-8": "UPDATE entries SET value = CAST(x'7b22ff' AS TEXT)",
+    "no time": """UPDATE entries SET value = '{"at":1e300}' WHERE kind = 'LastSuccess'""",
+}
+
+
+@pytest.fixture
+def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
+    """Write a configuration, and collect twice by it."""
+    cloud.emulator.requests_per_minute = 10**6
+    config = program.for_cloud(cloud, f"{KEYS}state_dir: {tmp_path}\n")
+    for form in ("influx", "prometheus"):
+        assert program("collect", "--config", config, "--format", form).stderr.count("E!") == 0
+    return config
+
+
+def damage(folder: Path, how: Damage) -> None:
+    path = Path(state(folder))
+    if callable(how):
+        before = path.read_bytes()
+        path.write_bytes(how(before))
+        assert path.read_bytes() != before
+        return
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute(how)
+
+
+def collected(program: Program, config: str, form: str) -> Tuple[str, str]:
+    """Collect; return what was printed and what was said. The range is there, and no fault of the plugin."""
+    done = program("collect", "--config", config, "--format", form)
+    assert done.returncode == 0
+    assert "fault in" not in done.stderr
+    assert "huawei_maas_usage" in done.stdout
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("kind", HISTORY)
+def test_damaged_history(config: str, program: Program, tmp_path: Path, kind: str) -> None:
+    """A line names the file and what is paused, and the result is partial."""
+    damage(tmp_path, HISTORY[kind])
+    printed, said = map("".join, zip(*(collected(program, config, form) for form in ("prometheus", "influx"))))
+    paused = rf"W! cn-southwest-2: {state(tmp_path)}: cannot read the state: damaged \(.+\)\. (H|Some h)ours .+"
+    assert re.search(f"^{paused}; move it away, or set state_dir$", said, re.MULTILINE)
+    assert re.search("result_code(=1i|{.+} 1\n)", printed)
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_damaged_entries(config: str, program: Program, tmp_path: Path, kind: str) -> None:
+    """What is remembered of a key is lost with a warning."""
+    damage(tmp_path, ENTRIES[kind])
+    _, said = collected(program, config, "influx")
+    assert re.search("^W! .*(damaged.*check the key|damaged.*move it away, or set state_dir)$", said, re.MULTILINE)
+
+
+def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None:
+    whole = Path(state(tmp_path)).read_bytes()
+    for at in [*range(0, 100, 9), *range(100, len(whole), len(whole) // 30)]:
+        forget(tmp_path)
+        (tmp_path / "maas-usage-check.sqlite3").write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        collected(program, config, "influx")
+
+
+def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
+    damage(tmp_path, HISTORY["no beginning"])
+    broken = f"{state(tmp_path)}: cannot read the state: damaged (`began` of a row is not what it may be)"
+    done = program("doctor", "--config", config)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == f"FAIL  state            {broken}; move it away, or set state_dir"
+    damage(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
+    done = program("report", "--daily", "--last", "3d", "--config", config)
+    assert done.returncode == 0
+    assert f"W! {state(tmp_path)}: cannot read the state: damaged (" in done.stderr
+    assert "What it holds is not used; move it away, or set state_dir" in done.stderr

@@ -46,6 +46,6 @@ def freeze(book: Book, until: int) -> None:
 
 def _ended_since_began(book: Book, series: int, until: int = 2**62) -> Values:
     (began,) = book.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
-    since = until if began is None else began - HOUR
+    since = began - HOUR if began else until
     row = book.run(f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, since, until))
     return tuple(row.fetchone())

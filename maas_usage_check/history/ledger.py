@@ -61,22 +61,21 @@ class Ledger:
         """
         row = self.book.run("SELECT hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
         (shared, frozen), began = row, self.began
-        first = floor(self.book.now if began is None else began) - backfill
-        reached = first if shared is None else min(first, shared)
-        if began is not None and reached != shared:
+        first = floor(began or self.book.now) - backfill
+        reached = min(first, shared or first)
+        if began and reached != shared:
             self.book.run("UPDATE series SET hours_from = ? WHERE id = ?", (reached, self.id))
         oldest = max(oldest, frozen)
         return max(oldest, first), max(oldest, reached)
 
     @property
-    def began(self) -> Optional[int]:
-        """Return when its history began, in milliseconds; None before the cloud's first believed answer."""
-        began = self.book.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0]
-        return None if began is None else int(began)
+    def began(self) -> int:
+        """Return when its history began, in milliseconds; 0 before the cloud's first believed answer."""
+        return int(self.book.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0])
 
     def begin(self, at: int) -> None:
         """Begin its history at a moment, in milliseconds, unless it has begun."""
-        self.book.run("UPDATE series SET began = ? WHERE id = ? AND began IS NULL", (at, self.id))
+        self.book.run("UPDATE series SET began = ? WHERE id = ? AND began = 0", (at, self.id))
 
     @property
     def asked(self) -> int:

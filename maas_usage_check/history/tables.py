@@ -24,8 +24,10 @@ _COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "c
 SCHEMA = (
     "CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER)",
     "INSERT INTO clock VALUES (1, 0)",
-    # Hours before `frozen_until` are never asked again, and their sums are frozen_...; counted_... never falls.
-    "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER, hours_from INTEGER, "
+    # `began` is 0 until the history begins. Hours before `frozen_until` are never asked again, and their sums are
+    # frozen_...; counted_... never falls.
+    "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, "
+    "began INTEGER DEFAULT 0, hours_from INTEGER DEFAULT 0, "
     f"frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0, {_COUNTS})",
     # `changed` is 0 while an hour without use is not settled: it is known, but not worth a point yet.
     f"CREATE TABLE hours (series INTEGER, start INTEGER, {_INTEGERS}, settled INTEGER, changed INTEGER, "
@@ -155,7 +157,7 @@ def _is_made(connection: sqlite3.Connection) -> bool:
 @functools.lru_cache(maxsize=None)
 def _checker(names: Tuple[str, ...]) -> Callable[[sqlite3.Cursor, Row], Row]:
     """Make the check of rows with these columns."""
-    may_be_null = {"began", "hours_from", *(FIELDS if "newer" in names else ())}  # the totals of a question
+    may_be_null = frozenset(FIELDS if "newer" in names else ())  # the totals of a question
 
     def check(_: sqlite3.Cursor, row: Row) -> Row:
         for name, value in zip(names, row):

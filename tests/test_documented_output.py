@@ -83,6 +83,6 @@ def test_state_that_cannot_be_written(busy: Cloud, program: Program) -> None:
     (folder / "maas-usage-check.sqlite3").write_text("not a database, but long enough to be taken for one" * 100)
     done = program("collect", "--config", program.for_cloud(busy, f"{HOURLY}state_dir: {folder}\n"))
     first, *others = done.stderr.splitlines()
-    assert line("the state cannot be written").fullmatch(first)
+    assert line("Hours and counters are paused").fullmatch(first)
     assert [other for other in others if str(folder) in other]
     assert [point.split(",")[0] for point in done.stdout.splitlines()] == ["huawei_maas_usage", "huawei_maas_api"]

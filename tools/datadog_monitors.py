@@ -64,16 +64,17 @@ MONITORS: Dict[str, Monitor] = {
     "collection_partial": Monitor(
         "MaaS usage is collected in part",
         "Totals soon lack what is not collected. Alerts when for an hour no cycle was whole though some were answered "
-        "in part (result_code 1).",
-        "For an hour a part of the usage in {{region.name}} has not come",
+        "in part (result_code 1), or none could write the state, without which there are no counts.",
+        "Some MaaS usage in {{region.name}} has been missing for an hour",
         f"min(last_1h):cutoff_max({CODE}, 1.5)",
         "> 0.5",
-        "For an hour no cycle in {{region.name}} was whole: some queries to MaaS are answered, others are not. The "
+        "For an hour no cycle in {{region.name}} was whole: some queries to MaaS are answered, others are not, or the "
+        "state cannot be written, and hours and counts are paused. The "
         "dashboard and the budget keep the last value of what does not come for 2 hours, then leave it out.",
         "Usage is collected whole again.",
         "on the Agent's host run `agent status` and read the section maas_usage_check: its warning names the ranges "
-        "and service types that got no value, why, and what to do. Do that, or take what the account does not have out "
-        "of conf.yaml. `huawei_maas.api.failed_queries` counts them.",
+        "and service types that got no value, or the state's file (a full disk, a damaged file), why, and what to do. Do "
+        "that, or take what the account does not have out of conf.yaml. `huawei_maas.api.failed_queries` counts them.",
         SEVERAL.format(what="the code of one does not hide the other's"),
         new_group_delay=3600,
     ),

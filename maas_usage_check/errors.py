@@ -68,7 +68,7 @@ class QueryError(MaasError):
         result: which way it failed.
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
-        cause: what this one follows from, when nothing was asked because of it.
+        held: nothing was sent, because of an earlier failure, or for want of time or rate.
         clock_off: seconds by which this machine's clock is ahead of the cloud's, where that is known.
     """
 
@@ -77,12 +77,11 @@ class QueryError(MaasError):
         result: Result,
         text: str,
         retry_after: float | None = None,
-        cause: Result | None = None,
+        held: bool = False,
         clock_off: float | None = None,
     ) -> None:
         super().__init__(text)
         self.result = result
-        self.cause = cause or result
-        self.held = cause is not None
+        self.held = held
         self.retry_after = retry_after
         self.clock_off = clock_off

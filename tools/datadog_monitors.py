@@ -86,8 +86,8 @@ MONITORS: Dict[str, Monitor] = {
         f"max(last_15m):cutoff_max(cutoff_min({CODE}, 1.5), 7.5)",
         "> 1.5",
         "The credentials for MaaS in {{region.name}} do not work: result_code {{value}}.\n\n2: none were found. 3: the "
-        "cloud refused the key or its signature. 4: the key is locked for 5 minutes. 5: refused before, the check "
-        "waits so as not to lock it. 6: the host's clock is off. 7: the temporary credentials expired.",
+        "cloud refused the key or its signature. 4: the key is locked for 5 minutes. 5: refused before, and why is not "
+        "known any more. 6: the host's clock is off. 7: the temporary credentials expired.",
         "The credentials work again.",
         "on the Agent's host run `agent status`; the check's line says which of these it is. Put the right key into "
         "the credentials file or the Agent's environment: a file is read again at the next cycle, an environment after "

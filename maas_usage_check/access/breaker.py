@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Optional
 
 from ..clock import CLOCK_TOLERANCE
@@ -11,6 +12,7 @@ from .key_entry import KeyEntry
 FIRST_WAIT = 300.0
 LONGEST_WAIT = 3600.0
 UNTOLD_THROTTLE = 60.0
+UNKNOWN = "the cloud refused the key, and why is not known any more"
 
 REFUSALS = frozenset({Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED})
 
@@ -52,10 +54,11 @@ def raise_if_shut(entry: KeyEntry, api: str, now: float, closed: bool) -> None:
     """Raise QueryError while nobody may ask an API; `closed` says that a 429 of it has ended this cycle."""
     if now < entry.not_before:
         raise QueryError(
-            Result.BACKING_OFF,
-            f"nothing is asked for another {(entry.not_before - now) / 60:.0f} min, so that the key is not locked; "
-            f"a new key is used at once. The cloud had refused: {entry.why or 'cause not known any more'}",
-            cause=_cause(entry),
+            _cause(entry),
+            f"{entry.why or UNKNOWN}. Retrying in {ceil((entry.not_before - now) / 60)} min to avoid a lockout; "
+            "a replaced key is tried in the next cycle",
+            held=True,
+            clock_off=entry.clock_off,
         )
     until = entry.throttled.get(api, 0.0)
     if closed or now < until:
@@ -63,12 +66,12 @@ def raise_if_shut(entry: KeyEntry, api: str, now: float, closed: bool) -> None:
             Result.THROTTLED,
             "the cloud asked to slow down, nothing more is asked in this cycle and for "
             f"{max(0.0, until - now):.0f} s: lower max_requests_per_minute if others use this account's quota too",
-            cause=Result.THROTTLED,
+            held=True,
         )
 
 
 def _cause(entry: KeyEntry) -> Result:
     try:
-        return Result(entry.cause or Result.KEY_REFUSED)
+        return Result(entry.cause or Result.BACKING_OFF)
     except ValueError:  # a state from elsewhere
-        return Result.KEY_REFUSED
+        return Result.BACKING_OFF

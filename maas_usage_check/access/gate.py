@@ -35,11 +35,17 @@ class Gate:
         self._store = store
         self._clock = clock
 
-    def begin(self, who: str = "", planned: int = 0) -> Pass:
-        """Start a cycle of somebody who plans so many requests that must not be left out."""
+    def begin(self, who: str = "", planned: int = 0, late: str = "not sent: its time was up") -> Pass:
+        """Start a cycle of somebody who plans so many requests that must not be left out.
+
+        Args:
+            who: names them.
+            planned: how many requests.
+            late: the error of a request that could not be sent in time.
+        """
         with self.entry() as entry:
             breaker.mend_clock(entry, self._clock.now(), self._clock.monotonic())
-        started = Pass(self, self._clock)
+        started = Pass(self, self._clock, late)
         with self.places.lock:
             self.planned[who] = planned
             self.passes.add(started)

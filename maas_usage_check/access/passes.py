@@ -26,12 +26,13 @@ class Pass:
     That the key is proven, and that a 429 has closed an API, is this cycle's alone.
     """
 
-    def __init__(self, gate: Gate, clock: Clock) -> None:
+    def __init__(self, gate: Gate, clock: Clock, late: str) -> None:
         self.projects = dict(gate.seen.projects)
         self.proven = False
         self.closed: Set[str] = set()
         self._gate = gate
         self._clock = clock
+        self._late = late
         self._mine: Set[int] = set()
         self._left_out: Dict[str, None] = {}
         self._full: Dict[Tuple[int, int], Tuple[float, QueryError]] = {}
@@ -134,7 +135,7 @@ class Pass:
         def look() -> None:
             breaker.raise_if_shut(gate.seen, api, self._clock.now(), api in self.closed)
             if give_up <= self._clock.monotonic():
-                raise QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
+                raise QueryError(Result.TIMED_OUT, self._late, held=True)
 
         ticket = gate.places.take(give_up, at_once, lambda: gate.is_proven(self.proven, gate.seen), look, meanwhile)
         self._mine.add(ticket)
@@ -177,4 +178,4 @@ class Pass:
         until, error = self._full.get((per_minute, kept), (0.0, None))
         if error is not None and self._clock.monotonic() + left < until:
             self._left_out[turn] = None
-            raise QueryError(error.result, str(error))
+            raise QueryError(error.result, str(error), held=True)

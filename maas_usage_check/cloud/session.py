@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from msgspec.structs import replace
 
@@ -24,6 +24,8 @@ PAUSES = (0.5, 1.0)
 class Session:
     """Connect once, ask many times, stop, close. Made in the cycle's thread, used in its workers.
 
+    `sent` holds the queries of `ask` that left.
+
     Args:
         instance: whom to ask, and with which options.
         provider: fetches the key.
@@ -33,7 +35,8 @@ class Session:
         give_up: monotonic seconds; no request goes after them.
         turns: names each query from cycle to cycle.
         pauses: seconds before each further try of what may pass.
-        late: what is said of a request that would have been awaited longer, but for `give_up`.
+        late: the error of a request that would have been awaited longer, but for `give_up`.
+        not_sent: the error of a request that could not be sent before `give_up`.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Session:
         turns: Mapping[Query, str],
         pauses: Sequence[float] = PAUSES,
         late: str = "no answer before the time was up: raise timeout",
+        not_sent: str = "not sent: earlier requests used up the time; check whether the cloud is slow",
     ) -> None:
         self._instance = instance
         self._provider = provider
@@ -58,7 +62,9 @@ class Session:
         self._turns = turns
         self._pauses = pauses
         self._late = late
-        self._sent: List[str] = []  # the method of each request: to append is one step, whatever the threads
+        self._not_sent = not_sent
+        self.sent: Set[Query] = set()
+        self._methods: List[str] = []  # the method of each request: to append is one step, whatever the threads
         self._key: Optional[Credentials] = None
         self._redact: Redact = str
         self._pass: Optional[Pass] = None
@@ -73,7 +79,7 @@ class Session:
         self._redact = redactor(self._key.secrets())
         gate = self._gates.of(self._key)
         # Another cycle of this instance may begin within the minute, and its ranges go first.
-        self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1)
+        self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1, self._not_sent)
         self.key_name = gate.name
         where = instance.lookup
         remembered = self._pass.projects.get(where, "")
@@ -87,7 +93,8 @@ class Session:
 
         One that was not planned has the turn of the lookup.
         """
-        return source.ask(query, self._sender(self._turns.get(query, self._instance.lookup)))
+        turn = self._turns.get(query, self._instance.lookup)
+        return source.ask(query, self._sender(turn, partial(self.sent.add, query)))
 
     def ask_spare(self, source: Asks, query: Any, goes: Callable[[], None] = lambda: None) -> Any:
         """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError.
@@ -99,7 +106,7 @@ class Session:
     @property
     def http_requests(self) -> int:
         """Count the requests that went out."""
-        return len(self._sent)
+        return len(self._methods)
 
     @property
     def is_connected(self) -> bool:
@@ -109,6 +116,10 @@ class Session:
     def is_crowded(self) -> bool:
         """Tell whether one request at a time is enough, for many others of the same key wait too."""
         return self._pass is not None and self._pass.is_crowded()
+
+    def not_sent(self) -> QueryError:
+        """Make the error of a request that could not be sent in time."""
+        return QueryError(Result.TIMED_OUT, self._not_sent, held=True)
 
     def stop(self) -> None:
         """Let no more requests go."""
@@ -128,17 +139,26 @@ class Session:
         return partial(self._send, turn, goes)
 
     def _send(self, turn: Optional[str], goes: Callable[[], None], call: Call) -> bytes:
+        try:
+            return self._try(turn, goes, call)
+        except QueryError as error:
+            failed = error
         for pause in self._pauses:
+            if failed.result not in PASSING:
+                break
+            import random
+
+            spread = pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            if self._clock.monotonic() + spread >= self._give_up:
+                break
+            self._clock.sleep(spread)
             try:
                 return self._try(turn, goes, call)
             except QueryError as error:
-                import random
-
-                spread = pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-                if error.result not in PASSING or self._clock.monotonic() + spread >= self._give_up:
-                    raise
-            self._clock.sleep(spread)
-        return self._try(turn, goes, call)
+                if error.held:  # the retry was not sent: what failed is still the try before it
+                    break
+                failed = error
+        raise failed
 
     def _try(self, turn: Optional[str], goes: Callable[[], None], call: Call) -> bytes:
         instance, gate = self._instance, self._pass
@@ -171,10 +191,10 @@ class Session:
         give_up = self._give_up
         left = give_up - self._clock.monotonic()
         if left <= 0:  # the cycle was ended while this waited at the gate
-            raise QueryError(Result.TIMED_OUT, "the cycle ended before it was asked")
+            raise self.not_sent()
         url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
         request = replace(signed(call.method, url, key, self._clock.now(), call.query, call.body), largest=call.largest)
-        self._sent.append(call.method)
+        self._methods.append(call.method)
         try:
             response = self._transport(request, min(self._instance.timeout, left))
         except QueryError as error:

@@ -29,6 +29,7 @@ STUCK = (
     "{} threads of earlier cycles hang: see whether names are resolved, files can be read and proxies answer, "
     "then restart this process"
 )
+NOT_SENT = "not sent: earlier requests used up the {:g} s deadline; check whether the cloud is slow"
 LATE = "no answer within the deadline of {:g} s: check the network, ask less, or raise deadline and timeout"
 CLOSING = 0.5
 """Seconds that the end of a cycle may take: the folder of the state may hang."""
@@ -120,8 +121,9 @@ class Collector:
         turns = {query: f"{self._name}:{i}" for i, query in enumerate(plan.queries)}
         why = LATE.format(seconds)
         session = self._session = Session(
-            instance, self._provider, self._transport, self._gates, clock, began + seconds, turns, late=why
-        )
+            instance, self._provider, self._transport, self._gates, clock, began + seconds, turns, late=why,
+            not_sent=NOT_SENT.format(seconds),
+        )  # fmt: skip
         hang, spare = hanging(began), self._spare
         of_spare: List[Optional[QueryError]] = []
         if hang >= MOST_HANGING:
@@ -135,12 +137,13 @@ class Collector:
         else:
             outcomes = {}
         session.stop()
-        if self._cancelled:
-            why = "the cycle was ended by a signal"
-        elif self._gates.store.hangs:
-            why = str(self._gates.store.no_answer())
+        cut = self._cancelled or self._gates.store.hangs
+        if cut:
+            why = "the cycle was ended by a signal" if self._cancelled else str(self._gates.store.no_answer())
         late = QueryError(Result.TIMED_OUT, why)
-        outcomes = {query: outcomes.get(query, late) for query in plan.queries}
+        # Where no query was sent, something before them hung.
+        unsent = session.not_sent() if session.sent and not cut else late
+        outcomes = {query: outcomes.get(query, late if query in session.sent else unsent) for query in plan.queries}
         ends = [*outcomes.values(), *of_spare]
         failures, queries = [end for end in ends if isinstance(end, QueryError)], len(ends)
         worked = len(failures) < queries

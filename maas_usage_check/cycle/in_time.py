@@ -44,6 +44,7 @@ def lost(where: str, what: str, why: Union[QueryError, UnusableError]) -> Proble
 
 
 def told(failures: Sequence[QueryError], missing: str) -> str:
-    """Tell the first of several failures, how many more there are, and what they cost."""
+    """Tell the first of several failures that was sent, how many more there are, and what they cost."""
+    first = next((failure for failure in failures if not failure.held), failures[0])
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
-    return f"{failures[0]} ({missing}{more})"
+    return f"{first} ({missing}{more})"

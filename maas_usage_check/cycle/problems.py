@@ -33,8 +33,8 @@ def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
     if not failures:
         return Result.NOTHING_KEPT
     # The first that asked knows why; the others were held back because of it.
-    held = (Result.BACKING_OFF, Result.TIMED_OUT)
-    return next((failure.result for failure in failures if failure.result not in held), failures[0].result)
+    later = (Result.BACKING_OFF, Result.TIMED_OUT)
+    return next((failure.result for failure in failures if failure.result not in later), failures[0].result)
 
 
 def problems_of(
@@ -49,21 +49,23 @@ def problems_of(
         worked: whether any was answered.
         doubts: what is strange about values, and the names of their series.
     """
-    lost: Dict[Result, Tuple[QueryError, Dict[str, None]]] = {}
+    lost: Dict[Tuple[Result, bool], Tuple[QueryError, Dict[str, None]]] = {}
     for series in plan.series:
         for query in series.queries:
             outcome = outcomes[query]
             if isinstance(outcome, QueryError):
-                # One line for a cause: the refusal itself, not what was held back because of it.
-                error, names = lost.get(outcome.cause, (outcome, {}))
+                # One line for a cause: the refusal itself, not what was held back because of it. That the time was up
+                # is another matter than that an answer did not come.
+                kind = outcome.result, outcome.held and outcome.result == Result.TIMED_OUT
+                error, names = lost.get(kind, (outcome, {}))
                 names[series.name] = None
-                lost[outcome.cause] = (outcome if error.held and not outcome.held else error, names)
+                lost[kind] = (outcome if error.held and not outcome.held else error, names)
     level = "W" if worked else "E"
     where = instance.place
     first = decisive([error for error, _ in lost.values()], False)
     problems = [
-        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {cause.name}")
-        for cause, (error, names) in sorted(lost.items(), key=lambda item: item[1][0].result != first)
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {error.result.name}")
+        for error, names in sorted(lost.values(), key=lambda one: (one[0].result != first, one[0].held))
     ]
     if plan.expired:
         text = (

@@ -19,8 +19,6 @@ from .problems import Problem
 
 GIVING = 3.0
 """Seconds that giving out may take after the deadline: a folder of the state that hangs must not keep the cycle."""
-LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF})
-"""No failures, but of what is asked of the present: it is asked in a later cycle."""
 PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
 """Failures of one question; after any other the rest would fare alike."""
 HAS_ANOTHER = PASSED_OVER | {Result.TIMED_OUT}
@@ -113,7 +111,7 @@ class Spare:
         work.stop()
         for i, ask in work.left():
             if ask.is_live:  # of the present there is no later
-                self._ends[i].append(self._why(i))
+                self._ends[i].append(self._why(i, session.not_sent()))
         noting = {i: partial(each.asked, now) for i, each in enumerate(self._keepers)}
         noted = Crew(self._clock).do(noting, give_up=self._clock.monotonic() + GIVING)
         for i, doubts in noted.items():
@@ -148,8 +146,7 @@ class Spare:
             any(share.is_partial for share in shares),
         )
 
-    def _why(self, keeper: int) -> QueryError:
-        late = QueryError(Result.TIMED_OUT, "the deadline came before its turn: raise deadline, or ask less")
+    def _why(self, keeper: int, late: QueryError) -> QueryError:
         return next((end for end in reversed(self._ends[keeper]) if end is not None), late)
 
     def _work(self, work: Work, session: Session, give_up: float) -> None:
@@ -183,5 +180,7 @@ class Spare:
             return
         if failed.result not in PASSED_OVER:
             work.drop(keeper)
-        if ask.is_live or (failed.result not in LATER and self._clock.monotonic() < give_up):
+        # A query that was not sent is sent in a later cycle, unless it is of the present.
+        deferred = failed.held and failed.result != Result.THROTTLED
+        if ask.is_live or not (deferred or self._clock.monotonic() >= give_up):
             self._ends[keeper].append(failed)

@@ -280,7 +280,7 @@ def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, collect: An
     server.behave = truly(Emulator({AK: "another"}, now=clock.now))
     assert collect(server, gates).cycle().result == Result.KEY_REFUSED
     later = KeepingServer()
-    assert collect(later, gates).cycle().result == Result.BACKING_OFF
+    assert collect(later, gates).cycle().result == Result.KEY_REFUSED
     later.close()
     assert later.clients == []
 

@@ -14,7 +14,7 @@ from maas_usage_check.config.ranges import DAY, HOUR, KEPT
 from maas_usage_check.cycle import Crew
 from maas_usage_check.cycle.collector import MOST_HANGING
 from maas_usage_check.cycle.crew import SLOW, hanging
-from maas_usage_check.errors import Result
+from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import KEY_USAGE, USAGE
 from maas_usage_check.standin.emulator import PROJECT_ID
 from maas_usage_check.standin.ledger import API_KEYS
@@ -22,6 +22,7 @@ from maas_usage_check.store import Store
 
 from ..conftest import SK, Cloud, FixedClock, wait_for
 from ..fixed_clock import MONDAY
+from ..program import EmulatorTransport
 from .account import Make, health, points, texts
 
 
@@ -290,3 +291,29 @@ def test_threads_that_hang(
     assert all(f"{count} threads of earlier cycles hang" in problem.text for problem in batch.problems)
     wait_for(lambda: hanging(clock.clock.monotonic()) == 0, "the threads to end")
     assert collector.cycle().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first", "last"),
+    [
+        (60, "no answer within the deadline of 25 s", "not sent: earlier requests"),
+        (5, "not sent: earlier requests used up the 25 s deadline; check whether the cloud is slow", ""),
+    ],
+)
+def test_a_slow_cloud(
+    cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: int, first: str, last: str
+) -> None:
+    """The first line says that the cloud did not answer; what was not sent because of it comes after."""
+
+    def slow(request: Any, timeout: float) -> Any:
+        clock.at += min(seconds, timeout)
+        if seconds > timeout:
+            raise QueryError(Result.TIMED_OUT, "x did not answer in time")
+        return EmulatorTransport(cloud, collector.instance)(request, timeout)
+
+    entry = cloud.entry(ranges=[f"last_{hours}h" for hours in range(3, 11)], max_concurrency=1)
+    collector = make_collector(entry, transport=slow)
+    batch = collector.cycle()
+    assert first in str(batch.problems[0])
+    assert last in str(batch.problems[-1])
+    assert batch.result == (Result.TIMED_OUT if last else Result.PARTIAL)

@@ -48,7 +48,7 @@ def test_collect(world: World, instances: int, lengths: Lengths) -> None:
     for _ in range(lengths.minutes):
         codes.update(batch.result for batch in run_cycle(world.collectors(instances)))
         world.seconds += 60
-    assert codes == {Result.KEY_REFUSED, Result.BACKING_OFF}
+    assert codes == {Result.KEY_REFUSED}
     assert (tries(world.emulator), world.emulator.times_locked) == (most_tries(lengths.minutes), 0)
     world.put_key(SK)
     assert [batch.result for batch in run_cycle(world.collectors(instances))] == [Result.OK] * instances
@@ -64,12 +64,12 @@ def test_real_command(server: Server, program: Program, clock: FixedClock) -> No
         return program.process("collect", "--config", config, **environ)
 
     # A process begins within its minute, so that a wait of 5 minutes ends in the sixth.
-    codes = {
-        minute: parse_line(collect(minute, HW_SECRET_KEY="wrong").stdout.strip())["fields"]["result_code"]
+    ended = {
+        minute: parse_line(collect(minute, HW_SECRET_KEY="wrong").stdout.strip())["fields"]
         for minute in (0, 1, 4, 6, 15, 17, 36, 38)
     }
-    assert [minute for minute, code in codes.items() if code == Result.KEY_REFUSED] == [0, 6, 17, 38]
-    assert set(codes.values()) == {Result.KEY_REFUSED, Result.BACKING_OFF}
+    assert [minute for minute, fields in ended.items() if fields["http_requests"]] == [0, 6, 17, 38]
+    assert {fields["result_code"] for fields in ended.values()} == {Result.KEY_REFUSED}
     assert (tries(server.emulator), server.emulator.times_locked) == (4, 0)
     right = collect(39)
     assert (right.returncode, right.stderr) == (0, "")
@@ -92,7 +92,7 @@ def test_execd(world: World, instances: int, interval: int, lengths: Lengths) ->
     said = run_execd(world, cycles, interval * 60, after, instances)
     assert world.emulator.times_locked == 0
     assert codes[-1] == Result.OK, "the right key was not used at the next cycle"
-    assert set(codes[:-1]) <= {Result.KEY_REFUSED, Result.BACKING_OFF}
+    assert set(codes[:-1]) == {Result.KEY_REFUSED}
     # One trouble: said at once, then hourly, and when it is over.
     assert len(said) <= instances * (lengths.minutes // 60 + 2)
     assert not any("recovered" in line for line in said[:-instances])
@@ -145,9 +145,9 @@ def test_a_clock_set_right_ends_the_wait_with_the_next_collect_whatever_the_refu
 
     world.instead, world.off = instead, minutes * 60.0
     named = change is not called_otherwise
-    for expected in (Result.CLOCK_OFF if named else Result.KEY_REFUSED, Result.BACKING_OFF, Result.BACKING_OFF):
+    for _ in range(3):
         (batch,) = run_cycle(world.collectors())
-        assert batch.result == expected
+        assert batch.result == (Result.CLOCK_OFF if named else Result.KEY_REFUSED)
         assert (words in str(batch.problems[0])) == named
         world.seconds += 60
     assert tries(world.emulator) == 1

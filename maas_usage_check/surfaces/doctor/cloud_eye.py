@@ -17,8 +17,7 @@ from ...history.hours import HOUR
 from ...history.models.looking import look_at_models, over_until
 from ...store import Store
 from ..comparison import compare
-from .finding import FAIL, OK, SKIP, WARN, Finding
-from .hours import LATER
+from .finding import OK, WARN, Finding, mark_of
 from .within import within
 
 STAGE = "Cloud Eye"
@@ -61,7 +60,7 @@ def verdict(instance: Instance, session: Session, store: Store, now: int) -> Fin
 
 
 def _failed(error: QueryError) -> Finding:
-    return Finding(SKIP if error.result in LATER else FAIL, STAGE, str(error))
+    return Finding(mark_of(error), STAGE, str(error))
 
 
 def _listed(page: Page) -> Set[Dimensions]:

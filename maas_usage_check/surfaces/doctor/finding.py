@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ...errors import QueryError, Result
+
 OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "skip"
 
 
@@ -16,3 +18,8 @@ class Finding(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.mark:<4}  {self.stage:<15}  {self.text}"
+
+
+def mark_of(error: QueryError) -> str:
+    """Mark a failed question: nothing is known of its stage where it was not sent, or ended by a 429."""
+    return SKIP if error.held or error.result == Result.THROTTLED else FAIL

@@ -8,12 +8,9 @@ from typing import Any, List, Sequence
 from ...cloud.statistics import Totals
 from ...config import Instance
 from ...config.ranges import DAY
-from ...errors import QueryError, Result
+from ...errors import QueryError
 from ...history import difference, series_of, settled_until, values_of
-from .finding import FAIL, OK, SKIP, WARN, Finding
-
-LATER = frozenset({Result.OVER_RATE, Result.BACKING_OFF, Result.THROTTLED})
-"""Nothing is wrong with the hours: there was no leave to ask."""
+from .finding import FAIL, OK, WARN, Finding, mark_of
 
 
 def questions(instance: Instance, now: int) -> List[Totals]:
@@ -28,7 +25,7 @@ def verdict(asked: Sequence[Totals], answers: Sequence[Any]) -> Finding:
     """Say whether the halves add up to the whole; each answer may be a QueryError instead."""
     for answer in answers:
         if isinstance(answer, QueryError):
-            return Finding(SKIP if answer.result in LATER else FAIL, "hours", str(answer))
+            return Finding(mark_of(answer), "hours", str(answer))
     whole, *halves = (values_of(answer.usage) for answer in answers)
     # The window ends a millisecond before its last hour does.
     until = dt.datetime.fromtimestamp((asked[0].window.end + 1) / 1000, dt.timezone.utc)

@@ -45,9 +45,11 @@ def _stages(instance: Instance, transport: _Noting, store: Store, clock: Clock) 
         why = "there is no key to ask with" if credentials is None else "the cloud was not reached"
         yield from [Finding(SKIP, stage, f"not asked: {why}") for stage in ("clock", *_asked(instance))]
         return
-    asked = list(_questions(instance, credentials, transport, Gates(store, clock), clock))
+    gates = Gates(store, clock)
+    asked = list(_questions(instance, credentials, transport, gates, clock))
     transport.direct.close()
-    yield _clock(transport, clock)
+    entry = gates.of(credentials).seen
+    yield _clock(transport, entry.clock_off if clock.now() < entry.not_before else None, clock)
     yield from asked
 
 
@@ -195,9 +197,10 @@ def _fresh(day: int, last: int) -> str:
     return "0 calls in 24 hours: nobody called, or the calls are of another service type, label or region"
 
 
-def _clock(transport: _Noting, clock: Clock) -> Finding:
+def _clock(transport: _Noting, refused_at: Optional[float], clock: Clock) -> Finding:
+    """Compare with the cloud's Date; while nothing is sent, with what the remembered refusal said."""
     date = transport.first.headers.get("Date") if transport.first else None
-    seconds = seconds_off(date, clock.now())
+    seconds = seconds_off(date, clock.now()) if transport.first else refused_at
     if seconds is None:
         return Finding(SKIP, "clock", "not known: no answer told the cloud's time")
     off = abs(seconds) / 60

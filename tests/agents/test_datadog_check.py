@@ -293,3 +293,27 @@ assert not {"datadog_checks", "requests", "urllib3"} & set(sys.modules)
 @pytest.mark.parametrize("code", [WITHOUT_BASE, COMMAND_LINE], ids=["base library missing", "command line"])
 def test_the_package_does_without_the_base_library(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+def test_wrong_clock_at_the_first_start(cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock) -> None:
+    """A history begins with the first answer: nothing that was used before is submitted, nor its cost."""
+    prices = {
+        "currency": "CNY",
+        "models": {model: {"prompt": 2, "completion": 8} for model in cloud.emulator.models.ids()},
+    }
+    check = make_check(cloud.entry(hourly=True, models=True, backfill_days=2, prices=prices))
+    now = clock.now()
+    cloud.emulator.now = lambda: now
+    clock.set_by(-20 * 86_400)
+    assert "20 days" in run(check) or "28800 minutes" in run(check)
+    clock.set_by(20 * 86_400)
+    cloud.emulator.now = clock.now
+    for _ in range(3):
+        clock.at += 300
+        assert run(check) == ""
+    counts = [
+        values(aggregator, f"huawei_maas.{name}")
+        for name in ("consumed.tokens", "model_consumed.tokens", "model_cost_consumed.cost")
+    ]
+    assert [bool(each) for each in counts] == [True] * 3
+    assert set(sum(counts, [])) == {0}

@@ -73,8 +73,9 @@ MONITORS: Dict[str, Monitor] = {
         "dashboard and the budget keep the last value of what does not come for 2 hours, then leave it out.",
         "Usage is collected whole again.",
         "on the Agent's host run `agent status` and read the section maas_usage_check: its warning names the ranges "
-        "and service types that got no value, or the state's file (a full disk, a damaged file), why, and what to do. Do "
-        "that, or take what the account does not have out of conf.yaml. `huawei_maas.api.failed_queries` counts them.",
+        "and service types that got no value, or the state's file (a full disk, a damaged file), why, and what to do. "
+        "Do that, or take what the account does not have out of conf.yaml. "
+        "`huawei_maas.api.failed_queries` counts them.",
         SEVERAL.format(what="the code of one does not hide the other's"),
         new_group_delay=3600,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import is_project_id
 from ..errors import QueryError, Result
-from .answers import bad_answer, read_object
+from .answers import read_object
 from .source import Call, Send
 
 
@@ -13,13 +13,12 @@ def find_project(region: str, send: Send) -> str:
     call = Call("iam", "iam:projects:get", "GET", "iam_endpoint", "/v3/projects", query=[("name", region)])
     projects = read_object(send(call)).get("projects")
     found = [
-        project.get("id")
+        project["id"]
         for project in (projects if isinstance(projects, list) else ())
         if isinstance(project, dict) and project.get("name") == region and project.get("enabled") is not False
+        if is_project_id(project.get("id"))
     ]
     if len(found) != 1:
         count = "no enabled project" if not found else f"{len(found)} projects"
         raise QueryError(Result.NO_PROJECT, f"IAM lists {count} named {region}: check region, or set project_id")
-    if not is_project_id(found[0]):
-        raise bad_answer(f"the id of the project {region} is not 32 lower-case letters and digits")
     return str(found[0])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 from pathlib import Path
 from typing import Callable, Dict, Tuple, Union
 
 import pytest
+from werkzeug import Response
 
 from ..conftest import Cloud, Program
 from .conftest import forget, state
@@ -104,6 +106,26 @@ def test_damaged_entries(config: str, program: Program, tmp_path: Path, kind: st
     damage(tmp_path, ENTRIES[kind])
     _, said = collected(program, config, "influx")
     assert re.search("^W! .*(damaged.*check the key|damaged.*move it away, or set state_dir)$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("damaged", ["d3m0" * 7 + "d3M0", "d3m0" * 7 + "d3m", "d3m0" * 8 + "0", ""])
+def test_project_ids(cloud: Cloud, program: Program, tmp_path: Path, damaged: str) -> None:
+    """One that is remembered is looked up again where it is damaged; IAM is believed in the same form alone."""
+    config = program.for_cloud(cloud, f"state_dir: {tmp_path}\n")
+    collected(program, config, "influx")
+    damage(tmp_path, f"UPDATE entries SET value = replace(value, '{'d3m0' * 8}', '{damaged}')")
+    cloud.seen.clear()
+    printed, _ = collected(program, config, "influx")
+    assert f"project_id={'d3m0' * 8}," in printed
+    assert [request.method for request in cloud.seen].count("GET") == 1
+    damage(tmp_path, "DELETE FROM entries")
+    listed = json.dumps({"projects": [{"id": damaged, "name": "cn-southwest-2"}]})
+    cloud.always = lambda request: Response(listed) if request.method == "GET" else None
+    done = program("collect", "--config", config)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(
+        "E! cn-southwest-2: IAM lists no enabled project named cn-southwest-2: check region, or set"
+    )
 
 
 def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None:

@@ -316,4 +316,4 @@ def test_wrong_clock_at_the_first_start(cloud: Cloud, make_check: Make, aggregat
         for name in ("consumed.tokens", "model_consumed.tokens", "model_cost_consumed.cost")
     ]
     assert [bool(each) for each in counts] == [True] * 3
-    assert set(sum(counts, [])) == {0}
+    assert {value for each in counts for value in each} == {0}

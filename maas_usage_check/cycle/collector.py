@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from ..metrics import API, Number, Point
 from .crew import Crew, hanging
 from .last_success import LastSuccess, digest
 from .planned import points_of, whole
-from .problems import Problem, decisive, problems_of
+from .problems import Problem, answered_of, decisive, problems_of
 
 if TYPE_CHECKING:
     from ..history import Consumer
@@ -38,7 +38,8 @@ CLOSING = 0.5
 class Batch(Struct, frozen=True):
     """Hold what one cycle yields. The last point is always the one that says how it went.
 
-    `collected` tells whether any query was answered.
+    `collected` tells whether any query was answered; `answered` names what was, by the keys of its problems: without a
+    problem it has recovered.
     """
 
     points: Tuple[Point, ...]
@@ -46,6 +47,7 @@ class Batch(Struct, frozen=True):
     result: Result
     outcomes: Dict[Query, Outcome]
     collected: bool
+    answered: FrozenSet[str] = frozenset()
 
 
 class Collector:
@@ -163,18 +165,22 @@ class Collector:
         tags = {**instance.user_tags, "region": instance.region, "project_id": session.project_id}
         usage, doubts = points_of(plan, outcomes, tags, time)
         problems = problems_of(instance, plan, outcomes, worked, doubts)
+        answered = answered_of(instance, outcomes, worked)
         if spare and not (self._cancelled and spare.counts_once):
             # Who was told to end waits no longer for a state that hangs.
             until = clock.monotonic() if self._cancelled else began + seconds
             share = spare.give(session, int(now * 1000), tags, _answered(outcomes), until)
             usage, problems = [*usage, *share.points], [*problems, *share.problems]
+            answered |= share.answered
             if share.is_partial and result == Result.OK:
                 result = Result.PARTIAL
             health.update(share.health, result_code=int(result))
         points = (*usage, Point(API, dict(instance.api_tags), health, time))
         if 0 < hang < MOST_HANGING:
-            problems.append(Problem("W", STUCK.format(hang), "HANGING"))
-        return Batch(points, tuple(problems), result, outcomes, worked)
+            problems.append(Problem("W", STUCK.format(hang), "threads"))
+        elif not hang:
+            answered.add("threads")
+        return Batch(points, tuple(problems), result, outcomes, worked, frozenset(answered))
 
     def _ask(
         self, session: Session, asked: Dict[Query, Source], give_up: float, progress: Callable[[], None]

@@ -45,13 +45,15 @@ class Hourly:
         made = give_in_time(self._clock, self._history.store, cycle.give_up, make)
         where = self._instance.place
         problems: List[Problem] = []
+        keys = {f"{where} hours"} if None in ends else set()
         if failures:
             text = told(failures, "some hours were not asked")
             problems.append(Problem("W", f"{where}: {text}", f"{where} hours"))
         if not isinstance(made, Given):
-            return Share([], {}, [*problems, lost(where, "Hours and counters are paused", made)], is_partial=True)
+            paused = lost(where, "hours' state", "Hours and counters are paused", made)
+            return Share([], {}, [*problems, paused], is_partial=True, answered=keys)
         if cycle.trouble:
-            problems.append(lost(where, "Some hours were not asked", cycle.trouble))
+            problems.append(lost(where, "hours' state", "Some hours were not asked", cycle.trouble))
         if made.failed:
             problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
         problems += [Problem("I", f"{where}: {text}", text) for text in made.news]
@@ -61,4 +63,5 @@ class Hourly:
         if made.newest_use:
             health["newest_usage_timestamp_seconds"] = made.newest_use // 1000
         is_partial = bool(made.failed) or cycle.trouble is not None
-        return Share(made.points, health, problems, is_partial)
+        keys |= {f"{where} hours' state", f"{where} hours' sum"}
+        return Share(made.points, health, problems, is_partial, keys)

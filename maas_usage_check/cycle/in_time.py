@@ -37,10 +37,10 @@ def give_in_time(
     return failure(made) if isinstance(made, Exception) else made
 
 
-def lost(where: str, what: str, why: Union[QueryError, UnusableError]) -> Problem:
-    """Say what the state, or a fault of this plugin, costs."""
+def lost(where: str, part: str, what: str, why: Union[QueryError, UnusableError]) -> Problem:
+    """Say what the state, or a fault of this plugin, costs a part of a place."""
     text = why.line(what) if isinstance(why, UnusableError) else f"{why} ({what.lower()})"
-    return Problem("W", f"{where}: {text}", f"{where} {what}")
+    return Problem("W", f"{where}: {text}", f"{where} {part}")
 
 
 def told(failures: Sequence[QueryError], missing: str) -> str:

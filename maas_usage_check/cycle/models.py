@@ -62,6 +62,7 @@ class Models:
         """Make the models' share of a batch."""
         where, failures = self._instance.place, [end for end in ends if end is not None]
         problems: List[Problem] = []
+        keys = {f"{where} models", f"{where} prices"} if None in ends else set()
         if failures:
             text = told(failures, "some values of models are missing")
             problems.append(Problem("W", f"{where}: Cloud Eye: {text}", f"{where} models"))
@@ -72,15 +73,17 @@ class Models:
         made = give_in_time(self._clock, self._store, cycle.give_up, partial(self._give, cycle, answered))
         if isinstance(made, tuple):
             points += made[0]
-            problems += [Problem("W", f"{where}: {text}", f"{where} {text}") for text in made[1]]
+            problems += [Problem("W", f"{where}: {text}", f"{where} prices") for text in made[1]]
+            keys.add(f"{where} models' state")
         else:
-            problems.append(lost(where, "Hours and counters of models are paused", made))
+            problems.append(lost(where, "models' state", "Hours and counters of models are paused", made))
         trouble, self._trouble = cycle.trouble or self._trouble, None
         if trouble and isinstance(made, tuple):
-            problems.append(lost(where, "Some hours of models were not asked", trouble))
+            problems.append(lost(where, "models' state", "Some hours of models were not asked", trouble))
         news, self._news = self._news, []
         problems += [Problem("W", f"{where}: {text}", "") for text in news]
-        return Share(points, {}, problems, is_partial=bool(trouble) or not isinstance(made, tuple))
+        is_partial = bool(trouble) or not isinstance(made, tuple)
+        return Share(points, {}, problems, is_partial, keys)
 
     def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence, Set, Tuple
 
 from msgspec import Struct
 
@@ -14,8 +14,8 @@ from ..errors import QueryError, Result
 class Problem(Struct, frozen=True):
     """Hold one thing that went wrong.
 
-    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` stays the
-    same while it lasts, and is empty where it is said once.
+    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` names
+    the part that recovers as a whole, such as an instance's hours, and is empty where it is said once.
     """
 
     level: str
@@ -35,6 +35,17 @@ def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
     # The first that asked knows why; the others were held back because of it.
     later = (Result.BACKING_OFF, Result.TIMED_OUT)
     return next((failure.result for failure in failures if failure.result not in later), failures[0].result)
+
+
+def answered_of(instance: Instance, outcomes: Mapping[Query, Outcome], worked: bool) -> Set[str]:
+    """Name by its key what has recovered where no problem has that key: what was asked and answered."""
+    where = instance.place
+    keys = {f"{where} ranges"}
+    if worked:
+        keys.add(where)
+    if not any(isinstance(outcome, QueryError) for outcome in outcomes.values()):
+        keys.add(f"{where} values")
+    return keys
 
 
 def problems_of(
@@ -64,15 +75,15 @@ def problems_of(
     where = instance.place
     first = decisive([error for error, _ in lost.values()], False)
     problems = [
-        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", f"{where} {error.result.name}")
+        Problem(level, f"{where}: {error} (no values for {', '.join(names)})", where)
         for error, names in sorted(lost.values(), key=lambda one: (one[0].result != first, one[0].held))
     ]
     if plan.expired:
         text = (
             f"{where}: no values for {', '.join(plan.expired)}: the cloud keeps 30 days and the range lies before them"
         )
-        problems.append(Problem("W", text, f"{where} {Result.NOTHING_KEPT.name}"))
+        problems.append(Problem("W", text, f"{where} ranges"))
     problems += [
-        Problem("W", f"{where}: {text} ({', '.join(names)})", f"{where} {text}") for text, names in doubts.items()
+        Problem("W", f"{where}: {text} ({', '.join(names)})", f"{where} values") for text, names in doubts.items()
     ]
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+from typing import AbstractSet, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,12 +26,16 @@ HAS_ANOTHER = PASSED_OVER | {Result.TIMED_OUT}
 
 
 class Share(NamedTuple):
-    """Hold what a keeper adds to a batch; `is_partial` says that something is missing though no question failed."""
+    """Hold what a keeper adds to a batch; see Batch for `answered`.
+
+    `is_partial` says that something is missing though no question failed.
+    """
 
     points: List[Point]
     health: Dict[str, Number]
     problems: List[Problem]
     is_partial: bool = False
+    answered: AbstractSet[str] = frozenset()
 
 
 class Cycle(Struct, frozen=True):
@@ -144,6 +148,7 @@ class Spare:
             {name: value for share in shares for name, value in share.health.items()},
             [problem for share in shares for problem in share.problems],
             any(share.is_partial for share in shares),
+            {key for share in shares for key in share.answered},
         )
 
     def _why(self, keeper: int, late: QueryError) -> QueryError:

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..metrics import encoder
 from ..waiting import next_of
 from .output import AT_ONCE, IN_PEACE, Output, read_some
-from .problem_log import ProblemLog
+from .problem_log import CONFIGURATION, ProblemLog
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
@@ -52,10 +52,11 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
         try:
             batches = run_cycle(collectors)
         except ConfigError as error:
-            log.report([Problem("E", str(error), "configuration")])
+            log.report([Problem("E", str(error), CONFIGURATION)])
             continue
         output.put(encode([point for batch in batches for point in batch.points]).encode())
-        log.report(problem for batch in batches for problem in batch.problems)
+        answered = {CONFIGURATION, *(key for batch in batches for key in batch.answered)}
+        log.report((problem for batch in batches for problem in batch.problems), answered)
 
 
 def _listen(stdin: int, hear: Callable[[str], None]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import queue
 import signal
 from contextlib import ExitStack
-from typing import Callable, ContextManager, Dict, List, Sequence
+from typing import Callable, ContextManager, Dict, List, Sequence, Set
 
 from ...clock import Clock
 from ...cycle import Batch, Collector, Problem, on_sigterm, run_cycle
 from ...errors import ConfigError
 from ...metrics import Point
 from ...waiting import next_of
-from ..problem_log import ProblemLog
+from ..problem_log import CONFIGURATION, ProblemLog
 from .latest import Latest, outdated
 
 Load = Callable[[], ContextManager[List[Collector]]]
@@ -93,22 +93,25 @@ class Rounds:
         now = self._clock.monotonic()
         due = [i for i, at in enumerate(self._due) if at <= now]
         news: List[Problem] = []
+        answered: Set[str] = set()
         try:
             batches = run_cycle([self._collectors[i] for i in due])
         except ConfigError as error:
-            news.append(Problem("E", str(error), "configuration"))
+            news.append(Problem("E", str(error), CONFIGURATION))
             for i in due:
                 self._points[i] = list(outdated(self._points.get(i, ())))
         else:
             if self._stopped:  # what was cut off is no failure
                 return
+            answered.add(CONFIGURATION)
             for i, batch in zip(due, batches):
                 news += self._note(i, batch)
+                answered |= batch.answered
         for i in due:
             self._due[i] = now + self._collectors[i].instance.min_collection_interval
         self._latest.put([point for i in sorted(self._points) for point in self._points[i]])
         # Those of the instances that had no turn are not over.
-        self._log.report([*news, *(problem for problems in self._problems.values() for problem in problems)])
+        self._log.report([*news, *(problem for problems in self._problems.values() for problem in problems)], answered)
 
     def _note(self, i: int, batch: Batch) -> List[Problem]:
         """Keep what an instance's cycle yielded; return what it has to say once."""

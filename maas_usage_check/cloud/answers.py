@@ -28,6 +28,15 @@ def read_object(body: bytes) -> Dict[str, Any]:
     return answer
 
 
+def undecodable(body: bytes, what: str) -> QueryError:
+    """Word why a decoder refused an answer: it is no JSON object, or else `what`."""
+    try:
+        read_object(body)
+    except QueryError as error:
+        return error
+    return bad_answer(what)
+
+
 def bad_answer(what: str) -> QueryError:
     """Word what was wrong with an answer."""
     return QueryError(

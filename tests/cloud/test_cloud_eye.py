@@ -98,12 +98,26 @@ def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
 
 
 @pytest.mark.parametrize("question", [QUERY, ListQuery()])
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"metrics": 7}', b'"\xff"', b"[" * 99_999])
-def test_an_answer_that_is_none_is_not_believed_at_all(question: Union[DataQuery, ListQuery], body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b" <html>", "is not JSON but HTML; something between here and the cloud answered in its place"),
+        (b"", "is not JSON but an empty body"),
+        (b'"\xff"', "is not JSON but a broken body"),
+        (b"[" * 99_999, "is not JSON but a broken body"),
+        (b"[]", "not believed: it is not a JSON object"),
+        (b"{}", "not as documented"),
+        (b'{"metrics": 7}', "not as documented"),
+    ],
+)
+def test_an_answer_that_is_none_is_not_believed_at_all(
+    question: Union[DataQuery, ListQuery], body: bytes, words: str
+) -> None:
     with pytest.raises(QueryError) as refused:
         CloudEye().ask(question, lambda call: body)
     assert refused.value.result == Result.BAD_ANSWER
     assert "\n" not in str(refused.value)
+    assert words in str(refused.value)
 
 
 def test_missing_metric() -> None:

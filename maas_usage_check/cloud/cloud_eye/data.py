@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 import msgspec
 from msgspec import Struct
 
-from ..answers import bad_answer
+from ..answers import bad_answer, undecodable
 from ..source import Call, Send
 from .bounds import refuse_bulk, refuse_more
 from .listing import Dimension, dimensions_of
@@ -98,7 +98,7 @@ def ask_data(query: DataQuery, send: Send) -> Data:
     try:
         answer = _ANSWER.decode(received)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise bad_answer(f"the metric data are not as documented ({error})") from None
+        raise undecodable(received, f"the metric data are not as documented ({error})") from None
     refuse_more(len(answer.metrics), len(query.metrics))
     return _read(query, answer.metrics, asked_for)
 

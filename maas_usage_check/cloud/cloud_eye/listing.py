@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 import msgspec
 from msgspec import Struct
 
-from ..answers import bad_answer
+from ..answers import bad_answer, undecodable
 from ..source import Call, Send
 from .bounds import refuse_bulk, refuse_long, refuse_more
 from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
@@ -80,7 +80,7 @@ def ask_page(query: ListQuery, send: Send) -> Page:
     try:
         page = _PAGE.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise bad_answer(f"the list of metrics is not as documented ({error})") from None
+        raise undecodable(body, f"the list of metrics is not as documented ({error})") from None
     refuse_more(len(page.metrics), PAGE)
     for metric in page.metrics:
         refuse_long([metric.metric_name, *(text for each in metric.dimensions for text in (each.name, each.value))])

@@ -19,11 +19,15 @@ from .tables import look_into_book
 
 
 class Held(NamedTuple):
-    """Hold what the ledger answers, of whose account, and when (milliseconds) the cloud was last asked about it."""
+    """Hold what the ledger answers, of whose account, and when (milliseconds) the cloud was last asked about it.
+
+    `why` says why it answers nothing, where there is a reason besides missing hours.
+    """
 
     answers: Dict[Totals, Answer]
     project_id: str = ""
     as_of: int = 0
+    why: str = ""
 
 
 def look(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now: int) -> Held:
@@ -35,8 +39,9 @@ def look(instance: Instance, store: Store, account: Account, windows: Sequence[W
     answers: Dict[Totals, Answer] = {}
     as_of = now
     with look_into_book(store, now) as book:
-        if not whole or book.note(AddUp, account.key).failed:
-            return Held({})
+        failed = book.note(AddUp, account.key).failed
+        if not whole or failed:
+            return Held({}, why=failed)
         for series in series_of(instance):
             ledger = Ledger.find(book, series.name(instance.endpoint, account.project_id))
             if ledger is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from pathlib import Path
 from typing import Dict, List
@@ -116,11 +117,15 @@ def test_several_service_types_are_one_map(cloud: Cloud, collected: Report) -> N
     ("more", "words"),
     [
         ("timezone: Asia/Kathmandu", "its hours begin 15 minutes past those of UTC, which are all that the ledger has"),
-        ("ips: ['10.0.0.1']", "set `hourly: true` in --config, and let them be collected"),
+        (
+            "ips: ['10.0.0.1']",
+            "the ledger does not hold them yet (`missing_hours` says how many), or the agent",
+        ),
+        ("hourly: false\nips: ['10.0.0.1']", "set `hourly: true` in --config, and let them be collected"),
     ],
 )
 def test_too_many_hours(cloud: Cloud, collected: Report, more: str, words: str) -> None:
-    collected.keys += more
+    collected.keys = collected.keys.replace("hourly: true\n", "") + more if "hourly" in more else collected.keys + more
     line = only_line(collected("--last", "3d", "--hourly"), 2)
     start = "E! --hourly: the range is longer than 2 days (48 hours), and 72 of its 72 hours would have to be asked"
     assert line.startswith(start)
@@ -147,6 +152,14 @@ def test_unusable_ledger(cloud: Cloud, collected: Report, tmp_path: Path, is_noi
     assert len(cloud.statistics()) == 4
     assert "from the ledger" not in done.stdout
     assert "-" not in cells(done.stdout, "│ Total  ")
+    assert "cannot read the state: damaged" in collected("--last", "3d", "--hourly").stderr.splitlines()[-1]
+
+
+def test_hours_that_do_not_add_up(collected: Report, tmp_path: Path) -> None:
+    """A report names that as the reason."""
+    why = "the 24 hours of 2026-11-21 (UTC) have 2 total tokens, their day has 1"
+    change(tmp_path, "UPDATE notes SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": why}))
+    assert f"each in one call: {why}; or choose" in only_line(collected("--last", "3d", "--hourly"), 2)
 
 
 def test_another_key_without_a_known_project(cloud: Cloud, collected: Report, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ...cycle import Batch, Crew
 from ...errors import ConfigError
 from ...history import Account, Held, look
 from ...metrics import Point
-from ...store import Store
+from ...store import MissingError, Store
 from .spans import Page, is_long, local
 
 NOTHING = Held({})
@@ -51,8 +51,10 @@ class Rest:
 def look_up(page: Page, store: Store, now: int, clock: Clock) -> Held:
     """Look up the days or hours of a page; where the ledger cannot be read nothing is held, and all is asked."""
     work = partial(_look, page.instance, Gates(store, clock), now)
-    held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("")
-    return held if isinstance(held, Held) else NOTHING
+    held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("", store.no_answer())
+    if isinstance(held, Held):
+        return held
+    return Held({}, why="" if isinstance(held, MissingError) else str(held))
 
 
 def check_calls(page: Page, held: Held, raw: bool, now: int) -> None:
@@ -70,6 +72,13 @@ def check_calls(page: Page, held: Held, raw: bool, now: int) -> None:
         remedy = "leave out --raw, which shows what is asked alone"
     elif past:
         remedy = f"its hours begin {past} minutes past those of UTC, which are all that the ledger has"
+    elif held.why:
+        remedy = held.why
+    elif page.instance.hourly:
+        remedy = (
+            "the ledger does not hold them yet (`missing_hours` says how many), or the agent collects them with "
+            "another state_dir or key"
+        )
     else:
         remedy = "set `hourly: true` in --config, and let them be collected"
     raise ConfigError(

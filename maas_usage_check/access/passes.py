@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Dict, Optional, Set, Tuple
 
 from ..clock import Clock
-from ..errors import QueryError, Result
+from ..errors import PASSING, QueryError, Result
 from . import breaker, rate
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ HARMLESS = 5
 PAUSE = 0.05
 """Seconds until another process's lone request is looked at again."""
 
-UNPROVEN = frozenset({Result.PERMISSION_DENIED, Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR, Result.INTERNAL})
-"""Failures that do not prove the signature right (a 401 may name a permission): the next request goes alone too."""
+UNPROVEN = PASSING | {Result.PERMISSION_DENIED, Result.BAD_ANSWER, Result.INTERNAL}
+"""Failures that do not prove the signature right: a 401 may name a permission, and something else may have answered."""
 
 
 class Pass:

@@ -9,7 +9,7 @@ import email.utils
 import re
 import time
 from calendar import timegm
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from ..clock import CLOCK_TOLERANCE
 from ..errors import QueryError, Result
@@ -18,6 +18,28 @@ from .redaction import Redact
 from .transport import Response
 
 EXCERPT = 160
+NEVER_ARRIVED = (
+    "the request did not arrive in time; it is tried again, and next cycle: check whether the network is slow"
+)
+NOT_READY = (
+    "the request met a server that does not take it; it is tried again, and next cycle: check endpoint and proxy"
+)
+NO_SUCH_API = "the cloud knows no such API there: check region, endpoint and project_id"
+BLOCKED = "something between here and the cloud blocked the request: check firewall, proxy and endpoint"
+BY_STATUS: Dict[int, Tuple[Result, str]] = {
+    404: (Result.NOT_FOUND, NO_SUCH_API),
+    405: (Result.NOT_FOUND, NO_SUCH_API),
+    407: (Result.BAD_ANSWER, "a proxy asked for a password in the cloud's place: check proxy and endpoint"),
+    408: (Result.TIMED_OUT, NEVER_ARRIVED),
+    410: (Result.NOT_FOUND, NO_SUCH_API),
+    418: (Result.BAD_ANSWER, BLOCKED),
+    421: (Result.SERVER_ERROR, NOT_READY),
+    425: (Result.SERVER_ERROR, NOT_READY),
+    451: (Result.BAD_ANSWER, BLOCKED),
+    499: (Result.TIMED_OUT, NEVER_ARRIVED),
+    511: (Result.BAD_ANSWER, BLOCKED),
+}
+"""What needs no look at the answer: 418 and 451 are of firewalls, 511 of a network that wants a login."""
 TIMES = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6}z)", re.ASCII)
 """How the gateway names both clocks (the SDK's issue tracker, and the gateway's page on errors)."""
 
@@ -55,13 +77,13 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
             "the cloud's request limit was reached: lower max_requests_per_minute, or ask less often",
             _retry_after(response.headers.get("Retry-After"), now),
         )
-    if status >= 500:
+    if status in BY_STATUS:
+        return error(*BY_STATUS[status])
+    if 500 <= status < 600:
         return error(Result.SERVER_ERROR, "the cloud had a fault of its own; it is tried again, and next cycle")
-    if status == 404:
-        return error(Result.NOT_FOUND, "the cloud knows no such API there: check region, endpoint and project_id")
     if 300 <= status < 400:
         return error(Result.BAD_ANSWER, "the answer was a redirect, which is not followed: check endpoint and proxy")
-    if status < 300:
+    if not 400 <= status < 500:
         return error(Result.BAD_ANSWER, "the answer was of a kind that the API does not give: check endpoint and proxy")
     said = " ".join(redact(message).split())[:EXCERPT]
     return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{said}`): check the configuration")

@@ -12,6 +12,12 @@ from msgspec import Struct
 
 from ..errors import QueryError, Result
 
+OF_OURS = (http.client.ImproperConnectionState, http.client.InvalidURL)
+"""What HTTP's library raises before anything is sent."""
+NOT_TLS = frozenset(
+    "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
+)
+"""OpenSSL's reasons where the other side spoke something else."""
 CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
 MIB = 1024 * 1024
 LARGEST_BODY = MIB
@@ -93,7 +99,7 @@ def _read_body(read: Callable[[int], bytes], length: Optional[str], give_up: flo
 
 
 def transport_error(error: BaseException, host: str) -> QueryError:
-    """Tell a time-out from a broken connection, and both from a certificate that was not believed."""
+    """Tell apart a time-out, a broken connection, another protocol, and a certificate that was not believed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message
         return QueryError(
@@ -105,6 +111,14 @@ def transport_error(error: BaseException, host: str) -> QueryError:
         return QueryError(Result.NETWORK, CUT_SHORT)
     if isinstance(error, socket.gaierror):
         return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
+    is_tls = not (isinstance(error, ssl.SSLError) and error.reason in NOT_TLS)
+    # Of the same kind is a connection that was closed, which is an OSError too.
+    is_http = not isinstance(error, http.client.HTTPException) or isinstance(error, (OSError, *OF_OURS))
+    if not (is_tls and is_http):
+        protocol = "HTTP" if is_tls else "TLS"
+        return QueryError(
+            Result.NETWORK, f"{host} answered, but not in {protocol}: check endpoint, its port, and proxy"
+        )
     why = getattr(error, "strerror", None) or type(error).__name__
     if str(error).startswith("Tunnel connection failed"):
         why = f"the proxy refused: {_status(str(error)[26:29])}"  # its own words may echo the password

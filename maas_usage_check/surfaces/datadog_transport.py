@@ -106,7 +106,7 @@ class AgentTransport:
 
 def _root(error: BaseException) -> BaseException:
     """Find the operating system's own word: the client's libraries wrap it several times over."""
-    own = (OSError, http.client.IncompleteRead)
+    own = (OSError, http.client.HTTPException)
     found = [each for each in _chain(error) if isinstance(each, own) and not isinstance(each, RequestException)]
     return found[-1] if found else error
 

@@ -141,8 +141,10 @@ def test_pauses(
         (300, Result.BAD_ANSWER),
         (399, Result.BAD_ANSWER),
         (400, Result.REQUEST_REJECTED),
-        (499, Result.REQUEST_REJECTED),
+        (498, Result.REQUEST_REJECTED),
         (500, Result.SERVER_ERROR),
+        (599, Result.SERVER_ERROR),
+        (600, Result.BAD_ANSWER),
     ],
 )
 def test_status(status: int, result: Result) -> None:

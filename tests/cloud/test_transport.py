@@ -146,6 +146,7 @@ def test_a_connection_that_breaks_is_a_network_failure_and_quotes_nothing(server
     error = failing(server.url)
     assert error.result == Result.NETWORK
     assert "nonsense" not in str(error)
+    assert ("answered, but not in HTTP" in str(error)) == (b"chunked" not in data)
 
 
 def test_a_port_where_nobody_listens_and_a_host_that_does_not_exist_are_told_apart() -> None:
@@ -154,6 +155,13 @@ def test_a_port_where_nobody_listens_and_a_host_that_does_not_exist_are_told_apa
     assert "Connection refused" in str(failing(f"http://127.0.0.1:{port}/"))
     assert "no such host" in str(failing("https://does-not-exist.invalid/"))
     assert failing("https://a..b/").result == Result.NETWORK
+
+
+def test_another_protocol_where_tls_is_expected() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].sendall(b"HTTP/1.1 400 X\r\n\r\n"), daemon=True).start()
+        error = failing(f"https://127.0.0.1:{server.getsockname()[1]}/")
+    assert "answered, but not in TLS: check endpoint, its port, and proxy" in str(error)
 
 
 def test_a_request_prints_without_its_headers() -> None:

@@ -139,6 +139,17 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     *[("The cloud has a fault of its own", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
        f"the cloud had a fault of its own; it is tried again, and next cycle [{status}…]")
       for status in (500, 502, 503, 504)],
+    *[("The request does not arrive in time", status, "", "Request Time-out", Result.TIMED_OUT,
+       "the request did not arrive in time; it is tried again, and next cycle: check whether the network is slow "
+       "[…]") for status in (408, 499)],
+    *[("The request meets another server", status, "", "Misdirected Request", Result.SERVER_ERROR,
+       "the request met a server that does not take it; it is tried again, and next cycle: check endpoint and proxy "
+       "[…]") for status in (421, 425)],
+    *[("Something blocks the request", status, "", "Blocked", Result.BAD_ANSWER,
+       "something between here and the cloud blocked the request: check firewall, proxy and endpoint […]")
+      for status in (418, 451, 511)],
+    ("Something blocks the request", 407, "", "Proxy Authentication Required", Result.BAD_ANSWER,
+     "a proxy asked for a password in the cloud's place: check proxy and endpoint [407…]"),
 ]  # fmt: skip
 
 
@@ -186,6 +197,9 @@ def network() -> Iterator[Row]:
         ("reset after the headers", always(HEAD, Act.RESET), none),
     ):
         yield Row("Nobody answers, or the connection breaks", name, fault, Result.NETWORK, line)
+    line = "127.0.0.1:… answered, but not in HTTP: check endpoint, its port, and proxy"
+    for name, answer in (("banner", b"SSH-2.0-OpenSSH_9.6\r\n"), ("noise", b"\x15\x03\x01\x00\x02\x02\x46" * 9)):
+        yield Row("What answers speaks no HTTP", name, always(answer), Result.NETWORK, line)
     line = "127.0.0.1:… did not answer in time: check the network, or raise timeout"
     for name, fault in (
         ("after the headers", always(HEAD, Act.HANG)),

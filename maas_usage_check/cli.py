@@ -176,11 +176,11 @@ def _report(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces.doctor import FAIL, examine
+    from .surfaces.doctor import FAIL, counted, examine
 
     now = runtime.clock.now()
     instances = load_file(args.config, now) if args.config is not None else [load_instance({}, {}, "arguments", now)]
-    failed = False
+    marks: List[str] = []
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store:
         examined = [examine(instance, store, runtime) for instance in instances]
         several = len(instances) > 1
@@ -191,8 +191,9 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
                 print(one_line(f"--    instance         instances[{i}]: {instance.place}"))  # noqa: T201
             for finding in findings:
                 print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
-                failed = failed or finding.mark == FAIL
-    return NOTHING if failed else COLLECTED
+                marks.append(finding.mark)
+    print(counted(marks))  # noqa: T201
+    return NOTHING if FAIL in marks else COLLECTED
 
 
 def _demo(args: argparse.Namespace, runtime: Runtime) -> int:

@@ -12,6 +12,7 @@ from werkzeug import Request, Response
 
 from maas_usage_check.standin.ledger import HOUR
 from maas_usage_check.standin.models import Models
+from maas_usage_check.surfaces.doctor import counted
 
 from ..conftest import AK, SK, Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
@@ -34,13 +35,28 @@ def examine(cloud: Cloud, program: Program) -> Examine:
 
     def run(keys: str = "", config: str = "", **environ: Any) -> Tuple[int, Found]:
         done = program("doctor", "--config", config or program.for_cloud(cloud, keys), **environ)
-        lines = [(line[:4].strip(), line[6:21].strip(), line[23:]) for line in done.stdout.splitlines()]
+        *shown, last = done.stdout.splitlines()
+        lines = [(line[:4].strip(), line[6:21].strip(), line[23:]) for line in shown]
+        assert last == counted([mark for mark, _, _ in lines])
         assert [stage for _, stage, _ in lines] == [*STAGES, *(CLOUD_EYE if MODELS in keys else [])]
         assert done.stderr == ""
         assert not any(secret in done.stdout for secret in (AK, SK))
         return done.returncode, {stage: (mark, text) for mark, stage, text in lines}
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("marks", "text"),
+    [
+        ([], "no problems"),
+        (["ok", "skip", "FAIL"], "1 problem"),
+        (["warn", "ok"], "no problems, 1 warning"),
+        (["FAIL", "warn", "FAIL", "warn"], "2 problems, 2 warnings"),
+    ],
+)
+def test_last_line(marks: List[str], text: str) -> None:
+    assert counted(marks) == text
 
 
 def failed(found: Found) -> List[str]:
@@ -173,7 +189,7 @@ def test_every_instance_is_examined_and_named(cloud: Cloud, program: Program) ->
         f"instances:\n  - {{{entry}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2'], project_id: {'beef' * 8}}}\n"
     )
     done = program("doctor", "--config", config)
-    lines = done.stdout.splitlines()
+    lines = done.stdout.splitlines()[:-1]
     assert lines[0] == f"ok    configuration    {config}: 2 instances"
     assert [line[6:21].strip() for line in lines[1:]] == ["instance", *STAGES[1:]] * 2
     assert [line for line in lines if line.startswith("--")] == [

@@ -152,7 +152,8 @@ def test_unusable_ledger(cloud: Cloud, collected: Report, tmp_path: Path, is_noi
     assert len(cloud.statistics()) == 4
     assert "from the ledger" not in done.stdout
     assert "-" not in cells(done.stdout, "│ Total  ")
-    assert "cannot read the state: damaged" in collected("--last", "3d", "--hourly").stderr.splitlines()[-1]
+    last = collected("--last", "3d", "--hourly").stderr.splitlines()[-1]
+    assert ("cannot read the state: damaged" in last) != is_noise  # with the file the project's id is lost
 
 
 def test_hours_that_do_not_add_up(collected: Report, tmp_path: Path) -> None:

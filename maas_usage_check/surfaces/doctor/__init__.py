@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .finding import FAIL
+from .finding import FAIL, counted
 from .stages import examine
 
-__all__ = ["FAIL", "examine"]
+__all__ = ["FAIL", "counted", "examine"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from msgspec import Struct
 
 from ...errors import QueryError, Result
@@ -18,6 +20,13 @@ class Finding(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.mark:<4}  {self.stage:<15}  {self.text}"
+
+
+def counted(marks: Sequence[str]) -> str:
+    """Write the last line: how many stages have failed, and of how many is warned."""
+    failed, warned = marks.count(FAIL), marks.count(WARN)
+    warnings = f"{warned} warning{'s' * (warned != 1)}" if warned else ""
+    return ", ".join(filter(None, [f"{failed or 'no'} problem{'s' * (failed != 1)}", warnings]))
 
 
 def mark_of(error: QueryError) -> str:

@@ -244,6 +244,14 @@ def test_a_list_that_goes_round_in_a_circle_is_not_believed() -> None:
         CloudEye().ask(ListQuery("next"), lambda call: page(metric()))
 
 
+@pytest.mark.parametrize("letters", [1023, 1024, 1025])
+def test_long_marker(letters: int) -> None:
+    with contextlib.ExitStack() as refused:
+        if letters > 1024:
+            refused.enter_context(pytest.raises(QueryError, match="a marker of 1,025 letters"))
+        CloudEye().ask(ListQuery(), lambda call: page(metric(), marker="x" * letters))
+
+
 def test_a_list_without_end_is_not_believed() -> None:
     listing = Listing()
     for _ in range(100):

@@ -15,6 +15,8 @@ from .metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
 PAGE = 1000
 """The most that the API gives at once."""
 MOST_PAGES = 100
+LONGEST_MARKER = 1024
+"""Letters: it names a metric and its dimensions, and goes into the next page's URL."""
 MOST_UNKNOWN = 100
 """Ids without a place here that are remembered: enough for a person."""
 
@@ -84,6 +86,8 @@ def ask_page(query: ListQuery, send: Send) -> Page:
     refuse_more(len(page.metrics), PAGE)
     for metric in page.metrics:
         refuse_long([metric.metric_name, *(text for each in metric.dimensions for text in (each.name, each.value))])
+    if len(page.marker or "") > LONGEST_MARKER:
+        raise bad_answer(f"the list of metrics goes on at a marker of {len(page.marker or ''):,} letters")
     if page.marker is not None and page.marker == query.marker:
         raise bad_answer("the list of metrics goes on where it was")
     return page

@@ -13,7 +13,7 @@ from .crew import Crew
 from .problems import Problem
 
 T = TypeVar("T")
-CUT = "the cycle ended before its hours and counters were given out; they are in the next one"
+CUT = "the cycle ended before this was given out; the next one has it"
 
 
 def give_in_time(

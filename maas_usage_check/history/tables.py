@@ -13,7 +13,7 @@ from ..store import MissingError, Store, UnusableError
 from .hours import FIELDS, HOUR
 
 COLUMNS = ", ".join(FIELDS)
-LARGEST = 2 * 10**15
+LARGEST = 2 * 10**14
 """Of one hour: two classes of errors, each as large as Cloud Eye is believed."""
 # What is no such number makes the sum none: SQLite itself would leave it out.
 SUMS = ", ".join(
@@ -89,6 +89,10 @@ class Book:
         """
         if self._answered:
             self.run("UPDATE clock SET at = MAX(at, ?)", (self.now,))
+        return self.last_tick()
+
+    def last_tick(self) -> int:
+        """Return the history's time as it was last set."""
         row = self.run("SELECT at FROM clock").fetchone()
         if row is None:
             raise sqlite3.DatabaseError("the clock is missing")
@@ -127,8 +131,9 @@ def check_history(store: Store, now: int) -> None:
     """Read all of the history; raise UnusableError where some of it is damaged, or there is none."""
     with store.look() as connection:
         book = _found(connection, now)
-        for table in ("clock", "series", "hours", "questions", "consumers"):
-            book.run(f"SELECT * FROM {table}").fetchall()
+        book.last_tick()
+        for what in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
+            book.run(f"SELECT {what}").fetchall()
         for (value,) in book.run("SELECT value FROM notes"):
             msgspec.json.decode(value)
         book.check_series()
@@ -162,7 +167,8 @@ def _checker(names: Tuple[str, ...]) -> Callable[[sqlite3.Cursor, Row], Row]:
     def check(_: sqlite3.Cursor, row: Row) -> Row:
         for name, value in zip(names, row):
             if not (_is_sound(name, value) or (value is None and name in may_be_null)):
-                raise sqlite3.DatabaseError(f"`{name}` of a row is not what it may be")
+                what = f"`{name}` of a row is not what it may be" if name.isidentifier() else "a sum is no whole number"
+                raise sqlite3.DatabaseError(what)
         return row
 
     return check

@@ -139,11 +139,19 @@ def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None
 
 
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
-    damage(tmp_path, HISTORY["no beginning"])
-    broken = f"{state(tmp_path)}: cannot read the state: damaged (`began` of a row is not what it may be)"
-    done = program("doctor", "--config", config)
-    assert done.returncode == 1
-    assert done.stdout.splitlines()[1] == f"FAIL  state            {broken}; move it away, or set state_dir"
+    whole = Path(state(tmp_path)).read_bytes()
+    for kind, why in (
+        ("no beginning", "`began` of a row is not what it may be"),
+        ("too large", "a sum is no whole number"),
+        ("no clock", "the clock is missing"),
+    ):
+        damage(tmp_path, HISTORY[kind])
+        broken = f"{state(tmp_path)}: cannot read the state: damaged ({why})"
+        done = program("doctor", "--config", config)
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[1] == f"FAIL  state            {broken}; move it away, or set state_dir"
+        forget(tmp_path)
+        (tmp_path / "maas-usage-check.sqlite3").write_bytes(whole)
     damage(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
     done = program("report", "--daily", "--last", "3d", "--config", config)
     assert done.returncode == 0

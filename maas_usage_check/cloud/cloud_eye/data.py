@@ -21,7 +21,7 @@ TOKENS = ("total_tokens", "prompt_tokens", "completion_tokens")
 MOST_METRICS = 500
 MOST_POINTS = 3000
 """Of a whole answer; what is beyond is left out in silence."""
-LARGEST_VALUE = 1e15
+LARGEST_VALUE = 1e14
 """More than any team uses, and still a whole number that everybody can hold."""
 PERIODS = {MINUTE: ("1", "average"), HOUR: ("3600", "sum")}
 """How a period is written, and what is asked of it: the raw value of a minute, the sum of an hour's."""

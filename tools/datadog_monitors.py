@@ -16,6 +16,8 @@ SEVERAL = (
     "that {what}."
 )
 CODE = gauge(API, "result_code", "region")
+OF_CREDENTIALS = f"cutoff_max(cutoff_min({CODE}, 1.5), 7.5)"
+"""The result code where it is about the credentials."""
 
 
 def late() -> str:
@@ -43,10 +45,10 @@ MONITORS: Dict[str, Monitor] = {
     ),
     "collection_down": Monitor(
         "MaaS usage is not collected",
-        "Without collection the usage stands still unseen. Alerts when no query was answered for 3 hours, or when "
-        "nothing at all arrived for 3 hours.",
+        "Without collection the usage stands still unseen. Alerts when no query was answered for 3 hours, for another "
+        "cause than the credentials, which have a monitor of their own, or when nothing at all arrived for 3 hours.",
         "No usage collected for 3 hours in {{region.name}}",
-        f"max(last_3h):{gauge(API, 'up', 'region')}",
+        f"max(last_3h):{gauge(API, 'up', 'region')} + default_zero({OF_CREDENTIALS})",
         "< 1",
         "For 3 hours no query to MaaS in {{region.name}} was answered: what the dashboards show of its usage is stale.",
         "Usage is collected again.",
@@ -84,7 +86,7 @@ MONITORS: Dict[str, Monitor] = {
         "A wrong key is locked by the cloud when it is tried too often. Alerts when credentials are missing, refused, "
         "locked or expired (result_code 2 to 7).",
         "The credentials do not work in {{region.name}}",
-        f"max(last_15m):cutoff_max(cutoff_min({CODE}, 1.5), 7.5)",
+        f"max(last_15m):{OF_CREDENTIALS}",
         "> 1.5",
         "The credentials for MaaS in {{region.name}} do not work: result_code {{value}}.\n\n2: none were found. 3: the "
         "cloud refused the key or its signature. 4: the key is locked for 5 minutes. 5: refused before, and why is not "
@@ -92,8 +94,8 @@ MONITORS: Dict[str, Monitor] = {
         "The credentials work again.",
         "on the Agent's host run `agent status`; the check's line says which of these it is. Put the right key into "
         "the credentials file or the Agent's environment: a file is read again at the next cycle, an environment after "
-        "a restart, and a new key is tried at once. Code 6: set the clock (NTP). Codes above 7 are not the key's: see "
-        "the monitor for the collection.",
+        "a restart, and a replaced key is tried in the next cycle. Code 6: set the clock (NTP). Codes above 7 are not "
+        "the key's: see the monitor for the collection.",
         SEVERAL.format(what="the code of one does not hide the other's"),
         priority=CRITICAL,
         missing="resolve",

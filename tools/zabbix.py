@@ -62,7 +62,13 @@ class Trigger(NamedTuple):
 
 DOCTOR = "As the agent's user, `maas-usage-check doctor --config FILE` says what is wrong and how to mend it."
 TRIGGERS = (
-    Trigger("collections", "MaaS usage is not collected", "max(<up>,15m)=0 and count(<up>,15m)>1", "HIGH", DOCTOR),
+    Trigger(
+        "collections",
+        "MaaS usage is not collected",
+        "(last(<result_code>)<=1 or last(<result_code>)>=8) and max(<up>,15m)=0 and count(<up>,15m)>1",
+        "HIGH",
+        DOCTOR,
+    ),
     Trigger(
         "collections",
         "MaaS usage has not come for 30 minutes",
@@ -72,14 +78,14 @@ TRIGGERS = (
     ),
     Trigger(
         "collections",
-        "For an hour a part of the MaaS usage has not come",
+        "Some MaaS usage has been missing for an hour",
         "min(<result_code>,1h)>0 and max(<up>,1h)=1 and count(<up>,1h)>5",
         "WARNING",
         DOCTOR,
     ),
     Trigger(
         "collections",
-        "The MaaS access key is refused",
+        "MaaS credentials do not work",
         "last(<result_code>)>=2 and last(<result_code>)<=7",
         "HIGH",
         DOCTOR,
@@ -115,7 +121,7 @@ def document() -> Dict[str, Any]:
         "macros": [{"macro": name, "value": value, "description": text} for name, value, text in MACROS],
         "valuemaps": [
             _valuemap("MaaS up", {0: "down", 1: "up"}),
-            _valuemap("MaaS result", {code.value: code.name for code in Result}),
+            _valuemap("MaaS result", {code.value: code.name.lower().replace("_", " ") for code in Result}),
         ],
     }
     return {"zabbix_export": {"version": "6.0", "groups": [APPLICATIONS], "templates": [template]}}
@@ -183,8 +189,10 @@ def _trigger(trigger: Trigger, labels: Tuple[str, ...]) -> Dict[str, Any]:
         expression = expression.replace(f"<{field.name}>", f"/{TEMPLATE}/{_key(measurement, field.name, labels)}")
     name = f"{trigger.name}: {{#REGION}}"
     return {
-        "uuid": _uuid(name), "expression": expression, "name": name, "priority": trigger.priority,
-        "description": trigger.remedy,
+        "uuid": _uuid(name), "expression": expression, "name": name,
+        # What the result code means, as the value map of the expression's first item says it.
+        **({"event_name": f"{name}: {{ITEM.LASTVALUE1}}"} if "last(<result_code>)" in trigger.expression else {}),
+        "priority": trigger.priority, "description": trigger.remedy,
     }  # fmt: skip
 
 

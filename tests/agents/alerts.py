@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Callable, Collection, List, Optional, Tuple
+from typing import Callable, Collection, Dict, List, Optional, Tuple
 
 import yaml
 
@@ -97,6 +98,26 @@ def check(
     (folder / "test.yml").write_text(json.dumps(tests))
     tested = run([find("promtool", PROMETHEUS), "test", "rules", "test.yml"], folder)
     assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def causes(folder: Path, alert: str, codes: Collection[int]) -> Dict[int, str]:
+    """Return what the summary of an alert says behind its colon, of instances that fail with these codes."""
+    (rule,) = [
+        rule
+        for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == alert
+    ]
+    api = [(f'huawei_maas_api_{name}{{region="{code}"}}', f"{value}x40") for code in codes for name, value in
+           (("up", 0), ("result_code", code))]  # fmt: skip
+    series = [{"series": name, "values": values} for name, values in api]
+    wanted = {"eval_time": "30m", "alertname": alert, "exp_alerts": []}
+    tests = [{"interval": "1m", "input_series": series, "alert_rule_test": [wanted]}]
+    (folder / "alerts.yml").write_text(json.dumps({"groups": [{"name": "one", "rules": [rule]}]}))
+    (folder / "test.yml").write_text(json.dumps({"rule_files": ["alerts.yml"], "tests": tests}))
+    told = run([find("promtool", PROMETHEUS), "test", "rules", "test.yml"], folder)
+    found = re.findall('summary="[^"]*?([0-9]+)[^"]*?: (.*)"', told.stdout + told.stderr)
+    return {int(region): cause for region, cause in found}
 
 
 def _written(value: Value, end: int, step: int) -> str:

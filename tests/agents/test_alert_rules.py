@@ -314,3 +314,16 @@ def test_the_statistics_are_late_only_where_something_was_used(check: Check) -> 
     ]
     silent = (late + 4 * HOUR, late + 20 * HOUR, ["late", "late, as Cloud Eye shows"])
     check("MaasStatisticsLate", given, (HOUR, late + 4 * HOUR, ()), silent, step=HOUR // 6)
+
+
+def test_the_alerts_of_the_collection_name_each_cause_in_words(tmp_path: Path) -> None:
+    assert alerts.causes(tmp_path, "MaasCredentialsRefused", range(1, 20)) == {
+        2: "none found",
+        **dict.fromkeys((3, 5), "the access key or its secret is wrong"),
+        4: "the access key is locked",
+        6: "this host's clock is more than 15 minutes off",
+        7: "the temporary key has expired",
+    }
+    down = alerts.causes(tmp_path, "MaasCollectionDown", range(2, 20))
+    assert (sorted(down), len(set(down.values()))) == (list(range(8, 20)), 10)
+    assert (down[8], down[19]) == ("the key's user lacks a permission", "result code 19")

@@ -187,3 +187,12 @@ def test_the_code_of_the_last_cycles_decides(name: str, alerted: Set[str]) -> No
 def test_the_collection_is_down_when_nothing_was_answered_for_three_hours() -> None:
     values = {"down": always(0), "up": always(1), "down for two hours": since(NOW - 2 * HOUR, 0, 1)}
     assert alerting("collection_down", {case: [series("api.up", value)] for case, value in values.items()}) == {"down"}
+
+
+def test_one_fault_is_one_alert() -> None:
+    """The credentials have a monitor of their own."""
+    faults = set(Result) - {Result.OK, Result.PARTIAL}
+    cases = {fault.name: [series("api.up", always(0)), series("api.result_code", always(fault))] for fault in faults}
+    down = alerting("collection_down", cases)
+    assert down == {fault.name for fault in faults} - CREDENTIALS
+    assert alerting("credentials_refused", cases) == CREDENTIALS

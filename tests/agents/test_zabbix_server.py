@@ -90,7 +90,7 @@ def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
             assert {name.split(".")[1] for name in items if "[" in name} == KINDS
             assert server.problems() == []
             key.write_text(f"{AK},wrong\n")
-            wait(lambda: "The MaaS access key is refused: cn-southwest-2" in server.problems(), "the problem", 60)
+            wait(lambda: server.problems() == ["MaaS credentials do not work: cn-southwest-2"], "the problem", 60)
             items = server.items()
             assert items[UP] == "0"
             assert int(items[KEY]) in weeks(cloud)  # no failure is a zero

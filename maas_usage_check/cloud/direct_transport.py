@@ -126,7 +126,7 @@ class DirectTransport:
                     raise
 
     def _learn(self, trusted: Trust, narrow: bool, error: ssl.SSLCertVerificationError) -> bool:
-        """Read what was not read yet: all of the system's authorities, or those that replaced them; tell if any."""
+        """Read the rest of the system's authorities, or replaced ones; return whether any of them are new."""
         if narrow and error.verify_code in UNKNOWN_ISSUER:
             trusted.widen()
             return True

@@ -29,7 +29,7 @@ class Trust:
         directory = _hashed_directory() if verify and not ca else None
         self.is_narrow = directory is not None
         self._places = places_of(ca)
-        self._stamp = stamp_of(self._places)  # before they are read: what is replaced meanwhile is seen as a change
+        self._stamp = stamp_of(self._places)  # before reading: a file replaced meanwhile counts as changed
         self._widening = threading.Lock()
         if ca or verify:
             is_directory = ca is not None and os.path.isdir(ca)
@@ -88,7 +88,7 @@ def places_of(ca: Optional[str]) -> Tuple[str, ...]:
 
 
 def stamp_of(places: Tuple[str, ...]) -> Stamp:
-    """Make what changes when somebody replaces what is there."""
+    """Return the identity, size and time of each file: one of them changes when a file is replaced."""
     return tuple(map(_stat, places))
 
 

@@ -19,7 +19,7 @@ CUT = "the cycle ended before this was given out; the next one has it"
 def give_in_time(
     clock: Clock, store: Store, give_up: float, give: Callable[[Callable[[], bool]], T]
 ) -> Union[T, QueryError, UnusableError]:
-    """Return what is given out, or why it cannot be.
+    """Return the result of `give`, or the error that prevented it.
 
     Args:
         clock: tells the time.
@@ -44,7 +44,7 @@ def lost(where: str, part: str, what: str, why: Union[QueryError, UnusableError]
 
 
 def told(failures: Sequence[QueryError], missing: str) -> str:
-    """Tell the first of several failures that was sent, how many more there are, and what they cost."""
+    """Write one line: the first failure of a query that was sent, the number of others, and what is missing."""
     first = next((failure for failure in failures if not failure.held), failures[0])
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     return f"{first} ({missing}{more})"

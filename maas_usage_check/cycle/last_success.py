@@ -21,7 +21,7 @@ class LastSuccess(Struct, omit_defaults=True):
     at: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no time: no store of metrics would take it."""
+        """Reject a time that no metrics store accepts; raise ValueError."""
         if not 0 <= self.at < END_OF_TIME:
             raise ValueError("no time")
 

@@ -38,7 +38,7 @@ def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
 
 
 def answered_of(instance: Instance, outcomes: Mapping[Query, Outcome], worked: bool) -> Set[str]:
-    """Name by its key what has recovered where no problem has that key: what was asked and answered."""
+    """Return the keys of the parts that this cycle queried: a part without a problem has recovered."""
     where = instance.place
     keys = {f"{where} ranges"}
     if worked:
@@ -65,8 +65,8 @@ def problems_of(
         for query in series.queries:
             outcome = outcomes[query]
             if isinstance(outcome, QueryError):
-                # One line for a cause: the refusal itself, not what was held back because of it. That the time was up
-                # is another matter than that an answer did not come.
+                # One line per cause: the refusal itself, not the queries held back because of it. A query that was not
+                # sent in time has another cause than an answer that did not come in time.
                 kind = outcome.result, outcome.held and outcome.result == Result.TIMED_OUT
                 error, names = lost.get(kind, (outcome, {}))
                 names[series.name] = None

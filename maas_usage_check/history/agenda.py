@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
-from .hours import FIELDS, HOUR, Values, floor, minus, settled_until
+from .hours import FIELDS, HOUR, MOST_CLAIMS, Values, floor, minus, settled_until
 from .ledger import Ledger
 from .tables import COLUMNS
 
-MOST_CLAIMS = 3
-"""After so many answers of which no two agree, an hour stays as it is until the next look at the past."""
 _MARKS = ", ".join("?" * (len(FIELDS) + 4))
 
 
@@ -88,7 +86,7 @@ def _compare(ledger: Ledger, start: int, until: int, values: Values, claims: Tup
         ledger.put(start, until, values)
     elif is_final:
         return [Question(start, until, _split(ledger, start, until), values)]
-    else:  # what is not final is not subtracted
+    else:  # only settled windows may be subtracted
         return _each(start, until)
     return []
 

@@ -13,6 +13,9 @@ KEPT = 29 * DAY
 SETTLES = 3 * HOUR
 """After an hour's end, until what the cloud says of it is final: its statistics lag 1 to 2 hours (console manual)."""
 
+MOST_CLAIMS = 3
+"""Answers about a known hour in one cycle: where no two agree, the hour stays as it is until it is queried again."""
+
 FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 Values = Tuple[int, ...]
 """One number for each of FIELDS."""

@@ -59,8 +59,8 @@ class Ledger:
 
         They begin so many milliseconds before the history, but not before the oldest.
         """
-        row = self.book.run("SELECT hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
-        (shared, frozen), began = row, self.began
+        row = self.book.run("SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)).fetchone()
+        began, shared, frozen = row
         first = floor(began or self.book.now) - backfill
         reached = min(first, shared or first)
         if began and reached != shared:

@@ -190,7 +190,7 @@ class Database:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Raise what goes wrong as UnusableError; let go of the file, and never again wait as long for it."""
+        """Turn errors into UnusableError; close the file, and do not wait for its lock the next time."""
         try:
             yield
         except UnusableError:

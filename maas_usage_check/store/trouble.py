@@ -44,7 +44,7 @@ class UnusableError(Exception):
         super().__init__(f"{self._what}; {remedy}")
 
     def line(self, lost: str) -> str:
-        """Write one line that also says what is lost."""
+        """Write one line: the file and the cause, the loss, and the remedy."""
         return f"{self._what}. {lost}; {self._remedy}"
 
 
@@ -65,7 +65,7 @@ def named(error: BaseException, path: str, act: str) -> UnusableError:
         cause = FULL if error.errno in NO_ROOM else (why, OWN)
     else:
         is_known = isinstance(error, sqlite3.OperationalError)
-        damaged = (f"damaged ({why.partition(' with text ')[0]})", NOT_OURS)  # it quotes what it cannot decode
+        damaged = (f"damaged ({why.partition(' with text ')[0]})", NOT_OURS)  # sqlite3 quotes the undecodable text
         cause = next((cause for words, cause in CAUSES if is_known and words in why), damaged)
         if cause == damaged:
             act = "read"

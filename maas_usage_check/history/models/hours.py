@@ -11,7 +11,7 @@ from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
 from ...cloud.cloud_eye.data import most_metrics
 from ...config import Instance
 from ...store import Store
-from ..hours import DAY, HOUR, Values, floor, oldest, settled_until
+from ..hours import DAY, HOUR, MOST_CLAIMS, Values, floor, oldest, settled_until
 from ..ledger import Ledger
 from ..tables import Book, open_book
 from ..work import BACKFILL, DUE, HEALING, Ask
@@ -24,8 +24,6 @@ LAST = 3
 """Hours that are asked in each cycle."""
 ROUNDS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
 """How many hours are asked how often. Cloud Eye tells 10 days, and moves what lies before them up in silence."""
-MOST_CLAIMS = 3
-"""After so many answers of which no two agree, an hour stays as it is until it is asked again."""
 
 Claims = Mapping[Tuple[Dimensions, int], Tuple[Values, ...]]
 """What this cycle's answers say of hours that the ledger knows otherwise."""

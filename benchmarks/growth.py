@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 from runs import COMMAND, cycle, processor
 
-from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.emulator.emulator import PROJECT_ID
 
 CYCLES = 20
 Instances = List[Dict[str, Any]]

@@ -14,20 +14,20 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from runs import COMMAND
 
-from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import Request, Response
+from maas_usage_check.cloud import Credentials, Request, Response
+from maas_usage_check.collection import Collector
 from maas_usage_check.config import Instance, load
-from maas_usage_check.cycle import Collector
-from maas_usage_check.history import HOURS, Consumer, series_of
-from maas_usage_check.history.counts import freeze
-from maas_usage_check.history.hours import FIELDS
-from maas_usage_check.history.ledger import Ledger as Kept
-from maas_usage_check.history.tables import open_book
-from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.store import Store
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
+from maas_usage_check.ledger import HOURS, Consumer, series_of
+from maas_usage_check.ledger.counters import freeze
+from maas_usage_check.ledger.hour_store import Ledger as Kept
+from maas_usage_check.ledger.hour_values import FIELDS
+from maas_usage_check.ledger.schema import open_book
+from maas_usage_check.scheduling import Gates
+from maas_usage_check.state import Store
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -15,13 +15,13 @@ from hours import URL, Account, used
 from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
-from maas_usage_check.history.work import HEALING
-from maas_usage_check.standin import minutes
-from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.standin.models import Models
-from maas_usage_check.standin.server import serving
+from maas_usage_check.emulator import usage_by_minute
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
+from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.scheduling.priority_queue import HEALING
 
 FEW, MANY = (3, 8), (30, 20)
 """Models and keys: 297 metrics, and 6,930."""
@@ -72,7 +72,7 @@ def an_hour(folder: str) -> List[Counter[str]]:
 
 def serve(urls: Any) -> None:
     """Serve an emulator from a process of its own, so that its work is not counted."""
-    minutes.BUSIEST = 5_000  # so that each key asks each model at any time of the day
+    usage_by_minute.BUSIEST = 5_000  # so that each key asks each model at any time of the day
     with serving(Emulator(DEMO_KEY, requests_per_minute=10**9, models=Models(*MANY, late=True))) as url:
         urls.put(url)
         time.sleep(3600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
-    from .surfaces.datadog import MaasUsageCheck as MaasUsageCheck
+    from .datadog.check import MaasUsageCheck as MaasUsageCheck
 
 __version__ = "0.1.0"
 
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import the check when it is asked for: the command line must not wait for the Agent's base library."""
     if name == "MaasUsageCheck" and _has_base():
-        from .surfaces.datadog import MaasUsageCheck
+        from .datadog.check import MaasUsageCheck
 
         return MaasUsageCheck
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,8 +15,7 @@ from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__
 from .cloud import Pool
-from .config import Instance, doubts, load_file, load_instance
-from .cycle import (
+from .collection import (
     REAL,
     Batch,
     Collector,
@@ -28,10 +27,11 @@ from .cycle import (
     open_store,
     run_cycle,
 )
+from .commands.arguments import read_arguments
+from .commands.stdout_writer import Output, write_all
+from .commands.terminal import for_people
+from .config import Instance, doubts, load_file, load_instance
 from .errors import ConfigError, MaasError, one_line
-from .surfaces.arguments import read_arguments
-from .surfaces.output import Output, write_all
-from .surfaces.terminal import for_people
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
 
@@ -98,7 +98,7 @@ def _run(argv: List[str], runtime: Runtime) -> int:
 
 
 def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces.collect import check_output, write
+    from .commands.collect import check_output, write
 
     if args.quiet:
         sys.stderr = None  # as where it was closed at the start, for the libraries too
@@ -129,8 +129,8 @@ def _code(batches: Sequence[Batch]) -> int:
 
 
 def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces import execd
-    from .surfaces.problem_log import ProblemLog
+    from .commands import execd
+    from .commands.problem_log import ProblemLog
 
     instances = load_file(args.config, runtime.clock.now())
     if sys.stdin is None:  # closed at the start: nobody can ask
@@ -142,7 +142,7 @@ def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
 
 def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
     try:
-        from .surfaces.serve import serve
+        from .commands.serve import serve
     except ModuleNotFoundError as error:
         if error.name != "prometheus_client":
             raise
@@ -169,14 +169,14 @@ def _collectors(instances: Sequence[Instance], taker: str, form: str, runtime: R
 
 
 def _report(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces.collect import put
-    from .surfaces.report import report
+    from .commands.collect import put
+    from .commands.report import report
 
     return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output()), runtime) else NOTHING
 
 
 def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces.doctor import FAIL, counted, examine
+    from .commands.doctor import FAIL, counted, examine
 
     now = runtime.clock.now()
     instances = load_file(args.config, now) if args.config is not None else [load_instance({}, {}, "arguments", now)]
@@ -197,13 +197,13 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _demo(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .standin.demo import demo
+    from .emulator.demo import demo
 
     return demo(partial(main, runtime=runtime), args.serve, args.port, runtime.clock.now)
 
 
 def _assets(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .surfaces.assets import write_assets
+    from .commands.assets import write_assets
 
     for path in write_assets(args.folder):
         print(path)  # noqa: T201 - what was asked for

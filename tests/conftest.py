@@ -20,13 +20,14 @@ from werkzeug.serving import WSGIRequestHandler
 from werkzeug.test import EnvironBuilder
 
 from maas_usage_check import cloud as client
-from maas_usage_check.access import Credentials, Gates, Provider
 from maas_usage_check.clock import Clock
+from maas_usage_check.cloud import Credentials, Provider
+from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
-from maas_usage_check.cycle import Collector, crew
-from maas_usage_check.history import Consumer
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
-from maas_usage_check.store import Store
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
+from maas_usage_check.ledger import Consumer
+from maas_usage_check.scheduling import Gates, worker_pool
+from maas_usage_check.state import Store
 
 from .fixed_clock import FixedClock
 from .program import AK, SK, EmulatorTransport, Program
@@ -53,7 +54,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr(crew, "_left", WeakKeyDictionary())  # each test has a clock of its own
+    monkeypatch.setattr(worker_pool, "_left", WeakKeyDictionary())  # each test has a clock of its own
     # Where no byte code is kept, each of a thousand processes would compile the plugin anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 

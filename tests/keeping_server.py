@@ -11,7 +11,7 @@ import threading
 from http.client import parse_headers
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.emulator.emulator import Emulator
 
 
 class Asked(NamedTuple):

@@ -20,9 +20,9 @@ import pytest
 
 from maas_usage_check.cli import main
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
+from maas_usage_check.collection import Runtime
+from maas_usage_check.commands.terminal import for_people
 from maas_usage_check.config import Instance
-from maas_usage_check.cycle import Runtime
-from maas_usage_check.surfaces.terminal import for_people
 
 from . import shifted_clock
 from .fixed_clock import FixedClock

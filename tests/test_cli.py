@@ -22,9 +22,9 @@ from werkzeug import Response
 
 from maas_usage_check import __version__
 from maas_usage_check.cli import main
-from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.standin.models import Models
-from maas_usage_check.surfaces.terminal import for_people
+from maas_usage_check.commands.terminal import for_people
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import Models
 
 from .conftest import AK, SK, Cloud, FixedClock, Program, wait_for
 from .program import only_line

@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
+from maas_usage_check.commands.arguments import LISTEN, read_arguments
 from maas_usage_check.config import load
 from maas_usage_check.config.yaml_file import read_yaml
-from maas_usage_check.surfaces.arguments import LISTEN, read_arguments
 
 from .agents.programs import ROOT
+from .commands.exporter import exporting
 from .conftest import AK, SK, Cloud, Program
-from .surfaces.exporter import exporting
 
 FOLDER = ROOT / "examples" / "kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))

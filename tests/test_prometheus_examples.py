@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from maas_usage_check.cloud import Statistics
+from maas_usage_check.commands.arguments import LISTEN, read_arguments
 from maas_usage_check.config import load, load_file
-from maas_usage_check.surfaces.arguments import LISTEN, read_arguments
 
 from .agents.programs import ROOT, find, run
 from .conftest import AK, NOW, SK, Cloud, Program

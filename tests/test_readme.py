@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from .agents.programs import ROOT
+from .commands.exporter import exporting
 from .conftest import AK, SK, Cloud, Program
-from .surfaces.exporter import exporting
 from .walkthrough import blocks, follow, installed
 
 RANGES = ["today", "this_month", "last_7d", "last_14d", "last_30d"]

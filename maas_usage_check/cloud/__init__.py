@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from .credentials import Credentials, Provider, provider, readable_by_others
 from .direct_transport import DirectTransport
 from .pool import Pool
-from .session import Session
 from .source import Asks, Outcome, Plan, Query, Source, failure
 from .statistics import Statistics
 from .transport import Request, Response, Transport
 
 __all__ = [
-    "Asks", "DirectTransport", "Outcome", "Plan", "Pool", "Query", "Request", "Response", "Session", "Source",
-    "Statistics", "Transport", "failure",
+    "Asks", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request", "Response",
+    "Source", "Statistics", "Transport", "failure", "provider", "readable_by_others",
 ]  # fmt: skip

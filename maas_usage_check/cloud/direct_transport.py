@@ -15,9 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from ..config import Instance
 from ..errors import ConfigError, QueryError, Result
+from .deadline import TimedResponse, Timing
 from .pool import Connection, Pool
 from .proxies import find_proxy, proxy_headers
-from .timed_response import TimedResponse, Timing
 from .tls import UNKNOWN_ISSUER, Trust, trust
 from .transport import Request, Response, read_answer, transport_error
 

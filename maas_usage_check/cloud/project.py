@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import is_project_id
 from ..errors import QueryError, Result
-from .answers import read_object
+from .json_body import read_object
 from .source import Call, Send
 
 

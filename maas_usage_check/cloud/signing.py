@@ -11,7 +11,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
 from .. import __version__
-from ..access import Credentials
+from ..cloud import Credentials
 from .transport import Request
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional
 
 from msgspec import Struct
 
-from .answers import bad_answer, read_object
+from .json_body import bad_answer, read_object
 
 CEILING = 10**14
 """Of one window, far above what any team uses: a year of hours of it, added up, fits into a signed 64-bit integer."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .doubtful import doubts
 from .instance import INFER_TYPES, ONLINE_EXPERIENCE, Instance, KeySource, ServiceType, is_project_id
 from .known_keys import INLINE_SECRET, is_secret
 from .load import load, load_file, load_instance
+from .load_warnings import doubts
 
 __all__ = [
     "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "Instance", "KeySource", "ServiceType", "doubts",

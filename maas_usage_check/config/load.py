@@ -13,13 +13,13 @@ import msgspec
 
 from ..errors import ConfigError
 from ..metrics import plain_name
+from .duplicates import check_series
 from .instance import ONLINE_EXPERIENCE, Instance, is_project_id
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, SHARED_KEYS, check_keys, refuse_secrets
 from .list_items import ITEMS, check_length, check_tag_text, read_items
-from .models import read_model_names, read_prices
+from .model_keys import read_model_names, read_prices
 from .paths import read_path
 from .ranges import Fixed, check_order
-from .same_series import check_series
 from .urls import check_authorities, read_endpoint, read_proxy
 from .yaml_file import read_yaml
 from .zones import find_zone

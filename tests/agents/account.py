@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import REGION
+from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.emulator import REGION
 
 __all__ = ["AK", "REGION", "SK"]
 

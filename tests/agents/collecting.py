@@ -12,8 +12,8 @@ from typing import Any, Dict, cast
 from werkzeug.datastructures import Headers
 
 from maas_usage_check import cloud
-from maas_usage_check.cycle import Runtime
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.collection import Runtime
+from maas_usage_check.emulator.emulator import Emulator
 
 from ..conftest import Cloud, FixedClock
 from ..program import EmulatorTransport, run_cli

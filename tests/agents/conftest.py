@@ -78,8 +78,8 @@ def make_check(
 ) -> Callable[..., Any]:
     """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
     from maas_usage_check import MaasUsageCheck
-    from maas_usage_check.access import Gates
-    from maas_usage_check.store import Store, find_file
+    from maas_usage_check.scheduling import Gates
+    from maas_usage_check.state import Store, find_file
 
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)

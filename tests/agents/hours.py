@@ -7,10 +7,10 @@ from calendar import timegm
 from time import strptime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from maas_usage_check.standin.demo import DEMO_KEY
-from maas_usage_check.standin.emulator import Emulator, Refusal, Reply, reply
-from maas_usage_check.standin.ledger import API_KEYS, Ledger
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.call_log import API_KEYS, Ledger
+from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.emulator import Emulator, Refusal, Reply, reply
+from maas_usage_check.emulator.simulated_models import Models
 
 from .programs import ROOT
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import yaml
 
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.simulated_models import Models
 
 from .hours import HOUR, Counts, Use
 

@@ -7,9 +7,9 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import pytest
 
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.simulated_models import Models
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.standin.models import Models
 
 from ..conftest import NOW
 from .account import REGION

@@ -13,8 +13,8 @@ from typing import Any, Dict, Iterator, Optional
 
 from line_protocol_parser import parse_line
 
-from maas_usage_check.standin.models import Models
-from maas_usage_check.standin.server import serving
+from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.simulated_models import Models
 
 from .. import shifted_clock
 from ..conftest import NOW, wait_for

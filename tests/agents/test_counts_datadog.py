@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.simulated_models import Models
 
 from ..conftest import NOW, Cloud, FixedClock
 from .conftest import need_library

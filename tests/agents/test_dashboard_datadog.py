@@ -8,10 +8,10 @@ from typing import Any, Callable, Dict, List, Tuple
 import pytest
 from werkzeug import Response
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import Models
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics.datadog import metric_name
-from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.standin.models import Models
 
 from ..conftest import Cloud, FixedClock
 from .account import REGION

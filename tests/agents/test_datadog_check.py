@@ -16,9 +16,9 @@ import pytest
 from werkzeug import Request, Response
 
 import maas_usage_check
+from maas_usage_check.emulator.emulator import PROJECT_ID, reply
 from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 from maas_usage_check.metrics.datadog import metric_name
-from maas_usage_check.standin.emulator import PROJECT_ID, reply
 
 from ..conftest import AK, SK, Cloud, FixedClock
 from .conftest import need_library

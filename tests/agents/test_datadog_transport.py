@@ -13,8 +13,8 @@ from pytest_httpserver import HTTPServer
 
 from maas_usage_check.config import Instance
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import PASSING, Result
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 
 from ..conftest import AK, SK, Cloud, FixedClock
 from ..faults.server import Act, Fault, Server, always, drip, http

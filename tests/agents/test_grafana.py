@@ -11,8 +11,8 @@ from typing import Any, Iterator, Union
 
 import pytest
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID
 
 from . import dashboards
 from .account import REGION

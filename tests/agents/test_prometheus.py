@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from maas_usage_check.standin.ledger import HOUR, Ledger
+from maas_usage_check.emulator.call_log import HOUR, Ledger
 
 from ..fixed_clock import MONDAY
 from .collecting import Collecting

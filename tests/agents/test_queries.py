@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 import pytest
 import yaml
 
-from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import Models
 
 from ..conftest import Cloud, FixedClock
 from .account import REGION

@@ -19,11 +19,11 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 import trustme
 
-from maas_usage_check.standin.server import serving
+from maas_usage_check.emulator.server import serving
 
 from .. import shifted_clock
+from ..commands.exporter import Exporter, exporting
 from ..conftest import NOW, Cloud, Program, wait_for
-from ..surfaces.exporter import Exporter, exporting
 from .account import AK, REGION, SK
 from .hours import COUNTS, HOUR, Books, Consumed, SentCloud, Use
 from .programs import PROMETHEUS, ROOT, environ, find, free_port, get, prometheus, replaced, rows, wait

@@ -15,8 +15,8 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
+from maas_usage_check.emulator.simulated_models import Models
 from maas_usage_check.metrics import CATALOGUE
-from maas_usage_check.standin.models import Models
 
 from ..conftest import NOW, wait_for
 from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Use, added, queries_of_docs, use

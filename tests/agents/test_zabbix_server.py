@@ -9,7 +9,7 @@ from typing import Dict, FrozenSet, List, Set, Tuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.simulated_models import Models
 from tools import zabbix as made
 
 from ..conftest import AK, SK, Cloud, Program

@@ -7,13 +7,13 @@ from typing import Callable, List, Tuple
 
 import pytest
 
-from maas_usage_check.access import Credentials, Gates
-from maas_usage_check.cloud import DirectTransport, Request, Response, Session, Statistics
-from maas_usage_check.cloud.error_answers import refusal
+from maas_usage_check.cloud import Credentials, DirectTransport, Request, Response, Statistics
+from maas_usage_check.cloud.error_responses import refusal
 from maas_usage_check.cloud.transport import read_answer
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.store import Store
+from maas_usage_check.scheduling import Gates, Session
+from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK
 from ..fixed_clock import FixedClock

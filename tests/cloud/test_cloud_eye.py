@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Data, DataQuery, Dimensions, Listing, ListQuery
-from maas_usage_check.cloud.cloud_eye.bounds import refuse_bulk
-from maas_usage_check.cloud.cloud_eye.data import HOUR, MINUTE, most_metrics
-from maas_usage_check.cloud.cloud_eye.listing import add_page
+from maas_usage_check.cloud.cloud_eye.limits import refuse_bulk
+from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, most_metrics
+from maas_usage_check.cloud.cloud_eye.metric_list import add_page
 from maas_usage_check.cloud.source import Call
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.history.models import ModelList
+from maas_usage_check.ledger.models import ModelList
 
 MODEL, KEY = Dimensions("model-1"), Dimensions("model-1", "key-1")
 START = 1_795_435_200_000

@@ -8,9 +8,9 @@ from typing import Callable
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.access import provider
+from maas_usage_check.cloud import provider
+from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
-from maas_usage_check.cycle import Collector
 from maas_usage_check.metrics import encoder
 
 from ..conftest import FixedClock

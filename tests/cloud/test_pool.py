@@ -9,13 +9,13 @@ from typing import Any, Callable, Iterator, Optional
 
 import pytest
 
-from maas_usage_check.access import Gates
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
+from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
-from maas_usage_check.cycle import Collector
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
-from maas_usage_check.store import Store
+from maas_usage_check.scheduling import Gates
+from maas_usage_check.state import Store
 
 from ..conftest import AK, SK, FixedClock, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly

@@ -9,10 +9,10 @@ from typing import Callable
 import pytest
 
 from maas_usage_check.cloud import Statistics
+from maas_usage_check.collection import make_collectors
 from maas_usage_check.config import doubts, load_file
-from maas_usage_check.cycle import make_collectors
 from maas_usage_check.errors import ConfigError
-from maas_usage_check.store import Store
+from maas_usage_check.state import Store
 
 from ..conftest import NOW
 

@@ -12,8 +12,8 @@ from typing import Any, Dict, List
 
 from line_protocol_parser import parse_line
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..program import AK, SK
 from .server import Scene

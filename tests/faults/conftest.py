@@ -4,7 +4,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.emulator.emulator import Emulator
 
 from ..agents.conftest import make_check, need, need_library  # noqa: F401
 from ..conftest import AK, SK, FixedClock

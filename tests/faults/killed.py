@@ -16,11 +16,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
-from maas_usage_check.access.key_entry import KeyEntry
-from maas_usage_check.history import COUNTERS, HOURS
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.ledger import COUNTERS, HOURS
 from maas_usage_check.metrics import CONSUMED, HOURLY
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.store import Store, find_file
+from maas_usage_check.scheduling.key_state import KeyEntry
+from maas_usage_check.state import Store, find_file
 
 from .world import CONSUMERS, World, truth
 

@@ -11,9 +11,9 @@ from typing import Any, Iterator, Optional
 import pytest
 
 from maas_usage_check.cloud import DirectTransport, Pool
+from maas_usage_check.collection import Runtime
 from maas_usage_check.config import Instance
-from maas_usage_check.cycle import Runtime
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.emulator.emulator import Emulator
 
 from ..fixed_clock import FixedClock
 from ..program import AK, SK, Program
@@ -91,7 +91,7 @@ class PlayedTransport(DirectTransport):
 
 @pytest.fixture
 def scene(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    for module in ("direct_transport", "timed_response", "transport"):
+    for module in ("direct_transport", "deadline", "transport"):
         time = SimpleNamespace(monotonic=clock.clock.monotonic)
         monkeypatch.setattr(f"maas_usage_check.cloud.{module}.time", time)
     return Scene(Emulator({AK: SK}, now=clock.now))

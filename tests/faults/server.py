@@ -12,7 +12,7 @@ import time
 from enum import Enum
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from maas_usage_check.standin.emulator import Emulator
+from maas_usage_check.emulator.emulator import Emulator
 
 from ..program import Program
 

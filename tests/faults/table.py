@@ -12,7 +12,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 
 from maas_usage_check.errors import Result
 
-from ..cloud.test_error_answers import SHAPES
+from ..cloud.test_error_responses import SHAPES
 from .server import Act, Exchange, Fault, always, drip, http
 
 
@@ -154,7 +154,7 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
 
 
 def refusals() -> Iterator[Row]:
-    """Each comes in one of the shapes; tests/cloud/test_error_answers.py has every error in all of them."""
+    """Each comes in one of the shapes; tests/cloud/test_error_responses.py has every error in all of them."""
     for (title, status, code, text, result, line), (shape, write) in zip(ERRORS, itertools.cycle(SHAPES.items())):
         answer = http(status, write(code, text), X_Request_Id="id-1")
         yield Row(title, f"{status} {code} {text[:12]} {shape}", always(answer), result, line)

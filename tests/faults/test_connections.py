@@ -13,8 +13,8 @@ import pytest
 
 from maas_usage_check.cloud import DirectTransport, Request
 from maas_usage_check.config import load_instance
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
 
 from ..conftest import AK, SK, FixedClock, Program, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly

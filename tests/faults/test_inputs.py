@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.access import Gates
-from maas_usage_check.access.credentials import Credentials, from_file
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Response
+from maas_usage_check.cloud.credentials import Credentials, from_file
+from maas_usage_check.collection import Collector
 from maas_usage_check.config import load, load_file
-from maas_usage_check.cycle import Collector
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.metrics import encoder
-from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.store import Store
+from maas_usage_check.scheduling import Gates
+from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK
 

@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from maas_usage_check.standin.emulator import Emulator
-from maas_usage_check.standin.ledger import Ledger
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.emulator import Emulator
 
 from ..conftest import AK, SK, Cloud, Program
 from ..fixed_clock import MONDAY

@@ -10,9 +10,9 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.cloud import Request, Response
-from maas_usage_check.cycle import run_cycle
+from maas_usage_check.collection import run_cycle
+from maas_usage_check.emulator.emulator import Emulator, Reply
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import Emulator, Reply
 
 from ..conftest import SK, Cloud, FixedClock, Program
 from ..shifted_clock import write_shift

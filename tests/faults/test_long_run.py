@@ -11,8 +11,8 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.config.ranges import HOUR
+from maas_usage_check.emulator.call_log import LAG
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.ledger import LAG
 
 from ..conftest import NOW, SK
 from .conftest import Lengths

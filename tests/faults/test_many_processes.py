@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Tuple
 import pytest
 from line_protocol_parser import parse_line
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Program
 from .checks import known_requests

@@ -13,9 +13,9 @@ from typing import Any, DefaultDict, Dict, List, Tuple
 
 import pytest
 
-from maas_usage_check.history import COUNTERS
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.ledger import COUNTERS
 
 from ..conftest import NOW
 from .conftest import Lengths

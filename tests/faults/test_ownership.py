@@ -9,8 +9,8 @@ from typing import Iterator, List, Set
 import pytest
 from line_protocol_parser import parse_line
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import Cloud, FixedClock, Program
 from .server import Act, Exchange, Server, Step

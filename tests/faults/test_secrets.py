@@ -14,14 +14,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from maas_usage_check.access import Credentials, Gates
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import Request, Response
+from maas_usage_check.cloud import Credentials, Request, Response
+from maas_usage_check.collection import Collector, make_collectors, open_store, run_cycle
 from maas_usage_check.config import load
-from maas_usage_check.cycle import Collector, make_collectors, open_store, run_cycle
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.standin.emulator import PROJECT_ID
-from maas_usage_check.store import Store
+from maas_usage_check.scheduling import Gates
+from maas_usage_check.state import Store
 
 from ..conftest import Program
 from .server import Exchange, Fault, Scene, Server, Step, always, http

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from maas_usage_check.surfaces.serve.server import AT_ONCE
+from maas_usage_check.commands.serve.server import AT_ONCE
 
+from ..commands.exporter import Exporter, exporting
 from ..conftest import Cloud, Program, wait_for
-from ..surfaces.exporter import Exporter, exporting
 from .conftest import Lengths
 
 SCRAPERS = 4

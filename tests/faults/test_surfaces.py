@@ -15,11 +15,11 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from line_protocol_parser import parse_line
 
-from maas_usage_check.cycle.threads import MOST_IDLE
-from maas_usage_check.standin.emulator import PROJECT_ID
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.scheduling.threads import MOST_IDLE
 
+from ..commands.exporter import exporting
 from ..conftest import AK, Program, wait_for
-from ..surfaces.exporter import exporting
 from .checks import ask, check_line, check_points, check_requests, entry, play, said
 from .server import Scene, Server
 from .table import FIRST, TABLE, Row, names

@@ -11,8 +11,8 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from line_protocol_parser import parse_line
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.emulator import PROJECT_ID
 
 from ..conftest import FixedClock, Program, wait_for
 from .server import Act, Exchange, Scene, Server, always, drip

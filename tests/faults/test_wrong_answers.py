@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maas_usage_check import cloud
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator
-from maas_usage_check.standin.ledger import Ledger
-from maas_usage_check.standin.models import Models
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
+from maas_usage_check.emulator.simulated_models import Models
 
 from ..agents.account import AK, SK
 from ..agents.collecting import Collecting

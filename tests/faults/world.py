@@ -8,20 +8,20 @@ import signal
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from maas_usage_check.access import Gates, provider
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import Request, Response
+from maas_usage_check.cloud import Request, Response, provider
+from maas_usage_check.collection import Collector
+from maas_usage_check.commands import execd
+from maas_usage_check.commands.problem_log import ProblemLog
+from maas_usage_check.commands.stdout_writer import Output
 from maas_usage_check.config import load
-from maas_usage_check.cycle import Collector
+from maas_usage_check.emulator.call_log import API_KEYS, Ledger
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, reply
+from maas_usage_check.emulator.simulated_models import Models
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.history import COUNTERS, HOURS, INCREMENTS, Consumer
-from maas_usage_check.standin.emulator import PROJECT_ID, Emulator, reply
-from maas_usage_check.standin.ledger import API_KEYS, Ledger
-from maas_usage_check.standin.models import Models
-from maas_usage_check.store import Store, find_file
-from maas_usage_check.surfaces import execd
-from maas_usage_check.surfaces.output import Output
-from maas_usage_check.surfaces.problem_log import ProblemLog
+from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Consumer
+from maas_usage_check.scheduling import Gates
+from maas_usage_check.state import Store, find_file
 
 from ..conftest import AK, NOW, SK
 

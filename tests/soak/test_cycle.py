@@ -9,18 +9,18 @@ from typing import Any, Callable, List
 
 import pytest
 
-from maas_usage_check.access import Gates
 from maas_usage_check.clock import Clock
-from maas_usage_check.cycle import Collector, Crew, run_cycle
-from maas_usage_check.cycle.crew import hanging
-from maas_usage_check.cycle.threads import NAME
+from maas_usage_check.collection import Collector, run_cycle
+from maas_usage_check.emulator.simulated_models import Models
 from maas_usage_check.errors import Result
-from maas_usage_check.standin.models import Models
-from maas_usage_check.store import Store
+from maas_usage_check.scheduling import Crew, Gates
+from maas_usage_check.scheduling.threads import NAME
+from maas_usage_check.scheduling.worker_pool import hanging
+from maas_usage_check.state import Store
 
 from ..agents.models import MINUTE
+from ..collection.test_models_source import ModelAccount, account, shown  # noqa: F401
 from ..conftest import Cloud, wait_for
-from ..cycle.test_models import ModelAccount, account, shown  # noqa: F401
 
 
 def soon(seconds: float = 0.2) -> float:

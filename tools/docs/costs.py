@@ -6,12 +6,12 @@ from typing import Any, Dict, Iterator, List
 
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
-from maas_usage_check.cloud.cloud_eye.data import most_metrics
-from maas_usage_check.cloud.cloud_eye.listing import PAGE as LISTED_AT_ONCE
+from maas_usage_check.cloud.cloud_eye.metric_data import most_metrics
+from maas_usage_check.cloud.cloud_eye.metric_list import PAGE as LISTED_AT_ONCE
 from maas_usage_check.config import load_instance
-from maas_usage_check.history.models.hours import LAST, ROUNDS
-from maas_usage_check.history.models.remembered import Listed
-from maas_usage_check.history.models.series import packed
+from maas_usage_check.ledger.models.model_list import Listed
+from maas_usage_check.ledger.models.model_series import packed
+from maas_usage_check.ledger.models.sweep import LAST, ROUNDS
 
 from .pages import Pages, Problem
 

@@ -7,9 +7,9 @@ from typing import Any, Dict, Iterable, Iterator, List
 
 import yaml
 
-from maas_usage_check.surfaces.arguments import LISTEN
-from maas_usage_check.surfaces.serve.rounds import GRACE
-from maas_usage_check.surfaces.serve.server import AT_ONCE, LIMIT
+from maas_usage_check.commands.arguments import LISTEN
+from maas_usage_check.commands.serve.collection_loop import GRACE
+from maas_usage_check.commands.serve.server import AT_ONCE, LIMIT
 
 from ..datadog_monitors import MONITORS
 from .pages import Pages, Problem

@@ -8,11 +8,11 @@ from typing import Iterator
 
 import yaml
 
+from maas_usage_check.commands.arguments import read_arguments
 from maas_usage_check.config import Instance, load
 from maas_usage_check.errors import ConfigError, Result
 from maas_usage_check.metrics import CATALOGUE, COUNT
 from maas_usage_check.metrics.datadog import metric_name
-from maas_usage_check.surfaces.arguments import read_arguments
 
 from .pages import Pages, Problem
 

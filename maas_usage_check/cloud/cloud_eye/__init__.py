@@ -5,9 +5,9 @@ Facts: the official SDK's own text (huaweicloudsdkces), and Huawei's cloudeye-ex
 
 from __future__ import annotations
 
-from .data import Data, DataQuery
-from .listing import Listing, ListQuery
-from .metrics import HOURLY_METRICS, METRICS, Dimensions
-from .source import CloudEye
+from .api import CloudEye
+from .known_metrics import HOURLY_METRICS, METRICS, Dimensions
+from .metric_data import Data, DataQuery
+from .metric_list import Listing, ListQuery
 
 __all__ = ["HOURLY_METRICS", "METRICS", "CloudEye", "Data", "DataQuery", "Dimensions", "ListQuery", "Listing"]

@@ -1,0 +1,17 @@
+"""Cloud Eye as what a session can ask."""
+
+from __future__ import annotations
+
+from typing import Any, Union
+
+from ..source import Send
+from .metric_data import DataQuery, ask_data
+from .metric_list import ListQuery, ask_page
+
+
+class CloudEye:
+    """Ask Cloud Eye; see Asks."""
+
+    def ask(self, query: Union[ListQuery, DataQuery], send: Send) -> Any:
+        """Ask for a page of the list, or for data."""
+        return ask_page(query, send) if isinstance(query, ListQuery) else ask_data(query, send)

@@ -1,0 +1,74 @@
+"""The Telegraf daemon: a newline in, a batch out."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+from typing import Callable, Sequence
+
+from ..collection import Collector, Problem, on_sigterm, run_cycle
+from ..errors import ConfigError
+from ..metrics import encoder
+from ..queue_get import next_of
+from .problem_log import CONFIGURATION, ProblemLog
+from .stdout_writer import AT_ONCE, IN_PEACE, Output, read_some
+
+CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
+
+
+def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Output) -> None:
+    """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
+
+    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError where nobody
+    reads the last one.
+    """
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def hear(signal: str) -> None:
+        asked.put(signal)
+        if signal in (END, STOP):
+            output.end(IN_PEACE if signal == END else AT_ONCE)
+
+    on_sigterm(collectors, lambda: hear(STOP))
+    listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread can be started: then newlines are read between the cycles
+        listener.start()
+    encode = encoder("influx")
+    ended = False
+    while not ended:
+        while listener.ident is None and asked.empty():
+            _hear_once(stdin, hear)
+        signals = [next_of(asked, math.inf)]
+        while not asked.empty():
+            signals.append(asked.get())
+        # After SIGTERM a newline that was waiting is not answered: its cycle would look like a failure.
+        if STOP in signals:
+            return
+        ended = END in signals
+        if CYCLE not in signals:
+            continue
+        try:
+            batches = run_cycle(collectors)
+        except ConfigError as error:
+            log.report([Problem("E", str(error), CONFIGURATION)])
+            continue
+        output.put(encode([point for batch in batches for point in batch.points]).encode())
+        answered = {CONFIGURATION, *(key for batch in batches for key in batch.answered)}
+        log.report((problem for batch in batches for problem in batch.problems), answered)
+
+
+def _listen(stdin: int, hear: Callable[[str], None]) -> None:
+    # Not through sys.stdin: a thread that holds its lock at exit brings the interpreter down.
+    while _hear_once(stdin, hear):
+        pass
+
+
+def _hear_once(stdin: int, hear: Callable[[str], None]) -> bool:
+    read = read_some(stdin)
+    if not read:
+        hear(END)
+    elif b"\n" in read:
+        hear(CYCLE)
+    return bool(read)

@@ -1,0 +1,77 @@
+"""The minutes of one cycle: what is asked of them, what was answered, and the points that come of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Dict, Iterator, List, Optional, Sequence
+
+from ...cloud.cloud_eye import METRICS, Data, Dimensions
+from ...cloud.cloud_eye.metric_data import Values
+from ...config import Instance
+from ...metrics import Number, Point
+from ...metrics.freshness import is_current
+from ...scheduling.priority_queue import LATE, LIVE, Ask
+from .minute_queries import Batch, HeldMinutes, complete_until, gaps, missed, recent
+from .model_list import ModelList
+from .model_series import names_of, tags_of
+
+
+class LiveMinutes:
+    """Ask about the minutes of the models on a list, and make points of the answers.
+
+    Args:
+        models: the list.
+        held: until when the consumer has all minutes; None where the newest is all that it takes.
+        now: the cycle's time, in milliseconds.
+    """
+
+    def __init__(self, models: ModelList, held: Optional[HeldMinutes], now: int) -> None:
+        self._models = models
+        self._held = held
+        self._now = now
+        self._until = complete_until(now)
+        self._values: Dict[Dimensions, Values] = {}
+        self._asked = 0
+        self._left: List[Batch] = []
+        self.doubts: List[str] = []
+
+    def asks(self) -> Iterator[Ask]:
+        """List the questions: the last minutes, and those between them and what is held."""
+        late = gaps(self._models, self._held, self._until) if self._held else ()
+        for urgency, batches in ((LIVE, recent(self._models, self._until)), (LATE, late)):
+            for batch in batches:
+                self._asked += 1
+                self._left.append(batch)
+                yield Ask((urgency, 0), batch.query, partial(self._learn, batch))
+
+    @property
+    def is_answered(self) -> bool:
+        """Tell whether Cloud Eye has said anything about use; of no model at all it has nothing to say."""
+        return len(self._left) < self._asked or not self._asked
+
+    def note(self, held: HeldMinutes) -> None:
+        """Take note of what is held now."""
+        held.note(self._until, self._models, missed(self._left))
+
+    def points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
+        """Make a point of each minute at its own time; where the newest is all that is taken, of that one alone."""
+        for dimensions, minutes in list(self._values.items()):  # an answer may still come in after the deadline
+            own = {**tags_of(instance, dimensions), **tags}
+            for at in sorted(minutes) if self._held else self._newest(minutes):
+                fields: Dict[str, Number] = {
+                    METRICS[name].field: METRICS[name].convert(value) for name, value in minutes[at].items()
+                }
+                yield Point(names_of(dimensions).minute, own, fields, at * 1_000_000)
+
+    def _newest(self, minutes: Values) -> Sequence[int]:
+        at = max(minutes, default=0)
+        return [at] if is_current(at / 1000, self._now / 1000) else []
+
+    def _learn(self, batch: Batch, data: Data) -> Sequence[Ask]:
+        for dimensions, minutes in data.values.items():
+            known = self._values.setdefault(dimensions, {})
+            for at, values in minutes.items():
+                known.setdefault(at, {}).update(values)
+        self.doubts += data.doubts
+        self._left.remove(batch)
+        return ()

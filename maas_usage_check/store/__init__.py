@@ -1,9 +1,0 @@
-"""What outlives a run: one SQLite file of small entries, and locks that the kernel frees when their holder dies."""
-
-from __future__ import annotations
-
-from .folder import find_file, writable_by_others
-from .store import Store, Warn
-from .trouble import MissingError, UnusableError
-
-__all__ = ["MissingError", "Store", "UnusableError", "Warn", "find_file", "writable_by_others"]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.cloud.credentials import (
+    Credentials,
+    from_environment,
+    from_file,
+    parse,
+    readable_by_others,
+)
+from maas_usage_check.errors import QueryError, Result
+
+AK, SK, TOKEN = "AKTESTONLY", "sk/test+only==", "token/with=signs,and,commas"
+
+SHAPES = {
+    "lines with comments and blanks": f"# my key\n\n  {AK}  \n\n# secret\n\t{SK}\n\n",
+    "lines of windows": f"{AK}\r\n{SK}\r\n",
+    "comma with blanks": f"  {AK} , {SK} ",
+    "assignments with a byte order mark": f"\ufeffHW_ACCESS_KEY={AK}\r\nHW_SECRET_KEY={SK}",
+    "assignments with blanks in another order": f"HW_SECRET_KEY = {SK} \n HW_ACCESS_KEY = {AK}",
+    "shell": f"export HW_ACCESS_KEY=\"{AK}\"\nexport HW_SECRET_KEY='{SK}'\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_credentials_file_is_read_in_each_of_its_shapes(tmp_path: Path, shape: str) -> None:
+    path = tmp_path / "credentials"
+    path.write_bytes(SHAPES[shape].encode())
+    assert from_file(str(path)) == Credentials(AK, SK)
+
+
+def test_a_security_token_is_read_from_its_line() -> None:
+    for text in (f"{AK}\n{SK}\ntoken==\n", f"HW_ACCESS_KEY={AK}\nHW_SECRET_KEY={SK}\nHW_SECURITY_TOKEN=token==\n"):
+        assert parse(text.encode(), "f") == Credentials(AK, SK, "token==")
+    assert parse(f"{AK}\n{SK}\n{TOKEN}".encode(), "f").token == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"ONLYONE\n", "none of the three shapes"),
+        (b"A\nB\nC\nD\n", "none of the three shapes"),
+        (b"HW_ACCESS_KEY=A\n", "has no HW_SECRET_KEY"),
+        (b"HW_ACCESS_KEY=\nHW_SECRET_KEY=B\n", "has no HW_ACCESS_KEY"),
+        (b"A B,C\n", "holds a blank"),
+        (b"AK=ONLYONE\nSK=def\n", "gives an access key that holds `=`"),
+        (b"\xff\xfeA\x00", "not UTF-8"),
+        ("ключ,B".encode(), "holds a blank or a character"),
+    ],
+)
+def test_a_file_that_holds_no_key_says_why_and_never_what_it_holds(content: bytes, message: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        parse(content, "/etc/maas/credentials")
+    assert refused.value.result == Result.NO_CREDENTIALS
+    assert message in str(refused.value)
+    assert "/etc/maas/credentials" in str(refused.value)
+    assert "ONLYONE" not in str(refused.value)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "ignore")))
+def test_any_bytes_are_a_key_or_a_documented_error(content: bytes) -> None:
+    try:
+        credentials = parse(content, "f")
+    except QueryError as refused:
+        assert refused.result == Result.NO_CREDENTIALS
+    else:
+        assert credentials.ak
+        assert credentials.sk
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe", "\0"):
+        with pytest.raises(QueryError) as refused:
+            from_file(str(path))
+        assert refused.value.result == Result.NO_CREDENTIALS
+
+
+def test_the_environment_gives_key_and_token() -> None:
+    environ = {"HW_ACCESS_KEY": f" {AK}", "HW_SECRET_KEY": f"{SK}\n", "HW_SECURITY_TOKEN": "t"}
+    assert from_environment(environ) == Credentials(AK, SK, "t")
+
+
+@pytest.mark.parametrize("missing", ["HW_ACCESS_KEY", "HW_SECRET_KEY"])
+def test_a_variable_that_is_not_set_or_empty_is_named(missing: str) -> None:
+    with pytest.raises(QueryError, match=f"{missing} not set"):
+        from_environment({"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, missing: " "})
+
+
+def test_a_file_that_its_group_or_everyone_can_read_is_reported_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    path.touch()
+    for mode, open_to_others in ((0o622, False), (0o640, True), (0o604, True)):
+        path.chmod(mode)
+        said = readable_by_others(str(path), {})
+        assert (said or "").endswith(f"chmod 600 {path}") is open_to_others
+    assert readable_by_others(str(tmp_path / "missing"), {}) is None
+
+
+def test_what_systemd_hands_over_is_guarded_whatever_its_mode_says(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    path.touch(0o440)
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path.parent)})
+    assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": ""})

@@ -1,0 +1,99 @@
+"""Every error that the facts name, in each of its body shapes."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from typing import Any, Callable, Dict, Optional
+
+import pytest
+
+from maas_usage_check.cloud import Response
+from maas_usage_check.cloud.error_responses import refusal
+from maas_usage_check.cloud.redaction import redactor
+from maas_usage_check.errors import QueryError, Result
+
+from ..conftest import NOW
+
+KINDS = [
+    (401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED, "secret key belongs to the access key"),
+    (401, "APIGW.0301", "AK access failed to reach the limit, forbidden", Result.KEY_LOCKED, "locked for 5 minutes"),
+    (401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED, "no such access key"),
+    (401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED, "ran out"),
+    (401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED, "ran out"),
+    (401, "ModelArts.1", "policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
+    (403, "ModelArts.1", "Policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
+    (403, "", "", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
+    (429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
+    (429, "APIG.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
+    (404, "APIGW.0101", "The API does not exist", Result.NOT_FOUND, "check region"),
+    (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "tried again"),
+    (500, "", "", Result.SERVER_ERROR, "tried again"),
+    (400, "ModelArts.4", "service_type must be one of [1 2 4]", Result.REQUEST_REJECTED, "must be one of [1 2 4]"),
+]
+SHAPES: Dict[str, Callable[[str, str], bytes]] = {
+    "flat": lambda code, text: json.dumps({"error_code": code, "error_msg": text, "request_id": "r"}).encode(),
+    "nested": lambda code, text: json.dumps({"error": {"code": code, "message": text}}).encode(),
+    "text": lambda code, text: f"{code} {text}".encode(),
+    "html": lambda code, text: f"<html><body>{code} {text}</body></html>".encode(),
+}
+
+
+def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None) -> QueryError:
+    return refusal(Response(status, headers or {}, body), "modelarts:monitoring:get", NOW, redactor([""]))
+
+
+@pytest.mark.parametrize(("status", "code", "text", "result", "remedy"), KINDS)
+def test_every_known_error_is_told_apart_in_every_shape(
+    status: int, code: str, text: str, result: Result, remedy: str
+) -> None:
+    for shape in SHAPES.values():
+        error = refuse(status, shape(code, text), {"X-Request-Id": "id-1"})
+        assert error.result == result
+        assert all(words in str(error) for words in (remedy, str(status), "request id-1"))
+        assert len(str(error).splitlines()) == 1
+        assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "x"}', b'{"error_code": 1, "error_msg": []}', b"\xff\xfe"])
+def test_a_body_of_no_known_shape_is_still_one_clear_line(body: bytes) -> None:
+    assert refuse(401, body).result == Result.KEY_REFUSED
+    assert len(str(refuse(400, body)).splitlines()) == 1
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_an_unreadable_date_blames_no_clock(date: str) -> None:
+    assert refuse(401, b"verify ak sk signature fail", {"Date": date}).result == Result.KEY_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0", 0.0), (formatdate(NOW + 90, usegmt=True), 90.0), (formatdate(NOW - 90, usegmt=True), 0.0),
+     *((told, None) for told in (None, "soon", "-5", "\u00b2", "\u0663", "1.5", "")), ("9" * 400, 999999.0)],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: Any, seconds: Any) -> None:
+    headers = {} if value is None else {"Retry-After": value}
+    assert refuse(429, b"", headers).retry_after == seconds
+
+
+def test_control_characters_of_the_cloud_do_not_reach_the_log() -> None:
+    error = refuse(400, json.dumps({"error_msg": "a\x1b[31m\n\x00b\u2028c"}).encode())
+    assert str(error).isprintable()
+
+
+def test_a_signature_that_expired_names_both_clocks_with_or_without_blanks() -> None:
+    for blank in ("", " "):
+        text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T064303Z,"
+        error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
+        assert (error.result, error.clock_off) == (Result.CLOCK_OFF, -961)
+        assert "16 minutes behind" in str(error)
+
+
+def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_with_every_refusal() -> None:
+    date = {"Date": formatdate(NOW - 3600, usegmt=True)}
+    for text in ("signature expired", "decrypt token fail", "verify ak sk signature fail"):
+        error = refuse(401, SHAPES["flat"]("APIGW.0301", text), date)
+        assert error.result == Result.CLOCK_OFF
+        assert error.clock_off == 3600
+    for text in ("ak not exist", "AK access failed to reach the limit"):
+        assert refuse(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600

@@ -1,0 +1,318 @@
+"""One cycle, through the real client, against the emulator's own ledger."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, Callable, Dict, Iterator, List
+
+import pytest
+from werkzeug import Request, Response
+
+from maas_usage_check.collection.collector import MOST_HANGING
+from maas_usage_check.config.ranges import DAY, HOUR, KEPT
+from maas_usage_check.emulator.call_log import API_KEYS
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.metrics import KEY_USAGE, USAGE
+from maas_usage_check.scheduling import Crew, Gates
+from maas_usage_check.scheduling.worker_pool import SLOW, hanging
+from maas_usage_check.state import Store
+
+from ..conftest import SK, Cloud, FixedClock, wait_for
+from ..fixed_clock import MONDAY
+from ..program import EmulatorTransport
+from .account import Make, health, points, texts
+
+
+class Hang:
+    """Hang past every deadline, until the test ends: what is injected here may be a host, a thread or a folder."""
+
+    def __init__(self, clock: FixedClock) -> None:
+        self._clock = clock
+        self.release = threading.Event()
+        self.threads: List[threading.Thread] = []
+
+    def __call__(self, *_: Any) -> Any:
+        self.threads.append(threading.current_thread())
+        self._clock.at += 60
+        self.release.wait(30)
+
+
+@pytest.fixture
+def hang(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
+    monkeypatch.setattr("maas_usage_check.scheduling.worker_pool.AGAIN", 0.01)
+    made = Hang(clock)
+    yield made
+    made.release.set()
+
+
+@pytest.fixture
+def gates(clock: FixedClock) -> Gates:
+    return Gates(Store(), clock.clock)
+
+
+def broken(status: int, body: bytes = b"{}") -> Callable[[Request], Response]:
+    return lambda request: Response(body, status)
+
+
+def when(
+    condition: Callable[[Dict[str, Any]], bool], response: Callable[[Request], Response]
+) -> Callable[[Request], Any]:
+    """Answer otherwise where the body of a statistics call meets a condition."""
+    return lambda request: (
+        response(request) if request.method == "POST" and condition(json.loads(request.get_data())) else None
+    )
+
+
+def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector: Make) -> None:
+    entry = cloud.entry(
+        ranges=["last_7d", "last_30d", "last_3h"], service_types=[1, 2, 4], infer_types=["real_time", "batch"]
+    )
+    batch = make_collector(entry).cycle()
+    assert batch.result == Result.OK
+    assert len(points(batch, USAGE)) == 18
+    hours_of = {"last_7d": 7 * 24, "last_30d": 30 * 24, "last_3h": 3}
+    for point in points(batch, USAGE):
+        now = point.time // 1_000_000
+        start = max(now - hours_of[point.tags["range"]] * HOUR, now - KEPT)
+        service = {"my_service": 1, "preset": 2, "custom_endpoint": 4}[point.tags["service_type"]]
+        # Counted hour by hour, without the windows of the plan and without the emulator's answers.
+        hours = list(
+            cloud.emulator.ledger.hours(service, point.tags["infer_type"], list(API_KEYS), start, now - 2 * HOUR)
+        )
+        for name in ("requests", "errors", "prompt_tokens", "completion_tokens"):
+            assert point.fields[name] == sum(getattr(hour, name) for hour in hours)
+        assert point.fields["coverage_ratio"] == 1.0
+        assert all(type(value) is int for name, value in point.fields.items() if not name.endswith("_ratio"))
+
+
+def test_tags_and_time_of_a_point(cloud: Cloud, make_collector: Make) -> None:
+    batch = make_collector(cloud.entry(ranges=["today"], tags=["team:a"], timezone="Asia/Shanghai")).cycle()
+    usage, api = batch.points
+    own = {"region": "cn-southwest-2", "project_id": PROJECT_ID, "team": "a"}
+    assert api.tags == own
+    assert usage.tags == {"range": "today", "service_type": "preset", "infer_type": "real_time", **own}
+    assert usage.time == api.time == MONDAY * 10**9
+
+
+def test_each_distinct_question_is_asked_once(cloud: Cloud, make_collector: Make) -> None:
+    ranges = ["last_7d", "last_168h", "last_30d", "last_720h", "last_1d", "last_24h"]
+    batch = make_collector(cloud.entry(ranges=ranges, service_types=[1, 2])).cycle()
+    assert len(points(batch, USAGE)) == 12
+    # 7 days, 1 day, and 30 days in two windows, for two service types.
+    assert len(cloud.seen) == health(batch)["queries"] == health(batch)["http_requests"] == 8
+    assert {request.method for request in cloud.seen} == {"POST"}
+
+
+def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) -> None:
+    """Series of labels have a measurement of their own beside the unfiltered whole; without, the whole is filtered."""
+    labels = ["team-search", ""]
+    batch = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True)).cycle()
+    each = points(batch, KEY_USAGE)
+    assert [point.tags["api_key_label"] for point in each] == ["team-search", "online_experience"]
+    (whole,) = points(batch, USAGE)
+    (both,) = points(make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels)).cycle(), USAGE)
+    assert "api_key_label" not in {**whole.tags, **both.tags}
+    asked = [body.get("api_keys") for body in cloud.statistics()]
+    assert (asked[0], sorted(asked[1:3]), asked[3]) == (None, [[""], ["team-search"]], labels)
+    now = whole.time // 1_000_000
+    hours = list(cloud.emulator.ledger.hours(2, "real_time", list(API_KEYS), now - 7 * DAY, now - 2 * HOUR))
+    assert whole.fields["requests"] == sum(hour.requests for hour in hours)
+    assert both.fields["requests"] == sum(point.fields["requests"] for point in each) < whole.fields["requests"]
+
+
+def test_body_and_headers_of_a_request(cloud: Cloud, make_collector: Make) -> None:
+    make_collector(cloud.entry(ranges=["last_7d"], ips=["10.0.0.1"])).cycle()
+    (request,) = cloud.seen
+    assert json.loads(request.get_data())["ips"] == ["10.0.0.1"]
+    assert request.headers["User-Agent"].startswith("maas-usage-check/")
+    assert SK not in str(request.headers) + request.full_path + request.get_data(as_text=True)
+
+
+def test_a_range_of_which_the_second_of_two_queries_fails(cloud: Cloud, make_collector: Make) -> None:
+    """It gives no point, and the api point says so."""
+    cloud.always = when(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, broken(400))
+    batch = make_collector(cloud.entry()).cycle()
+    assert sorted(point.tags["range"] for point in points(batch, USAGE)) == ["last_14d", "last_7d"]
+    fields = health(batch)
+    assert (fields["up"], fields["result_code"]) == (1, Result.PARTIAL)
+    assert (fields["queries"], fields["failed_queries"]) == (4, 1)
+    (problem,) = batch.problems
+    assert problem.level == "W"
+    assert "no values for last_30d preset" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("response", "result", "requests"),
+    [
+        (broken(400), Result.REQUEST_REJECTED, 4),
+        (broken(403), Result.PERMISSION_DENIED, 4),
+        (broken(401), Result.KEY_REFUSED, 1),
+        (broken(429), Result.THROTTLED, 1),
+        (broken(500), Result.SERVER_ERROR, 12),
+        (broken(200), Result.BAD_ANSWER, 4),
+    ],
+)
+def test_requests_of_a_cycle_that_fails(
+    cloud: Cloud, make_collector: Make, response: Callable[[Request], Response], result: Result, requests: int
+) -> None:
+    """What may pass is tried three times, what ends all queries once. The api point says why there is no usage."""
+    cloud.always = response
+    batch = make_collector(cloud.entry()).cycle()
+    assert points(batch, USAGE) == []
+    fields = health(batch)
+    assert (fields["up"], fields["failed_queries"]) == (0, 4)
+    assert fields["result_code"] == batch.result == result
+    assert not batch.collected
+    assert "last_success_timestamp_seconds" not in fields
+    assert batch.problems[0].level == "E"
+    assert len(cloud.seen) == fields["http_requests"] == requests
+
+
+def test_a_passing_fault_is_tried_again_within_the_cycle(cloud: Cloud, make_collector: Make) -> None:
+    cloud.instead = [broken(503), broken(504)]
+    batch = make_collector(cloud.entry(ranges=["last_7d"])).cycle()
+    assert batch.result == Result.OK
+    assert len(cloud.seen) == 3
+
+
+def test_the_last_success_is_remembered(cloud: Cloud, make_collector: Make, gates: Gates) -> None:
+    first = make_collector(cloud.entry(), gates=gates).cycle()
+    cloud.always = broken(400)
+    second = make_collector(cloud.entry(), gates=gates).cycle()
+    name = "last_success_timestamp_seconds"
+    assert health(second)["up"] == 0
+    assert health(second)[name] == health(first)[name] == MONDAY
+
+
+def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Cloud, make_collector: Make) -> None:
+    lock, under_way, seen, four = threading.Lock(), [0], [], threading.Barrier(4)
+
+    def with_others(request: Request) -> None:
+        with lock:
+            under_way[0] += 1
+            seen.append(under_way[0])
+            first = len(seen) == 1
+        if not first:
+            four.wait(10)  # broken, and the answer a 500, where fewer than four are under way
+        with lock:
+            under_way[0] -= 1
+
+    cloud.always = with_others
+    ranges = [f"last_{hours}h" for hours in range(1, 14)]
+    assert make_collector(cloud.entry(ranges=ranges, max_concurrency=4)).cycle().result == Result.OK
+    assert seen[:2] == [1, 1]
+    assert max(seen) == 4
+
+
+def test_labels_that_are_no_tags_are_redacted(cloud: Cloud, make_collector: Make) -> None:
+    cloud.always = broken(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
+    for per_api_key, said in ((False, "unknown key *** of 10.0.0.1"), (True, "unknown key team-planted of 10.0.0.1")):
+        entry = cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=per_api_key)
+        assert f"`{said}`" in make_collector(entry).cycle().problems[0].text
+
+
+def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    cloud.always = when(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
+    batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], max_concurrency=1)).cycle()
+    assert [point.tags["range"] for point in points(batch, USAGE)] == ["last_1h", "last_2h"]
+    assert batch.result == Result.PARTIAL
+    assert "no answer within the deadline of 25 s" in batch.problems[0].text
+
+
+def test_what_hangs_outside_our_reach(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    """A name resolution may hang, or a file with credentials: neither holds the cycle or keeps the process."""
+    for injected in ({"transport": hang}, {"provider": hang}):
+        assert make_collector(cloud.entry(), **injected).cycle().result == Result.TIMED_OUT
+    assert [thread.daemon for thread in hang.threads] == [True, True]
+
+
+def test_ranges_that_reach_past_what_is_kept(cloud: Cloud, make_collector: Make) -> None:
+    old = {"name": "old", "from": "2020-01-01", "to": "2020-02-01"}
+    batch = make_collector(cloud.entry(ranges=["last_60d", old])).cycle()
+    (point,) = points(batch, USAGE)
+    assert (point.tags["range"], point.fields["coverage_ratio"]) == ("last_60d", 0.5)
+    (warning,) = texts(batch)
+    assert "old" in warning
+    alone = make_collector(cloud.entry(ranges=[old])).cycle()
+    assert (alone.result, alone.problems[0].level, health(alone)["up"]) == (Result.NOTHING_KEPT, "W", 0)
+
+
+def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    cloud.instead = [lambda request: hang() or Response(b"{}", 400)]
+    collector = make_collector(cloud.entry(ranges=["last_7d"]))
+    assert collector.cycle().result == Result.TIMED_OUT
+    hang.release.set()
+    assert collector.cycle().result == Result.OK
+
+
+def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
+    cloud: Cloud, make_collector: Make, gates: Gates
+) -> None:
+    cloud.always = when(lambda body: body["infer_type"] == "batch", broken(403))
+    entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
+    del entry["project_id"]
+    for _ in range(3):
+        usage, api = make_collector(entry, gates=gates).cycle().points
+        assert usage.tags["project_id"] == PROJECT_ID
+        assert "project_id" not in api.tags
+    assert [request.method for request in cloud.seen].count("GET") == 1
+    cloud.always = broken(403)
+    for _ in range(2):
+        make_collector(entry, gates=gates).cycle()
+    assert [request.method for request in cloud.seen].count("GET") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count", "level"),
+    [(SLOW, 1, ""), (SLOW + 1, 1, "W"), (SLOW + 1, MOST_HANGING - 1, "W"), (SLOW + 1, MOST_HANGING, "E")],
+)
+def test_threads_that_hang(
+    cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: float, count: int, level: str
+) -> None:
+    """They are warned of, and beyond a number nothing is asked until they end."""
+    release, crew = threading.Event(), Crew(clock.clock)
+    all_began = threading.Barrier(count, action=crew.stop)
+
+    def hang() -> None:
+        all_began.wait(30)
+        release.wait(30)
+
+    crew.do(dict.fromkeys(range(count), hang), workers=count)
+    clock.at += seconds
+    collector = make_collector(cloud.entry(ranges=["last_7d"]))
+    batch = collector.cycle()
+    release.set()
+    assert batch.result == (Result.TIMED_OUT if level == "E" else Result.OK)
+    assert bool(cloud.seen) == (level != "E")
+    assert [problem.level for problem in batch.problems] == [level] * bool(level)
+    assert all(f"{count} threads of earlier cycles hang" in problem.text for problem in batch.problems)
+    wait_for(lambda: hanging(clock.clock.monotonic()) == 0, "the threads to end")
+    assert collector.cycle().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first", "last"),
+    [
+        (60, "no answer within the deadline of 25 s", "not sent: earlier requests"),
+        (5, "not sent: earlier requests used up the 25 s deadline; check whether the cloud is slow", ""),
+    ],
+)
+def test_a_slow_cloud(
+    cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: int, first: str, last: str
+) -> None:
+    """The first line says that the cloud did not answer; what was not sent because of it comes after."""
+
+    def slow(request: Any, timeout: float) -> Any:
+        clock.at += min(seconds, timeout)
+        if seconds > timeout:
+            raise QueryError(Result.TIMED_OUT, "x did not answer in time")
+        return EmulatorTransport(cloud, collector.instance)(request, timeout)
+
+    entry = cloud.entry(ranges=[f"last_{hours}h" for hours in range(3, 11)], max_concurrency=1)
+    collector = make_collector(entry, transport=slow)
+    batch = collector.cycle()
+    assert first in str(batch.problems[0])
+    assert last in str(batch.problems[-1])
+    assert batch.result == (Result.TIMED_OUT if last else Result.PARTIAL)

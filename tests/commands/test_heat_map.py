@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import List, Optional, Sequence, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.cloud.usage import Usage
+from maas_usage_check.commands.report.heat_map import HeatMap, heat_map
+from maas_usage_check.commands.report.periods import Span, lay_out
+from maas_usage_check.config import load_instance
+
+from .conftest import ZONES, ZoneInfo
+
+HOUR = 3_600_000
+
+
+def used(tokens: Optional[int]) -> Optional[Usage]:
+    return None if tokens is None else Usage(tokens, 0, 0, 0, 0)
+
+
+def drawn(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], plain: bool = False) -> HeatMap:
+    """Draw the local hours between two dates, with what was used in each in turn."""
+    now = dt.datetime.fromisoformat(until).replace(tzinfo=ZoneInfo(zone)).timestamp()
+    given = {"name": "x", "from": since, "to": until}
+    page = lay_out(load_instance({"ranges": [given], "timezone": zone}, {}, "x", now), "hour", int(now * 1000))
+    uses = [used(tokens[i % len(tokens)]) for i in range(len(page.spans))]
+    return heat_map(list(zip(page.spans, uses)), page.tz, 1, plain)
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.integers(1_790_000_000, 1_830_000_000),
+    st.lists(st.none() | st.integers(0, 10**7), min_size=49, max_size=100),
+)
+def test_each_hour_has_one_cell(zone: str, begins: int, tokens: List[Optional[int]]) -> None:
+    tz, first = ZoneInfo(zone), begins // 1800 * 1800
+    pieces: List[Tuple[Span, Optional[Usage]]] = [
+        (Span("", (first + i * 3600) * 1000, (first + i * 3600 + 3600) * 1000, False), used(count))
+        for i, count in enumerate(tokens)
+    ]
+    found = heat_map(pieces, tz, 1, plain=True)
+    dates = [dt.datetime.fromtimestamp(first + i * 3600, tz).date().isoformat() for i in range(len(tokens))]
+    assert [day for day, _, _ in found.days] == sorted(set(dates))
+    shades = "".join(cell for _, cells, _ in found.days for cell in cells if cell != " ")
+    assert len(shades) == len(tokens)
+    most = max((count for count in tokens if count), default=0)
+    for shade, count in zip(shades, tokens):
+        if count is None:
+            assert shade == "?"
+        elif count == 0:
+            assert shade == "."
+        else:
+            quarter = "-+*#".index(shade) + 1
+            assert (quarter - 1) * most < 4 * count <= quarter * most
+    for day, cells, total in found.days:
+        of_day = [count for date, count in zip(dates, tokens) if date == day]
+        assert len(cells.replace(" ", "")) == len(of_day)
+        known = [count for count in of_day if count is not None]
+        assert (total == "-") is (len(known) < len(of_day))
+        if total != "-":
+            scale = 1_000_000 if total.endswith("M") else 1_000
+            assert float(total[:-2].replace(",", "")) * scale == pytest.approx(sum(known), abs=scale / 199)
+
+
+def test_an_hour_stands_below_its_number() -> None:
+    found = drawn("Asia/Shanghai", "2026-11-03", "2026-11-06", [0] * 9 + [5] + [0] * 14)
+    assert found.heading == "00 03 06 09 12 15 18 21"
+    assert [cells.index("█") for _, cells, _ in found.days] == [found.heading.index("09")] * 3
+    assert found.days[0][1].count("·") == 23
+
+
+def test_a_day_of_25_hours_has_two_columns_for_the_hour_that_came_twice() -> None:
+    found = drawn("America/New_York", "2026-10-31", "2026-11-03", [1])
+    before, that, after = (cells for _, cells, _ in found.days)
+    assert (len(before), before[2], len(before.replace(" ", ""))) == (25, " ", 24)
+    assert that == "█" * 25
+    assert after == before
+    assert "an hour that came twice has two columns" in found.legend[1]
+    assert found.heading.index("03") == 4
+
+
+def test_a_day_of_23_hours_has_a_blank_where_one_was_skipped() -> None:
+    found = drawn("America/New_York", "2027-03-13", "2027-03-16", [1])
+    assert [cells for _, cells, _ in found.days] == ["█" * 24, "██ " + "█" * 21, "█" * 24]
+    assert "twice" not in found.legend[1]
+
+
+def test_the_legend_tells_what_each_shade_reaches_up_to() -> None:
+    found = drawn("UTC", "2026-11-03", "2026-11-06", [4_000_000, 10, 0, None], plain=True)
+    assert found.legend[0] == "Tokens an hour: . none, - to 1.00 M, + to 2.00 M, * to 3.00 M, # to 4.00 M"
+    assert found.legend[1] == "? not known, blank: outside the range, or no such hour"
+    assert found.days[0][1] == "#-.?" * 6
+    assert found.total == "-"
+
+
+def test_a_map_without_use_is_all_zeros() -> None:
+    found = drawn("UTC", "2026-11-03", "2026-11-06", [0])
+    assert found.legend[0] == "Tokens an hour: · none"
+    assert {cells for _, cells, _ in found.days} == {"·" * 24}
+    assert found.total == "0.00 K"

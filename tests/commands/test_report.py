@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from functools import partial
+from typing import Any, List
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from rich.console import Console
+from werkzeug import Response
+
+from maas_usage_check.cloud.usage import Usage
+from maas_usage_check.commands.report.amounts import short, tokens
+from maas_usage_check.commands.report.periods import Page, is_long, lay_out
+from maas_usage_check.commands.report.rows import Row
+from maas_usage_check.commands.report.tables import show
+from maas_usage_check.config import load_instance
+from maas_usage_check.config.ranges import DAY, HOUR, kept
+from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.emulator import PROJECT_ID
+
+from ..conftest import Cloud, Program
+from ..program import only_line, skip_unless_processes
+from .conftest import COUNTS, ZONES, Report, ZoneInfo, boxes, cells, names, table, without_colors
+
+
+def test_tokens_are_written_as_the_script_writes_them() -> None:
+    written = ["2,482.08 M tokens", "1.00 M tokens", "1,000.00 K tokens", "0.00 K tokens"]
+    assert [tokens(count) for count in (2_482_084_980, 1_000_000, 999_999, 0)] == written
+
+
+def laid_out(name: Any, zone: str, now: float, size: str) -> Page:
+    return lay_out(load_instance({"ranges": [name], "timezone": zone}, {}, "x", now), size, int(now * 1000))
+
+
+@pytest.mark.parametrize(("size", "form"), [("day", "%Y-%m-%d"), ("hour", "%Y-%m-%dT%H:00")])
+@given(
+    st.sampled_from(["last_1h", "last_48h", "last_60d", "this_month", "today", "yesterday"]),
+    st.sampled_from(ZONES),
+    st.one_of(st.integers(1_700_000_000, 1_900_000_000), st.integers(1_793_400_000, 1_793_800_000)),
+)
+@example("last_1h", "Australia/Lord_Howe", 1_806_764_401)
+def test_days_and_hours_adjoin_and_cover_what_is_kept_of_a_range(
+    size: str, form: str, name: str, zone: str, now: int
+) -> None:
+    def named(at: int) -> str:
+        moment = dt.datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
+        return moment.strftime(form) + (moment.isoformat()[-6:] if size == "hour" else "")
+
+    page = laid_out(name, zone, now, size)
+    assume(page.spans)
+    held = kept(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
+    assert (page.spans[0].start, page.spans[-1].end) == (held[0].start, held[-1].end)
+    assert all(one.end == other.start for one, other in zip(page.spans, page.spans[1:]))
+    assert len({span.name for span in page.spans}) == len(page.spans)
+    for span in page.spans:
+        # One is whole where another begins both at its start and at its end, whatever the clocks did in between.
+        edges = [{named(at + step) for step in (-1, 0)} for at in (span.start, span.end)]
+        assert span.partial is not all(len(names) == 2 for names in edges)
+        assert span.name == named(span.start) == named(span.end - 1)
+    windows = [span.window(now * 1000, page.asked.zone) for span in page.instance.ranges]
+    assert [(window.start, window.end) for window in windows] == [(span.start, span.end) for span in page.spans]
+
+
+def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their_own() -> None:
+    now = dt.datetime(2026, 11, 2, 12, tzinfo=ZoneInfo("America/New_York")).timestamp()
+    page = laid_out("yesterday", "America/New_York", now, "hour")
+    assert [span.name[11:] for span in page.spans][:4] == ["00:00-04:00", "01:00-04:00", "01:00-05:00", "02:00-05:00"]
+    assert len(page.spans) == 25
+    assert not any(span.partial for span in page.spans)
+    output = io.StringIO()
+    use = Usage(1000, 900, 100, 10, 1)
+    show(Console(file=output, width=200), page, [Row(span, "preset", "real_time", "", use) for span in page.spans])
+    assert names(output.getvalue())[:4] == ["11-01 00:00", "11-01 01:00 EDT", "11-01 01:00 EST", "11-01 02:00"]
+    assert cells(output.getvalue(), "│ Total  ")[0] == "25.00 K"
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "long"),
+    [
+        ("2026-10-31", "2026-11-02", False),
+        ("2026-10-31", "2026-11-02T01:00:00", True),
+        ("2026-10-29", "2026-10-31", False),
+        ("2026-10-29", "2026-10-31T01:00:00", True),
+    ],
+)
+def test_two_days_are_not_long_however_long_the_clocks_make_them(since: str, until: str, long: bool) -> None:
+    now = dt.datetime(2026, 11, 3, tzinfo=ZoneInfo("America/New_York")).timestamp()
+    page = laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "hour")
+    assert is_long(page) is long
+    assert not is_long(laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "day"))
+
+
+IN_ORDER = f"project_id: {PROJECT_ID}\nmax_concurrency: 1"
+"""So that questions and answers are seen in the same order."""
+
+
+def summed(answers: List[Any]) -> List[int]:
+    """Add up what the cloud has answered; its tokens come in thousands."""
+    statistics = [answer for answer in answers if "total_token" in answer]
+    kinds = [(name, 1000) for name in ("total_token", "total_prompt_token", "total_completion_token")]
+    kinds += [("total_request_count", 1), ("total_error_count", 1)]
+    return [sum(round(answer[name] * unit) for answer in statistics) for name, unit in kinds]
+
+
+def refuse(**asked: Any) -> Any:
+    """Refuse the statistics calls whose body says so."""
+    no = Response(b'{"error_msg": "no"}', 400)
+    return lambda request: no if asked.items() <= (request.get_json(silent=True) or {}).items() else None
+
+
+def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, report: Report) -> None:
+    report.keys = "ranges: [last_7d]"
+    done = report()
+    assert done.returncode == 0, done.stderr
+    assert "MaaS Preset Service Usage Statistics - Region: cn-southwest-2" in done.stdout
+    total, _, _, requests, errors = summed(cloud.answers)
+    assert cells(done.stdout, "Total Tokens") == [tokens(total)]
+    assert cells(done.stdout, "Total Requests") == [f"{requests:,}"]
+    assert cells(done.stdout, "Total Errors") == [f"{errors:,}"]
+    assert cells(done.stdout, "Error Rate") == [f"{errors / requests:.2%}"]
+    assert "2026-11-16 12:30:00 ~ 2026-11-23 12:30:00 (UTC)" in done.stdout
+
+
+def test_from_and_to_are_local_midnights_and_the_last_day_is_not_counted(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    done = report("--from", "2026-11-13", "--to", "2026-11-20")
+    assert "Period: 2026-11-13 00:00:00 ~ 2026-11-20 00:00:00 (CST)" in done.stdout
+    (body,) = cloud.statistics()
+    assert body["end_time"] - body["start_time"] == 7 * DAY
+
+
+def test_the_options_of_the_script_filter_and_the_options_win_over_the_file(cloud: Cloud, report: Report) -> None:
+    report.keys = "service_types: [preset]"
+    done = report("--last", "3d", "--service-type", "4", "--infer-type", "batch", "--api-keys", "a", "b")
+    assert done.returncode == 0
+    assert "MaaS Custom Endpoint (batch) Usage Statistics" in done.stdout
+    (body,) = [body for body in cloud.statistics() if len(body["api_keys"]) == 2]
+    assert (body["service_type"], body["infer_type"], body["api_keys"]) == (4, "batch", ["a", "b"])
+
+
+def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    daily = report("--last", "7d", "--daily").stdout
+    rows = [line.split("│") for line in daily.splitlines() if line.startswith("│ 20")]
+    assert len(rows) == 8
+    assert max(row[7].count("█") for row in rows) == 8
+    whole = summed(cloud.answers)
+    assert cells(daily, "│ Total  ") == [*map(short, whole[:3]), f"{whole[3]:,}", f"{whole[4] / whole[3]:.2%}", ""]
+    assert cells(daily, "Error rate") == ["Total", "Prompt", "Completion", "Requests", "Error rate", ""]
+    assert "\nPeriod: 2026-11-16 20:30:00 ~ 2026-11-23 20:30:00 (CST)\n" in daily
+    assert "--daily: shows one range" in only_line(report("--daily"), 2)
+
+
+def test_a_row_that_covers_a_part_of_its_day_says_so(report: Report) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    days = ["2026-11-18 (part)", *(f"2026-11-{day}" for day in range(19, 23)), "2026-11-23 (part)"]
+    assert names(report("--last", "5d", "--daily").stdout) == days
+    assert "\nPeriod: 2026-11-23 00:00:00 ~ 2026-11-23 20:30:00 (CST) - part of the day\n" in report("--today").stdout
+    yesterday = report("--yesterday", "--daily").stdout
+    assert "part" not in yesterday
+    assert names(yesterday) == ["2026-11-22"]
+
+
+def test_last_24h_by_the_hour_shows_a_row_for_every_hour_that_add_up(cloud: Cloud, report: Report) -> None:
+    report.keys = "timezone: Asia/Kathmandu"
+    done = report("--last", "24h", "--hourly")
+    assert (done.returncode, done.stderr) == (0, "")
+    whole = [*(f"11-22 {hour}:00" for hour in range(19, 24)), *(f"11-23 {hour:02}:00" for hour in range(18))]
+    assert names(done.stdout) == ["11-22 18:00 (part)", *whole, "11-23 18:00 (part)"]
+    assert cells(done.stdout, "│ Total  ")[3] == f"{summed(cloud.answers)[3]:,}"
+    lengths = [body["end_time"] - body["start_time"] for body in cloud.statistics()]
+    assert sorted(lengths) == [HOUR // 4, 3 * HOUR // 4, *[HOUR] * 23]
+    assert cells(report("--last", "24h").stdout, "Service Type") == ["Preset Service"]
+
+
+def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: Cloud, report: Report) -> None:
+    report.keys = f"ranges: [last_7d]\n{IN_ORDER}"
+    done = report("--service-type", "1,2", "custom_endpoint")
+    assert done.stdout.count("╭") == 1
+    kinds = {"My Service": 1, "Preset Service": 2, "Custom Endpoint": 4}
+    assert names(done.stdout)[1:] == [*kinds, "Total"]
+    bodies = [body["service_type"] for body in cloud.statistics()]
+    assert sorted(bodies) == [1, 2, 4]
+    for name, chosen in [*((name, [kind]) for name, kind in kinds.items()), ("Total", [1, 2, 4])]:
+        use = summed([answer for kind, answer in zip(bodies, cloud.answers) if kind in chosen])
+        counts = [*map(short, use[:3]), f"{use[3]:,}", f"{use[4]:,}", f"{use[4] / use[3]:.2%}"]
+        assert cells(done.stdout, f"│ {name} ") == counts
+
+
+def test_several_service_types_by_the_day_give_a_column_each_and_a_total(cloud: Cloud, report: Report) -> None:
+    report.keys = f"service_types: [my_service, custom_endpoint]\n{IN_ORDER}"
+    done = report("--last", "3d", "--daily")
+    assert cells(done.stdout, "│ Day")[:3] == ["My Service", "Custom Endpoint", "Total"]
+    kinds = [body["service_type"] for body in cloud.statistics()]
+    columns = [summed([answer for kind, answer in zip(kinds, cloud.answers) if kind == one]) for one in (1, 4)]
+    columns.append(summed(cloud.answers))
+    assert cells(done.stdout, "│ Total  ")[:4] == [*(short(column[0]) for column in columns), f"{columns[2][3]:,}"]
+
+
+def test_ranges_that_overlap_are_never_added_up(report: Report) -> None:
+    report.keys = "ranges: [last_7d, last_14d]\nservice_types: [my_service, preset]"
+    done = report()
+    assert names(done.stdout).count("Total") == 2 == done.stdout.count("╭")
+    assert re.findall("^(Period.*?):", done.stdout, re.MULTILINE) == ["Period last_7d", "Period last_14d"]
+
+
+def test_what_one_service_type_lacks_is_no_zero_and_gives_no_total(cloud: Cloud, report: Report) -> None:
+    cloud.always = refuse(service_type=1)
+    report.keys = "ranges: [last_7d]\nservice_types: [1, 2]"
+    done = report()
+    assert done.returncode == 0
+    assert done.stderr.startswith("W! ")
+    assert cells(done.stdout, "│ My Service") == cells(done.stdout, "│ Total  ") == ["-"] * 6
+    assert "-" not in cells(done.stdout, "│ Preset Service")
+    daily = report("--daily").stdout
+    assert {cells(daily, f"│ {name}")[0] for name in (*names(daily), "Total  ")} == {"-"}
+    (lacking, known) = report.csv()
+    assert (lacking["service_type"], lacking["total_tokens"], lacking["error_ratio"]) == ("my_service", "", "")
+    assert int(known["total_tokens"]) > 0
+
+
+def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Cloud, report: Report) -> None:
+    report.keys = f"timezone: Asia/Shanghai\ntags: [team:a]\nservice_types: [2, 1]\n{IN_ORDER}"
+    done = report("--last", "2d", "--daily", "--format", "csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = table(done.stdout)
+    assert done.stdout.splitlines()[0] == (
+        "region,project_id,tags,range,start,end,partial,service_type,infer_type,api_key_label,total_tokens,prompt_tokens,"
+        "completion_tokens,requests,errors,completed_batch_tasks,inferences,error_ratio"
+    )
+    assert [tuple(row[name] for name in ("start", "end", "partial", "service_type")) for row in rows] == [
+        (f"2026-11-{start}:00+08:00", f"2026-11-{end}:00+08:00", partial, name)
+        for start, end, partial in (
+            ("21T20:30", "22T00:00", "true"),
+            ("22T00:00", "23T00:00", "false"),
+            ("23T00:00", "23T20:30", "true"),
+        )
+        for name in ("preset", "my_service")
+    ]
+    use = {
+        (body["service_type"], body["start_time"]): summed([answer])
+        for body, answer in zip(cloud.statistics(), cloud.answers)
+    }
+    for row in rows:
+        start = int(dt.datetime.fromisoformat(row["start"]).timestamp() * 1000)
+        assert [int(row[name]) for name in COUNTS] == use[{"preset": 2, "my_service": 1}[row["service_type"]], start]
+        assert (row["region"], row["tags"], row["api_key_label"]) == ("cn-southwest-2", "team:a", "")
+    same = report.json("--last", "2d", "--daily")
+    assert [list(record) for record in same] == [list(row) for row in rows]
+    assert [type(same[0][name]) for name in (*COUNTS, "error_ratio", "partial")] == [int] * 5 + [float, bool]
+    assert [record["total_tokens"] for record in same] == [int(row["total_tokens"]) for row in rows]
+
+
+def test_csv_of_several_instances_and_labels_tells_them_apart(cloud: Cloud, program: Program) -> None:
+    keys = "per_api_key: true, api_keys: [team-search, '']"
+    entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}, ranges: [last_7d]"
+    config = program.config(f"instances:\n  - {{{entry}, {keys}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2']}}\n")
+    rows = table(program("report", "--config", config, "--format", "csv", "--infer-type", "real_time").stdout)
+    assert [(row["tags"], row["api_key_label"]) for row in rows] == [
+        ("n:1", ""), ("n:1", "team-search"), ("n:1", "online_experience"), ("n:2", ""),
+    ]  # fmt: skip
+    assert rows[0]["requests"] == rows[3]["requests"] != rows[1]["requests"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "unknown"),
+    [
+        (["typo"], ["typo"]),
+        (["team-search", "typo", "", "batch-jobs", "wrong"], ["typo", "wrong"]),
+        (["team-search", "batch-jobs"], []),
+    ],
+)
+@pytest.mark.parametrize("each", [False, True])
+def test_label_without_calls_may_be_unknown(
+    cloud: Cloud, report: Report, labels: List[str], unknown: List[str], each: bool
+) -> None:
+    report.keys = "ranges: [last_30d, last_7d]\n"
+    report.keys += f"per_api_key: true\napi_keys: {json.dumps(labels)}" if each else ""
+    done = report(*([] if each else ["--api-keys", *labels]))
+    assert done.returncode == 0
+    # A label that is no tag is named by its place alone.
+    places = [f"{labels.index(label) + 1} of {len(labels)}" + (f" ({label})" if each else "") for label in unknown]
+    assert re.findall("^W! API key label (.*) had no call in the range: .*", done.stderr, re.MULTILINE) == places
+    assert len(done.stderr.splitlines()) == len(unknown)
+    if not each:
+        # What was asked is three windows; each of several labels costs the two of the longest range more.
+        assert len(cloud.statistics()) == 3 + (0 if len(labels) < 2 else 2 * len([label for label in labels if label]))
+
+
+def test_label_is_not_called_unknown_without_an_answer(cloud: Cloud, report: Report) -> None:
+    past = ("--from", "2020-01-01", "--to", "2020-01-02")  # of which nothing is kept
+    line = only_line(report(*past, "--api-keys", "a", "b"), 1)
+    assert line.startswith("W! cn-southwest-2: no values for 2020-01-01..2020-01-02")
+    cloud.always = refuse(api_keys=["typo"])
+    done = report("--last", "7d", "--api-keys", "team-search", "typo")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_unused_online_experience_is_no_unknown_label(cloud: Cloud, report: Report) -> None:
+    cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    done = report("--last", "7d", "--api-keys", "")
+    assert cells(done.stdout, "Total Requests") == ["0"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("service_types", [["2"], ["1", "2", "4"]])
+@pytest.mark.parametrize("size", [[], ["--daily"], ["--hourly"]])
+def test_a_narrow_terminal_shows_every_digit(report: Report, service_types: List[str], size: List[str]) -> None:
+    report.keys = "timezone: Asia/Shanghai\nmax_requests_per_minute: 200"
+    options = ("--last", "24h", *size, "--service-type", *service_types)
+    plain = report(*options).stdout
+    shown = report.on_terminal(80, *options)
+    boxes(shown, 80)
+    for row in [line for line in plain.splitlines() if re.match("│ (20|Total|My|11-)", line)]:
+        for cell in row.split("│")[2:-1]:
+            if re.search(r"\d", cell):
+                assert cell.strip() in shown
+
+
+def test_the_terminal_itself_says_how_wide_it_is(program: Program, report: Report) -> None:
+    skip_unless_processes()
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    environ = {name: value for name, value in program.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    command = [*program.command, *report.arguments("--last", "3d", "--daily", "--service-type", "1", "2", "4")]
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env={**environ, "TERM": "xterm"})
+    os.close(writer)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        for chunk in iter(partial(os.read, reader, 65_536), b""):
+            shown += chunk
+    os.close(reader)
+    assert process.wait(30) == 0
+    assert boxes(without_colors(shown.decode()), 80)
+
+
+def test_raw_shows_the_apis_own_answers(report: Report) -> None:
+    answers: Any = json.loads(report("--last", "30d", "--raw").stdout.split("Raw API Response:")[1])
+    assert len(answers) == 2
+    assert {"total_token", "total_request_count"} <= set(answers[0]["data"])
+
+
+@pytest.mark.parametrize(
+    ("last", "size", "cover"),
+    [("60d", [], "50.0%"), ("60d", ["--daily"], "50.0%"), ("30d", ["--daily"], ""), ("999999d", [], "0.0%")],
+)
+def test_range_reaches_past_what_is_kept(report: Report, last: str, size: List[str], cover: str) -> None:
+    report.keys = "timezone: Asia/Shanghai"
+    done = report("--last", last, *size)
+    text = f"W! last_{last}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it\n"
+    assert (done.returncode, done.stderr) == (0, text if cover else "")
+    assert "Period: 2026-10-24 20:30:00 ~ 2026-11-23 20:30:00 (CST)" in done.stdout
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(report: Report) -> None:
+    report.keys = "ranges: [{name: '[red]x[/red]', from: '2026-11-01'}]\nper_api_key: true\napi_keys: ['[bold]']"
+    assert "API key: [bold]" in report().stdout
+
+
+def test_unknown_zone_of_the_host(cloud: Cloud, program: Program, report: Report) -> None:
+    line = only_line(program.process(*report.arguments("--last", "7d"), TZ="CST-8"), 2)
+    assert line.startswith("E! timezone: the host's zone")
+    assert cloud.seen == []
+
+
+def test_a_terminal_without_block_characters_gets_a_plain_table(report: Report) -> None:
+    report.keys = "per_api_key: true\napi_keys: ['\u4e2d', team-search]\ntimezone: Asia/Shanghai"
+    done = report("--last", "3d", "--daily", PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0
+    assert done.stderr.startswith("W! API key label 1 of 2 (")
+    assert "API key: ?" in done.stdout
+    assert "########" in done.stdout

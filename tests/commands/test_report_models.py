@@ -1,0 +1,381 @@
+"""What `report --models` shows, held against the emulator's own books of its models."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import pytest
+from werkzeug import Request, Response
+
+from maas_usage_check.cloud.usage import Usage
+from maas_usage_check.commands.report.files import encode
+from maas_usage_check.commands.report.model_rows import ModelRow, cost_of
+from maas_usage_check.config.prices import Price
+from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import Models
+
+from ..conftest import Cloud, FixedClock, Program
+from ..fixed_clock import MONDAY
+from ..program import only_line
+from .conftest import COUNTS, Report, boxes, cells, change, forget, history, table
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+NOW = int(MONDAY * 1000)
+NOON = NOW // HOUR * HOUR
+PRICES = {0: ("2.0", "8.0"), 1: ("0.35", "1.25")}
+"""Of the first two models of three."""
+HOURLY = "hourly: true\nbackfill_days: 3\n"
+ALL = "hourly: true\nbackfill_days: 10\n"
+"""So many days Cloud Eye tells."""
+
+
+@pytest.fixture
+def report(cloud: Cloud, report: Report, tmp_path: Path) -> Report:
+    cloud.emulator.requests_per_minute = 10**6
+    report.keys = f"state_dir: {tmp_path}\nmax_requests_per_minute: 80000\nmodels: true\n"
+    return report
+
+
+@pytest.fixture
+def priced(cloud: Cloud, report: Report) -> Report:
+    """Report with the prices of two models, one by its name and one by its id."""
+    first, second, _ = cloud.emulator.models.ids()
+    prices = ", ".join(
+        f"{name}: {{prompt: {prompt}, completion: {completion}}}"
+        for name, (prompt, completion) in zip(("deepseek", second), PRICES.values())
+    )
+    named = f"model_names: {{{first}: deepseek}}"
+    report.keys += f"hourly: true\n{named}\nprices: {{currency: CNY, models: {{{prices}}}}}\n"
+    return report
+
+
+@pytest.fixture
+def collected(report: Report) -> Report:
+    """Report on models whose hours of the last 3 days are in the ledger."""
+    report.keys += HOURLY
+    collect(report)
+    return report
+
+
+def collect(report: Report) -> None:
+    report.collect("--format", "prometheus", "--output", str(report.program.folder / "out"))
+
+
+def collect_before(report: Report, clock: FixedClock, *days: float) -> None:
+    """Collect so many days ago, in turn."""
+    for ago in days:
+        clock.at = MONDAY - ago * 86_400
+        collect(report)
+    clock.at = MONDAY
+
+
+def hours_of(row: Dict[str, str]) -> range:
+    """List the hours of a row that are known: the newest, where not all are."""
+    end = int(dt.datetime.fromisoformat(row["end"]).timestamp() * 1000)
+    return range(end - int(row["known_hours"]) * HOUR, end, HOUR)
+
+
+def counts(row: Dict[str, str]) -> List[int]:
+    return [int(row[name]) for name in COUNTS]
+
+
+def truth(cloud: Cloud, model: str, hours: Sequence[int]) -> List[int]:
+    """Ask the emulator's own books of models."""
+    said = [cloud.emulator.models.hour(model, None, at, NOW) for at in hours]
+    return [sum(getattr(hour, name) for hour in said) for name in COUNTS]
+
+
+def cost(i: int, counts: Sequence[int]) -> Decimal:
+    prompt, completion = map(Decimal, PRICES[i])
+    return (prompt * counts[1] + completion * counts[2]) / 1_000_000
+
+
+def asked(cloud: Cloud, words: str) -> List[Request]:
+    return [request for request in cloud.seen if words in request.path]
+
+
+def test_each_model_has_a_row_without_its_keys(cloud: Cloud, report: Report) -> None:
+    report.keys += "tags: [team:a]"
+    rows = report.csv("--models", "--last", "7d")
+    assert list(rows[0])[-1] == "share"  # no cost without prices
+    assert sorted(row["maas_api_id"] for row in rows) == sorted(cloud.emulator.models.ids())
+    for row in rows:
+        assert (row["start"], row["end"]) == ("2026-11-16T13:00:00+00:00", "2026-11-23T12:00:00+00:00")
+        assert row["hours"] == row["known_hours"] == "167"
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+        assert (row["model"], row["region"], row["tags"]) == (row["maas_api_id"], "cn-southwest-2", "team:a")
+        assert (row["project_id"], row["range"]) == (PROJECT_ID, "last_7d")
+    totals = [int(row["total_tokens"]) for row in rows]
+    assert totals == sorted(totals, reverse=True)
+    assert [float(row["share"]) for row in rows] == pytest.approx([count / sum(totals) for count in totals])
+    assert len(asked(cloud, "/metrics")) >= 1
+    assert not any(b"maas_key_id" in request.get_data() for request in asked(cloud, "/batch-query"))
+
+
+def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(cloud: Cloud, priced: Report) -> None:
+    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "2d")}
+    for i, model in enumerate(cloud.emulator.models.ids()):
+        row = rows[model]
+        assert row["currency"] == "CNY"
+        expected = f"{cost(i, truth(cloud, model, hours_of(row))).normalize():f}" if i < 2 else ""
+        assert row["cost"] == expected
+    assert rows[cloud.emulator.models.ids()[0]]["model"] == "deepseek"
+    for record in priced.json("--models", "--last", "2d"):
+        row = rows[record["maas_api_id"]]
+        assert list(record) == list(row)
+        assert record["cost"] == (float(row["cost"]) if row["cost"] else None)
+        assert [type(record[name]) for name in (*COUNTS, "share")] == [int] * 5 + [float]
+
+
+def test_of_costs_of_which_one_is_not_known_there_is_no_total() -> None:
+    price = Price(Decimal(2), Decimal(8))
+    known = ModelRow("a", "a", Usage(total_tokens=3, prompt_tokens=2, completion_tokens=1, requests=1, errors=0), price)
+    assert cost_of([known, ModelRow("b", "b", None, None)]) == known.cost
+    assert cost_of([known, ModelRow("b", "b", None, price)]) is None
+
+
+@pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
+def test_a_cost_is_written_without_an_exponent(amount: str, written: str) -> None:
+    assert encode("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
+
+
+def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
+    done = priced("--models", "--last", "2d")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nPeriod: 2026-11-21 13:00:00 ~ 2026-11-23 12:00:00 (UTC), in whole hours" in done.stdout
+    models = cloud.emulator.models.ids()
+    used = [truth(cloud, model, range(NOON - 47 * HOUR, NOON, HOUR)) for model in models]
+    costs = [cost(i, used[i]) for i in range(2)]
+    assert cells(done.stdout, "│ deepseek")[-1] == f"{costs[0]:,.2f}"
+    assert cells(done.stdout, f"│ {models[2]}")[-1] == "-"
+    assert cells(done.stdout, "│ Total  ")[-1] == f"{sum(costs):,.2f}"
+    assert cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in used):,}"
+    share = used[2][0] / sum(each[0] for each in used)
+    assert f"leaves out what has no price: 1 of 3 models, {share:.1%} of the tokens ({models[2]})." in done.stdout
+    week = sum(cost(i, truth(cloud, models[i], range(NOON - 168 * HOUR, NOON, HOUR))) for i in range(2))
+    assert (
+        f"At the rate of the last 7 days, November costs about {week * 30 / 7:,.2f} CNY (estimate, without the model "
+        "that has no price)."
+    ) in done.stdout.splitlines()
+
+
+def test_without_prices_and_hours(report: Report) -> None:
+    """There is no cost and no estimate, and the last line says what the comparison needs."""
+    done = report("--models", "--last", "1d")
+    assert done.returncode == 0
+    assert not re.search("cost|CNY|estimate", done.stdout, re.IGNORECASE)
+    assert cells(done.stdout, "│ Model")[-1] == "Share"
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Cloud Eye's numbers cannot be compared with the statistics' (ShowStatistics): the ledger")
+    assert "`hourly: true` and `service_types: [preset, my_service]`" in last
+
+
+def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud, priced: Report) -> None:
+    priced.keys += "backfill_days: 3"
+    collect(priced)
+    cloud.emulator.refused.add("ces:metricData:list")
+    done = priced("--models", "--yesterday")
+    assert re.search("^What November will cost is not estimated: 72 of the last 168 hours are known", done.stdout, re.M)
+    assert "costs about" not in done.stdout
+
+
+def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(cloud: Cloud, report: Report) -> None:
+    for row in report.csv("--models", "--last", "20d"):
+        assert (row["hours"], row["known_hours"]) == ("479", "239")
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+    shown = report("--models", "--last", "20d").stdout
+    assert "\n239 of 479 hours are known, and counted: Cloud Eye tells those of the" in shown
+    for request in asked(cloud, "/batch-query"):
+        body = json.loads(request.get_data())
+        assert body["from"] > NOW - 240 * HOUR
+        assert len(body["metrics"]) * (body["to"] + 1 - body["from"]) // HOUR < 3000
+
+
+def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+    report.keys += ALL
+    cloud.emulator.models = Models(1, 0)
+    collect_before(report, clock, 21, 14, 5, 0)
+    done = report("--models", "--last", "20d", "--format", "csv")
+    assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
+    for row in table(done.stdout):
+        assert row["hours"] == row["known_hours"] == "479"
+        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+    text = report("--models", "--last", "20d").stdout
+    assert "hours are known" not in text
+    assert "is not there" not in text
+
+
+def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: Program, report: Report) -> None:
+    report.keys += ALL
+    gone = cloud.emulator.models.ids()[1]
+    cloud.emulator.models = Models(2, 0, busy=lambda model, at: model != gone or at < NOON - 16 * DAY)
+    collect_before(report, clock, 16, 14.5, 6)
+    done = program("collect", "--config", report.config(), "--format", "prometheus")
+    assert done.returncode == 0, done.stderr
+    assert asked(cloud, "/batch-query")
+    assert not any(gone.encode() in request.get_data() for request in asked(cloud, "/batch-query"))
+    rows = report.csv("--models", "--from", "2026-11-01", "--to", "2026-11-21")
+    (row,) = [row for row in rows if row["maas_api_id"] == gone]
+    assert row["hours"] == row["known_hours"] == "480"
+    assert counts(row) == truth(cloud, gone, hours_of(row)) != [0] * 5
+
+
+def test_new_model_used_nothing_before(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+    new = cloud.emulator.models.ids()[1]
+    cloud.emulator.models = Models(1, 0)
+    report.keys += ALL
+    collect_before(report, clock, 12, 5, 1)
+    cloud.emulator.models = Models(2, 0)
+    (row,) = [row for row in report.csv("--models", "--last", "20d") if row["maas_api_id"] == new]
+    assert row["hours"] == row["known_hours"]
+    assert counts(row) == truth(cloud, new, hours_of(row)[-239:])
+
+
+def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
+    gone = cloud.emulator.models.ids()[0]
+    cloud.emulator.models = Models(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
+    rows = {row["maas_api_id"]: row for row in collected.csv("--models", "--last", "2d")}
+    assert int(rows[gone]["total_tokens"]) > 0
+    forget(tmp_path)
+    done = collected("--models", "--last", "2d")
+    assert gone not in done.stdout
+    assert re.search(r"^A model that was last called before [\d: -]+ is not there: Cloud Eye lists", done.stdout, re.M)
+
+
+def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report) -> None:
+    lost = sorted(cloud.emulator.models.ids())[-1]
+
+    def refuse(request: Request) -> Optional[Response]:
+        return Response(b"{}", 400) if lost.encode() in request.get_data() else None
+
+    cloud.always = refuse
+    done = priced("--models", "--last", "10d")
+    assert done.returncode == 0
+    assert done.stderr.startswith("W! cn-southwest-2: Cloud Eye: the cloud rejected the request")
+    name = "deepseek" if lost == cloud.emulator.models.ids()[0] else lost
+    assert cells(done.stdout, f"│ {name}") == ["-"] * 7
+    assert cells(done.stdout, "│ Total  ")[:6] == ["-"] * 6
+    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "10d")}
+    assert [rows[lost][column] for column in (*COUNTS, "share", "cost")] == [""] * 7
+    assert "the hours of its models are not all known" in done.stdout
+
+
+@pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
+def test_a_permission_that_is_missing_is_named(cloud: Cloud, report: Report, permission: str) -> None:
+    cloud.emulator.refused.add(permission)
+    start = f"E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow `{permission}` in an IAM policy"
+    assert only_line(report("--models", "--last", "2d"), 1).startswith(start)
+
+
+def test_ledger_is_shown_while_cloud_eye_refuses(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
+    missing = NOON - 20 * HOUR
+    assert change(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
+    cloud.emulator.refused |= {"ces:metrics:list", "ces:metricData:list"}
+    done = collected("--models", "--last", "2d", "--format", "csv")
+    assert (done.returncode, done.stderr[:3]) == (0, "W! ")
+    known = [at for at in range(NOON - 47 * HOUR, NOON, HOUR) if at != missing]
+    for row in table(done.stdout):
+        assert (row["hours"], row["known_hours"]) == ("47", "46")
+        assert counts(row) == truth(cloud, row["maas_api_id"], known)
+    assert collected("--models", "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
+
+
+def test_bad_metric_is_no_zero(cloud: Cloud, report: Report) -> None:
+    def spoiled(request: Request) -> Optional[Response]:
+        if not request.path.endswith("/batch-query-metric-data"):
+            return None
+        answer = cloud.emulator.answer(request.method, request.path, dict(request.headers), request.get_data())
+        return Response(answer.body.replace(b'"metric_name": ', b'"metric_name": 1, "name": ', 1))
+
+    cloud.always = spoiled
+    done = report("--models", "--last", "1d", "--format", "csv")
+    assert done.returncode == 0
+    assert "a metric is not as documented" in done.stderr
+    assert sorted(row["total_tokens"] == "" for row in table(done.stdout)) == [False, False, True]
+
+
+def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None:
+    cloud.emulator.models = Models(models=0)
+    done = report("--models", "--last", "1d")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Cloud Eye lists no model" in done.stdout
+    assert report.json("--models", "--last", "1d") == []
+
+
+def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
+    asked = {"service_type": service_type, "start_time": hours.start, "end_time": hours.stop}
+    return round(cloud.emulator.ledger.totals(asked, NOW)["total_token"] * 1000)
+
+
+@pytest.mark.parametrize(
+    ("types", "kinds", "words"),
+    [
+        ("[my_service, preset]", (1, 2), "preset and my service."),
+        ("[preset]", (2,), "preset alone; it counts my service too, of which the ledger of hours holds none"),
+        ("[my_service]", (1,), "my service alone; it counts preset too, of which the ledger of hours holds none"),
+    ],
+)
+def test_last_line_compares_with_the_statistics(
+    cloud: Cloud, report: Report, types: str, kinds: Sequence[int], words: str
+) -> None:
+    report.keys += f"{HOURLY}service_types: {types}"
+    collect(report)
+    last = report("--models", "--from", "2026-11-21", "--to", "2026-11-22").stdout.splitlines()[-1]
+    hours = range(NOON - 60 * HOUR, NOON - 36 * HOUR, HOUR)
+    counted = sum(truth(cloud, model, hours)[0] for model in cloud.emulator.models.ids())
+    there = sum(statistics(cloud, kind, hours) for kind in kinds)
+    said, number, rest = re.findall(r"^Cloud Eye counts ([\d.]+) % of the .* same (\d+) hours of (.*)$", last)[0]
+    assert said == f"{Decimal(100 * counted) / there:.1f}"
+    assert (number, rest[: len(words)]) == ("24", words)
+
+
+@pytest.mark.parametrize("columns", [80, 70])
+def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, priced: Report, columns: int) -> None:
+    plain = priced("--models", "--yesterday").stdout
+    lines = boxes(priced.on_terminal(columns, "--models", "--yesterday"), columns)
+    for model in ("deepseek", "Total  ", *cloud.emulator.models.ids()[1:]):
+        for cell in cells(plain, f"│ {model}"):
+            assert any(cell in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "words"),
+    [
+        ("--last 1d --service-type 1", 2, "--service-type: does not go with --models"),
+        ("--last 1d --infer-type batch", 2, "--infer-type: does not go with --models"),
+        ("--last 1d --api-keys a", 2, "--api-keys: does not go with --models"),
+        ("--last 1d --raw", 2, "--raw: does not go with --models"),
+        ("--last 1d --daily", 2, "--daily: not allowed with"),
+        ("", 2, "--models: shows one range"),
+        ("--last 1h", 1, "cn-southwest-2: last_1h has no whole hour (UTC) that is over"),
+        (
+            "--from 2026-11-03 --to 2026-11-08", 1,
+            "cn-southwest-2: Cloud Eye: no hour of 2026-11-03..2026-11-08 is known: it tells those of the last 10",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_options(cloud: Cloud, report: Report, typed: str, code: int, words: str) -> None:
+    assert only_line(report("--models", *typed.split()), code).startswith(f"E! {words}")
+    assert code == 1 or not cloud.seen
+
+
+def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(cloud: Cloud, program: Program) -> None:
+    hosts = ", ".join(f"{name}: {cloud.url}" for name in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
+    for models, shown in (("models: true, ", ["n:1"]), ("", ["n:1", "n:2"])):
+        config = program.config(f"instances:\n  - {{{hosts}, {models}tags: ['n:1']}}\n  - {{{hosts}, tags: ['n:2']}}\n")
+        done = program("report", "--config", config, "--models", "--last", "1d", "--format", "json")
+        assert sorted({record["tags"] for record in json.loads(done.stdout)}) == shown
+
+
+def test_a_report_takes_nothing_from_a_consumer(collected: Report, tmp_path: Path) -> None:
+    before = history(tmp_path)
+    options = ["", "--service-type 1 2", "--infer-type batch --format csv", "--api-keys a"]
+    for more in ("--models --last 20d", *(f"--last 2d --daily {each}" for each in options)):
+        assert collected(*more.split()).returncode == 0
+    assert history(tmp_path) == before

@@ -1,0 +1,335 @@
+"""The stand-in's Cloud Eye must be as strict as the real one: each rule that is known is shown to bite."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maas_usage_check.cloud import Credentials
+from maas_usage_check.cloud.signing import signed
+from maas_usage_check.emulator.arrivals import DAY, HOUR
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
+from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.usage_by_minute import MINUTE, Minute
+
+from ..conftest import AK, NOW, SK
+
+NOW_MS = int(NOW * 1000)
+LIST = f"/V1.0/{PROJECT_ID}/metrics"
+DATA = f"/V1.0/{PROJECT_ID}/batch-query-metric-data"
+UNITS = {
+    "rpm": "Count", "tpm": "Count", "prompt_tokens": "Count", "completion_tokens": "Count", "total_tokens": "Count",
+    "ttft": "ms", "tpot": "ms", "latency_avg": "ms", "req_count_4xx": "Count", "req_count_5xx": "Count",
+    "req_error_rate": "%",
+}  # fmt: skip
+STRAY = {"req_count", "ttft_p99"}
+RAW: Dict[str, Callable[[Minute], Optional[float]]] = {
+    "rpm": lambda minute: minute.requests,
+    "tpm": lambda minute: minute.total_tokens / 1000,
+    "prompt_tokens": lambda minute: minute.prompt_tokens,
+    "completion_tokens": lambda minute: minute.completion_tokens,
+    "total_tokens": lambda minute: minute.total_tokens,
+    "ttft": lambda minute: minute.ttft_ms,
+    "tpot": lambda minute: minute.tpot_ms,
+    "latency_avg": lambda minute: minute.latency_ms,
+    "req_count_4xx": lambda minute: minute.errors_4xx,
+    "req_count_5xx": lambda minute: minute.errors_5xx,
+    "req_error_rate": lambda minute: (minute.errors_4xx + minute.errors_5xx) / minute.requests * 100,
+}
+PLAIN = Models()
+FIRST, SECOND, THIRD = PLAIN.ids()
+KEY = PLAIN.keys_of(FIRST)[0]
+EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.keys_of(model))]
+BUSIEST = NOW_MS - 10 * HOUR
+"""10 in the morning on the mainland, of a Monday."""
+Points = List[Tuple[int, float]]
+
+
+def emulator(models: Optional[Models] = None, now: float = NOW) -> Emulator:
+    return Emulator({AK: SK}, now=lambda: now, models=models, requests_per_minute=10**9)
+
+
+def ask_list(account: Emulator, path: str = LIST, **query: str) -> Reply:
+    request = signed("GET", f"https://ces.example{path}", Credentials(AK, SK), account.now(), list(query.items()))
+    return account.answer("GET", request.url[len("https://ces.example") :], request.headers, b"")
+
+
+def listed(account: Emulator, limit: int = 1000) -> List[Dict[str, Any]]:
+    """Go through the pages as the exporter does."""
+    found: List[Dict[str, Any]] = []
+    query = {"namespace": "SYS.MaaS", "limit": str(limit)}
+    while True:
+        page = json.loads(ask_list(account, **query).body)
+        assert page["meta_data"]["count"] == len(page["metrics"]) <= limit
+        if not page["metrics"]:
+            assert page["meta_data"]["marker"] == ""
+            return found
+        found += page["metrics"]
+        query["start"] = page["meta_data"]["marker"]
+
+
+def series_of(metric: Dict[str, Any]) -> Dict[str, str]:
+    return {dimension["name"]: dimension["value"] for dimension in metric["dimensions"]}
+
+
+def metric(name: str = "rpm", model: str = FIRST, key: Optional[str] = None) -> Dict[str, Any]:
+    dimensions = [{"name": "maas_api_id", "value": model}]
+    if key is not None:
+        dimensions.append({"name": "maas_key_id", "value": key})
+    return {"namespace": "SYS.MaaS", "metric_name": name, "dimensions": dimensions}
+
+
+def question(*metrics: Dict[str, Any], **other: Any) -> Dict[str, Any]:
+    usual = {"from": BUSIEST, "to": BUSIEST + 10 * MINUTE, "period": "1", "filter": "average"}
+    return {"metrics": list(metrics) or [metric()], **usual, **other}
+
+
+def ask(account: Emulator, body: Any, path: str = DATA) -> Reply:
+    request = signed("POST", f"https://ces.example{path}", Credentials(AK, SK), account.now(), body=body)
+    return account.answer("POST", path, request.headers, request.body)
+
+
+def data(account: Emulator, *metrics: Dict[str, Any], **other: Any) -> List[Dict[str, Any]]:
+    reply = ask(account, question(*metrics, **other))
+    assert reply.status == 200
+    answered: List[Dict[str, Any]] = json.loads(reply.body)["metrics"]
+    return answered
+
+
+def points(account: Emulator, one: Dict[str, Any], **other: Any) -> Points:
+    statistic = other.get("filter", "average")
+    return [(point["timestamp"], point[statistic]) for point in data(account, one, **other)[0]["datapoints"]]
+
+
+def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models: Models = PLAIN) -> Points:
+    """Say what the minutes that begin in `[start, end)` are, without regard to when they are there."""
+    model, key = series
+    assert model
+    minutes = ((at, models.minute(model, key, at)) for at in range(start, end, MINUTE))
+    values = ((at, RAW[name](minute)) for at, minute in minutes if minute)
+    return [(at, value) for at, value in values if value is not None]
+
+
+def refusal(reply: Reply) -> Tuple[int, str]:
+    """Read a refusal of Cloud Eye's own shape: its status and its code."""
+    body = json.loads(reply.body)
+    assert (set(body), set(body["message"])) == ({"http_code", "message"}, {"code", "details"})
+    assert type(body["message"]["details"]) is str
+    assert reply.status == body["http_code"]
+    return reply.status, body["message"]["code"]
+
+
+def test_every_series_is_listed_by_its_metrics_and_by_some_that_a_client_must_leave_out() -> None:
+    account = emulator()
+    found = listed(account)
+    assert all(set(m) == {"namespace", "metric_name", "unit", "dimensions"} for m in found)
+    assert {m["namespace"] for m in found} == {"SYS.MaaS"}
+    units = {(m["metric_name"], *series_of(m).values()): m["unit"] for m in found}
+    for model, key in EVERY_SERIES:
+        series = (model, key) if key else (model,)
+        assert {name: units[(name, *series)] for name in UNITS} == UNITS
+    assert {m["metric_name"] for m in found} - set(UNITS) == STRAY
+    other = [m for m in found if not set(series_of(m)) <= {"maas_api_id", "maas_key_id"}]
+    assert [tuple(series_of(m)) for m in other] == [("maas_service_name",)] * 3
+    assert len(found) == len(EVERY_SERIES) * 13 + 3
+    strays = [one for one in found if one.pop("unit") and (one in other or one["metric_name"] in STRAY)]
+    assert all(one["datapoints"] for one in data(account, *strays, to=BUSIEST + HOUR))
+
+
+@pytest.mark.parametrize("limit", [158, 159, 160])
+def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
+    found = listed(emulator(), limit)
+    assert len({json.dumps(one, sort_keys=True) for one in found}) == len(found) == 159
+
+
+def test_a_page_says_how_many_there_are_and_1000_is_its_length() -> None:
+    account = emulator(Models(10, 10))
+    page = json.loads(ask_list(account, namespace="SYS.MaaS").body)
+    assert (len(page["metrics"]), page["meta_data"]["total"]) == (1000, 10 * 11 * 13 + 10)
+    other = json.loads(ask_list(account, namespace="SYS.ECS", limit="10").body)
+    assert other == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
+
+
+def test_a_series_is_listed_while_it_has_reported_a_minute_in_the_last_3_hours() -> None:
+    models = Models(busy=lambda model, start: model != SECOND or start < BUSIEST)
+    last = raw("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
+    for now in (last + 3 * HOUR - 1, last + 3 * HOUR, NOW_MS - 18 * HOUR):
+        found = [series_of(one) for one in listed(emulator(models, now / 1000))]
+        minutes = range((now - 3 * HOUR) // MINUTE * MINUTE + MINUTE, now // MINUTE * MINUTE - MINUTE)
+        assert {(one["maas_api_id"], one.get("maas_key_id")) for one in found if "maas_api_id" in one} == {
+            series for series in EVERY_SERIES if raw("rpm", series, minutes.start, minutes.stop, models)
+        }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {}, {"namespace": "MaaS"}, {"limit": "0"}, {"limit": "1001"}, {"limit": "\u0661"}, {"start": ""},
+        {"start": "SYS.ECS.cpu_util.instance_id:1"}, {"surprise": "1"},
+    ],
+)  # fmt: skip
+def test_a_list_that_is_malformed_is_refused_in_cloud_eyes_words(query: Dict[str, str]) -> None:
+    reply = ask_list(emulator(), **({"namespace": "SYS.MaaS", **query} if query else {}))
+    assert refusal(reply) == (400, "ces.0014")
+
+
+def test_a_query_parameter_given_twice_is_refused() -> None:
+    account, query = emulator(), [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
+    request = signed("GET", f"https://x{LIST}", Credentials(AK, SK), NOW, query)
+    assert account.answer("GET", request.url[len("https://x") :], request.headers, b"").status == 400
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(UNITS)), st.sampled_from(EVERY_SERIES)), min_size=1, max_size=5),
+    st.integers(0, 300),
+    st.integers(1, 60),
+    st.integers(0, MINUTE - 1),
+    st.booleans(),
+)
+def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_the_end(
+    asked: List[Tuple[str, Tuple[str, Optional[str]]]], begins: int, length: int, beside: int, inclusive: bool
+) -> None:
+    account = emulator(Models(inclusive_end=inclusive))
+    start = BUSIEST + begins * MINUTE
+    end = start + length * MINUTE
+    metrics = [metric(name, *series) for name, series in asked]
+    answered = data(account, *metrics, **{"from": start + beside, "to": end})
+    for (name, series), wanted, one in zip(asked, metrics, answered):
+        expected = raw(name, series, start, end + MINUTE if inclusive else end)
+        assert {**one, "datapoints": []} == {**wanted, "unit": UNITS[name], "datapoints": []}
+        made = [{"average": pytest.approx(value), "timestamp": at} for at, value in expected]
+        assert one["datapoints"] == made
+
+
+def test_500_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
+    """The order of dimensions does not matter."""
+    one = metric("rpm", FIRST, KEY)
+    asked = [metric("tpm", SECOND), one, {**one, "dimensions": one["dimensions"][::-1]}, one] * 125
+    answered = data(emulator(), *asked)
+    assert [{k: each[k] for k in one} for each in answered] == asked
+    assert answered[1]["datapoints"] == answered[2]["datapoints"] == answered[3]["datapoints"] != []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unit"),
+    [
+        (metric("rpm", "0" * 32), "Count"),
+        (metric("latency_avg", FIRST, "nobody"), "ms"),
+        (metric("surprise"), ""),
+        ({**metric("rpm"), "namespace": "SYS.ECS"}, ""),
+        ({**metric("rpm"), "dimensions": [{"name": "maas_key_id", "value": KEY}]}, "Count"),
+        ({**metric("rpm"), "dimensions": [{"name": "maas_service_name", "value": "x"}]}, "Count"),
+    ],
+)
+def test_a_metric_that_is_unknown_has_no_values(wanted: Dict[str, Any], unit: str) -> None:
+    assert data(emulator(), wanted, metric())[0] == {**wanted, "unit": unit, "datapoints": []}
+
+
+def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
+    (newest, _), *_ = raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
+    for now, there in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
+        found = dict(points(emulator(now=now / 1000), metric(), **{"from": newest, "to": newest + MINUTE}))
+        assert (newest in found) is there
+
+
+@pytest.mark.parametrize(
+    ("period", "step", "reach"),
+    [
+        ("1", MINUTE, 4 * HOUR), ("300", 5 * MINUTE, DAY), ("1200", 20 * MINUTE, 3 * DAY), ("3600", HOUR, 10 * DAY),
+        ("14400", 4 * HOUR, 30 * DAY), ("86400", DAY, 180 * DAY),
+    ],
+)  # fmt: skip
+def test_an_earlier_from_is_moved_up_in_silence(period: str, step: int, reach: int) -> None:
+    to = NOW_MS - 5 * MINUTE
+    asked = {"to": to, "period": period, "filter": "sum"}
+    found = [at for at, _ in points(emulator(), metric(), **{"from": 0, **asked})]
+    earliest = max((to - reach) // step * step, (NOW_MS - 30 * DAY) // step * step)
+    assert found[0] - earliest < 20 * MINUTE if step < HOUR else found[0] == earliest
+    assert found == [at for at, _ in points(emulator(), metric(), **{"from": to - reach, **asked})]
+
+
+@given(
+    st.sampled_from(sorted(UNITS)),
+    st.sampled_from(EVERY_SERIES),
+    st.sampled_from([("300", 5), ("1200", 20), ("3600", 60), ("14400", 240)]),
+    st.sampled_from(["average", "max", "min", "sum", "variance"]),
+    st.booleans(),
+)
+def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
+    name: str, series: Tuple[str, Optional[str]], period: Tuple[str, int], statistic: str, inclusive: bool
+) -> None:
+    step = period[1] * MINUTE
+    start = NOW_MS // step * step - 5 * step
+    end = start + 3 * step
+    asked = {"from": start + 1, "to": end, "period": period[0], "filter": statistic}
+    found = points(emulator(Models(inclusive_end=inclusive)), metric(name, *series), **asked)
+    expected = []
+    for at in range(start, end + inclusive, step):
+        values = [value for _, value in raw(name, series, at, at + step)]
+        if values:
+            mean = sum(values) / len(values)
+            variance = sum((value - mean) ** 2 for value in values) / len(values)
+            made = {"average": mean, "max": max(values), "min": min(values), "sum": sum(values), "variance": variance}
+            expected.append((at, made[statistic]))
+    assert found == [(at, pytest.approx(value, rel=1e-9, abs=1e-6)) for at, value in expected]
+
+
+def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
+    metrics = [metric(name, *series) for name in ("rpm", "tpm", "total_tokens") for series in EVERY_SERIES]
+    asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
+    account = emulator()
+    answered = [one["datapoints"] for one in data(account, *metrics, **asked)]
+    alone = [data(account, one, **asked)[0]["datapoints"] for one in metrics]
+    flat = [(i, point) for i, found in enumerate(alone) for point in found]
+    assert len(flat) > 3000
+    assert [(i, point) for i, found in enumerate(answered) for point in found] == flat[:3000]
+    assert answered[-1] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"surprise": 1}, {"metrics": []}, {"metrics": [metric()] * 501}, {"metrics": {}}, {"metrics": [1]},
+        {"from": BUSIEST + 10 * MINUTE}, {"from": str(BUSIEST)}, {"from": True}, {"from": -1}, {"to": None},
+        {"period": 1}, {"period": []}, {"filter": "avg"},
+        {"metrics": [{**metric(), "unit": "Count"}]}, {"metrics": [{**metric(), "metric_name": ""}]},
+        {"metrics": [{**metric(), "namespace": 1}]}, {"metrics": [{**metric(), "dimensions": []}]},
+        {"metrics": [{**metric(), "dimensions": {}}]}, {"metrics": [{**metric(), "dimensions": [{"name": "x"}]}]},
+        {"metrics": [{**metric(), "dimensions": metric()["dimensions"] * 2}]},
+    ],
+)  # fmt: skip
+def test_a_question_that_cloud_eye_does_not_take_is_refused_in_its_words(change: Dict[str, Any]) -> None:
+    assert refusal(ask(emulator(), {**question(), **change})) == (400, "ces.0014")
+
+
+@pytest.mark.parametrize("field", question())
+def test_every_field_of_a_question_is_needed(field: str) -> None:
+    asked = question()
+    del asked[field]
+    assert refusal(ask(emulator(), asked)) == (400, "ces.0014")
+
+
+@pytest.mark.parametrize(
+    ("permission", "refused"), [("ces:metrics:list", (403, 200)), ("ces:metricData:list", (200, 403))]
+)
+def test_a_permission_that_is_missing_is_refused_for_its_call_alone(permission: str, refused: Tuple[int, int]) -> None:
+    account = emulator()
+    account.refused = {permission}
+    replies = ask_list(account, namespace="SYS.MaaS"), ask(account, question())
+    assert tuple(reply.status for reply in replies) == refused
+    body = json.loads(next(reply.body for reply in replies if reply.status == 403))
+    assert body["http_code"] == 403
+    assert body["message"]["details"] == f"policy doesn't allow {permission} to be performed."
+
+
+def test_a_project_of_somebody_else_and_another_method_are_refused() -> None:
+    account, other = emulator(), "0" * 32
+    assert ask_list(account, LIST.replace(PROJECT_ID, other), namespace="SYS.MaaS").status == 403
+    reply = ask(account, question(), DATA.replace(PROJECT_ID, other))
+    assert (reply.status, json.loads(reply.body)["http_code"]) == (403, 403)
+    assert ask(account, question(), LIST).status == 404
+    assert ask_list(account, DATA).status == 404

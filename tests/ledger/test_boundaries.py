@@ -1,0 +1,199 @@
+"""Each limit of the history: one below it, at it, one above."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from maas_usage_check.cloud.cloud_eye import Dimensions, Listing
+from maas_usage_check.config import load_instance
+from maas_usage_check.ledger import HOURS, INCREMENTS, Account, Consumer, Given, bisect, give, series_of
+from maas_usage_check.ledger import History as InstanceHistory
+from maas_usage_check.ledger.counters import freeze
+from maas_usage_check.ledger.emit import TooLateError
+from maas_usage_check.ledger.hour_store import Ledger
+from maas_usage_check.ledger.hour_values import oldest
+from maas_usage_check.ledger.models import HeldMinutes, ModelHours, ModelList, give_models
+from maas_usage_check.ledger.models.minute_queries import complete_until, gaps
+from maas_usage_check.ledger.models.model_list import NEEDED, Listed
+from maas_usage_check.ledger.models.model_series import packed
+from maas_usage_check.ledger.schema import open_book
+from maas_usage_check.ledger.watermarks import changed_hours
+from maas_usage_check.state import Store
+
+from .books import DAY, HOUR, START, History, use
+
+
+@pytest.mark.parametrize(
+    ("age", "due", "stands_in"),
+    [
+        (-1, True, False),
+        (0, False, True),
+        (HOUR - 1, False, True),
+        (HOUR, True, True),
+        (3 * HOUR - 1, True, True),
+        (3 * HOUR, True, False),
+    ],
+)
+def test_age_of_the_list(age: int, due: bool, stands_in: bool) -> None:
+    """A list serves for an hour, for three where it cannot be read, and not at all from the future."""
+    models = ModelList(read=START)
+    assert (models.is_due(START + age), models.stands_in(START + age)) == (due, stands_in)
+
+
+MINUTE = 60_000
+MODEL = Listed(Dimensions("model"), ["rpm", "tpm"], START - DAY, START)
+
+
+@pytest.mark.parametrize(("age", "known"), [(29 * DAY - 1, 1), (29 * DAY, 0)])
+def test_model_that_is_listed_no_more(age: int, known: int) -> None:
+    models = ModelList(START, [MODEL])
+    models.take(Listing(), START + age)
+    assert len(models.models) == known
+
+
+@pytest.mark.parametrize(("behind", "asked"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
+def test_gap_of_minutes(behind: int, asked: int) -> None:
+    """What lies between the held minutes and the last 15 is asked, of the last 4 hours."""
+    found = gaps(ModelList(START, [MODEL]), HeldMinutes(START - behind * MINUTE, START), START)
+    assert [batch.query.until - batch.query.start for batch in found] == [asked * MINUTE] * bool(asked)
+
+
+def test_when_a_minute_is_complete() -> None:
+    """Five minutes after its end; eight more and it counts as held."""
+    assert [complete_until(START + 5 * MINUTE + more) for more in (-1, 0)] == [START - MINUTE, START]
+    held = HeldMinutes()
+    held.note(START, ModelList(), {})
+    assert held.until == START - 8 * MINUTE
+
+
+@pytest.mark.parametrize(("most", "batches"), [(3, 2), (4, 1), (5, 1)])
+def test_models_of_one_query(most: int, batches: int) -> None:
+    assert len(list(packed([MODEL, MODEL], most))) == batches
+
+
+def test_oldest_hour() -> None:
+    """The first full hour within 29 days."""
+    assert [oldest(START + more) + 29 * DAY for more in (-1, 0, 1)] == [START, START, START + HOUR]
+
+
+@pytest.mark.parametrize(("later", "hours"), [(HOUR - 1, 1), (HOUR, 1), (HOUR + 1, 0)])
+def test_change_before_a_consumer_came(history: History, later: int, hours: int) -> None:
+    """A consumer gets what changed up to an hour before it last came once more."""
+    history.put(START - DAY, 5)
+    history.now += later
+    taken = [len(changed_hours(history.ledger(), Consumer("a", HOURS), 0)) for _ in range(2)]
+    assert taken == [1, hours]
+
+
+@pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
+def test_question_about_frozen_hours(history: History, until: int, left: bool) -> None:
+    bisect.prepare(history.ledger(), START - DAY, history.now)
+    oldest = bisect.open_questions(history.ledger())[0]
+    freeze(history.book, oldest.until + until)
+    assert (oldest in bisect.open_questions(history.ledger())) == left
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1])
+def test_history_that_begins_in_the_future(history: History, ahead: int) -> None:
+    """It begins now, as soon as the clock is right."""
+    history.now += ahead
+    history.ledger()
+    history.now = START
+    freeze(history.book, START - DAY)
+    assert history.ledger().began == START + min(ahead, 0)
+
+
+@pytest.mark.parametrize("ago", [HOUR, 3 * HOUR, 4 * HOUR, 5 * DAY])
+def test_nothing_before_the_first_hour_is_asked(history: History, ago: int) -> None:
+    """Also where an older question is open, of a longer backfill."""
+    ledger, older = history.ledger(), bisect.Question(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None)
+    bisect.learn(ledger, older, use(100))
+    asked = bisect.prepare(ledger, START - ago, history.now)
+    assert min(question.start for question in asked) == START - ago
+
+
+ACCOUNT = Account("project", "key")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> InstanceHistory:
+    """The history of one series, and of one more for a label."""
+    instance = load_instance(
+        {"hourly": True, "backfill_days": 1, "per_api_key": True, "api_keys": ["a"]}, {}, "x", START / 1000
+    )
+    return InstanceHistory(instance, Store(lambda: str(tmp_path / "s.sqlite3")))
+
+
+def given(history: InstanceHistory, now: int, takes: str = HOURS, answered: bool = True) -> Given:
+    return give(history, Consumer("a", takes), ACCOUNT, now, {}, answered, lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"), [(24, "24 hours of 2 series are missing, which takes at most about 28"), (25, "")]
+)
+def test_news_of_a_backfill(labels: InstanceHistory, known: int, words: str) -> None:
+    """A backfill of 24 hours is told once, and its end too."""
+    with open_book(labels.store, START) as book:
+        ledgers = [ledger for _, ledger in labels.ledgers(book, ACCOUNT).values()]
+        ledgers[0].put(START - DAY, START, use(1))
+        ledgers[1].put(START - (known - 24) * HOUR, START, use(1))
+    told = [" ".join(given(labels, START).news) for _ in range(2)]
+    assert ["are missing" in text for text in told] == [bool(words), False]
+    assert words in told[0]
+    with open_book(labels.store, START) as book:
+        for _, ledger in labels.ledgers(book, ACCOUNT).values():
+            ledger.put(START - DAY, START, use(1))
+    told = [" ".join(given(labels, START).news) for _ in range(2)]
+    assert ["are complete" in text for text in told] == [bool(words), False]
+
+
+@pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
+def test_news_of_a_beginning(labels: InstanceHistory, older: int, begins: bool) -> None:
+    """A history begins once, not with each of its series."""
+    with open_book(labels.store, START - 1) as book:
+        for series in series_of(labels.instance)[:older]:
+            Ledger(book, series.name(labels.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
+    assert any("begins now" in news for news in given(labels, START).news) == begins
+
+
+def test_increments_without_an_answer(labels: InstanceHistory) -> None:
+    """What was counted is given out once, to who waits for it; nothing used is said only where the cloud answered."""
+    with open_book(labels.store, START) as book:
+        for _, ledger in labels.ledgers(book, ACCOUNT).values():
+            ledger.begin(START)
+            ledger.put(START, START + HOUR, use(5))
+    with pytest.raises(TooLateError):
+        give(labels, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
+    counts = [
+        [point.fields["tokens"] for point in given(labels, START + HOUR, INCREMENTS, answered).points]
+        for answered in (False, False, True)
+    ]
+    assert counts == [[5, 5], [], [0, 0]]
+
+
+def test_increments_of_models_that_nobody_waits_for(labels: InstanceHistory) -> None:
+    """They are given out later, and once."""
+    listed = Listed(Dimensions("model"), sorted(NEEDED), START, START)
+    hours = ModelHours(labels.instance, labels.store, ACCOUNT.project_id)
+    with open_book(labels.store, START) as book:
+        hours.begin(book)
+        ((_, ledger),) = hours.ledgers(book, [listed])
+        ledger.put(START, START + HOUR, use(5))
+    give_later = partial(
+        give_models, hours, ModelList(START, [listed]), Consumer("a", INCREMENTS), START + HOUR, {}, True
+    )
+    with pytest.raises(TooLateError):
+        give_later(lambda: False)
+    assert [[point.fields["tokens"] for point in give_later(lambda: True)] for _ in range(2)] == [[5], [0]]
+
+
+def test_account_of_a_cycle_without_a_connection(labels: InstanceHistory) -> None:
+    """It is the one of the consumer's last cycle."""
+    missing = [
+        give(labels, Consumer("a", HOURS), account, START, {}, False, lambda: True).missing
+        for account in (Account(), ACCOUNT, Account())
+    ]
+    assert missing == [None, 48, 48]

@@ -13,7 +13,7 @@ from ..cloud import Asks, failure
 from ..errors import QueryError, Result
 from ..ledger import INCREMENTS, Account, Consumer
 from ..metrics import Number, Point
-from ..scheduling import Ask, Session, Work
+from ..scheduling import PriorityQueue, QueryTask, Session
 from ..scheduling.worker_pool import Crew
 from ..state import UnusableError
 from .problems import Problem
@@ -61,7 +61,7 @@ class Keeper(Protocol):
     def source(self) -> Asks:
         """Name whom it asks."""
 
-    def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
+    def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
         """List its questions; `answered` tells whether any range was."""
 
     def asked(self, now: int) -> Sequence[QueryError]:
@@ -102,7 +102,7 @@ class Spare:
         self._ends, self._troubles = [[] for _ in self._keepers], {}
         account = Account(session.project_id, session.key_name)
         listing = {i: partial(each.asks, account, now, answered) for i, each in enumerate(self._keepers)}
-        begun: Dict[int, Sequence[Ask]] = {}
+        begun: Dict[int, Sequence[QueryTask]] = {}
         for i, asks in crew.do(listing, give_up=give_up).items():
             if not isinstance(asks, Exception):
                 begun[i] = asks
@@ -110,7 +110,7 @@ class Spare:
                 self._troubles[i] = asks
             else:
                 self._ends[i].append(failure(asks))
-        work = Work(begun)
+        work = PriorityQueue(begun)
         workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
         crew.do(workers, self._workers, give_up)
         work.stop()
@@ -155,9 +155,9 @@ class Spare:
     def _why(self, keeper: int, late: QueryError) -> QueryError:
         return next((end for end in reversed(self._ends[keeper]) if end is not None), late)
 
-    def _work(self, work: Work, session: Session, give_up: float) -> None:
+    def _work(self, work: PriorityQueue, session: Session, give_up: float) -> None:
         for i, ask in iter(work.take, None):
-            follow: Sequence[Ask] = ()
+            follow: Sequence[QueryTask] = ()
             try:
                 follow = self._answer(session, i, ask, partial(work.goes, i, ask))
             except UnusableError as trouble:
@@ -168,21 +168,21 @@ class Spare:
             finally:
                 work.done(i, ask, follow)
 
-    def _answer(self, session: Session, keeper: int, ask: Ask, goes: Callable[[], None]) -> Sequence[Ask]:
+    def _answer(self, session: Session, keeper: int, ask: QueryTask, goes: Callable[[], None]) -> Sequence[QueryTask]:
         """Ask it; return what follows from its answer, or what is asked instead."""
         try:
-            follow = ask.learn(session.ask_spare(self._keepers[keeper].source, ask.query, goes))
+            follow = ask.on_answer(session.ask_spare(self._keepers[keeper].source, ask.query, goes))
         except QueryError as failed:
-            if ask.instead is None or failed.result not in HAS_ANOTHER:
+            if ask.fallback is None or failed.result not in HAS_ANOTHER:
                 raise
             self._ends[keeper].append(failed)
-            return ask.instead()
+            return ask.fallback()
         self._ends[keeper].append(None)
         return follow
 
-    def _note(self, work: Work, keeper: int, ask: Ask, failed: QueryError, give_up: float) -> None:
-        if failed.result == Result.REQUEST_REJECTED and ask.rejected is not None:
-            ask.rejected()
+    def _note(self, work: PriorityQueue, keeper: int, ask: QueryTask, failed: QueryError, give_up: float) -> None:
+        if failed.result == Result.REQUEST_REJECTED and ask.on_rejected is not None:
+            ask.on_rejected()
             return
         if failed.result not in PASSED_OVER:
             work.drop(keeper)

@@ -11,7 +11,7 @@ from ..config import Instance
 from ..errors import QueryError
 from ..ledger import Account, Consumer, Given, History, give
 from ..metrics import Number
-from ..scheduling import Ask
+from ..scheduling import QueryTask
 from ..state import Store
 from .background import Cycle, Share
 from .problems import Problem
@@ -30,7 +30,7 @@ class Hourly:
         self._clock = clock
         self._history = History(instance, store)
 
-    def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
+    def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
         """List the questions about the hours, of a cloud that answered those about the ranges."""
         return self._history.asks(account, now) if answered else ()
 

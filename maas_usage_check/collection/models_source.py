@@ -14,7 +14,7 @@ from ..errors import QueryError
 from ..ledger import HOURS, Account, Consumer
 from ..ledger.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, give_models, whose
 from ..metrics import Point
-from ..scheduling import Ask
+from ..scheduling import QueryTask
 from ..scheduling.priority_queue import LIVE
 from ..state import Store, UnusableError
 from .background import Cycle, Share
@@ -40,7 +40,7 @@ class Models:
         self._news: List[str] = []
         self._trouble: Optional[UnusableError] = None
 
-    def asks(self, account: Account, now: int, answered: bool) -> Sequence[Ask]:
+    def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
         """Ask for the list, if it is time, and then about the models on it."""
         self._project_id, self._live, self._hours, self._news = account.project_id, None, None, []
         models = self._remembered(account.project_id)
@@ -96,15 +96,15 @@ class Models:
         points = give_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
         return points, list(self._unused_prices(models))
 
-    def _page(self, query: ListQuery, listing: Listing, now: int, is_second: bool = False) -> Ask:
+    def _page(self, query: ListQuery, listing: Listing, now: int, is_second: bool = False) -> QueryTask:
         learn = partial(self._learn_page, listing, now, is_second)
-        return Ask((LIVE, 0), query, learn, instead=partial(self._with_old_list, now))
+        return QueryTask((LIVE, 0), query, learn, fallback=partial(self._with_old_list, now))
 
-    def _with_old_list(self, now: int) -> Sequence[Ask]:
+    def _with_old_list(self, now: int) -> Sequence[QueryTask]:
         models = self._remembered(self._project_id)
         return list(self._about(models, now)) if models.stands_in(now) else []
 
-    def _learn_page(self, listing: Listing, now: int, is_second: bool, page: Page) -> Sequence[Ask]:
+    def _learn_page(self, listing: Listing, now: int, is_second: bool, page: Page) -> Sequence[QueryTask]:
         add_page(listing, page)
         if page.marker is not None:
             return [self._page(ListQuery(page.marker), listing, now, is_second)]
@@ -120,7 +120,7 @@ class Models:
             )
         return list(self._about(models, now))
 
-    def _about(self, models: ModelList, now: int) -> Iterator[Ask]:
+    def _about(self, models: ModelList, now: int) -> Iterator[QueryTask]:
         held = None
         if self._consumer.takes == HOURS:
             with self._store.entry(HeldMinutes, self._held_by) as held:

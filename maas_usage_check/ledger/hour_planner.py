@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..cloud.statistics import Answer
 from ..config import Instance
-from ..scheduling.priority_queue import BACKFILL, CHECK, DUE, HEALING, Ask
+from ..scheduling.priority_queue import BACKFILL, CHECK, DUE, HEALING, QueryTask
 from ..state import Store
 from . import bisect
 from .bisect import Question
@@ -48,12 +48,12 @@ class History:
         """Tell where the hours begin here, and from where on they are asked."""
         return ledger.reach(oldest(ledger.book.now), self.instance.backfill_days * DAY)
 
-    def asks(self, account: Account, now: int) -> List[Ask]:
+    def asks(self, account: Account, now: int) -> List[QueryTask]:
         """List what to ask in a cycle; while hours do not add up, that alone."""
         with open_book(self.store, now) as book:
             ledgers = self.ledgers(book, account)
             add_up = book.note(AddUp, account.key)
-            asks: List[Ask] = []
+            asks: List[QueryTask] = []
             begun = add_up.begin({name: ledger for name, (_, ledger) in ledgers.items()}, oldest(now), now)
             book.keep(account.key, add_up)
             if begun:
@@ -76,9 +76,11 @@ class History:
                 book.run_many("UPDATE series SET asked = ? WHERE id = ?", [(book.tick(), each) for each in asked])
                 freeze(book, oldest(now))
 
-    def _ask(self, series: HourSeries, account: Account, question: Question, rank: Tuple[int, ...], now: int) -> Ask:
+    def _ask(
+        self, series: HourSeries, account: Account, question: Question, rank: Tuple[int, ...], now: int
+    ) -> QueryTask:
         learn = partial(self._learn, series, account, question, rank, now)
-        return Ask((*rank, -question.until), series.query(question.newer, question.until), learn)
+        return QueryTask((*rank, -question.until), series.query(question.newer, question.until), learn)
 
     def _learn(
         self,
@@ -88,7 +90,7 @@ class History:
         rank: Tuple[int, ...],
         now: int,
         answer: Answer,
-    ) -> List[Ask]:
+    ) -> List[QueryTask]:
         with open_book(self.store, now) as book:
             ledger = Ledger(book, series.name(self.instance.endpoint, account.project_id))
             ledger.begin(now)
@@ -97,11 +99,13 @@ class History:
             self._asked.add(ledger.id)
         return [self._ask(series, account, each, rank, now) for each, rank in zip(follow, ranks)]
 
-    def _check(self, account: Account, add_up: AddUp, series: HourSeries, now: int) -> Ask:
+    def _check(self, account: Account, add_up: AddUp, series: HourSeries, now: int) -> QueryTask:
         learn = partial(self._learn_check, account, len(add_up.answers), series, now)
-        return Ask((CHECK,), series.query(*add_up.next_window), learn)
+        return QueryTask((CHECK,), series.query(*add_up.next_window), learn)
 
-    def _learn_check(self, account: Account, place: int, series: HourSeries, now: int, answer: Answer) -> Sequence[Ask]:
+    def _learn_check(
+        self, account: Account, place: int, series: HourSeries, now: int, answer: Answer
+    ) -> Sequence[QueryTask]:
         with open_book(self.store, now) as book:
             add_up = book.note(AddUp, account.key)
             more = add_up.learn(place, values_of(answer.usage), now)

@@ -12,40 +12,40 @@ LIVE, LATE, DUE, HEALING, CHECK, BACKFILL = range(6)
 not known yet."""
 
 
-class Ask(NamedTuple):
-    """Hold one question, how urgent it is, and what its answer leads to.
+class QueryTask(NamedTuple):
+    """One query, its priority, and what follows from its answer.
 
-    `rejected` is done where the cloud rejects the question, if that is no failure; `instead` makes what is asked where
-    it fails and another question may not.
+    `on_rejected` is called where the cloud rejects the query, if that is no failure. `fallback` makes the queries to
+    send after a failure that need not concern another query.
     """
 
-    urgency: Tuple[int, ...]
+    priority: Tuple[int, ...]
     query: Any
-    learn: Callable[[Any], Sequence[Ask]]
-    rejected: Optional[Callable[[], None]] = None
-    instead: Optional[Callable[[], Sequence[Ask]]] = None
+    on_answer: Callable[[Any], Sequence[QueryTask]]
+    on_rejected: Optional[Callable[[], None]] = None
+    fallback: Optional[Callable[[], Sequence[QueryTask]]] = None
 
     @property
     def is_live(self) -> bool:
         """Tell whether it is about the present: what is not asked now is lost."""
-        return self.urgency[0] == LIVE
+        return self.priority[0] == LIVE
 
 
-class Work:
+class PriorityQueue:
     """Hand out the questions of several keepers, each known by a number, until all are answered or it is stopped."""
 
-    def __init__(self, asks: Mapping[int, Sequence[Ask]]) -> None:
-        self._heap: List[Tuple[Tuple[int, ...], int, int, Ask]] = []
+    def __init__(self, asks: Mapping[int, Sequence[QueryTask]]) -> None:
+        self._heap: List[Tuple[Tuple[int, ...], int, int, QueryTask]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
-        self._under_way: List[Tuple[int, Ask]] = []
-        self._waiting: List[Tuple[int, Ask]] = []
-        self._dropped: List[Tuple[int, Ask]] = []
+        self._under_way: List[Tuple[int, QueryTask]] = []
+        self._waiting: List[Tuple[int, QueryTask]] = []
+        self._dropped: List[Tuple[int, QueryTask]] = []
         self._stopped = False
         for keeper, of_keeper in asks.items():
             self._add(keeper, of_keeper)
 
-    def take(self) -> Optional[Tuple[int, Ask]]:
+    def take(self) -> Optional[Tuple[int, QueryTask]]:
         """Wait for a question, and whose it is; None when there will be no more."""
         with self._changed:
             while not self._stopped and self._is_early():
@@ -58,14 +58,14 @@ class Work:
                 self._waiting.append(taken)
             return keeper, ask
 
-    def goes(self, keeper: int, ask: Ask) -> None:
+    def goes(self, keeper: int, ask: QueryTask) -> None:
         """Take note that its request goes: nothing that is less urgent can take its place in the rate any more."""
         with self._changed:
             if (keeper, ask) in self._waiting:
                 self._waiting.remove((keeper, ask))
                 self._changed.notify_all()
 
-    def done(self, keeper: int, ask: Ask, follow: Sequence[Ask] = ()) -> None:
+    def done(self, keeper: int, ask: QueryTask, follow: Sequence[QueryTask] = ()) -> None:
         """Hand one back with what follows from its answer."""
         with self._changed:
             self.goes(keeper, ask)
@@ -87,7 +87,7 @@ class Work:
             self._stopped = True
             self._changed.notify_all()
 
-    def left(self) -> List[Tuple[int, Ask]]:
+    def left(self) -> List[Tuple[int, QueryTask]]:
         """List what was not handed back."""
         with self._changed:
             return [*self._under_way, *self._dropped, *(entry[2:] for entry in self._heap)]
@@ -97,6 +97,6 @@ class Work:
             return bool(self._under_way)  # what follows from its answer may come
         return bool(self._waiting) and not self._heap[0][-1].is_live
 
-    def _add(self, keeper: int, asks: Sequence[Ask]) -> None:
+    def _add(self, keeper: int, asks: Sequence[QueryTask]) -> None:
         for ask in asks:
-            heapq.heappush(self._heap, (ask.urgency, next(self._numbers), keeper, ask))
+            heapq.heappush(self._heap, (ask.priority, next(self._numbers), keeper, ask))

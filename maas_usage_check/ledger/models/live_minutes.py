@@ -10,7 +10,7 @@ from ...cloud.cloud_eye.metric_data import Values
 from ...config import Instance
 from ...metrics import Number, Point
 from ...metrics.freshness import is_current
-from ...scheduling.priority_queue import LATE, LIVE, Ask
+from ...scheduling.priority_queue import LATE, LIVE, QueryTask
 from .minute_queries import Batch, HeldMinutes, complete_until, gaps, missed, recent
 from .model_list import ModelList
 from .model_series import names_of, tags_of
@@ -35,14 +35,14 @@ class LiveMinutes:
         self._left: List[Batch] = []
         self.doubts: List[str] = []
 
-    def asks(self) -> Iterator[Ask]:
+    def asks(self) -> Iterator[QueryTask]:
         """List the questions: the last minutes, and those between them and what is held."""
         late = gaps(self._models, self._held, self._until) if self._held else ()
-        for urgency, batches in ((LIVE, recent(self._models, self._until)), (LATE, late)):
+        for priority, batches in ((LIVE, recent(self._models, self._until)), (LATE, late)):
             for batch in batches:
                 self._asked += 1
                 self._left.append(batch)
-                yield Ask((urgency, 0), batch.query, partial(self._learn, batch))
+                yield QueryTask((priority, 0), batch.query, partial(self._learn, batch))
 
     @property
     def is_answered(self) -> bool:
@@ -67,7 +67,7 @@ class LiveMinutes:
         at = max(minutes, default=0)
         return [at] if is_current(at / 1000, self._now / 1000) else []
 
-    def _learn(self, batch: Batch, data: Data) -> Sequence[Ask]:
+    def _learn(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
         for dimensions, minutes in data.values.items():
             known = self._values.setdefault(dimensions, {})
             for at, values in minutes.items():

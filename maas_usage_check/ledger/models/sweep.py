@@ -10,7 +10,7 @@ from msgspec import Struct
 from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
 from ...cloud.cloud_eye.metric_data import most_metrics
 from ...config import Instance
-from ...scheduling.priority_queue import BACKFILL, DUE, HEALING, Ask
+from ...scheduling.priority_queue import BACKFILL, DUE, HEALING, QueryTask
 from ...state import Store
 from ..hour_store import Ledger
 from ..hour_values import DAY, HOUR, MOST_CLAIMS, Values, floor, oldest, settled_until
@@ -82,7 +82,7 @@ class ModelHours(Struct, frozen=True):
         began = min(book.note(Began, self.place).at or book.now, book.now)
         return max(floor(began) - self.instance.backfill_days * DAY, oldest(book.now))
 
-    def asks(self, models: ModelList, now: int) -> Iterator[Ask]:
+    def asks(self, models: ModelList, now: int) -> Iterator[QueryTask]:
         """List what to ask in a cycle: the last hours, and what is left of each round."""
         named = {self.name(each): each for each in models.models if has_hours(each.metrics) and each.seen > now - ASKED}
         with open_book(self.store, now) as book:
@@ -111,7 +111,7 @@ class ModelHours(Struct, frozen=True):
 
     def _round(
         self, rank: int, models: Sequence[Listed], hours: int, first: int, now: int, gone: bool = False
-    ) -> Iterator[Ask]:
+    ) -> Iterator[QueryTask]:
         until = floor(now)
         start = max(first, until - hours * HOUR)
         if start >= until:
@@ -120,15 +120,15 @@ class ModelHours(Struct, frozen=True):
 
     def _asks(
         self, rank: int, models: Sequence[Listed], start: int, until: int, now: int, claims: Claims, gone: bool = False
-    ) -> Iterator[Ask]:
+    ) -> Iterator[QueryTask]:
         for batch, metrics in packed(models, most_metrics((until - start) // HOUR), HOURLY_METRICS):
             query = DataQuery(metrics, start, until, HOUR)
             learn, done = partial(self._learn, rank, batch, query, now, claims), partial(self._done, rank, batch, now)
-            yield Ask((rank, FIRST), query, learn, done if gone else None)
+            yield QueryTask((rank, FIRST), query, learn, done if gone else None)
 
     def _learn(
         self, rank: int, batch: Sequence[Listed], query: DataQuery, now: int, claims: Claims, data: Data
-    ) -> Sequence[Ask]:
+    ) -> Sequence[QueryTask]:
         # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.
         believed = [each for each in batch if each.dimensions not in data.doubted]
         self.doubts.extend(data.doubts)

@@ -46,7 +46,7 @@ NOW = 1_795_435_200.0
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Start every test without the developer's keys, proxies and state, and without another test's count of threads."""
+    """Remove the developer's keys, proxies and state, and the thread count of other tests."""
     for name in list(os.environ):
         if name.startswith(("HW_", "HUAWEICLOUD_", "HC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -55,83 +55,85 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(worker_pool, "_left", WeakKeyDictionary())  # each test has a clock of its own
-    # Where no byte code is kept, each of a thousand processes would compile the plugin anew.
+    # Without byte code each of a thousand processes would compile the plugin.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
 
 @pytest.fixture(scope="session")
 def make_httpserver() -> Iterator[HTTPServer]:
-    """Serve with threads: one query that hangs must not hold the others up."""
+    """Serve each request in its own thread: a query that hangs must not block the others."""
     with HTTPServer(threaded=True) as server:
         yield server
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    """Come back as soon as a condition holds; fail when it does not in time."""
-    give_up = time.monotonic() + seconds
+    """Wait until a condition is true; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < give_up, f"waited {seconds:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
         time.sleep(0.005)
 
 
 class Cloud:
-    """An emulator, the URL it is served at, and what to do instead of answering truly."""
+    """An emulator behind a URL. `next_responders` and `responder` replace its responses."""
 
     def __init__(self, server: HTTPServer, emulator: Emulator) -> None:
         self.emulator = emulator
         self.url = server.url_for("").rstrip("/")
-        self.instead: List[Optional[Callable[[Request], Response]]] = []
-        self.always: Optional[Callable[[Request], Optional[Response]]] = None
-        self.seen: List[Request] = []
-        self.answered: List[bytes] = []
-        server.expect_request(re.compile(".*")).respond_with_handler(self._handle)
+        self.next_responders: List[Optional[Callable[[Request], Response]]] = []
+        """One for each of the next requests; None leaves it to the emulator."""
+        self.responder: Optional[Callable[[Request], Optional[Response]]] = None
+        """For all other requests; where it returns None the emulator answers."""
+        self.requests: List[Request] = []
+        self.response_bodies: List[bytes] = []
+        server.expect_request(re.compile(".*")).respond_with_handler(self._respond)
 
     def transport(self, request: client.Request, timeout: float) -> client.Response:
         """Answer a signed request without a network; see Transport."""
         target = request.url[len(self.url) :]
-        made = EnvironBuilder(target, self.url, method=request.method, headers=request.headers, data=request.body)
-        answer = self._handle(made.get_request())
-        return client.Response(answer.status_code, answer.headers, answer.get_data())
+        built = EnvironBuilder(target, self.url, method=request.method, headers=request.headers, data=request.body)
+        response = self._respond(built.get_request())
+        return client.Response(response.status_code, response.headers, response.get_data())
 
-    def _handle(self, request: Request) -> Response:
-        self.seen.append(request)
+    def _respond(self, request: Request) -> Response:
+        self.requests.append(request)
         body = request.get_data()
-        other = self.instead.pop(0) if self.instead else self.always
-        if other:
-            response = other(request)
-            if response is not None:
-                response.headers.setdefault("Date", formatdate(self.emulator.now(), usegmt=True))
-                return response
+        responder = self.next_responders.pop(0) if self.next_responders else self.responder
+        if responder:
+            replaced = responder(request)
+            if replaced is not None:
+                replaced.headers.setdefault("Date", formatdate(self.emulator.now(), usegmt=True))
+                return replaced
         target = request.full_path.rstrip("?")
-        answer = self.emulator.answer(request.method, target, dict(request.headers), body)
-        self.answered.append(answer.body)
-        return Response(answer.body, answer.status, answer.headers)
+        response = self.emulator.answer(request.method, target, dict(request.headers), body)
+        self.response_bodies.append(response.body)
+        return Response(response.body, response.status, response.headers)
 
     @property
-    def answers(self) -> List[Any]:
-        """Decode what was answered so far."""
-        return list(map(json.loads, self.answered))
+    def responses(self) -> List[Any]:
+        """Decode the emulator's responses so far."""
+        return list(map(json.loads, self.response_bodies))
 
-    def hold(self, held: Callable[[Request], bool] = lambda request: True) -> threading.Event:
-        """Answer such requests only when the event is set, or the test is long over."""
+    def block(self, is_blocked: Callable[[Request], bool] = lambda request: True) -> threading.Event:
+        """Delay the responses to such requests until the returned event is set, at most 30 s."""
         release = threading.Event()
 
         def wait(request: Request) -> None:
-            if held(request):
+            if is_blocked(request):
                 release.wait(30)
 
-        self.always = wait
+        self.responder = wait
         return release
 
     def entry(self, **keys: Any) -> Dict[str, Any]:
-        """Write an instance that asks this cloud."""
+        """Return the configuration of an instance that queries this cloud."""
         hosts = dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), self.url)
         return {**hosts, "project_id": PROJECT_ID, **keys}
 
     def statistics(self) -> List[Dict[str, Any]]:
-        """List the bodies of the statistics calls so far."""
-        called = [request for request in self.seen if request.path.endswith("/show-statistics")]
-        return [json.loads(request.get_data()) for request in called]
+        """List the bodies of the statistics requests so far."""
+        requests = [request for request in self.requests if request.path.endswith("/show-statistics")]
+        return [json.loads(request.get_data()) for request in requests]
 
 
 @pytest.fixture
@@ -141,15 +143,17 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def cloud(httpserver: HTTPServer, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    made = Cloud(httpserver, Emulator({AK: SK}, now=clock.now))
-    # Its server sends a Date of its own, before the emulator's.
-    monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda *_: formatdate(made.emulator.now(), usegmt=True))
-    return made
+    cloud = Cloud(httpserver, Emulator({AK: SK}, now=clock.now))
+    # The server adds a Date header of its own, before the emulator's.
+    monkeypatch.setattr(
+        WSGIRequestHandler, "date_time_string", lambda *_: formatdate(cloud.emulator.now(), usegmt=True)
+    )
+    return cloud
 
 
 @pytest.fixture
 def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
-    """Make a collector on the fixed clock; what it sends to the cloud is answered in the process."""
+    """Make collectors on the fixed clock; their requests to the cloud stay in this process."""
     fixed = clock.clock
 
     def make(
@@ -163,9 +167,9 @@ def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
     ) -> Collector:
         clock = clock or fixed
         instance = load_instance(entry, {}, "instances[0]", clock.now())
-        given = credentials or Credentials(AK, SK)
+        fixed_credentials = credentials or Credentials(AK, SK)
         gates = gates or Gates(Store(), clock)
-        source = provider or (lambda: given)
+        source = provider or (lambda: fixed_credentials)
         transport = transport or EmulatorTransport(cloud, instance)
         return Collector(instance, source, transport, gates, clock, consumer=consumer)
 

@@ -1,4 +1,4 @@
-"""The command line, called in this process or started as one of its own."""
+"""The command line, run in this process or as a process of its own."""
 
 from __future__ import annotations
 
@@ -36,24 +36,26 @@ AK, SK = "TESTACCESSKEY0000000", "test/secret+key=for-these-tests-only-0000"
 def run_cli(
     argv: Sequence[str], runtime: Runtime, environ: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Call `main` as the program does, with an environment of its own, and streams in the encoding that it sets."""
+    """Call `main` in this process, with its own environment and streams, encoded as PYTHONIOENCODING says."""
     handler = signal.getsignal(signal.SIGTERM)
     encoding = environ.get("PYTHONIOENCODING", "utf-8")
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         files[0].write(stdin.encode())
         files[0].seek(0)
-        read, written = (io.TextIOWrapper(file, encoding) for file in files[:2])
-        said = io.TextIOWrapper(files[2], encoding, "backslashreplace")
+        input_stream, output_stream = (io.TextIOWrapper(file, encoding) for file in files[:2])
+        error_stream = io.TextIOWrapper(files[2], encoding, "backslashreplace")
         stack.callback(signal.signal, signal.SIGTERM, handler)
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
-        stack.enter_context(mock.patch.multiple(sys, stdin=read, stdout=for_people(written), stderr=said))
+        stack.enter_context(
+            mock.patch.multiple(sys, stdin=input_stream, stdout=for_people(output_stream), stderr=error_stream)
+        )
         try:
             code = main(argv, runtime)
-        except SystemExit as ended:  # --help, --version
+        except SystemExit as exited:  # --help, --version
             sys.stdout.flush()
-            code = int(ended.code or 0)
-        said.flush()
+            code = int(exited.code or 0)
+        error_stream.flush()
         texts = []
         for file in files[1:]:
             file.seek(0)
@@ -62,20 +64,20 @@ def run_cli(
 
 
 def only_line(done: subprocess.CompletedProcess[str], code: int) -> str:
-    """Return the one line on standard error of a run that printed nothing else and ended with this code."""
+    """Return the only line of standard error; fail on other output or another exit code."""
     assert (done.returncode, done.stdout) == (code, "")
     (line,) = done.stderr.splitlines()
     return line
 
 
 def skip_unless_processes() -> None:
-    """Skip a test of a process where only the unit tests are wanted: on the oldest and the newest Python."""
+    """Skip the test if MAAS_NO_PROCESSES is set, as it is on the oldest and the newest Python."""
     if os.environ.get("MAAS_NO_PROCESSES"):
         pytest.skip("starts a process")
 
 
 class EmulatorTransport(DirectTransport):
-    """Answer requests to a cloud in the process; every other address is real."""
+    """Answer requests to the emulator in this process; send all others."""
 
     def __init__(self, cloud: Cloud, instance: Instance, pool: Optional[Pool] = None) -> None:
         super().__init__(instance, pool)
@@ -91,7 +93,7 @@ class EmulatorTransport(DirectTransport):
 
 
 class Program:
-    """The command line with a configuration, an environment and a clock; as a function it runs in this process."""
+    """The command line with a configuration, an environment and a clock. Calling it runs it in this process."""
 
     def __init__(self, folder: Path, cloud: Cloud, clock: FixedClock) -> None:
         self.folder = folder
@@ -101,13 +103,13 @@ class Program:
         shifted_clock.write_shift(self.command[-1], clock.now() - time.time())
 
     def config(self, text: str, name: str = "conf.yaml") -> str:
-        """Write a configuration file and return its path."""
+        """Write a configuration file; return its path."""
         path = self.folder / name
         path.write_text(textwrap.dedent(text), encoding="utf-8")
         return str(path)
 
-    def for_cloud(self, cloud: Cloud, more: str = "") -> str:
-        """Write the configuration of one instance that asks a cloud."""
+    def cloud_config(self, cloud: Cloud, more: str = "") -> str:
+        """Write the configuration of one instance that queries the emulator; return its path."""
         hosts = "".join(f"{key}: {cloud.url}\n" for key in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
         keys = hosts + textwrap.dedent(more).strip("\n")
         return self.config(f"instances:\n  -\n{textwrap.indent(keys, '    ')}\n")
@@ -116,7 +118,7 @@ class Program:
         return run_cli(arguments, self.runtime, self._merged(environ), stdin)
 
     def process(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
-        """Run a process to its end: for exit codes, start-up, state that processes share, and real HTTP."""
+        """Run a process until it exits: for exit codes, start-up, state that processes share, and real HTTP."""
         skip_unless_processes()
         return subprocess.run(
             [*self.command, *arguments],
@@ -129,7 +131,7 @@ class Program:
         )
 
     def start(self, *arguments: str, **environ: Optional[str]) -> subprocess.Popen[bytes]:
-        """Start a process: for signals and pipes."""
+        """Start a process, for signals and pipes."""
         skip_unless_processes()
         pipe = subprocess.PIPE
         return subprocess.Popen(

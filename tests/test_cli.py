@@ -35,15 +35,15 @@ def measurements(text: str) -> List[str]:
 
 
 def test_a_second_run_remembers_the_project_and_the_first_success(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud)
+    config = program.cloud_config(cloud)
     for run in (program.process, program):
         assert run("collect", "--config", config).returncode == 0
-    assert [request.method for request in cloud.seen].count("GET") == 1
+    assert [request.method for request in cloud.requests].count("GET") == 1
 
 
 def test_several_instances_at_one_time(cloud: Cloud, clock: FixedClock, program: Program) -> None:
     entries = [f"  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}, tags: ['n:{i}']}}\n" for i in range(3)]
-    began, cloud.always = clock.now(), lambda request: clock.sleep(1)
+    began, cloud.responder = clock.now(), lambda request: clock.sleep(1)
     done = program("collect", "--config", program.config("instances:\n" + "".join(entries)))
     assert done.returncode == 0
     points = [parse_line(line) for line in done.stdout.splitlines()]
@@ -54,10 +54,10 @@ def test_several_instances_at_one_time(cloud: Cloud, clock: FixedClock, program:
 def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     """Old totals stay, what is live does not, and counters are always there."""
     usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
-    config = program.for_cloud(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1\nmodels: true")
+    config = program.cloud_config(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1\nmodels: true")
     cloud.emulator.models = Models(busy=lambda model, start: True)
     arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
-    cloud.always = lambda request: Response(status=500)
+    cloud.responder = lambda request: Response(status=500)
     assert program(*arguments).returncode == 1
     first = usage.read_text()
     assert {line.split("{")[0] for line in first.splitlines() if line[0] != "#"} == {
@@ -65,7 +65,7 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
         for name in ("tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
     }
     assert "# TYPE huawei_maas_consumed_tokens_total counter" in first
-    cloud.always = None
+    cloud.responder = None
     done = program(*arguments)
     assert (done.returncode, done.stdout) == (0, "")
     both = usage.read_text()
@@ -74,7 +74,7 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
     assert not re.search("huawei_maas_api|huawei_maas_model_requests_per_minute", both)
     assert "huawei_maas_model_requests_per_minute" in live.read_text()
     assert {path.stat().st_mode & 0o777 for path in (usage, live)} == {0o644}
-    cloud.always = lambda request: Response(status=500)
+    cloud.responder = lambda request: Response(status=500)
     assert program(*arguments).returncode == 1
     assert usage.read_text() == both
     assert re.search("^huawei_maas_api_up{.*} 0", live.read_text(), re.MULTILINE)
@@ -82,7 +82,7 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
 
 
 def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
-    arguments = ("collect", "--format", "prometheus", "--config", program.for_cloud(cloud, "hourly: true"))
+    arguments = ("collect", "--format", "prometheus", "--config", program.cloud_config(cloud, "hourly: true"))
 
     def counters(text: str) -> List[str]:
         return [line for line in text.splitlines() if line.startswith("huawei_maas_consumed")]
@@ -144,11 +144,11 @@ def test_a_wrong_configuration_runs_nothing_at_all(cloud: Cloud, program: Progra
     text = f"instances:\n  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}}}\n  - {{tags: ['n:1'], timeout: -1}}\n"
     line = only_line(program(command, "--config", program.config(text)), 2)
     assert "instances[1].timeout: must be greater than 0" in line
-    assert cloud.seen == []
+    assert cloud.requests == []
 
 
 def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program) -> None:
-    process = program.start("collect", "--config", program.for_cloud(cloud))
+    process = program.start("collect", "--config", program.cloud_config(cloud))
     assert process.stdout
     process.stdout.close()
     assert b"Traceback" not in process.stderr.read()  # type: ignore[union-attr]
@@ -172,11 +172,11 @@ def test_unusable_proxy(program: Program, command: str, url: str, why: str) -> N
 
 
 def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, program: Program) -> None:
-    assert program("collect", "--config", program.for_cloud(cloud), HTTPS_PROXY="https://p:1").returncode == 0
+    assert program("collect", "--config", program.cloud_config(cloud), HTTPS_PROXY="https://p:1").returncode == 0
 
 
 def test_quiet_says_nothing_on_standard_error_and_changes_nothing_else(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "ranges: [last_1d, last_2h]")  # the second earns a warning
+    config = program.cloud_config(cloud, "ranges: [last_1d, last_2h]")  # the second earns a warning
     wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
     for code, options in ((0, {}), (1, {"HW_SECRET_KEY": "wrong"})):
         loud = program("collect", "--config", config, **options)
@@ -189,7 +189,7 @@ def test_quiet_says_nothing_on_standard_error_and_changes_nothing_else(cloud: Cl
 
 
 def test_exit_zero_is_in_the_place_of_1_and_of_no_other_code(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud)
+    config = program.cloud_config(cloud)
     wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
     done = program("collect", "--config", config, "--exit-zero", HW_SECRET_KEY="wrong")
     assert (done.returncode, measurements(done.stdout)) == (0, ["huawei_maas_api"])
@@ -220,7 +220,7 @@ def typed(command: str, config: str) -> List[str]:
 
 @pytest.mark.parametrize("command", ["report", "report --raw", "doctor", "demo", "assets", "--help", "collect"])
 def test_a_full_standard_output_is_one_line_and_exit_code_1(cloud: Cloud, program: Program, command: str) -> None:
-    assert on_a_full_disk(program, *typed(command, program.for_cloud(cloud))) == (1, FULL)
+    assert on_a_full_disk(program, *typed(command, program.cloud_config(cloud))) == (1, FULL)
 
 
 def test_a_process_ends_with_the_same_code(program: Program) -> None:
@@ -233,7 +233,7 @@ def test_ascii_terminal(cloud: Cloud, program: Program, command: str) -> None:
     folder = program.folder / "\u7528\u91cf"
     folder.mkdir()
     config = folder / "conf.yaml"
-    Path(program.for_cloud(cloud, "tags: ['team:\u641c\u7d22']")).rename(config)
+    Path(program.cloud_config(cloud, "tags: ['team:\u641c\u7d22']")).rename(config)
     done = program(*typed(command, str(config)), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
@@ -243,12 +243,12 @@ def test_a_tilde_in_a_path_is_the_home_folder(cloud: Cloud, program: Program) ->
     """A credentials file wins over the environment."""
     (program.folder / "key").write_text(f"{AK},{SK}")
     (program.folder / "key").chmod(0o600)
-    program.for_cloud(cloud, "state_dir: ~/mine\ncredentials: {source: file, path: ~/key}")
+    program.cloud_config(cloud, "state_dir: ~/mine\ncredentials: {source: file, path: ~/key}")
     none = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None}
     assert program("collect", "--config=~/conf.yaml", "--output=~/out", **none).returncode == 0
     assert (program.folder / "mine" / "maas-usage-check.sqlite3").exists()
     assert measurements((program.folder / "out").read_text())
-    program.for_cloud(cloud)
+    program.cloud_config(cloud)
     done = program("report", "--config=~/conf.yaml", "--credentials-file=~/key", HW_SECRET_KEY="wrong")
     assert (done.returncode, done.stderr) == (0, "")
     assert program("assets", "~/assets").returncode == 0
@@ -259,7 +259,7 @@ def test_a_state_folder_that_others_can_write_is_warned_of(cloud: Cloud, program
     folder = program.folder / "state-of-all"
     folder.mkdir()
     folder.chmod(0o777)
-    done = program("collect", "--config", program.for_cloud(cloud, f"state_dir: {folder}"))
+    done = program("collect", "--config", program.cloud_config(cloud, f"state_dir: {folder}"))
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"W! state_dir {folder}: others can write to {folder}, and")
@@ -271,10 +271,10 @@ def test_version_and_help_are_answered(program: Program) -> None:
 
 
 def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, program: Program) -> None:
-    config = program.for_cloud(cloud, "max_requests_per_minute: 6\nproject_id: " + "d3m0" * 8)
+    config = program.cloud_config(cloud, "max_requests_per_minute: 6\nproject_id: " + "d3m0" * 8)
     for process in [program.start("collect", "--config", config) for _ in range(3)]:
         process.communicate(timeout=30)
-    assert len(cloud.seen) == 6
+    assert len(cloud.requests) == 6
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
@@ -287,16 +287,16 @@ def test_output_must_be_a_file(cloud: Cloud, program: Program, tmp_path: Path, k
     else:
         os.mkfifo(path)
     before = path.stat()
-    done = program("collect", "--config", program.for_cloud(cloud), "--output", str(path))
+    done = program("collect", "--config", program.cloud_config(cloud), "--output", str(path))
     assert only_line(done, 2).startswith(f"E! --output: {path} is not a regular file")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
-    assert cloud.seen == []
+    assert cloud.requests == []
 
 
 @pytest.mark.parametrize("command", ["collect", "execd"])
 def test_sigterm_while_nobody_reads(cloud: Cloud, program: Program, command: str) -> None:
     many = ", ".join(f"last_{hours}h" for hours in range(3, 40))  # more lines than this pipe holds
-    process = program.start(command, "--config", program.for_cloud(cloud, f"ranges: [{many}]"))
+    process = program.start(command, "--config", program.cloud_config(cloud, f"ranges: [{many}]"))
     assert process.stdin
     assert process.stdout
     holds = fcntl.fcntl(process.stdout, 1031, 4096)  # F_SETPIPE_SZ

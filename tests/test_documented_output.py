@@ -49,7 +49,7 @@ def busy(cloud: Cloud) -> Cloud:
 
 
 def test_formats(busy: Cloud, program: Program) -> None:
-    config = program.for_cloud(busy, HOURLY + MODELS.format(busy.emulator.models.ids()[0]))
+    config = program.cloud_config(busy, HOURLY + MODELS.format(busy.emulator.models.ids()[0]))
     everything = named("Telegraf") | named("Prometheus")
     assert {name for name in CATALOGUE if re.search("_hourly$|_model$|_model_key$", name)} == named("Telegraf")
     for name in (name for name in CATALOGUE if name.startswith("huawei_maas_model") and name.endswith("_consumed")):
@@ -68,8 +68,8 @@ def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: 
         wider = {**body, "end_time": body["end_time"] + HOUR}
         return Response(json.dumps(busy.emulator.ledger.totals(wider, int(busy.emulator.now() * 1000))))
 
-    busy.always = count_the_next_hour_too
-    config = program.for_cloud(busy, HOURLY)
+    busy.responder = count_the_next_hour_too
+    config = program.cloud_config(busy, HOURLY)
     program("collect", "--config", config)
     clock.at += 300
     done = program("collect", "--config", config)
@@ -81,7 +81,7 @@ def test_state_that_cannot_be_written(busy: Cloud, program: Program) -> None:
     folder = program.folder / "kept"
     folder.mkdir()
     (folder / "maas-usage-check.sqlite3").write_text("not a database, but long enough to be taken for one" * 100)
-    done = program("collect", "--config", program.for_cloud(busy, f"{HOURLY}state_dir: {folder}\n"))
+    done = program("collect", "--config", program.cloud_config(busy, f"{HOURLY}state_dir: {folder}\n"))
     first, *others = done.stderr.splitlines()
     assert line("Hours and counters are paused").fullmatch(first)
     assert [other for other in others if str(folder) in other]

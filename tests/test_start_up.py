@@ -38,7 +38,7 @@ print(yaml.__with_libyaml__, yaml.safe_load("{a: [1]}"))
 @pytest.mark.parametrize(("command", "loads"), [("collect", False), ("execd", True)])
 def test_only_collect_puts_modules_off(cloud: Cloud, program: Program, command: str, loads: bool) -> None:
     program.command.insert(1, "-Ximporttime")
-    ended = program.process(command, "--config", program.for_cloud(cloud), stdin="\n")
+    ended = program.process(command, "--config", program.cloud_config(cloud), stdin="\n")
     assert ended.returncode == 0
     assert "huawei_maas_usage" in ended.stdout
     assert ("pyasn1.type.base" in ended.stderr) is loads

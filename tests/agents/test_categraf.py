@@ -46,17 +46,17 @@ def names(samples: List[Sample]) -> List[str]:
 
 
 def test_the_example_brings_what_the_cloud_answered(cloud: Cloud, program: Program, example: Any) -> None:
-    samples, log = gather(example(program.for_cloud(cloud, "ranges: [last_7d, last_14d]")), program.environ)
+    samples, log = gather(example(program.cloud_config(cloud, "ranges: [last_7d, last_14d]")), program.environ)
     assert log == []
     tokens = sorted(value for name, value in samples if name == NEVER_ZERO)
-    answers = [answer for answer in cloud.answers if "total_token" in answer]
+    answers = [answer for answer in cloud.responses if "total_token" in answer]
     assert tokens == sorted(round(answer["total_token"] * 1000) for answer in answers)
     assert len(tokens) == 2
     assert "huawei_maas_api_up" in names(samples)
 
 
 def test_warnings_and_failures_cost_no_sample(cloud: Cloud, program: Program, example: Any) -> None:
-    text = example(program.for_cloud(cloud, "ranges: [last_1d, last_2h]\nhourly: true"))
+    text = example(program.cloud_config(cloud, "ranges: [last_1d, last_2h]\nhourly: true"))
     plain = text.replace(" --quiet --exit-zero", "")
     assert plain != text
     samples, log = gather(text, program.environ)

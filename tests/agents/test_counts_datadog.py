@@ -155,17 +155,17 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
     started, options, check = 1, {}, agent.make(agent.entry)
     for minutes in steps(HOURS):
         is_down, no_models, no_hours = (minutes // 60 in hours for hours in (DOWN, NO_MODELS, NO_HOURS))
-        agent.cloud.always = fail if is_down else fail_cloud_eye if no_models else fail_hours if no_hours else None
+        agent.cloud.responder = fail if is_down else fail_cloud_eye if no_models else fail_hours if no_hours else None
         if minutes == RENAMED:
             agent.entry["tags"], options = ["team:new"], {"check_id": "maas_usage_check:decaf"}
         if minutes in (*RESTARTED, RENAMED):
             started += 1
             check = agent.make(agent.entry, started, **options)
         agent.at(minutes)
-        asked = len(agent.cloud.seen)
+        asked = len(agent.cloud.requests)
         assert bool(agent.run(check)) is is_down
         counts = agent.counts()
-        if asked == len(agent.cloud.seen):  # the last gauges are repeated
+        if asked == len(agent.cloud.requests):  # the last gauges are repeated
             assert not counts
             continue
         cycles += 1
@@ -201,7 +201,7 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
 def test_a_minute_is_repeated_until_it_ended_15_minutes_ago_and_no_longer(agent: Agent) -> None:
     check = agent.make({**agent.entry, "min_collection_interval": 3600})
     assert agent.run(check) == ""
-    first, asked = agent.gauges(), len(agent.cloud.seen)
+    first, asked = agent.gauges(), len(agent.cloud.requests)
     assert (FIRST, "") in first
     minutes_before = range(agent.began // MINUTE * MINUTE, 0, -MINUTE)
     ended = {
@@ -214,7 +214,7 @@ def test_a_minute_is_repeated_until_it_ended_15_minutes_ago_and_no_longer(agent:
         assert agent.gauges() == {
             series: fields for series, fields in first.items() if agent.now - ended[series] <= 15 * MINUTE
         }
-    assert len(agent.cloud.seen) == asked
+    assert len(agent.cloud.requests) == asked
     assert not agent.gauges()
 
 
@@ -226,10 +226,10 @@ def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(age
     truth = agent.truth()
     totals: List[Dict[Series, Use]] = [{}, {}]
     for number, minutes in enumerate(range(0, 12 * 60, 15)):
-        agent.cloud.always = fail if 10 <= minutes // 60 < 11 else None
+        agent.cloud.responder = fail if 10 <= minutes // 60 < 11 else None
         agent.at(minutes)
-        assert bool(agent.run(checks[number % 2])) is bool(agent.cloud.always)
-        if not agent.cloud.always:
+        assert bool(agent.run(checks[number % 2])) is bool(agent.cloud.responder)
+        if not agent.cloud.responder:
             agent.look(truth)
         total = totals[number % 2]
         total.update({each: added(total.get(each, NOTHING), rise) for each, rise in agent.counts().items()})

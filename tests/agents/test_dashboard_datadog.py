@@ -57,7 +57,7 @@ class Month:
         self.grown: Dict[int, Dict[Series, Use]] = {}
         """By how much each series' counts rose in each cycle."""
         for at in (*TIMES, PARTIAL):
-            cloud.always = (lambda request: Response(b"{}", 503)) if at in DOWN else None
+            cloud.responder = (lambda request: Response(b"{}", 503)) if at in DOWN else None
             self.books.unreadable = SERVICES["preset"] if at == PARTIAL else 0
             clock.at = at / 1000
             aggregator.reset()

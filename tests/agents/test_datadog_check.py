@@ -99,7 +99,7 @@ def test_a_bad_instance_is_one_line_that_names_the_key(
     assert "ConfigurationError" in report["traceback"]
     assert "typed-here-by-mistake" not in json.dumps(report)
     assert not aggregator.metric_names
-    assert not cloud.seen
+    assert not cloud.requests
     assert run(check) == report["message"]  # and again, until it is mended
 
 
@@ -134,11 +134,11 @@ def test_runs_within_the_interval_repeat_the_last_cycle(
     entry = cloud.entry(ranges=["last_7d", "last_24h"], min_collection_interval=interval)
     del entry["project_id"]
     check = make_check(entry)
-    assert not cloud.seen
+    assert not cloud.requests
     for seconds in steps:
         assert run(check) == ""
         clock.at += seconds
-    assert len(cloud.seen) == 1 + 2 * cycles  # the project, and one question per range
+    assert len(cloud.requests) == 1 + 2 * cycles  # the project, and one question per range
     aggregator.assert_metric(TOKENS, count=2 * len(steps))
     aggregator.assert_metric(UP, value=1, count=len(steps))
 
@@ -149,20 +149,20 @@ def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
     check = make_check(cloud.entry(ranges=["last_7d"]))
     assert run(check) == ""
     clock.at += 300
-    cloud.always = refuse
+    cloud.responder = refuse
     aggregator.reset()
     first = run(check)
-    asked = len(cloud.seen)
+    asked = len(cloud.requests)
     clock.at += 15
     assert "refused" in first
     assert "\n" not in first
     assert run(check) == first
-    assert len(cloud.seen) == asked
+    assert len(cloud.requests) == asked
     assert values(aggregator, UP) == [0, 0]
     assert values(aggregator, CODE) == [3, 3]
     assert not values(aggregator, TOKENS)
     clock.at += 600
-    cloud.always = None
+    cloud.responder = None
     assert run(check) == ""
     assert len(values(aggregator, TOKENS)) == 1
 
@@ -174,13 +174,13 @@ def test_an_edited_tag_keeps_the_project_id_and_the_lockout_over_a_restart(
     del entry["project_id"]
     assert run(make_check(entry)) == ""
     edited = {**entry, "tags": ["team:new"]}
-    cloud.always = refuse
+    cloud.responder = refuse
     assert "refused" in run(make_check(edited, start=2, check_id="maas_usage_check:decaf"))
-    assert [request.method for request in cloud.seen] == ["GET", "POST", "POST"]
-    cloud.always = None
+    assert [request.method for request in cloud.requests] == ["GET", "POST", "POST"]
+    cloud.responder = None
     last = make_check({**edited, "name": "new"}, start=3, check_id="maas_usage_check:new:decaf")
     assert "Retrying in 5 min to avoid a lockout" in run(last)
-    assert (len(cloud.seen), values(aggregator, CODE)) == (3, [0, 3, 3])
+    assert (len(cloud.requests), values(aggregator, CODE)) == (3, [0, 3, 3])
 
 
 @pytest.mark.usefixtures("real_time")
@@ -210,7 +210,7 @@ def test_two_instances_in_two_threads_try_a_wrong_key_once_wherever_the_state_is
         for i in (1, 2)
     ]
     assert all(in_threads(checks))
-    assert len(cloud.seen) == 1
+    assert len(cloud.requests) == 1
     assert sorted(values(aggregator, CODE)) in ([3, 3], [3, 5])
     assert values(aggregator, UP) == [0, 0]
 
@@ -232,10 +232,10 @@ def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
         check.cancel()
         return Response(b"{}", 500)
 
-    cloud.always = dropped
+    cloud.responder = dropped
     assert run(check) == ""
     assert not aggregator.metric_names
-    assert len(cloud.seen) == 1
+    assert len(cloud.requests) == 1
 
 
 def find_checks(name: str) -> List[Any]:

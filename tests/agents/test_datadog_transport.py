@@ -62,9 +62,9 @@ def test_nothing_of_the_client_and_its_configuration_spoils_a_signature(
     headers = {"Authorization": "Bearer x", "X-Sdk-Date": "19700101T000000Z", "X-Team": "search"}
     options = {"username": "root", "password": "x", "extra_headers": headers, "proxy": {"http": NOBODY}}
     assert outcome(make_check(cloud.entry(**options)), aggregator) == (0, "")
-    assert {request.headers["Authorization"].split()[0] for request in cloud.seen} == {"SDK-HMAC-SHA256"}
-    assert cloud.seen[0].headers["X-Team"] == "search"
-    assert cloud.seen[0].headers["User-Agent"].startswith("maas-usage-check/")
+    assert {request.headers["Authorization"].split()[0] for request in cloud.requests} == {"SDK-HMAC-SHA256"}
+    assert cloud.requests[0].headers["X-Team"] == "search"
+    assert cloud.requests[0].headers["User-Agent"].startswith("maas-usage-check/")
 
 
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\n\r\n"
@@ -125,7 +125,7 @@ def test_the_agents_proxy_and_certificates_hold(
     secure_cloud: Cloud, make_check: Make, aggregator: Any, options: Dict[str, Any], code: Result, says: str
 ) -> None:
     found, said = outcome(make_check(secure_cloud.entry(ranges=["last_7d"], **options)), aggregator)
-    assert (found, bool(secure_cloud.seen), bool(said)) == (code, not code, bool(code))
+    assert (found, bool(secure_cloud.requests), bool(said)) == (code, not code, bool(code))
     assert says in said
 
 

@@ -206,7 +206,7 @@ def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Pr
     def alerts() -> Dict[str, Dict[str, str]]:
         return {row["metric"]["alertname"]: row["metric"] for row in rows(address, "ALERTS")}
 
-    with exporting(program, program.for_cloud(cloud, "min_collection_interval: 0.5")) as exporter:
+    with exporting(program, program.cloud_config(cloud, "min_collection_interval: 0.5")) as exporter:
         target = exporter.url.partition("//")[2]
         rules = f"rule_files: [{ROOT}/examples/prometheus/alerts.yml]"
         scrape = replaced(EXAMPLE, {"127.0.0.1:16227": target, "60s": "200ms"})

@@ -87,10 +87,10 @@ def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
     # One at a time, so that the answers come in the order of the questions.
-    telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
+    telegraf.run(example, program.cloud_config(cloud, "max_concurrency: 1"), two_batches)
     points = telegraf.points()
     assert set(ranges(points)) == {"last_7d", "last_14d", "last_30d"}
-    answers, asked = [answer for answer in cloud.answers if "total_token" in answer], cloud.statistics()
+    answers, asked = [answer for answer in cloud.responses if "total_token" in answer], cloud.statistics()
     (tokens,) = {round(answer["total_token"] * 1000) for body, answer in zip(asked, answers) if is_a_week(body)}
     for week in (point for point in points if point["tags"].get("range") == "last_7d"):
         assert (week["tags"]["service_type"], week["fields"]["total_tokens"]) == ("preset", tokens)
@@ -105,13 +105,13 @@ def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
 def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
     cloud: Cloud, program: Program, telegraf: Telegraf, example: str
 ) -> None:
-    telegraf.run(example, program.for_cloud(cloud), two_batches, HW_SECRET_KEY="wrong")
+    telegraf.run(example, program.cloud_config(cloud), two_batches, HW_SECRET_KEY="wrong")
     points = telegraf.points()
     assert ranges(points) == []
     assert [(point["fields"]["up"], point["fields"]["result_code"]) for point in points][:2] == [(0, 3), (0, 3)]
     if example in ("exec.conf", "execd.conf"):
         assert "the signature was refused" in telegraf.logged()
-    assert len(cloud.seen) == 1
+    assert len(cloud.requests) == 1
 
 
 @pytest.mark.parametrize("example", ["exec.conf", "execd.conf"])
@@ -122,8 +122,8 @@ def test_a_partial_cycle_is_logged_as_a_warning(
         refused = request.method == "POST" and is_a_week(json.loads(request.get_data()))
         return Response(b'{"error_msg": "no such week"}', 400) if refused else None
 
-    cloud.always = refuse_a_week
-    telegraf.run(example, program.for_cloud(cloud, "max_concurrency: 1"), two_batches)
+    cloud.responder = refuse_a_week
+    telegraf.run(example, program.cloud_config(cloud, "max_concurrency: 1"), two_batches)
     assert set(ranges(telegraf.points())) == {"last_14d", "last_30d"}
     assert " W! " in telegraf.logged()
     assert "no such week" in telegraf.logged()
@@ -132,7 +132,7 @@ def test_a_partial_cycle_is_logged_as_a_warning(
 def test_telegraf_starts_although_there_are_no_credentials(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:
     for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
         program.environ.pop(name)
-    telegraf.run("execd.conf", program.for_cloud(cloud), two_batches)
+    telegraf.run("execd.conf", program.cloud_config(cloud), two_batches)
     assert telegraf.points()[0]["fields"]["result_code"] == 2
     assert telegraf.logged().count("not set in the environment") == 1
 
@@ -144,9 +144,9 @@ def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
         b'{"total_request_count": 90000000000000, "total_error_count": 1, "total_token": 99999999999.999,'
         b'"total_prompt_token": 0.001, "total_completion_token": 0}'
     )
-    cloud.always = lambda request: Response(told) if request.method == "POST" else None
+    cloud.responder = lambda request: Response(told) if request.method == "POST" else None
     tags = 'tags: ["team:平台 a,b=c", "slash:a\\\\b", "quote:it\'s \\"x\\""]\nranges: [last_1d]'
-    telegraf.run("execd.conf", program.for_cloud(cloud, tags), two_batches)
+    telegraf.run("execd.conf", program.cloud_config(cloud, tags), two_batches)
     point = next(point for point in telegraf.points() if point["measurement"] == "huawei_maas_usage")
     assert (point["tags"]["team"], point["tags"]["slash"]) == ("平台 a,b=c", "a\\b")
     assert point["fields"]["total_tokens"] == 99999999999999

@@ -69,7 +69,7 @@ def test_the_way_of_the_docs(cloud: Cloud, program: Program, command: str, tmp_p
 
 
 def test_the_agent_would_put_a_warning_among_the_values(cloud: Cloud, program: Program, collect: Any) -> None:
-    config = program.for_cloud(cloud, "ranges: [last_1d, last_2h]")
+    config = program.cloud_config(cloud, "ranges: [last_1d, last_2h]")
     assert "W! " not in collect(config)
     loud: Dict[str, str] = {"parameter": PARAMETER.replace(" --quiet", "")}
     assert "W! " in collect(config, **loud)  # this is what the option is for

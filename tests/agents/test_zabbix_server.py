@@ -68,7 +68,7 @@ def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
     key = tmp_path / "key"
     key.write_text(f"{AK},{SK}\n")
     key.chmod(0o600)
-    config = program.for_cloud(cloud, f"{ALL}credentials: {{source: file, path: {key}}}\nstate_dir: {tmp_path}/s")
+    config = program.cloud_config(cloud, f"{ALL}credentials: {{source: file, path: {key}}}\nstate_dir: {tmp_path}/s")
     parameter = tmp_path / "maas-usage-check.conf"
     parameter.write_text(replaced(PARAMETER, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config}))
     with zabbix(tmp_path) as server:
@@ -105,7 +105,7 @@ def whole(server: Zabbix) -> Dict[str, str]:
 
 def weeks(cloud: Cloud) -> Set[int]:
     """Give the totals of each week that the cloud told so far of preset services."""
-    answers = [answer for answer in cloud.answers if "total_token" in answer]
+    answers = [answer for answer in cloud.responses if "total_token" in answer]
     return {
         round(answer["total_token"] * 1000)
         for asked, answer in zip(cloud.statistics(), answers)

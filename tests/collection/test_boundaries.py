@@ -102,7 +102,7 @@ def test_cycle_after_a_stop(cloud: Cloud, make_collector: Callable[..., Collecto
     collector = make_collector(cloud.entry())
     collector.cancel()
     batch = collector.cycle()
-    assert cloud.seen == []
+    assert cloud.requests == []
     assert "the cycle was ended by a signal" in str(batch.problems[0])
 
 

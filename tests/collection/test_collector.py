@@ -101,8 +101,8 @@ def test_each_distinct_question_is_asked_once(cloud: Cloud, make_collector: Make
     batch = make_collector(cloud.entry(ranges=ranges, service_types=[1, 2])).cycle()
     assert len(points(batch, USAGE)) == 12
     # 7 days, 1 day, and 30 days in two windows, for two service types.
-    assert len(cloud.seen) == health(batch)["queries"] == health(batch)["http_requests"] == 8
-    assert {request.method for request in cloud.seen} == {"POST"}
+    assert len(cloud.requests) == health(batch)["queries"] == health(batch)["http_requests"] == 8
+    assert {request.method for request in cloud.requests} == {"POST"}
 
 
 def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) -> None:
@@ -124,7 +124,7 @@ def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) 
 
 def test_body_and_headers_of_a_request(cloud: Cloud, make_collector: Make) -> None:
     make_collector(cloud.entry(ranges=["last_7d"], ips=["10.0.0.1"])).cycle()
-    (request,) = cloud.seen
+    (request,) = cloud.requests
     assert json.loads(request.get_data())["ips"] == ["10.0.0.1"]
     assert request.headers["User-Agent"].startswith("maas-usage-check/")
     assert SK not in str(request.headers) + request.full_path + request.get_data(as_text=True)
@@ -132,7 +132,7 @@ def test_body_and_headers_of_a_request(cloud: Cloud, make_collector: Make) -> No
 
 def test_a_range_of_which_the_second_of_two_queries_fails(cloud: Cloud, make_collector: Make) -> None:
     """It gives no point, and the api point says so."""
-    cloud.always = when(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, broken(400))
+    cloud.responder = when(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, broken(400))
     batch = make_collector(cloud.entry()).cycle()
     assert sorted(point.tags["range"] for point in points(batch, USAGE)) == ["last_14d", "last_7d"]
     fields = health(batch)
@@ -158,7 +158,7 @@ def test_requests_of_a_cycle_that_fails(
     cloud: Cloud, make_collector: Make, response: Callable[[Request], Response], result: Result, requests: int
 ) -> None:
     """What may pass is tried three times, what ends all queries once. The api point says why there is no usage."""
-    cloud.always = response
+    cloud.responder = response
     batch = make_collector(cloud.entry()).cycle()
     assert points(batch, USAGE) == []
     fields = health(batch)
@@ -167,19 +167,19 @@ def test_requests_of_a_cycle_that_fails(
     assert not batch.collected
     assert "last_success_timestamp_seconds" not in fields
     assert batch.problems[0].level == "E"
-    assert len(cloud.seen) == fields["http_requests"] == requests
+    assert len(cloud.requests) == fields["http_requests"] == requests
 
 
 def test_a_passing_fault_is_tried_again_within_the_cycle(cloud: Cloud, make_collector: Make) -> None:
-    cloud.instead = [broken(503), broken(504)]
+    cloud.next_responders = [broken(503), broken(504)]
     batch = make_collector(cloud.entry(ranges=["last_7d"])).cycle()
     assert batch.result == Result.OK
-    assert len(cloud.seen) == 3
+    assert len(cloud.requests) == 3
 
 
 def test_the_last_success_is_remembered(cloud: Cloud, make_collector: Make, gates: Gates) -> None:
     first = make_collector(cloud.entry(), gates=gates).cycle()
-    cloud.always = broken(400)
+    cloud.responder = broken(400)
     second = make_collector(cloud.entry(), gates=gates).cycle()
     name = "last_success_timestamp_seconds"
     assert health(second)["up"] == 0
@@ -199,7 +199,7 @@ def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Clou
         with lock:
             under_way[0] -= 1
 
-    cloud.always = with_others
+    cloud.responder = with_others
     ranges = [f"last_{hours}h" for hours in range(1, 14)]
     assert make_collector(cloud.entry(ranges=ranges, max_concurrency=4)).cycle().result == Result.OK
     assert seen[:2] == [1, 1]
@@ -207,14 +207,14 @@ def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Clou
 
 
 def test_labels_that_are_no_tags_are_redacted(cloud: Cloud, make_collector: Make) -> None:
-    cloud.always = broken(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
+    cloud.responder = broken(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
     for per_api_key, said in ((False, "unknown key *** of 10.0.0.1"), (True, "unknown key team-planted of 10.0.0.1")):
         entry = cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=per_api_key)
         assert f"`{said}`" in make_collector(entry).cycle().problems[0].text
 
 
 def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
-    cloud.always = when(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
+    cloud.responder = when(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
     batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], max_concurrency=1)).cycle()
     assert [point.tags["range"] for point in points(batch, USAGE)] == ["last_1h", "last_2h"]
     assert batch.result == Result.PARTIAL
@@ -240,7 +240,7 @@ def test_ranges_that_reach_past_what_is_kept(cloud: Cloud, make_collector: Make)
 
 
 def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
-    cloud.instead = [lambda request: hang() or Response(b"{}", 400)]
+    cloud.next_responders = [lambda request: hang() or Response(b"{}", 400)]
     collector = make_collector(cloud.entry(ranges=["last_7d"]))
     assert collector.cycle().result == Result.TIMED_OUT
     hang.release.set()
@@ -250,18 +250,18 @@ def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_colle
 def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
     cloud: Cloud, make_collector: Make, gates: Gates
 ) -> None:
-    cloud.always = when(lambda body: body["infer_type"] == "batch", broken(403))
+    cloud.responder = when(lambda body: body["infer_type"] == "batch", broken(403))
     entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
     del entry["project_id"]
     for _ in range(3):
         usage, api = make_collector(entry, gates=gates).cycle().points
         assert usage.tags["project_id"] == PROJECT_ID
         assert "project_id" not in api.tags
-    assert [request.method for request in cloud.seen].count("GET") == 1
-    cloud.always = broken(403)
+    assert [request.method for request in cloud.requests].count("GET") == 1
+    cloud.responder = broken(403)
     for _ in range(2):
         make_collector(entry, gates=gates).cycle()
-    assert [request.method for request in cloud.seen].count("GET") == 2
+    assert [request.method for request in cloud.requests].count("GET") == 2
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_threads_that_hang(
     batch = collector.cycle()
     release.set()
     assert batch.result == (Result.TIMED_OUT if level == "E" else Result.OK)
-    assert bool(cloud.seen) == (level != "E")
+    assert bool(cloud.requests) == (level != "E")
     assert [problem.level for problem in batch.problems] == [level] * bool(level)
     assert all(f"{count} threads of earlier cycles hang" in problem.text for problem in batch.problems)
     wait_for(lambda: hanging(clock.clock.monotonic()) == 0, "the threads to end")

@@ -35,9 +35,9 @@ def test_hours_at_their_own_time(account: Account) -> None:
     assert asked
     assert all(body["start_time"] % HOUR == 0 == (body["end_time"] + 1) % HOUR for body in asked)
     account.sleep(300)
-    before = len(account.cloud.seen)
+    before = len(account.cloud.requests)
     account.cycle()
-    assert len(account.cloud.seen) - before == 1 + 3  # the range, and the last hours
+    assert len(account.cloud.requests) - before == 1 + 3  # the range, and the last hours
 
 
 def test_ranges_go_first_and_leave_a_tenth_of_the_rate_to_the_hours(account: Account) -> None:
@@ -72,15 +72,15 @@ def test_series_take_turns_where_the_rate_lets_few_calls_through(account: Accoun
 
 @pytest.mark.parametrize("status", [429, 401, 403])
 def test_a_refusal_in_the_middle_of_a_backfill_ends_the_asking_but_not_the_cycle(account: Account, status: int) -> None:
-    account.cloud.always = lambda request: Response(b"{}", status) if len(account.cloud.seen) > 10 else None
+    account.cloud.responder = lambda request: Response(b"{}", status) if len(account.cloud.requests) > 10 else None
     batch = account.cycle(max_concurrency=1)
-    assert len(account.cloud.seen) == 11
+    assert len(account.cloud.requests) == 11
     assert points(batch, USAGE)
     assert points(batch, HOURLY)
     assert health(batch)["result_code"] == Result.PARTIAL
     assert health(batch)["failed_queries"] == 1
     assert len(texts(batch)) == 1
-    account.cloud.always = None
+    account.cloud.responder = None
     account.sleep(900)
     assert health(account.cycle())["missing_hours"] == 0
 
@@ -96,7 +96,7 @@ def test_a_label_has_hours_of_its_own_beside_the_whole(account: Account) -> None
 
 
 def test_a_single_failure_leaves_the_other_hours_alone(account: Account) -> None:
-    account.cloud.always = lambda request: Response(b"<html>", 200) if len(account.cloud.seen) == 4 else None
+    account.cloud.responder = lambda request: Response(b"<html>", 200) if len(account.cloud.requests) == 4 else None
     batch = account.cycle()
     assert health(batch)["failed_queries"] == 1
     assert 0 < health(batch)["missing_hours"] <= 24
@@ -121,9 +121,9 @@ def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account)
     assert health(batch)["result_code"] == Result.PARTIAL
     (said,) = texts(batch)
     assert "their day has" in said
-    asked = len(account.cloud.seen)
+    asked = len(account.cloud.requests)
     account.cycle()
-    assert len(account.cloud.seen) == asked + 1  # the range alone
+    assert len(account.cloud.requests) == asked + 1  # the range alone
     account.cloud.emulator.ledger.totals = truth  # type: ignore[method-assign]
     account.sleep(3600)
     account.cycle()

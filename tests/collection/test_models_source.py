@@ -60,7 +60,7 @@ class ModelAccount(Account):
         return (self.now - 5 * MINUTE) // MINUTE * MINUTE
 
     def calls(self, path: str) -> List[Any]:
-        return [json.loads(each.get_data() or b"{}") for each in self.cloud.seen if each.path.endswith(path)]
+        return [json.loads(each.get_data() or b"{}") for each in self.cloud.requests if each.path.endswith(path)]
 
     def minutes(self, start: int) -> Numbers:
         """What the cloud knows now of the minutes from `start` to the newest complete one."""
@@ -80,7 +80,7 @@ class ModelAccount(Account):
 
     def instead(self, path: str, answer: Callable[[Request], Any]) -> None:
         """Answer the requests of one path otherwise."""
-        self.cloud.always = lambda request: answer(request) if request.path.endswith(path) else None
+        self.cloud.responder = lambda request: answer(request) if request.path.endswith(path) else None
 
     def alter(self, path: str, change: Callable[[bytes], Union[bytes, str]]) -> None:
         """Change the emulator's answers to the requests of one path."""
@@ -161,7 +161,7 @@ def test_the_old_list_serves_for_three_hours(account: ModelAccount, answer: Call
     since = account.edge - FILLS
     account.sleep(3600)
     assert not shown(account.cycle())
-    account.cloud.always = None
+    account.cloud.responder = None
     assert shown(account.cycle()) == account.minutes(since)
 
 
@@ -296,7 +296,7 @@ def test_an_hour_of_which_a_part_is_not_believed(account: ModelAccount) -> None:
     assert all("completion_tokens" in point.fields for point in points(batch, MODEL))
     assert health(batch)["result_code"] == Result.PARTIAL
     assert any("not believed" in text for text in texts(batch))
-    account.cloud.always = None
+    account.cloud.responder = None
     account.sleep(300)
     assert len(points(account.cycle(), MODEL_HOURLY)) == 24 * 2
 
@@ -331,7 +331,7 @@ def test_a_cloud_that_does_not_answer_leaves_counters_and_brings_no_increment(ac
     account.sleep(6 * 3600)
     account.cycle(INCREMENTS, "agent")
     known = account.cycle(COUNTERS)
-    account.cloud.always = lambda request: Response(status=503)
+    account.cloud.responder = lambda request: Response(status=503)
     batch = account.cycle(COUNTERS)
     assert health(batch)["up"] == 0
     for name in (CONSUMED, MODEL_CONSUMED, MODEL_KEY_CONSUMED):
@@ -492,6 +492,6 @@ def test_an_unusable_state_leaves_ranges_and_minutes(account: ModelAccount) -> N
 @pytest.mark.parametrize("models", [False, True])
 def test_a_collect_without_models_imports_nothing_of_them(cloud: Cloud, program: Program, models: bool) -> None:
     program.command.insert(1, "-Ximporttime")
-    said = program.process("collect", "--config", program.for_cloud(cloud, f"models: {str(models).lower()}")).stderr
+    said = program.process("collect", "--config", program.cloud_config(cloud, f"models: {str(models).lower()}")).stderr
     for module in ("maas_usage_check.cloud.cloud_eye", "maas_usage_check.ledger"):
         assert (f" {module}\n" in said) == models

@@ -40,7 +40,7 @@ class Report:
         return ["report", "--config", self.config(), *options]
 
     def config(self) -> str:
-        return self.program.for_cloud(self.cloud, self.keys)
+        return self.program.cloud_config(self.cloud, self.keys)
 
     def csv(self, *options: str) -> List[Dict[str, str]]:
         """Return the rows of a report that succeeds."""
@@ -60,7 +60,7 @@ class Report:
         self.cloud.emulator.requests_per_minute = 10**6
         done = self.program("collect", "--config", self.config(), *options)
         assert done.returncode == 0, done.stderr
-        self.cloud.seen.clear()
+        self.cloud.requests.clear()
 
     def on_terminal(self, columns: int, *options: str) -> str:
         """Return what a terminal shows, without colors."""

@@ -64,7 +64,7 @@ ENTRIES: Dict[str, Damage] = {
 def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
     """Write a configuration, and collect twice by it."""
     cloud.emulator.requests_per_minute = 10**6
-    config = program.for_cloud(cloud, f"{KEYS}state_dir: {tmp_path}\n")
+    config = program.cloud_config(cloud, f"{KEYS}state_dir: {tmp_path}\n")
     for form in ("influx", "prometheus"):
         assert program("collect", "--config", config, "--format", form).stderr.count("E!") == 0
     return config
@@ -113,16 +113,16 @@ def test_damaged_entries(config: str, program: Program, tmp_path: Path, kind: st
 @pytest.mark.parametrize("damaged", ["d3m0" * 7 + "d3M0", "d3m0" * 7 + "d3m", "d3m0" * 8 + "0", ""])
 def test_project_ids(cloud: Cloud, program: Program, tmp_path: Path, damaged: str) -> None:
     """One that is remembered is looked up again where it is damaged; IAM is believed in the same form alone."""
-    config = program.for_cloud(cloud, f"state_dir: {tmp_path}\n")
+    config = program.cloud_config(cloud, f"state_dir: {tmp_path}\n")
     collected(program, config, "influx")
     damage(tmp_path, f"UPDATE entries SET value = replace(value, '{'d3m0' * 8}', '{damaged}')")
-    cloud.seen.clear()
+    cloud.requests.clear()
     printed, _ = collected(program, config, "influx")
     assert f"project_id={'d3m0' * 8}," in printed
-    assert [request.method for request in cloud.seen].count("GET") == 1
+    assert [request.method for request in cloud.requests].count("GET") == 1
     damage(tmp_path, "DELETE FROM entries")
     listed = json.dumps({"projects": [{"id": damaged, "name": "cn-southwest-2"}]})
-    cloud.always = lambda request: Response(listed) if request.method == "GET" else None
+    cloud.responder = lambda request: Response(listed) if request.method == "GET" else None
     done = program("collect", "--config", config)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith(

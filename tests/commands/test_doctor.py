@@ -34,7 +34,7 @@ def examine(cloud: Cloud, program: Program) -> Examine:
     """Run `doctor` on an instance with some keys, or on a configuration; return its exit code and what it found."""
 
     def run(keys: str = "", config: str = "", **environ: Any) -> Tuple[int, Found]:
-        done = program("doctor", "--config", config or program.for_cloud(cloud, keys), **environ)
+        done = program("doctor", "--config", config or program.cloud_config(cloud, keys), **environ)
         *shown, last = done.stdout.splitlines()
         lines = [(line[:4].strip(), line[6:21].strip(), line[23:]) for line in shown]
         assert last == counted([mark for mark, _, _ in lines])
@@ -77,9 +77,9 @@ def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, exam
     windows = [(body["start_time"], body["end_time"] + 1) for body in cloud.statistics()]
     begin, half = NINE - 24 * HOUR, NINE - 12 * HOUR
     assert sorted(windows[2:]) == [(begin, half), (begin, NINE), (half, NINE)], "a settled day, whole and in halves"
-    assert len(cloud.seen) == 6
+    assert len(cloud.requests) == 6
     assert examine(f"project_id: {'d3m0' * 8}")[0] == 0
-    assert [request.method for request in cloud.seen[6:]] == ["POST"] * 5
+    assert [request.method for request in cloud.requests[6:]] == ["POST"] * 5
 
 
 def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Program, examine: Examine) -> None:
@@ -96,7 +96,7 @@ def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Progra
         path.chmod(mode)
         code, found = examine(keys)
         assert (code, found["credentials"]) == (0, (mark, text))
-        assert program("collect", "--config", program.for_cloud(cloud, keys)).stderr == warning
+        assert program("collect", "--config", program.cloud_config(cloud, keys)).stderr == warning
     path.unlink()
     code, found = examine(keys)
     assert (code, found["credentials"][0]) == (1, "FAIL")
@@ -107,11 +107,11 @@ def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Progra
 
 def test_a_wrong_secret_is_one_request_and_while_it_is_held_back_none(cloud: Cloud, examine: Examine) -> None:
     code, found = examine(HW_SECRET_KEY="wrong")
-    assert (code, found["project"][0], len(cloud.seen)) == (1, "FAIL", 1)
+    assert (code, found["project"][0], len(cloud.requests)) == (1, "FAIL", 1)
     assert "secret key belongs to the access key" in found["project"][1]
     for _ in range(3):
         code, found = examine(HW_SECRET_KEY="wrong")
-        assert (code, found["project"][0], len(cloud.seen)) == (1, "FAIL", 1)
+        assert (code, found["project"][0], len(cloud.requests)) == (1, "FAIL", 1)
         assert "Retrying in 5 min to avoid a lockout" in found["project"][1]
         assert "the signature was refused" in found["project"][1]
     assert examine()[0] == 0
@@ -123,7 +123,7 @@ def test_a_clock_that_is_off_is_named_with_its_minutes(cloud: Cloud, clock: Fixe
         code, found = examine()
         assert (code, found["clock"][0], found["project"][0]) == (1, "FAIL", "FAIL")
         assert found["clock"][1].startswith("20.2 minutes behind the cloud's")
-    assert len(cloud.seen) == 1
+    assert len(cloud.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_a_clock_that_is_off_is_named_with_its_minutes(cloud: Cloud, clock: Fixe
     ],
 )
 def test_refusal(cloud: Cloud, examine: Examine, method: str, status: int, stage: str, words: str) -> None:
-    cloud.always = lambda request: Response(b"{}", status) if request.method == method else None
+    cloud.responder = lambda request: Response(b"{}", status) if request.method == method else None
     code, found = examine()
     assert (code, failed(found)) == (1, [stage])
     assert words in found[stage][1]
-    assert len(cloud.seen) <= 2
+    assert len(cloud.requests) <= 2
 
 
 def test_no_use_at_all_is_no_failure_and_says_what_it_may_mean(examine: Examine) -> None:
@@ -161,7 +161,7 @@ def test_halves_that_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Exa
     day = {"service_type": 2, "start_time": NINE - 24 * HOUR, "end_time": NINE - 1}
     whole = cloud.emulator.ledger.totals(day, int(clock.now() * 1000))
     doubled = json.dumps({name: 2 * value for name, value in whole.items()})
-    cloud.always = lambda request: Response(doubled) if asked_length(request) == 24 * HOUR - 1 else None
+    cloud.responder = lambda request: Response(doubled) if asked_length(request) == 24 * HOUR - 1 else None
     code, found = examine()
     assert (code, found["hours"][0]) == (1, "FAIL")
     counts = re.search(r"have ([\d,]+) total tokens, but their halves ([\d,]+):", found["hours"][1])
@@ -171,7 +171,7 @@ def test_halves_that_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Exa
 
 
 def test_a_half_that_is_not_answered_fails_at_the_hours_alone(cloud: Cloud, examine: Examine) -> None:
-    cloud.always = lambda request: Response(b"{}", 500) if asked_length(request) == 12 * HOUR - 1 else None
+    cloud.responder = lambda request: Response(b"{}", 500) if asked_length(request) == 12 * HOUR - 1 else None
     code, found = examine()
     assert (code, failed(found)) == (1, ["hours"])
     assert "a fault of its own" in found["hours"][1]
@@ -180,7 +180,7 @@ def test_a_half_that_is_not_answered_fails_at_the_hours_alone(cloud: Cloud, exam
 def test_hours_for_which_the_rate_leaves_no_room_are_no_failure(cloud: Cloud, examine: Examine) -> None:
     code, found = examine("max_requests_per_minute: 3\ntimeout: 1")
     assert (code, found["answer"][0], found["hours"][0]) == (0, "ok", "skip")
-    assert len(cloud.seen) == 3
+    assert len(cloud.requests) == 3
 
 
 def test_every_instance_is_examined_and_named(cloud: Cloud, program: Program) -> None:
@@ -208,7 +208,7 @@ def test_a_key_that_one_instance_was_refused_with_is_not_tried_by_the_next(cloud
     entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     config = program.config(f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2']}}\n")
     done = program("doctor", "--config", config, HW_SECRET_KEY="wrong")
-    assert (done.returncode, len(cloud.seen)) == (1, 1)
+    assert (done.returncode, len(cloud.requests)) == (1, 1)
     assert done.stdout.count("FAIL  project") == 2
 
 
@@ -234,25 +234,25 @@ def test_with_models_cloud_eye_is_asked_in_two_requests_more(cloud: Cloud, exami
     text = found["Cloud Eye"][1]
     assert text.startswith("3 models and 3 keys; the newest minute with a call ended 1 min ago; Cloud Eye's numbers")
     assert "cannot be compared with the statistics' (ShowStatistics): the hours of its models are not all known" in text
-    assert len(cloud.seen) == 8
+    assert len(cloud.requests) == 8
 
 
 def test_what_the_ledgers_hold_of_both_is_compared(cloud: Cloud, program: Program, examine: Examine) -> None:
     cloud.emulator.requests_per_minute = 10**6
     keys = f"{MODELS}\nhourly: true\nbackfill_days: 2\nservice_types: [1, 2]\nmax_requests_per_minute: 80000"
-    assert program("collect", "--config", program.for_cloud(cloud, keys)).returncode == 0
-    cloud.seen.clear()
+    assert program("collect", "--config", program.cloud_config(cloud, keys)).returncode == 0
+    cloud.requests.clear()
     text = examine(keys)[1]["Cloud Eye"][1]
     compared = r"; Cloud Eye counts [\d.]+ % of the tokens .* for the same 45 hours of preset and my service$"
     assert re.search(compared, text)
-    assert len(cloud.seen) == 7
+    assert len(cloud.requests) == 7
 
 
 @pytest.mark.parametrize(("permission", "requests"), [("ces:metrics:list", 7), ("ces:metricData:list", 8)])
 def test_missing_permission_for_cloud_eye(cloud: Cloud, examine: Examine, permission: str, requests: int) -> None:
     cloud.emulator.refused.add(permission)
     code, found = examine(MODELS)
-    assert (code, failed(found), len(cloud.seen)) == (1, CLOUD_EYE, requests)
+    assert (code, failed(found), len(cloud.requests)) == (1, CLOUD_EYE, requests)
     assert f"allow `{permission}` in an IAM policy" in found["Cloud Eye"][1]
 
 
@@ -264,9 +264,9 @@ def test_cloud_eye_is_asked_though_the_statistics_are_refused(cloud: Cloud, exam
 
 def test_a_key_that_is_refused_is_not_tried_at_cloud_eye(cloud: Cloud, examine: Examine) -> None:
     code, found = examine(MODELS, HW_SECRET_KEY="wrong")
-    assert (code, found["Cloud Eye"], len(cloud.seen)) == (1, ("skip", "not asked: no project"), 1)
+    assert (code, found["Cloud Eye"], len(cloud.requests)) == (1, ("skip", "not asked: no project"), 1)
     code, found = examine(f"{MODELS}\nproject_id: {'d3m0' * 8}", HW_SECRET_KEY="wrong2")
-    assert (code, found["answer"][0], found["Cloud Eye"][0], len(cloud.seen)) == (1, "FAIL", "skip", 2)
+    assert (code, found["answer"][0], found["Cloud Eye"][0], len(cloud.requests)) == (1, "FAIL", "skip", 2)
 
 
 def test_models_without_calls_are_no_failure(cloud: Cloud, examine: Examine) -> None:
@@ -289,7 +289,7 @@ def test_a_minute_of_zeros_is_no_minute_with_a_call(cloud: Cloud, examine: Exami
         metrics = [{**metric, "unit": "Count", "datapoints": points} for metric in asked["metrics"]]
         return Response(json.dumps({"metrics": metrics}))
 
-    cloud.always = zeros
+    cloud.responder = zeros
     assert "no call in the last hour" in examine(MODELS)[1]["Cloud Eye"][1]
 
 

@@ -22,10 +22,10 @@ def test_time_for_the_last_batch(cloud: Cloud, program: Program, monkeypatch: py
     """After SIGTERM it is shorter than after end of file."""
     graces: List[float] = []
     monkeypatch.setattr(Output, "end", lambda output, grace: graces.append(grace))
-    command = ("execd", "--config", program.for_cloud(cloud))
+    command = ("execd", "--config", program.cloud_config(cloud))
     assert program(*command, stdin="\n").returncode == 0
     assert graces == [IN_PEACE]
-    cloud.always = lambda request: os.kill(os.getpid(), signal.SIGTERM)
+    cloud.responder = lambda request: os.kill(os.getpid(), signal.SIGTERM)
     assert program(*command, stdin="\n").returncode == 0
     assert AT_ONCE in graces
 
@@ -41,9 +41,9 @@ class Daemon:
 
     def hold(self) -> Any:
         """Begin a cycle that ends when the event is set that is returned."""
-        release = self.cloud.hold()
+        release = self.cloud.block()
         self.newline()
-        wait_for(lambda: self.cloud.seen, "the cycle")
+        wait_for(lambda: self.cloud.requests, "the cycle")
         return release
 
     def newline(self) -> None:
@@ -68,7 +68,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(cloud: Cloud, program: Program) -> Iterator[Daemon]:
-    process = program.start("execd", "--config", program.for_cloud(cloud, "ranges: [last_7d]"))
+    process = program.start("execd", "--config", program.cloud_config(cloud, "ranges: [last_7d]"))
     yield Daemon(process, cloud)
     process.kill()
     process.communicate()
@@ -106,5 +106,5 @@ def test_sigterm_while_nothing_runs_ends_at_once(cloud: Cloud, daemon: Daemon) -
 
 def test_a_standard_input_that_was_closed_at_the_start_ends_quietly(cloud: Cloud, program: Program) -> None:
     program.command = ["sh", "-c", 'exec "$@" <&-', "sh", *program.command]
-    done = program.process("execd", "--config", program.for_cloud(cloud))
+    done = program.process("execd", "--config", program.cloud_config(cloud))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -125,7 +125,7 @@ def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, repo
     done = report()
     assert done.returncode == 0, done.stderr
     assert "MaaS Preset Service Usage Statistics - Region: cn-southwest-2" in done.stdout
-    total, _, _, requests, errors = summed(cloud.answers)
+    total, _, _, requests, errors = summed(cloud.responses)
     assert cells(done.stdout, "Total Tokens") == [tokens(total)]
     assert cells(done.stdout, "Total Requests") == [f"{requests:,}"]
     assert cells(done.stdout, "Total Errors") == [f"{errors:,}"]
@@ -156,7 +156,7 @@ def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, repor
     rows = [line.split("│") for line in daily.splitlines() if line.startswith("│ 20")]
     assert len(rows) == 8
     assert max(row[7].count("█") for row in rows) == 8
-    whole = summed(cloud.answers)
+    whole = summed(cloud.responses)
     assert cells(daily, "│ Total  ") == [*map(short, whole[:3]), f"{whole[3]:,}", f"{whole[4] / whole[3]:.2%}", ""]
     assert cells(daily, "Error rate") == ["Total", "Prompt", "Completion", "Requests", "Error rate", ""]
     assert "\nPeriod: 2026-11-16 20:30:00 ~ 2026-11-23 20:30:00 (CST)\n" in daily
@@ -179,7 +179,7 @@ def test_last_24h_by_the_hour_shows_a_row_for_every_hour_that_add_up(cloud: Clou
     assert (done.returncode, done.stderr) == (0, "")
     whole = [*(f"11-22 {hour}:00" for hour in range(19, 24)), *(f"11-23 {hour:02}:00" for hour in range(18))]
     assert names(done.stdout) == ["11-22 18:00 (part)", *whole, "11-23 18:00 (part)"]
-    assert cells(done.stdout, "│ Total  ")[3] == f"{summed(cloud.answers)[3]:,}"
+    assert cells(done.stdout, "│ Total  ")[3] == f"{summed(cloud.responses)[3]:,}"
     lengths = [body["end_time"] - body["start_time"] for body in cloud.statistics()]
     assert sorted(lengths) == [HOUR // 4, 3 * HOUR // 4, *[HOUR] * 23]
     assert cells(report("--last", "24h").stdout, "Service Type") == ["Preset Service"]
@@ -194,7 +194,7 @@ def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: C
     bodies = [body["service_type"] for body in cloud.statistics()]
     assert sorted(bodies) == [1, 2, 4]
     for name, chosen in [*((name, [kind]) for name, kind in kinds.items()), ("Total", [1, 2, 4])]:
-        use = summed([answer for kind, answer in zip(bodies, cloud.answers) if kind in chosen])
+        use = summed([answer for kind, answer in zip(bodies, cloud.responses) if kind in chosen])
         counts = [*map(short, use[:3]), f"{use[3]:,}", f"{use[4]:,}", f"{use[4] / use[3]:.2%}"]
         assert cells(done.stdout, f"│ {name} ") == counts
 
@@ -204,8 +204,8 @@ def test_several_service_types_by_the_day_give_a_column_each_and_a_total(cloud: 
     done = report("--last", "3d", "--daily")
     assert cells(done.stdout, "│ Day")[:3] == ["My Service", "Custom Endpoint", "Total"]
     kinds = [body["service_type"] for body in cloud.statistics()]
-    columns = [summed([answer for kind, answer in zip(kinds, cloud.answers) if kind == one]) for one in (1, 4)]
-    columns.append(summed(cloud.answers))
+    columns = [summed([answer for kind, answer in zip(kinds, cloud.responses) if kind == one]) for one in (1, 4)]
+    columns.append(summed(cloud.responses))
     assert cells(done.stdout, "│ Total  ")[:4] == [*(short(column[0]) for column in columns), f"{columns[2][3]:,}"]
 
 
@@ -217,7 +217,7 @@ def test_ranges_that_overlap_are_never_added_up(report: Report) -> None:
 
 
 def test_what_one_service_type_lacks_is_no_zero_and_gives_no_total(cloud: Cloud, report: Report) -> None:
-    cloud.always = refuse(service_type=1)
+    cloud.responder = refuse(service_type=1)
     report.keys = "ranges: [last_7d]\nservice_types: [1, 2]"
     done = report()
     assert done.returncode == 0
@@ -251,7 +251,7 @@ def test_csv_and_json_carry_whole_tokens_and_times_with_their_offset(cloud: Clou
     ]
     use = {
         (body["service_type"], body["start_time"]): summed([answer])
-        for body, answer in zip(cloud.statistics(), cloud.answers)
+        for body, answer in zip(cloud.statistics(), cloud.responses)
     }
     for row in rows:
         start = int(dt.datetime.fromisoformat(row["start"]).timestamp() * 1000)
@@ -303,7 +303,7 @@ def test_label_is_not_called_unknown_without_an_answer(cloud: Cloud, report: Rep
     past = ("--from", "2020-01-01", "--to", "2020-01-02")  # of which nothing is kept
     line = only_line(report(*past, "--api-keys", "a", "b"), 1)
     assert line.startswith("W! cn-southwest-2: no values for 2020-01-01..2020-01-02")
-    cloud.always = refuse(api_keys=["typo"])
+    cloud.responder = refuse(api_keys=["typo"])
     done = report("--last", "7d", "--api-keys", "team-search", "typo")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -372,7 +372,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(report: Report) -> None
 def test_unknown_zone_of_the_host(cloud: Cloud, program: Program, report: Report) -> None:
     line = only_line(program.process(*report.arguments("--last", "7d"), TZ="CST-8"), 2)
     assert line.startswith("E! timezone: the host's zone")
-    assert cloud.seen == []
+    assert cloud.requests == []
 
 
 def test_a_terminal_without_block_characters_gets_a_plain_table(report: Report) -> None:

@@ -65,7 +65,7 @@ def test_ledger_replaces_queries(cloud: Cloud, collected: Report, size: str, num
 
 def test_days_of_the_ledger_need_no_query(cloud: Cloud, collected: Report) -> None:
     done = collected(*LAST_3_DAYS, "--daily")
-    assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
+    assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
     assert names(done.stdout) == ["2026-11-20", "2026-11-21", "2026-11-22"]
     assert "-" not in cells(done.stdout, "│ Total  ")
     text = "72 of 72 hours are from the ledger of hours, as the cloud told them by 2026-11-23 12:30."
@@ -90,7 +90,7 @@ def test_many_days_by_the_hour_are_a_map(collected: Report) -> None:
 
 
 def test_failed_hour_of_a_map_is_no_zero(cloud: Cloud, collected: Report) -> None:
-    cloud.always = lambda request: Response(b'{"error_msg": "no"}', 400) if request.method == "POST" else None
+    cloud.responder = lambda request: Response(b'{"error_msg": "no"}', 400) if request.method == "POST" else None
     done = collected("--last", "3d", "--hourly")
     assert done.returncode == 0
     assert [line[:3] for line in done.stderr.splitlines()] == ["W! "]
@@ -102,7 +102,7 @@ def test_several_service_types_are_one_map(cloud: Cloud, collected: Report) -> N
     options = ("--service-type", "1", "2", "--hourly")
     done = collected(*options, "--last", "4d")
     assert "96 of its 96 hours would have to be asked" in only_line(done, 2)
-    assert cloud.seen == []
+    assert cloud.requests == []
     assert collected(*options, "--last", "2d").returncode == 0
     kinds = [body["service_type"] for body in cloud.statistics()]
     assert (kinds.count(1), kinds.count(2)) == (49, 5)
@@ -131,7 +131,7 @@ def test_too_many_hours(cloud: Cloud, collected: Report, more: str, words: str) 
     assert line.startswith(start)
     assert words in line
     assert "--daily" in line
-    assert cloud.seen == []
+    assert cloud.requests == []
 
 
 def test_raw_shows_the_answers_of_all_hours_and_so_asks_for_them(cloud: Cloud, collected: Report) -> None:
@@ -195,7 +195,7 @@ def test_label_with_calls_in_the_ledger_is_known(cloud: Cloud, report: Report) -
     report.keys += "per_api_key: true\napi_keys: [team-search, typo]"
     report.collect()
     done = report(*LAST_3_DAYS, "--daily")
-    assert (done.returncode, cloud.seen) == (0, [])
+    assert (done.returncode, cloud.requests) == (0, [])
     assert re.findall("label (.*) had no call", done.stderr) == ["2 of 2 (typo)"]
     assert "API key: team-search" in done.stdout
     assert "216 of 216 hours are from the ledger" in done.stdout

@@ -97,7 +97,7 @@ def cost(i: int, counts: Sequence[int]) -> Decimal:
 
 
 def asked(cloud: Cloud, words: str) -> List[Request]:
-    return [request for request in cloud.seen if words in request.path]
+    return [request for request in cloud.requests if words in request.path]
 
 
 def test_each_model_has_a_row_without_its_keys(cloud: Cloud, report: Report) -> None:
@@ -202,7 +202,7 @@ def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: Fi
     cloud.emulator.models = Models(1, 0)
     collect_before(report, clock, 21, 14, 5, 0)
     done = report("--models", "--last", "20d", "--format", "csv")
-    assert (done.returncode, done.stderr, cloud.seen) == (0, "", [])
+    assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
     for row in table(done.stdout):
         assert row["hours"] == row["known_hours"] == "479"
         assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
@@ -254,7 +254,7 @@ def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report
     def refuse(request: Request) -> Optional[Response]:
         return Response(b"{}", 400) if lost.encode() in request.get_data() else None
 
-    cloud.always = refuse
+    cloud.responder = refuse
     done = priced("--models", "--last", "10d")
     assert done.returncode == 0
     assert done.stderr.startswith("W! cn-southwest-2: Cloud Eye: the cloud rejected the request")
@@ -293,7 +293,7 @@ def test_bad_metric_is_no_zero(cloud: Cloud, report: Report) -> None:
         answer = cloud.emulator.answer(request.method, request.path, dict(request.headers), request.get_data())
         return Response(answer.body.replace(b'"metric_name": ', b'"metric_name": 1, "name": ', 1))
 
-    cloud.always = spoiled
+    cloud.responder = spoiled
     done = report("--models", "--last", "1d", "--format", "csv")
     assert done.returncode == 0
     assert "a metric is not as documented" in done.stderr
@@ -362,7 +362,7 @@ def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, priced: Report, colum
 )  # fmt: skip
 def test_wrong_options(cloud: Cloud, report: Report, typed: str, code: int, words: str) -> None:
     assert only_line(report("--models", *typed.split()), code).startswith(f"E! {words}")
-    assert code == 1 or not cloud.seen
+    assert code == 1 or not cloud.requests
 
 
 def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(cloud: Cloud, program: Program) -> None:

@@ -75,7 +75,7 @@ def serving(program: Program, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def exporter(cloud: Cloud, program: Program) -> Iterator[Exporter]:
-    with exporting(program, program.for_cloud(cloud, HOURLY)) as exporter:
+    with exporting(program, program.cloud_config(cloud, HOURLY)) as exporter:
         exporter.until_ready()
         yield exporter
 
@@ -92,7 +92,7 @@ def refused(request: Request) -> Response:
 
 
 def test_same_metrics_as_the_textfile(cloud: Cloud, program: Program, serving: Serving) -> None:
-    config = program.for_cloud(cloud, HOURLY)
+    config = program.cloud_config(cloud, HOURLY)
     serving.run(config)
     done = program("collect", "--config", config, "--format", "prometheus")
     assert serving.get().headers["Content-Type"].startswith("text/plain; version=")
@@ -117,7 +117,7 @@ def test_failed_cycle_leaves_the_counters(cloud: Cloud, program: Program, servin
     def fail() -> None:
         assert len(serving.samples(TOTAL)) == 3
         assert serving.samples(COUNTER)
-        cloud.always = refused
+        cloud.responder = refused
 
     def recover() -> None:
         assert serving.samples(UP) == {"cn-southwest-2": 0}
@@ -125,16 +125,16 @@ def test_failed_cycle_leaves_the_counters(cloud: Cloud, program: Program, servin
         assert serving.samples(COUNTER)
         assert serving.samples("huawei_maas_api_last_success_timestamp_seconds")["cn-southwest-2"] > 0
         assert serving.get("/-/healthy").status_code == serving.get("/-/ready").status_code == 200
-        cloud.always = None
+        cloud.responder = None
 
-    serving.run(program.for_cloud(cloud, HOURLY), fail, recover)
+    serving.run(program.cloud_config(cloud, HOURLY), fail, recover)
     assert len(serving.samples(TOTAL)) == 3
     assert [line[:2] for line in serving.said] == ["I!", "E!", "I!"]
     assert serving.said[-1].endswith(": recovered")
 
 
 def test_problem_lasts_while_others_collect(cloud: Cloud, program: Program, serving: Serving) -> None:
-    cloud.always = lambda request: refused(request) if request.get_json()["service_type"] == 1 else None
+    cloud.responder = lambda request: refused(request) if request.get_json()["service_type"] == 1 else None
     instances = "".join(
         f"  - {{endpoint: '{cloud.url}', project_id: {PROJECT_ID}, service_types: [{kind}], {more}}}\n"
         for kind, more in (("preset", ""), ("my_service", "min_collection_interval: 3600, tags: ['a:b']"))
@@ -144,8 +144,8 @@ def test_problem_lasts_while_others_collect(cloud: Cloud, program: Program, serv
 
 
 def test_pages_and_no_query_per_request(cloud: Cloud, program: Program, serving: Serving) -> None:
-    serving.run(program.for_cloud(cloud))
-    asked = len(cloud.seen)
+    serving.run(program.cloud_config(cloud))
+    asked = len(cloud.requests)
     front = serving.get("/")
     assert __version__ in front.text
     paths = re.findall('href="(.+?)"', front.text)
@@ -156,7 +156,7 @@ def test_pages_and_no_query_per_request(cloud: Cloud, program: Program, serving:
     assert serving.get("/metrics/").status_code == 404
     for refused in (serving.client.post("/metrics"), serving.client.delete("/")):
         assert (refused.status_code, refused.text) == (405, "only GET and HEAD\n")
-    assert len(cloud.seen) == asked
+    assert len(cloud.requests) == asked
 
 
 def test_no_request_and_no_client_that_speaks_no_http_leaves_a_line(exporter: Exporter) -> None:
@@ -171,9 +171,9 @@ def test_no_request_and_no_client_that_speaks_no_http_leaves_a_line(exporter: Ex
 
 
 def test_first_cycle_and_sigterm(cloud: Cloud, program: Program) -> None:
-    cloud.hold()
-    with exporting(program, program.for_cloud(cloud)) as exporter:
-        wait_for(lambda: cloud.seen, "the first cycle, which starts at once")
+    cloud.block()
+    with exporting(program, program.cloud_config(cloud)) as exporter:
+        wait_for(lambda: cloud.requests, "the first cycle, which starts at once")
         assert exporter.get("/-/ready").status == 503
         assert exporter.get("/-/healthy").status == 200
         assert (exporter.get().status, exporter.get().body) == (200, b"")
@@ -184,17 +184,17 @@ def test_first_cycle_and_sigterm(cloud: Cloud, program: Program) -> None:
 def test_sighup_reads_the_configuration(cloud: Cloud, program: Program, exporter: Exporter) -> None:
     """The numbers of before are served until the new configuration has its own."""
     counters, ranges = exporter.samples(COUNTER), {"last_7d", "last_14d", "last_30d"}
-    config = program.for_cloud(cloud, "ranges: [last_0d]")
+    config = program.cloud_config(cloud, "ranges: [last_0d]")
     exporter.process.send_signal(signal.SIGHUP)
     wait_for(lambda: exporter.troubles, "the complaint")
     (said,) = exporter.troubles
     assert said.startswith(f"E! {config}: instances[0].ranges[0]: ")
     assert said.endswith("; what was read before stays in use")
     assert set(exporter.samples(TOTAL)) == ranges
-    release, asked = cloud.hold(), len(cloud.seen)
-    program.for_cloud(cloud, f"{HOURLY}ranges: [last_3d]")
+    release, asked = cloud.block(), len(cloud.requests)
+    program.cloud_config(cloud, f"{HOURLY}ranges: [last_3d]")
     exporter.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(cloud.seen) > asked, "the first cycle of the new one")
+    wait_for(lambda: len(cloud.requests) > asked, "the first cycle of the new one")
     assert set(exporter.samples(TOTAL)) == ranges
     release.set()
     wait_for(lambda: set(exporter.samples(TOTAL)) == {"last_3d"}, "the new range")
@@ -235,7 +235,7 @@ def authority(tmp_path: Path) -> Authority:
 
 def test_tls_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
     options = [*authority.issue(), "--tls-client-ca", authority.file]
-    with exporting(program, program.for_cloud(cloud), *options, context=authority.client()) as exporter:
+    with exporting(program, program.cloud_config(cloud), *options, context=authority.client()) as exporter:
         assert exporter.url.startswith("https://127.0.0.1:")
         host, _, port = exporter.url.partition("//")[2].partition(":")
         silent = [socket.create_connection((host, int(port)), 10) for _ in range(8)]
@@ -255,7 +255,7 @@ def test_tls_client_authority(cloud: Cloud, program: Program, authority: Authori
 
 def test_sighup_reads_the_certificate_again_too(cloud: Cloud, program: Program, authority: Authority) -> None:
     context = authority.client(known=False)
-    with exporting(program, program.for_cloud(cloud), *authority.issue(), context=context) as exporter:
+    with exporting(program, program.cloud_config(cloud), *authority.issue(), context=context) as exporter:
         exporter.until_ready()
         other = Authority(authority.folder)
         exporter.context = other.client(known=False)
@@ -292,22 +292,22 @@ def test_sighup_reads_the_certificate_again_too(cloud: Cloud, program: Program, 
 )
 def test_wrong_arguments(cloud: Cloud, program: Program, options: List[str], words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        given = {"conf": program.for_cloud(cloud), "port": taken.getsockname()[1]}
+        given = {"conf": program.cloud_config(cloud), "port": taken.getsockname()[1]}
         done = program("serve", "--config", given["conf"], *(option.format(**given) for option in options))
     assert only_line(done, 2).startswith(f"E! {words.format(**given)}")
-    assert cloud.seen == []
+    assert cloud.requests == []
 
 
 def test_wrong_client_authority(cloud: Cloud, program: Program, authority: Authority) -> None:
     *options, key = authority.issue()
-    done = program("serve", "--config", program.for_cloud(cloud), *options, key, "--tls-client-ca", key)
+    done = program("serve", "--config", program.cloud_config(cloud), *options, key, "--tls-client-ca", key)
     assert only_line(done, 2).startswith(f"E! --tls-client-ca: {key} holds no certificate as PEM")
 
 
 def test_it_listens_at_addresses_of_ipv6_too(cloud: Cloud, program: Program) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
-    with exporting(program, program.for_cloud(cloud), "--listen", "[::1]:0") as exporter:
+    with exporting(program, program.cloud_config(cloud), "--listen", "[::1]:0") as exporter:
         assert re.match(r"http://\[::1\]:\d+$", exporter.url)
         exporter.until_ready()
 
@@ -341,5 +341,5 @@ def test_addresses_that_other_hosts_may_reach_are_told_from_loopback() -> None:
 def test_without_its_extra_one_line_names_it(cloud: Cloud, program: Program) -> None:
     code = "import sys; sys.modules['prometheus_client'] = None; from maas_usage_check.cli import run; run()"
     program.command = [sys.executable, "-c", code]
-    line = only_line(program.process("serve", "--config", program.for_cloud(cloud)), 2)
+    line = only_line(program.process("serve", "--config", program.cloud_config(cloud)), 2)
     assert line == "E! serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'"

@@ -49,7 +49,7 @@ def test_requests(cloud: Cloud, program: Program) -> None:
     """Every run is killed at a later request than the one before, and each second one runs beside another."""
     shift = program.command[-1]
     cloud.emulator = Emulator({AK: SK}, Ledger(late=True), now=shifted_clock(shift))
-    config = program.for_cloud(
+    config = program.cloud_config(
         cloud,
         f"hourly: true\nbackfill_days: 3\nranges: [last_1d]\nmax_requests_per_minute: 200\nstate_dir: {program.folder}",
     )
@@ -61,18 +61,18 @@ def test_requests(cloud: Cloud, program: Program) -> None:
         return program.start("collect", "--config", config, "--format", form)
 
     for run in range(12):
-        process, before = start(run, "json"), len(cloud.seen)
+        process, before = start(run, "json"), len(cloud.requests)
         other = start(run, "prometheus") if run % 2 else None
 
         def kill(request: Any, process: Any = process, last: int = before + run) -> None:
-            if len(cloud.seen) > last:
+            if len(cloud.requests) > last:
                 process.kill()
 
-        cloud.always = kill
+        cloud.responder = kill
         told.update(hours(process.communicate(timeout=50)[0]))
         if other:
             assert other.wait(50) in (0, 1)
-    cloud.always = None
+    cloud.responder = None
     for run in (12, 13, 14):
         process = start(run, "json")
         output, errors = process.communicate(timeout=50)

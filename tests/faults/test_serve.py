@@ -46,19 +46,19 @@ def memory(exporter: Exporter) -> int:
 
 
 def test_scrapes_are_answered_while_the_cloud_hangs(cloud: Cloud, program: Program) -> None:
-    with exporting(program, program.for_cloud(cloud, f"{CONFIG}max_concurrency: 1")) as exporter:
+    with exporting(program, program.cloud_config(cloud, f"{CONFIG}max_concurrency: 1")) as exporter:
         exporter.until_ready()
-        release, before = cloud.hold(), len(cloud.seen)
+        release, before = cloud.block(), len(cloud.requests)
         exporter.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(cloud.seen) > before, "a cycle that hangs")
+        wait_for(lambda: len(cloud.requests) > before, "a cycle that hangs")
         scrapes(exporter, 40)
         assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}, "as of the cycle before"
-        assert len(cloud.seen) == before + 1, "the same cycle still hangs"
+        assert len(cloud.requests) == before + 1, "the same cycle still hangs"
         release.set()
 
 
 def test_a_scrape_is_answered_while_slow_scrapers_take_all_room(cloud: Cloud, program: Program) -> None:
-    with exporting(program, program.for_cloud(cloud, CONFIG)) as exporter, contextlib.ExitStack() as held:
+    with exporting(program, program.cloud_config(cloud, CONFIG)) as exporter, contextlib.ExitStack() as held:
         exporter.until_ready()
         host, _, port = exporter.url.partition("//")[2].partition(":")
         slow = [held.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(AT_ONCE)]
@@ -82,7 +82,7 @@ def test_scrapes_leave_memory_and_files_as_they_were(cloud: Cloud, program: Prog
     def files() -> int:
         return len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
 
-    with exporting(program, program.for_cloud(cloud, CONFIG)) as exporter:
+    with exporting(program, program.cloud_config(cloud, CONFIG)) as exporter:
         exporter.until_ready()
         scrapes(exporter, lengths.times // 10)
         before, had = memory(exporter), files()

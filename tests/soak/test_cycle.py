@@ -110,7 +110,7 @@ def test_many_instances_of_one_key_start_few_threads_that_would_only_wait_for_ea
     def count(request: Any) -> None:
         seen.append(threads())
 
-    cloud.always, cloud.emulator.requests_per_minute = count, 1000
+    cloud.responder, cloud.emulator.requests_per_minute = count, 1000
     ranges = ["last_4h", "last_5h", "last_6h", "last_7h"]
     collectors: List[Collector] = [
         make_collector(cloud.entry(ranges=ranges, max_requests_per_minute=1000, tags=[f"n:{n}"]), gates=gates)

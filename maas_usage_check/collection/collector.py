@@ -141,7 +141,7 @@ class Collector:
         session.stop()
         cut = self._cancelled or self._gates.store.hangs
         if cut:
-            why = "the cycle was ended by a signal" if self._cancelled else str(self._gates.store.no_answer())
+            why = "the cycle was ended by a signal" if self._cancelled else str(self._gates.store.hang_error())
         late = QueryError(Result.TIMED_OUT, why)
         # Where no query was sent, something before them hung.
         unsent = session.not_sent() if session.sent and not cut else late

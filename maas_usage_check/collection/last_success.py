@@ -16,7 +16,7 @@ END_OF_TIME = 2.0**32
 class LastSuccess(Struct, omit_defaults=True):
     """Remember when a query of an instance was last answered, in seconds since 1970."""
 
-    kept_for: ClassVar[float] = 40 * 86_400.0
+    max_age_s: ClassVar[float] = 40 * 86_400.0
 
     at: float = 0.0
 
@@ -25,9 +25,9 @@ class LastSuccess(Struct, omit_defaults=True):
         if not 0 <= self.at < END_OF_TIME:
             raise ValueError("no time")
 
-    def joined(self, kept: LastSuccess) -> LastSuccess:
+    def merge(self, unwritten: LastSuccess) -> LastSuccess:
         """Take the later one."""
-        return max(self, kept, key=lambda success: success.at)
+        return max(self, unwritten, key=lambda success: success.at)
 
 
 def digest(instance: Instance) -> str:

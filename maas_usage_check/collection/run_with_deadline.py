@@ -31,7 +31,7 @@ def give_in_time(
     made = Crew(clock).do({"": lambda: give(lambda: not late.is_set())}, give_up=give_up).get("")
     late.set()
     if made is None:
-        return store.no_answer() if store.hangs else QueryError(Result.TIMED_OUT, CUT)
+        return store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, CUT)
     if isinstance(made, UnusableError):
         return made
     return failure(made) if isinstance(made, Exception) else made

@@ -40,7 +40,7 @@ def shared_gates(state_dir: Optional[str]) -> Gates:
     where = (state_dir, str(datadog_agent.get_config("run_path") or ""))
     with _GATES_LOCK:
         if where not in _GATES:
-            find = partial(find_file, state_dir, agents=where[1])
+            find = partial(find_file, state_dir, agent_folder=where[1])
             _GATES[where] = Gates(Store(find, logging.getLogger(__name__).warning), Clock())
         return _GATES[where]
 

@@ -119,7 +119,7 @@ class Book:
 def look_into_book(store: Store, now: int) -> Iterator[Book]:
     """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
     try:
-        with store.look() as connection:
+        with store.read_snapshot() as connection:
             yield _found(connection, now)
     except UnusableError as trouble:
         if not isinstance(trouble, MissingError):
@@ -129,7 +129,7 @@ def look_into_book(store: Store, now: int) -> Iterator[Book]:
 
 def check_history(store: Store, now: int) -> None:
     """Read all of the history; raise UnusableError where some of it is damaged, or there is none."""
-    with store.look() as connection:
+    with store.read_snapshot() as connection:
         book = _found(connection, now)
         book.last_tick()
         for what in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
@@ -142,7 +142,7 @@ def check_history(store: Store, now: int) -> None:
 @contextlib.contextmanager
 def open_book(store: Store, now: int, answered: bool = True) -> Iterator[Book]:
     """Change the history in one transaction; raise UnusableError where the store cannot be written."""
-    with store.tables() as connection:
+    with store.transaction() as connection:
         if not _is_made(connection):
             for statement in SCHEMA:  # a table that alone is there, or not, is damage
                 connection.execute(statement)

@@ -61,7 +61,7 @@ class Gate:
     def is_proven(self, by_cycle: bool, entry: KeyEntry) -> bool:
         """Tell whether more than one request may be under way."""
         # What other runs were refused cannot be known without the file: then each request goes alone.
-        if self._store.blind:
+        if self._store.unreadable:
             return False
         return by_cycle or probe.is_proven(entry, self.me, self._clock.now())
 

@@ -18,7 +18,7 @@ class KeyEntry(Struct, omit_defaults=True):
     request under way must be over; `proven_by` names the process that last proved the key, at `proven_at`.
     """
 
-    kept_for: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
+    max_age_s: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
 
     refusals: int = 0
     not_before: float = 0.0
@@ -35,20 +35,20 @@ class KeyEntry(Struct, omit_defaults=True):
     proven_at: float = 0.0
     projects: Dict[str, str] = field(default_factory=dict)
 
-    def joined(self, kept: KeyEntry) -> KeyEntry:
+    def merge(self, unwritten: KeyEntry) -> KeyEntry:
         """Take the newer entry, but of waits and counts whichever is the more careful."""
-        waiting = max(self, kept, key=lambda entry: entry.not_before)
+        waiting = max(self, unwritten, key=lambda entry: entry.not_before)
         return replace(
-            kept,
+            unwritten,
             refusals=waiting.refusals,
             not_before=waiting.not_before,
             cause=waiting.cause,
             why=waiting.why,
             clock_off=waiting.clock_off,
             clock_zero=waiting.clock_zero,
-            throttled=_larger(self.throttled, kept.throttled),
-            sent=_larger(self.sent, kept.sent),
-            projects={**self.projects, **kept.projects},
+            throttled=_larger(self.throttled, unwritten.throttled),
+            sent=_larger(self.sent, unwritten.sent),
+            projects={**self.projects, **unwritten.projects},
         )
 
 
@@ -59,10 +59,10 @@ def _larger(one: Dict, other: Dict) -> Dict:  # type: ignore[type-arg] # of any 
 class Salt(Struct, omit_defaults=True):
     """Keep the random salt of the digests under which keys are remembered."""
 
-    kept_for: ClassVar[float] = float("inf")
+    max_age_s: ClassVar[float] = float("inf")
 
     value: str = ""
 
-    def joined(self, kept: Salt) -> Salt:
+    def merge(self, unwritten: Salt) -> Salt:
         """Take the file's: other processes use it already."""
-        return self if self.value else kept
+        return self if self.value else unwritten

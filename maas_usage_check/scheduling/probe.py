@@ -22,7 +22,7 @@ def claim(store: Store, name: str, entry: KeyEntry, until: float, now: float) ->
     """Try to be the one who asks alone, until a time (seconds since 1970) at most."""
     # A claim from beyond the longest wait was made under a clock that has been set back since.
     overdue = not now < entry.lone_until <= now + LONGEST_WAIT
-    if store.take(name) or overdue:
+    if store.acquire(name) or overdue:
         entry.lone_until = min(until, now + LONGEST_WAIT)
         return True
     return False

@@ -63,7 +63,7 @@ class Database:
             self._held().execute("DELETE FROM entries WHERE kind = ? AND changed < ?", (kind, before))
 
     @contextlib.contextmanager
-    def tables(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Change tables that are another room's, in one transaction; what the block raises undoes it."""
         with self._told():
             self.begin(durable=False)
@@ -77,7 +77,7 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def look(self) -> Iterator[sqlite3.Connection]:
+    def read_snapshot(self) -> Iterator[sqlite3.Connection]:
         """Read tables that are another room's, as they are at one moment; nothing is changed, no file made."""
         try:
             if self._find() is None:
@@ -102,7 +102,7 @@ class Database:
         with contextlib.suppress(UnusableError), self._told():
             self._held().execute("ROLLBACK")
 
-    def check(self, now: float) -> None:
+    def check_writable(self, now: float) -> None:
         """Write a little to the disk, as durably as a refusal."""
         with self._told():
             self.begin(durable=True)

@@ -13,31 +13,31 @@ from .permissions import make_folder
 FILE_NAME = "maas-usage-check.sqlite3"
 
 
-def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ, agents: str = "") -> str:
+def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ, agent_folder: str = "") -> str:
     """Name the state's file; raise UnusableError where no folder of this user's can be written.
 
     Args:
         configured: the key `state_dir`, which is taken as it is.
         environ: names systemd's folder and the user's.
-        agents: the Datadog Agent's own folder.
+        agent_folder: the Datadog Agent's own folder.
     """
     if configured:
         return os.path.join(configured, FILE_NAME)
-    for folder in _candidates(environ, agents):
+    for folder in _candidates(environ, agent_folder):
         try:
             make_folder(folder)
         except OSError:
             continue
-        if os.access(folder, os.W_OK) and (folder == agents or _is_private(folder)):
+        if os.access(folder, os.W_OK) and (folder == agent_folder or _is_private(folder)):
             return os.path.join(folder, FILE_NAME)
     raise UnusableError("no folder for the state can be written", "set state_dir")
 
 
-def _candidates(environ: Mapping[str, str], agents: str) -> Iterator[str]:
+def _candidates(environ: Mapping[str, str], agent_folder: str) -> Iterator[str]:
     # With systemd's DynamicUser it is a link.
     yield from [os.path.realpath(folder) for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
-    if agents:
-        yield agents
+    if agent_folder:
+        yield agent_folder
     base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
     if os.path.isabs(base):
         yield os.path.join(base, "maas-usage-check")

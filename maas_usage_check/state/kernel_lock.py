@@ -21,7 +21,7 @@ class KernelLock:
         self._path = path
         self._descriptor: Optional[int] = None
 
-    def take(self, name: str) -> Optional[bool]:
+    def acquire(self, name: str) -> Optional[bool]:
         """Tell whether this process has the lock now; None where the system or the file system has no locks."""
         try:
             import fcntl

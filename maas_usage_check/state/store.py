@@ -28,17 +28,17 @@ HANGS = 0.5
 """Seconds that no change of the file takes, unless it hangs."""
 
 
-class Kept(Protocol):
+class StoredEntry(Protocol):
     """What a kind of entry is: a msgspec Struct, all of whose fields have defaults."""
 
-    kept_for: ClassVar[float]
+    max_age_s: ClassVar[float]
     """Seconds after its last change until an entry is forgotten."""
 
-    def joined(self, kept: Any) -> Any:
+    def merge(self, unwritten: Any) -> Any:
         """Join what the file says with what was kept in memory while it could not be written."""
 
 
-T = TypeVar("T", bound=Kept)
+T = TypeVar("T", bound=StoredEntry)
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
         self._known: Dict[Key, bytes] = {}
         self._unwritten: Set[Key] = set()
         self._trouble = ""
-        self._blind = False
+        self._unreadable = False
         self._patience = PATIENCE
         self._entered = math.inf
 
@@ -91,29 +91,29 @@ class Store:
                         file.rollback()
                     raise
                 text = msgspec.json.encode(entry)
-                written = file is not None and old is not None and self._write(file, key, old, text, kind.kept_for)
+                written = file is not None and old is not None and self._write(file, key, old, text, kind.max_age_s)
                 self._known[key] = text
                 (self._unwritten.discard if written else self._unwritten.add)(key)
 
     @contextlib.contextmanager
-    def tables(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Change tables that are another room's, in one transaction; what the block raises undoes it.
 
         Raise UnusableError, here or at the block's end, where the file cannot be written: then nothing was changed.
         """
-        with self._file() as file, file.tables() as connection:
+        with self._file() as file, file.transaction() as connection:
             yield connection
 
     @contextlib.contextmanager
-    def look(self) -> Iterator[sqlite3.Connection]:
+    def read_snapshot(self) -> Iterator[sqlite3.Connection]:
         """Read tables that are another room's, as they are at one moment; raise UnusableError where that cannot be."""
-        with self._file() as file, file.look() as connection:
+        with self._file() as file, file.read_snapshot() as connection:
             yield connection
 
-    def check(self) -> str:
+    def check_writable(self) -> str:
         """Write a little to the disk; return the file's path. Raise UnusableError where it cannot be written."""
         with self._file() as file:
-            file.check(self._now())
+            file.check_writable(self._now())
             return file.path
 
     @property
@@ -121,21 +121,21 @@ class Store:
         """Tell whether a thread hangs in the file."""
         return time.monotonic() - self._entered > HANGS
 
-    def no_answer(self) -> UnusableError:
+    def hang_error(self) -> UnusableError:
         """Name the folder that hangs, if it is known yet."""
         folder = f" {os.path.dirname(self._database.path)}" if self._database else ""
         return UnusableError(f"the state folder{folder} does not answer")
 
     @property
-    def blind(self) -> bool:
+    def unreadable(self) -> bool:
         """Tell whether there is a file that cannot even be read: nobody knows then what other runs have met."""
-        return self._blind
+        return self._unreadable
 
-    def take(self, name: str) -> Optional[bool]:
+    def acquire(self, name: str) -> Optional[bool]:
         """Tell whether this process holds a lock now; None where that cannot be known. The kernel frees it at death."""
         if self._find is None:  # what no file holds no other process sees
             return True
-        return None if self._lock is None else self._lock.take(name)
+        return None if self._lock is None else self._lock.acquire(name)
 
     def release(self, name: str) -> None:
         """Free a lock."""
@@ -163,8 +163,8 @@ class Store:
         if self._find is None:
             raise MissingError("there is no state file")
         if not self._file_lock.acquire(timeout=self._patience):
-            self._patience, self._blind = 0.0, True
-            raise self.no_answer()
+            self._patience, self._unreadable = 0.0, True
+            raise self.hang_error()
         self._patience, self._entered = PATIENCE, time.monotonic()
         try:
             yield self._named(self._find)
@@ -189,29 +189,29 @@ class Store:
             self._say(trouble)
             return file, None
 
-    def _write(self, file: Database, key: Key, old: bytes, text: bytes, kept_for: float) -> bool:
+    def _write(self, file: Database, key: Key, old: bytes, text: bytes, max_age_s: float) -> bool:
         if text == old:
             file.rollback()
             return True
         try:
             file.put(*key, text, self._now())
             if not old:
-                file.forget(key[0], self._now() - kept_for)
+                file.forget(key[0], self._now() - max_age_s)
             file.commit()
         except UnusableError as trouble:
             self._say(trouble)
             return False
-        self._trouble, self._blind = "", False
+        self._trouble, self._unreadable = "", False
         return True
 
     def _from_file(self, text: bytes, kind: Type[T], key: Key) -> T:
         entry = self._read(text, kind)
-        return entry.joined(self._read(self._known[key], kind)) if key in self._unwritten else entry
+        return entry.merge(self._read(self._known[key], kind)) if key in self._unwritten else entry
 
     def _from_memory(self, file: Optional[Database], kind: Type[T], key: Key) -> T:
         if key not in self._known and file is not None:
             text = file.peek(*key)  # a wait that is on a full disk must hold
-            self._blind = text is None
+            self._unreadable = text is None
             self._known[key] = text or b""
         return self._read(self._known.get(key, b""), kind)
 

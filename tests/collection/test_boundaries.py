@@ -121,7 +121,7 @@ def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Colle
 
 @pytest.mark.parametrize(("memory", "file"), [(1.0, 2.0), (2.0, 1.0)])
 def test_later_success_holds(memory: float, file: float) -> None:
-    assert LastSuccess(file).joined(LastSuccess(memory)).at == 2.0
+    assert LastSuccess(file).merge(LastSuccess(memory)).at == 2.0
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "x (lost)"), (2, "x (lost, and 1 more)"), (3, "x (lost, and 2 more)")])

@@ -62,7 +62,7 @@ def test_age_of_a_proof(clock: FixedClock, seconds: int, proven: bool) -> None:
 class Taken(Store):
     """A store whose locks another process holds."""
 
-    def take(self, name: str) -> bool:
+    def acquire(self, name: str) -> bool:
         return False
 
 
@@ -189,11 +189,11 @@ def test_entry_of_memory_and_file() -> None:
     """Of waits and counts the larger holds, of projects the one that was found last."""
     one = KeyEntry(refusals=2, not_before=AT + 1, throttled={"a": 1, "b": 2}, sent={AT: 1}, projects={"x": "1"})
     other = KeyEntry(refusals=1, not_before=AT, throttled={"a": 2}, sent={AT: 2}, projects={"x": "2"})
-    for joined in (one.joined(other), other.joined(one)):
+    for joined in (one.merge(other), other.merge(one)):
         assert (joined.refusals, joined.not_before) == (2, AT + 1)
         assert (joined.throttled, joined.sent) == ({"a": 2, "b": 2}, {AT: 2})
-    assert one.joined(other).projects == {"x": "2"}
-    assert [Salt(value).joined(Salt("memory")).value for value in ("file", "")] == ["file", "memory"]
+    assert one.merge(other).projects == {"x": "2"}
+    assert [Salt(value).merge(Salt("memory")).value for value in ("file", "")] == ["file", "memory"]
 
 
 @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])

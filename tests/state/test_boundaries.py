@@ -37,11 +37,11 @@ def test_patience_with_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "s.sqlite3"
     state = Store(lambda: str(path))
     path.mkdir()
-    with pytest.raises(UnusableError), state.tables():
+    with pytest.raises(UnusableError), state.transaction():
         pass
     path.rmdir()
     for _ in range(2):
-        with state.tables() as connection:
+        with state.transaction() as connection:
             waits.append(connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000)
         state.close()
     assert waits == [0.0, 2.0, 2.0, 2.0]
@@ -75,13 +75,13 @@ def test_patience_with_a_hanging_thread(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(store, "threading", SimpleNamespace(Lock=lambda: turn))
     state = Store(lambda: str(tmp_path / "s.sqlite3"))
     for turn.held in (True, True, False, True):
-        with contextlib.suppress(UnusableError), state.tables():
+        with contextlib.suppress(UnusableError), state.transaction():
             pass
     assert turn.waits == [2.0, 0.0, 0.0, 2.0]
-    assert state.blind
+    assert state.unreadable
     turn.held = False
     change(state)
-    assert not state.blind
+    assert not state.unreadable
 
 
 def test_durable_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,12 +108,12 @@ def test_durable_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 class Brief(Struct):
     """An entry that is forgotten after 100 s."""
 
-    kept_for: ClassVar[float] = 100.0
+    max_age_s: ClassVar[float] = 100.0
 
     count: int = 0
 
-    def joined(self, kept: Brief) -> Brief:
-        return kept
+    def merge(self, unwritten: Brief) -> Brief:
+        return unwritten
 
 
 @pytest.mark.parametrize(("later", "count"), [(100, 2), (101, 1)])
@@ -143,7 +143,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "connect", full)
     state = Store(lambda: path)
     for name, value in (("new", "x"), ("old", "xx")):
-        assert (change(state, name), state.blind) == (value, False)
+        assert (change(state, name), state.unreadable) == (value, False)
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from maas_usage_check.state.kernel_lock import KernelLock
 class Tally(Struct):
     """An entry as a room of the plugin has them."""
 
-    kept_for: ClassVar[float] = 100.0
+    max_age_s: ClassVar[float] = 100.0
 
     count: int = 0
 
-    def joined(self, kept: Tally) -> Tally:
-        return Tally(self.count + kept.count)
+    def merge(self, unwritten: Tally) -> Tally:
+        return Tally(self.count + unwritten.count)
 
 
 def at(path: object, warn: Callable[[str], object]) -> Store:
@@ -179,14 +179,14 @@ def test_a_file_that_was_moved_away_under_a_running_process_is_made_anew(path: P
 TAKE = """
 import sys
 from maas_usage_check.state.kernel_lock import KernelLock
-print(*map(KernelLock(sys.argv[1]).take, "ab"))
+print(*map(KernelLock(sys.argv[1]).acquire, "ab"))
 """
 
 
 def test_a_lock_is_one_processes_until_it_is_released_or_dead(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     lock = KernelLock(path)
-    assert lock.take("a") is True
+    assert lock.acquire("a") is True
     for taken in (b"False True\n", b"True True\n"):
         assert subprocess.check_output([sys.executable, "-c", TAKE, path]) == taken
         lock.release("a")
@@ -198,7 +198,7 @@ def test_a_lock_file_that_is_none_holds_nobody_up(path: Path, make: Callable[[st
     make(f"{path}-lock")
     store = at(path, pytest.fail)
     count(store)
-    store.take("a")
+    store.acquire("a")
     store.release("a")
     assert count(store) == 2
 
@@ -206,7 +206,7 @@ def test_a_lock_file_that_is_none_holds_nobody_up(path: Path, make: Callable[[st
 def test_without_a_file_nothing_is_written_and_locks_are_this_processes_own(tmp_path: Path) -> None:
     store = Store()
     assert [count(store), count(store)] == [1, 2]
-    assert store.take("a") is True
+    assert store.acquire("a") is True
     store.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -215,15 +215,15 @@ def test_a_look_at_another_rooms_tables_sees_what_is_written_and_changes_nothing
     path: Path, warnings: List[str]
 ) -> None:
     store = at(path, warnings.append)
-    with store.tables() as connection:
+    with store.transaction() as connection:
         connection.execute("CREATE TABLE room (number INTEGER)")
         connection.execute("INSERT INTO room VALUES (7)")
     for looking in (store, at(path, warnings.append)):
-        with looking.look() as connection:
+        with looking.read_snapshot() as connection:
             assert connection.execute("SELECT number FROM room").fetchall() == [(7,)]
             with pytest.raises(sqlite3.OperationalError):
                 connection.execute("INSERT INTO room VALUES (8)")
-    with pytest.raises(UnusableError), store.look() as connection:
+    with pytest.raises(UnusableError), store.read_snapshot() as connection:
         connection.execute("SELECT number FROM no_such_room")
     assert count(store) == 1
     assert warnings == []
@@ -231,11 +231,11 @@ def test_a_look_at_another_rooms_tables_sees_what_is_written_and_changes_nothing
 
 def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[str]) -> None:
     store = at(path, warnings.append)
-    with store.tables() as connection:
+    with store.transaction() as connection:
         connection.execute("CREATE TABLE room (number INTEGER)")
-    with at(path, warnings.append).look() as connection:
+    with at(path, warnings.append).read_snapshot() as connection:
         before = connection.execute("SELECT * FROM room").fetchall()
-        with store.tables() as writer:
+        with store.transaction() as writer:
             writer.execute("INSERT INTO room VALUES (8)")
         assert connection.execute("SELECT * FROM room").fetchall() == before == []
 
@@ -246,12 +246,12 @@ def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[st
 def test_a_look_at_what_is_not_ours_or_not_there_is_refused_and_makes_no_file(
     path: Path, warnings: List[str], statement: str
 ) -> None:
-    with pytest.raises(UnusableError), at(path, warnings.append).look():
+    with pytest.raises(UnusableError), at(path, warnings.append).read_snapshot():
         pytest.fail("there is nothing to see")
     assert not path.exists()
     count(at(path, warnings.append))
     execute(path, statement)
-    with pytest.raises(UnusableError), at(path, warnings.append).look():
+    with pytest.raises(UnusableError), at(path, warnings.append).read_snapshot():
         pytest.fail("it is not ours")
-    with pytest.raises(UnusableError), Store().look():
+    with pytest.raises(UnusableError), Store().read_snapshot():
         pytest.fail("there is no file")

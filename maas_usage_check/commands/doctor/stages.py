@@ -75,7 +75,7 @@ def _state(instance: Instance, store: Store, now: int) -> Finding:
 
     def check() -> Finding:
         try:
-            path = store.check()
+            path = store.check_writable()
             with contextlib.suppress(MissingError):
                 check_history(store, now)
         except UnusableError as trouble:
@@ -84,7 +84,7 @@ def _state(instance: Instance, store: Store, now: int) -> Finding:
 
     found = within(instance.timeout, check)
     if isinstance(found, QueryError):
-        return Finding(FAIL, "state", str(store.no_answer() if store.hangs else found))
+        return Finding(FAIL, "state", str(store.hang_error() if store.hangs else found))
     return found
 
 
@@ -151,7 +151,7 @@ def _questions(
     try:
         connected = within(instance.timeout, session.connect)
         if isinstance(connected, QueryError):
-            yield Finding(FAIL, "project", str(gates.store.no_answer() if gates.store.hangs else connected))
+            yield Finding(FAIL, "project", str(gates.store.hang_error() if gates.store.hangs else connected))
             yield from [Finding(SKIP, stage, "not asked: no project") for stage in _asked(instance)[1:]]
             return
         how = "as configured" if instance.project_id else "found by the region's name"

@@ -40,7 +40,7 @@ def find_models(
     def within(work: Callable[[], T]) -> T:
         ended = Crew(clock).do({"": work}, give_up=give_up).get("", late)
         if ended is late and gates.store.hangs:
-            raise QueryError(Result.TIMED_OUT, str(gates.store.no_answer()))
+            raise QueryError(Result.TIMED_OUT, str(gates.store.hang_error()))
         if isinstance(ended, Exception):
             raise failure(ended)
         return ended

@@ -51,7 +51,7 @@ class Rest:
 def look_up(page: Page, store: Store, now: int, clock: Clock) -> Held:
     """Look up the days or hours of a page; where the ledger cannot be read nothing is held, and all is asked."""
     work = partial(_look, page.instance, Gates(store, clock), now)
-    held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("", store.no_answer())
+    held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("", store.hang_error())
     if isinstance(held, Held):
         return held
     return Held({}, why="" if isinstance(held, MissingError) else str(held))

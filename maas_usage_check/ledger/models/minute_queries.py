@@ -29,15 +29,15 @@ class HeldMinutes(Struct, omit_defaults=True):
     `list_read` is when the list was read that was asked by. Models are named by their dimensions, joined.
     """
 
-    kept_for: ClassVar[float] = 2 * 86_400.0
+    max_age_s: ClassVar[float] = 2 * 86_400.0
 
     until: int = 0
     list_read: int = 0
     behind: Dict[str, int] = {}
 
-    def joined(self, kept: HeldMinutes) -> HeldMinutes:
+    def merge(self, unwritten: HeldMinutes) -> HeldMinutes:
         """Take the newer one."""
-        return max(self, kept, key=lambda one: one.until)
+        return max(self, unwritten, key=lambda one: one.until)
 
     def note(self, until: int, models: ModelList, missed: Dict[Dimensions, int]) -> None:
         """Take note of a cycle: what was missed goes on from where it was."""

@@ -40,15 +40,15 @@ class Listed(Struct):
 class ModelList(Struct, omit_defaults=True):
     """Remember the list of a project; `read` is when it was last read whole, in milliseconds."""
 
-    kept_for: ClassVar[float] = 40 * 86_400.0
+    max_age_s: ClassVar[float] = 40 * 86_400.0
 
     read: int = 0
     models: List[Listed] = []
     unknown: List[str] = []
 
-    def joined(self, kept: ModelList) -> ModelList:
+    def merge(self, unwritten: ModelList) -> ModelList:
         """Take the newer one."""
-        return max(self, kept, key=lambda one: one.read)
+        return max(self, unwritten, key=lambda one: one.read)
 
     def is_due(self, now: int) -> bool:
         """Tell whether it is time to read it again."""

@@ -30,7 +30,7 @@ from .collection import (
 from .commands.arguments import read_arguments
 from .commands.stdout_writer import Output, write_all
 from .commands.terminal import for_people
-from .config import Instance, doubts, load_file, load_instance
+from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, one_line
 
 COLLECTED, NOTHING, WRONG = 0, 1, 2
@@ -111,7 +111,7 @@ def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
         check_output(args.output)
     now = runtime.clock.now()
     instances, output = load_file(args.config, now), _output()
-    for text in doubts(instances, now):
+    for text in load_warnings(instances, now):
         warn(text)
     with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
         taker = f"collect {os.path.realpath(args.config)}"
@@ -160,7 +160,7 @@ def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
 @contextlib.contextmanager
 def _collectors(instances: Sequence[Instance], taker: str, form: str, runtime: Runtime) -> Iterator[List[Collector]]:
     """Make what a surface keeps from cycle to cycle, and say what can be known to go wrong."""
-    for text in doubts(instances, runtime.clock.now()):
+    for text in load_warnings(instances, runtime.clock.now()):
         _warn(text)
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
         collectors = make_collectors(instances, store, taker, form, pool=pool, runtime=runtime)
@@ -188,7 +188,7 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
         print(f"ok    configuration    {args.config or 'the defaults'}: {what}")  # noqa: T201
         for i, (instance, findings) in enumerate(zip(instances, examined)):
             if several:
-                print(one_line(f"--    instance         instances[{i}]: {instance.place}"))  # noqa: T201
+                print(one_line(f"--    instance         instances[{i}]: {instance.display_name}"))  # noqa: T201
             for finding in findings:
                 print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
                 marks.append(finding.mark)

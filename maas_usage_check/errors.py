@@ -39,7 +39,7 @@ class Result(IntEnum):
     INTERNAL = 19
 
 
-PASSING = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
+RETRYABLE = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
 """Failures that another try within the same cycle may cure."""
 
 
@@ -68,7 +68,7 @@ class QueryError(MaasError):
         result: which way it failed.
         text: one line that says what happened and what to do.
         retry_after: seconds that the cloud asked for, when it did.
-        held: nothing was sent, because of an earlier failure, or for want of time or rate.
+        is_consequence: nothing was sent, because of an earlier failure, or for want of time or rate.
         clock_off: seconds by which this machine's clock is ahead of the cloud's, where that is known.
     """
 
@@ -77,11 +77,11 @@ class QueryError(MaasError):
         result: Result,
         text: str,
         retry_after: float | None = None,
-        held: bool = False,
+        is_consequence: bool = False,
         clock_off: float | None = None,
     ) -> None:
         super().__init__(text)
         self.result = result
-        self.held = held
+        self.is_consequence = is_consequence
         self.retry_after = retry_after
         self.clock_off = clock_off

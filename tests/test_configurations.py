@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.config import doubts, load, load_file
+from maas_usage_check.config import load, load_file, load_warnings
 from tools.docs.pages import sections
 
 from .agents.programs import ROOT
@@ -51,7 +51,7 @@ def test_right_and_wrong(program: Program, wrong: str, right: str, error: str) -
         assert len(plan.series) == kinds * (1 + labels)
         assert all(series.queries for series in plan.series)
         assert not plan.expired
-    assert list(doubts(instances, MAY)) == []
+    assert list(load_warnings(instances, MAY)) == []
 
 
 @pytest.mark.parametrize(("name", "count"), FILES.items())

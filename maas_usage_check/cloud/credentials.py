@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from msgspec import Struct
 
-from ..config import KeySource
+from ..config import CredentialsSource
 from ..errors import QueryError, Result
 
 AK, SK, TOKEN = "HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"
@@ -39,7 +39,7 @@ class Credentials(Struct, frozen=True):
 Provider = Callable[[], Credentials]
 
 
-def provider(source: KeySource, environ: Mapping[str, str] = os.environ) -> Provider:
+def provider(source: CredentialsSource, environ: Mapping[str, str] = os.environ) -> Provider:
     """Make the provider that a configuration names. Calling it raises QueryError (NO_CREDENTIALS)."""
     if source.source == "env":
         return lambda: from_environment(environ)

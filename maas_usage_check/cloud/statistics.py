@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from msgspec import Struct
 
 from ..config import ONLINE_EXPERIENCE, Instance, ServiceType
-from ..config.ranges import Window, kept
+from ..config.ranges import Window, clip
 from ..metrics import KEY_USAGE, USAGE, Number
 from .source import Call, Plan, Send
 from .usage import Usage, read_usage
@@ -72,7 +72,7 @@ class Statistics:
         series: List[RangeSeries] = []
         expired: List[str] = []
         for span in instance.ranges:
-            held = kept(span.window(now, instance.zone), now)
+            held = clip(span.window(now, instance.zone), now)
             if held.windows:
                 series += _series(instance, span.name, held.windows, held.coverage)
             else:

@@ -187,6 +187,6 @@ class Spare:
         if failed.result not in PASSED_OVER:
             work.drop(keeper)
         # A query that was not sent is sent in a later cycle, unless it is of the present.
-        deferred = failed.held and failed.result != Result.THROTTLED
+        deferred = failed.is_consequence and failed.result != Result.THROTTLED
         if ask.is_live or not (deferred or self._clock.monotonic() >= give_up):
             self._ends[keeper].append(failed)

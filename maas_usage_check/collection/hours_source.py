@@ -44,7 +44,7 @@ class Hourly:
         failures, answered = [end for end in ends if end is not None], cycle.answered or None in ends
         make = partial(give, self._history, self._consumer, cycle.account, cycle.now, cycle.tags, answered)
         made = give_in_time(self._clock, self._history.store, cycle.give_up, make)
-        where = self._instance.place
+        where = self._instance.display_name
         problems: List[Problem] = []
         keys = {f"{where} hours"} if None in ends else set()
         if failures:

@@ -61,7 +61,7 @@ class Models:
 
     def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
         """Make the models' share of a batch."""
-        where, failures = self._instance.place, [end for end in ends if end is not None]
+        where, failures = self._instance.display_name, [end for end in ends if end is not None]
         problems: List[Problem] = []
         keys = {f"{where} models", f"{where} prices"} if None in ends else set()
         if failures:

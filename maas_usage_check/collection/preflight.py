@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 from ..clock import Clock
 from ..cloud import readable_by_others
-from ..config import Instance, KeySource
+from ..config import CredentialsSource, Instance
 from ..scheduling import tenth
 from ..scheduling.worker_pool import Crew
 from ..state import Warn, writable_by_others
@@ -16,7 +16,7 @@ from .collector import Collector
 
 def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[float] = None) -> None:
     """Say before anything is asked what can be known to go wrong; `deadline` is seconds, instead of the instances'."""
-    sources: Dict[KeySource, List[Collector]] = {}
+    sources: Dict[CredentialsSource, List[Collector]] = {}
     for collector in collectors:
         sources.setdefault(collector.instance.credentials, []).append(collector)
     for source, sharing in sources.items():

@@ -39,7 +39,7 @@ def decisive(failures: Sequence[QueryError], worked: bool) -> Result:
 
 def answered_of(instance: Instance, outcomes: Mapping[Query, Outcome], worked: bool) -> Set[str]:
     """Return the keys of the parts that this cycle queried: a part without a problem has recovered."""
-    where = instance.place
+    where = instance.display_name
     keys = {f"{where} ranges"}
     if worked:
         keys.add(where)
@@ -67,16 +67,16 @@ def problems_of(
             if isinstance(outcome, QueryError):
                 # One line per cause: the refusal itself, not the queries held back because of it. A query that was not
                 # sent in time has another cause than an answer that did not come in time.
-                kind = outcome.result, outcome.held and outcome.result == Result.TIMED_OUT
+                kind = outcome.result, outcome.is_consequence and outcome.result == Result.TIMED_OUT
                 error, names = lost.get(kind, (outcome, {}))
                 names[series.name] = None
-                lost[kind] = (outcome if error.held and not outcome.held else error, names)
+                lost[kind] = (outcome if error.is_consequence and not outcome.is_consequence else error, names)
     level = "W" if worked else "E"
-    where = instance.place
+    where = instance.display_name
     first = decisive([error for error, _ in lost.values()], False)
     problems = [
         Problem(level, f"{where}: {error} (no values for {', '.join(names)})", where)
-        for error, names in sorted(lost.values(), key=lambda one: (one[0].result != first, one[0].held))
+        for error, names in sorted(lost.values(), key=lambda one: (one[0].result != first, one[0].is_consequence))
     ]
     if plan.expired:
         text = (

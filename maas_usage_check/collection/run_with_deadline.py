@@ -45,6 +45,6 @@ def lost(where: str, part: str, what: str, why: Union[QueryError, UnusableError]
 
 def told(failures: Sequence[QueryError], missing: str) -> str:
     """Write one line: the first failure of a query that was sent, the number of others, and what is missing."""
-    first = next((failure for failure in failures if not failure.held), failures[0])
+    first = next((failure for failure in failures if not failure.is_consequence), failures[0])
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     return f"{first} ({missing}{more})"

@@ -7,11 +7,11 @@ from typing import List, Optional, Sequence
 
 from ..collection import Batch
 from ..errors import ConfigError, MaasError
-from ..metrics import API, AT_THEIR_MINUTE, Point, encoder
+from ..metrics import API, MINUTE_TIMESTAMPED, Point, find_encoder
 from .atomic_file import replace
 from .stdout_writer import Output
 
-LIVE = (API, *AT_THEIR_MINUTE)
+LIVE = (API, *MINUTE_TIMESTAMPED)
 """What must never be shown longer than it holds."""
 MANY = 2000
 """Points that are written at once, in formats of one line for each."""
@@ -30,7 +30,7 @@ def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Outp
         # A month of hours as one text would take as much memory again as its points.
         size = MANY if form != "prometheus" else max(1, len(points))
         for i in range(0, len(points), size):
-            put(encoder(form)(points[i : i + size]), output)
+            put(find_encoder(form)(points[i : i + size]), output)
         return
     files = {path: points}
     if form == "prometheus":
@@ -43,7 +43,7 @@ def write(batches: Sequence[Batch], form: str, path: Optional[str], output: Outp
         files = {**({path: usage} if fresh else {}), f"{stem}.api.prom": live}
     try:
         for name, some in files.items():
-            replace(name, encoder(form)(some).encode(), mode=0o644)
+            replace(name, find_encoder(form)(some).encode(), mode=0o644)
     except OSError as error:
         raise ConfigError(f"--output: {path} cannot be written ({error.strerror}); check the folder") from None
 

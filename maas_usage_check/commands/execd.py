@@ -10,7 +10,7 @@ from typing import Callable, Sequence
 
 from ..collection import Collector, Problem, on_sigterm, run_cycle
 from ..errors import ConfigError
-from ..metrics import encoder
+from ..metrics import find_encoder
 from ..queue_get import next_of
 from .problem_log import CONFIGURATION, ProblemLog
 from .stdout_writer import AT_ONCE, IN_PEACE, Output, read_some
@@ -35,7 +35,7 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
     listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)
     with contextlib.suppress(RuntimeError):  # no thread can be started: then newlines are read between the cycles
         listener.start()
-    encode = encoder("influx")
+    encode = find_encoder("influx")
     ended = False
     while not ended:
         while listener.ident is None and asked.empty():

@@ -26,7 +26,7 @@ class ServiceType(IntEnum):
     custom_endpoint = 4
 
 
-class KeySource(Struct, frozen=True, forbid_unknown_fields=True):
+class CredentialsSource(Struct, frozen=True, forbid_unknown_fields=True):
     """Say where the credentials come from: `env`, `file` (with a path) or `sdk`."""
 
     source: str = "env"
@@ -57,7 +57,7 @@ class Instance(Struct, frozen=True):
     endpoint: str = ""
     iam_endpoint: str = ""
     cloud_eye_endpoint: str = ""
-    credentials: KeySource = KeySource()
+    credentials: CredentialsSource = CredentialsSource()
     ranges: Tuple[Any, ...] = tuple(map(parse_range, ("last_7d", "last_14d", "last_30d")))
     hourly: bool = False
     backfill_days: int = 29
@@ -90,12 +90,12 @@ class Instance(Struct, frozen=True):
         return find_zone(self.timezone)
 
     @property
-    def lookup(self) -> str:
-        """Name the lookup of the project id, under which its result is remembered and its turn is kept."""
+    def project_query_key(self) -> str:
+        """Name the query of the project id: the key of its stored result and of its place in the queue."""
         return f"{self.iam_endpoint} {self.region}"
 
     @property
-    def place(self) -> str:
+    def display_name(self) -> str:
         """Name the instance to a person, by its region and tags."""
         tags = " ".join(f"{key}:{value}" for key, value in self.api_tags.items() if key != "region")
         return f"{self.region} ({tags})" if tags else self.region

@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable, Dict, List, Set, Sized
 
 from ..errors import ConfigError
-from ..metrics import OWN_TAGS, plain_name
+from ..metrics import RESERVED_TAGS, plain_name
 from .instance import INFER_TYPES, ServiceType
 from .ranges import parse_range
 
@@ -79,8 +79,8 @@ def _tag(value: Any) -> str:
         raise ValueError("must be `key:value`, in quotes")
     for part in (key, rest):
         check_tag_text(part)
-    if plain_name(key) in OWN_TAGS:
-        written = "" if key in OWN_TAGS else f", written `{plain_name(key)}` in some formats,"
+    if plain_name(key) in RESERVED_TAGS:
+        written = "" if key in RESERVED_TAGS else f", written `{plain_name(key)}` in some formats,"
         raise ValueError(f"`{key}`{written} is a tag that the plugin sets; choose another key")
     return _text(value)
 

@@ -18,7 +18,7 @@ SOME = object()
 """Stands for whichever one, where another instance asks about all."""
 
 
-def doubts(instances: Sequence[Instance], now: float, typed: Optional[str] = None) -> Iterator[str]:
+def load_warnings(instances: Sequence[Instance], now: float, typed: Optional[str] = None) -> Iterator[str]:
     """Say what of a file can hardly be meant, a line each.
 
     Args:

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-KEPT = 30 * DAY
+RETENTION = 30 * DAY
 """How far back the API keeps statistics (its page)."""
-LONGEST = 29 * DAY
+MAX_WINDOW = 29 * DAY
 """The longest window that Huawei's own script asks for; whether exactly 30 days is taken is not known."""
 
 Moment = Union[dt.date, dt.datetime]
@@ -36,7 +36,7 @@ class Window(Struct, frozen=True):
     end: int
 
 
-class Kept(Struct, frozen=True):
+class Clipped(Struct, frozen=True):
     """Hold what the API can answer of a range: windows that adjoin, and the share of the past they cover."""
 
     windows: Tuple[Window, ...]
@@ -64,10 +64,10 @@ class Calendar(Struct, frozen=True):
         tz = zone()
         today = dt.datetime.fromtimestamp(now / 1000, tz).date()
         if self.name == "today":
-            return Window(instant(today, tz), now)
+            return Window(to_ms(today, tz), now)
         if self.name == "yesterday":
-            return Window(instant(today - dt.timedelta(days=1), tz), instant(today, tz))
-        return Window(instant(today.replace(day=1), tz), now)
+            return Window(to_ms(today - dt.timedelta(days=1), tz), to_ms(today, tz))
+        return Window(to_ms(today.replace(day=1), tz), now)
 
 
 class Fixed(Struct, frozen=True):
@@ -82,11 +82,11 @@ class Fixed(Struct, frozen=True):
 
     def window(self, now: int, zone: Zone) -> Window:
         """Work the window out for a moment."""
-        start = instant(self.since, zone)
+        start = to_ms(self.since, zone)
         if self.until is None:
             return Window(start, now)
         # An end in the future is cut at now, but not before the start, should the clock ever be set back.
-        return Window(start, max(start, min(instant(self.until, zone), now)))
+        return Window(start, max(start, min(to_ms(self.until, zone), now)))
 
 
 Range = Union[Rolling, Calendar, Fixed]
@@ -121,8 +121,8 @@ def parse_moment(value: Any) -> Moment:
 
 def check_order(span: Fixed, now: int, zone: Zone) -> None:
     """Raise ValueError where a fixed range ends before it starts, or has not begun."""
-    start = instant(span.since, zone)
-    if span.until is not None and instant(span.until, zone) <= start:
+    start = to_ms(span.since, zone)
+    if span.until is not None and to_ms(span.until, zone) <= start:
         raise ValueError(
             "`to` must lie after `from` (a `to` date means its midnight, so the day itself is not counted)"
         )
@@ -130,16 +130,16 @@ def check_order(span: Fixed, now: int, zone: Zone) -> None:
         raise ValueError("the range has not begun; give a `from` in the past")
 
 
-def kept(window: Window, now: int) -> Kept:
+def clip(window: Window, now: int) -> Clipped:
     """Clip a window to the 30 days that the API keeps, and split it to lengths that it takes."""
-    start = max(window.start, now - KEPT)
+    start = max(window.start, now - RETENTION)
     if window.start < start and start >= window.end:
-        return Kept((), 0.0)
+        return Clipped((), 0.0)
     length = window.end - window.start
-    return Kept(tuple(_split(start, window.end)), (window.end - start) / length if length else 1.0)
+    return Clipped(tuple(_split(start, window.end)), (window.end - start) / length if length else 1.0)
 
 
-def instant(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:
+def to_ms(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:
     """Turn a date (its local midnight) or a date-time into milliseconds.
 
     A local time that a clock change skips is the moment of the change; one that comes twice is the first.
@@ -168,8 +168,8 @@ def _parse_fixed(value: Any) -> Fixed:
 
 def _split(start: int, end: int) -> List[Window]:
     windows = []
-    while end - start > LONGEST:
-        full_hour = (start + LONGEST) // HOUR * HOUR
+    while end - start > MAX_WINDOW:
+        full_hour = (start + MAX_WINDOW) // HOUR * HOUR
         windows.append(Window(start, full_hour))
         start = full_hour
     return [*windows, Window(start, end)]

@@ -13,11 +13,11 @@ from datadog_checks.base.utils.http import RequestsWrapper
 from ..clock import Clock
 from ..cloud import Credentials, Provider, provider
 from ..collection import Batch, Collector, forewarn
-from ..config import doubts, load
+from ..config import load, load_warnings
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
 from ..metrics.datadog import samples
-from ..metrics.freshness import current
+from ..metrics.freshness import fresh_points
 from ..scheduling import Gates
 from ..state import Store, find_file
 from .transport import AgentTransport
@@ -77,7 +77,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         due = self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK
         if due:
             self._began, self._batch, self._warned = now, None, []
-            for text in doubts([collector.instance], self._clock.now()):
+            for text in load_warnings([collector.instance], self._clock.now()):
                 self._warned.append(_named_here(text))
             forewarn([collector], self._warned.append)
             self._batch = collector.cycle()
@@ -96,7 +96,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             instance = load({"init_config": self.init_config, "instances": [self.instance]})[0]
             source = self._scrubbed(provider(instance.credentials))
             gates = self._gates or shared_gates(instance.state_dir)
-            consumer = Consumer(f"agent {self.check_id} {instance.place}", INCREMENTS)
+            consumer = Consumer(f"agent {self.check_id} {instance.display_name}", INCREMENTS)
             transport = AgentTransport(self.http, self._make_client, instance.tls_ca_cert)
             collector = Collector(instance, source, transport, gates, self._clock, consumer=consumer)
             collector.plan()  # what cannot be planned is a fault of the configuration too
@@ -118,7 +118,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
 
     def _submit(self, batch: Batch, repeated: bool) -> None:
         # What was submitted before may have grown too old meanwhile to be shown as now.
-        for sample in samples(current(batch.points, self._clock.now()), repeated):
+        for sample in samples(fresh_points(batch.points, self._clock.now()), repeated):
             getattr(self, sample.nature)(sample.name, sample.value, sample.tags)
         texts = [problem.text for problem in batch.problems if problem.level != "I"]
         if not repeated:

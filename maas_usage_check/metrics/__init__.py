@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from .catalogue import (
     API,
-    AT_THEIR_HOUR,
-    AT_THEIR_MINUTE,
     CATALOGUE,
     CONSUMED,
     COUNT,
     GAUGE,
+    HOUR_TIMESTAMPED,
     HOURLY,
     KEY_CONSUMED,
     KEY_HOURLY,
     KEY_USAGE,
+    MINUTE_TIMESTAMPED,
     MODEL,
     MODEL_CONSUMED,
     MODEL_COST_CONSUMED,
@@ -28,12 +28,13 @@ from .catalogue import (
     Catalogue,
     Field,
 )
-from .encoders import FORMATS, encoder
-from .points import OWN_TAGS, Number, Point, plain_name
+from .encoders import FORMATS, find_encoder
+from .points import RESERVED_TAGS, Number, Point, plain_name
 
 __all__ = [
-    "API", "AT_THEIR_HOUR", "AT_THEIR_MINUTE", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY",
-    "KEY_CONSUMED", "KEY_HOURLY", "KEY_USAGE", "MODEL", "MODEL_CONSUMED", "MODEL_COST_CONSUMED", "MODEL_COST_HOURLY",
-    "MODEL_HOURLY", "MODEL_KEY", "MODEL_KEY_CONSUMED", "MODEL_KEY_COST_CONSUMED", "MODEL_KEY_COST_HOURLY",
-    "MODEL_KEY_HOURLY", "OWN_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point", "encoder", "plain_name",
+    "API", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "HOUR_TIMESTAMPED", "KEY_CONSUMED",
+    "KEY_HOURLY", "KEY_USAGE", "MINUTE_TIMESTAMPED", "MODEL", "MODEL_CONSUMED", "MODEL_COST_CONSUMED",
+    "MODEL_COST_HOURLY", "MODEL_HOURLY", "MODEL_KEY", "MODEL_KEY_CONSUMED", "MODEL_KEY_COST_CONSUMED",
+    "MODEL_KEY_COST_HOURLY", "MODEL_KEY_HOURLY", "RESERVED_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point",
+    "find_encoder", "plain_name",
 ]  # fmt: skip

@@ -39,11 +39,11 @@ MODEL_KEY_COST_HOURLY = "huawei_maas_model_key_cost_hourly"
 MODEL_COST_CONSUMED = "huawei_maas_model_cost_consumed"
 MODEL_KEY_COST_CONSUMED = "huawei_maas_model_key_cost_consumed"
 API = "huawei_maas_api"
-AT_THEIR_HOUR = (
+HOUR_TIMESTAMPED = (
     HOURLY, KEY_HOURLY, MODEL_HOURLY, MODEL_KEY_HOURLY, MODEL_COST_HOURLY, MODEL_KEY_COST_HOURLY,
 )  # fmt: skip
 """Their points have times of their own, which only Telegraf and JSON can carry: the others count what was consumed."""
-AT_THEIR_MINUTE = (MODEL, MODEL_KEY)
+MINUTE_TIMESTAMPED = (MODEL, MODEL_KEY)
 """Their points have the time of their minute; where no time is carried, only a recent one may be shown."""
 
 TOTALS = (

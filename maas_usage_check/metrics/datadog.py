@@ -8,7 +8,7 @@ from typing import Iterator, List, Sequence
 
 from msgspec import Struct
 
-from .catalogue import AT_THEIR_HOUR, CATALOGUE, GAUGE, Catalogue
+from .catalogue import CATALOGUE, GAUGE, HOUR_TIMESTAMPED, Catalogue
 from .points import Number, Point
 
 COLUMNS = (
@@ -54,7 +54,7 @@ def metadata_csv(catalogue: Catalogue = CATALOGUE) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     for measurement, fields in catalogue.items():
-        if measurement in AT_THEIR_HOUR:
+        if measurement in HOUR_TIMESTAMPED:
             continue
         for field in fields:
             orientation = (field.name in BETTER_HIGH) - (field.name in BETTER_LOW)

@@ -11,7 +11,7 @@ FORMATS = ("influx", "prometheus", "json")
 Encode = Callable[[Sequence[Point]], str]
 
 
-def encoder(name: str) -> Encode:
+def find_encoder(name: str) -> Encode:
     """Find the encoder of a format; only that one is imported."""
     if name == "prometheus":
         from . import prometheus

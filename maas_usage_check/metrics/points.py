@@ -9,7 +9,7 @@ from msgspec import Struct
 
 Number = Union[int, float]
 
-OWN_TAGS = (
+RESERVED_TAGS = (
     "range", "service_type", "infer_type", "region", "project_id", "api_key_label",
     "maas_api_id", "model", "maas_key_id", "api_key", "currency",
 )  # fmt: skip

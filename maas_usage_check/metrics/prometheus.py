@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 from msgspec import Struct
 
 from .catalogue import CATALOGUE, COUNT, Catalogue
-from .points import OWN_TAGS, Number, Point, plain_name
+from .points import RESERVED_TAGS, Number, Point, plain_name
 
 RANGE_HELP = " Never add it up over the label `range`: ranges overlap."
 
@@ -50,7 +50,7 @@ def _labels(tags: Dict[str, str]) -> Dict[str, str]:
     for key, value in sorted(tags.items()):
         name = plain_name(key)
         # Two keys that differ only in what a label name cannot hold; the plugin's own tags keep their names.
-        while name in labels or (name in OWN_TAGS and name in tags and name != key):
+        while name in labels or (name in RESERVED_TAGS and name in tags and name != key):
             name += "x"
         labels[name] = value
     return labels

@@ -57,7 +57,7 @@ def raise_if_shut(entry: KeyEntry, api: str, now: float, closed: bool) -> None:
             _cause(entry),
             f"{entry.why or UNKNOWN}. Retrying in {ceil((entry.not_before - now) / 60)} min to avoid a lockout; "
             "a replaced key is tried in the next cycle",
-            held=True,
+            is_consequence=True,
             clock_off=entry.clock_off,
         )
     until = entry.throttled.get(api, 0.0)
@@ -66,7 +66,7 @@ def raise_if_shut(entry: KeyEntry, api: str, now: float, closed: bool) -> None:
             Result.THROTTLED,
             "the cloud asked to slow down, nothing more is asked in this cycle and for "
             f"{max(0.0, until - now):.0f} s: lower max_requests_per_minute if others use this account's quota too",
-            held=True,
+            is_consequence=True,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Dict, Optional, Set, Tuple
 
 from ..clock import Clock
-from ..errors import PASSING, QueryError, Result
+from ..errors import RETRYABLE, QueryError, Result
 from . import circuit_breaker, rate_limiter
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ HARMLESS = 5
 PAUSE = 0.05
 """Seconds until another process's lone request is looked at again."""
 
-UNPROVEN = PASSING | {Result.PERMISSION_DENIED, Result.BAD_ANSWER, Result.INTERNAL}
+UNPROVEN = RETRYABLE | {Result.PERMISSION_DENIED, Result.BAD_ANSWER, Result.INTERNAL}
 """Failures that do not prove the signature right: a 401 may name a permission, and something else may have answered."""
 
 
@@ -135,7 +135,7 @@ class Pass:
         def look() -> None:
             circuit_breaker.raise_if_shut(gate.seen, api, self._clock.now(), api in self.closed)
             if give_up <= self._clock.monotonic():
-                raise QueryError(Result.TIMED_OUT, self._late, held=True)
+                raise QueryError(Result.TIMED_OUT, self._late, is_consequence=True)
 
         ticket = gate.places.take(give_up, at_once, lambda: gate.is_proven(self.proven, gate.seen), look, meanwhile)
         self._mine.add(ticket)
@@ -178,4 +178,4 @@ class Pass:
         until, error = self._full.get((per_minute, kept), (0.0, None))
         if error is not None and self._clock.monotonic() + left < until:
             self._left_out[turn] = None
-            raise QueryError(error.result, str(error), held=True)
+            raise QueryError(error.result, str(error), is_consequence=True)

@@ -88,7 +88,7 @@ def over_rate(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, 
         f"{sent(entry, now)} requests left within a minute{first}, max_requests_per_minute lets "
         f"{max(1, per_minute - kept)} go; what is left out goes first in the next cycle: ask fewer ranges, service "
         "types or labels, or raise it (the cloud allows 200 per user)",
-        held=True,
+        is_consequence=True,
     )
 
 

@@ -15,7 +15,7 @@ from ..cloud.signing import signed
 from ..cloud.source import Asks, Call, Outcome, Query, Send
 from ..cloud.transport import Transport
 from ..config import Instance, is_project_id
-from ..errors import PASSING, QueryError, Result
+from ..errors import RETRYABLE, QueryError, Result
 from .gates import Gates
 from .passes import Pass
 from .rate_limiter import tenth
@@ -84,7 +84,7 @@ class Session:
         # Another cycle of this instance may begin within the minute, and its ranges go first.
         self._pass = gate.begin(str(instance.api_tags), len(self._turns) + 1, self._not_sent)
         self.key_name = gate.name
-        where = instance.lookup
+        where = instance.project_query_key
         remembered = self._pass.projects.get(where, "")
         if not self.project_id and is_project_id(remembered):
             self.project_id = remembered
@@ -96,7 +96,7 @@ class Session:
 
         One that was not planned has the turn of the lookup.
         """
-        turn = self._turns.get(query, self._instance.lookup)
+        turn = self._turns.get(query, self._instance.project_query_key)
         return source.ask(query, self._sender(turn, partial(self.sent.add, query)))
 
     def ask_spare(self, source: Asks, query: Any, goes: Callable[[], None] = lambda: None) -> Any:
@@ -122,7 +122,7 @@ class Session:
 
     def not_sent(self) -> QueryError:
         """Make the error of a request that could not be sent in time."""
-        return QueryError(Result.TIMED_OUT, self._not_sent, held=True)
+        return QueryError(Result.TIMED_OUT, self._not_sent, is_consequence=True)
 
     def stop(self) -> None:
         """Let no more requests go."""
@@ -135,7 +135,7 @@ class Session:
         errors = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
         strange = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(errors)
         # All queries failed, one with 403 or 404: forget the project id.
-        forgotten = {self._instance.lookup: ""} if strange and len(errors) == len(outcomes) else {}
+        forgotten = {self._instance.project_query_key: ""} if strange and len(errors) == len(outcomes) else {}
         self._pass.end({**self._learned, **forgotten})
 
     def _sender(self, turn: Optional[str], goes: Callable[[], None] = lambda: None) -> Send:
@@ -147,7 +147,7 @@ class Session:
         except QueryError as error:
             failed = error
         for pause in self._pauses:
-            if failed.result not in PASSING:
+            if failed.result not in RETRYABLE:
                 break
             import random
 
@@ -158,7 +158,7 @@ class Session:
             try:
                 return self._try(turn, goes, call)
             except QueryError as error:
-                if error.held:  # the retry was not sent: what failed is still the try before it
+                if error.is_consequence:  # the retry was not sent: what failed is still the try before it
                     break
                 failed = error
         raise failed

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator
 import pytest
 
 import maas_usage_check
-from maas_usage_check.metrics import AT_THEIR_HOUR, CATALOGUE
+from maas_usage_check.metrics import CATALOGUE, HOUR_TIMESTAMPED
 from maas_usage_check.metrics.datadog import metric_name
 
 from ..conftest import Program
@@ -22,7 +22,7 @@ ASSETS = Path(maas_usage_check.__file__).parent / "assets"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
 MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
-SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in AT_THEIR_HOUR}
+SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in HOUR_TIMESTAMPED}
 KNOWN = {metric_name(measurement, field.name) for measurement, fields in SUBMITTED.items() for field in fields}
 TAGS = set("range service_type infer_type region project_id api_key_label maas_api_id model currency api_key".split())
 

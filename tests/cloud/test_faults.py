@@ -11,7 +11,7 @@ from line_protocol_parser import parse_line
 from maas_usage_check.cloud import provider
 from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
-from maas_usage_check.metrics import encoder
+from maas_usage_check.metrics import find_encoder
 
 from ..conftest import FixedClock
 from ..faults.checks import check_line, check_points, check_requests, entry, play
@@ -34,6 +34,6 @@ def test_every_row(
     transport = PlayedTransport(scene, clock, instance)
     batch = make_collector(keys, provider=provider(instance.credentials), transport=transport).cycle()
     assert batch.collected == row.up
-    check_points(row, [parse_line(line) for line in encoder("influx")(batch.points).splitlines()])
+    check_points(row, [parse_line(line) for line in find_encoder("influx")(batch.points).splitlines()])
     check_line(row, str(batch.problems[0]))
     check_requests(row, len(scene.requests))

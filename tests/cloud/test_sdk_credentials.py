@@ -10,10 +10,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from maas_usage_check.cloud.credentials import Credentials, provider
-from maas_usage_check.config import KeySource
+from maas_usage_check.config import CredentialsSource
 from maas_usage_check.errors import QueryError, Result
 
-SDK = KeySource("sdk")
+SDK = CredentialsSource("sdk")
 
 
 def serve_metadata(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

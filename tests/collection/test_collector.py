@@ -10,7 +10,7 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.collection.collector import MOST_HANGING
-from maas_usage_check.config.ranges import DAY, HOUR, KEPT
+from maas_usage_check.config.ranges import DAY, HOUR, RETENTION
 from maas_usage_check.emulator.call_log import API_KEYS
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import QueryError, Result
@@ -75,7 +75,7 @@ def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector
     hours_of = {"last_7d": 7 * 24, "last_30d": 30 * 24, "last_3h": 3}
     for point in points(batch, USAGE):
         now = point.time // 1_000_000
-        start = max(now - hours_of[point.tags["range"]] * HOUR, now - KEPT)
+        start = max(now - hours_of[point.tags["range"]] * HOUR, now - RETENTION)
         service = {"my_service": 1, "preset": 2, "custom_endpoint": 4}[point.tags["service_type"]]
         # Counted hour by hour, without the windows of the plan and without the emulator's answers.
         hours = list(

@@ -26,7 +26,7 @@ from maas_usage_check.commands.report.periods import Page, is_long, lay_out
 from maas_usage_check.commands.report.rows import Row
 from maas_usage_check.commands.report.tables import show
 from maas_usage_check.config import load_instance
-from maas_usage_check.config.ranges import DAY, HOUR, kept
+from maas_usage_check.config.ranges import DAY, HOUR, clip
 from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.emulator import PROJECT_ID
 
@@ -60,7 +60,7 @@ def test_days_and_hours_adjoin_and_cover_what_is_kept_of_a_range(
 
     page = laid_out(name, zone, now, size)
     assume(page.spans)
-    held = kept(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
+    held = clip(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
     assert (page.spans[0].start, page.spans[-1].end) == (held[0].start, held[-1].end)
     assert all(one.end == other.start for one, other in zip(page.spans, page.spans[1:]))
     assert len({span.name for span in page.spans}) == len(page.spans)

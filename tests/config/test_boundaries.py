@@ -7,7 +7,7 @@ import datetime as dt
 
 import pytest
 
-from maas_usage_check.config.ranges import DAY, HOUR, Fixed, Window, check_order, kept
+from maas_usage_check.config.ranges import DAY, HOUR, Fixed, Window, check_order, clip
 
 from ..conftest import NOW
 
@@ -17,7 +17,7 @@ AT = int(NOW * 1000)
 @pytest.mark.parametrize(("days", "more", "windows"), [(29, 0, 1), (29, 1, 2), (30, 0, 2)])
 def test_longest_window(days: int, more: int, windows: int) -> None:
     """Up to 29 days are one window; a longer range is two, and the first ends at a full hour."""
-    split = kept(Window(AT - days * DAY - more, AT), AT).windows
+    split = clip(Window(AT - days * DAY - more, AT), AT).windows
     assert len(split) == windows
     assert [window.end % HOUR for window in split] == [0] * windows
 
@@ -26,7 +26,7 @@ def test_longest_window(days: int, more: int, windows: int) -> None:
 def test_oldest_moment(start: int, coverage: float) -> None:
     """What began before the last 30 days is cut, and covered in part."""
     oldest = AT - 30 * DAY
-    held = kept(Window(oldest + start, oldest + DAY), AT)
+    held = clip(Window(oldest + start, oldest + DAY), AT)
     assert held.windows == (Window(max(oldest, oldest + start), oldest + DAY),)
     assert held.coverage == pytest.approx(coverage, abs=1e-6)
 

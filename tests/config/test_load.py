@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud import DirectTransport
-from maas_usage_check.config import Instance, KeySource, ServiceType, load, load_file
+from maas_usage_check.config import CredentialsSource, Instance, ServiceType, load, load_file
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
 from maas_usage_check.config.list_items import ITEMS
 from maas_usage_check.config.ranges import Fixed, Rolling
@@ -35,7 +35,7 @@ def test_an_empty_instance_has_the_defaults_of_the_design() -> None:
     assert (instance.service_types, instance.infer_types) == ((ServiceType.preset,), ("real_time",))
     assert (instance.timeout, instance.deadline, instance.max_concurrency) == (10, 25, 4)
     assert (instance.max_requests_per_minute, instance.min_collection_interval) == (100, 300)
-    assert instance.credentials == KeySource("env")
+    assert instance.credentials == CredentialsSource("env")
     assert instance.api_keys is None
     assert instance.tls_verify
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 import pytest
 
 from maas_usage_check.config import load
-from maas_usage_check.config.load_warnings import doubts
+from maas_usage_check.config.load_warnings import load_warnings
 
 from ..conftest import NOW, Cloud, Program
 
@@ -21,7 +21,7 @@ TWICE = (
 
 
 def said(*entries: Dict[str, Any], now: float = NOW) -> List[str]:
-    return list(doubts(load({"instances": list(entries)}, now), now))
+    return list(load_warnings(load({"instances": list(entries)}, now), now))
 
 
 def ago(hours: float) -> str:

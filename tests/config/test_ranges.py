@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from maas_usage_check.config.ranges import (
     DAY,
     HOUR,
-    KEPT,
-    LONGEST,
+    MAX_WINDOW,
+    RETENTION,
     Window,
-    instant,
-    kept,
+    clip,
     parse_moment,
     parse_range,
+    to_ms,
 )
 
 if sys.version_info >= (3, 9):
@@ -82,7 +82,7 @@ def test_this_month_starts_on_the_first_at_local_midnight(now: int, zone: ZoneIn
 def test_a_date_means_its_local_midnight_even_where_a_clock_change_skips_or_repeats_it(
     zone: str, date: str, expected: str
 ) -> None:
-    assert instant(parse_moment(date), ZoneInfo(zone)) == dt.datetime.fromisoformat(expected).timestamp() * 1000
+    assert to_ms(parse_moment(date), ZoneInfo(zone)) == dt.datetime.fromisoformat(expected).timestamp() * 1000
 
 
 def test_a_to_date_is_its_midnight_so_the_day_itself_is_not_counted() -> None:
@@ -99,7 +99,7 @@ def test_a_range_goes_up_to_now_where_its_end_lies_in_the_future_or_is_left_out(
 @pytest.mark.parametrize("value", ["2026-05-08T06:00:00+08:00", dt.datetime(2026, 5, 7, 22), "2026-05-07 22:00:00"])
 def test_a_date_time_is_taken_to_the_second_with_or_without_an_offset(value: Any) -> None:
     expected = dt.datetime(2026, 5, 7, 22, tzinfo=UTC).timestamp() * 1000
-    assert instant(parse_moment(value), UTC) == expected
+    assert to_ms(parse_moment(value), UTC) == expected
 
 
 @given(moments, st.integers(0, 200 * DAY), st.integers(0, 200 * DAY))
@@ -107,14 +107,14 @@ def test_what_is_kept_adjoins_ends_at_the_end_and_is_never_longer_than_the_api_t
     now: int, age: int, length: int
 ) -> None:
     window = Window(now - age - length, now - age)
-    held = kept(window, now)
+    held = clip(window, now)
     # The oracle counts what lies in both intervals.
-    overlap = max(0, window.end - max(window.start, now - KEPT))
+    overlap = max(0, window.end - max(window.start, now - RETENTION))
     assert sum(part.end - part.start for part in held.windows) == overlap
     assert held.coverage == (overlap / length if length else float(bool(held.windows)))
     edges: List[int] = [part.start for part in held.windows] + [part.end for part in held.windows[-1:]]
     assert edges == sorted(edges)
     assert all(one.end == other.start for one, other in zip(held.windows, held.windows[1:]))
-    assert all(part.end - part.start <= LONGEST for part in held.windows)
+    assert all(part.end - part.start <= MAX_WINDOW for part in held.windows)
     assert all(part.end % HOUR == 0 for part in held.windows[:-1])
     assert not held.windows or held.windows[-1].end == window.end

@@ -10,7 +10,7 @@ import pytest
 
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.collection import make_collectors
-from maas_usage_check.config import doubts, load_file
+from maas_usage_check.config import load_file, load_warnings
 from maas_usage_check.errors import ConfigError
 from maas_usage_check.state import Store
 
@@ -100,7 +100,7 @@ def test_looking_for_calls_that_are_asked_about_twice_ends_with_many_keys_and_ad
         f"instances:\n  - &all {{tags: ['n:0'], api_keys: [{many}], ips: [{many}]}}\n"
         "  - {<<: *all, tags: ['n:1'], service_types: [my_service]}\n"
     )
-    assert list(doubts(load_file(path, NOW), NOW)) == []
+    assert list(load_warnings(load_file(path, NOW), NOW)) == []
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])

@@ -17,7 +17,7 @@ from maas_usage_check.collection import Collector
 from maas_usage_check.config import load, load_file
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import ConfigError, QueryError, Result
-from maas_usage_check.metrics import encoder
+from maas_usage_check.metrics import find_encoder
 from maas_usage_check.scheduling import Gates
 from maas_usage_check.state import Store
 
@@ -79,5 +79,5 @@ def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, 
     batch = Collector(instance, lambda: Credentials(AK, SK), transport, gates, clock).cycle()
     assert batch.result != Result.INTERNAL, batch.problems
     assert all(str(problem).isprintable() for problem in batch.problems)
-    assert all(parse_line(line) for line in encoder("influx")(batch.points).splitlines())
+    assert all(parse_line(line) for line in find_encoder("influx")(batch.points).splitlines())
     assert batch.collected == (len(batch.points) == 2)

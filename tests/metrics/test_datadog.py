@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import io
 
-from maas_usage_check.metrics import AT_THEIR_HOUR, CONSUMED, COUNT, GAUGE, Field, Point
+from maas_usage_check.metrics import CONSUMED, COUNT, GAUGE, HOUR_TIMESTAMPED, Field, Point
 from maas_usage_check.metrics.datadog import Sample, metadata_csv, samples
 
 CATALOGUE = {"huawei_maas_x": (Field("tokens", int, "token", "Tokens.", COUNT), Field("up", int, "", "Up."))}
@@ -23,6 +23,6 @@ def test_the_table_for_datadog_names_each_fields_nature() -> None:
 
 
 def test_the_table_for_datadog_leaves_out_what_the_agent_cannot_submit() -> None:
-    catalogue = {name: (Field("tokens", int, "token", "Tokens.", COUNT),) for name in (*AT_THEIR_HOUR, CONSUMED)}
+    catalogue = {name: (Field("tokens", int, "token", "Tokens.", COUNT),) for name in (*HOUR_TIMESTAMPED, CONSUMED)}
     names = [row["metric_name"] for row in csv.DictReader(io.StringIO(metadata_csv(catalogue)))]
     assert names == ["huawei_maas.consumed.tokens"]

@@ -92,7 +92,7 @@ def test_after_a_refusal_nobody_asks_for_5_minutes_then_10_up_to_60(
             try:
                 ticket = cycle.admit(100, FAR)
             except QueryError as error:
-                assert (error.result, error.held) == (result, True)
+                assert (error.result, error.is_consequence) == (result, True)
             else:
                 cycle.settle(ticket, failed(Result.NETWORK))
                 break
@@ -313,7 +313,7 @@ def test_a_wait_names_the_refusal_that_it_follows_from(store: Store, clock: Fixe
     later = Gate("key", store, clock.clock).begin()
     with pytest.raises(QueryError, match=r"20 minutes ahead\. Retrying in 5 min") as refused:
         later.admit(100, FAR)
-    assert (refused.value.result, refused.value.held) == (Result.CLOCK_OFF, True)
+    assert (refused.value.result, refused.value.is_consequence) == (Result.CLOCK_OFF, True)
 
 
 class Process:

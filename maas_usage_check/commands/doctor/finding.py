@@ -31,4 +31,4 @@ def counted(marks: Sequence[str]) -> str:
 
 def mark_of(error: QueryError) -> str:
     """Mark a failed question: nothing is known of its stage where it was not sent, or ended by a 429."""
-    return SKIP if error.held or error.result == Result.THROTTLED else FAIL
+    return SKIP if error.is_consequence or error.result == Result.THROTTLED else FAIL

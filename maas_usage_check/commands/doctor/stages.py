@@ -145,7 +145,7 @@ def _questions(
     one, now = replace(instance, ranges=spans, **kinds), int(clock.now() * 1000)
     fresh, halves = Statistics().plan(one, now).queries, hours_stage.questions(one, now)
     give_up = clock.monotonic() + (8 if instance.models else 6) * instance.timeout
-    turns = dict.fromkeys((*fresh, *halves), instance.lookup)
+    turns = dict.fromkeys((*fresh, *halves), instance.project_query_key)
     session = Session(instance, lambda: credentials, transport, gates, clock, give_up, turns, pauses=())
     outcomes: List[Any] = []
     try:

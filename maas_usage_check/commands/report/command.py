@@ -24,8 +24,8 @@ from ...collection import (
     open_store,
     run_cycle,
 )
-from ...config import doubts, load_file, load_instance
-from ...config.ranges import kept
+from ...config import load_file, load_instance, load_warnings
+from ...config.ranges import clip
 from ...state import Warn
 from .files import encode, records
 from .from_ledger import NOTHING, Rest, check_calls, look_up, share, together
@@ -61,7 +61,7 @@ def report(
             instances = [load_instance({"ranges": ["last_7d"], **wins}, {}, "arguments", now)]
     if args.size == "model":
         return report_models(instances, args.format, now, tell, warn, put, runtime)
-    for text in doubts(instances, now, "--last" if args.last else "--from" if args.since else None):
+    for text in load_warnings(instances, now, "--last" if args.last else "--from" if args.since else None):
         warn(text)
     pages = [lay_out(instance, args.size, now * 1000) for instance in instances]
     probes = [label_questions(page) for page in pages]
@@ -131,7 +131,7 @@ def remarks(page: Page, batch: Batch, probes: Sequence[Batch], now: int) -> Iter
     """
     answered = {row.span.name for row in rows_of(page, batch) if row.usage}
     for span in page.asked.ranges:
-        share = kept(span.window(now, page.asked.zone), now).coverage
+        share = clip(span.window(now, page.asked.zone), now).coverage
         if 0 < share < 1 and (answered if page.size else span.name in answered):
             # Never rounded up to all of it.
             cover = f"{min(share, 0.999):.1%}"

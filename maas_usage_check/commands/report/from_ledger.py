@@ -120,7 +120,7 @@ def share(page: Page, held: Held, now: int) -> str:
 def _look(instance: Instance, gates: Gates, now: int) -> Held:
     gate = gates.of(provider(instance.credentials)())
     with gate.entry() as entry:
-        project_id = instance.project_id or entry.projects.get(instance.lookup, "")
+        project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
     if not is_project_id(project_id):  # it was never looked up with this key, and so nothing is held
         return NOTHING
     windows = [span.window(now, instance.zone) for span in instance.ranges]

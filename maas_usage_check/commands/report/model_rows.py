@@ -11,7 +11,7 @@ from msgspec import Struct
 from ...cloud.usage import Usage
 from ...config import Instance
 from ...config.prices import Price
-from ...config.ranges import HOUR, KEPT, instant
+from ...config.ranges import HOUR, RETENTION, to_ms
 from ...ledger.hour_values import FIELDS, floor
 from ...ledger.models.lookup_models import KnownModels, over_until
 from .periods import local
@@ -61,7 +61,7 @@ def whole_hours(asked: Instance, now: int) -> Hours:
     """Find the whole hours (UTC) of an instance's one range that are over, at one moment, in milliseconds."""
     window = asked.ranges[0].window(now, asked.zone)
     start, until = -(-window.start // HOUR) * HOUR, min(floor(window.end), over_until(now))
-    first = max(start, -(-(now - KEPT) // HOUR) * HOUR)
+    first = max(start, -(-(now - RETENTION) // HOUR) * HOUR)
     return Hours(start, max(start, until), tuple(range(first, until, HOUR)))
 
 
@@ -92,7 +92,7 @@ def estimate(instance: Instance, known: KnownModels, now: int, tz: dt.tzinfo) ->
     """Estimate what the local month of a moment, in milliseconds, costs at the rate of the last 7 days."""
     first = local(now, tz).date().replace(day=1)
     following = (first + dt.timedelta(days=31)).replace(day=1)
-    length = Decimal(instant(following, tz) - instant(first, tz)) / HOUR
+    length = Decimal(to_ms(following, tz) - to_ms(first, tz)) / HOUR
     rows, hours = rows_of(instance, known, last_week(now))
     cost = cost_of(rows) if len(hours) == WEEK else None
     return Month(f"{first:%B}", None if cost is None else cost * length / WEEK, len(hours))

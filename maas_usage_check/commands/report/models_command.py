@@ -116,7 +116,7 @@ def _page(
 
 
 def _problems(instance: Instance, found: Optional[Found], page: Optional[ModelsPage]) -> List[Problem]:
-    where = instance.place
+    where = instance.display_name
     if found is None:
         text = f"{instance.ranges[0].name} has no whole hour (UTC) that is over, and that the cloud keeps"
         return [Problem("E", f"{where}: {text}: choose another range, such as --last 24h", where)]

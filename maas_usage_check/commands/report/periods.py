@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ...config import Instance
-from ...config.ranges import HOUR, Calendar, Fixed, Range, Window, instant, kept
+from ...config.ranges import HOUR, Calendar, Fixed, Range, Window, clip, to_ms
 from ...errors import ConfigError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -63,7 +63,7 @@ def days(whole: Span, tz: dt.tzinfo) -> List[Span]:
     """Cut a span at the local midnights."""
 
     def midnight(at: int, later: int) -> int:
-        return instant(local(at, tz).date() + dt.timedelta(days=later), tz)
+        return to_ms(local(at, tz).date() + dt.timedelta(days=later), tz)
 
     return _cut(whole, midnight, lambda at: local(at, tz).date().isoformat())
 
@@ -108,12 +108,12 @@ def local(milliseconds: int, tz: dt.tzinfo) -> dt.datetime:
 
 
 def _kept_of(given: Range, instance: Instance, now: int) -> List[Span]:
-    held = kept(given.window(now, instance.zone), now)
+    held = clip(given.window(now, instance.zone), now)
     if not held.windows:
         return []
     unfinished = isinstance(given, Calendar) and given.name != "yesterday"
     if isinstance(given, Fixed) and given.until is not None:
-        unfinished = instant(given.until, instance.zone) > now
+        unfinished = to_ms(given.until, instance.zone) > now
     return [Span(given.name, held.windows[0].start, held.windows[-1].end, unfinished or held.coverage < 1)]
 
 

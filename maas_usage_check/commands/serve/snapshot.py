@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Optional, Sequence
 from ...clock import Clock
 from ...errors import Result
 from ...metrics import API, CATALOGUE, COUNT, Number, Point
-from ...metrics.freshness import current
+from ...metrics.freshness import fresh_points
 
 TIMES = ("last_success_timestamp_seconds", "newest_usage_timestamp_seconds")
 """What of an instance's health stays true however old it is."""
@@ -43,7 +43,7 @@ class Latest:
     def points(self) -> List[Point]:
         """Return what may be shown now."""
         points = self._points or ()
-        return current(points, self._clock.now()) if self.is_alive else list(outdated(points))
+        return fresh_points(points, self._clock.now()) if self.is_alive else list(outdated(points))
 
 
 def outdated(points: Sequence[Point]) -> Iterator[Point]:

@@ -9,7 +9,7 @@ from ...cloud.cloud_eye import METRICS, Data, Dimensions
 from ...cloud.cloud_eye.metric_data import Values
 from ...config import Instance
 from ...metrics import Number, Point
-from ...metrics.freshness import is_current
+from ...metrics.freshness import is_fresh
 from ...scheduling.priority_queue import LATE, LIVE, QueryTask
 from .minute_queries import Batch, HeldMinutes, complete_until, gaps, missed, recent
 from .model_list import ModelList
@@ -65,7 +65,7 @@ class LiveMinutes:
 
     def _newest(self, minutes: Values) -> Sequence[int]:
         at = max(minutes, default=0)
-        return [at] if is_current(at / 1000, self._now / 1000) else []
+        return [at] if is_fresh(at / 1000, self._now / 1000) else []
 
     def _learn(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
         for dimensions, minutes in data.values.items():

@@ -18,9 +18,9 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials, Request, Response
 from maas_usage_check.collection import Collector
 from maas_usage_check.config import Instance, load
-from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import HOURS, Consumer, series_of
 from maas_usage_check.ledger.counters import freeze
 from maas_usage_check.ledger.hour_store import Ledger as Kept
@@ -46,7 +46,7 @@ MANY: Dict[str, Any] = {
 class Account:
     """Run cycles of one instance against an emulator without a network, by a clock of its own."""
 
-    def __init__(self, folder: str, ledger: Ledger, **keys: Any) -> None:
+    def __init__(self, folder: str, ledger: SimulatedUsage, **keys: Any) -> None:
         self.seconds = 0.0
         self.emulator = Emulator(DEMO_KEY, ledger, lambda: NOW + self.seconds, requests_per_minute=10**9)
         self.clock = Clock(now=self.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
@@ -80,7 +80,7 @@ class Account:
 
 def backfill(folder: str, busy: Callable[[int], bool]) -> float:
     """Return how many calls a backfill of 29 days takes for each hour of use."""
-    account = Account(folder, Ledger(busy=busy), hourly=True)
+    account = Account(folder, SimulatedUsage(busy=busy), hourly=True)
     calls = account.calls()
     begin = (NOW * 1000 - 29 * DAY) // HOUR * HOUR
     return calls / sum(map(busy, range(begin, NOW * 1000 - 2 * HOUR, HOUR)))
@@ -94,7 +94,7 @@ def weekdays(at: int) -> bool:
 
 def steady(folder: str) -> float:
     """Return the calls of one series in a cycle of 5 minutes, over two days with late data, less one an hour."""
-    account = Account(folder, Ledger(late=True), hourly=True)
+    account = Account(folder, SimulatedUsage(late=True), hourly=True)
     account.calls()
     calls, cycles = 0, 2 * 288
     for _ in range(cycles):
@@ -106,7 +106,7 @@ def steady(folder: str) -> float:
 
 def restated(folder: str) -> int:
     """Return the most calls that it takes to find one restated hour, of some in different places."""
-    ledger, most = Ledger(), 0
+    ledger, most = SimulatedUsage(), 0
     account = Account(folder, ledger, hourly=True)
     account.calls()
     for days in (1, 7, 13, 14, 15, 28):
@@ -130,10 +130,10 @@ def fill(account: Account, days: int) -> None:
 
 def processor(folder: str) -> Tuple[float, int]:
     """Return the processor seconds of a cycle of 60 series beyond those of as many calls, and the store's size."""
-    account = Account(folder, Ledger(busy=lambda at: True), hourly=True, **MANY)
+    account = Account(folder, SimulatedUsage(busy=lambda at: True), hourly=True, **MANY)
     fill(account, 29)
     ranges = [f"last_{n}d" for n in range(1, 5)]
-    plain = Account(os.path.join(folder, "plain"), Ledger(), ranges=ranges, **MANY)
+    plain = Account(os.path.join(folder, "plain"), SimulatedUsage(), ranges=ranges, **MANY)
     os.makedirs(os.path.join(folder, "plain"))
     pairs = [(spent(account), spent(plain)) for _ in range(8)]
     size = sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*"))
@@ -150,7 +150,7 @@ def spent(account: Account) -> float:
 
 def growth(folder: str) -> float:
     """Return how much larger the store of 20 series is after 60 days than after 31."""
-    account = Account(folder, Ledger(), hourly=True)
+    account = Account(folder, SimulatedUsage(), hourly=True)
     sizes = []
     for day in range(60):
         now = (NOW // 86_400 + day) * DAY
@@ -182,7 +182,7 @@ def used(command: List[str], environ: Dict[str, str]) -> Tuple[float, int]:
 
 def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[int]:
     """Yield the memory of a `collect` of 60 series that is new and gets all hours, and of one two hours later."""
-    account = Account(folder, Ledger(), hourly=True, **MANY)
+    account = Account(folder, SimulatedUsage(), hourly=True, **MANY)
     account.seconds = time.time() - NOW
     names = "\n".join(f"    {key}: {value}" for key, value in MANY.items())
     path = Path(folder) / "conf.yaml"

@@ -21,7 +21,7 @@ from runs import COMMAND, cycle, duration, field, processor
 
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.loopback_server import serving
 
 HERE = Path(__file__).parent
 ROUND_TRIP = 0.1

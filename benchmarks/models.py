@@ -16,11 +16,11 @@ from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.emulator import usage_by_minute
-from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.emulator.server import serving
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.scheduling.priority_queue import HEALING
 
 FEW, MANY = (3, 8), (30, 20)
@@ -33,8 +33,8 @@ class Asking(Account):
     def __init__(self, folder: str, models: int, keys: int, **more: Any) -> None:
         # The rate is the default, so that what has no room in it waits.
         keys_of_entry = {"hourly": True, "models": True, "max_requests_per_minute": 100, **more}
-        super().__init__(folder, Ledger(), cloud_eye_endpoint=URL, **keys_of_entry)
-        self.emulator.models = Models(models, keys, late=True)
+        super().__init__(folder, SimulatedUsage(), cloud_eye_endpoint=URL, **keys_of_entry)
+        self.emulator.models = SimulatedModels(models, keys, late=True)
         self.asked: Counter[str] = Counter()
 
     def carry(self, request: Request, timeout: float) -> Response:
@@ -73,7 +73,7 @@ def an_hour(folder: str) -> List[Counter[str]]:
 def serve(urls: Any) -> None:
     """Serve an emulator from a process of its own, so that its work is not counted."""
     usage_by_minute.BUSIEST = 5_000  # so that each key asks each model at any time of the day
-    with serving(Emulator(DEMO_KEY, requests_per_minute=10**9, models=Models(*MANY, late=True))) as url:
+    with serving(Emulator(DEMO_KEY, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))) as url:
         urls.put(url)
         time.sleep(3600)
 

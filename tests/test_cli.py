@@ -24,7 +24,7 @@ from maas_usage_check import __version__
 from maas_usage_check.cli import main
 from maas_usage_check.commands.terminal import for_people
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .conftest import AK, SK, Cloud, FixedClock, Program, wait_for
 from .program import only_line
@@ -55,7 +55,7 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
     """Old totals stay, what is live does not, and counters are always there."""
     usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
     config = program.cloud_config(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1\nmodels: true")
-    cloud.emulator.models = Models(busy=lambda model, start: True)
+    cloud.emulator.models = SimulatedModels(busy=lambda model, start: True)
     arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(usage))
     cloud.responder = lambda request: Response(status=500)
     assert program(*arguments).returncode == 1

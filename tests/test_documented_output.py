@@ -66,7 +66,7 @@ def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: 
         if not body or body["end_time"] - body["start_time"] >= HOUR:
             return None
         wider = {**body, "end_time": body["end_time"] + HOUR}
-        return Response(json.dumps(busy.emulator.ledger.totals(wider, int(busy.emulator.now() * 1000))))
+        return Response(json.dumps(busy.emulator.usage.totals(wider, int(busy.emulator.now() * 1000))))
 
     busy.responder = count_the_next_hour_too
     config = program.cloud_config(busy, HOURLY)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable, List
 
 from .emulator import Emulator
-from .server import serving
+from .loopback_server import serving
 
 DEMO_KEY = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG = """\

@@ -16,12 +16,12 @@ from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
-from . import cloud_eye
-from .call_log import Ledger
-from .show_statistics import show_statistics
+from . import cloud_eye_api
 from .signature import canonical_request, given, why_wrong
-from .simulated_models import Models
-from .wire import Asked, Refusal, Reply, Words, flat, reply
+from .simulated_models import SimulatedModels
+from .simulated_usage import SimulatedUsage
+from .statistics_api import show_statistics
+from .wire import Asked, Refusal, Reply, Words, flat, json_reply
 
 PROJECT_ID = "d3m0" * 8
 REGION = "cn-southwest-2"
@@ -46,7 +46,7 @@ class Emulator:
 
     Args:
         keys: secret keys by access key; throw-away ones.
-        ledger: what was used, hour by hour, as MaaS says it.
+        usage: what was used, hour by hour, as MaaS says it.
         now: seconds since 1970.
         tokens: security tokens by access key, for temporary keys.
         requests_per_minute: how many are answered.
@@ -56,26 +56,26 @@ class Emulator:
     def __init__(
         self,
         keys: Mapping[str, str],
-        ledger: Optional[Ledger] = None,
+        usage: Optional[SimulatedUsage] = None,
         now: Callable[[], float] = time.time,
         tokens: Mapping[str, str] = {},
         requests_per_minute: int = REQUESTS_PER_MINUTE,
-        models: Optional[Models] = None,
+        models: Optional[SimulatedModels] = None,
     ) -> None:
         self.keys = dict(keys)
         self.tokens = dict(tokens)
-        self.ledger = ledger or Ledger()
-        self.models = models or Models()
+        self.usage = usage or SimulatedUsage()
+        self.models = models or SimulatedModels()
         self.projects: List[Dict[str, Any]] = [
             {"id": "5ub0" * 8, "name": f"{REGION}_sub", "enabled": True},
             {"id": PROJECT_ID, "name": REGION, "enabled": True},
         ]
-        self.refused: Set[str] = set()
+        self.denied_permissions: Set[str] = set()
         """Permissions that the keys lack, such as `ces:metrics:list`."""
         self.now = now
         self.requests_per_minute = requests_per_minute
         self.times_locked = 0
-        self.requests: Deque[Tuple[float, str]] = deque(maxlen=100_000)
+        self.request_log: Deque[Tuple[float, str]] = deque(maxlen=100_000)
         self._busy = threading.Lock()
         self._row: Dict[str, Tuple[int, float]] = {}
         self._locked_until: Dict[str, float] = {}
@@ -84,13 +84,13 @@ class Emulator:
         self._routes = (
             Route("GET", "/v3/projects", "iam:projects:get", "IAM.0403", flat, self._list_projects),
             Route("POST", statistics, "modelarts:monitoring:get", "ModelArts.0403", flat, self._show_statistics),
-            Route("GET", f"{ces}/metrics", "ces:metrics:list", "ces.0015", cloud_eye.words, self._list_metrics),
+            Route("GET", f"{ces}/metrics", "ces:metrics:list", "ces.0015", cloud_eye_api.words, self._list_metrics),
             Route(
                 "POST",
                 f"{ces}/batch-query-metric-data",
                 "ces:metricData:list",
                 "ces.0015",
-                cloud_eye.words,
+                cloud_eye_api.words,
                 self._list_metric_data,
             ),
         )
@@ -99,11 +99,11 @@ class Emulator:
         """Answer one request; `target` is path and query, `headers` may be in any case."""
         lower = {name.lower(): value for name, value in headers.items()}
         with self._busy:
-            self.requests.append((self.now(), urlsplit(target).path))
+            self.request_log.append((self.now(), urlsplit(target).path))
             try:
                 self._verify(method, target, lower, body)
                 self._throttle()
-                answer = reply(200, self._answer(method, target, lower, body))
+                answer = json_reply(200, self._answer(method, target, lower, body))
             except Refusal as refusal:
                 answer = refusal.reply
         answer.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.now()))
@@ -116,7 +116,7 @@ class Emulator:
             if method != route.method or not path:
                 continue
             foreign = set(path.groups()) - {project["id"] for project in self.projects}
-            if foreign or route.permission in self.refused:
+            if foreign or route.permission in self.denied_permissions:
                 why = f"policy doesn't allow {route.permission} to be performed."
                 raise Refusal(403, route.denied, why, route.words)
             return route.answer(Asked(tuple(parse_qsl(parts.query, keep_blank_values=True)), headers, body))
@@ -128,13 +128,13 @@ class Emulator:
         return {"projects": found, "links": {"self": "", "next": None, "previous": None}}
 
     def _show_statistics(self, asked: Asked) -> Dict[str, Any]:
-        return show_statistics(self.ledger, asked, int(self.now() * 1000))
+        return show_statistics(self.usage, asked, int(self.now() * 1000))
 
     def _list_metrics(self, asked: Asked) -> Dict[str, Any]:
-        return cloud_eye.list_metrics(self.models, asked, int(self.now() * 1000))
+        return cloud_eye_api.list_metrics(self.models, asked, int(self.now() * 1000))
 
     def _list_metric_data(self, asked: Asked) -> Dict[str, Any]:
-        return cloud_eye.list_metric_data(self.models, asked, int(self.now() * 1000))
+        return cloud_eye_api.list_metric_data(self.models, asked, int(self.now() * 1000))
 
     def _verify(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> None:
         signature = given(headers)
@@ -166,7 +166,7 @@ class Emulator:
 
     def requests_since(self, at: float) -> int:
         """Count the requests that came after a moment."""
-        return sum(1 for _ in itertools.takewhile(lambda request: request[0] > at, reversed(self.requests)))
+        return sum(1 for _ in itertools.takewhile(lambda request: request[0] > at, reversed(self.request_log)))
 
     def _throttle(self) -> None:
         if self.requests_since(self.now() - 60) > self.requests_per_minute:

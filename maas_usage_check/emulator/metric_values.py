@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-from .simulated_models import Models
+from .simulated_models import SimulatedModels
 from .usage_by_minute import MINUTE, Counts, Minute
 
 NAMESPACE = "SYS.MaaS"
@@ -43,7 +43,7 @@ OVER: Dict[str, Callable[[List[float]], float]] = {
 
 
 def values(
-    models: Models, series: Tuple[str, Optional[str]], name: str, statistic: str, starts: range, now: int
+    models: SimulatedModels, series: Tuple[str, Optional[str]], name: str, statistic: str, starts: range, now: int
 ) -> Iterator[Tuple[int, float]]:
     """Go through what is known of a metric at a moment, by period: when each begins, and its value.
 
@@ -62,7 +62,7 @@ def values(
                 yield at, float(COUNTED[name](counts))
             continue
         worth: Callable[[Minute], Optional[float]] = COUNTED.get(name) or MEASURED[name]
-        raw = [worth(minute) for _, minute in models.known(*series, at, at + starts.step, now)]
+        raw = [worth(minute) for _, minute in models.available_minutes(*series, at, at + starts.step, now)]
         found = [float(value) for value in raw if value is not None]
         if found:
             yield at, float(OVER[statistic](found))

@@ -9,7 +9,7 @@ from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 from .arrivals import DAY, HOUR, Restatement, noise
 from .usage_by_minute import MINUTE, SPELL, Caller, Counts, Minute, added, minute, together, whole
 
-KEPT = 30 * DAY
+RETENTION = 30 * DAY
 LATEST = 12 * MINUTE
 ONE_IN = 8
 """How many minutes there are for each that is late."""
@@ -18,7 +18,7 @@ WEIGHTS = (1.0, 0.5, 0.3)
 KEYLESS = ("", 0.1)
 
 
-class Hour(NamedTuple):
+class ModelHour(NamedTuple):
     """Hold what Cloud Eye says of an hour; tokens are whole."""
 
     total_tokens: int
@@ -28,7 +28,7 @@ class Hour(NamedTuple):
     errors: int
 
 
-class Models:
+class SimulatedModels:
     """Work out any minute of any model, the same each time, and what is known of it at a moment.
 
     A series is a model and one of its keys, or None for all of its calls, those without a key too.
@@ -75,7 +75,7 @@ class Models:
         """List the models."""
         return list(self._callers)
 
-    def keys_of(self, model: str) -> List[str]:
+    def key_ids(self, model: str) -> List[str]:
         """List the keys that use a model."""
         return [key for key in self._callers.get(model, {}) if key is not None]
 
@@ -95,23 +95,25 @@ class Models:
             return None
         return minute(model, callers[0], start) if len(callers) == 1 else together(model, callers, start)
 
-    def there(self, model: str, start: int, now: int) -> bool:
+    def is_available(self, model: str, start: int, now: int) -> bool:
         """Say whether a minute is known at a moment, and not older than what is kept; both are milliseconds."""
         late = max(0, LATEST - self._delay) * _lateness(model, start) // 255 if self._late else 0
-        return start + MINUTE + self._delay + late <= now <= start + KEPT
+        return start + MINUTE + self._delay + late <= now <= start + RETENTION
 
-    def known(self, model: str, key: Optional[str], start: int, end: int, now: int) -> Iterator[Tuple[int, Minute]]:
+    def available_minutes(
+        self, model: str, key: Optional[str], start: int, end: int, now: int
+    ) -> Iterator[Tuple[int, Minute]]:
         """Go through the minutes that begin in `[start, end)` and are known at a moment; all are milliseconds."""
-        first, last = max(start, now - KEPT), min(end, now)
+        first, last = max(start, now - RETENTION), min(end, now)
         for at in range(-(-first // MINUTE) * MINUTE, last, MINUTE):
             found = self.minute(model, key, at)
-            if found and self.there(model, at, now):
+            if found and self.is_available(model, at, now):
                 yield at, found
 
     def reported(self, model: str, key: Optional[str], start: int, now: int) -> bool:
         """Say whether a series reported anything for a minute since a moment; both are milliseconds."""
         minutes = range(now // MINUTE * MINUTE, start, -MINUTE)  # the newest first, for it is soon found
-        return any(self.there(model, at, now) and self.minute(model, key, at) for at in minutes)
+        return any(self.is_available(model, at, now) and self.minute(model, key, at) for at in minutes)
 
     def counts(self, model: str, key: Optional[str], start: int, end: int, now: int) -> Counts:
         """Add up the minutes that begin in `[start, end)` and are known at a moment; an hour as it is said then."""
@@ -119,15 +121,15 @@ class Models:
         if callers and self._undisturbed(model, start, end, now):
             counts = whole(model, callers, start, end)
         else:
-            counts = added(found for _, found in self.known(model, key, start, end, now))
+            counts = added(found for _, found in self.available_minutes(model, key, start, end, now))
         factor = self._factor(model, key, start, now) if end - start == HOUR else 1.0
         return counts if factor == 1 else _times(counts, factor)
 
-    def hour(self, model: str, key: Optional[str], start: int, now: int) -> Hour:
+    def hour(self, model: str, key: Optional[str], start: int, now: int) -> ModelHour:
         """Say what the cloud says at a moment of the hour that begins at `start`; both are milliseconds."""
         said = self.counts(model, key, start, start + HOUR, now)
         errors = said.errors_4xx + said.errors_5xx
-        return Hour(said.total_tokens, said.prompt_tokens, said.completion_tokens, said.requests, errors)
+        return ModelHour(said.total_tokens, said.prompt_tokens, said.completion_tokens, said.requests, errors)
 
     def _silent(self, model: str, start: int) -> bool:
         return (
@@ -140,7 +142,7 @@ class Models:
         """Say whether a stretch is of whole spells, of which nothing was silent and all is known."""
         pure = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
         latest = max(self._delay, LATEST) if self._late else self._delay
-        return pure and start % SPELL == end % SPELL == 0 and now - KEPT <= start and end + latest <= now
+        return pure and start % SPELL == end % SPELL == 0 and now - RETENTION <= start and end + latest <= now
 
     def _factor(self, model: str, key: Optional[str], start: int, now: int) -> float:
         past = [known for known in self._restated.get((model, key, start), ()) if known[0] <= now]

@@ -8,7 +8,7 @@ from typing import Iterable, Optional, Tuple
 from msgspec import Struct
 
 from .arrivals import HOUR, noise
-from .call_log import DAY_CURVE
+from .simulated_usage import DAY_CURVE
 
 MINUTE = HOUR // 60
 SPELL = 5 * MINUTE

@@ -38,10 +38,10 @@ class Refusal(Exception):
 
     def __init__(self, status: int, code: str, message: str, words: Words = flat) -> None:
         super().__init__(message)
-        self.reply = reply(status, words(status, code, message))
+        self.reply = json_reply(status, words(status, code, message))
 
 
-def reply(status: int, body: Any) -> Reply:
+def json_reply(status: int, body: Any) -> Reply:
     """Make a JSON answer with a request id."""
     content = json.dumps(body).encode()
     request_id = hashlib.blake2b(content, digest_size=16).hexdigest()

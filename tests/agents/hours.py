@@ -7,10 +7,10 @@ from calendar import timegm
 from time import strptime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from maas_usage_check.emulator.call_log import API_KEYS, Ledger
 from maas_usage_check.emulator.demo import DEMO_KEY
-from maas_usage_check.emulator.emulator import Emulator, Refusal, Reply, reply
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.emulator import Emulator, Refusal, Reply, json_reply
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
 
 from .programs import ROOT
 
@@ -25,7 +25,7 @@ Use = Tuple[int, ...]
 EVERY_KEY = tuple(API_KEYS)
 
 
-def use(ledger: Ledger, at: int, now: int, service_type: int = 2, labels: Sequence[str] = EVERY_KEY) -> Use:
+def use(ledger: SimulatedUsage, at: int, now: int, service_type: int = 2, labels: Sequence[str] = EVERY_KEY) -> Use:
     """Say what Books say at a moment of the real-time calls in the hour that begins at `at`."""
     hour = ledger.hour(service_type, "real_time", labels, at, now // HOUR * HOUR)
     tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
@@ -72,11 +72,11 @@ class Counts:
 class Consumed(Counts):
     """Count the calls of a service type, and of labels; see `use`."""
 
-    def __init__(self, ledger: Ledger, began: int, **series: Any) -> None:
+    def __init__(self, ledger: SimulatedUsage, began: int, **series: Any) -> None:
         super().__init__(lambda at, now: use(ledger, at, now, **series), began)
 
 
-class Books(Ledger):
+class Books(SimulatedUsage):
     """The account's hours: something new is said at full hours alone, and nothing from the moment `closed` on."""
 
     closed: Optional[int] = None
@@ -95,7 +95,7 @@ class Books(Ledger):
 class SentCloud(Emulator):
     """Answer as of the second in which a request was signed: a test may move the clock while one is under way."""
 
-    def __init__(self, ledger: Ledger, models: Optional[Models] = None) -> None:
+    def __init__(self, ledger: SimulatedUsage, models: Optional[SimulatedModels] = None) -> None:
         super().__init__(DEMO_KEY, ledger, now=lambda: self.signed, models=models)
         self.signed = 0.0
         self.is_down = False
@@ -105,4 +105,4 @@ class SentCloud(Emulator):
         lower: Dict[str, str] = {name.lower(): value for name, value in headers.items()}
         with self._one:
             self.signed = float(timegm(strptime(lower["x-sdk-date"], "%Y%m%dT%H%M%SZ")))
-            return reply(503, {}) if self.is_down else super().answer(method, target, headers, body)
+            return json_reply(503, {}) if self.is_down else super().answer(method, target, headers, body)

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import yaml
 
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .hours import HOUR, Counts, Use
 
@@ -28,27 +28,27 @@ Series = Tuple[str, str]
 """A model and a key; the key of the whole is empty."""
 
 
-def named(models: Models) -> Dict[str, str]:
+def named(models: SimulatedModels) -> Dict[str, str]:
     """Give the models names; from the third on they have none, and so no price."""
     return dict(zip(models.ids(), PRICES))
 
 
-def entry_of(models: Models) -> Dict[str, Any]:
+def entry_of(models: SimulatedModels) -> Dict[str, Any]:
     """Make the keys of an instance that name the models and their prices."""
     prices = {name: {"prompt": float(one), "completion": float(two)} for name, (one, two) in PRICES.items()}
     return {"models": True, "model_names": named(models), "prices": {"currency": CURRENCY, "models": prices}}
 
 
-def config_of(models: Models) -> str:
+def config_of(models: SimulatedModels) -> str:
     """Write those keys as they stand in a configuration."""
     return textwrap.indent(yaml.safe_dump(entry_of(models), sort_keys=False), "    ")
 
 
-def series_of(models: Models) -> List[Series]:
-    return [(model, key) for model in models.ids() for key in ("", *models.keys_of(model))]
+def series_of(models: SimulatedModels) -> List[Series]:
+    return [(model, key) for model in models.ids() for key in ("", *models.key_ids(model))]
 
 
-def priced(models: Models) -> List[Series]:
+def priced(models: SimulatedModels) -> List[Series]:
     return [each for each in series_of(models) if each[0] in named(models)]
 
 
@@ -56,11 +56,11 @@ def series_in(tags: Dict[str, str]) -> Series:
     return tags["maas_api_id"], tags.get("maas_key_id", "")
 
 
-def minute(models: Models, series: Series, at: int, now: Optional[int] = None) -> Dict[str, float]:
+def minute(models: SimulatedModels, series: Series, at: int, now: Optional[int] = None) -> Dict[str, float]:
     """Say what the minute that begins at `at` was, all of it or as it is known at a moment; nothing of a silent one."""
     model, key = series
     found = models.minute(model, key or None, at)
-    if found is None or (now is not None and not models.there(model, at, now)):
+    if found is None or (now is not None and not models.is_available(model, at, now)):
         return {}
     failed = found.errors_4xx + found.errors_5xx
     fields = (
@@ -76,19 +76,19 @@ def divided(value: Optional[float], parts: int) -> Optional[float]:
     return None if value is None else float(Decimal(repr(value)) / parts)
 
 
-def use(models: Models, series: Series, at: int, now: int) -> Use:
+def use(models: SimulatedModels, series: Series, at: int, now: int) -> Use:
     """Say what the cloud says at a moment of the hour that begins at `at`."""
     model, key = series
     return tuple(models.hour(model, key or None, at, now))
 
 
-def cost(models: Models, model: str, of: Use) -> Decimal:
+def cost(models: SimulatedModels, model: str, of: Use) -> Decimal:
     """Work out what tokens cost."""
     prompt, completion = (Decimal(price) for price in PRICES[named(models)[model]])
     return (prompt * of[1] + completion * of[2]) / 1_000_000
 
 
-def newest(models: Models, series: Series, now: int) -> Dict[str, float]:
+def newest(models: SimulatedModels, series: Series, now: int) -> Dict[str, float]:
     """Say what may be shown as now: the newest complete minute that is known, if it ended within 15 minutes."""
     last = (now - COMPLETE) // MINUTE * MINUTE - MINUTE
     known = (minute(models, series, at, now) for at in range(last, now - SHOWN - MINUTE - 1, -MINUTE))
@@ -98,5 +98,5 @@ def newest(models: Models, series: Series, now: int) -> Dict[str, float]:
 class Counted(Counts):
     """Count the calls of a model or a key."""
 
-    def __init__(self, models: Models, series: Series, began: int) -> None:
+    def __init__(self, models: SimulatedModels, series: Series, began: int) -> None:
         super().__init__(lambda at, now: use(models, series, at, now), began)

@@ -49,7 +49,7 @@ class Month(months.Account):
             hour, at = BEGAN + began * HOUR, BEGAN + after * HOUR
             self.books.restate(hour, factor, at=at)
             self.books.restate(hour, factor, at=at, service_type=SERVICES["my_service"], label="")
-            for key in (None, self.models.keys_of(self.models.ids()[0])[0]):
+            for key in (None, self.models.key_ids(self.models.ids()[0])[0]):
                 self.models.restate(self.models.ids()[0], key, hour, factor, at=at)
         self._begin(BEGAN)
 

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import pytest
 
-from maas_usage_check.emulator.call_log import Ledger
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.errors import Result
 
 from ..conftest import NOW
@@ -42,7 +42,7 @@ Series = Tuple[str, str]
 """A service type and a label, or a model and a key; the label or key of the whole is empty."""
 
 
-def counts_since(books: Ledger, models: Models, began: int) -> Dict[Series, Counts]:
+def counts_since(books: SimulatedUsage, models: SimulatedModels, began: int) -> Dict[Series, Counts]:
     """Begin the counts of all services, labels, models and keys."""
     return {
         **{
@@ -64,7 +64,7 @@ class Account(Collecting):
     def __init__(self, folder: Path, form: str, backfill: int, third_appears: int = 0) -> None:
         self.file = folder / "out.prom"
         self.books = Books(late=True)
-        self.models = Models(3, 2, late=True, appears={Models(3).ids()[2]: third_appears})
+        self.models = SimulatedModels(3, 2, late=True, appears={SimulatedModels(3).ids()[2]: third_appears})
         self.cloud = SentCloud(self.books, self.models)
         self.cloud.requests_per_minute = 5000  # a backfill in one cycle
         self.state: Dict[int, Dict[str, float]] = {}

@@ -13,8 +13,8 @@ from typing import Any, Dict, Iterator, Optional
 
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator.server import serving
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .. import shifted_clock
 from ..conftest import NOW, wait_for
@@ -71,7 +71,7 @@ exec {python} {program} {folder}/shift "$@"
 class Telegraf:
     """Hold the time, the cloud, and a Telegraf between them and the database at `database`."""
 
-    def __init__(self, database: str, folder: Path, how: str, models: Models) -> None:
+    def __init__(self, database: str, folder: Path, how: str, models: SimulatedModels) -> None:
         self.database = database
         self.folder = folder
         self.books = Books(late=True, restating=True)
@@ -147,7 +147,7 @@ class Telegraf:
 
 
 @contextlib.contextmanager
-def telegraf(folder: Path, how: str, more: str, models: Models) -> Iterator[Telegraf]:
+def telegraf(folder: Path, how: str, more: str, models: SimulatedModels) -> Iterator[Telegraf]:
     """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
     with influxdb(folder) as database:
         made = Telegraf(database, folder, how, models)

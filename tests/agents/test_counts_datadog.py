@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from ..conftest import NOW, Cloud, FixedClock
 from .conftest import need_library
@@ -22,7 +22,7 @@ need_library("datadog_checks.base")
 Make = Callable[..., Any]
 INTERVAL = 300
 """Seconds between cycles; the Agent runs the check more often, and what it has is repeated."""
-FIRST, SECOND, THIRD = Models(3).ids()
+FIRST, SECOND, THIRD = SimulatedModels(3).ids()
 
 
 class Agent:
@@ -33,8 +33,8 @@ class Agent:
         self.cloud, self.clock, self.make, self.aggregator = cloud, clock, make, aggregator
         self.began = int(clock.at * 1000)
         self.silent = range(self.began + 5 * HOUR, self.began + 9 * HOUR)
-        cloud.emulator.ledger = self.ledger = Books(late=True, restating=True)
-        cloud.emulator.models = self.models = Models(
+        cloud.emulator.usage = self.ledger = Books(late=True, restating=True)
+        cloud.emulator.models = self.models = SimulatedModels(
             3,
             2,
             late=True,
@@ -147,7 +147,7 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
     for of, factor, after in ((-5, 3.0, 4), (3, 0.0, 7), (16, 3.0, 19), (16, 0.0, 28), (20, 2.0, 27), (29, 0.0, 33)):
         start, at = (hour + of) * HOUR, (hour + after) * HOUR
         agent.ledger.restate(start, factor, at=at)
-        for key in (None, agent.models.keys_of(FIRST)[1]):
+        for key in (None, agent.models.key_ids(FIRST)[1]):
             # Once an hour all of the last day is asked: what is said from a full hour on is seen in the next cycle.
             agent.models.restate(FIRST, key, start, factor, at=at)
     truth, total, held, cycles = agent.truth(), {}, 0, 0

@@ -9,7 +9,7 @@ import pytest
 from werkzeug import Response
 
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics.datadog import metric_name
 
@@ -48,8 +48,8 @@ class Month:
 
     def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         clock.at = BEGAN / 1000
-        cloud.emulator.ledger = self.books = Books(late=True)
-        cloud.emulator.models = self.models = Models(3, 2, late=True)
+        cloud.emulator.usage = self.books = Books(late=True)
+        cloud.emulator.models = self.models = SimulatedModels(3, 2, late=True)
         cloud.emulator.requests_per_minute = 5000
         check = make(cloud.entry(**ENTRY, **entry_of(self.models), backfill_days=0, min_collection_interval=300))
         truth = counts_since(self.books, self.models, BEGAN)

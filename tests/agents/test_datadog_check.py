@@ -16,7 +16,7 @@ import pytest
 from werkzeug import Request, Response
 
 import maas_usage_check
-from maas_usage_check.emulator.emulator import PROJECT_ID, reply
+from maas_usage_check.emulator.emulator import PROJECT_ID, json_reply
 from maas_usage_check.metrics import API, CATALOGUE, KEY_USAGE, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 
@@ -56,7 +56,9 @@ def in_threads(checks: List[Any]) -> List[str]:
 
 
 def refuse(request: Request) -> Response:
-    answer = reply(401, {"error_code": "APIGW.0301", "error_msg": f"verify ak sk signature fail, Access={AK} {SK}"})
+    answer = json_reply(
+        401, {"error_code": "APIGW.0301", "error_msg": f"verify ak sk signature fail, Access={AK} {SK}"}
+    )
     return Response(answer.body, answer.status, answer.headers)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from maas_usage_check.emulator.call_log import HOUR, Ledger
+from maas_usage_check.emulator.simulated_usage import HOUR, SimulatedUsage
 
 from ..fixed_clock import MONDAY
 from .collecting import Collecting
@@ -79,7 +79,7 @@ def test_the_query_of_the_docs_adds_up_what_the_ledger_holds(store: Store) -> No
     (query,) = re.findall(r"```promql\n(.+?)```", page, re.DOTALL)
     now = NOW // HOUR * HOUR
     assert {row["service_type"]: float(row["value"]) for row in store.query(query)} == {
-        name: added(*(use(Ledger(), at, now, number) for at in range(now - 7 * 24 * HOUR + HOUR, now, HOUR)))[0]
+        name: added(*(use(SimulatedUsage(), at, now, number) for at in range(now - 7 * 24 * HOUR + HOUR, now, HOUR)))[0]
         for name, number in SERVICES.items()
     }
 

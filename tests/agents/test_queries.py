@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from ..conftest import Cloud, FixedClock
 from .account import REGION
@@ -46,7 +46,7 @@ TODAY, MONTH = midnight(NOW), month_began(NOW)
 SCRAPE = 5 * MINUTE
 SERVICES = {"preset": 2, "custom_endpoint": 4}
 LABELS = {"team-search": ("team-search",), "online_experience": ("",)}
-LEDGER, MODELS = Books(late=True), Models(2, 2)
+LEDGER, MODELS = Books(late=True), SimulatedModels(2, 2)
 LARGE = MODELS.ids()[0]
 ENTRY = {
     **entry_of(MODELS),
@@ -224,7 +224,7 @@ def test_the_queries_for_datadog_and_the_monitors_that_add_counts_up(
     cloud: Cloud, make_check: Callable[..., Any], aggregator: Any, clock: FixedClock
 ) -> None:
     now = NOW / 1000
-    cloud.emulator.now, cloud.emulator.ledger, cloud.emulator.models = clock.now, LEDGER, MODELS
+    cloud.emulator.now, cloud.emulator.usage, cloud.emulator.models = clock.now, LEDGER, MODELS
     check = make_check(cloud.entry(**ENTRY, min_collection_interval=1800))
     samples: List[Sample] = []
     for at in CYCLES:

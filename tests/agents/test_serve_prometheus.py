@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 import trustme
 
-from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.loopback_server import serving
 
 from .. import shifted_clock
 from ..commands.exporter import Exporter, exporting
@@ -57,7 +57,7 @@ class Days:
     def __init__(self, folder: Path, cloud: SentCloud, options: List[str], context: ssl.SSLContext) -> None:
         self.folder, self.cloud, self.options, self.context = folder, cloud, options, context
         self.address = f"127.0.0.1:{free_port()}"
-        self.truth = {name: Consumed(cloud.ledger, BEGAN, service_type=number) for name, number in SERVICES.items()}
+        self.truth = {name: Consumed(cloud.usage, BEGAN, service_type=number) for name, number in SERVICES.items()}
         self.known: List[Dict[str, Use]] = []
         """What was counted at each step."""
         self.shift(0)

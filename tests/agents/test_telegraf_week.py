@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.metrics import CATALOGUE
 
 from ..conftest import NOW, wait_for
@@ -49,7 +49,7 @@ LATEST = 13 * MINUTE
 """After its end a late minute is there, and as good as surely was in a cycle."""
 MODELS_KEPT = 9 * DAY
 """So old are the hours of models that were certainly read at last."""
-FIRST, SECOND, THIRD = Models(3).ids()
+FIRST, SECOND, THIRD = SimulatedModels(3).ids()
 SILENT = range(BEGAN + 80 * MINUTE, BEGAN + 9 * HOUR)
 APPEARS = BEGAN + 67 * MINUTE
 Found = Dict[Tuple[Series, int], Dict[str, float]]
@@ -138,7 +138,7 @@ def span() -> Tuple[int, int]:
 def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Iterator[Week]:
     """Let days go by in steps of one to three hours, with a backfill before them and two quiet hours after them."""
     chance, (days, backfill) = random.Random(7), span
-    models = Models(
+    models = SimulatedModels(
         3,
         2,
         late=True,
@@ -146,7 +146,7 @@ def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Ite
         missing=lambda at: at // MINUTE % 37 == 5,
         busy=lambda model, at: model != SECOND or at not in SILENT,
     )
-    key = models.keys_of(FIRST)[0]
+    key = models.key_ids(FIRST)[0]
     models.restate(FIRST, None, BEGAN - 5 * HOUR, 3.0, at=BEGAN + 2 * DAY)
     models.restate(FIRST, key, BEGAN - 7 * HOUR, 0.0, at=BEGAN + 2 * DAY + HOUR)
     more = f"    backfill_days: {backfill}\n{config_of(models)}"
@@ -274,7 +274,7 @@ def test_every_hour_of_a_model_and_its_cost_are_there_to_the_token_and_settled(w
 def test_a_program_that_runs_anew_for_each_cycle_brings_the_same_and_later_prices_the_costs_of_the_past(
     tmp_path: Path,
 ) -> None:
-    models = Models(2, 1, late=True)
+    models = SimulatedModels(2, 1, late=True)
     without, prices = config_of(models).split("    prices:", 1)
     with telegraf(tmp_path, EXEC, f"    backfill_days: 1\n{without}", models) as running:
         first = BEGAN // HOUR * HOUR - DAY

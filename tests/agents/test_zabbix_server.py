@@ -9,7 +9,7 @@ from typing import Dict, FrozenSet, List, Set, Tuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from tools import zabbix as made
 
 from ..conftest import AK, SK, Cloud, Program
@@ -20,7 +20,7 @@ from .zabbix_server import HOST, Zabbix, zabbix
 UP = "maas.api.up[cn-southwest-2]"
 WEEK = 7 * 86_400_000
 KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0" * 8 + "]"
-MODELS = Models(2, 1, busy=lambda model, start: True)
+MODELS = SimulatedModels(2, 1, busy=lambda model, start: True)
 """No more of them: the server keeps 64 KB of a text."""
 ALL = f"""\
 max_concurrency: 1

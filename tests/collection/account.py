@@ -48,7 +48,7 @@ class Account:
 
     def truth(self, start: int, **filters: Any) -> int:
         asked = {"service_type": 2, "start_time": start, "end_time": start + HOUR - 1, **filters}
-        return round(self.cloud.emulator.ledger.totals(asked, self.now)["total_token"] * 1000)
+        return round(self.cloud.emulator.usage.totals(asked, self.now)["total_token"] * 1000)
 
 
 def points(batch: Batch, measurement: str) -> List[Point]:

@@ -11,8 +11,8 @@ from werkzeug import Request, Response
 
 from maas_usage_check.collection.collector import MOST_HANGING
 from maas_usage_check.config.ranges import DAY, HOUR, RETENTION
-from maas_usage_check.emulator.call_log import API_KEYS
 from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_usage import API_KEYS
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import KEY_USAGE, USAGE
 from maas_usage_check.scheduling import Crew, Gates
@@ -79,7 +79,7 @@ def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector
         service = {"my_service": 1, "preset": 2, "custom_endpoint": 4}[point.tags["service_type"]]
         # Counted hour by hour, without the windows of the plan and without the emulator's answers.
         hours = list(
-            cloud.emulator.ledger.hours(service, point.tags["infer_type"], list(API_KEYS), start, now - 2 * HOUR)
+            cloud.emulator.usage.hours(service, point.tags["infer_type"], list(API_KEYS), start, now - 2 * HOUR)
         )
         for name in ("requests", "errors", "prompt_tokens", "completion_tokens"):
             assert point.fields[name] == sum(getattr(hour, name) for hour in hours)
@@ -117,7 +117,7 @@ def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) 
     asked = [body.get("api_keys") for body in cloud.statistics()]
     assert (asked[0], sorted(asked[1:3]), asked[3]) == (None, [[""], ["team-search"]], labels)
     now = whole.time // 1_000_000
-    hours = list(cloud.emulator.ledger.hours(2, "real_time", list(API_KEYS), now - 7 * DAY, now - 2 * HOUR))
+    hours = list(cloud.emulator.usage.hours(2, "real_time", list(API_KEYS), now - 7 * DAY, now - 2 * HOUR))
     assert whole.fields["requests"] == sum(hour.requests for hour in hours)
     assert both.fields["requests"] == sum(point.fields["requests"] for point in each) < whole.fields["requests"]
 

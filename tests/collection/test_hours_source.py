@@ -105,13 +105,13 @@ def test_a_single_failure_leaves_the_other_hours_alone(account: Account) -> None
 
 
 def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account) -> None:
-    truth = account.cloud.emulator.ledger.totals
+    truth = account.cloud.emulator.usage.totals
 
     def counts_the_next_hour_too(asked: Dict[str, Any], now: int) -> Dict[str, Any]:
         wider = {**asked, "end_time": asked["end_time"] + HOUR}
         return truth(wider if asked["end_time"] - asked["start_time"] < HOUR else asked, now)
 
-    account.cloud.emulator.ledger.totals = counts_the_next_hour_too  # type: ignore[method-assign]
+    account.cloud.emulator.usage.totals = counts_the_next_hour_too  # type: ignore[method-assign]
     account.keys["backfill_days"] = 3
     for _ in range(4):
         batch = account.cycle(COUNTERS)
@@ -124,7 +124,7 @@ def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account)
     asked = len(account.cloud.requests)
     account.cycle()
     assert len(account.cloud.requests) == asked + 1  # the range alone
-    account.cloud.emulator.ledger.totals = truth  # type: ignore[method-assign]
+    account.cloud.emulator.usage.totals = truth  # type: ignore[method-assign]
     account.sleep(3600)
     account.cycle()
     account.sleep(300)

@@ -12,8 +12,8 @@ from werkzeug import Request, Response
 
 from maas_usage_check.cloud import Credentials, DirectTransport
 from maas_usage_check.collection import Batch
-from maas_usage_check.emulator.call_log import Ledger
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.metrics import (
@@ -49,9 +49,9 @@ class ModelAccount(Account):
     def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, folder: Path) -> None:
         super().__init__(cloud, clock, make, folder)
         self.keys = {"models": True, "ranges": ["last_7d"]}
-        self.use(Models(2, 1))
+        self.use(SimulatedModels(2, 1))
 
-    def use(self, models: Models) -> None:
+    def use(self, models: SimulatedModels) -> None:
         self.cloud.emulator.models = self.models = models
 
     @property
@@ -126,7 +126,7 @@ def test_minutes_at_their_own_time_in_base_units(account: ModelAccount, seconds:
 
 
 def test_the_steady_state_asks_the_minutes_and_once_an_hour_the_list(account: ModelAccount) -> None:
-    account.use(Models(1, 0))
+    account.use(SimulatedModels(1, 0))
     for _ in range(12):
         account.cycle()
         account.sleep(299)
@@ -147,7 +147,7 @@ def never(request: Request) -> Response:
     ids=["500", "no list", "no answer"],
 )
 def test_the_old_list_serves_for_three_hours(account: ModelAccount, answer: Callable[[Request], Response]) -> None:
-    account.use(Models(1, 0))
+    account.use(SimulatedModels(1, 0))
     account.keys.update(hourly=True, backfill_days=0)
     account.cycle()
     account.instead(LIST, answer)
@@ -173,7 +173,7 @@ def test_hours_of_the_statistics_while_cloud_eye_hangs(account: ModelAccount) ->
 
 
 def test_the_present_goes_before_a_gap(account: ModelAccount) -> None:
-    account.use(Models(4, 2))
+    account.use(SimulatedModels(4, 2))
     account.cycle()
     since, known = account.edge - FILLS, {}
     account.sleep(90 * 60)
@@ -190,7 +190,7 @@ def test_the_present_goes_before_a_gap(account: ModelAccount) -> None:
 @pytest.mark.parametrize(("minutes", "is_shown"), [(10, True), (11, False)])
 def test_the_newest_complete_minute_alone_for_15_minutes(account: ModelAccount, minutes: int, is_shown: bool) -> None:
     last = account.edge
-    account.use(Models(1, 1, busy=lambda model, start: start < last))
+    account.use(SimulatedModels(1, 1, busy=lambda model, start: start < last))
     account.sleep(minutes * 60)
     newest = {each: fields for each, fields in account.recent().items() if each[1] == last - MINUTE}
     assert shown(account.cycle(COUNTERS)) == (newest if is_shown else {})
@@ -219,8 +219,8 @@ def test_hours_at_their_own_time(account: ModelAccount) -> None:
 
 
 def test_no_more_than_ten_days_are_asked(account: ModelAccount) -> None:
-    account.use(Models(1, 0))
-    account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    account.use(SimulatedModels(1, 0))
+    account.cloud.emulator.usage = SimulatedUsage(busy=lambda start: False)
     batch = account.cycle(hourly=True)
     assert {at for _, at in hours(batch)} == set(range(account.hour - 239 * HOUR, account.hour, HOUR))
     assert all(body["to"] - body["from"] < 10 * DAY for body in account.calls(DATA))
@@ -228,8 +228,8 @@ def test_no_more_than_ten_days_are_asked(account: ModelAccount) -> None:
 
 @pytest.mark.parametrize(("ago", "within", "factor"), [(3, 0, 0.5), (25, 3600, 0.0), (215, 86_400, 3.0)])
 def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: int, factor: float) -> None:
-    account.use(Models(1, 1))
-    account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    account.use(SimulatedModels(1, 1))
+    account.cloud.emulator.usage = SimulatedUsage(busy=lambda start: False)
     account.keys.update(hourly=True, backfill_days=9)
     account.cycle()
     (model, key), at = series_of(account.models)[1], account.hour - ago * HOUR
@@ -240,7 +240,7 @@ def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: in
 
 def test_what_is_listed_no_more_may_be_refused(account: ModelAccount) -> None:
     gone, silent = account.models.ids()[0], account.now + 10 * MINUTE
-    account.use(Models(2, 0, busy=lambda model, start: model != gone or start < silent))
+    account.use(SimulatedModels(2, 0, busy=lambda model, start: model != gone or start < silent))
     account.keys.update(hourly=True, backfill_days=1)
     account.cycle()
     account.sleep(4 * 3600)
@@ -258,7 +258,7 @@ def test_what_is_listed_no_more_may_be_refused(account: ModelAccount) -> None:
 
 
 def test_a_clock_that_was_ahead_when_the_history_began_keeps_no_hour_back(account: ModelAccount) -> None:
-    account.use(Models(1, 0))
+    account.use(SimulatedModels(1, 0))
     account.keys.update(hourly=True, backfill_days=1)
     account.clock.set_by(10 * 86_400)
     account.cycle()
@@ -309,8 +309,8 @@ def test_nothing_is_counted_twice_after_months_of_silence(
     account: ModelAccount, takes: str, visits: Dict[int, str]
 ) -> None:
     began = account.hour
-    account.cloud.emulator.ledger = Ledger(busy=lambda start: False)
-    account.use(Models(1, 0, busy=lambda model, start: not began + 3 * HOUR <= start < began + 82 * DAY))
+    account.cloud.emulator.usage = SimulatedUsage(busy=lambda start: False)
+    account.use(SimulatedModels(1, 0, busy=lambda model, start: not began + 3 * HOUR <= start < began + 82 * DAY))
     account.keys.update(hourly=True, backfill_days=0)
     came = [(0, "one"), (4, "one"), *((day * 24, name) for day, name in visits.items()), (82 * 24 + 3, "one")]
     given = []
@@ -358,7 +358,7 @@ def test_increments_and_the_present_of_the_api_that_answered(
     """Of the other there is neither a zero nor a minute."""
     account.keys.update(hourly=True, backfill_days=0, prices=prices(account.models.ids()[0]))
     account.cycle(INCREMENTS)
-    account.cloud.emulator.refused = {refused}
+    account.cloud.emulator.denied_permissions = {refused}
     account.sleep(300)
     batch = account.cycle(INCREMENTS)
     assert {point.measurement for point in batch.points} == {*measurements, API}
@@ -371,7 +371,7 @@ def test_a_cycle_that_cannot_ask_repeats_nothing(account: ModelAccount) -> None:
         account.cloud.entry(**account.keys), consumer=Consumer("one", HOURS), provider=lambda: keys[0]
     )
     for refused in ({"ces:metricData:list"}, set(), {"ces:metricData:list"}):
-        account.cloud.emulator.refused = refused
+        account.cloud.emulator.denied_permissions = refused
         account.sleep(300)
         batch = collector.cycle()
         assert bool(points(batch, MODEL)) == (not refused)
@@ -430,7 +430,7 @@ def test_cost_is_priced_when_it_is_counted(account: ModelAccount, takes: str) ->
 
 
 def test_ids_that_have_no_place_are_named_once(account: ModelAccount) -> None:
-    account.use(Models(1, 0))
+    account.use(SimulatedModels(1, 0))
     (first,) = [text for text in texts(account.cycle()) if "left out" in text]
     assert "req_count, total_tokens by maas_service_name, ttft_p99" in first
     account.sleep(3700)
@@ -440,11 +440,11 @@ def test_ids_that_have_no_place_are_named_once(account: ModelAccount) -> None:
 @pytest.mark.parametrize(("permission", "most"), [("ces:metrics:list", 0), ("ces:metricData:list", 2)])
 def test_without_a_permission_of_cloud_eye(account: ModelAccount, permission: str, most: int) -> None:
     """The line names it, nothing more is asked that needs it, also by an old list, and ranges and hours go on."""
-    account.use(Models(4, 8))
+    account.use(SimulatedModels(4, 8))
     account.cycle()
     account.sleep(3600)
     before = len(account.calls(DATA))
-    account.cloud.emulator.refused = {permission}
+    account.cloud.emulator.denied_permissions = {permission}
     batch = account.cycle(hourly=True, backfill_days=1, max_concurrency=2)
     assert {point.measurement for point in batch.points} == {USAGE, HOURLY, API}
     assert health(batch)["result_code"] == Result.PARTIAL
@@ -468,7 +468,7 @@ def test_ranges_leave_a_tenth_of_the_rate_to_the_models(account: ModelAccount) -
 
 
 def test_minutes_that_find_no_room_in_the_rate(account: ModelAccount) -> None:
-    account.use(Models(10, 8, busy=lambda model, start: start % HOUR == 0))
+    account.use(SimulatedModels(10, 8, busy=lambda model, start: start % HOUR == 0))
     account.cycle()
     before = len(account.calls(DATA))
     account.sleep(300)

@@ -11,8 +11,8 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.commands.doctor import counted
-from maas_usage_check.emulator.call_log import HOUR
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import HOUR
 
 from ..conftest import AK, SK, Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
@@ -159,7 +159,7 @@ def asked_length(request: Request) -> int:
 
 def test_halves_that_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
     day = {"service_type": 2, "start_time": NINE - 24 * HOUR, "end_time": NINE - 1}
-    whole = cloud.emulator.ledger.totals(day, int(clock.now() * 1000))
+    whole = cloud.emulator.usage.totals(day, int(clock.now() * 1000))
     doubled = json.dumps({name: 2 * value for name, value in whole.items()})
     cloud.responder = lambda request: Response(doubled) if asked_length(request) == 24 * HOUR - 1 else None
     code, found = examine()
@@ -250,14 +250,14 @@ def test_what_the_ledgers_hold_of_both_is_compared(cloud: Cloud, program: Progra
 
 @pytest.mark.parametrize(("permission", "requests"), [("ces:metrics:list", 7), ("ces:metricData:list", 8)])
 def test_missing_permission_for_cloud_eye(cloud: Cloud, examine: Examine, permission: str, requests: int) -> None:
-    cloud.emulator.refused.add(permission)
+    cloud.emulator.denied_permissions.add(permission)
     code, found = examine(MODELS)
     assert (code, failed(found), len(cloud.requests)) == (1, CLOUD_EYE, requests)
     assert f"allow `{permission}` in an IAM policy" in found["Cloud Eye"][1]
 
 
 def test_cloud_eye_is_asked_though_the_statistics_are_refused(cloud: Cloud, examine: Examine) -> None:
-    cloud.emulator.refused.add("modelarts:monitoring:get")
+    cloud.emulator.denied_permissions.add("modelarts:monitoring:get")
     code, found = examine(MODELS)
     assert (code, failed(found), found["hours"][0], found["Cloud Eye"][0]) == (1, ["permission"], "skip", "ok")
 
@@ -270,11 +270,11 @@ def test_a_key_that_is_refused_is_not_tried_at_cloud_eye(cloud: Cloud, examine: 
 
 
 def test_models_without_calls_are_no_failure(cloud: Cloud, examine: Examine) -> None:
-    cloud.emulator.models = Models(models=0)
+    cloud.emulator.models = SimulatedModels(models=0)
     code, found = examine(MODELS)
     assert (code, found["Cloud Eye"][0]) == (0, "warn")
     assert "may list metrics, but there are none" in found["Cloud Eye"][1]
-    cloud.emulator.models = Models(busy=lambda model, at: at < MONDAY * 1000 - 70 * 60_000)
+    cloud.emulator.models = SimulatedModels(busy=lambda model, at: at < MONDAY * 1000 - 70 * 60_000)
     code, found = examine(MODELS)
     assert (code, found["Cloud Eye"][0]) == (0, "ok")
     assert "3 keys; no call in the last hour: nobody called, or Cloud Eye is late;" in found["Cloud Eye"][1]

@@ -27,8 +27,8 @@ from maas_usage_check.commands.report.rows import Row
 from maas_usage_check.commands.report.tables import show
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, clip
-from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 
 from ..conftest import Cloud, Program
 from ..program import only_line, skip_unless_processes
@@ -309,7 +309,7 @@ def test_label_is_not_called_unknown_without_an_answer(cloud: Cloud, report: Rep
 
 
 def test_unused_online_experience_is_no_unknown_label(cloud: Cloud, report: Report) -> None:
-    cloud.emulator.ledger = Ledger(busy=lambda start: False)
+    cloud.emulator.usage = SimulatedUsage(busy=lambda start: False)
     done = report("--last", "7d", "--api-keys", "")
     assert cells(done.stdout, "Total Requests") == ["0"]
     assert done.stderr == ""

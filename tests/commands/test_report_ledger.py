@@ -38,7 +38,7 @@ def collected(report: Report) -> Report:
 def truth(cloud: Cloud, row: Dict[str, str]) -> List[int]:
     """Ask the emulator's own books about a row."""
     start, end = (int(dt.datetime.fromisoformat(row[name]).timestamp() * 1000) for name in ("start", "end"))
-    use = cloud.emulator.ledger.totals({"service_type": 2, "start_time": start, "end_time": end}, int(MONDAY * 1000))
+    use = cloud.emulator.usage.totals({"service_type": 2, "start_time": start, "end_time": end}, int(MONDAY * 1000))
     tokens = [use[name] for name in ("total_token", "total_prompt_token", "total_completion_token")]
     return [*(round(count * 1000) for count in tokens), use["total_request_count"], use["total_error_count"]]
 

@@ -17,7 +17,7 @@ from maas_usage_check.commands.report.files import encode
 from maas_usage_check.commands.report.model_rows import ModelRow, cost_of
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from ..conftest import Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
@@ -179,7 +179,7 @@ def test_without_prices_and_hours(report: Report) -> None:
 def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud, priced: Report) -> None:
     priced.keys += "backfill_days: 3"
     collect(priced)
-    cloud.emulator.refused.add("ces:metricData:list")
+    cloud.emulator.denied_permissions.add("ces:metricData:list")
     done = priced("--models", "--yesterday")
     assert re.search("^What November will cost is not estimated: 72 of the last 168 hours are known", done.stdout, re.M)
     assert "costs about" not in done.stdout
@@ -199,7 +199,7 @@ def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(clo
 
 def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: FixedClock, report: Report) -> None:
     report.keys += ALL
-    cloud.emulator.models = Models(1, 0)
+    cloud.emulator.models = SimulatedModels(1, 0)
     collect_before(report, clock, 21, 14, 5, 0)
     done = report("--models", "--last", "20d", "--format", "csv")
     assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
@@ -214,7 +214,7 @@ def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: Fi
 def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: Program, report: Report) -> None:
     report.keys += ALL
     gone = cloud.emulator.models.ids()[1]
-    cloud.emulator.models = Models(2, 0, busy=lambda model, at: model != gone or at < NOON - 16 * DAY)
+    cloud.emulator.models = SimulatedModels(2, 0, busy=lambda model, at: model != gone or at < NOON - 16 * DAY)
     collect_before(report, clock, 16, 14.5, 6)
     done = program("collect", "--config", report.config(), "--format", "prometheus")
     assert done.returncode == 0, done.stderr
@@ -228,10 +228,10 @@ def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: P
 
 def test_new_model_used_nothing_before(cloud: Cloud, clock: FixedClock, report: Report) -> None:
     new = cloud.emulator.models.ids()[1]
-    cloud.emulator.models = Models(1, 0)
+    cloud.emulator.models = SimulatedModels(1, 0)
     report.keys += ALL
     collect_before(report, clock, 12, 5, 1)
-    cloud.emulator.models = Models(2, 0)
+    cloud.emulator.models = SimulatedModels(2, 0)
     (row,) = [row for row in report.csv("--models", "--last", "20d") if row["maas_api_id"] == new]
     assert row["hours"] == row["known_hours"]
     assert counts(row) == truth(cloud, new, hours_of(row)[-239:])
@@ -239,7 +239,7 @@ def test_new_model_used_nothing_before(cloud: Cloud, clock: FixedClock, report: 
 
 def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
     gone = cloud.emulator.models.ids()[0]
-    cloud.emulator.models = Models(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
+    cloud.emulator.models = SimulatedModels(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
     rows = {row["maas_api_id"]: row for row in collected.csv("--models", "--last", "2d")}
     assert int(rows[gone]["total_tokens"]) > 0
     forget(tmp_path)
@@ -268,7 +268,7 @@ def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report
 
 @pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
 def test_a_permission_that_is_missing_is_named(cloud: Cloud, report: Report, permission: str) -> None:
-    cloud.emulator.refused.add(permission)
+    cloud.emulator.denied_permissions.add(permission)
     start = f"E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow `{permission}` in an IAM policy"
     assert only_line(report("--models", "--last", "2d"), 1).startswith(start)
 
@@ -276,7 +276,7 @@ def test_a_permission_that_is_missing_is_named(cloud: Cloud, report: Report, per
 def test_ledger_is_shown_while_cloud_eye_refuses(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
     missing = NOON - 20 * HOUR
     assert change(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
-    cloud.emulator.refused |= {"ces:metrics:list", "ces:metricData:list"}
+    cloud.emulator.denied_permissions |= {"ces:metrics:list", "ces:metricData:list"}
     done = collected("--models", "--last", "2d", "--format", "csv")
     assert (done.returncode, done.stderr[:3]) == (0, "W! ")
     known = [at for at in range(NOON - 47 * HOUR, NOON, HOUR) if at != missing]
@@ -301,7 +301,7 @@ def test_bad_metric_is_no_zero(cloud: Cloud, report: Report) -> None:
 
 
 def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None:
-    cloud.emulator.models = Models(models=0)
+    cloud.emulator.models = SimulatedModels(models=0)
     done = report("--models", "--last", "1d")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Cloud Eye lists no model" in done.stdout
@@ -310,7 +310,7 @@ def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None
 
 def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
     asked = {"service_type": service_type, "start_time": hours.start, "end_time": hours.stop}
-    return round(cloud.emulator.ledger.totals(asked, NOW)["total_token"] * 1000)
+    return round(cloud.emulator.usage.totals(asked, NOW)["total_token"] * 1000)
 
 
 @pytest.mark.parametrize(

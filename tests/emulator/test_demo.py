@@ -15,7 +15,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.emulator.emulator import Emulator
-from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.loopback_server import serving
 
 from ..conftest import Program
 from ..program import only_line

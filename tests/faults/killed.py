@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
-from maas_usage_check.emulator.call_log import Ledger
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import COUNTERS, HOURS
 from maas_usage_check.metrics import CONSUMED, HOURLY
 from maas_usage_check.scheduling.key_state import KeyEntry
@@ -74,7 +74,7 @@ def check_store(folder: Path) -> None:
 
 def cycles(folder: Path, hours: List[float], say: Say) -> None:
     """Run a cycle for each consumer at each time, and say what it was given when the cycle is over."""
-    world = World(folder, Ledger(late=True))
+    world = World(folder, SimulatedUsage(late=True))
     keys: Dict[str, Any] = {"hourly": True, "backfill_days": 1, "ranges": ["last_1d"]}
     collectors = [world.collectors(consumer=consumer, **keys)[0] for consumer in CONSUMERS]
     for hour in hours:
@@ -95,7 +95,7 @@ def check_hours(folder: Path, step: int) -> None:
     template = folder / "template"
     template.mkdir()
     _, before = in_a_process(partial(cycles, template, BEFORE))
-    world = World(template, Ledger(late=True))
+    world = World(template, SimulatedUsage(late=True))
     world.seconds = AFTER[-1] * HOUR
 
     def run(name: str, kill_at: int) -> Tuple[bool, Dict[int, int], List[int], List[int]]:

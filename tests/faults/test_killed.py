@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.emulator import Emulator
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 
 from ..conftest import AK, SK, Cloud, Program
 from ..fixed_clock import MONDAY
@@ -48,7 +48,7 @@ def hours(output: bytes) -> Dict[int, int]:
 def test_requests(cloud: Cloud, program: Program) -> None:
     """Every run is killed at a later request than the one before, and each second one runs beside another."""
     shift = program.command[-1]
-    cloud.emulator = Emulator({AK: SK}, Ledger(late=True), now=shifted_clock(shift))
+    cloud.emulator = Emulator({AK: SK}, SimulatedUsage(late=True), now=shifted_clock(shift))
     config = program.cloud_config(
         cloud,
         f"hourly: true\nbackfill_days: 3\nranges: [last_1d]\nmax_requests_per_minute: 200\nstate_dir: {program.folder}",

@@ -31,7 +31,7 @@ def most_tries(minutes: int) -> int:
 
 
 def tries(emulator: Emulator) -> int:
-    return len(emulator.requests)
+    return len(emulator.request_log)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.config.ranges import HOUR
-from maas_usage_check.emulator.call_log import LAG
+from maas_usage_check.emulator.simulated_usage import LAG
 from maas_usage_check.errors import Result
 
 from ..conftest import NOW, SK
@@ -50,7 +50,7 @@ def test_right_values_and_a_short_log(tmp_path: Path, lengths: Lengths) -> None:
         if number == cycles // 2 + 30:
             world.put_key(SK)
         if number % (cycles // 5) == cycles // 6:
-            world.emulator.requests.clear()  # the cloud's own memory is not what is measured
+            world.emulator.request_log.clear()  # the cloud's own memory is not what is measured
             gc.collect()
             levels.append({"objects": len(gc.get_objects()), "files": len(os.listdir("/proc/self/fd"))})
 

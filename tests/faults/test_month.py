@@ -13,8 +13,8 @@ from typing import Any, DefaultDict, Dict, List, Tuple
 
 import pytest
 
-from maas_usage_check.emulator.call_log import Ledger
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import COUNTERS
 
 from ..conftest import NOW
@@ -24,8 +24,8 @@ from .world import CONSUMERS, Values, Weather, World, truth
 HOUR = 3_600_000
 DAY = 24 * HOUR
 BEGAN = int(NOW * 1000)
-FIRST, SECOND = Models(2).ids()
-(KEY,) = Models(2, 1).keys_of(FIRST)
+FIRST, SECOND = SimulatedModels(2).ids()
+(KEY,) = SimulatedModels(2, 1).key_ids(FIRST)
 SERIES = [("", ""), *((model, key) for model in (FIRST, SECOND) for key in ("", KEY))]
 """The statistics, and each model with and without its key."""
 PRICES = {"large": ("2.35", "8.1"), SECOND: ("0.07", "0.3")}
@@ -42,8 +42,8 @@ def is_busy(model: str, at: int) -> bool:
 class Month:
     """Run three consumers over one state, and keep what each was given."""
 
-    def __init__(self, folder: Path, ledger: Ledger, series: List[Series]) -> None:
-        self.models = Models(2, 1, late=True, appears={SECOND: BEGAN + 53 * HOUR}, busy=is_busy)
+    def __init__(self, folder: Path, ledger: SimulatedUsage, series: List[Series]) -> None:
+        self.models = SimulatedModels(2, 1, late=True, appears={SECOND: BEGAN + 53 * HOUR}, busy=is_busy)
         self.world = World(folder, ledger, self.models)
         self.hours: Dict[Series, Dict[int, Values]] = {each: {} for each in series}
         self.costs: DefaultDict[Series, Dict[int, float]] = defaultdict(dict)
@@ -82,7 +82,7 @@ class Month:
             known_hours = [hour[:5] for at, hour in hours.items() if at >= BEGAN]
             self.most[series] = tuple(map(max, self.most[series], map(sum, zip(NOTHING, *known_hours))))
         self.sizes.append(sum(path.stat().st_size for path in self.world.folder.iterdir()))
-        self.world.emulator.requests.clear()
+        self.world.emulator.request_log.clear()
 
     def truth(self, series: Series, at: int) -> Values:
         model, key = series
@@ -128,7 +128,7 @@ def test_every_hour_count_and_cost_is_the_clouds(
     tmp_path: Path, lengths: Lengths, series: List[Series], interval: int, inclusive_end: bool
 ) -> None:
     days, chance = lengths.days, random.Random(10)
-    month = Month(tmp_path, Ledger(late=True, restating=True, inclusive_end=inclusive_end), series)
+    month = Month(tmp_path, SimulatedUsage(late=True, restating=True, inclusive_end=inclusive_end), series)
     world = month.world
     for _ in range(days * 2):
         at = BEGAN + chance.randrange(-60, days * 24 - 40) * HOUR

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maas_usage_check import cloud
-from maas_usage_check.emulator.call_log import Ledger
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 
 from ..agents.account import AK, SK
 from ..agents.collecting import Collecting
@@ -36,7 +36,7 @@ class Account(Collecting):
     """An account whose hours are known, and the one request of a cycle that is answered otherwise."""
 
     def __init__(self, folder: Path) -> None:
-        emulator = Emulator({AK: SK}, ledger=Ledger(), models=Models(2, 1))
+        emulator = Emulator({AK: SK}, usage=SimulatedUsage(), models=SimulatedModels(2, 1))
         emulator.requests_per_minute = 10**6
         entry = {"project_id": PROJECT_ID, "hourly": True, "models": True, "backfill_days": DAYS, "ranges": ["last_1d"]}
         super().__init__(folder, emulator, "json", {**entry, "max_requests_per_minute": 80_000, "max_concurrency": 1})
@@ -44,7 +44,7 @@ class Account(Collecting):
         self.place = self.asked = 0
         self.series: List[Series] = [("", "")]
         self.series += [
-            (model, key) for model in emulator.models.ids() for key in ("", *emulator.models.keys_of(model))
+            (model, key) for model in emulator.models.ids() for key in ("", *emulator.models.key_ids(model))
         ]
         self.hours: Dict[Series, Dict[int, Tuple[int, ...]]] = {each: {} for each in self.series}
 
@@ -80,7 +80,7 @@ class Account(Collecting):
 
     def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
         if not series[0]:
-            hour = self.emulator.ledger.hour(2, "real_time", EVERY_KEY, at, now)
+            hour = self.emulator.usage.hour(2, "real_time", EVERY_KEY, at, now)
             tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
             return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
         return tuple(self.emulator.models.hour(series[0], series[1] or None, at, now))
@@ -120,7 +120,7 @@ def usage(change: Callable[[float], Any]) -> Change:
 def old(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
     """Answer as of six hours ago."""
     if "start_time" in body:
-        return account.emulator.ledger.totals(body, body["end_time"] - 6 * HOUR)
+        return account.emulator.usage.totals(body, body["end_time"] - 6 * HOUR)
     for each in answer.get("metrics", ()):
         each["datapoints"] = each.get("datapoints", [])[:-6]
     return answer
@@ -178,7 +178,7 @@ def play(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
             account.hours[series] = {at: account.truth(series, at, KNOWN) for at in hours}
         if factor != 1.0:
             restated = BEGAN // HOUR * HOUR - ago * HOUR
-            account.emulator.ledger.restate(restated, factor, KNOWN)
+            account.emulator.usage.restate(restated, factor, KNOWN)
             # Of models, 26 hours are asked every hour, and what lies before them once a day.
             recent = max(restated, BEGAN - 15 * HOUR)
             account.emulator.models.restate(account.series[1][0], None, recent, factor, KNOWN)

@@ -15,9 +15,9 @@ from maas_usage_check.commands import execd
 from maas_usage_check.commands.problem_log import ProblemLog
 from maas_usage_check.commands.stdout_writer import Output
 from maas_usage_check.config import load
-from maas_usage_check.emulator.call_log import API_KEYS, Ledger
-from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, reply
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, json_reply
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.scheduling import Gates
@@ -32,7 +32,7 @@ Values = Tuple[int, ...]
 
 def truth(emulator: Emulator, at: int, now: int) -> Values:
     """Say what the cloud says at a moment of an hour: total, prompt and completion tokens, requests, errors."""
-    hour = emulator.ledger.hour(2, "real_time", list(API_KEYS), at, now)
+    hour = emulator.usage.hour(2, "real_time", list(API_KEYS), at, now)
     tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
     return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
 
@@ -40,7 +40,9 @@ def truth(emulator: Emulator, at: int, now: int) -> Values:
 class World:
     """Hold the time, the cloud, and the credentials file. `off` is how far this machine's clock is ahead, seconds."""
 
-    def __init__(self, folder: Path, ledger: Optional[Ledger] = None, models: Optional[Models] = None) -> None:
+    def __init__(
+        self, folder: Path, ledger: Optional[SimulatedUsage] = None, models: Optional[SimulatedModels] = None
+    ) -> None:
         self.seconds = 0.0
         self.off = 0.0
         self.emulator = Emulator({AK: SK}, ledger, now=lambda: NOW + self.seconds, models=models)
@@ -136,7 +138,7 @@ class Weather:
             return None
         if isinstance(bad[0], Result):
             raise QueryError(bad[0], "the network is away")
-        made = reply(*bad)
+        made = json_reply(*bad)
         return Response(made.status, made.headers, made.body)
 
 

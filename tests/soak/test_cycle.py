@@ -11,7 +11,7 @@ import pytest
 
 from maas_usage_check.clock import Clock
 from maas_usage_check.collection import Collector, run_cycle
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Crew, Gates
 from maas_usage_check.scheduling.threads import NAME
@@ -124,7 +124,9 @@ def test_many_instances_of_one_key_start_few_threads_that_would_only_wait_for_ea
 
 def test_a_model_that_is_silent_for_four_hours_of_cycles_loses_no_minute(account: ModelAccount) -> None:  # noqa: F811
     silent = range(account.now + 10 * MINUTE, account.now + 250 * MINUTE)
-    account.use(Models(3, 3, busy=lambda model, start: start not in silent or model != account.models.ids()[0]))
+    account.use(
+        SimulatedModels(3, 3, busy=lambda model, start: start not in silent or model != account.models.ids()[0])
+    )
     began, known = account.edge - 15 * MINUTE, {}
     for _ in range(75):
         known.update(shown(account.cycle()))

@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> World:
 
 
 def most_in_a_minute(world: World) -> int:
-    times = [at for at, _ in world.emulator.requests]
+    times = [at for at, _ in world.emulator.request_log]
     return max(i + 1 - bisect_left(times, at - 59.999) for i, at in enumerate(times))
 
 
@@ -94,4 +94,4 @@ def test_tries_that_failed_count_too(world: World) -> None:
         sent += sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))
         world.seconds = began + 60
     assert most_in_a_minute(world) <= 12
-    assert sent == len(world.emulator.requests)
+    assert sent == len(world.emulator.request_log)

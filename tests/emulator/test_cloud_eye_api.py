@@ -13,7 +13,7 @@ from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.signing import signed
 from maas_usage_check.emulator.arrivals import DAY, HOUR
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
-from maas_usage_check.emulator.simulated_models import Models
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.usage_by_minute import MINUTE, Minute
 
 from ..conftest import AK, NOW, SK
@@ -40,16 +40,16 @@ RAW: Dict[str, Callable[[Minute], Optional[float]]] = {
     "req_count_5xx": lambda minute: minute.errors_5xx,
     "req_error_rate": lambda minute: (minute.errors_4xx + minute.errors_5xx) / minute.requests * 100,
 }
-PLAIN = Models()
+PLAIN = SimulatedModels()
 FIRST, SECOND, THIRD = PLAIN.ids()
-KEY = PLAIN.keys_of(FIRST)[0]
-EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.keys_of(model))]
+KEY = PLAIN.key_ids(FIRST)[0]
+EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.key_ids(model))]
 BUSIEST = NOW_MS - 10 * HOUR
 """10 in the morning on the mainland, of a Monday."""
 Points = List[Tuple[int, float]]
 
 
-def emulator(models: Optional[Models] = None, now: float = NOW) -> Emulator:
+def emulator(models: Optional[SimulatedModels] = None, now: float = NOW) -> Emulator:
     return Emulator({AK: SK}, now=lambda: now, models=models, requests_per_minute=10**9)
 
 
@@ -105,7 +105,7 @@ def points(account: Emulator, one: Dict[str, Any], **other: Any) -> Points:
     return [(point["timestamp"], point[statistic]) for point in data(account, one, **other)[0]["datapoints"]]
 
 
-def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models: Models = PLAIN) -> Points:
+def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models: SimulatedModels = PLAIN) -> Points:
     """Say what the minutes that begin in `[start, end)` are, without regard to when they are there."""
     model, key = series
     assert model
@@ -147,7 +147,7 @@ def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
 
 
 def test_a_page_says_how_many_there_are_and_1000_is_its_length() -> None:
-    account = emulator(Models(10, 10))
+    account = emulator(SimulatedModels(10, 10))
     page = json.loads(ask_list(account, namespace="SYS.MaaS").body)
     assert (len(page["metrics"]), page["meta_data"]["total"]) == (1000, 10 * 11 * 13 + 10)
     other = json.loads(ask_list(account, namespace="SYS.ECS", limit="10").body)
@@ -155,7 +155,7 @@ def test_a_page_says_how_many_there_are_and_1000_is_its_length() -> None:
 
 
 def test_a_series_is_listed_while_it_has_reported_a_minute_in_the_last_3_hours() -> None:
-    models = Models(busy=lambda model, start: model != SECOND or start < BUSIEST)
+    models = SimulatedModels(busy=lambda model, start: model != SECOND or start < BUSIEST)
     last = raw("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
     for now in (last + 3 * HOUR - 1, last + 3 * HOUR, NOW_MS - 18 * HOUR):
         found = [series_of(one) for one in listed(emulator(models, now / 1000))]
@@ -193,7 +193,7 @@ def test_a_query_parameter_given_twice_is_refused() -> None:
 def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_the_end(
     asked: List[Tuple[str, Tuple[str, Optional[str]]]], begins: int, length: int, beside: int, inclusive: bool
 ) -> None:
-    account = emulator(Models(inclusive_end=inclusive))
+    account = emulator(SimulatedModels(inclusive_end=inclusive))
     start = BUSIEST + begins * MINUTE
     end = start + length * MINUTE
     metrics = [metric(name, *series) for name, series in asked]
@@ -266,7 +266,7 @@ def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
     start = NOW_MS // step * step - 5 * step
     end = start + 3 * step
     asked = {"from": start + 1, "to": end, "period": period[0], "filter": statistic}
-    found = points(emulator(Models(inclusive_end=inclusive)), metric(name, *series), **asked)
+    found = points(emulator(SimulatedModels(inclusive_end=inclusive)), metric(name, *series), **asked)
     expected = []
     for at in range(start, end + inclusive, step):
         values = [value for _, value in raw(name, series, at, at + step)]
@@ -318,7 +318,7 @@ def test_every_field_of_a_question_is_needed(field: str) -> None:
 )
 def test_a_permission_that_is_missing_is_refused_for_its_call_alone(permission: str, refused: Tuple[int, int]) -> None:
     account = emulator()
-    account.refused = {permission}
+    account.denied_permissions = {permission}
     replies = ask_list(account, namespace="SYS.MaaS"), ask(account, question())
     assert tuple(reply.status for reply in replies) == refused
     body = json.loads(next(reply.body for reply in replies if reply.status == 403))

@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.emulator.arrivals import DAY, HOUR
-from maas_usage_check.emulator.call_log import API_KEYS, INFER_TYPES, KEPT, LAG, SERVICE_TYPES, Hour, Ledger
+from maas_usage_check.emulator.simulated_usage import (
+    API_KEYS,
+    INFER_TYPES,
+    LAG,
+    RETENTION,
+    SERVICE_TYPES,
+    SimulatedUsage,
+    UsageHour,
+)
 
 from ..conftest import NOW
 
 NOW_MS = int(NOW * 1000)
 LABELS = list(API_KEYS)
-LATE, RESTATING = Ledger(late=True), Ledger(restating=True)
+LATE, RESTATING = SimulatedUsage(late=True), SimulatedUsage(restating=True)
 HOURS_BACK = st.integers(0, 29 * 24).map(lambda hours: NOW_MS - hours * HOUR)
 SERIES = st.tuples(st.sampled_from(sorted(SERVICE_TYPES)), st.sampled_from(sorted(INFER_TYPES)))
 SOME_LABELS = st.lists(st.sampled_from(LABELS), unique=True)
@@ -26,7 +34,7 @@ BUSIEST = NOW_MS - 10 * HOUR
 Numbers = Tuple[int, int, int, int, int]
 
 
-def numbers(hour: Hour) -> Numbers:
+def numbers(hour: UsageHour) -> Numbers:
     return hour.requests, hour.errors, hour.prompt_tokens, hour.completion_tokens, hour.other_tokens
 
 
@@ -35,21 +43,21 @@ def added(hours: List[Numbers]) -> List[int]:
 
 
 def used(start: int, service_type: int = 2, infer_type: str = "real_time", labels: List[str] = LABELS) -> List[int]:
-    hours = Ledger().hours(service_type, infer_type, labels, start, start + HOUR)
+    hours = SimulatedUsage().hours(service_type, infer_type, labels, start, start + HOUR)
     return added([numbers(hour) for hour in hours])
 
 
-def said(ledger: Ledger, start: int, now: int, labels: List[str] = LABELS) -> List[int]:
+def said(ledger: SimulatedUsage, start: int, now: int, labels: List[str] = LABELS) -> List[int]:
     return list(numbers(ledger.hour(2, "real_time", labels, start, now)))
 
 
-def window(ledger: Ledger, start: int, end: int, now: int, **asked: Any) -> Dict[str, Any]:
+def window(ledger: SimulatedUsage, start: int, end: int, now: int, **asked: Any) -> Dict[str, Any]:
     return ledger.totals({"service_type": 2, "start_time": start, "end_time": end, **asked}, now)
 
 
 def test_by_default_an_hour_is_there_at_once_and_whole_when_the_lag_has_passed_since_it_began() -> None:
-    assert said(Ledger(), BUSIEST, BUSIEST + LAG) == [0] * 5
-    assert said(Ledger(), BUSIEST, BUSIEST + LAG + 1) == used(BUSIEST)
+    assert said(SimulatedUsage(), BUSIEST, BUSIEST + LAG) == [0] * 5
+    assert said(SimulatedUsage(), BUSIEST, BUSIEST + LAG + 1) == used(BUSIEST)
     assert min(used(BUSIEST)) > 0
 
 
@@ -82,7 +90,7 @@ def test_late_use_arrives_in_six_steps_each_an_hour_or_two_after_its_ten_minutes
 def test_a_window_is_the_sum_of_the_hours_that_begin_in_it(
     series: Tuple[int, str], labels: List[str], start: int, length: int, age: int, late: bool, restating: bool
 ) -> None:
-    ledger = Ledger(late=late, restating=restating)
+    ledger = SimulatedUsage(late=late, restating=restating)
     now = start + length + age
     ledger.restate(start + HOUR, 1.5, now - HOUR, *series)
     end = start + length
@@ -98,7 +106,7 @@ def test_a_window_is_the_sum_of_the_hours_that_begin_in_it(
 def test_use_at_exactly_the_end_counts_only_where_the_end_is_inclusive() -> None:
     until, after = BUSIEST, BUSIEST + HOUR
     start, now = until - 5 * HOUR, until + DAY
-    exclusive, inclusive = Ledger(), Ledger(inclusive_end=True)
+    exclusive, inclusive = SimulatedUsage(), SimulatedUsage(inclusive_end=True)
     assert window(inclusive, start, until, now) == window(exclusive, start, after, now)
     assert window(inclusive, start, until, now) != window(exclusive, start, until, now)
     assert window(inclusive, start, until - 1, now) == window(exclusive, start, until - 1, now)
@@ -106,14 +114,14 @@ def test_use_at_exactly_the_end_counts_only_where_the_end_is_inclusive() -> None
 
 
 def test_an_inclusive_end_brings_nothing_that_has_not_arrived() -> None:
-    ledger = Ledger(inclusive_end=True)
+    ledger = SimulatedUsage(inclusive_end=True)
     assert window(ledger, BUSIEST, BUSIEST, BUSIEST + LAG)["total_request_count"] == 0
     assert window(ledger, BUSIEST, BUSIEST, BUSIEST + LAG + 1)["total_request_count"] > 0
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1, 3])
 def test_an_hour_restated_by_hand_is_another_from_that_moment_on(factor: float) -> None:
-    ledger, at = Ledger(), NOW_MS - 3 * HOUR
+    ledger, at = SimulatedUsage(), NOW_MS - 3 * HOUR
     for number, moment in ((5, at + HOUR), (factor, at)):
         ledger.restate(BUSIEST, number, moment)
     whole = used(BUSIEST, labels=["team-search"])
@@ -122,11 +130,11 @@ def test_an_hour_restated_by_hand_is_another_from_that_moment_on(factor: float) 
 
 
 def test_a_restatement_by_hand_changes_one_hour_of_one_series_only() -> None:
-    ledger = Ledger()
+    ledger = SimulatedUsage()
     ledger.restate(BUSIEST, 0, BUSIEST, 1, "batch", "team-support")
     starts, labels = (BUSIEST - HOUR, BUSIEST, BUSIEST + HOUR), ([label] for label in LABELS)
     hours = itertools.product(SERVICE_TYPES, INFER_TYPES, labels, starts, [NOW_MS])
-    changed = [hour for hour in hours if ledger.hour(*hour) != Ledger().hour(*hour)]
+    changed = [hour for hour in hours if ledger.hour(*hour) != SimulatedUsage().hour(*hour)]
     assert changed == [(1, "batch", ["team-support"], BUSIEST, NOW_MS)]
     ledger.restate(BUSIEST, 0, BUSIEST)
     others = [label for label in LABELS if label != "team-search"]
@@ -142,7 +150,7 @@ def test_one_hour_in_40_is_restated_once_4_hours_to_6_days_after_its_end() -> No
         before, *_, after, later = values
         assert (before, after) == (used(start, labels=["team-search"])[2], later)
         assert sum(a != b for a, b in zip(values, values[1:])) <= 1
-        assert after == said(Ledger(restating=True), start, moments[-1], ["team-search"])[2]
+        assert after == said(SimulatedUsage(restating=True), start, moments[-1], ["team-search"])[2]
         up += after > before
         down += after < before
         gone += after == 0 < before
@@ -155,21 +163,25 @@ def test_series_are_not_restated_together() -> None:
     starts = range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR)
     labels, other = ["team-search"], ["team-support"]
     hours = {
-        tuple(start for start in starts if RESTATING.hour(*one, start, NOW_MS) != Ledger().hour(*one, start, NOW_MS))
+        tuple(
+            start
+            for start in starts
+            if RESTATING.hour(*one, start, NOW_MS) != SimulatedUsage().hour(*one, start, NOW_MS)
+        )
         for one in ((2, "real_time", labels), (2, "real_time", other), (1, "real_time", labels), (2, "batch", labels))
     }
     assert len(hours - {()}) == 4
 
 
 def test_an_idle_hour_is_nothing_and_the_others_are_as_ever() -> None:
-    ledger = Ledger(busy=lambda start: start != BUSIEST, restating=True)
+    ledger = SimulatedUsage(busy=lambda start: start != BUSIEST, restating=True)
     assert said(ledger, BUSIEST, NOW_MS) == [0] * 5
     assert [numbers(hour) for hour in ledger.hours(2, "real_time", [""], BUSIEST, BUSIEST + 1)] == [(0,) * 5]
     assert said(ledger, BUSIEST + HOUR, NOW_MS - 4 * HOUR) == used(BUSIEST + HOUR)
-    never = Ledger(busy=lambda start: False, late=True, restating=True)
+    never = SimulatedUsage(busy=lambda start: False, late=True, restating=True)
     assert set(window(never, NOW_MS - 29 * DAY, NOW_MS, NOW_MS, infer_type="batch").values()) == {0}
 
 
 def test_an_hour_older_than_30_days_reads_as_nothing() -> None:
-    assert said(Ledger(), BUSIEST, BUSIEST + KEPT) == used(BUSIEST)
-    assert said(Ledger(), BUSIEST, BUSIEST + KEPT + 1) == [0] * 5
+    assert said(SimulatedUsage(), BUSIEST, BUSIEST + RETENTION) == used(BUSIEST)
+    assert said(SimulatedUsage(), BUSIEST, BUSIEST + RETENTION + 1) == [0] * 5

@@ -7,7 +7,7 @@ import ssl
 import trustme
 
 from maas_usage_check.emulator.emulator import Emulator
-from maas_usage_check.emulator.server import serving
+from maas_usage_check.emulator.loopback_server import serving
 
 
 def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from .arrivals import HOUR
 from .metric_values import NAMESPACE, OVER, UNITS, values
-from .simulated_models import Models
+from .simulated_models import SimulatedModels
 from .usage_by_minute import MINUTE
 from .wire import Asked, Refusal, read_object
 
@@ -40,7 +40,7 @@ def words(status: int, code: str, details: str) -> Dict[str, Any]:
     return {"http_code": status, "message": {"code": code, "details": details}}
 
 
-def list_metrics(models: Models, asked: Asked, now: int) -> Dict[str, Any]:
+def list_metrics(models: SimulatedModels, asked: Asked, now: int) -> Dict[str, Any]:
     """Answer a page of the list at a moment, milliseconds."""
     question = dict(asked.query)
     if len(question) < len(asked.query) or set(question) - {"namespace", "limit", "start"}:
@@ -61,7 +61,7 @@ def list_metrics(models: Models, asked: Asked, now: int) -> Dict[str, Any]:
     }
 
 
-def list_metric_data(models: Models, asked: Asked, now: int) -> Dict[str, Any]:
+def list_metric_data(models: SimulatedModels, asked: Asked, now: int) -> Dict[str, Any]:
     """Answer the values of several metrics at a moment, milliseconds: as many as one answer holds."""
     try:
         question = read_object(asked)
@@ -86,10 +86,10 @@ def list_metric_data(models: Models, asked: Asked, now: int) -> Dict[str, Any]:
     return {"metrics": answered}
 
 
-def _listed(models: Models, now: int) -> Iterator[Metric]:
+def _listed(models: SimulatedModels, now: int) -> Iterator[Metric]:
     """Go through the metrics of every series that reported anything of late."""
     for model in models.ids():
-        for key in (None, *models.keys_of(model)):
+        for key in (None, *models.key_ids(model)):
             if not models.reported(model, key, now - LISTED_FOR, now):
                 continue
             dimensions = (("maas_api_id", model), *((("maas_key_id", key),) if key is not None else ()))
@@ -100,7 +100,7 @@ def _listed(models: Models, now: int) -> Iterator[Metric]:
                 yield _marker("total_tokens", service), "total_tokens", service
 
 
-def _series(models: Models, namespace: str, name: str, dimensions: Dict[str, str]) -> Optional[Series]:
+def _series(models: SimulatedModels, namespace: str, name: str, dimensions: Dict[str, str]) -> Optional[Series]:
     """Find out whose values a metric's are; None for what is unknown."""
     names = set(dimensions)
     if namespace != NAMESPACE or name not in UNITS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from .arrivals import DAY
-from .call_log import INFER_TYPES, SERVICE_TYPES, Ledger
+from .simulated_usage import INFER_TYPES, SERVICE_TYPES, SimulatedUsage
 from .wire import Asked, Refusal, read_object
 
 LONGEST = 29 * DAY
@@ -13,14 +13,14 @@ LONGEST = 29 * DAY
 BODY_FIELDS = {"service_type", "start_time", "end_time", "infer_type", "timezone", "api_keys", "ips"}
 
 
-def show_statistics(ledger: Ledger, asked: Asked, now: int) -> Dict[str, Any]:
+def show_statistics(usage: SimulatedUsage, asked: Asked, now: int) -> Dict[str, Any]:
     """Answer one question at a moment, milliseconds; raise Refusal for one that the API does not take."""
     try:
         question = read_object(asked)
         _check(question)
     except ValueError as why:
         raise Refusal(400, "ModelArts.0104", str(why)) from None
-    return ledger.totals(question, now)
+    return usage.totals(question, now)
 
 
 def _check(question: Dict[str, Any]) -> None:

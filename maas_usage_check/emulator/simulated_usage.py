@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from .arrivals import DAY, HOUR, SIXTHS, Restatement, arrived, noise, restatements
 
-KEPT = 30 * DAY
+RETENTION = 30 * DAY
 LAG = 2 * HOUR
 SERVICE_TYPES = {1: 0.2, 2: 1.0, 4: 0.05}
 """The API's service types, and how busy each is beside the preset service."""
@@ -22,7 +22,7 @@ ADDRESSES = {"team-search": "10.0.0.1", "team-support": "10.0.0.2", "batch-jobs"
 DAY_CURVE = (1, 1, 1, 1, 1, 2, 4, 7, 11, 14, 15, 14, 11, 13, 15, 15, 14, 12, 9, 7, 5, 4, 3, 2)
 
 
-class Hour(Struct, frozen=True):
+class UsageHour(Struct, frozen=True):
     """Hold one hour of one key, or of several. Tokens are whole; the API gives them in thousands."""
 
     start: int
@@ -33,7 +33,7 @@ class Hour(Struct, frozen=True):
     other_tokens: int
 
 
-class Ledger:
+class SimulatedUsage:
     """Work out any hour, the same each time, and what the cloud says of it at a moment.
 
     Args:
@@ -73,13 +73,15 @@ class Ledger:
         key = (service_type, infer_type, label, start)
         self._by_hand[key] = (*self._by_hand.get(key, ()), (at, factor))
 
-    def hours(self, service_type: int, infer_type: str, labels: Sequence[str], start: int, end: int) -> Iterator[Hour]:
+    def hours(
+        self, service_type: int, infer_type: str, labels: Sequence[str], start: int, end: int
+    ) -> Iterator[UsageHour]:
         """Go through the hours that begin in `[start, end)` milliseconds, as they were used."""
         for at in _beginnings(start, end):
             for label in labels:
-                yield _hour(service_type, infer_type, label, at) if self._busy(at) else Hour(at, 0, 0, 0, 0, 0)
+                yield _hour(service_type, infer_type, label, at) if self._busy(at) else UsageHour(at, 0, 0, 0, 0, 0)
 
-    def hour(self, service_type: int, infer_type: str, labels: Sequence[str], start: int, now: int) -> Hour:
+    def hour(self, service_type: int, infer_type: str, labels: Sequence[str], start: int, now: int) -> UsageHour:
         """Say what the cloud says at a moment of the hour that begins at `start`, added up over labels.
 
         Both are milliseconds; `start` is a full hour.
@@ -106,9 +108,9 @@ class Ledger:
 
     def _said(
         self, service_type: int, infer_type: str, labels: Sequence[str], start: int, end: int, now: int
-    ) -> Iterator[Hour]:
+    ) -> Iterator[UsageHour]:
         """Go through what is kept, has arrived and was not taken back of the hours that begin in `[start, end)`."""
-        for at in _beginnings(max(start, now - KEPT), end):
+        for at in _beginnings(max(start, now - RETENTION), end):
             sixths = self._arrived(at, now)
             if not sixths or not self._busy(at):
                 continue
@@ -138,7 +140,7 @@ def _beginnings(start: int, end: int) -> range:
     return range(-(-start // HOUR) * HOUR, end, HOUR)
 
 
-def _sum(start: int, hours: Iterable[Hour]) -> Hour:
+def _sum(start: int, hours: Iterable[UsageHour]) -> UsageHour:
     requests = errors = prompt = completion = other = 0
     for hour in hours:
         requests += hour.requests
@@ -146,12 +148,12 @@ def _sum(start: int, hours: Iterable[Hour]) -> Hour:
         prompt += hour.prompt_tokens
         completion += hour.completion_tokens
         other += hour.other_tokens
-    return Hour(start, requests, errors, prompt, completion, other)
+    return UsageHour(start, requests, errors, prompt, completion, other)
 
 
-def _part(used: Hour, sixths: int, factor: float) -> Hour:
+def _part(used: UsageHour, sixths: int, factor: float) -> UsageHour:
     numbers = (used.requests, used.errors, used.prompt_tokens, used.completion_tokens, used.other_tokens)
-    return Hour(used.start, *(round(number * sixths // SIXTHS * factor) for number in numbers))
+    return UsageHour(used.start, *(round(number * sixths // SIXTHS * factor) for number in numbers))
 
 
 def _thousands(tokens: int) -> float:
@@ -159,7 +161,7 @@ def _thousands(tokens: int) -> float:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _hour(service_type: int, infer_type: str, label: str, at: int) -> Hour:
+def _hour(service_type: int, infer_type: str, label: str, at: int) -> UsageHour:
     """Make one hour: busy by day and on weekdays, with errors that come in bursts."""
     seed = noise(service_type, infer_type, label, at)
     near_1 = [0.7 + byte / 425 for byte in seed]  # 0.7 to 1.3
@@ -170,4 +172,4 @@ def _hour(service_type: int, infer_type: str, label: str, at: int) -> Hour:
     errors = int(requests * (0.45 if seed[1] > 240 else 0.02) * near_1[2])
     prompt = int((requests - errors) * 18_000 * near_1[3])
     completion = int((requests - errors) * 450 * near_1[4])
-    return Hour(at, requests, errors, prompt, completion, int(prompt * 0.02 * near_1[5]))
+    return UsageHour(at, requests, errors, prompt, completion, int(prompt * 0.02 * near_1[5]))

@@ -1,4 +1,4 @@
-"""Report what a team uses on Huawei Cloud MaaS to the monitoring agent it already has."""
+"""Report a team's Huawei Cloud MaaS usage to the monitoring agent it already has."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the check when it is asked for: the command line must not wait for the Agent's base library."""
-    if name == "MaasUsageCheck" and _has_base():
+    """Import the check lazily: the command line must not load the Agent's base library."""
+    if name == "MaasUsageCheck" and _has_agent_base():
         from .datadog.check import MaasUsageCheck
 
         return MaasUsageCheck
@@ -20,14 +20,14 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    """Show the Agent, which looks for a check among these names, the one that there is."""
-    return sorted({*globals(), *(["MaasUsageCheck"] if _has_base() else [])})
+    """Include the lazily imported check: the Agent finds its check class by `dir`."""
+    return sorted({*globals(), *(["MaasUsageCheck"] if _has_agent_base() else [])})
 
 
-def _has_base() -> bool:
+def _has_agent_base() -> bool:
     from importlib.util import find_spec
 
     try:
         return find_spec("datadog_checks.base") is not None
-    except ModuleNotFoundError:  # not even the namespace
+    except ModuleNotFoundError:  # no namespace package either
         return False

@@ -9,13 +9,13 @@ from types import ModuleType
 from typing import Any
 
 UNUSED = ("pyasn1.codec.der.encoder", "pyasn1.codec.der.decoder", "pyasn1.type.univ")
-"""What the SDK's Signer imports for other signatures than ours."""
+"""Modules that the SDK's Signer imports for signature algorithms that are not used here."""
 
 
 def run() -> None:
-    """Run the command line, without looking for garbage until it is known what runs.
+    """Run the command line with garbage collection off; commands other than `collect` turn it on again.
 
-    A `collect` is over before there is any; looking for it takes a twentieth of one (`make bench`).
+    A `collect` exits before garbage matters; collecting takes a twentieth of its time (`make bench`).
     """
     gc.disable()
     if sys.argv[1:2] == ["collect"]:

@@ -1,4 +1,4 @@
-"""The command line: arguments, exit codes, and the one guard around everything.
+"""The command line: arguments, exit codes, and the handler of all exceptions.
 
 Exit codes: 0 something was collected; 1 nothing was; 2 the configuration or the arguments are wrong.
 """
@@ -17,7 +17,6 @@ from . import __version__
 from .cloud import Pool
 from .collection import (
     REAL,
-    Batch,
     Collector,
     Problem,
     Runtime,
@@ -28,39 +27,39 @@ from .collection import (
     run_cycle,
 )
 from .commands.arguments import read_arguments
-from .commands.stdout_writer import Output, write_all
-from .commands.terminal import for_people
+from .commands.stdout_writer import StdoutWriter, write_all
+from .commands.terminal import wrap_stdout
 from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, one_line
 
-COLLECTED, NOTHING, WRONG = 0, 1, 2
+COLLECTED, NOT_COLLECTED, CONFIG_WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
 def run() -> NoReturn:
-    """Run as a program: leave at once when all is written.
+    """Run as a program; exit without interpreter shutdown once the output is written.
 
-    Tearing the interpreter down would take a seventh of a `collect`, and could wait on a thread that hangs.
+    The shutdown would take a seventh of a `collect`, and could wait for a thread that hangs.
     """
-    sys.stdout = for_people(sys.stdout)
+    sys.stdout = wrap_stdout(sys.stdout)
     code = main()
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # None where it was closed at the start
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # None if it was closed before the start
         sys.stderr.flush()
     os._exit(code)
 
 
 def main(argv: Optional[Sequence[str]] = None, runtime: Runtime = REAL) -> int:
-    """Run one command and return its exit code. No exception passes, and no traceback.
+    """Run one command; return its exit code. Exceptions become one line on standard error.
 
     Args:
         argv: the arguments; None for those of the process.
         runtime: the clock and the transport, which tests replace.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
-    code = _guarded(given, runtime)
-    return COLLECTED if code == NOTHING and "--exit-zero" in given else code
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    code = _run_guarded(arguments, runtime)
+    return COLLECTED if code == NOT_COLLECTED and "--exit-zero" in arguments else code
 
 
-def _guarded(argv: List[str], runtime: Runtime) -> int:
+def _run_guarded(argv: List[str], runtime: Runtime) -> int:
     try:
         try:
             return _run(argv, runtime)
@@ -68,22 +67,24 @@ def _guarded(argv: List[str], runtime: Runtime) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except ConfigError as error:
-        _say(f"E! {error}")
-        return WRONG
+        _log(f"E! {error}")
+        return CONFIG_WRONG
     except MaasError as error:
-        _say(f"E! {error}")
-        return NOTHING
-    except BrokenPipeError:  # the reader has gone; nobody is left to tell
-        return NOTHING
+        _log(f"E! {error}")
+        return NOT_COLLECTED
+    except BrokenPipeError:  # the reader closed the pipe on purpose: no message
+        return NOT_COLLECTED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except Exception as error:
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
         where = f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}" if frame else ""
-        _say(f"E! a fault in maas-usage-check {__version__} ({type(error).__name__} at {where}): please report it")
-        return NOTHING
+        _log(
+            f"E! internal error in maas-usage-check {__version__} ({type(error).__name__} at {where}): please report it"
+        )
+        return NOT_COLLECTED
 
 
 def _run(argv: List[str], runtime: Runtime) -> int:
@@ -98,10 +99,10 @@ def _run(argv: List[str], runtime: Runtime) -> int:
 
 
 def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .commands.collect import check_output, write
+    from .commands.collect import check_output, write_batches
 
     if args.quiet:
-        sys.stderr = None  # as where it was closed at the start, for the libraries too
+        sys.stderr = None  # silences libraries too
     problems: List[Problem] = []
 
     def warn(text: str) -> None:
@@ -110,22 +111,18 @@ def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
     if args.output is not None:
         check_output(args.output)
     now = runtime.clock.now()
-    instances, output = load_file(args.config, now), _output()
+    instances, writer = load_file(args.config, now), _stdout_writer()
     for text in load_warnings(instances, now):
         warn(text)
     with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
-        taker = f"collect {os.path.realpath(args.config)}"
-        collectors = make_collectors(instances, store, taker, args.format, pool=pool, runtime=runtime)
+        consumer = f"collect {os.path.realpath(args.config)}"
+        collectors = make_collectors(instances, store, consumer, args.format, pool=pool, runtime=runtime)
         forewarn(collectors, warn, args.deadline)
-        on_sigterm(collectors, output.end)
+        on_sigterm(collectors, writer.stop)
         batches = run_cycle(collectors, args.deadline)
-        write(batches, args.format, args.output, output)
-        _tell([*(problem for batch in batches for problem in batch.problems), *problems])
-    return _code(batches)
-
-
-def _code(batches: Sequence[Batch]) -> int:
-    return COLLECTED if any(batch.collected for batch in batches) else NOTHING
+        write_batches(batches, args.format, args.output, writer)
+        _log_problems([*(problem for batch in batches for problem in batch.problems), *problems])
+    return COLLECTED if any(batch.collected for batch in batches) else NOT_COLLECTED
 
 
 def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
@@ -133,10 +130,10 @@ def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
     from .commands.problem_log import ProblemLog
 
     instances = load_file(args.config, runtime.clock.now())
-    if sys.stdin is None:  # closed at the start: nobody can ask
+    if sys.stdin is None:  # closed before the start: no newline can arrive
         return COLLECTED
     with _collectors(instances, f"execd {os.path.realpath(args.config)}", "influx", runtime) as collectors:
-        execd.run(collectors, ProblemLog(_say, runtime.clock.monotonic), sys.stdin.fileno(), _output())
+        execd.run(collectors, ProblemLog(_log, runtime.clock.monotonic), sys.stdin.fileno(), _stdout_writer())
     return COLLECTED
 
 
@@ -147,32 +144,37 @@ def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
         if error.name != "prometheus_client":
             raise
         raise ConfigError("serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'") from None
-    # Not the real path: Kubernetes puts a new folder behind it with each change of the file.
-    taker = f"serve {os.path.abspath(args.config)}"
+    # Not the real path: Kubernetes links a new folder at each change of the file.
+    consumer = f"serve {os.path.abspath(args.config)}"
 
     def load() -> ContextManager[List[Collector]]:
-        return _collectors(load_file(args.config, runtime.clock.now()), taker, "prometheus", runtime)
+        return _collectors(load_file(args.config, runtime.clock.now()), consumer, "prometheus", runtime)
 
-    serve(args, load, _say, runtime.clock)
+    serve(args, load, _log, runtime.clock)
     return COLLECTED
 
 
 @contextlib.contextmanager
-def _collectors(instances: Sequence[Instance], taker: str, form: str, runtime: Runtime) -> Iterator[List[Collector]]:
-    """Make what a surface keeps from cycle to cycle, and say what can be known to go wrong."""
+def _collectors(
+    instances: Sequence[Instance], consumer: str, format_name: str, runtime: Runtime
+) -> Iterator[List[Collector]]:
+    """Create the collectors of a daemon and log the warnings of its configuration."""
     for text in load_warnings(instances, runtime.clock.now()):
         _warn(text)
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
-        collectors = make_collectors(instances, store, taker, form, pool=pool, runtime=runtime)
+        collectors = make_collectors(instances, store, consumer, format_name, pool=pool, runtime=runtime)
         forewarn(collectors, _warn)
         yield collectors
 
 
 def _report(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .commands.collect import put
+    from .commands.collect import write_text
     from .commands.report import report
 
-    return COLLECTED if report(args, _tell, _warn, lambda text: put(text, _output()), runtime) else NOTHING
+    def write(text: str) -> None:
+        write_text(text, _stdout_writer())
+
+    return COLLECTED if report(args, _log_problems, _warn, write, runtime) else NOT_COLLECTED
 
 
 def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
@@ -184,16 +186,16 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store:
         examined = [examine(instance, store, runtime) for instance in instances]
         several = len(instances) > 1
-        what = f"{len(instances)} instances" if several else f"region {instances[0].region}"
-        print(f"ok    configuration    {args.config or 'the defaults'}: {what}")  # noqa: T201
+        content = f"{len(instances)} instances" if several else f"region {instances[0].region}"
+        print(f"ok    configuration    {args.config or 'the defaults'}: {content}")  # noqa: T201
         for i, (instance, findings) in enumerate(zip(instances, examined)):
             if several:
                 print(one_line(f"--    instance         instances[{i}]: {instance.display_name}"))  # noqa: T201
             for finding in findings:
-                print(one_line(str(finding)), flush=True)  # noqa: T201 - what was asked for
+                print(one_line(str(finding)), flush=True)  # noqa: T201 - the output of the command
                 marks.append(finding.mark)
     print(counted(marks))  # noqa: T201
-    return NOTHING if FAIL in marks else COLLECTED
+    return NOT_COLLECTED if FAIL in marks else COLLECTED
 
 
 def _demo(args: argparse.Namespace, runtime: Runtime) -> int:
@@ -206,32 +208,32 @@ def _assets(args: argparse.Namespace, runtime: Runtime) -> int:
     from .commands.assets import write_assets
 
     for path in write_assets(args.folder):
-        print(path)  # noqa: T201 - what was asked for
+        print(path)  # noqa: T201 - the output of the command
     return COLLECTED
 
 
-def _output() -> Output:
+def _stdout_writer() -> StdoutWriter:
     def write(data: bytes) -> None:
         if sys.stdout is None:
-            raise MaasError("standard output is closed: open it where this is started")
-        # Not through sys.stdout: a thread that is blocked in it at exit would hold its lock.
+            raise MaasError("standard output is closed: open it in the process that starts this one")
+        # Not through sys.stdout: a blocked thread would hold its lock at exit.
         write_all(sys.stdout.fileno(), data)
 
-    return Output(write)
+    return StdoutWriter(write)
 
 
-def _tell(problems: Sequence[Problem]) -> None:
-    """Print the decisive problem first: of a failed run Telegraf logs that one line alone."""
+def _log_problems(problems: Sequence[Problem]) -> None:
+    """Log the most severe problem first: Telegraf shows only the first line of a failed run."""
     for problem in sorted(problems, key=lambda problem: "EWI".index(problem.level)):
-        _say(str(problem))
+        _log(str(problem))
 
 
 def _warn(text: str) -> None:
-    _say(f"W! {text}")
+    _log(f"W! {text}")
 
 
-def _say(line: str) -> None:
-    if sys.stderr is None:  # closed at the start: print would take standard output instead
+def _log(line: str) -> None:
+    if sys.stderr is None:  # closed before the start: print would use standard output
         return
-    with contextlib.suppress(OSError, ValueError):  # nobody is left to tell, and what was collected still counts
-        print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the one place
+    with contextlib.suppress(OSError, ValueError):  # a closed standard error must not fail the command
+        print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201 - the only log function

@@ -21,7 +21,7 @@ import pytest
 from maas_usage_check.cli import main
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
 from maas_usage_check.collection import Runtime
-from maas_usage_check.commands.terminal import for_people
+from maas_usage_check.commands.terminal import wrap_stdout
 from maas_usage_check.config import Instance
 
 from . import shifted_clock
@@ -48,7 +48,7 @@ def run_cli(
         stack.callback(signal.signal, signal.SIGTERM, handler)
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
         stack.enter_context(
-            mock.patch.multiple(sys, stdin=input_stream, stdout=for_people(output_stream), stderr=error_stream)
+            mock.patch.multiple(sys, stdin=input_stream, stdout=wrap_stdout(output_stream), stderr=error_stream)
         )
         try:
             code = main(argv, runtime)

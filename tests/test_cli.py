@@ -22,7 +22,7 @@ from werkzeug import Response
 
 from maas_usage_check import __version__
 from maas_usage_check.cli import main
-from maas_usage_check.commands.terminal import for_people
+from maas_usage_check.commands.terminal import wrap_stdout
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 
@@ -206,7 +206,7 @@ def on_a_full_disk(program: Program, *arguments: str) -> Tuple[int, str]:
     said = io.StringIO()
     with open("/dev/full", "w") as full, open(os.devnull, "w") as null, contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.dict(os.environ, program.environ))
-        patches.enter_context(mock.patch.multiple(sys, stdout=for_people(full), stderr=said))
+        patches.enter_context(mock.patch.multiple(sys, stdout=wrap_stdout(full), stderr=said))
         code = main(arguments, program.runtime)
         os.dup2(null.fileno(), full.fileno())  # for what is still in the buffer
     return code, said.getvalue()
@@ -312,4 +312,4 @@ def test_sigterm_while_nobody_reads(cloud: Cloud, program: Program, command: str
     assert process.wait(20) == 1
     errors = process.stderr.read().decode()  # type: ignore[union-attr]
     assert "Traceback" not in errors
-    assert "nobody reads standard output" in errors
+    assert "standard output is not being read" in errors

@@ -1,1 +1,1 @@
-"""What users meet: the Agent check, the daemon for Telegraf, the tables, the diagnosis."""
+"""The commands that people and agents run: one module or package per command, and the arguments."""

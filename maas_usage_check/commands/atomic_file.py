@@ -1,16 +1,16 @@
-"""A file that others read while it is written: replaced in one step."""
+"""Replace a file atomically, for files that are read while they are written."""
 
 from __future__ import annotations
 
 import os
 
 
-def replace(path: str, content: bytes, mode: int) -> None:
-    """Write a file in one step: whoever reads it finds the old content or the new, whole. A link is followed."""
+def replace_file(path: str, content: bytes, mode: int) -> None:
+    """Replace a file atomically: readers see all of the old content or all of the new. Symlinks are followed."""
     path = os.path.realpath(path)
     temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
-        # Exclusive, so that nobody's link is followed; closed to others until it has its mode.
+        # O_EXCL does not follow a symlink that somebody else created; 0600 until the content is complete.
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             file.flush()

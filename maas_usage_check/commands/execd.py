@@ -1,4 +1,4 @@
-"""The Telegraf daemon: a newline in, a batch out."""
+"""The daemon for Telegraf: one cycle, one batch per newline on standard input."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ..errors import ConfigError
 from ..metrics import find_encoder
 from ..queue_get import next_of
 from .problem_log import CONFIGURATION, ProblemLog
-from .stdout_writer import AT_ONCE, IN_PEACE, Output, read_some
+from .stdout_writer import EOF_TIMEOUT, SIGTERM_TIMEOUT, StdoutWriter, read_some
 
 CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
 
 
-def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Output) -> None:
-    """Run a cycle for every newline until end of file, which lets the running cycle finish, or SIGTERM, which cuts it.
+def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, writer: StdoutWriter) -> None:
+    """Run a cycle for every newline. At end of file the running cycle finishes; SIGTERM cancels it.
 
-    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError where nobody
-    reads the last one.
+    Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError if the last
+    one is not read.
     """
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def hear(signal: str) -> None:
         asked.put(signal)
         if signal in (END, STOP):
-            output.end(IN_PEACE if signal == END else AT_ONCE)
+            writer.stop(EOF_TIMEOUT if signal == END else SIGTERM_TIMEOUT)
 
     on_sigterm(collectors, lambda: hear(STOP))
     listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)
@@ -43,7 +43,7 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
         signals = [next_of(asked, math.inf)]
         while not asked.empty():
             signals.append(asked.get())
-        # After SIGTERM a newline that was waiting is not answered: its cycle would look like a failure.
+        # Drop queued newlines after SIGTERM: their cycle would look like a failure.
         if STOP in signals:
             return
         ended = END in signals
@@ -54,13 +54,13 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, output: Ou
         except ConfigError as error:
             log.report([Problem("E", str(error), CONFIGURATION)])
             continue
-        output.put(encode([point for batch in batches for point in batch.points]).encode())
-        answered = {CONFIGURATION, *(key for batch in batches for key in batch.answered)}
+        writer.write(encode([point for batch in batches for point in batch.points]).encode())
+        answered = {CONFIGURATION, *(problem_key for batch in batches for problem_key in batch.answered)}
         log.report((problem for batch in batches for problem in batch.problems), answered)
 
 
 def _listen(stdin: int, hear: Callable[[str], None]) -> None:
-    # Not through sys.stdin: a thread that holds its lock at exit brings the interpreter down.
+    # Not through sys.stdin: a thread that holds its lock at exit aborts the interpreter.
     while _hear_once(stdin, hear):
         pass
 

@@ -1,4 +1,4 @@
-"""What a daemon logs of its problems: each once an hour, what is new at once, and the recovery."""
+"""Log the problems of a daemon: a new one immediately, a lasting one once an hour, and its recovery."""
 
 from __future__ import annotations
 
@@ -8,51 +8,52 @@ from typing import Callable, Collection, Dict, Iterable, Set, Tuple
 
 from ..collection import Problem
 
-AGAIN_AFTER = 3600.0
+REPEAT_AFTER = 3600.0
+"""Seconds between two lines about the same problem."""
 CONFIGURATION = "configuration"
-"""The key of a configuration with which no cycle can run."""
-CHANGING = re.compile(r"\. Retrying in .*? in the next cycle|\[[^]]*\]|\b[\da-fA-F-]{8,}\b|\d+(?:[.,:]\d+)*")
-"""What may differ between two texts of one cause: the wait after a refusal, ids of requests, numbers."""
+"""The problem key of a configuration error that prevents all cycles."""
+VARIABLE_PARTS = re.compile(r"\. Retrying in .*? in the next cycle|\[[^]]*\]|\b[\da-fA-F-]{8,}\b|\d+(?:[.,:]\d+)*")
+"""The parts of a text that vary for the same cause: the wait after a refusal, request ids, numbers."""
 
 
 class ProblemLog:
-    """Pass problems on without flooding the log.
+    """Deduplicate problems, so that they do not flood the log.
 
     Args:
-        say: takes one line, its level first, as Telegraf reads it from standard error.
-        monotonic: seconds that never jump.
+        log: logs one line that starts with its level (`E! `), as Telegraf reads it from standard error.
+        monotonic: the monotonic clock, in seconds.
     """
 
-    def __init__(self, say: Callable[[str], None], monotonic: Callable[[], float]) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], None], monotonic: Callable[[], float]) -> None:
+        self._log = log
         self._monotonic = monotonic
-        self._said: Dict[str, Dict[str, Tuple[float, str]]] = {}
+        self._logged: Dict[str, Dict[str, Tuple[float, str]]] = {}
 
     def report(self, problems: Iterable[Problem], answered: Collection[str] = ()) -> None:
-        """Log the problems of one cycle and what has recovered.
+        """Log the problems of one cycle and the recoveries.
 
-        A text is logged once an hour, and at once where its `W!` has become an `E!`.
+        A text is logged once an hour, and immediately when its `W!` becomes an `E!`.
 
         Args:
-            problems: of all instances, also of those that were not collected in this cycle.
-            answered: the keys of problems that are over where none of the problems has them.
+            problems: those of all instances, including instances that were not collected in this cycle.
+            answered: the problem keys that were checked; those without a problem have recovered.
         """
         now = self._monotonic()
         failing: Set[str] = set()
         for problem in problems:
             if problem.level == "I" or not problem.key:
-                self._say(str(problem))
+                self._log(str(problem))
                 continue
             failing.add(problem.key)
-            said = self._said.setdefault(problem.key, {})
-            text = CHANGING.sub("", problem.text)
-            at, level = said.get(text, (-math.inf, "W"))
-            if now - at >= AGAIN_AFTER or problem.level < level:  # "E" before "W"
-                said[text] = now, problem.level
-                self._say(str(problem))
-        for key in [key for key in self._said if key in answered and key not in failing]:
-            del self._said[key]
-            self._say(f"I! {key}: recovered")
-        for said in self._said.values():
-            for text in [text for text, (at, _) in said.items() if now - at >= AGAIN_AFTER]:
-                del said[text]
+            logged = self._logged.setdefault(problem.key, {})
+            text = VARIABLE_PARTS.sub("", problem.text)
+            logged_at, level = logged.get(text, (-math.inf, "W"))
+            if now - logged_at >= REPEAT_AFTER or problem.level < level:  # "E" < "W"
+                logged[text] = now, problem.level
+                self._log(str(problem))
+        for problem_key in [each for each in self._logged if each in answered and each not in failing]:
+            del self._logged[problem_key]
+            self._log(f"I! {problem_key}: recovered")
+        for logged in self._logged.values():
+            for text in [text for text, (logged_at, _) in logged.items() if now - logged_at >= REPEAT_AFTER]:
+                del logged[text]

@@ -1,4 +1,4 @@
-"""Batches written to a stream that may be blocked: a reader that reads no more must not keep the program."""
+"""Write batches to a stream that may block: a reader that stopped reading must not keep the program alive."""
 
 from __future__ import annotations
 
@@ -12,54 +12,57 @@ from ..errors import MaasError
 from ..queue_get import next_of
 from ..scheduling import run_apart
 
-AT_ONCE = 0.5
-"""Seconds that a batch may take once the program is to end at once."""
-IN_PEACE = 3.0
-"""Seconds that it may take once no other will be asked for."""
-END: List[BaseException] = []
+SIGTERM_TIMEOUT = 0.5
+"""Seconds for a batch after SIGTERM."""
+EOF_TIMEOUT = 3.0
+"""Seconds for the last batch after end of file."""
+STOP: List[BaseException] = []
 
 
-class Output:
-    """Write batches, each to its end, until told to end.
+class StdoutWriter:
+    """Write whole batches, without a time limit until `stop` is called.
 
     Args:
-        write: writes all of a batch; what it raises is raised by `put`.
+        write: writes all of a batch; its exceptions are raised by `write`.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._grace = math.inf
-        self._told: queue.SimpleQueue[List[BaseException]] = queue.SimpleQueue()
+        self._timeout = math.inf
+        self._events: queue.SimpleQueue[List[BaseException]] = queue.SimpleQueue()
 
-    def end(self, grace: float = AT_ONCE) -> None:
-        """Give the batch under way, or the last to come, so many seconds and no more. Made for signal handlers."""
-        self._grace = min(self._grace, grace)
-        self._told.put(END)
+    def stop(self, timeout: float = SIGTERM_TIMEOUT) -> None:
+        """Limit the current batch, and later ones, to so many seconds each; the shortest limit holds.
 
-    def put(self, batch: bytes) -> None:
-        """Write a batch; raise MaasError where the end comes while nobody reads it."""
+        Safe in signal handlers.
+        """
+        self._timeout = min(self._timeout, timeout)
+        self._events.put(STOP)
+
+    def write(self, batch: bytes) -> None:
+        """Write a batch; raise MaasError if the reader blocks it until the timeout."""
 
         def write() -> None:
             errors: List[BaseException] = []
             try:
                 self._write(batch)
-            except BaseException as error:  # raised again where it can be told
+            except BaseException as error:  # raised again in the caller's thread
                 errors.append(error)
-            self._told.put(errors)
+            self._events.put(errors)
 
         if not run_apart(write):
-            write()  # nobody watches over this one
-        told: Optional[List[BaseException]] = END
-        while told is END:
-            told = next_of(self._told, self._grace)
-        if told is None:
-            raise MaasError("nobody reads standard output: what was collected could not be written")
-        for error in told:
+            write()  # without a timeout
+        event: Optional[List[BaseException]] = STOP
+        while event is STOP:
+            event = next_of(self._events, self._timeout)
+        if event is None:
+            raise MaasError("standard output is not being read: the collected points could not be written")
+        for error in event:
             raise error
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it, also where the other side has set the stream not to block."""
+    """Write all of the data, also to a stream that the other side made non-blocking."""
     left = memoryview(data)
     while left:
         try:
@@ -69,7 +72,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def read_some(descriptor: int) -> bytes:
-    """Read what there is, also where the other side has set the stream not to block; empty at its end."""
+    """Read available bytes, also from a stream that the other side made non-blocking; empty at end of file."""
     while True:
         try:
             return os.read(descriptor, 4096)

@@ -1,4 +1,4 @@
-"""Standard output as people read it: no letter and no full disk costs more than it must."""
+"""Standard output for people: unencodable characters become `?`, write errors become a MaasError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .stdout_writer import write_all
 
 
 class _Descriptor(io.RawIOBase):
-    """Write to a descriptor; raise MaasError where that fails, so that it is told from every other trouble."""
+    """Write to a descriptor; raise MaasError on failure, to distinguish it from other errors."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -35,8 +35,8 @@ class _Descriptor(io.RawIOBase):
         return len(data)
 
 
-def for_people(stream: TextIO) -> TextIO:
-    """Wrap standard output: a letter that it cannot show becomes `?`, and what it cannot take is a MaasError."""
+def wrap_stdout(stream: TextIO) -> TextIO:
+    """Replace characters that the stream cannot encode by `?`, and raise MaasError on write errors."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     raw = io.BufferedWriter(_Descriptor(stream.fileno()))

@@ -13,7 +13,7 @@ from maas_usage_check.cloud import Request, Response, provider
 from maas_usage_check.collection import Collector
 from maas_usage_check.commands import execd
 from maas_usage_check.commands.problem_log import ProblemLog
-from maas_usage_check.commands.stdout_writer import Output
+from maas_usage_check.commands.stdout_writer import StdoutWriter
 from maas_usage_check.config import load
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, json_reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -163,7 +163,7 @@ def run_execd(
     os.write(writer, b"\n")
     try:
         log = ProblemLog(said.append, world.clock.monotonic)
-        execd.run(world.collectors(count, Store(), **keys), log, reader, Output(write))
+        execd.run(world.collectors(count, Store(), **keys), log, reader, StdoutWriter(write))
     finally:
         signal.signal(signal.SIGTERM, before)
         os.close(reader)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.heat_map import HeatMap, heat_map
-from maas_usage_check.commands.report.periods import Span, lay_out
+from maas_usage_check.commands.report.periods import Period, make_layout
 from maas_usage_check.config import load_instance
 
 from .conftest import ZONES, ZoneInfo
@@ -25,9 +25,9 @@ def drawn(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], pl
     """Draw the local hours between two dates, with what was used in each in turn."""
     now = dt.datetime.fromisoformat(until).replace(tzinfo=ZoneInfo(zone)).timestamp()
     given = {"name": "x", "from": since, "to": until}
-    page = lay_out(load_instance({"ranges": [given], "timezone": zone}, {}, "x", now), "hour", int(now * 1000))
-    uses = [used(tokens[i % len(tokens)]) for i in range(len(page.spans))]
-    return heat_map(list(zip(page.spans, uses)), page.tz, 1, plain)
+    layout = make_layout(load_instance({"ranges": [given], "timezone": zone}, {}, "x", now), "hour", int(now * 1000))
+    uses = [used(tokens[i % len(tokens)]) for i in range(len(layout.periods))]
+    return heat_map(list(zip(layout.periods, uses)), layout.tz, 1, plain)
 
 
 @given(
@@ -37,8 +37,8 @@ def drawn(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], pl
 )
 def test_each_hour_has_one_cell(zone: str, begins: int, tokens: List[Optional[int]]) -> None:
     tz, first = ZoneInfo(zone), begins // 1800 * 1800
-    pieces: List[Tuple[Span, Optional[Usage]]] = [
-        (Span("", (first + i * 3600) * 1000, (first + i * 3600 + 3600) * 1000, False), used(count))
+    pieces: List[Tuple[Period, Optional[Usage]]] = [
+        (Period("", (first + i * 3600) * 1000, (first + i * 3600 + 3600) * 1000, False), used(count))
         for i, count in enumerate(tokens)
     ]
     found = heat_map(pieces, tz, 1, plain=True)

@@ -21,10 +21,10 @@ from rich.console import Console
 from werkzeug import Response
 
 from maas_usage_check.cloud.usage import Usage
-from maas_usage_check.commands.report.amounts import short, tokens
-from maas_usage_check.commands.report.periods import Page, is_long, lay_out
-from maas_usage_check.commands.report.rows import Row
-from maas_usage_check.commands.report.tables import show
+from maas_usage_check.commands.report.amounts import abbreviate_tokens, format_tokens
+from maas_usage_check.commands.report.periods import Layout, is_long, make_layout
+from maas_usage_check.commands.report.usage_rows import UsageRow
+from maas_usage_check.commands.report.usage_tables import print_usage_tables
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import DAY, HOUR, clip
 from maas_usage_check.emulator.emulator import PROJECT_ID
@@ -37,11 +37,11 @@ from .conftest import COUNTS, ZONES, Report, ZoneInfo, boxes, cells, names, tabl
 
 def test_tokens_are_written_as_the_script_writes_them() -> None:
     written = ["2,482.08 M tokens", "1.00 M tokens", "1,000.00 K tokens", "0.00 K tokens"]
-    assert [tokens(count) for count in (2_482_084_980, 1_000_000, 999_999, 0)] == written
+    assert [format_tokens(count) for count in (2_482_084_980, 1_000_000, 999_999, 0)] == written
 
 
-def laid_out(name: Any, zone: str, now: float, size: str) -> Page:
-    return lay_out(load_instance({"ranges": [name], "timezone": zone}, {}, "x", now), size, int(now * 1000))
+def laid_out(name: Any, zone: str, now: float, size: str) -> Layout:
+    return make_layout(load_instance({"ranges": [name], "timezone": zone}, {}, "x", now), size, int(now * 1000))
 
 
 @pytest.mark.parametrize(("size", "form"), [("day", "%Y-%m-%d"), ("hour", "%Y-%m-%dT%H:00")])
@@ -58,30 +58,39 @@ def test_days_and_hours_adjoin_and_cover_what_is_kept_of_a_range(
         moment = dt.datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
         return moment.strftime(form) + (moment.isoformat()[-6:] if size == "hour" else "")
 
-    page = laid_out(name, zone, now, size)
-    assume(page.spans)
-    held = clip(page.asked.ranges[0].window(now * 1000, page.asked.zone), now * 1000).windows
-    assert (page.spans[0].start, page.spans[-1].end) == (held[0].start, held[-1].end)
-    assert all(one.end == other.start for one, other in zip(page.spans, page.spans[1:]))
-    assert len({span.name for span in page.spans}) == len(page.spans)
-    for span in page.spans:
+    layout = laid_out(name, zone, now, size)
+    assume(layout.periods)
+    held = clip(layout.configured.ranges[0].window(now * 1000, layout.configured.zone), now * 1000).windows
+    assert (layout.periods[0].start, layout.periods[-1].end) == (held[0].start, held[-1].end)
+    assert all(one.end == other.start for one, other in zip(layout.periods, layout.periods[1:]))
+    assert len({period.name for period in layout.periods}) == len(layout.periods)
+    for period in layout.periods:
         # One is whole where another begins both at its start and at its end, whatever the clocks did in between.
-        edges = [{named(at + step) for step in (-1, 0)} for at in (span.start, span.end)]
-        assert span.partial is not all(len(names) == 2 for names in edges)
-        assert span.name == named(span.start) == named(span.end - 1)
-    windows = [span.window(now * 1000, page.asked.zone) for span in page.instance.ranges]
-    assert [(window.start, window.end) for window in windows] == [(span.start, span.end) for span in page.spans]
+        edges = [{named(at + step) for step in (-1, 0)} for at in (period.start, period.end)]
+        assert period.partial is not all(len(names) == 2 for names in edges)
+        assert period.name == named(period.start) == named(period.end - 1)
+    windows = [each.window(now * 1000, layout.configured.zone) for each in layout.queried.ranges]
+    assert [(window.start, window.end) for window in windows] == [(each.start, each.end) for each in layout.periods]
 
 
 def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their_own() -> None:
     now = dt.datetime(2026, 11, 2, 12, tzinfo=ZoneInfo("America/New_York")).timestamp()
-    page = laid_out("yesterday", "America/New_York", now, "hour")
-    assert [span.name[11:] for span in page.spans][:4] == ["00:00-04:00", "01:00-04:00", "01:00-05:00", "02:00-05:00"]
-    assert len(page.spans) == 25
-    assert not any(span.partial for span in page.spans)
+    layout = laid_out("yesterday", "America/New_York", now, "hour")
+    assert [period.name[11:] for period in layout.periods][:4] == [
+        "00:00-04:00",
+        "01:00-04:00",
+        "01:00-05:00",
+        "02:00-05:00",
+    ]
+    assert len(layout.periods) == 25
+    assert not any(period.partial for period in layout.periods)
     output = io.StringIO()
     use = Usage(1000, 900, 100, 10, 1)
-    show(Console(file=output, width=200), page, [Row(span, "preset", "real_time", "", use) for span in page.spans])
+    print_usage_tables(
+        Console(file=output, width=200),
+        layout,
+        [UsageRow(period, "preset", "real_time", "", use) for period in layout.periods],
+    )
     assert names(output.getvalue())[:4] == ["11-01 00:00", "11-01 01:00 EDT", "11-01 01:00 EST", "11-01 02:00"]
     assert cells(output.getvalue(), "│ Total  ")[0] == "25.00 K"
 
@@ -97,8 +106,8 @@ def test_a_day_on_which_the_clocks_are_set_back_has_25_hours_with_names_of_their
 )
 def test_two_days_are_not_long_however_long_the_clocks_make_them(since: str, until: str, long: bool) -> None:
     now = dt.datetime(2026, 11, 3, tzinfo=ZoneInfo("America/New_York")).timestamp()
-    page = laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "hour")
-    assert is_long(page) is long
+    layout = laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "hour")
+    assert is_long(layout) is long
     assert not is_long(laid_out({"name": "x", "from": since, "to": until}, "America/New_York", now, "day"))
 
 
@@ -126,7 +135,7 @@ def test_the_default_is_the_last_7_days_of_the_preset_service(cloud: Cloud, repo
     assert done.returncode == 0, done.stderr
     assert "MaaS Preset Service Usage Statistics - Region: cn-southwest-2" in done.stdout
     total, _, _, requests, errors = summed(cloud.responses)
-    assert cells(done.stdout, "Total Tokens") == [tokens(total)]
+    assert cells(done.stdout, "Total Tokens") == [format_tokens(total)]
     assert cells(done.stdout, "Total Requests") == [f"{requests:,}"]
     assert cells(done.stdout, "Total Errors") == [f"{errors:,}"]
     assert cells(done.stdout, "Error Rate") == [f"{errors / requests:.2%}"]
@@ -157,7 +166,12 @@ def test_daily_shows_one_row_and_one_bar_per_day_that_add_up(cloud: Cloud, repor
     assert len(rows) == 8
     assert max(row[7].count("█") for row in rows) == 8
     whole = summed(cloud.responses)
-    assert cells(daily, "│ Total  ") == [*map(short, whole[:3]), f"{whole[3]:,}", f"{whole[4] / whole[3]:.2%}", ""]
+    assert cells(daily, "│ Total  ") == [
+        *map(abbreviate_tokens, whole[:3]),
+        f"{whole[3]:,}",
+        f"{whole[4] / whole[3]:.2%}",
+        "",
+    ]
     assert cells(daily, "Error rate") == ["Total", "Prompt", "Completion", "Requests", "Error rate", ""]
     assert "\nPeriod: 2026-11-16 20:30:00 ~ 2026-11-23 20:30:00 (CST)\n" in daily
     assert "--daily: shows one range" in only_line(report("--daily"), 2)
@@ -195,7 +209,7 @@ def test_several_service_types_give_a_row_each_and_a_total_in_one_table(cloud: C
     assert sorted(bodies) == [1, 2, 4]
     for name, chosen in [*((name, [kind]) for name, kind in kinds.items()), ("Total", [1, 2, 4])]:
         use = summed([answer for kind, answer in zip(bodies, cloud.responses) if kind in chosen])
-        counts = [*map(short, use[:3]), f"{use[3]:,}", f"{use[4]:,}", f"{use[4] / use[3]:.2%}"]
+        counts = [*map(abbreviate_tokens, use[:3]), f"{use[3]:,}", f"{use[4]:,}", f"{use[4] / use[3]:.2%}"]
         assert cells(done.stdout, f"│ {name} ") == counts
 
 
@@ -206,7 +220,10 @@ def test_several_service_types_by_the_day_give_a_column_each_and_a_total(cloud: 
     kinds = [body["service_type"] for body in cloud.statistics()]
     columns = [summed([answer for kind, answer in zip(kinds, cloud.responses) if kind == one]) for one in (1, 4)]
     columns.append(summed(cloud.responses))
-    assert cells(done.stdout, "│ Total  ")[:4] == [*(short(column[0]) for column in columns), f"{columns[2][3]:,}"]
+    assert cells(done.stdout, "│ Total  ")[:4] == [
+        *(abbreviate_tokens(column[0]) for column in columns),
+        f"{columns[2][3]:,}",
+    ]
 
 
 def test_ranges_that_overlap_are_never_added_up(report: Report) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.commands.report.from_ledger import check_calls
-from maas_usage_check.commands.report.periods import lay_out
+from maas_usage_check.commands.report.from_ledger import check_query_limit
+from maas_usage_check.commands.report.periods import make_layout
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import HOUR
 from maas_usage_check.errors import ConfigError
@@ -25,10 +25,10 @@ def check(held: int, span: Any, minutes: int = 0) -> None:
     """Check a range of which the ledger holds so many full hours, for each of two series, so long after noon."""
     now = int(NOW + minutes * 60) * 1000
     entry = {"ranges": [span], "service_types": [1, 2], "timezone": "UTC"}
-    page = lay_out(load_instance(entry, {}, "x", NOW), "hour", now)
-    queries = Statistics().plan(page.instance, now).queries
+    layout = make_layout(load_instance(entry, {}, "x", NOW), "hour", now)
+    queries = Statistics().plan(layout.queried, now).queries
     full = [query for query in queries if query.window.end - query.window.start == HOUR]
-    check_calls(page, Held(dict.fromkeys(full[: 2 * held])), False, now)
+    check_query_limit(layout, Held(dict.fromkeys(full[: 2 * held])), False, now)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.cloud.usage import Usage
-from maas_usage_check.commands.report.files import encode
-from maas_usage_check.commands.report.model_rows import ModelRow, cost_of
+from maas_usage_check.commands.report.csv_json import encode_records
+from maas_usage_check.commands.report.model_rows import ModelRow, total_cost
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -136,13 +136,13 @@ def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(cloud: C
 def test_of_costs_of_which_one_is_not_known_there_is_no_total() -> None:
     price = Price(Decimal(2), Decimal(8))
     known = ModelRow("a", "a", Usage(total_tokens=3, prompt_tokens=2, completion_tokens=1, requests=1, errors=0), price)
-    assert cost_of([known, ModelRow("b", "b", None, None)]) == known.cost
-    assert cost_of([known, ModelRow("b", "b", None, price)]) is None
+    assert total_cost([known, ModelRow("b", "b", None, None)]) == known.cost
+    assert total_cost([known, ModelRow("b", "b", None, price)]) is None
 
 
 @pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
 def test_a_cost_is_written_without_an_exponent(amount: str, written: str) -> None:
-    assert encode("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
+    assert encode_records("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
 
 
 def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:

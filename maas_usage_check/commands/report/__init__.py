@@ -1,7 +1,7 @@
-"""The tables for people, and the same rows for programs."""
+"""The `report` command: usage as tables for people, and the same rows as CSV or JSON for programs."""
 
 from __future__ import annotations
 
-from .command import report
+from .report_command import report
 
 __all__ = ["report"]

@@ -1,4 +1,4 @@
-"""What `report` need not ask: the days and hours that the ledger of hours holds, and that are final."""
+"""Final days and hours that `report` reads from the ledger of hours instead of querying the cloud."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ from ...ledger import Account, Held, look
 from ...metrics import Point
 from ...scheduling import Crew, Gates
 from ...state import MissingError, Store
-from .periods import Page, is_long, local
+from .periods import Layout, is_long, local_time
 
 NOTHING = Held({})
-PATIENCE = 3.0
-"""Seconds for the key and the ledger: a folder that hangs must not keep a report, which can ask instead."""
-MOST_ASKED = 48 * HOUR
-"""Of a long range, by each series: an hour is a call."""
+LEDGER_TIMEOUT_S = 3.0
+"""For the access key and the ledger: a hanging folder must not stop a report, which can query instead."""
+MAX_QUERIED_MS = 48 * HOUR
+"""Per series of a long range: each hour is a request."""
 
 
-class Rest:
-    """Ask for what is not held; see Source."""
+class MissingOnly:
+    """Query only the series that are missing from the ledger; see Source."""
 
-    def __init__(self, held: Held) -> None:
-        self._answers = held.answers
+    def __init__(self, from_ledger: Held) -> None:
+        self._answers = from_ledger.answers
         self._statistics = Statistics()
 
     def plan(self, instance: Instance, now: int) -> Plan:
-        """Leave out the series that are held."""
+        """Leave out the series that the ledger has."""
         plan = self._statistics.plan(instance, now)
-        series = tuple(one for one in plan.series if not self._answers.keys() >= set(one.queries))
-        asked = {query for one in series for query in one.queries}
-        return replace(plan, series=series, queries=tuple(query for query in plan.queries if query in asked))
+        series = tuple(each for each in plan.series if not self._answers.keys() >= set(each.queries))
+        missing = {query for each in series for query in each.queries}
+        return replace(plan, series=series, queries=tuple(query for query in plan.queries if query in missing))
 
     def ask(self, query: Totals, send: Send) -> Any:
-        """Ask one query."""
+        """Send one query."""
         return self._statistics.ask(query, send)
 
 
-def look_up(page: Page, store: Store, now: int, clock: Clock) -> Held:
-    """Look up the days or hours of a page; where the ledger cannot be read nothing is held, and all is asked."""
-    work = partial(_look, page.instance, Gates(store, clock), now)
-    held = Crew(clock).do({"": work}, give_up=clock.monotonic() + PATIENCE).get("", store.hang_error())
-    if isinstance(held, Held):
-        return held
-    return Held({}, why="" if isinstance(held, MissingError) else str(held))
+def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> Held:
+    """Read a layout's days or hours from the ledger; an unreadable ledger has none, so all are queried."""
+    task = partial(_read, layout.queried, Gates(store, clock), now_ms)
+    result = Crew(clock).do({"": task}, give_up=clock.monotonic() + LEDGER_TIMEOUT_S).get("", store.hang_error())
+    if isinstance(result, Held):
+        return result
+    return Held({}, why="" if isinstance(result, MissingError) else str(result))
 
 
-def check_calls(page: Page, held: Held, raw: bool, now: int) -> None:
-    """Raise ConfigError where too many hours of a long range would have to be asked."""
-    asked: Counter[Any] = Counter()
-    for query in _queries(page, now):
-        if query not in held.answers:
-            asked[query.service_type, query.infer_type, query.api_keys] += query.window.end - query.window.start
-    most = max(asked.values(), default=0)
-    if not is_long(page) or most <= MOST_ASKED:
+def check_query_limit(layout: Layout, from_ledger: Held, raw: bool, now_ms: int) -> None:
+    """Raise ConfigError if too many hours of a long range are missing from the ledger."""
+    missing: Counter[Any] = Counter()
+    for query in _queries(layout, now_ms):
+        if query not in from_ledger.answers:
+            missing[query.service_type, query.infer_type, query.api_keys] += query.window.end - query.window.start
+    most = max(missing.values(), default=0)
+    if not is_long(layout) or most <= MAX_QUERIED_MS:
         return
-    hours = sum(span.end - span.start for span in page.spans)
-    past = max(span.start % HOUR for span in page.spans[1:]) // 60_000
+    total = sum(period.end - period.start for period in layout.periods)
+    minutes = max(period.start % HOUR for period in layout.periods[1:]) // 60_000
     if raw:
         remedy = "leave out --raw, which shows what is asked alone"
-    elif past:
-        remedy = f"its hours begin {past} minutes past those of UTC, which are all that the ledger has"
-    elif held.why:
-        remedy = held.why
-    elif page.instance.hourly:
+    elif minutes:
+        remedy = f"its hours begin {minutes} minutes past those of UTC, which are all that the ledger has"
+    elif from_ledger.why:
+        remedy = from_ledger.why
+    elif layout.queried.hourly:
         remedy = (
             "the ledger does not hold them yet (`missing_hours` says how many), or the agent collects them with "
             "another state_dir or key"
@@ -82,54 +82,58 @@ def check_calls(page: Page, held: Held, raw: bool, now: int) -> None:
     else:
         remedy = "set `hourly: true` in --config, and let them be collected"
     raise ConfigError(
-        f"--hourly: the range is longer than 2 days (48 hours), and {-(-most // HOUR)} of its {-(-hours // HOUR)} "
+        f"--hourly: the range is longer than 2 days (48 hours), and {-(-most // HOUR)} of its {-(-total // HOUR)} "
         f"hours would have to be asked, each in one call: {remedy}; or choose a shorter one, such as --last 24h or "
         "--yesterday, or --daily"
     )
 
 
-def together(page: Page, batch: Batch, held: Held, now: int) -> Batch:
-    """Put what is held and what was asked into one batch."""
-    asked = page.instance
-    tags = {**asked.user_tags, "region": asked.region, "project_id": held.project_id}
+def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: Held, now_ms: int) -> Batch:
+    """Add the points of the ledger to a batch."""
+    instance = layout.queried
+    tags = {**instance.user_tags, "region": instance.region, "project_id": from_ledger.project_id}
     points: List[Point] = []
-    for one in Statistics().plan(asked, now).series:
-        answers = [held.answers[query] for query in one.queries if query in held.answers]
-        if len(answers) == len(one.queries):
-            points.append(Point(one.measurement, {**one.tags, **tags}, one.fields(answers), now * 1_000_000))
+    for series in Statistics().plan(instance, now_ms).series:
+        answers = [from_ledger.answers[query] for query in series.queries if query in from_ledger.answers]
+        if len(answers) == len(series.queries):
+            points.append(
+                Point(series.measurement, {**series.tags, **tags}, series.fields(answers), now_ms * 1_000_000)
+            )
     if not points:
         return batch
     return replace(
         batch,
         points=(*points, *batch.points),
         problems=tuple(replace(problem, level="W") for problem in batch.problems),
-        outcomes={**batch.outcomes, **held.answers},
+        outcomes={**batch.outcomes, **from_ledger.answers},
         collected=True,
     )
 
 
-def share(page: Page, held: Held, now: int) -> str:
-    """Say how much is from the ledger; nothing where nothing is."""
-    if not held.answers:
+def describe_ledger_share(layout: Layout, from_ledger: Held, now_ms: int) -> str:
+    """Describe how many hours are from the ledger; empty if none is."""
+    if not from_ledger.answers:
         return ""
-    there, of = _hours(list(held.answers)), _hours(_queries(page, now))
-    as_of = local(held.as_of, page.tz)
-    return f"{there:,} of {of:,} hours are from the ledger of hours, as the cloud told them by {as_of:%Y-%m-%d %H:%M}."
+    found, total = _count_hours(list(from_ledger.answers)), _count_hours(_queries(layout, now_ms))
+    as_of = local_time(from_ledger.as_of, layout.tz)
+    return (
+        f"{found:,} of {total:,} hours are from the ledger of hours, as the cloud told them by {as_of:%Y-%m-%d %H:%M}."
+    )
 
 
-def _look(instance: Instance, gates: Gates, now: int) -> Held:
+def _read(instance: Instance, gates: Gates, now_ms: int) -> Held:
     gate = gates.of(provider(instance.credentials)())
     with gate.entry() as entry:
         project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
-    if not is_project_id(project_id):  # it was never looked up with this key, and so nothing is held
+    if not is_project_id(project_id):  # never looked up with this access key, so the ledger has no hours of it
         return NOTHING
-    windows = [span.window(now, instance.zone) for span in instance.ranges]
-    return look(instance, gates.store, Account(project_id, gate.name), windows, now)
+    windows = [each.window(now_ms, instance.zone) for each in instance.ranges]
+    return look(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
 
 
-def _queries(page: Page, now: int) -> List[Totals]:
-    return [query for one in Statistics().plan(page.instance, now).series for query in one.queries]
+def _queries(layout: Layout, now_ms: int) -> List[Totals]:
+    return [query for series in Statistics().plan(layout.queried, now_ms).series for query in series.queries]
 
 
-def _hours(queries: Sequence[Totals]) -> int:
+def _count_hours(queries: Sequence[Totals]) -> int:
     return -(-sum(query.window.end - query.window.start for query in queries) // HOUR)

@@ -1,4 +1,4 @@
-"""The rows of `report --models`: what each model used and cost, and what the month will cost at that rate."""
+"""The rows of `report --models`: tokens and cost of each model, and the estimated cost of the month."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ...config.prices import Price
 from ...config.ranges import HOUR, RETENTION, to_ms
 from ...ledger.hour_values import FIELDS, floor
 from ...ledger.models.lookup_models import KnownModels, over_until
-from .periods import local
+from .periods import local_time
 
-WEEK = 168
-"""Hours at whose rate the month is estimated."""
+WEEK_HOURS = 168
+"""The month's cost is estimated at the rate of so many last hours."""
 
 
 class ModelRow(Struct, frozen=True):
-    """Hold one model; `usage` is None where it is not known, `price` where the file has none."""
+    """Hold one model; `usage` is None if unknown, `price` None if not configured."""
 
     api_id: str
     name: str
@@ -30,49 +30,49 @@ class ModelRow(Struct, frozen=True):
 
     @property
     def cost(self) -> Optional[Decimal]:
-        """Work out what it cost; None where that is not known."""
+        """Price the usage; None if the usage or the price is unknown."""
         if self.usage is None or self.price is None:
             return None
         return self.price.cost(self.usage.prompt_tokens, self.usage.completion_tokens)
 
 
-class Hours(Struct, frozen=True):
-    """Hold the whole hours of a range, `[start, until)` in milliseconds, and those of them that may be known."""
+class HourRange(Struct, frozen=True):
+    """Hold the complete UTC hours of a range, `[start_ms, end_ms)`, and the `available` ones: those the cloud keeps."""
 
-    start: int
-    until: int
-    told: Tuple[int, ...]
+    start_ms: int
+    end_ms: int
+    available: Tuple[int, ...]
 
     @property
-    def number(self) -> int:
-        """Count them."""
-        return (self.until - self.start) // HOUR
+    def count(self) -> int:
+        """Count the hours, available or not."""
+        return (self.end_ms - self.start_ms) // HOUR
 
 
-class Month(Struct, frozen=True):
-    """Hold the estimate of a month's cost; `cost` is None where too few of the last hours are `known`."""
+class MonthEstimate(Struct, frozen=True):
+    """Hold the estimated cost of a month; `cost` is None if too few of the last hours are known."""
 
     name: str
     cost: Optional[Decimal]
-    known: int
+    known_hours: int
 
 
-def whole_hours(asked: Instance, now: int) -> Hours:
-    """Find the whole hours (UTC) of an instance's one range that are over, at one moment, in milliseconds."""
-    window = asked.ranges[0].window(now, asked.zone)
-    start, until = -(-window.start // HOUR) * HOUR, min(floor(window.end), over_until(now))
-    first = max(start, -(-(now - RETENTION) // HOUR) * HOUR)
-    return Hours(start, max(start, until), tuple(range(first, until, HOUR)))
+def complete_hours(instance: Instance, now_ms: int) -> HourRange:
+    """Find the complete UTC hours of an instance's one range that are over."""
+    window = instance.ranges[0].window(now_ms, instance.zone)
+    start, end = -(-window.start // HOUR) * HOUR, min(floor(window.end), over_until(now_ms))
+    first = max(start, -(-(now_ms - RETENTION) // HOUR) * HOUR)
+    return HourRange(start, max(start, end), tuple(range(first, end, HOUR)))
 
 
-def last_week(now: int) -> Sequence[int]:
-    """List the hours of the last 7 days that are over."""
-    until = over_until(now)
-    return range(until - WEEK * HOUR, until, HOUR)
+def last_week_hours(now_ms: int) -> Sequence[int]:
+    """List the beginnings of the last 168 hours that are over, in milliseconds."""
+    end = over_until(now_ms)
+    return range(end - WEEK_HOURS * HOUR, end, HOUR)
 
 
-def rows_of(instance: Instance, known: KnownModels, hours: Sequence[int]) -> Tuple[List[ModelRow], List[int]]:
-    """Make a row for each model, the one with the most tokens first, and tell which hours they are of."""
+def make_model_rows(instance: Instance, known: KnownModels, hours: Sequence[int]) -> Tuple[List[ModelRow], List[int]]:
+    """Make a row for each model, most tokens first; return the rows and the hours that they add up."""
     sums = known.sum_up(hours)
     rows: List[ModelRow] = []
     for api_id, values in sums.by_model.items():
@@ -82,17 +82,17 @@ def rows_of(instance: Instance, known: KnownModels, hours: Sequence[int]) -> Tup
     return sorted(rows, key=lambda row: (-(row.usage.total_tokens if row.usage else -1), row.name)), sums.hours
 
 
-def cost_of(rows: Sequence[ModelRow]) -> Optional[Decimal]:
-    """Add up the costs of the models that have a price; None where none has, or what one of them used is not known."""
+def total_cost(rows: Sequence[ModelRow]) -> Optional[Decimal]:
+    """Add up the costs of the models with a price; None if there is none, or if the usage of one is unknown."""
     costs = [row.cost for row in rows if row.price is not None]
     return None if None in costs or not costs else sum(filter(None, costs), Decimal(0))
 
 
-def estimate(instance: Instance, known: KnownModels, now: int, tz: dt.tzinfo) -> Month:
-    """Estimate what the local month of a moment, in milliseconds, costs at the rate of the last 7 days."""
-    first = local(now, tz).date().replace(day=1)
+def estimate_month(instance: Instance, known: KnownModels, now_ms: int, tz: dt.tzinfo) -> MonthEstimate:
+    """Estimate the cost of the current local month at the rate of the last 7 days."""
+    first = local_time(now_ms, tz).date().replace(day=1)
     following = (first + dt.timedelta(days=31)).replace(day=1)
     length = Decimal(to_ms(following, tz) - to_ms(first, tz)) / HOUR
-    rows, hours = rows_of(instance, known, last_week(now))
-    cost = cost_of(rows) if len(hours) == WEEK else None
-    return Month(f"{first:%B}", None if cost is None else cost * length / WEEK, len(hours))
+    rows, hours = make_model_rows(instance, known, last_week_hours(now_ms))
+    cost = total_cost(rows) if len(hours) == WEEK_HOURS else None
+    return MonthEstimate(f"{first:%B}", None if cost is None else cost * length / WEEK_HOURS, len(hours))

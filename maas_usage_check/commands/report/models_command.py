@@ -1,4 +1,4 @@
-"""`report --models`: what each model used and cost, as Cloud Eye tells it by the hour."""
+"""`report --models`: tokens and cost of each model, from Cloud Eye's hours."""
 
 from __future__ import annotations
 
@@ -16,137 +16,140 @@ from ...config import Instance
 from ...scheduling import Crew, Gates
 from ...state import Store, Warn
 from ..comparison import compare
-from .ask_models import Found, find_models
-from .files import encode
-from .model_rows import Hours, estimate, last_week, rows_of, whole_hours
-from .models_table import TELLS, ModelsPage, share_of, show_models
-from .periods import check_one, local
-from .tables import PLENTY
+from .csv_json import encode_records
+from .model_rows import HourRange, complete_hours, estimate_month, last_week_hours, make_model_rows
+from .models_table import KNOWN_HOURS, ModelsReport, print_models_table, token_share
+from .periods import local_time, require_one_range
+from .query_models import ModelsResult, query_models
+from .usage_tables import UNLIMITED_WIDTH
 
 COLUMNS = (
     *("region", "project_id", "tags", "range", "start", "end", "hours", "known_hours", "maas_api_id", "model"),
     *("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors", "share"),
 )
-COSTS = ("currency", "cost")
+COST_COLUMNS = ("currency", "cost")
 
 
 def report_models(
-    instances: Sequence[Instance],
+    configured: Sequence[Instance],
     form: str,
-    now: int,
-    tell: Callable[[Sequence[Problem]], None],
+    now_s: int,
+    log_problems: Callable[[Sequence[Problem]], None],
     warn: Warn,
-    put: Callable[[str], None],
+    write_stdout: Callable[[str], None],
     runtime: Runtime,
 ) -> bool:
-    """Find what the models of instances used and show it; tell whether anything of them is known.
+    """Query the usage of models and print it; return True if any of it is known.
 
     Args:
-        instances: those with `models`, or all where none has it.
+        configured: the instances; only those with `models` are reported, or all if none has it.
         form: `table`, `csv` or `json`.
-        now: seconds since 1970.
-        tell: takes the problems.
-        warn: takes one line.
-        put: takes what goes to standard output, where that is no table.
+        now_s: seconds since 1970.
+        log_problems: logs the problems of an instance.
+        warn: logs one line.
+        write_stdout: writes CSV or JSON to standard output.
         runtime: the clock and the transport.
     """
-    asked = [replace(each, models=True) for each in instances if each.models] or [
-        replace(each, models=True) for each in instances
+    instances = [replace(each, models=True) for each in configured if each.models] or [
+        replace(each, models=True) for each in configured
     ]
-    for each in asked:
-        check_one(each, "model")
-    zones = [each.zone() for each in asked]
-    pages: List[ModelsPage] = []
-    clock = runtime.clock
-    with contextlib.closing(open_store(asked, warn, clock)) as store, contextlib.closing(Pool()) as pool:
+    for instance in instances:
+        require_one_range(instance, "model")
+    zones = [instance.zone() for instance in instances]
+    reports: List[ModelsReport] = []
+    clock, now_ms = runtime.clock, now_s * 1000
+    with contextlib.closing(open_store(instances, warn, clock)) as store, contextlib.closing(Pool()) as pool:
         gates = Gates(store, clock)
-        spans = [whole_hours(each, now * 1000) for each in asked]
-        ways = [runtime.connect(each, pool) for each in asked]
-        works = {
-            i: partial(find_models, each, ways[i], _wanted(each, hours, now), gates, clock, now * 1000)
-            for i, (each, hours) in enumerate(zip(asked, spans))
-            if hours.told
+        ranges = [complete_hours(instance, now_ms) for instance in instances]
+        transports = [runtime.connect(instance, pool) for instance in instances]
+        tasks = {
+            i: partial(
+                query_models, instance, transports[i], _needed_hours(instance, hours, now_ms), gates, clock, now_ms
+            )
+            for i, (instance, hours) in enumerate(zip(instances, ranges))
+            if hours.available
         }
-        ended = Crew(clock).do(works, workers=len(works))
-        for i, (each, tz, hours) in enumerate(zip(asked, zones, spans)):
-            found = ended.get(i)
-            if isinstance(found, Exception):
-                raise found
-            page = None if found is None else _page(each, tz, hours, found, store, now * 1000)
-            tell(_problems(each, found, page))
-            pages += [page] if page else []
+        results = Crew(clock).do(tasks, workers=len(tasks))
+        for i, (instance, tz, hours) in enumerate(zip(instances, zones, ranges)):
+            result = results.get(i)
+            if isinstance(result, Exception):
+                raise result
+            report = None if result is None else _make_report(instance, tz, hours, result, store, now_ms)
+            log_problems(_problems(instance, result, report))
+            reports += [report] if report else []
     if form == "table":
         console = Console()
         if not console.is_terminal:
-            console.width = PLENTY
-        for page in pages:
-            show_models(console, page)
+            console.width = UNLIMITED_WIDTH
+        for report in reports:
+            print_models_table(console, report)
     else:
-        columns = (*COLUMNS, *(COSTS if any(page.instance.prices for page in pages) else ()))
-        put(encode(form, [record for page in pages for record in _records(page, columns)], columns))
-    return bool(pages)
+        columns = (*COLUMNS, *(COST_COLUMNS if any(report.instance.prices for report in reports) else ()))
+        records = [record for report in reports for record in _make_records(report, columns)]
+        write_stdout(encode_records(form, records, columns))
+    return bool(reports)
 
 
-def _wanted(instance: Instance, hours: Hours, now: int) -> List[int]:
-    """List the hours to know: with prices those of the last week too, for the estimate."""
-    return sorted({*hours.told, *(last_week(now * 1000) if instance.prices else ())})
+def _needed_hours(instance: Instance, hours: HourRange, now_ms: int) -> List[int]:
+    """List the hours of the report; with prices also those of the last week, for the estimate."""
+    return sorted({*hours.available, *(last_week_hours(now_ms) if instance.prices else ())})
 
 
-def _page(
-    instance: Instance, tz: dt.tzinfo, hours: Hours, found: Found, store: Store, now: int
-) -> Optional[ModelsPage]:
-    """Lay out what was found; None where nothing is known, but that there are models, or that something failed."""
-    if found.known is None:
+def _make_report(
+    instance: Instance, tz: dt.tzinfo, hours: HourRange, result: ModelsResult, store: Store, now_ms: int
+) -> Optional[ModelsReport]:
+    """Make the report of an instance; None if no hour is known although there are models or failures."""
+    if result.known is None:
         return None
-    known = found.known
-    rows, there = rows_of(instance, known, hours.told)
-    if not there and (rows or found.failures):
+    known = result.known
+    rows, known_hours = make_model_rows(instance, known, hours.available)
+    if not known_hours and (rows or result.failures):
         return None
-    return ModelsPage(
+    return ModelsReport(
         instance,
-        found.account.project_id,
+        result.account.project_id,
         tz,
         hours,
-        len(there),
+        len(known_hours),
         rows,
         known.listed_since,
-        estimate(instance, known, now, tz) if instance.prices else None,
-        compare(instance, store, found.account, known.tokens(hours.told), now),
+        estimate_month(instance, known, now_ms, tz) if instance.prices else None,
+        compare(instance, store, result.account, known.tokens(hours.available), now_ms),
     )
 
 
-def _problems(instance: Instance, found: Optional[Found], page: Optional[ModelsPage]) -> List[Problem]:
+def _problems(instance: Instance, result: Optional[ModelsResult], report: Optional[ModelsReport]) -> List[Problem]:
     where = instance.display_name
-    if found is None:
+    if result is None:
         text = f"{instance.ranges[0].name} has no whole hour (UTC) that is over, and that the cloud keeps"
         return [Problem("E", f"{where}: {text}: choose another range, such as --last 24h", where)]
-    causes = list(dict.fromkeys(map(str, found.failures)))
-    if not page and not causes:
-        causes.append(f"no hour of {instance.ranges[0].name} is known: it {TELLS}")
-    return [Problem("W" if page else "E", f"{where}: Cloud Eye: {text}", text) for text in causes]
+    causes = list(dict.fromkeys(map(str, result.failures)))
+    if not report and not causes:
+        causes.append(f"no hour of {instance.ranges[0].name} is known: it {KNOWN_HOURS}")
+    return [Problem("W" if report else "E", f"{where}: Cloud Eye: {text}", text) for text in causes]
 
 
-def _records(page: ModelsPage, columns: Sequence[str]) -> List[Dict[str, Any]]:
-    """Make a record of each model; what is not known of it is None."""
-    asked, prices = page.instance, page.instance.prices
-    start, end = (local(at, page.tz).isoformat(timespec="seconds") for at in (page.hours.start, page.hours.until))
+def _make_records(report: ModelsReport, columns: Sequence[str]) -> List[Dict[str, Any]]:
+    """Make a record of each model; an unknown value is None."""
+    instance, hours, prices = report.instance, report.hours, report.instance.prices
+    start, end = (local_time(at, report.tz).isoformat(timespec="seconds") for at in (hours.start_ms, hours.end_ms))
     shared = {
-        "region": asked.region,
-        "project_id": page.project_id,
-        "tags": ",".join(asked.tags),
-        "range": asked.ranges[0].name,
+        "region": instance.region,
+        "project_id": report.project_id,
+        "tags": ",".join(instance.tags),
+        "range": instance.ranges[0].name,
         "start": start,
         "end": end,
-        "hours": page.hours.number,
-        "known_hours": page.known,
+        "hours": hours.count,
+        "known_hours": report.known_hours,
         "currency": prices.currency if prices else None,
     }
     records: List[Dict[str, Any]] = []
-    for row in page.rows:
+    for row in report.rows:
         own = {
             "maas_api_id": row.api_id,
             "model": row.name,
-            "share": share_of(row, page.rows),
+            "share": token_share(row, report.rows),
             "cost": None if row.cost is None else row.cost.normalize(),
         }
         values = {**shared, **own}

@@ -1,4 +1,4 @@
-"""The rows of `report` for programs: CSV and JSON with the same columns, plain numbers and times with their offset."""
+"""The rows of `report` for programs: CSV and JSON with the same columns, plain numbers, and times with UTC offset."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Sequence
 
 from ...cloud.usage import Usage
 from ...collection import Batch
-from .periods import Page, local
-from .rows import Row
+from .periods import Layout, local_time
+from .usage_rows import UsageRow
 
 COLUMNS = (
     *(
@@ -31,19 +31,19 @@ COLUMNS = (
 )
 
 
-def records(page: Page, batch: Batch, rows: Sequence[Row]) -> List[Dict[str, Any]]:
-    """Make a record of each row; the numbers of one that the cloud did not answer are None."""
-    asked = page.asked
+def make_records(layout: Layout, batch: Batch, rows: Sequence[UsageRow]) -> List[Dict[str, Any]]:
+    """Make a record of each row; its numbers are None if its usage is unknown."""
+    instance = layout.configured
     project_id = next((point.tags["project_id"] for point in batch.points if "project_id" in point.tags), None)
     return [
         {
-            "region": asked.region,
+            "region": instance.region,
             "project_id": project_id,
-            "tags": ",".join(asked.tags),
-            "range": row.span.name,
-            "start": local(row.span.start, page.tz).isoformat(timespec="seconds"),
-            "end": local(row.span.end, page.tz).isoformat(timespec="seconds"),
-            "partial": row.span.partial,
+            "tags": ",".join(instance.tags),
+            "range": row.period.name,
+            "start": local_time(row.period.start, layout.tz).isoformat(timespec="seconds"),
+            "end": local_time(row.period.end, layout.tz).isoformat(timespec="seconds"),
+            "partial": row.period.partial,
             "service_type": row.service_type,
             "infer_type": row.infer_type,
             "api_key_label": row.label,
@@ -53,8 +53,8 @@ def records(page: Page, batch: Batch, rows: Sequence[Row]) -> List[Dict[str, Any
     ]
 
 
-def encode(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Write records as `csv` with a line of names, or as one `json` array with a record per line."""
+def encode_records(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Encode records as `csv` with a header, or as one `json` array with a record per line."""
     if form == "json":
         lines = ",\n".join(json.dumps(record, ensure_ascii=False, default=float) for record in records)
         return f"[\n{lines}\n]\n"
@@ -62,10 +62,10 @@ def encode(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] 
     writer = csv.DictWriter(output, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
-        writer.writerow({name: _written(value) for name, value in record.items()})
+        writer.writerow({name: _csv_value(value) for name, value in record.items()})
     return output.getvalue()
 
 
-def _written(value: Any) -> Any:
-    """Write what Python writes in its own way: true and false, and decimals without an exponent."""
+def _csv_value(value: Any) -> Any:
+    """Write booleans as true and false, decimals without an exponent."""
     return json.dumps(value) if isinstance(value, bool) else f"{value:f}" if isinstance(value, Decimal) else value

@@ -1,4 +1,7 @@
-"""What outlives a run: one SQLite file of small entries, and locks that the kernel frees when their holder dies."""
+"""One SQLite file that outlives a run, and file locks that the kernel frees when their process dies.
+
+Offers `Store`: entries, transactions on the tables of other rooms, locks. It must not know what is stored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why the state cannot be used, named with its remedy."""
+"""Failures of the state file, each with its cause and remedy."""
 
 from __future__ import annotations
 
@@ -12,83 +12,90 @@ import msgspec
 from ..errors import one_line
 from .permissions import make_file
 
-OWN = "give it and its folder to the user that runs this, or set state_dir"
-NOT_OURS = "move it away, or set state_dir"
-LOCAL = "set state_dir to a folder on a local disk"
-FULL = ("disk full", "free some space")
-NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+WRONG_OWNER = "chown it and its folder to the user that runs this, or set state_dir"
+MOVE_AWAY = "move it away, or set state_dir"
+LOCAL_DISK = "set state_dir to a folder on a local disk"
+DISK_FULL = ("disk full", "free some space")
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 CAUSES = (
-    ("lock", ("another process keeps it locked, or its file system has no locks", f"end that process, or {LOCAL}")),
-    ("full", FULL),
-    ("readonly", ("read-only", OWN)),
-    ("unable to open", ("no access", OWN)),
-    ("disk I/O error", ("disk I/O error", LOCAL)),
+    (
+        "lock",
+        ("another process keeps it locked, or its file system has no locks", f"end that process, or {LOCAL_DISK}"),
+    ),
+    ("full", DISK_FULL),
+    ("readonly", ("read-only", WRONG_OWNER)),
+    ("unable to open", ("no access", WRONG_OWNER)),
+    ("disk I/O error", ("disk I/O error", LOCAL_DISK)),
 )
-"""What SQLite says, in part, of a file that is not damaged; how that is named, and what to do."""
-DAMAGE = (ValueError, ArithmeticError, MemoryError, RecursionError, msgspec.MsgspecError)
-"""What a damaged file raises besides: sqlite3 decodes texts and converts numbers, and rows are computed with."""
-TROUBLES = (sqlite3.Error, OSError, *DAMAGE)
-BLOCK = 65_536
+"""A part of SQLite's message about an undamaged file, and the cause and remedy that we report."""
+DAMAGE_ERRORS = (ValueError, ArithmeticError, MemoryError, RecursionError, msgspec.MsgspecError)
+"""Raised for a damaged file when sqlite3 decodes a text or converts a number, or when rows are computed with."""
+FAILURES = (sqlite3.Error, OSError, *DAMAGE_ERRORS)
+PROBE_BYTES = 65_536
 
 
 class UnusableError(Exception):
     """The state cannot be used now.
 
     Args:
-        what: which file, and why.
+        problem: the file and the cause.
         remedy: what to do.
     """
 
-    def __init__(self, what: str, remedy: str = LOCAL) -> None:
-        self._what, self._remedy = one_line(what), remedy
-        super().__init__(f"{self._what}; {remedy}")
+    def __init__(self, problem: str, remedy: str = LOCAL_DISK) -> None:
+        self._problem, self._remedy = one_line(problem), remedy
+        super().__init__(f"{self._problem}; {remedy}")
 
-    def line(self, lost: str) -> str:
-        """Write one line: the file and the cause, the loss, and the remedy."""
-        return f"{self._what}. {lost}; {self._remedy}"
+    def line(self, effect: str) -> str:
+        """Return one line: the file and the cause, the effect, the remedy."""
+        return f"{self._problem}. {effect}; {self._remedy}"
 
 
 class MissingError(UnusableError):
-    """There is no state yet, which is no trouble."""
+    """There is no state file yet: no failure."""
 
 
-def named(error: BaseException, path: str, act: str) -> UnusableError:
-    """Name what went wrong with a file, and the remedy. What SQLite does not say of a sound file is damage.
+def classify(error: BaseException, path: str, action: str) -> UnusableError:
+    """Classify a failure by cause and remedy. An unknown message of SQLite means damage.
 
     Args:
-        error: one of TROUBLES.
-        path: the file's.
-        act: "read" or "write".
+        error: one of FAILURES.
+        path: the state file.
+        action: "read" or "write".
     """
-    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, OSError):
-        cause = FULL if error.errno in NO_ROOM else (why, OWN)
+        cause = DISK_FULL if error.errno in DISK_FULL_ERRNOS else (reason, WRONG_OWNER)
     else:
         is_known = isinstance(error, sqlite3.OperationalError)
-        damaged = (f"damaged ({why.partition(' with text ')[0]})", NOT_OURS)  # sqlite3 quotes the undecodable text
-        cause = next((cause for words, cause in CAUSES if is_known and words in why), damaged)
+        damaged = (f"damaged ({reason.partition(' with text ')[0]})", MOVE_AWAY)  # sqlite3 quotes the undecodable text
+        cause = next((cause for message, cause in CAUSES if is_known and message in reason), damaged)
         if cause == damaged:
-            act = "read"
-        elif "disk I/O" in why and not has_room(path):
-            cause = FULL
-    return UnusableError(f"{path}: cannot {act} the state: {cause[0]}", cause[1])
+            action = "read"
+        elif "disk I/O" in reason and not has_room(path):
+            cause = DISK_FULL
+    return UnusableError(f"{path}: cannot {action} the state: {cause[0]}", cause[1])
 
 
 def has_room(path: str) -> bool:
-    """Try to write into a file beside another, as far in: SQLite calls a full disk an I/O error in most places."""
+    """Return False if a write beside the file fails for lack of space.
+
+    SQLite reports a full disk as an I/O error in most places. The write begins at the size of the state, so that a
+    limit on the size of a file is found too.
+    """
     size, probe, written = 0, f"{path}-room", 0
-    for each in (path, f"{path}-wal"):
+    for file in (path, f"{path}-wal"):
         with contextlib.suppress(OSError):
-            size = max(size, os.path.getsize(each))
+            size = max(size, os.path.getsize(file))
     try:
         descriptor = make_file(probe)
         try:
             os.lseek(descriptor, size, os.SEEK_SET)
-            written = os.write(descriptor, bytes(BLOCK))
+            written = os.write(descriptor, bytes(PROBE_BYTES))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
             os.unlink(probe)
     except OSError as error:
-        return error.errno not in NO_ROOM
-    return written == BLOCK
+        return error.errno not in DISK_FULL_ERRNOS
+    return written == PROBE_BYTES

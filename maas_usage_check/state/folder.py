@@ -1,4 +1,4 @@
-"""Where the state is kept: the configured folder, systemd's, the Agent's, the user's, or a private temporary one."""
+"""The folder of the state: the configured one, systemd's, the Agent's, the user's, or a private temporary one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FILE_NAME = "maas-usage-check.sqlite3"
 
 
 def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ, agent_folder: str = "") -> str:
-    """Name the state's file; raise UnusableError where no folder of this user's can be written.
+    """Return the path of the state file; raise UnusableError if there is no private folder that can be written.
 
     Args:
-        configured: the key `state_dir`, which is taken as it is.
-        environ: names systemd's folder and the user's.
-        agent_folder: the Datadog Agent's own folder.
+        configured: `state_dir`, used unchecked.
+        environ: names the folders of systemd and of the user.
+        agent_folder: the Datadog Agent's `run_path`.
     """
     if configured:
         return os.path.join(configured, FILE_NAME)
@@ -30,11 +30,11 @@ def find_file(configured: Optional[str], environ: Mapping[str, str] = os.environ
             continue
         if os.access(folder, os.W_OK) and (folder == agent_folder or _is_private(folder)):
             return os.path.join(folder, FILE_NAME)
-    raise UnusableError("no folder for the state can be written", "set state_dir")
+    raise UnusableError("no writable folder for the state", "set state_dir")
 
 
 def _candidates(environ: Mapping[str, str], agent_folder: str) -> Iterator[str]:
-    # With systemd's DynamicUser it is a link.
+    # Under systemd's DynamicUser, STATE_DIRECTORY is a link.
     yield from [os.path.realpath(folder) for folder in environ.get("STATE_DIRECTORY", "").split(":") if folder][:1]
     if agent_folder:
         yield agent_folder
@@ -43,12 +43,12 @@ def _candidates(environ: Mapping[str, str], agent_folder: str) -> Iterator[str]:
         yield os.path.join(base, "maas-usage-check")
     import tempfile
 
-    with contextlib.suppress(FileNotFoundError):  # nor can a temporary folder be written
+    with contextlib.suppress(FileNotFoundError):  # no temporary folder can be written either
         yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")
 
 
 def _is_private(folder: str) -> bool:
-    """Tell whether a folder is this user's own: in a shared /tmp anyone may have made one of that name first."""
+    """Return whether only this user can write to a folder: in /tmp anyone may have created one of that name first."""
     if os.name != "posix":
         return True
     found = os.lstat(folder)
@@ -56,23 +56,23 @@ def _is_private(folder: str) -> bool:
 
 
 def writable_by_others(folder: str) -> Optional[str]:
-    """Say that others can write to a folder, or put another in its place, with the remedy; None where they cannot.
+    """Return a warning with its remedy if others can write to a folder or replace it; None if they cannot.
 
-    In a folder with the sticky bit, such as /tmp, each can replace only what is their own.
+    In a folder with the sticky bit, such as /tmp, users can replace only their own files.
     """
     if os.name != "posix":
         return None
     folder = os.path.realpath(folder)
     owner: Optional[int] = None
     while True:
-        # One that is missing will be made by this user.
+        # This user will create a missing one.
         found = os.stat(folder) if os.path.exists(folder) else None
         if found is not None and found.st_mode & 0o022:
             sticky = found.st_mode & stat.S_ISVTX
             if not (sticky and owner in (os.geteuid(), found.st_uid)):
                 remedy = "name a folder of mode 0700 in it" if sticky else f"chmod go-w {folder}"
-                return f"others can write to {folder}, and so make this forget a refusal: {remedy}"
-        owner, above = os.geteuid() if found is None else found.st_uid, os.path.dirname(folder)
-        if above == folder:
+                return f"others can write to {folder}, and could delete the waits after a refusal: {remedy}"
+        owner, parent = os.geteuid() if found is None else found.st_uid, os.path.dirname(folder)
+        if parent == folder:
             return None
-        folder = above
+        folder = parent

@@ -1,4 +1,4 @@
-"""Locks between processes that the kernel frees when their holder dies."""
+"""Locks between processes; the kernel frees them when the process dies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Optional
 
 from .permissions import make_file
 
-BYTES = 2**31 - 1
+MAX_OFFSET = 2**31 - 1
 
 
 class KernelLock:
-    """Lock a byte of a file for this process; each name has a byte of its own.
+    """Lock one byte of a file per name.
 
-    The file stays open and empty: a process that closes it would free all its locks at once.
+    The file stays open and empty: closing it would free all locks of the process at once.
     """
 
     def __init__(self, path: str) -> None:
@@ -22,7 +22,7 @@ class KernelLock:
         self._descriptor: Optional[int] = None
 
     def acquire(self, name: str) -> Optional[bool]:
-        """Tell whether this process has the lock now; None where the system or the file system has no locks."""
+        """Return whether this process has the lock; None if the system or the file system has no locks."""
         try:
             import fcntl
         except ImportError:
@@ -30,21 +30,21 @@ class KernelLock:
         try:
             if self._descriptor is None:
                 self._descriptor = make_file(self._path)
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(name))
-        except (BlockingIOError, PermissionError):  # POSIX allows either word for a lock that another holds
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(name))
+        except (BlockingIOError, PermissionError):  # POSIX allows either error for a lock of another process
             return None if self._descriptor is None else False
         except OSError:
             return None
         return True
 
     def release(self, name: str) -> None:
-        """Free the lock, if it is held."""
+        """Release the lock, if this process has it."""
         if self._descriptor is not None:
             import fcntl
 
             with contextlib.suppress(OSError):
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _byte(name))
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(name))
 
 
-def _byte(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % BYTES
+def _offset(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % MAX_OFFSET

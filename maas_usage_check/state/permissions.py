@@ -1,4 +1,7 @@
-"""What root writes belongs to whom its folder belongs: the agent's user must be able to read and write it too."""
+"""Files and folders that only their owner can read.
+
+Those that root creates get the owner of their folder, so that the agent's user can read and write them too.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,25 @@ import os
 
 
 def make_folder(folder: str) -> None:
-    """Make a folder and those above it that are missing, of mode 0700."""
+    """Create a folder and its missing parents, with mode 0700."""
     if os.path.isdir(folder):
         return
-    above = os.path.dirname(folder)
-    if above != folder:
-        make_folder(above)
+    parent = os.path.dirname(folder)
+    if parent != folder:
+        make_folder(parent)
     try:
         os.mkdir(folder, 0o700)
-    except FileExistsError:  # another process was faster, or it is no folder, which is found out when it is used
+    except FileExistsError:  # created by another process, or not a folder: using it will fail then
         return
     if _is_root():
-        owner = os.stat(above)
+        owner = os.stat(parent)
         os.chown(folder, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def make_file(path: str) -> int:
-    """Open a file that only its owner may read, made where it is missing; return its descriptor.
+    """Open a file for its owner only, creating it if it is missing; return its descriptor.
 
-    No link is followed.
+    Links are not followed.
     """
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     try:

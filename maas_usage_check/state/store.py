@@ -1,6 +1,6 @@
-"""What is kept over runs: small entries by kind and name, each changed in one transaction.
+"""Small entries that outlive a run, by kind and name; each change is one transaction.
 
-Where the file cannot be used the entries live in memory, and go into the file as soon as it can be written again.
+While the file cannot be used, the entries live in memory. They are written as soon as it can be written again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Iterator, Optio
 
 import msgspec
 
-from .database import PATIENCE, Database
+from .database import BUSY_TIMEOUT_S, Database
 from .failures import MissingError, UnusableError
 from .kernel_lock import KernelLock
 
@@ -22,68 +22,73 @@ if TYPE_CHECKING:
     import sqlite3
 
 Warn = Callable[[str], None]
-Key = Tuple[str, str]
-FORGOTTEN = "Waits after a refusal are forgotten at exit"
-HANGS = 0.5
-"""Seconds that no change of the file takes, unless it hangs."""
+EntryId = Tuple[str, str]
+"""Kind and name."""
+WAITS_FORGOTTEN = "Waits after a refusal are forgotten at exit"
+HANG_S = 0.5
+"""An operation on the file that takes longer hangs."""
 
 
 class StoredEntry(Protocol):
-    """What a kind of entry is: a msgspec Struct, all of whose fields have defaults."""
+    """A kind of entry: a msgspec Struct whose fields all have defaults. Its class name is the stored kind."""
 
     max_age_s: ClassVar[float]
-    """Seconds after its last change until an entry is forgotten."""
+    """Seconds after its last change until an entry is deleted."""
 
     def merge(self, unwritten: Any) -> Any:
-        """Join what the file says with what was kept in memory while it could not be written."""
+        """Merge the entry in the file with the one in memory that could not be written."""
 
 
 T = TypeVar("T", bound=StoredEntry)
 
 
 class Store:
-    """Keep entries in a file or, without one, in memory.
+    """Store entries in a file or, without one, in memory.
 
     Args:
-        find: names the file, or raises UnusableError; asked when it is first needed. None means memory alone.
-        warn: takes one line, once for each trouble.
+        find_path: names the file, or raises UnusableError; called when the file is first needed. None: memory only.
+        warn: receives one line, once for each failure.
         now: seconds since 1970.
     """
 
     def __init__(
         self,
-        find: Optional[Callable[[], str]] = None,
+        find_path: Optional[Callable[[], str]] = None,
         warn: Warn = lambda text: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._find = find
+        self._find_path = find_path
         self._warn = warn
         self._now = now
         self._database: Optional[Database] = None
-        self._lock: Optional[KernelLock] = None
+        self._kernel_lock: Optional[KernelLock] = None
         self._file_lock = threading.Lock()
         self._memory_lock = threading.Lock()
-        self._known: Dict[Key, bytes] = {}
-        self._unwritten: Set[Key] = set()
-        self._trouble = ""
+        self._in_memory: Dict[EntryId, bytes] = {}
+        self._unwritten: Set[EntryId] = set()
+        self._last_warning = ""
         self._unreadable = False
-        self._patience = PATIENCE
-        self._entered = math.inf
+        self._lock_timeout_s = BUSY_TIMEOUT_S
+        self._entered_s = math.inf
+        """When a thread entered the file, monotonic; inf while none is in it."""
 
     @contextlib.contextmanager
     def entry(self, kind: Type[T], name: str, durable: bool = False) -> Iterator[T]:
-        """Change one entry in one transaction; what the block raises leaves it as it was.
+        """Change one entry in one transaction; an exception in the block rolls it back.
 
         Args:
-            kind: the entry's type; a new one has its defaults.
-            name: whose entry it is.
-            durable: the change must survive a power failure, not a kill alone.
+            kind: the entry's type; a new entry has its defaults.
+            name: identifies the entry within its kind.
+            durable: the change survives a power failure, not just a kill.
         """
-        key = (kind.__name__, name)
-        with contextlib.ExitStack() as held:
-            file, old = self._begin(held, key, durable)
+        entry_id = (kind.__name__, name)
+        with contextlib.ExitStack() as file_lock:
+            file, old = self._begin(file_lock, entry_id, durable)
             with self._memory_lock if old is None else contextlib.nullcontext():
-                entry = self._from_memory(file, kind, key) if old is None else self._from_file(old, kind, key)
+                if old is None:
+                    entry = self._load_from_memory(file, kind, entry_id)
+                else:
+                    entry = self._load_from_file(old, kind, entry_id)
                 try:
                     yield entry
                 except BaseException:
@@ -91,65 +96,70 @@ class Store:
                         file.rollback()
                     raise
                 text = msgspec.json.encode(entry)
-                written = file is not None and old is not None and self._write(file, key, old, text, kind.max_age_s)
-                self._known[key] = text
-                (self._unwritten.discard if written else self._unwritten.add)(key)
+                written = (
+                    file is not None and old is not None and self._write(file, entry_id, old, text, kind.max_age_s)
+                )
+                self._in_memory[entry_id] = text
+                (self._unwritten.discard if written else self._unwritten.add)(entry_id)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change tables that are another room's, in one transaction; what the block raises undoes it.
+        """Change tables of another room in one transaction; an exception in the block rolls it back.
 
-        Raise UnusableError, here or at the block's end, where the file cannot be written: then nothing was changed.
+        Raises UnusableError, here or at the end of the block, if the file cannot be written: nothing was changed then.
         """
-        with self._file() as file, file.transaction() as connection:
+        with self._lock_file() as file, file.transaction() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read_snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read tables that are another room's, as they are at one moment; raise UnusableError where that cannot be."""
-        with self._file() as file, file.read_snapshot() as connection:
+        """Read tables of another room as of one moment; raise UnusableError if they cannot be read."""
+        with self._lock_file() as file, file.read_snapshot() as connection:
             yield connection
 
     def check_writable(self) -> str:
-        """Write a little to the disk; return the file's path. Raise UnusableError where it cannot be written."""
-        with self._file() as file:
+        """Write a small value and return the file's path; raise UnusableError if it cannot be written."""
+        with self._lock_file() as file:
             file.check_writable(self._now())
             return file.path
 
     @property
     def hangs(self) -> bool:
-        """Tell whether a thread hangs in the file."""
-        return time.monotonic() - self._entered > HANGS
+        """True if a thread hangs in the file."""
+        return time.monotonic() - self._entered_s > HANG_S
 
     def hang_error(self) -> UnusableError:
-        """Name the folder that hangs, if it is known yet."""
+        """Return the error for a state folder that does not answer. It names the folder if that is known."""
         folder = f" {os.path.dirname(self._database.path)}" if self._database else ""
         return UnusableError(f"the state folder{folder} does not answer")
 
     @property
     def unreadable(self) -> bool:
-        """Tell whether there is a file that cannot even be read: nobody knows then what other runs have met."""
+        """True if there is a file that cannot be read: refusals of other runs are unknown then."""
         return self._unreadable
 
     def acquire(self, name: str) -> Optional[bool]:
-        """Tell whether this process holds a lock now; None where that cannot be known. The kernel frees it at death."""
-        if self._find is None:  # what no file holds no other process sees
+        """Acquire a lock between processes: True if this process has it; None if the system cannot say.
+
+        The kernel frees it when the process dies.
+        """
+        if self._find_path is None:  # without a file no other process can see the entries
             return True
-        return None if self._lock is None else self._lock.acquire(name)
+        return None if self._kernel_lock is None else self._kernel_lock.acquire(name)
 
     def release(self, name: str) -> None:
-        """Free a lock."""
-        if self._lock is not None:
-            self._lock.release(name)
+        """Release a lock."""
+        if self._kernel_lock is not None:
+            self._kernel_lock.release(name)
 
-    def warn(self, trouble: str) -> None:
-        """Pass a trouble on, once while it lasts."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._warn(trouble)
+    def warn(self, text: str) -> None:
+        """Pass a warning on, once while it stays the same."""
+        if text != self._last_warning:
+            self._last_warning = text
+            self._warn(text)
 
     def close(self) -> None:
-        """Let go of the file, so that the next run need not read its log; not where a thread is still in it."""
+        """Close the file, so that the next run need not read its log; skipped while a thread is in it."""
         if self._file_lock.acquire(blocking=False):
             try:
                 if self._database is not None:
@@ -158,72 +168,74 @@ class Store:
                 self._file_lock.release()
 
     @contextlib.contextmanager
-    def _file(self) -> Iterator[Database]:
-        """Wait for the file's turn; raise UnusableError where there is no file, or where a thread hangs in it."""
-        if self._find is None:
+    def _lock_file(self) -> Iterator[Database]:
+        """Lock the file for this thread; raise UnusableError if there is none, or if another thread hangs in it."""
+        if self._find_path is None:
             raise MissingError("there is no state file")
-        if not self._file_lock.acquire(timeout=self._patience):
-            self._patience, self._unreadable = 0.0, True
+        if not self._file_lock.acquire(timeout=self._lock_timeout_s):
+            self._lock_timeout_s, self._unreadable = 0.0, True
             raise self.hang_error()
-        self._patience, self._entered = PATIENCE, time.monotonic()
+        self._lock_timeout_s, self._entered_s = BUSY_TIMEOUT_S, time.monotonic()
         try:
-            yield self._named(self._find)
+            yield self._open_database(self._find_path)
         finally:
-            self._entered = math.inf
+            self._entered_s = math.inf
             self._file_lock.release()
 
-    def _named(self, find: Callable[[], str]) -> Database:
+    def _open_database(self, find_path: Callable[[], str]) -> Database:
         if self._database is None:
-            self._database = Database(find())
-            self._lock = KernelLock(f"{self._database.path}-lock")
+            self._database = Database(find_path())
+            self._kernel_lock = KernelLock(f"{self._database.path}-lock")
         return self._database
 
-    def _begin(self, held: contextlib.ExitStack, key: Key, durable: bool) -> Tuple[Optional[Database], Optional[bytes]]:
-        """Begin a change of the file; return it and the entry's text, None where memory must serve."""
+    def _begin(
+        self, file_lock: contextlib.ExitStack, entry_id: EntryId, durable: bool
+    ) -> Tuple[Optional[Database], Optional[bytes]]:
+        """Begin a transaction; return the file and the entry's text, None if the entry must come from memory."""
         file = None
         try:
-            file = held.enter_context(self._file())
+            file = file_lock.enter_context(self._lock_file())
             file.begin(durable)
-            return file, file.get(*key)
-        except UnusableError as trouble:
-            self._say(trouble)
+            return file, file.get(*entry_id)
+        except UnusableError as failure:
+            self._report(failure)
             return file, None
 
-    def _write(self, file: Database, key: Key, old: bytes, text: bytes, max_age_s: float) -> bool:
+    def _write(self, file: Database, entry_id: EntryId, old: bytes, text: bytes, max_age_s: float) -> bool:
         if text == old:
             file.rollback()
             return True
         try:
-            file.put(*key, text, self._now())
+            file.put(*entry_id, text, self._now())
             if not old:
-                file.forget(key[0], self._now() - max_age_s)
+                file.delete_older(entry_id[0], self._now() - max_age_s)
             file.commit()
-        except UnusableError as trouble:
-            self._say(trouble)
+        except UnusableError as failure:
+            self._report(failure)
             return False
-        self._trouble, self._unreadable = "", False
+        self._last_warning, self._unreadable = "", False
         return True
 
-    def _from_file(self, text: bytes, kind: Type[T], key: Key) -> T:
-        entry = self._read(text, kind)
-        return entry.merge(self._read(self._known[key], kind)) if key in self._unwritten else entry
+    def _load_from_file(self, text: bytes, kind: Type[T], entry_id: EntryId) -> T:
+        entry = self._decode(text, kind)
+        return entry.merge(self._decode(self._in_memory[entry_id], kind)) if entry_id in self._unwritten else entry
 
-    def _from_memory(self, file: Optional[Database], kind: Type[T], key: Key) -> T:
-        if key not in self._known and file is not None:
-            text = file.peek(*key)  # a wait that is on a full disk must hold
+    def _load_from_memory(self, file: Optional[Database], kind: Type[T], entry_id: EntryId) -> T:
+        if entry_id not in self._in_memory and file is not None:
+            text = file.peek(*entry_id)  # a wait stored before the disk was full must still be kept
             self._unreadable = text is None
-            self._known[key] = text or b""
-        return self._read(self._known.get(key, b""), kind)
+            self._in_memory[entry_id] = text or b""
+        return self._decode(self._in_memory.get(entry_id, b""), kind)
 
-    def _read(self, text: bytes, kind: Type[T]) -> T:
+    def _decode(self, text: bytes, kind: Type[T]) -> T:
         if not text:
             return kind()
         try:
             return msgspec.json.decode(text, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.warn("an entry of the state was damaged: a wait after a refusal may be lost; check the key")
+            self.warn("state entry damaged and reset: a wait after a refusal may be lost; check the access key")
             return kind()
 
-    def _say(self, trouble: UnusableError) -> None:
-        if not isinstance(trouble, MissingError):
-            self.warn(trouble.line(FORGOTTEN))
+    def _report(self, failure: UnusableError) -> None:
+        if not isinstance(failure, MissingError):
+            self.warn(failure.line(WAITS_FORGOTTEN))

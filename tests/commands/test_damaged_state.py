@@ -105,7 +105,9 @@ def test_damaged_entries(config: str, program: Program, tmp_path: Path, kind: st
     """What is remembered of a key is lost with a warning; an entry alone is written anew."""
     damage(tmp_path, ENTRIES[kind])
     _, said = collected(program, config, "influx")
-    assert re.search("^W! .*(damaged.*check the key|damaged.*move it away, or set state_dir)$", said, re.MULTILINE)
+    assert re.search(
+        "^W! .*(damaged.*check the access key|damaged.*move it away, or set state_dir)$", said, re.MULTILINE
+    )
     if isinstance(ENTRIES[kind], str):
         assert "damaged" not in collected(program, config, "influx")[1]
 

@@ -65,7 +65,7 @@ def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and
     """As on a read-only root, without a home, with a full /tmp."""
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
-    with pytest.raises(UnusableError, match="no folder for the state can be written"):
+    with pytest.raises(UnusableError, match="no writable folder for the state"):
         find_file(None, NOWHERE)
 
 

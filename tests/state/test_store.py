@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from maas_usage_check.state import Store, UnusableError, database
-from maas_usage_check.state.database import VERSION
+from maas_usage_check.state.database import SCHEMA_VERSION
 from maas_usage_check.state.kernel_lock import KernelLock
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_entry_begins_anew_with_a_warning(path: Path, warnings: List[s
     count(at(path, warnings.append))
     execute(path, 'UPDATE entries SET value = \'{"count": "many"}\'')
     assert count(at(path, warnings.append)) == 1
-    assert "was damaged" in warnings[0]
+    assert "damaged and reset" in warnings[0]
     assert count(at(path, warnings.append)) == 2
     assert len(warnings) == 1
 
@@ -151,7 +151,7 @@ def test_what_was_kept_in_memory_meanwhile_joins_the_file_as_soon_as_it_can_be_w
     path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trouble that comes again is said again."""
-    monkeypatch.setattr(database, "PATIENCE", 0.001)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.001)
     store = at(path, warnings.append)
     count(store)
     # The file's and memory's join by the rule of this entry, and one more is counted.
@@ -241,7 +241,7 @@ def test_a_look_sees_one_moment_while_others_write(path: Path, warnings: List[st
 
 
 @pytest.mark.parametrize(
-    "statement", ["PRAGMA application_id=1", f"PRAGMA user_version={VERSION + 1}", "PRAGMA application_id=0"]
+    "statement", ["PRAGMA application_id=1", f"PRAGMA user_version={SCHEMA_VERSION + 1}", "PRAGMA application_id=0"]
 )
 def test_a_look_at_what_is_not_ours_or_not_there_is_refused_and_makes_no_file(
     path: Path, warnings: List[str], statement: str

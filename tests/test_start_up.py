@@ -63,4 +63,4 @@ def test_what_libyaml_cannot_read_is_said_as_ever(program: Program, written: byt
         run(command, "--config", str(path)).stderr
         for run, command in ((program.process, "collect"), (program, "execd"))
     }
-    assert said == {f"E! {path}: not YAML; mind indentation, colons and quotes there\n"}
+    assert said == {f"E! {path}: not valid YAML; check indentation, colons and quotes there\n"}

@@ -1,4 +1,8 @@
-"""What the user wrote: YAML to frozen values, each error naming the key and the remedy."""
+"""The configuration: YAML to frozen values.
+
+`load_file` and `load` return instances or raise ConfigError, which names the path of the config key and the remedy.
+`load_warnings` lists what is valid but probably a mistake. Nothing here knows the cloud or an agent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration as frozen values: what one entry of `instances` says, complete and checked."""
+"""One entry of `instances` as frozen values: complete and validated."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .zones import find_zone
 
 INFER_TYPES = ("real_time", "batch")
 ONLINE_EXPERIENCE = "online_experience"
-"""How the label "" is tagged: calls from the console's online-experience page."""
+"""Tag value of the label "": calls from the console's online-experience page."""
 
 
 class ServiceType(IntEnum):
-    """Name the API's service types. Its page says 3 for the custom endpoint; the API itself takes only 4."""
+    """List the API's service types. Its page says 3 for the custom endpoint; the API accepts only 4."""
 
     my_service = 1
     preset = 2
@@ -27,19 +27,19 @@ class ServiceType(IntEnum):
 
 
 class CredentialsSource(Struct, frozen=True, forbid_unknown_fields=True):
-    """Say where the credentials come from: `env`, `file` (with a path) or `sdk`."""
+    """Name the source of the credentials: `env`, `file` (with a path) or `sdk`."""
 
     source: str = "env"
     path: Optional[str] = None
 
 
-def is_project_id(given: object) -> bool:
-    """Tell whether this is the id of a project, as configured, looked up or remembered."""
-    return isinstance(given, str) and re.fullmatch("[a-z0-9]{32}", given) is not None
+def is_project_id(value: object) -> bool:
+    """Return whether a configured, received or stored value has the form of a project id."""
+    return isinstance(value, str) and re.fullmatch("[a-z0-9]{32}", value) is not None
 
 
 class Proxy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Hold the Agent's `proxy` option; its URLs may contain a password and are never shown."""
+    """The Agent's `proxy` option. Its URLs may contain a password and are never shown."""
 
     http: Optional[str] = None
     https: Optional[str] = None
@@ -50,7 +50,7 @@ class Proxy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Instance(Struct, frozen=True):
-    """Hold one entry of `instances`, checked and complete; times are seconds."""
+    """One entry of `instances`, validated and with defaults filled in. Times are seconds."""
 
     region: str = "cn-southwest-2"
     project_id: Optional[str] = None
@@ -83,30 +83,30 @@ class Instance(Struct, frozen=True):
     min_collection_interval: float = 300.0
 
     def __repr__(self) -> str:
-        return f"Instance({self.api_tags})"  # the labels of API keys are nobody's business where they are no tag
+        return f"Instance({self.api_tags})"  # hides labels of API keys: they are private unless they are tags
 
     def zone(self) -> dt.tzinfo:
-        """Find the zone of dates and calendar ranges: the configured one, else the host's."""
+        """Return the zone of dates and calendar ranges: the configured one, else the host's."""
         return find_zone(self.timezone)
 
     @property
     def project_query_key(self) -> str:
-        """Name the query of the project id: the key of its stored result and of its place in the queue."""
+        """Return the query_key of the project lookup, under which its result is stored."""
         return f"{self.iam_endpoint} {self.region}"
 
     @property
     def display_name(self) -> str:
-        """Name the instance to a person, by its region and tags."""
+        """Return the region and tags, for people."""
         tags = " ".join(f"{key}:{value}" for key, value in self.api_tags.items() if key != "region")
         return f"{self.region} ({tags})" if tags else self.region
 
     @property
     def user_tags(self) -> Dict[str, str]:
-        """Read `tags` as keys and values."""
+        """Return `tags` as a mapping."""
         return dict(tag.split(":", 1) for tag in self.tags)
 
     @property
     def api_tags(self) -> Dict[str, str]:
-        """Name the series of this instance's health: alike on every run, whether or not a lookup worked."""
+        """Return the tags of the api point. They do not depend on a project lookup, so the series stays the same."""
         project = {"project_id": self.project_id} if self.project_id else {}
         return {"region": self.region, **project, **self.user_tags}

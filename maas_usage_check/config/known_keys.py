@@ -1,4 +1,4 @@
-"""Which keys a configuration may hold, and which it must never hold."""
+"""Known config keys, and keys that would put a secret into the file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import ConfigError
 AGENT_TOP_KEYS = ("cluster_check", "ad_identifiers", "advanced_ad_identifiers", "ignore_autodiscovery_tags", "logs")
 
 SHARED_KEYS = ("proxy", "skip_proxy", "timeout")
-"""Options of `init_config` that are the default of every instance, as in the Agent."""
+"""Options of `init_config` that are defaults of every instance, as in the Agent."""
 
 AGENT_INSTANCE_KEYS = tuple(
     """
@@ -22,7 +22,7 @@ AGENT_INSTANCE_KEYS = tuple(
     tls_protocols_allowed tls_use_host_header tls_validate_hostname use_agent_proxy use_legacy_auth_encoding username
     """.split()
 )
-"""Keys of the Agent's own instance and http options: accepted everywhere, used by the Agent alone."""
+"""The Agent's own instance and http options: accepted everywhere, used only by the Agent."""
 
 SECRET_KEYS = frozenset(
     """
@@ -32,18 +32,18 @@ SECRET_KEYS = frozenset(
 )
 
 INLINE_SECRET = (
-    "keys do not belong here: export HW_ACCESS_KEY and HW_SECRET_KEY, or use `credentials: {source: file, path: ...}`; "
-    "a key that was typed here should be replaced in the console"
+    "access keys do not belong here: export HW_ACCESS_KEY and HW_SECRET_KEY, or use `credentials: {source: file, "
+    "path: ...}`; replace a key that was typed here in the console"
 )
 
 
-def is_secret(key: Any) -> bool:
-    """Tell whether a key or an option names a secret, however it is spelled."""
-    return "".join(letter for letter in str(key).lower() if letter.isalnum()) in SECRET_KEYS
+def is_secret(name: Any) -> bool:
+    """Return whether a config key or option names a secret, in any spelling."""
+    return "".join(letter for letter in str(name).lower() if letter.isalnum()) in SECRET_KEYS
 
 
 def refuse_secrets(mapping: Mapping[Any, Any], path: str) -> None:
-    """Raise ConfigError for a secret written into the file, at this level or one below. Values are never shown."""
+    """Raise ConfigError for a secret in the file, at this level or one below. Values are never shown."""
     for key, value in mapping.items():
         at = f"{path}.{key}".lstrip(".")
         if is_secret(key):
@@ -53,12 +53,12 @@ def refuse_secrets(mapping: Mapping[Any, Any], path: str) -> None:
 
 
 def check_keys(mapping: Mapping[Any, Any], known: Iterable[str], path: str) -> None:
-    """Raise ConfigError for an unknown key, naming the nearest known one."""
+    """Raise ConfigError for an unknown key. The error suggests the nearest known one."""
     known = tuple(known)
     for key in mapping:
         if key not in known:
             import difflib
 
             near = difflib.get_close_matches(str(key), known, 1)
-            remedy = f"did you mean `{near[0]}`?" if near else "see conf.yaml.example for those there are"
-            raise ConfigError(f"{path}.{str(key)[:60]}".lstrip(".") + f": this key is not known; {remedy}")
+            remedy = f"did you mean `{near[0]}`?" if near else "conf.yaml.example lists all keys"
+            raise ConfigError(f"{path}.{str(key)[:60]}".lstrip(".") + f": unknown key; {remedy}")

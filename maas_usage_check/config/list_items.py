@@ -1,4 +1,4 @@
-"""The entries of the configuration's lists, each read on its own so that an error can name its place."""
+"""Parsers for the entries of lists. Each entry is parsed on its own, so that an error names its index."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from ..metrics import RESERVED_TAGS, plain_name
 from .instance import INFER_TYPES, ServiceType
 from .ranges import parse_range
 
-MOST = 1_000
-"""Entries of a list."""
-MOST_TAGS = 100
-"""Each is on every point of the instance."""
+MAX_ITEMS = 1_000
+MAX_TAGS = 100
+"""Every point of the instance carries all of them."""
 CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 
 def read_items(values: Any, parse: Callable[[Any], Any], path: str) -> List[Any]:
-    """Read each entry of a list; raise ConfigError naming the first that is wrong, or a list that is none."""
+    """Parse each entry of a list; raise ConfigError for the first invalid one, or if it is not a list."""
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{path}: must be a list with at least one entry; leave the key out for the default")
-    check_length(values, path, MOST_TAGS if parse is _tag else MOST)
+    check_length(values, path, MAX_TAGS if parse is _tag else MAX_ITEMS)
     items: List[Any] = []
     seen: Set[Any] = set()
     for i, value in enumerate(values):
@@ -30,16 +29,16 @@ def read_items(values: Any, parse: Callable[[Any], Any], path: str) -> List[Any]
         except ValueError as error:
             raise ConfigError(f"{path}[{i}]: {error}") from None
         if item in seen:
-            raise ConfigError(f"{path}[{i}]: is there already; name each once")
+            raise ConfigError(f"{path}[{i}]: duplicate entry; remove it")
         seen.add(item)
         items.append(item)
     return items
 
 
-def check_length(values: Sized, path: str, most: int = MOST) -> None:
-    """Raise ConfigError for a list that is longer than anybody can mean."""
-    if len(values) > most:
-        raise ConfigError(f"{path}: has {len(values):,} entries, but at most {most:,} are taken")
+def check_length(values: Sized, path: str, limit: int = MAX_ITEMS) -> None:
+    """Raise ConfigError for more entries than the limit."""
+    if len(values) > limit:
+        raise ConfigError(f"{path}: has {len(values):,} entries; at most {limit:,} are allowed")
 
 
 def _service_type(value: Any) -> int:
@@ -80,24 +79,24 @@ def _tag(value: Any) -> str:
     for part in (key, rest):
         check_tag_text(part)
     if plain_name(key) in RESERVED_TAGS:
-        written = "" if key in RESERVED_TAGS else f", written `{plain_name(key)}` in some formats,"
-        raise ValueError(f"`{key}`{written} is a tag that the plugin sets; choose another key")
+        spelling = "" if key in RESERVED_TAGS else f", written `{plain_name(key)}` in some formats,"
+        raise ValueError(f"`{key}`{spelling} is a tag that the plugin sets; choose another key")
     return _text(value)
 
 
 def check_tag_text(text: str) -> None:
-    """Raise ValueError for what would not reach every store as it is, so that two series could become one."""
+    """Raise ValueError for text that some format cannot represent: two series could become one."""
     if text.endswith("\\"):
-        raise ValueError("a tag's key or value must not end in a backslash: line protocol cannot hold it")
+        raise ValueError("a tag's key or value must not end in a backslash: line protocol cannot represent it")
     if CONTROL.search(text):
-        raise ValueError("a tag must not hold a control character such as a line break or NUL")
+        raise ValueError("a tag must not contain a control character such as a line break or NUL")
 
 
 def _text(value: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError("holds half a character (a lone surrogate) that no agent takes") from None
+        raise ValueError("contains a lone surrogate (half a character), which no agent accepts") from None
     return value
 
 

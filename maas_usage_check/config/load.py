@@ -1,4 +1,4 @@
-"""From YAML to frozen values; every error names the key's path and the remedy.
+"""Load and validate a configuration; every error names the path of the config key and the remedy.
 
 The file has the Datadog Agent's shape on every surface: `init_config` and a list of `instances`.
 """
@@ -25,17 +25,17 @@ from .yaml_file import read_yaml
 from .zones import find_zone
 
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
-"""Lists that mean nothing when they are empty; of the others an empty one would ask nothing."""
+"""An empty list here means the default; of the other lists an empty one would leave nothing to query."""
 MAPPINGS = {"model_names": read_model_names, "prices": read_prices}
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
-    """Read a configuration file; raise ConfigError for whatever is wrong with it.
+    """Load a configuration file; raise ConfigError for the first error.
 
     Args:
         path: the YAML file.
-        now: seconds since 1970, to tell ranges that have not begun.
-        overrides: keys that win over those of every instance.
+        now: seconds since 1970, to refuse ranges that have not begun.
+        overrides: config keys that replace those of every instance.
     """
     document = read_yaml(path)
     try:
@@ -45,7 +45,7 @@ def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, An
 
 
 def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
-    """Turn a parsed document into instances; raise ConfigError for the first thing that is wrong."""
+    """Convert a parsed document into instances; raise ConfigError for the first error."""
     if not isinstance(document, dict) or "instances" not in document:
         raise ConfigError("`instances:` is missing; start from conf.yaml.example")
     refuse_secrets(document, "")
@@ -66,19 +66,19 @@ def load(document: Any, now: Optional[float] = None, overrides: Mapping[str, Any
     folders = dict.fromkeys(instance.state_dir for instance in instances if instance.state_dir)
     if len(folders) > 1:
         raise ConfigError(
-            f"instances: name {len(folders)} folders as state_dir; name one, for instances of one key must know of one "
-            "another's refusals"
+            f"instances: have {len(folders)} different state_dir; use one, so that instances with the same access key "
+            "share its refusals"
         )
     return instances
 
 
 def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optional[float] = None) -> Instance:
-    """Turn one entry of `instances` into an Instance.
+    """Convert one entry of `instances` into an Instance.
 
     Args:
         entry: the mapping as parsed.
-        shared: `init_config`; as in the Agent, its `proxy`, `skip_proxy` and `timeout` are the default.
-        path: how errors name the entry.
+        shared: `init_config`; as in the Agent, its `proxy`, `skip_proxy` and `timeout` are defaults.
+        path: the path of the entry, for errors.
         now: seconds since 1970.
     """
     if not isinstance(entry, dict):
@@ -101,94 +101,104 @@ def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optiona
     except msgspec.ValidationError as error:
         text, _, at = str(error).partition(" - at `$")
         raise ConfigError(f"{path}{at.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
-    return _checked(instance, path, time.time() if now is None else now)
+    return _validated(instance, path, time.time() if now is None else now)
 
 
-def _checked(given: Instance, path: str, now: float) -> Instance:
-    """Check what types alone cannot, and fill in what follows from other keys."""
+def _validated(instance: Instance, path: str, now: float) -> Instance:
+    """Check what types cannot express, and fill in defaults that depend on other keys."""
 
-    def need(holds: Any, key: str, remedy: str) -> None:
-        if not holds:
-            raise ConfigError(f"{path}.{key}: {remedy}")
+    def require(condition: Any, config_key: str, text: str) -> None:
+        if not condition:
+            raise ConfigError(f"{path}.{config_key}: {text}")
 
-    need(re.fullmatch("[a-z0-9-]+", given.region), "region", "must be a region's id such as cn-southwest-2")
-    need(
-        given.project_id is None or is_project_id(given.project_id),
+    require(re.fullmatch("[a-z0-9-]+", instance.region), "region", "must be a region's id such as cn-southwest-2")
+    require(
+        instance.project_id is None or is_project_id(instance.project_id),
         "project_id",
         "must be the 32 lower-case letters and digits of the console's My Credentials page",
     )
-    need(given.credentials.source in ("env", "file", "sdk"), "credentials.source", "must be env, file or sdk")
-    need(
-        (given.credentials.source == "file") == bool(given.credentials.path),
+    require(instance.credentials.source in ("env", "file", "sdk"), "credentials.source", "must be env, file or sdk")
+    require(
+        (instance.credentials.source == "file") == bool(instance.credentials.path),
         "credentials.path",
         "goes with `source: file`, and only there",
     )
     for key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
-        need(0 < getattr(given, key) <= 86_400, key, "must be greater than 0, and at most 86400")
-    need(0 <= given.backfill_days <= 29, "backfill_days", "must be 0 to 29: the cloud keeps 30 days")
-    need(given.api_keys or not given.per_api_key, "per_api_key", "needs `api_keys`, the labels to tell apart")
-    need(
-        given.prices is None or (given.models and given.hourly),
+        require(0 < getattr(instance, key) <= 86_400, key, "must be greater than 0, and at most 86400")
+    require(0 <= instance.backfill_days <= 29, "backfill_days", "must be 0 to 29: the cloud keeps 30 days")
+    require(
+        instance.api_keys or not instance.per_api_key,
+        "per_api_key",
+        "needs `api_keys`: the labels to report separately",
+    )
+    require(
+        instance.prices is None or (instance.models and instance.hourly),
         "prices",
-        "needs `models: true` and `hourly: true`: cost is worked out for each model and hour",
+        "needs `models: true` and `hourly: true`: cost is calculated per model and hour",
     )
-    labels = given.api_keys or ()
-    need(
-        not (given.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
+    labels = instance.api_keys or ()
+    require(
+        not (instance.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
         "api_keys",
-        f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; leave one of them out',
+        f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; remove one of the two',
     )
-    _check_tags(given, path)
-    if given.timezone is not None:
+    _check_tags(instance, path)
+    if instance.timezone is not None:
         try:
-            find_zone(given.timezone)
+            find_zone(instance.timezone)
         except ConfigError as error:
             raise ConfigError(f"{path}.{error}") from None
     names: Set[str] = set()
-    for i, span in enumerate(given.ranges):
-        need(span.name not in names, f"ranges[{i}]", f"the name `{span.name}` is taken; it becomes a tag")
+    for i, span in enumerate(instance.ranges):
+        require(
+            span.name not in names,
+            f"ranges[{i}]",
+            f"duplicate name `{span.name}`; it becomes the tag `range`, so choose another",
+        )
         names.add(span.name)
         if isinstance(span, Fixed):
             try:
-                check_order(span, int(now * 1000), given.zone)
+                check_order(span, int(now * 1000), instance.zone)
             except ValueError as error:
                 raise ConfigError(f"{path}.ranges[{i}]: {error}") from None
-    authorities = read_path(given.tls_ca_cert, f"{path}.tls_ca_cert")
+    authorities = read_path(instance.tls_ca_cert, f"{path}.tls_ca_cert")
     if authorities is not None:
         check_authorities(authorities, f"{path}.tls_ca_cert")
-    key_file = read_path(given.credentials.path, f"{path}.credentials.path")
+    key_file = read_path(instance.credentials.path, f"{path}.credentials.path")
     return msgspec.structs.replace(
-        given,
-        credentials=msgspec.structs.replace(given.credentials, path=key_file),
+        instance,
+        credentials=msgspec.structs.replace(instance.credentials, path=key_file),
         tls_ca_cert=authorities,
-        state_dir=read_path(given.state_dir, f"{path}.state_dir"),
-        proxy=given.proxy and read_proxy(given.proxy, f"{path}.proxy"),
+        state_dir=read_path(instance.state_dir, f"{path}.state_dir"),
+        proxy=instance.proxy and read_proxy(instance.proxy, f"{path}.proxy"),
         endpoint=read_endpoint(
-            given.endpoint, f"https://modelarts.{given.region}.myhuaweicloud.com", f"{path}.endpoint"
+            instance.endpoint, f"https://modelarts.{instance.region}.myhuaweicloud.com", f"{path}.endpoint"
         ),
         iam_endpoint=read_endpoint(
-            given.iam_endpoint, f"https://iam.{given.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
+            instance.iam_endpoint, f"https://iam.{instance.region}.myhuaweicloud.com", f"{path}.iam_endpoint"
         ),
         cloud_eye_endpoint=read_endpoint(
-            given.cloud_eye_endpoint, f"https://ces.{given.region}.myhuaweicloud.com", f"{path}.cloud_eye_endpoint"
+            instance.cloud_eye_endpoint,
+            f"https://ces.{instance.region}.myhuaweicloud.com",
+            f"{path}.cloud_eye_endpoint",
         ),
     )
 
 
-def _check_tags(given: Instance, path: str) -> None:
-    """Refuse tags that one format or another would take for each other, and whatever else becomes a tag's value."""
-    for i, tag in enumerate(given.tags):
+def _check_tags(instance: Instance, path: str) -> None:
+    """Raise ConfigError for tags that collide in some format, and for names that cannot be a tag's value."""
+    for i, tag in enumerate(instance.tags):
         key = tag.split(":", 1)[0]
-        before = [tag.split(":", 1)[0] for tag in given.tags[:i]]
+        before = [tag.split(":", 1)[0] for tag in instance.tags[:i]]
         if key in before:
-            raise ConfigError(f"{path}.tags[{i}]: `{key}` is there already; a series holds one value per key")
+            raise ConfigError(f"{path}.tags[{i}]: duplicate tag `{key}`; a series has one value per tag")
         if plain_name(key) in map(plain_name, before):
             raise ConfigError(
                 f"{path}.tags[{i}]: `{key}` and an earlier key are both `{plain_name(key)}` in some formats; rename one"
             )
-    named = [(f"ranges[{i}]", span.name) for i, span in enumerate(given.ranges)]
-    named += [(f"api_keys[{i}]", label) for i, label in enumerate(given.api_keys or ()) if given.per_api_key]
-    for place, text in named:
+    tag_values = [(f"ranges[{i}]", span.name) for i, span in enumerate(instance.ranges)]
+    tag_values += [(f"api_keys[{i}]", label) for i, label in enumerate(instance.api_keys or ()) if instance.per_api_key]
+    for place, text in tag_values:
         try:
             check_tag_text(text)
         except ValueError as error:

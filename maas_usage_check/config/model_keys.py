@@ -1,4 +1,4 @@
-"""What the configuration says of models, read from its mappings: names for people, and prices."""
+"""Parsers for `model_names` and `prices`."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from .known_keys import check_keys
 from .list_items import check_length, check_tag_text
 from .prices import Price, Prices
 
-DEAREST = 1_000_000_000
-"""Of any currency, for a million tokens."""
+MAX_PRICE = 1_000_000_000
+"""Per million tokens, in any currency."""
 
 
-def read_prices(given: Any, path: str) -> Prices:
-    """Read `prices`; raise ConfigError naming what is wrong."""
-    currency, models = (_mapping(given, path, ("currency", "models")).get(key) for key in ("currency", "models"))
+def read_prices(value: Any, path: str) -> Prices:
+    """Parse `prices`; raise ConfigError for the first error."""
+    currency, models = (_mapping(value, path, ("currency", "models")).get(key) for key in ("currency", "models"))
     if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
         raise ConfigError(f"{path}.currency: must be three capital letters, such as CNY")
     prices: Dict[str, Price] = {}
-    for name, of_model in _named(models, f"{path}.models").items():
+    for name, price in _models(models, f"{path}.models").items():
         at = f"{path}.models.{name}"
-        parts = _mapping(of_model, at, Price.__struct_fields__)
+        parts = _mapping(price, at, Price.__struct_fields__)
         prices[name] = Price(*(_amount(parts.get(part), f"{at}.{part}") for part in Price.__struct_fields__))
     return Prices(currency, prices)
 
 
-def read_model_names(given: Any, path: str) -> Dict[str, str]:
-    """Read `model_names`; raise ConfigError for a name that cannot be a tag."""
-    for key, name in _named(given, path).items():
+def read_model_names(value: Any, path: str) -> Dict[str, str]:
+    """Parse `model_names`; raise ConfigError for a name that cannot be a tag."""
+    for key, name in _models(value, path).items():
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"{path}.{key}: must be a name in quotes")
         try:
             check_tag_text(name)
         except ValueError as error:
             raise ConfigError(f"{path}.{key}: {error}") from None
-    return dict(given)
+    return dict(value)
 
 
-def _amount(given: Any, path: str) -> Decimal:
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
+def _amount(value: Any, path: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigError(f"{path}: must be a number, the price of a million tokens, such as 2.0")
-    amount = Decimal(repr(given))
-    if not amount.is_finite() or not 0 <= amount <= DEAREST:
-        raise ConfigError(f"{path}: must be 0 or more, and a price that somebody could pay")
+    amount = Decimal(repr(value))
+    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE:
+        raise ConfigError(f"{path}: must be 0 to {MAX_PRICE:,}")
     return amount
 
 
-def _named(given: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(given, dict) or not given:
-        raise ConfigError(f"{path}: must be a mapping from a model's id, with at least one")
-    check_length(given, path)
-    for key in given:
+def _models(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ConfigError(f"{path}: must be a mapping with a model's id or name as the key, and at least one entry")
+    check_length(value, path)
+    for key in value:
         if not isinstance(key, str) or not key.strip():
-            raise ConfigError(f"{path}: {str(key)[:60]} must be an id or a name; put it in quotes")
-    return given
+            raise ConfigError(f"{path}: the key `{str(key)[:60]}` must be an id or a name in quotes")
+    return value
 
 
-def _mapping(given: Any, path: str, known: Any) -> Mapping[str, Any]:
-    if not isinstance(given, dict):
+def _mapping(value: Any, path: str, known: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
         raise ConfigError(f"{path}: must be a mapping of {' and '.join(known)}")
-    check_keys(given, known, path)
-    return given
+    check_keys(value, known, path)
+    return value

@@ -1,4 +1,4 @@
-"""Paths of files and folders, as people write them."""
+"""Paths of files and folders."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Optional
 from ..errors import ConfigError
 
 
-def read_path(given: Optional[str], path: str) -> Optional[str]:
-    """Return a path with its `~` expanded; raise ConfigError for a text that no file can be named.
+def read_path(value: Optional[str], path: str) -> Optional[str]:
+    """Expand `~` in a path; raise ConfigError for a text that cannot be a path.
 
     Args:
-        given: as written; None stays None.
-        path: how errors name the key.
+        value: the path as configured; None stays None.
+        path: the path of the config key, for errors.
     """
-    if given is None:
+    if value is None:
         return None
     try:
-        named = b"\0" not in os.fsencode(given)
-    except UnicodeEncodeError:  # half a character
-        named = False
-    if not named:
-        raise ConfigError(f"{path}: holds a character that no path has, such as NUL; write it anew")
-    return os.path.expanduser(given)
+        is_valid = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # a lone surrogate
+        is_valid = False
+    if not is_valid:
+        raise ConfigError(f"{path}: contains a character that is not allowed in a path, such as NUL; remove it")
+    return os.path.expanduser(value)

@@ -1,4 +1,4 @@
-"""What models cost."""
+"""Prices of models."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ MILLION = 1_000_000
 
 
 class Price(Struct, frozen=True):
-    """Hold what a million tokens cost, those sent to the model and those that it returned."""
+    """The price of a million tokens: those sent to the model (prompt), and those that it returned (completion)."""
 
     prompt: Decimal
     completion: Decimal
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """Work out what so many tokens cost."""
+        """Return the cost of a number of tokens."""
         return (self.prompt * prompt_tokens + self.completion * completion_tokens) / MILLION
 
 
 class Prices(Struct, frozen=True):
-    """Hold the prices of models by name or id, and their currency."""
+    """Prices by model name or id, and their currency."""
 
     currency: str
     models: Dict[str, Price]
 
     def of(self, *names: str) -> Optional[Price]:
-        """Find the price of a model that goes by these names, the first that has one; None where none has."""
+        """Return the price of the first of a model's names and ids that has one, else None."""
         return next((self.models[name] for name in names if name in self.models), None)

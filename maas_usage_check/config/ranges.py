@@ -1,7 +1,7 @@
-"""Ranges of time, by name: `last_7d`, `this_month`, 2026-05-08..2026-05-21.
+"""Ranges of time: `last_7d`, `this_month`, 2026-05-08..2026-05-21.
 
-A range becomes one half-open window, and that becomes the windows that the API can be asked for: clipped to what
-it keeps, split to what it takes. All instants are milliseconds since 1970, UTC.
+A range becomes one half-open window. `clip` cuts it to the API's retention and splits it into windows that the API
+accepts. All times are milliseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from msgspec import Struct
 HOUR = 3_600_000
 DAY = 24 * HOUR
 RETENTION = 30 * DAY
-"""How far back the API keeps statistics (its page)."""
+"""How long the API keeps statistics (its page)."""
 MAX_WINDOW = 29 * DAY
-"""The longest window that Huawei's own script asks for; whether exactly 30 days is taken is not known."""
+"""The longest window of a query: that of Huawei's own script. Whether the API accepts 30 days is not known."""
 
 Moment = Union[dt.date, dt.datetime]
 Zone = Callable[[], dt.tzinfo]
-"""Called only by ranges that follow a calendar: finding the host's zone costs time."""
+"""Called only where a local date matters: finding the host's zone costs time."""
 
 CALENDAR = ("today", "yesterday", "this_month")
 ROLLING = re.compile(r"last_([0-9]{1,9})([dh])", re.ASCII)
@@ -30,37 +30,37 @@ FORMS = "`last_<N>d`, `last_<N>h`, `today`, `yesterday`, `this_month` or {name, 
 
 
 class Window(Struct, frozen=True):
-    """Hold `[start, end)` in milliseconds."""
+    """`[start, end)` in milliseconds."""
 
     start: int
     end: int
 
 
 class Clipped(Struct, frozen=True):
-    """Hold what the API can answer of a range: windows that adjoin, and the share of the past they cover."""
+    """The part of a range within the retention: adjoining windows, and the share of the range they cover."""
 
     windows: Tuple[Window, ...]
     coverage: float
 
 
 class Rolling(Struct, frozen=True):
-    """Reach back a length of time from now."""
+    """A length of time, in milliseconds, up to now."""
 
     name: str
     length: int
 
     def window(self, now: int, zone: Zone) -> Window:
-        """Work the window out for a moment."""
+        """Return the window at a time."""
         return Window(now - self.length, now)
 
 
 class Calendar(Struct, frozen=True):
-    """Follow the days and months of a zone: today, yesterday, this month."""
+    """A day or month of a zone: today, yesterday, this month."""
 
     name: str
 
     def window(self, now: int, zone: Zone) -> Window:
-        """Work the window out for a moment."""
+        """Return the window at a time."""
         tz = zone()
         today = dt.datetime.fromtimestamp(now / 1000, tz).date()
         if self.name == "today":
@@ -71,9 +71,9 @@ class Calendar(Struct, frozen=True):
 
 
 class Fixed(Struct, frozen=True):
-    """Span two moments; without the second, up to now.
+    """The time between two moments; without the second, up to now.
 
-    A date means its local midnight, at both ends: the day `until` itself is not counted, as in Huawei's script.
+    A date means its local midnight at both ends: the day `until` itself is not included, as in Huawei's script.
     """
 
     name: str
@@ -81,11 +81,11 @@ class Fixed(Struct, frozen=True):
     until: Optional[Moment] = None
 
     def window(self, now: int, zone: Zone) -> Window:
-        """Work the window out for a moment."""
+        """Return the window at a time."""
         start = to_ms(self.since, zone)
         if self.until is None:
             return Window(start, now)
-        # An end in the future is cut at now, but not before the start, should the clock ever be set back.
+        # An end in the future is cut at now, but never before the start: the clock may have been set back.
         return Window(start, max(start, min(to_ms(self.until, zone), now)))
 
 
@@ -93,7 +93,7 @@ Range = Union[Rolling, Calendar, Fixed]
 
 
 def parse_range(value: Any) -> Range:
-    """Read a range as the YAML writes it; raise ValueError that says what is wrong with it."""
+    """Parse a range; raise ValueError if it is invalid."""
     if isinstance(value, dict):
         return _parse_fixed(value)
     if value in CALENDAR:
@@ -105,8 +105,8 @@ def parse_range(value: Any) -> Range:
 
 
 def parse_moment(value: Any) -> Moment:
-    """Read a date or a date-time, with or without an offset; raise ValueError for anything else."""
-    if isinstance(value, dt.date):  # YAML has read it already; a datetime is a date too
+    """Parse a date or a date-time, with or without an offset; raise ValueError for anything else."""
+    if isinstance(value, dt.date):  # parsed by YAML; a datetime is a date too
         return value
     if not isinstance(value, str):
         raise ValueError('not a date; write "2026-05-08" or "2026-05-08T06:00:00", in quotes')
@@ -120,18 +120,18 @@ def parse_moment(value: Any) -> Moment:
 
 
 def check_order(span: Fixed, now: int, zone: Zone) -> None:
-    """Raise ValueError where a fixed range ends before it starts, or has not begun."""
+    """Raise ValueError if a fixed range ends before it starts, or has not begun."""
     start = to_ms(span.since, zone)
     if span.until is not None and to_ms(span.until, zone) <= start:
         raise ValueError(
             "`to` must lie after `from` (a `to` date means its midnight, so the day itself is not counted)"
         )
     if start > now:
-        raise ValueError("the range has not begun; give a `from` in the past")
+        raise ValueError("the range has not begun; set `from` to a time in the past")
 
 
 def clip(window: Window, now: int) -> Clipped:
-    """Clip a window to the 30 days that the API keeps, and split it to lengths that it takes."""
+    """Clip a window to the API's retention, and split it into windows of at most MAX_WINDOW."""
     start = max(window.start, now - RETENTION)
     if window.start < start and start >= window.end:
         return Clipped((), 0.0)
@@ -140,9 +140,9 @@ def clip(window: Window, now: int) -> Clipped:
 
 
 def to_ms(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:
-    """Turn a date (its local midnight) or a date-time into milliseconds.
+    """Convert a date (its local midnight) or a date-time into milliseconds.
 
-    A local time that a clock change skips is the moment of the change; one that comes twice is the first.
+    A local time that a clock change skips becomes the moment of the change; one that occurs twice is the first.
     """
     if not isinstance(moment, dt.datetime):
         moment = dt.datetime(moment.year, moment.month, moment.day)
@@ -156,12 +156,12 @@ def to_ms(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:
 def _parse_fixed(value: Any) -> Fixed:
     unknown = [str(key) for key in value if key not in ("name", "from", "to")]
     if unknown:
-        raise ValueError(f"`{unknown[0]}` is not known here; a range has name, from and to")
+        raise ValueError(f"unknown key `{unknown[0]}`; a range has name, from and to")
     name = value.get("name")
     if not isinstance(name, str) or not name.strip():
         raise ValueError("`name` is missing; it becomes the tag `range`")
     if value.get("from") is None:
-        raise ValueError("`from` is missing; give a date")
+        raise ValueError("`from` is missing; add a date")
     until = value.get("to")
     return Fixed(name, parse_moment(value["from"]), None if until is None else parse_moment(until))
 

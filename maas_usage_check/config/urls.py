@@ -1,4 +1,4 @@
-"""Where requests go by the configuration: endpoints, proxies and the authorities to trust."""
+"""Endpoints, proxies and certificate authorities."""
 
 from __future__ import annotations
 
@@ -16,40 +16,39 @@ URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?",
 PROXY = re.compile(r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 
-def read_endpoint(given: str, default: str, path: str) -> str:
-    """Return the URL to ask; raise ConfigError unless it is https, or http to this machine."""
-    url = URL.fullmatch(given or default)
+def read_endpoint(value: str, default: str, path: str) -> str:
+    """Return the URL or its default; raise ConfigError unless it is https, or http to this machine."""
+    url = URL.fullmatch(value or default)
     if not url:
         raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
     if not _is_port(url[3]):
         raise ConfigError(f"{path}: the port must be 1 to 65535")
     if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
         raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
-    return (given or default).rstrip("/")
+    return (value or default).rstrip("/")
 
 
-def read_proxy(given: Proxy, path: str) -> Proxy:
-    """Check what a request would stumble over. The URLs are never shown: they may hold a password."""
-    for key, url in (("http", given.http), ("https", given.https)):
+def read_proxy(proxy: Proxy, path: str) -> Proxy:
+    """Validate the `proxy` option. Errors never show its URLs: they may contain a password."""
+    for key, url in (("http", proxy.http), ("https", proxy.https)):
         if url:
             check_proxy(url, f"{path}.{key}")
-    hosts = [given.no_proxy] if isinstance(given.no_proxy, str) else given.no_proxy or []
+    hosts = [proxy.no_proxy] if isinstance(proxy.no_proxy, str) else proxy.no_proxy or []
     if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
         raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
-    return msgspec.structs.replace(given, no_proxy=tuple(hosts))
+    return msgspec.structs.replace(proxy, no_proxy=tuple(hosts))
 
 
 def check_proxy(url: str, path: str) -> None:
-    """Raise ConfigError for the URL of a proxy that cannot be used; it is never shown."""
+    """Raise ConfigError for a proxy URL that is not supported. Errors never show it."""
     if url.lower().startswith("https:"):
         raise ConfigError(
-            f"{path}: TLS to the proxy itself is not spoken here, so its password would travel in clear; "
-            "name it with http:// if it may"
+            f"{path}: TLS to the proxy itself is not supported; use http:// if its password may travel unencrypted"
         )
     if url.lower().startswith("socks"):
-        raise ConfigError(f"{path}: socks is not spoken here; name an http proxy")
-    found = PROXY.fullmatch(url)
-    if not (found and _is_port(found[1])):
+        raise ConfigError(f"{path}: SOCKS proxies are not supported; use an http proxy")
+    match = PROXY.fullmatch(url)
+    if not (match and _is_port(match[1])):
         raise ConfigError(f"{path}: must be a URL of scheme, host and port, such as http://proxy.example:3128")
 
 
@@ -58,12 +57,12 @@ def _is_port(text: Optional[str]) -> bool:
 
 
 def check_authorities(file: str, path: str) -> None:
-    """Raise ConfigError where a file holds no certificates; a folder is taken as it is."""
+    """Raise ConfigError for a file without certificates. A folder is accepted unread."""
     import ssl
 
     if os.path.isdir(file):
         return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except (OSError, ValueError):  # no such file; no certificates in it; no path
+    except (OSError, ValueError):  # missing file; no certificates; invalid path
         raise ConfigError(f"{path}: {file} cannot be read as certificates; name a PEM file") from None

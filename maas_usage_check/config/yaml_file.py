@@ -1,4 +1,4 @@
-"""A configuration file read as YAML, in which no mapping gives a key twice: YAML itself would keep the last."""
+"""Read a configuration file as YAML. Duplicate keys are an error: YAML itself would use the last."""
 
 from __future__ import annotations
 
@@ -9,65 +9,67 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 import yaml
 
 from ..errors import ConfigError
-from .yaml_size import DEEPEST, MOST_VALUES, count_values, is_deep
+from .yaml_size import MAX_DEPTH, MAX_VALUES, count_values, is_deep
 
-# The C parser where there is one: the pure one would take longer than a whole cycle.
+# The C parser if available: the Python one would take longer than a whole cycle.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-LARGEST_FILE = 256 * 1024
-"""Bytes; what the limits of the lists let through is far smaller."""
+MAX_FILE_BYTES = 256 * 1024
+"""A configuration within the limits of its lists is far smaller."""
 
 Placed = Tuple[yaml.Node, str]
-"""A node and the path of keys that leads to it."""
+"""A node and its path of keys."""
 
 
 def read_yaml(path: str) -> Any:
-    """Read a file; raise ConfigError where it cannot be read, is not YAML, too large, or gives a key twice."""
+    """Read a file; raise ConfigError if it is unreadable, too large, not YAML, or has a duplicate key."""
     content = _read(path)
     try:
         if is_deep(yaml.parse(content, LOADER)):
-            raise ConfigError(f"{path}: is nested more than {DEEPEST} levels deep; mind brackets and dashes")
+            raise ConfigError(f"{path}: is nested more than {MAX_DEPTH} levels deep; check brackets and dashes")
         loader = LOADER(content)
         try:
             root = loader.get_single_node()
             if root is None:
                 return None
-            if count_values(root) > MOST_VALUES:
+            if count_values(root) > MAX_VALUES:
                 raise ConfigError(
-                    f"{path}: comes to more than {MOST_VALUES:,} values with what its aliases (`*name`) and merge keys "
-                    "(`<<`) repeat; write less"
+                    f"{path}: expands to more than {MAX_VALUES:,} values through aliases (`*name`) and merge keys "
+                    "(`<<`); shorten it"
                 )
-            _refuse_repeated_keys(root, path)
+            _refuse_duplicate_keys(root, path)
             return loader.construct_document(root)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: not YAML; mind indentation, colons and quotes there") from None
-    except (ValueError, RecursionError):  # an impossible date; brackets without end
-        raise ConfigError(f"{path}: not YAML that can be used; quote dates, and check that they exist") from None
+        raise ConfigError(f"{path}{where}: not valid YAML; check indentation, colons and quotes there") from None
+    except (ValueError, RecursionError):  # a date that does not exist; deep nesting
+        raise ConfigError(
+            f"{path}: contains a value that YAML cannot load; quote dates, and check that they exist"
+        ) from None
 
 
 def _read(path: str) -> bytes:
     try:
-        # Asked before it is opened: opening a pipe would wait for a writer.
+        # Checked before opening: opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ConfigError(f"{path}: is not a regular file; name a YAML file as --config")
+            raise ConfigError(f"{path}: is not a regular file; pass a YAML file as --config")
         with open(path, "rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
-    if len(content) > LARGEST_FILE:
-        raise ConfigError(f"{path}: is larger than {LARGEST_FILE // 1024} KiB; write less, or another file")
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES // 1024} KiB; shorten it, or check --config")
     return content
 
 
-def _refuse_repeated_keys(root: yaml.Node, path: str) -> None:
-    """Go through the nodes before merge keys are resolved: what is merged and then overridden is no repetition."""
+def _refuse_duplicate_keys(root: yaml.Node, path: str) -> None:
+    """Walk the nodes before merge keys are resolved: overriding a merged key is no duplicate."""
     seen: Set[yaml.Node] = set()
     waiting: List[Placed] = [(root, "")]
-    for node, at in waiting:  # which grows meanwhile
+    for node, at in waiting:  # grows during the loop
         if node in seen:  # an alias
             continue
         seen.add(node)
@@ -80,13 +82,10 @@ def _refuse_repeated_keys(root: yaml.Node, path: str) -> None:
 def _values(mapping: yaml.MappingNode, at: str, path: str) -> Iterator[Placed]:
     lines: Dict[Tuple[str, str], int] = {}
     for key, value in mapping.value:
-        if not isinstance(key, yaml.ScalarNode):  # a list or a mapping as a key is refused when it is constructed
+        if not isinstance(key, yaml.ScalarNode):  # construct_document refuses a list or a mapping as a key
             continue
         name, line, place = (key.tag, key.value), key.start_mark.line + 1, f"{at}.{key.value[:60]}".lstrip(".")
         if name in lines:
-            raise ConfigError(
-                f"{path}: {place}: is there twice, in lines {lines[name]} and {line}; "
-                "write it once, with all that it is to hold"
-            )
+            raise ConfigError(f"{path}: {place}: duplicate key, in lines {lines[name]} and {line}; merge them into one")
         lines[name] = line
         yield value, place

@@ -1,4 +1,4 @@
-"""How large a YAML document would grow, known before it does: a few lines of aliases can stand for a billion values."""
+"""Limits of a YAML document, checked before it is loaded: a few lines of aliases can expand to a billion values."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Dict, Iterable, List, Set
 
 import yaml
 
-DEEPEST = 50
-"""Lists and mappings within one another; the parser in C would take the process down with a hundred thousand."""
-MOST_VALUES = 50_000
-"""What a document may come to, each alias and merge key counted as all that it repeats."""
+MAX_DEPTH = 50
+"""Nested lists and mappings. A hundred thousand would crash the C parser, and the process with it."""
+MAX_VALUES = 50_000
+"""Values of a document, with all aliases and merge keys expanded."""
 
 
 def is_deep(events: Iterable[yaml.Event]) -> bool:
-    """Tell whether a document is nested deeper than the limit, and parse no further than that."""
+    """Return whether a document is nested deeper than MAX_DEPTH. Parsing stops there."""
     depth = 0
     try:
         for event in events:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
+            if depth > MAX_DEPTH:
                 return True
     except yaml.MarkedYAMLError as error:
-        # PyYAML from 6.0.4 on reads ahead to a limit of its own, before it tells of the first bracket.
+        # PyYAML 6.0.4 and later has a limit of its own, which it reaches before it yields the first event.
         if "nesting depth" in str(error.problem):
             return True
         raise
@@ -29,7 +29,7 @@ def is_deep(events: Iterable[yaml.Event]) -> bool:
 
 
 def count_values(root: yaml.Node) -> int:
-    """Count the values of a document's nodes; what holds itself, or is over the limit, counts as just over it."""
+    """Count the values of a document, at most MAX_VALUES + 1, which is also the count of one that contains itself."""
     counts: Dict[yaml.Node, int] = {}
     counted: Set[yaml.Node] = set()
     waiting = [root]
@@ -40,9 +40,9 @@ def count_values(root: yaml.Node) -> int:
         elif node in counts:
             waiting.pop()
             counted.add(node)
-            counts[node] = min(MOST_VALUES + 1, 1 + sum(counts[part] for part in _parts(node)))
+            counts[node] = min(MAX_VALUES + 1, 1 + sum(counts[part] for part in _parts(node)))
         else:
-            counts[node] = MOST_VALUES + 1  # until its parts are counted: only one that holds itself is met till then
+            counts[node] = MAX_VALUES + 1  # until its parts are counted: only a node that contains itself is met before
             waiting.extend(part for part in _parts(node) if part not in counts)
     return counts[root]
 

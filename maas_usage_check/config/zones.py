@@ -1,4 +1,4 @@
-"""Time zones by name, and the host's own."""
+"""Time zones: by IANA name, or the host's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ConfigError
 
 
 def find_zone(name: Optional[str]) -> dt.tzinfo:
-    """Find a zone by its IANA name, or the host's when there is no name; raise ConfigError naming `timezone`."""
+    """Return the zone of an IANA name, or the host's for None; raise ConfigError if there is none."""
     try:
         if name is not None:
             if sys.version_info >= (3, 9):
@@ -22,8 +22,8 @@ def find_zone(name: Optional[str]) -> dt.tzinfo:
         from tzlocal import get_localzone
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # standard error is for lines of ours: agents read their first letters
+            warnings.simplefilter("ignore")  # agents parse the first letters of each line on standard error
             return get_localzone()
-    except (KeyError, ValueError, OSError):  # no such zone; no name for a zone; a folder of that name
+    except (KeyError, ValueError, OSError):  # unknown zone; invalid name; a folder of that name
         what = f"`{name}` is not" if name is not None else "the host's zone (TZ, or /etc/localtime) has not"
         raise ConfigError(f"timezone: {what} an IANA name; write one such as Asia/Shanghai") from None

@@ -85,9 +85,9 @@ def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ({"init_config": {"ak": "typed-here-by-mistake"}}, "init_config.ak: keys do not belong here"),
+        ({"init_config": {"ak": "typed-here-by-mistake"}}, "init_config.ak: access keys do not belong here"),
         ({"region": "Not a region"}, "instance.region: must be a region's id such as cn-southwest-2"),
-        ({"secret_key": "typed-here-by-mistake"}, "instance.secret_key: keys do not belong here"),
+        ({"secret_key": "typed-here-by-mistake"}, "instance.secret_key: access keys do not belong here"),
     ],
 )
 def test_a_bad_instance_is_one_line_that_names_the_key(
@@ -116,7 +116,7 @@ def test_warnings_name_the_instance_and_are_those_of_the_last_run(
     for _ in range(2):
         assert run(check) == ""
         lag, others = sorted(check.get_warnings(), reverse=True)
-        assert lag.startswith("instance.ranges[1]: last_2h lies within the hours that the cloud's statistics lag")
+        assert lag.startswith("instance.ranges[1]: last_2h begins less than 3 hours ago and may show zeros")
         assert others == (
             f"credentials file {path}: others can read it: chown it to the user who runs this, and chmod 600 {path}"
         )

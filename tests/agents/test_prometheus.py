@@ -45,7 +45,7 @@ class Store(Collecting):
         """Run a cycle; list what it said, but for the warning that instances ask about the same calls on purpose."""
         done = self.collect(at, "--output", str(self.file), **keys)
         *others, shared = done.stderr.splitlines()
-        assert shared.startswith("W! instances[1]: asks about calls that instances[0] asks about too")
+        assert shared.startswith("W! instances[1]: queries the same calls as instances[0]")
         return [f"exit code {done.returncode}", *others]
 
     def query(self, expression: str) -> List[Dict[str, str]]:

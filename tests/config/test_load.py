@@ -107,8 +107,8 @@ def test_wrong(path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"tags": ["a:\ud800"]}, "instances[0].tags[0]: holds half a character"),
-        ({"state_dir": "/a\ud800"}, "instances[0].state_dir: holds a character that no path has"),
+        ({"tags": ["a:\ud800"]}, "instances[0].tags[0]: contains a lone surrogate"),
+        ({"state_dir": "/a\ud800"}, "instances[0].state_dir: contains a character that is not allowed in a path"),
     ],
 )
 def test_half_a_character(keys: Dict[str, Any], message: str) -> None:

@@ -12,11 +12,11 @@ from maas_usage_check.config.load_warnings import load_warnings
 
 from ..conftest import NOW, Cloud, Program
 
-REMEDY = "let it begin at least 3 hours ago, as last_3h does"
+REMEDY = "begin it at least 3 hours ago, as last_3h does"
 TWICE = (
-    "instances[1]: asks about calls that instances[0] asks about too (last_7d preset real_time), under other tags: a "
-    "sum over both may count them twice, and the shipped dashboards show the larger alone; ask it in one instance "
-    "(per_api_key tells keys apart), or name the ranges differently"
+    "instances[1]: queries the same calls as instances[0] (last_7d preset real_time) under different tags: a sum over "
+    "both may count them twice, and the shipped dashboards show only the larger; use one instance (per_api_key "
+    "separates keys), or name the ranges differently"
 )
 
 
@@ -32,7 +32,7 @@ def ago(hours: float) -> str:
 def test_a_range_within_the_clouds_lag_is_named_by_its_path_with_the_remedy(span: Any) -> None:
     (text,) = said({"tags": ["n:1"]}, {"ranges": ["last_30d", span], "service_types": ["my_service"]})
     name = span if isinstance(span, str) else "x"
-    assert text.startswith(f"instances[1].ranges[1]: {name} lies within the hours that the cloud's statistics lag")
+    assert text.startswith(f"instances[1].ranges[1]: {name} begins less than 3 hours ago and may show zeros")
     assert text.endswith(REMEDY)
 
 
@@ -62,10 +62,10 @@ def test_report_names_the_option_that_the_range_came_from_and_doubts_no_day_of_a
         f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2'], service_types: [my_service]}}\n"
     )
     done = program("report", "--config", config, "--last", "2h")
-    assert done.stderr.startswith("W! --last: last_2h lies within the hours")
+    assert done.stderr.startswith("W! --last: last_2h begins less than 3 hours ago")
     assert done.stderr.count("\n") == 1
     done = program("report", "--config", config, "--from", "2026-11-23T11:30:00")
-    assert done.stderr.startswith("W! --from: 2026-11-23T11:30:00..now lies within the hours")
+    assert done.stderr.startswith("W! --from: 2026-11-23T11:30:00..now begins less than 3 hours ago")
     assert program("report", "--config", config, "--last", "2d", "--daily").stderr == ""
 
 
@@ -117,7 +117,7 @@ def test_two_instances_that_tell_of_the_same_models_are_said(project: Any) -> No
     first = {**MODELS, "service_types": ["preset"], "tags": ["n:1"]}
     second = {**MODELS, **project, "service_types": ["my_service"], "tags": ["n:2"]}
     (text,) = said(first, second)
-    assert text.startswith("instances[1].models: tells of models that instances[0] tells of too")
+    assert text.startswith("instances[1].models: reports the same models as instances[0]")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def by_key(ranges: int, keys: int) -> str:
     return one(ranges).replace("{", f"{{per_api_key: true, api_keys: [{', '.join(f'k{i}' for i in range(keys))}], ", 1)
 
 
-GROWING = "comes to more than 50,000 values with what its aliases (`*name`) and merge keys (`<<`) repeat"
+GROWING = "expands to more than 50,000 values through aliases (`*name`) and merge keys (`<<`)"
 ENORMOUS = {
     "a billion laughs": (
         "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), GROWING),
@@ -70,10 +70,10 @@ ENORMOUS = {
     "many aliases of a long list": (f"a: &a [{'x, ' * 9_000}]\nb: [{'*a, ' * 9_000}]\n", GROWING),
     "a value that holds itself": ("a: &a {b: [*a]}\n", GROWING),
     "a large file": (f"# {'x' * 256 * 1024}\n", "is larger than 256 KiB"),
-    "ranges": (one(1_001), "instances[0].ranges: has 1,001 entries, but at most 1,000 are taken"),
-    "tags": (one(1, 101), "instances[0].tags: has 101 entries, but at most 100 are taken"),
-    "instances": (instances(1_001), "instances: has 1,001 entries, but at most 1,000 are taken"),
-    "series": (by_key(11, 909), "instances[0]: brings the file to 10,010 series"),
+    "ranges": (one(1_001), "instances[0].ranges: has 1,001 entries; at most 1,000 are allowed"),
+    "tags": (one(1, 101), "instances[0].tags: has 101 entries; at most 100 are allowed"),
+    "instances": (instances(1_001), "instances: has 1,001 entries; at most 1,000 are allowed"),
+    "series": (by_key(11, 909), "instances[0]: 10,010 series up to here"),
     "brackets without end": ("[" * 250_000, "is nested more than 50 levels deep"),
     "dashes without end": ("- " * 100_000, "is nested more than 50 levels deep"),
 }  # fmt: skip
@@ -107,14 +107,14 @@ def test_looking_for_calls_that_are_asked_about_twice_ends_with_many_keys_and_ad
 def test_a_configuration_that_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "conf"
     make(path)
-    assert refusal(str(path)) == f"{path}: is not a regular file; name a YAML file as --config"
+    assert refusal(str(path)) == f"{path}: is not a regular file; pass a YAML file as --config"
 
 
 @pytest.mark.parametrize("content", [b"\x00", b"\xff\xfe\x00"])
 def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "conf.yaml"
     path.write_bytes(content)
-    assert refusal(str(path)).startswith(f"{path}: not YAML")
+    assert refusal(str(path)).startswith(f"{path}: not valid YAML")
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from maas_usage_check.config import Instance, load
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
-from maas_usage_check.ledger import HOURS, Consumer, series_of
-from maas_usage_check.ledger.counters import freeze
-from maas_usage_check.ledger.hour_store import Ledger as Kept
+from maas_usage_check.ledger import HOURS, Consumer, list_series
+from maas_usage_check.ledger.counters import compact
+from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import FIELDS
-from maas_usage_check.ledger.schema import open_book
+from maas_usage_check.ledger.schema import write_transaction
 from maas_usage_check.scheduling import Gates
 from maas_usage_check.state import Store
 
@@ -121,11 +121,11 @@ def restated(folder: str) -> int:
 def fill(account: Account, days: int) -> None:
     """Put hours of so many days into the ledger, with use in each, as a backfill would."""
     until = NOW * 1000 // HOUR * HOUR
-    with open_book(account.store, NOW * 1000) as book:
-        for series in series_of(account.instance):
-            kept = Kept(book, series.name(account.instance.endpoint, PROJECT_ID))
+    with write_transaction(account.store, NOW * 1000) as transaction:
+        for series in list_series(account.instance):
+            hour_store = HourStore(transaction, series.series_name(account.instance.endpoint, PROJECT_ID))
             for n, at in enumerate(range(until - days * DAY, until, HOUR)):
-                kept.put(at, at + HOUR, (20_000_000 + n, 19_000_000 + n, 900_000 + n, 1_000 + n, n))
+                hour_store.put(at, at + HOUR, (20_000_000 + n, 19_000_000 + n, 900_000 + n, 1_000 + n, n))
 
 
 def processor(folder: str) -> Tuple[float, int]:
@@ -154,12 +154,12 @@ def growth(folder: str) -> float:
     sizes = []
     for day in range(60):
         now = (NOW // 86_400 + day) * DAY
-        with open_book(account.store, now) as book:
+        with write_transaction(account.store, now) as transaction:
             for number in range(20):
-                kept = Kept(book, f"series {number}")
+                hour_store = HourStore(transaction, f"series {number}")
                 for at in range(now - DAY, now, HOUR):
-                    kept.put(at, at + HOUR, (20_000_000, 19_000_000, 900_000, 1_000, at // HOUR % 7))
-            freeze(book, now - 29 * DAY)
+                    hour_store.put(at, at + HOUR, (20_000_000, 19_000_000, 900_000, 1_000, at // HOUR % 7))
+            compact(transaction, now - 29 * DAY)
         sizes.append(sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*")))
     return max(sizes) / max(sizes[:31])
 

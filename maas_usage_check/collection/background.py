@@ -85,7 +85,7 @@ class Spare:
     @property
     def counts_once(self) -> bool:
         """Tell whether what is given out must not be lost."""
-        return self._consumer.takes == INCREMENTS
+        return self._consumer.kind == INCREMENTS
 
     def ask(self, session: Session, crew: Crew, now: int, give_up: float, answered: bool) -> List[Optional[QueryError]]:
         """Ask what there is to ask, until all is answered or the time is up.

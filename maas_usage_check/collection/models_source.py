@@ -12,7 +12,7 @@ from ..cloud.json_body import bad_answer
 from ..config import Instance
 from ..errors import QueryError
 from ..ledger import HOURS, Account, Consumer
-from ..ledger.models import HeldMinutes, LiveMinutes, ModelHours, ModelList, give_models, whose
+from ..ledger.models import HeldMinutes, LiveMinutes, ModelHourPlanner, ModelList, emit_models, resolve_project_id
 from ..metrics import Point
 from ..scheduling import QueryTask
 from ..scheduling.priority_queue import LIVE
@@ -36,7 +36,7 @@ class Models:
         self._clock = clock
         self._project_id = ""
         self._live: Optional[LiveMinutes] = None
-        self._hours: Optional[ModelHours] = None
+        self._hours: Optional[ModelHourPlanner] = None
         self._news: List[str] = []
         self._trouble: Optional[UnusableError] = None
 
@@ -53,10 +53,10 @@ class Models:
         live = self._live
         if live is None:
             return []
-        if self._consumer.takes == HOURS and live.is_answered:
+        if self._consumer.kind == HOURS and live.is_answered:
             with self._store.entry(HeldMinutes, self._held_by) as held:
-                live.note(held)
-        doubts = [*live.doubts, *(self._hours.doubts if self._hours else ())]
+                live.update(held)
+        doubts = [*live.warnings, *(self._hours.warnings if self._hours else ())]
         return [bad_answer(text) for text in dict.fromkeys(doubts)]
 
     def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
@@ -69,7 +69,7 @@ class Models:
             problems.append(Problem("W", f"{where}: Cloud Eye: {text}", f"{where} models"))
         # Taken once: in a cycle that cannot even ask, those of the last one would pass for new.
         live, self._live = self._live, None
-        points = list(live.points(self._instance, cycle.tags)) if live else []
+        points = list(live.build_points(self._instance, cycle.tags)) if live else []
         answered = live is not None and live.is_answered
         made = give_in_time(self._clock, self._store, cycle.give_up, partial(self._give, cycle, answered))
         if isinstance(made, tuple):
@@ -88,12 +88,14 @@ class Models:
 
     def _give(self, cycle: Cycle, answered: bool, keep: Callable[[], bool]) -> Tuple[List[Point], List[str]]:
         """Make the points of the hours, and say which prices are for nothing."""
-        project_id = whose(self._store, self._consumer, cycle.account, cycle.now) if self._instance.hourly else ""
+        project_id = (
+            resolve_project_id(self._store, self._consumer, cycle.account, cycle.now) if self._instance.hourly else ""
+        )
         if not project_id:
             return [], []
-        models, hours = self._remembered(project_id), ModelHours(self._instance, self._store, project_id)
+        models, hours = self._remembered(project_id), ModelHourPlanner(self._instance, self._store, project_id)
         tags = {**cycle.tags, "project_id": project_id}
-        points = give_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
+        points = emit_models(hours, models, self._consumer, cycle.now, tags, answered, keep)
         return points, list(self._unused_prices(models))
 
     def _page(self, query: ListQuery, listing: Listing, now: int, is_second: bool = False) -> QueryTask:
@@ -102,7 +104,7 @@ class Models:
 
     def _with_old_list(self, now: int) -> Sequence[QueryTask]:
         models = self._remembered(self._project_id)
-        return list(self._about(models, now)) if models.stands_in(now) else []
+        return list(self._about(models, now)) if models.is_usable(now) else []
 
     def _learn_page(self, listing: Listing, now: int, is_second: bool, page: Page) -> Sequence[QueryTask]:
         add_page(listing, page)
@@ -112,7 +114,7 @@ class Models:
             if not is_second and models.lacks(listing):  # one wrong list makes no model disappear
                 listing.pages = 0
                 return [self._page(ListQuery(), listing, now, is_second=True)]
-            unknown = models.take(listing, now)
+            unknown = models.update(listing, now)
         if unknown:
             named = ", ".join(sorted(unknown)[:NAMED]) + (", ..." if len(unknown) > NAMED else "")
             self._news.append(
@@ -122,15 +124,15 @@ class Models:
 
     def _about(self, models: ModelList, now: int) -> Iterator[QueryTask]:
         held = None
-        if self._consumer.takes == HOURS:
+        if self._consumer.kind == HOURS:
             with self._store.entry(HeldMinutes, self._held_by) as held:
                 pass
         self._live = LiveMinutes(models, held, now)
-        yield from self._live.asks()
+        yield from self._live.plan()
         if self._instance.hourly:
             try:
-                self._hours = ModelHours(self._instance, self._store, self._project_id)
-                yield from self._hours.asks(models, now)
+                self._hours = ModelHourPlanner(self._instance, self._store, self._project_id)
+                yield from self._hours.plan(models, now)
             except UnusableError as trouble:  # there are minutes all the same
                 self._trouble = trouble
 

@@ -70,9 +70,9 @@ def slow_hours(instances: Sequence[Instance], queries: int, deadline: Optional[f
     hourly = [instance for instance in instances if instance.hourly]
     if not hourly:
         return None
-    from ..ledger import series_of
+    from ..ledger import list_series
 
-    series = [len(series_of(instance)) for instance in hourly]
+    series = [len(list_series(instance)) for instance in hourly]
     past = sum(count * instance.backfill_days * 24 for count, instance in zip(series, hourly))
     limit, interval = _limit(instances), max(instance.min_collection_interval for instance in hourly)
     room = max(tenth(limit), limit - queries) * _minutes(_seconds(instances, deadline))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ..config import Instance, ServiceType
 from ..config.ranges import HOUR, Window
-from ..ledger import Account, look
+from ..ledger import Account, lookup
 from ..state import Store, UnusableError
 
 COVERED = {ServiceType.preset: "preset", ServiceType.my_service: "my service"}
@@ -72,7 +72,7 @@ def _statistics(
     )
     found: Dict[ServiceType, Dict[int, int]] = {kind: {} for kind in COVERED}
     try:
-        answers = look(everything, store, account, [Window(at, at + HOUR) for at in sorted(tokens)], now).answers
+        answers = lookup(everything, store, account, [Window(at, at + HOUR) for at in sorted(tokens)], now).answers
     except UnusableError:
         return found
     for query, answer in answers.items():

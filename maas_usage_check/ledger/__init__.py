@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from .daily_check import difference
-from .emit import Given, give
-from .hour_planner import Account, History
-from .hour_series import series_of, values_of
+from .emit import Emitted, emit
+from .hour_planner import Account, HourPlanner
+from .hour_series import list_series, usage_values
 from .hour_values import settled_until
-from .lookup import Held, look
-from .schema import check_history
+from .lookup import HeldHours, lookup
+from .schema import check_ledger
 from .watermarks import COUNTERS, HOURS, INCREMENTS, Consumer
 
 __all__ = [
-    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Given", "Held", "History",
-    "check_history", "difference", "give", "look", "series_of", "settled_until", "values_of",
+    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Emitted", "HeldHours", "HourPlanner",
+    "check_ledger", "difference", "emit", "list_series", "lookup", "settled_until", "usage_values",
 ]  # fmt: skip

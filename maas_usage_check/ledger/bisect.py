@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
-from .hour_store import Ledger
-from .hour_values import FIELDS, HOUR, MOST_CLAIMS, Values, floor, minus, settled_until
+from .hour_store import HourStore
+from .hour_values import FIELDS, HOUR, MAX_CONFLICTS, Values, floor_hour, settled_until, subtract
 from .schema import COLUMNS
 
 _MARKS = ", ".join("?" * (len(FIELDS) + 4))
 
 
-class Question(NamedTuple):
+class PendingWindow(NamedTuple):
     """Hold a window whose part from `newer` on is to be asked; without a total that is all of it.
 
     `claims` are what this cycle's answers say of a settled hour that the ledger knows otherwise.
@@ -25,111 +25,122 @@ class Question(NamedTuple):
 
     start: int
     until: int
-    newer: int
+    query_from: int
     total: Optional[Values]
-    claims: Tuple[Values, ...] = ()
+    conflicts: Tuple[Values, ...] = ()
 
 
-def prepare(ledger: Ledger, first: int, now: int) -> List[Question]:
+def prepare(hour_store: HourStore, first: int, now_ms: int) -> List[PendingWindow]:
     """Open the questions of a cycle: of the last hours always, of the settled past once an hour."""
-    edge, end = max(first, settled_until(now)), floor(now)
-    _forget(ledger, edge, end)
-    (checked,) = ledger.book.run("SELECT checked FROM series WHERE id = ?", (ledger.id,)).fetchone()
-    opened = _each(edge, end) if any(ledger.held(edge, end).values) else _whole(edge, end)
+    edge, end = max(first, settled_until(now_ms)), floor_hour(now_ms)
+    _forget(hour_store, edge, end)
+    (checked,) = hour_store.transaction.run("SELECT checked FROM series WHERE id = ?", (hour_store.id,)).fetchone()
+    opened = _each(edge, end) if any(hour_store.total(edge, end).values) else _whole(edge, end)
     if checked < edge:
-        _forget_untold(ledger)
-        opened += _uncovered(ledger, first, edge)
-        ledger.book.run("UPDATE series SET checked = ? WHERE id = ?", (edge, ledger.id))
-    for question in opened:
-        _open(ledger, question)
+        _forget_untold(hour_store)
+        opened += _uncovered(hour_store, first, edge)
+        hour_store.transaction.run("UPDATE series SET checked = ? WHERE id = ?", (edge, hour_store.id))
+    for window in opened:
+        _open(hour_store, window)
     return opened
 
 
-def learn(ledger: Ledger, question: Question, values: Values) -> List[Question]:
+def on_answer(hour_store: HourStore, window: PendingWindow, values: Values) -> List[PendingWindow]:
     """Write down what was used in the part that was asked; return the questions that follow."""
-    start, until, newer, total, claims = question
-    ledger.book.run("DELETE FROM questions WHERE series = ? AND start = ? AND until = ?", (ledger.id, start, until))
-    follow = _compare(ledger, newer, until, values, claims)
+    start, until, query_from, total, conflicts = window
+    hour_store.transaction.run(
+        "DELETE FROM questions WHERE series = ? AND start = ? AND until = ?", (hour_store.id, start, until)
+    )
+    follow = _compare(hour_store, query_from, until, values, conflicts)
     if total is not None:
-        rest = minus(total, values)
+        rest = subtract(total, values)
         # Less than nothing: something changed between the two answers.
-        follow += _whole(start, newer) if min(rest) < 0 else _compare(ledger, start, newer, rest)
+        follow += _whole(start, query_from) if min(rest) < 0 else _compare(hour_store, start, query_from, rest)
     for each in follow:
-        _open(ledger, each)
+        _open(hour_store, each)
     return follow
 
 
-def open_questions(ledger: Ledger) -> List[Question]:
+def pending_windows(hour_store: HourStore) -> List[PendingWindow]:
     """List what is still to be asked, the oldest window first."""
-    rows = ledger.book.run(
-        f"SELECT start, until, newer, {COLUMNS} FROM questions WHERE series = ? ORDER BY start", (ledger.id,)
+    rows = hour_store.transaction.run(
+        f"SELECT start, until, newer, {COLUMNS} FROM questions WHERE series = ? ORDER BY start", (hour_store.id,)
     )
     return [
-        Question(start, until, newer, None if None in total else tuple(total)) for start, until, newer, *total in rows
+        PendingWindow(start, until, query_from, None if None in total else tuple(total))
+        for start, until, query_from, *total in rows
     ]
 
 
-def is_complete(ledger: Ledger, question: Question) -> bool:
+def is_complete(hour_store: HourStore, window: PendingWindow) -> bool:
     """Tell whether all hours of the window are known, and some of them wrong."""
-    start, until = question[:2]
-    return ledger.held(start, until).hours == (until - start) // HOUR
+    start, until = window[:2]
+    return hour_store.total(start, until).hours == (until - start) // HOUR
 
 
-def _compare(ledger: Ledger, start: int, until: int, values: Values, claims: Tuple[Values, ...] = ()) -> List[Question]:
-    count, held, is_final = (until - start) // HOUR, ledger.held(start, until), until <= settled_until(ledger.book.now)
+def _compare(
+    hour_store: HourStore, start: int, until: int, values: Values, conflicts: Tuple[Values, ...] = ()
+) -> List[PendingWindow]:
+    count, held, is_final = (
+        (until - start) // HOUR,
+        hour_store.total(start, until),
+        until <= settled_until(hour_store.transaction.now_ms),
+    )
     if held == (count, values):
-        ledger.confirm(start, until)
-    elif count == 1 and held.hours and (is_final or not any(values)) and values not in claims:
-        if len(claims) + 1 < MOST_CLAIMS:
-            return [Question(start, until, start, None, (*claims, values))]
+        hour_store.confirm(start, until)
+    elif count == 1 and held.hours and (is_final or not any(values)) and values not in conflicts:
+        if len(conflicts) + 1 < MAX_CONFLICTS:
+            return [PendingWindow(start, until, start, None, (*conflicts, values))]
     elif count == 1 or not any((*values, *held.values)):
-        ledger.put(start, until, values)
+        hour_store.put(start, until, values)
     elif is_final:
-        return [Question(start, until, _split(ledger, start, until), values)]
+        return [PendingWindow(start, until, _split(hour_store, start, until), values)]
     else:  # only settled windows may be subtracted
         return _each(start, until)
     return []
 
 
-def _split(ledger: Ledger, start: int, until: int) -> int:
+def _split(hour_store: HourStore, start: int, until: int) -> int:
     """Split at the newest edge between what is known and what is not; else in the middle."""
-    known = set(ledger.starts(start, until))
+    known = set(hour_store.known_starts(start, until))
     if 0 < len(known) < (until - start) // HOUR:
         at = until - HOUR
         while (at in known) == (at - HOUR in known):
             at -= HOUR
         return at
-    return floor((start + until + HOUR) // 2)
+    return floor_hour((start + until + HOUR) // 2)
 
 
-def _whole(start: int, until: int) -> List[Question]:
-    return [Question(start, until, start, None)] if start < until else []
+def _whole(start: int, until: int) -> List[PendingWindow]:
+    return [PendingWindow(start, until, start, None)] if start < until else []
 
 
-def _each(start: int, until: int) -> List[Question]:
-    return [Question(at, at + HOUR, at, None) for at in range(start, until, HOUR)]
+def _each(start: int, until: int) -> List[PendingWindow]:
+    return [PendingWindow(at, at + HOUR, at, None) for at in range(start, until, HOUR)]
 
 
-def _uncovered(ledger: Ledger, first: int, edge: int) -> List[Question]:
+def _uncovered(hour_store: HourStore, first: int, edge: int) -> List[PendingWindow]:
     """Ask about what no open question covers."""
-    asked: List[Question] = []
-    for start, until, *_ in open_questions(ledger):
+    asked: List[PendingWindow] = []
+    for start, until, *_ in pending_windows(hour_store):
         asked += _whole(first, start)
         first = max(first, until)
     return asked + _whole(first, edge)
 
 
-def _open(ledger: Ledger, question: Question) -> None:
-    start, until, newer, total = question[:4]
-    ledger.book.run(
+def _open(hour_store: HourStore, window: PendingWindow) -> None:
+    start, until, query_from, total = window[:4]
+    hour_store.transaction.run(
         f"INSERT OR REPLACE INTO questions VALUES ({_MARKS})",
-        (ledger.id, start, until, newer, *(total or (None,) * len(FIELDS))),
+        (hour_store.id, start, until, query_from, *(total or (None,) * len(FIELDS))),
     )
 
 
-def _forget(ledger: Ledger, start: int, until: int) -> None:
-    ledger.book.run("DELETE FROM questions WHERE series = ? AND start >= ? AND until <= ?", (ledger.id, start, until))
+def _forget(hour_store: HourStore, start: int, until: int) -> None:
+    hour_store.transaction.run(
+        "DELETE FROM questions WHERE series = ? AND start >= ? AND until <= ?", (hour_store.id, start, until)
+    )
 
 
-def _forget_untold(ledger: Ledger) -> None:
-    ledger.book.run("DELETE FROM questions WHERE series = ? AND total_tokens IS NULL", (ledger.id,))
+def _forget_untold(hour_store: HourStore) -> None:
+    hour_store.transaction.run("DELETE FROM questions WHERE series = ? AND total_tokens IS NULL", (hour_store.id,))

@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-from .hour_store import Ledger
-from .hour_values import FIELDS, HOUR, Values, plus
-from .schema import SUMS, Book
+from .hour_store import HourStore
+from .hour_values import FIELDS, HOUR, Values, add
+from .schema import SUMS, Transaction
 
 _FROZEN = ", ".join(f"frozen_{name}" for name in FIELDS)
 _COUNTED = ", ".join(f"counted_{name}" for name in FIELDS)
 
 
-def counted(ledger: Ledger) -> Values:
+def update_counters(hour_store: HourStore) -> Values:
     """Return the counts of a series; they never fall: what the cloud takes back is held until it is made up."""
-    run, series = ledger.book.run, (ledger.id,)
+    run, series = hour_store.transaction.run, (hour_store.id,)
     before: Values = run(f"SELECT {_COUNTED} FROM series WHERE id = ?", series).fetchone()
     frozen: Values = run(f"SELECT {_FROZEN} FROM series WHERE id = ?", series).fetchone()
-    counts = tuple(map(max, before, plus(frozen, _ended_since_began(ledger.book, ledger.id))))
+    counts = tuple(map(max, before, add(frozen, _ended_since_began(hour_store.transaction, hour_store.id))))
     if counts != before:
         run(f"UPDATE series SET ({_COUNTED}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?", (*counts, *series))
     return counts
 
 
-def known_counts(ledger: Ledger) -> Values:
+def stored_counters(hour_store: HourStore) -> Values:
     """Return the counts as they were last worked out."""
-    return tuple(ledger.book.run(f"SELECT {_COUNTED} FROM series WHERE id = ?", (ledger.id,)).fetchone())
+    return tuple(hour_store.transaction.run(f"SELECT {_COUNTED} FROM series WHERE id = ?", (hour_store.id,)).fetchone())
 
 
-def freeze(book: Book, until: int) -> None:
+def compact(transaction: Transaction, until: int) -> None:
     """Let go of all hours before a moment: they are never asked again, and stay in the counts.
 
     Only when the cloud has answered, and so the clock is right: what is frozen stays so.
     """
     # A clock that was ahead when a history began would keep it from counting.
-    book.run("UPDATE series SET began = ? WHERE began > ?", (book.now, book.now))
-    for (series,) in book.run("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)).fetchall():
-        frozen: Values = book.run(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,)).fetchone()
-        sums = plus(frozen, _ended_since_began(book, series, until))
-        book.run(
+    transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))
+    for (series,) in transaction.run("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)).fetchall():
+        frozen: Values = transaction.run(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,)).fetchone()
+        sums = add(frozen, _ended_since_began(transaction, series, until))
+        transaction.run(
             f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
             (until, *sums, series),
         )
-        book.run("DELETE FROM hours WHERE series = ? AND start < ?", (series, until))
-    book.run("DELETE FROM questions WHERE until <= ?", (until,))
+        transaction.run("DELETE FROM hours WHERE series = ? AND start < ?", (series, until))
+    transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
 
 
-def _ended_since_began(book: Book, series: int, until: int = 2**62) -> Values:
-    (began,) = book.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
+def _ended_since_began(transaction: Transaction, series: int, until: int = 2**62) -> Values:
+    (began,) = transaction.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
     since = began - HOUR if began else until
-    row = book.run(f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, since, until))
+    row = transaction.run(
+        f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, since, until)
+    )
     return tuple(row.fetchone())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import ClassVar, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
 
-from .hour_store import Ledger
+from .hour_store import HourStore
 from .hour_values import DAY, FIELDS, HOUR, Values
 
 ENDED = 27 * HOUR
@@ -18,13 +18,15 @@ PER_MILLE = 1
 """By how much the sum of the hours may differ from their day."""
 
 
-class AddUp(Struct, omit_defaults=True):
+class DailyCheck(Struct, omit_defaults=True):
     """Hold the look under way of one key, and what the last one found.
 
     `due` and `began` are milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered
     so far: the day, each of its hours, the day again, and its hours again if need be. `failed` is a sentence with the
     numbers, or empty.
     """
+
+    stored_kind: ClassVar[str] = "AddUp"
 
     due: int = 0
     failed: str = ""
@@ -40,25 +42,30 @@ class AddUp(Struct, omit_defaults=True):
         whole = (self.day, self.day + DAY)
         return [whole, *hours, whole, *hours][len(self.answers)]
 
-    def begin(self, ledgers: Mapping[str, Ledger], oldest: int, now: int) -> bool:
+    def begin(self, hour_stores: Mapping[str, HourStore], oldest: int, now_ms: int) -> bool:
         """Begin or go on, if it is time; tell whether these ledgers are looked at.
 
         A look of somebody else's is left to them, but not for longer than an hour.
         """
-        if now < self.due:
+        if now_ms < self.due:
             return False
-        if self.answers and 0 <= now - self.began < HOUR:
-            return self.series in ledgers
-        days = [(day, name) for name, ledger in ledgers.items() for day in _newest_day(ledger, now) if day >= oldest]
+        if self.answers and 0 <= now_ms - self.began < HOUR:
+            return self.series in hour_stores
+        days = [
+            (day, name)
+            for name, hour_store in hour_stores.items()
+            for day in _newest_day(hour_store, now_ms)
+            if day >= oldest
+        ]
         self.day, self.series = max(days, default=(0, ""))
-        self.began, self.answers = now, []
+        self.began, self.answers = now_ms, []
         if not days:  # nothing is left that could speak against the hours
             self.failed = ""
         return bool(days)
 
-    def learn(self, place: int, values: Values, now: int) -> bool:
+    def on_answer(self, position: int, values: Values, now_ms: int) -> bool:
         """Take the answer to the question of this place, if it is missing; tell whether there is more to ask."""
-        if place != len(self.answers):
+        if position != len(self.answers):
             return False
         self.answers.append(values)
         if len(self.answers) not in (ONCE, TWICE):
@@ -69,14 +76,14 @@ class AddUp(Struct, omit_defaults=True):
             return True
         if whole == again:
             self.failed = differs
-        self.due = now + (DAY if whole == again and not differs else HOUR)
+        self.due = now_ms + (DAY if whole == again and not differs else HOUR)
         self.series, self.answers = "", []
         return False
 
 
-def _newest_day(ledger: Ledger, now: int) -> List[int]:
-    until = (now - ENDED) // DAY * DAY
-    end = ledger.newest_use(until)
+def _newest_day(hour_store: HourStore, now_ms: int) -> List[int]:
+    until = (now_ms - ENDED) // DAY * DAY
+    end = hour_store.newest_use(until)
     return [(end - HOUR) // DAY * DAY] if end else []
 
 

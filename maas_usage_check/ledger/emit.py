@@ -7,14 +7,14 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 from msgspec import Struct
 
 from ..metrics import Number, Point
-from .counters import counted, known_counts
-from .daily_check import AddUp
-from .hour_planner import Account, History
+from .counters import stored_counters, update_counters
+from .daily_check import DailyCheck
+from .hour_planner import Account, HourPlanner
 from .hour_series import HourSeries
-from .hour_store import Ledger
-from .hour_values import FIELDS, HOUR, floor
-from .schema import open_book
-from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, forget_consumers, increments
+from .hour_store import HourStore
+from .hour_values import FIELDS, HOUR, floor_hour
+from .schema import write_transaction
+from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments
 
 COUNTS = ("tokens", *FIELDS[1:])
 """The fields of a count, in the order of FIELDS."""
@@ -23,7 +23,7 @@ MANY = 24
 NEW = "the history of hours begins now, and counts with it at 0; if there was one before, its state was lost or moved"
 
 
-class TooLateError(Exception):
+class RolledBackError(Exception):
     """Nobody waits for what is given out: nothing was."""
 
 
@@ -33,7 +33,7 @@ class Backfill(Struct, omit_defaults=True):
     told: bool = False
 
 
-class Given(NamedTuple):
+class Emitted(NamedTuple):
     """Hold what is given out.
 
     `missing` hours are over but not known, None where it is not known yet whose they are; `newest_use` is where the
@@ -42,95 +42,100 @@ class Given(NamedTuple):
     """
 
     points: List[Point]
-    missing: Optional[int] = None
-    newest_use: Optional[int] = None
+    missing_hours: Optional[int] = None
+    newest_use_ms: Optional[int] = None
     failed: str = ""
-    news: Sequence[str] = ()
+    notices: Sequence[str] = ()
 
 
-def give(
-    history: History,
+def emit(
+    planner: HourPlanner,
     consumer: Consumer,
     account: Account,
-    now: int,
+    now_ms: int,
     tags: Dict[str, str],
     answered: bool,
-    keep: Callable[[], bool],
-) -> Given:
-    """Make the points of a cycle, and take note in the same transaction of what was given out.
+    commit: Callable[[], bool],
+) -> Emitted:
+    """Make the points of a cycle, and store in the same transaction which changes were emitted.
 
     Args:
-        history: of the instance.
+        planner: of the instance.
         consumer: who takes them.
         account: whose hours they are; what is not known of it now is as it was when this consumer last came.
-        now: milliseconds since 1970.
+        now_ms: milliseconds since 1970.
         tags: of every point, besides the project's.
         answered: whether the cloud did. If not, no history begins and zero increments are not emitted.
-        keep: asked last; when it says no, nobody waits any more, and it is as if nothing had been given out.
+        commit: called just before the transaction commits; False rolls it back.
     """
-    with open_book(history.store, now, answered) as book:
-        before = book.note(Account, consumer.name)
-        account = Account(account.project_id or before.project_id, account.key or before.key)
+    with write_transaction(planner.store, now_ms, answered) as transaction:
+        before = transaction.get(Account, consumer.name)
+        account = Account(
+            account.project_id or before.project_id, account.access_key_digest or before.access_key_digest
+        )
         if not account.project_id:
-            return Given([])
+            return Emitted([])
         if account != before:
-            book.keep(consumer.name, account)
+            transaction.put(consumer.name, account)
         tags = {**tags, "project_id": account.project_id}
-        failed = book.note(AddUp, account.key).failed
+        failed = transaction.get(DailyCheck, account.access_key_digest).failed
         points: List[Point] = []
-        missing, newest = 0, 0
-        ledgers = history.ledgers(book, account)
-        for series, ledger in ledgers.values():
+        missing_hours, newest = 0, 0
+        hour_stores = planner.hour_stores(transaction, account)
+        for series, hour_store in hour_stores.values():
             if answered:
-                ledger.begin(now)
-            first, end = history.reach(ledger)[0], floor(now)
-            missing += max(0, end - first) // HOUR - ledger.held(first, end).hours
-            newest = max(newest, ledger.newest_use() or 0)
-            points += _points(series, ledger, consumer, first, now, {**series.tags, **tags}, answered, not failed)
-        backfill = book.note(Backfill, consumer.name)
-        news = _progress(backfill, missing, len(ledgers))
-        if news:
-            book.keep(consumer.name, backfill)
-        if all(ledger.began == now for _, ledger in ledgers.values()):
-            news.insert(0, NEW)
-        forget_consumers(book)
-        if not keep():
-            raise TooLateError
-    return Given(points, missing, newest or None, failed, news)
+                hour_store.begin(now_ms)
+            first, end = planner.first_hours(hour_store)[0], floor_hour(now_ms)
+            missing_hours += max(0, end - first) // HOUR - hour_store.total(first, end).hours
+            newest = max(newest, hour_store.newest_use() or 0)
+            points += _points(
+                series, hour_store, consumer, first, now_ms, {**series.tags, **tags}, answered, not failed
+            )
+        backfill = transaction.get(Backfill, consumer.name)
+        notices = _progress(backfill, missing_hours, len(hour_stores))
+        if notices:
+            transaction.put(consumer.name, backfill)
+        if all(hour_store.began_ms == now_ms for _, hour_store in hour_stores.values()):
+            notices.insert(0, NEW)
+        delete_idle_consumers(transaction)
+        if not commit():
+            raise RolledBackError
+    return Emitted(points, missing_hours, newest or None, failed, notices)
 
 
 def _points(
     series: HourSeries,
-    ledger: Ledger,
+    hour_store: HourStore,
     consumer: Consumer,
     first: int,
-    now: int,
+    now_ms: int,
     tags: Dict[str, str],
     answered: bool,
     adds_up: bool,
 ) -> Iterator[Point]:
-    before = known_counts(ledger)
-    counts = counted(ledger) if adds_up else before
-    if consumer.takes == HOURS:
+    before = stored_counters(hour_store)
+    counts = update_counters(hour_store) if adds_up else before
+    if consumer.kind == HOURS:
         if not adds_up:
             return
-        for start, values, settled in changed_hours(ledger, consumer, first):
+        for start, values, settled in changed_hours(hour_store, consumer, first):
             fields: Dict[str, Number] = {**dict(zip(FIELDS, values)), "settled": int(settled)}
             yield Point(series.hourly, tags, fields, start * 1_000_000)
         return
-    given = counts if consumer.takes == COUNTERS else increments(ledger, consumer, counts, before)
-    if consumer.takes == COUNTERS or answered or any(given):
-        yield Point(series.consumed, tags, dict(zip(COUNTS, given)), now * 1_000_000)
+    emitted = counts if consumer.kind == COUNTERS else increments(hour_store, consumer, counts, before)
+    if consumer.kind == COUNTERS or answered or any(emitted):
+        yield Point(series.consumed, tags, dict(zip(COUNTS, emitted)), now_ms * 1_000_000)
 
 
-def _progress(backfill: Backfill, missing: int, series: int) -> List[str]:
-    if not backfill.told and missing >= MANY:
+def _progress(backfill: Backfill, missing_hours: int, series: int) -> List[str]:
+    if not backfill.told and missing_hours >= MANY:
         backfill.told = True
         return [
-            f"the hours of the past are being asked: {missing:,} hours of {series} series are missing, which takes at "
-            f"most about {missing * 6 // 5:,} calls, the newest first, as far as the rate leaves room in each cycle"
+            f"the hours of the past are being asked: {missing_hours:,} hours of {series} series are missing, which "
+            f"takes at most about {missing_hours * 6 // 5:,} calls, the newest first, as far as the rate leaves room "
+            "in each cycle"
         ]
-    if backfill.told and not missing:
+    if backfill.told and not missing_hours:
         backfill.told = False
         return ["the hours of the past are complete"]
     return []

@@ -5,30 +5,30 @@ from __future__ import annotations
 from functools import partial
 from typing import Dict, List, Sequence, Set, Tuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ..cloud.statistics import Answer
 from ..config import Instance
 from ..scheduling.priority_queue import BACKFILL, CHECK, DUE, HEALING, QueryTask
 from ..state import Store
 from . import bisect
-from .bisect import Question
-from .counters import freeze
-from .daily_check import AddUp
-from .hour_series import HourSeries, series_of, values_of
-from .hour_store import Ledger
-from .hour_values import DAY, oldest, settled_until
-from .schema import Book, open_book
+from .bisect import PendingWindow
+from .counters import compact
+from .daily_check import DailyCheck
+from .hour_series import HourSeries, list_series, usage_values
+from .hour_store import HourStore
+from .hour_values import DAY, oldest_hour, settled_until
+from .schema import Transaction, write_transaction
 
 
 class Account(Struct, frozen=True):
     """Say whose hours they are: a project, asked with the key that goes by this name; empty where it is not known."""
 
     project_id: str = ""
-    key: str = ""
+    access_key_digest: str = field(name="key", default="")
 
 
-class History:
+class HourPlanner:
     """Keep the hours of an instance in a store. Methods raise UnusableError where it cannot be written.
 
     Times are milliseconds since 1970.
@@ -37,83 +37,85 @@ class History:
     def __init__(self, instance: Instance, store: Store) -> None:
         self.instance = instance
         self.store = store
-        self._asked: Set[int] = set()
+        self._queried: Set[int] = set()
 
-    def ledgers(self, book: Book, account: Account) -> Dict[str, Tuple[HourSeries, Ledger]]:
+    def hour_stores(self, transaction: Transaction, account: Account) -> Dict[str, Tuple[HourSeries, HourStore]]:
         """Find the ledgers of the instance's series by their names."""
-        named = {one.name(self.instance.endpoint, account.project_id): one for one in series_of(self.instance)}
-        return {name: (one, Ledger(book, name)) for name, one in named.items()}
+        named = {one.series_name(self.instance.endpoint, account.project_id): one for one in list_series(self.instance)}
+        return {name: (one, HourStore(transaction, name)) for name, one in named.items()}
 
-    def reach(self, ledger: Ledger) -> Tuple[int, int]:
+    def first_hours(self, hour_store: HourStore) -> Tuple[int, int]:
         """Tell where the hours begin here, and from where on they are asked."""
-        return ledger.reach(oldest(ledger.book.now), self.instance.backfill_days * DAY)
+        return hour_store.first_hours(oldest_hour(hour_store.transaction.now_ms), self.instance.backfill_days * DAY)
 
-    def asks(self, account: Account, now: int) -> List[QueryTask]:
+    def plan(self, account: Account, now_ms: int) -> List[QueryTask]:
         """List what to ask in a cycle; while hours do not add up, that alone."""
-        with open_book(self.store, now) as book:
-            ledgers = self.ledgers(book, account)
-            add_up = book.note(AddUp, account.key)
-            asks: List[QueryTask] = []
-            begun = add_up.begin({name: ledger for name, (_, ledger) in ledgers.items()}, oldest(now), now)
-            book.keep(account.key, add_up)
+        with write_transaction(self.store, now_ms) as transaction:
+            hour_stores = self.hour_stores(transaction, account)
+            check = transaction.get(DailyCheck, account.access_key_digest)
+            tasks: List[QueryTask] = []
+            by_name = {name: hour_store for name, (_, hour_store) in hour_stores.items()}
+            begun = check.begin(by_name, oldest_hour(now_ms), now_ms)
+            transaction.put(account.access_key_digest, check)
             if begun:
-                asks.append(self._check(account, add_up, ledgers[add_up.series][0], now))
-            if add_up.failed:
-                return asks
-            asked = dict(book.run("SELECT id, asked FROM series").fetchall())
-            for series, ledger in ledgers.values():
-                due = bisect.prepare(ledger, self.reach(ledger)[1], now)
-                for question in bisect.open_questions(ledger):
-                    rank = (DUE, asked[ledger.id]) if question in due else _rank(ledger, question)
-                    asks.append(self._ask(series, account, question, rank, now))
-            return asks
+                tasks.append(self._check_task(account, check, hour_stores[check.series][0], now_ms))
+            if check.failed:
+                return tasks
+            asked = dict(transaction.run("SELECT id, asked FROM series").fetchall())
+            for series, hour_store in hour_stores.values():
+                due = bisect.prepare(hour_store, self.first_hours(hour_store)[1], now_ms)
+                for window in bisect.pending_windows(hour_store):
+                    rank = (DUE, asked[hour_store.id]) if window in due else _rank(hour_store, window)
+                    tasks.append(self._query_task(series, account, window, rank, now_ms))
+            return tasks
 
-    def note_asked(self, now: int) -> None:
+    def record_queried(self, now_ms: int) -> None:
         """Take note of which series were asked: those that were not go first in the next cycle."""
-        asked, self._asked = self._asked, set()
+        asked, self._queried = self._queried, set()
         if asked:
-            with open_book(self.store, now) as book:
-                book.run_many("UPDATE series SET asked = ? WHERE id = ?", [(book.tick(), each) for each in asked])
-                freeze(book, oldest(now))
+            with write_transaction(self.store, now_ms) as transaction:
+                rows = [(transaction.advance_logical_clock(), each) for each in asked]
+                transaction.run_many("UPDATE series SET asked = ? WHERE id = ?", rows)
+                compact(transaction, oldest_hour(now_ms))
 
-    def _ask(
-        self, series: HourSeries, account: Account, question: Question, rank: Tuple[int, ...], now: int
+    def _query_task(
+        self, series: HourSeries, account: Account, window: PendingWindow, rank: Tuple[int, ...], now_ms: int
     ) -> QueryTask:
-        learn = partial(self._learn, series, account, question, rank, now)
-        return QueryTask((*rank, -question.until), series.query(question.newer, question.until), learn)
+        on_answer = partial(self._on_answer, series, account, window, rank, now_ms)
+        return QueryTask((*rank, -window.until), series.query(window.query_from, window.until), on_answer)
 
-    def _learn(
+    def _on_answer(
         self,
         series: HourSeries,
         account: Account,
-        question: Question,
+        window: PendingWindow,
         rank: Tuple[int, ...],
-        now: int,
+        now_ms: int,
         answer: Answer,
     ) -> List[QueryTask]:
-        with open_book(self.store, now) as book:
-            ledger = Ledger(book, series.name(self.instance.endpoint, account.project_id))
-            ledger.begin(now)
-            follow = bisect.learn(ledger, question, values_of(answer.usage))
-            ranks = [rank if each.until > settled_until(now) else _rank(ledger, each) for each in follow]
-            self._asked.add(ledger.id)
-        return [self._ask(series, account, each, rank, now) for each, rank in zip(follow, ranks)]
+        with write_transaction(self.store, now_ms) as transaction:
+            hour_store = HourStore(transaction, series.series_name(self.instance.endpoint, account.project_id))
+            hour_store.begin(now_ms)
+            follow = bisect.on_answer(hour_store, window, usage_values(answer.usage))
+            ranks = [rank if each.until > settled_until(now_ms) else _rank(hour_store, each) for each in follow]
+            self._queried.add(hour_store.id)
+        return [self._query_task(series, account, each, rank, now_ms) for each, rank in zip(follow, ranks)]
 
-    def _check(self, account: Account, add_up: AddUp, series: HourSeries, now: int) -> QueryTask:
-        learn = partial(self._learn_check, account, len(add_up.answers), series, now)
-        return QueryTask((CHECK,), series.query(*add_up.next_window), learn)
+    def _check_task(self, account: Account, check: DailyCheck, series: HourSeries, now_ms: int) -> QueryTask:
+        on_answer = partial(self._on_check_answer, account, len(check.answers), series, now_ms)
+        return QueryTask((CHECK,), series.query(*check.next_window), on_answer)
 
-    def _learn_check(
-        self, account: Account, place: int, series: HourSeries, now: int, answer: Answer
+    def _on_check_answer(
+        self, account: Account, position: int, series: HourSeries, now_ms: int, answer: Answer
     ) -> Sequence[QueryTask]:
-        with open_book(self.store, now) as book:
-            add_up = book.note(AddUp, account.key)
-            more = add_up.learn(place, values_of(answer.usage), now)
-            book.keep(account.key, add_up)
-        return [self._check(account, add_up, series, now)] if more else []
+        with write_transaction(self.store, now_ms) as transaction:
+            check = transaction.get(DailyCheck, account.access_key_digest)
+            more = check.on_answer(position, usage_values(answer.usage), now_ms)
+            transaction.put(account.access_key_digest, check)
+        return [self._check_task(account, check, series, now_ms)] if more else []
 
 
-def _rank(ledger: Ledger, question: Question) -> Tuple[int, ...]:
-    if question.claims:  # of this cycle alone
+def _rank(hour_store: HourStore, window: PendingWindow) -> Tuple[int, ...]:
+    if window.conflicts:  # of this cycle alone
         return (DUE, 0)
-    return (HEALING if bisect.is_complete(ledger, question) else BACKFILL,)
+    return (HEALING if bisect.is_complete(hour_store, window) else BACKFILL,)

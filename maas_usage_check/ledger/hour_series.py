@@ -28,20 +28,20 @@ class HourSeries(Struct, frozen=True):
 
     def query(self, start: int, until: int) -> Totals:
         """Ask about a window of full hours; it ends a millisecond early, for `end_time` may be inclusive."""
-        return self.exactly(Window(start, until - 1))
+        return self.window_query(Window(start, until - 1))
 
-    def exactly(self, window: Window) -> Totals:
+    def window_query(self, window: Window) -> Totals:
         """Ask about a window as it is."""
         return Totals(window, self.service_type, self.infer_type, self.api_keys, self.ips)
 
-    def name(self, endpoint: str, project_id: str) -> str:
+    def series_name(self, endpoint: str, project_id: str) -> str:
         """Name it in the ledger by what decides its numbers; not by the tags. A digest, for labels are not stored."""
         filters = [None if given is None else sorted(set(given)) for given in (self.api_keys, self.ips)]
         text = repr((endpoint, project_id, int(self.service_type), self.infer_type, *filters))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def series_of(instance: Instance) -> List[HourSeries]:
+def list_series(instance: Instance) -> List[HourSeries]:
     """List the series of an instance: the whole of each kind of calls, and with `per_api_key` each label."""
     return [
         HourSeries(
@@ -59,6 +59,6 @@ def series_of(instance: Instance) -> List[HourSeries]:
     ]
 
 
-def values_of(usage: Usage) -> Values:
+def usage_values(usage: Usage) -> Values:
     """Take from an answer what the ledger keeps."""
-    return tuple(getattr(usage, name) for name in FIELDS)
+    return tuple(getattr(usage, series_name) for series_name in FIELDS)

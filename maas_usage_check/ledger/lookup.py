@@ -10,15 +10,15 @@ from ..cloud.usage import Usage
 from ..config import Instance
 from ..config.ranges import Window
 from ..state import Store
-from .daily_check import AddUp
+from .daily_check import DailyCheck
 from .hour_planner import Account
-from .hour_series import series_of
-from .hour_store import Ledger
-from .hour_values import FIELDS, HOUR, plus
-from .schema import look_into_book
+from .hour_series import list_series
+from .hour_store import HourStore
+from .hour_values import FIELDS, HOUR, add
+from .schema import read_transaction
 
 
-class Held(NamedTuple):
+class HeldHours(NamedTuple):
     """Hold what the ledger answers, of whose account, and when (milliseconds) the cloud was last asked about it.
 
     `why` says why it answers nothing, where there is a reason besides missing hours.
@@ -26,32 +26,32 @@ class Held(NamedTuple):
 
     answers: Dict[Totals, Answer]
     project_id: str = ""
-    as_of: int = 0
-    why: str = ""
+    as_of_ms: int = 0
+    reason: str = ""
 
 
-def look(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now: int) -> Held:
+def lookup(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int) -> HeldHours:
     """Answer the windows of which all hours are held and final, for each series of an instance.
 
     Raise UnusableError where the history cannot be read. Batch counts are not in the ledger.
     """
     whole = [each for each in windows if each.start % HOUR == 0 == each.end % HOUR and each.start < each.end]
     answers: Dict[Totals, Answer] = {}
-    as_of = now
-    with look_into_book(store, now) as book:
-        failed = book.note(AddUp, account.key).failed
+    as_of_ms = now_ms
+    with read_transaction(store, now_ms) as transaction:
+        failed = transaction.get(DailyCheck, account.access_key_digest).failed
         if not whole or failed:
-            return Held({}, why=failed)
-        for series in series_of(instance):
-            ledger = Ledger.find(book, series.name(instance.endpoint, account.project_id))
-            if ledger is None:
+            return HeldHours({}, reason=failed)
+        for series in list_series(instance):
+            hour_store = HourStore.find(transaction, series.series_name(instance.endpoint, account.project_id))
+            if hour_store is None:
                 continue
-            held = ledger.hours(whole[0].start, whole[-1].end)
+            held = hour_store.hours(whole[0].start, whole[-1].end)
             final = {hour.start: hour.values for hour in held if hour.settled}
             known = [window for window in whole if all(at in final for at in range(window.start, window.end, HOUR))]
             for window in known:
-                values = reduce(plus, (final[at] for at in range(window.start, window.end, HOUR)))
-                answers[series.exactly(window)] = Answer(Usage(**dict(zip(FIELDS, values))), "")
+                values = reduce(add, (final[at] for at in range(window.start, window.end, HOUR)))
+                answers[series.window_query(window)] = Answer(Usage(**dict(zip(FIELDS, values))), "")
             if known:
-                as_of = min(as_of, ledger.asked)
-    return Held(answers, account.project_id, as_of)
+                as_of_ms = min(as_of_ms, hour_store.queried_ms)
+    return HeldHours(answers, account.project_id, as_of_ms)

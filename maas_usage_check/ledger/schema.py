@@ -58,7 +58,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Row = Tuple[Any, ...]
 
 
-class Book:
+class Transaction:
     """Hold one transaction over the history.
 
     Args:
@@ -67,11 +67,11 @@ class Book:
         answered: whether the cloud has answered in this cycle.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: int, answered: bool = True) -> None:
+    def __init__(self, connection: sqlite3.Connection, now_ms: int, answered: bool = True) -> None:
         self._connection = connection
         self._is_checked = False
         self.run_many = connection.executemany
-        self.now = now
+        self.now_ms = now_ms
         self._answered = answered
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -81,17 +81,17 @@ class Book:
             cursor.row_factory = _checker(tuple(column[0] for column in cursor.description))
         return cursor
 
-    def tick(self) -> int:
+    def advance_logical_clock(self) -> int:
         """Return the history's time in milliseconds.
 
         It never goes back, also where the machine's clock does, and only moves when the cloud has answered: it refuses
         a clock that is wrong.
         """
         if self._answered:
-            self.run("UPDATE clock SET at = MAX(at, ?)", (self.now,))
-        return self.last_tick()
+            self.run("UPDATE clock SET at = MAX(at, ?)", (self.now_ms,))
+        return self.logical_time()
 
-    def last_tick(self) -> int:
+    def logical_time(self) -> int:
         """Return the history's time as it was last set."""
         row = self.run("SELECT at FROM clock").fetchone()
         if row is None:
@@ -104,55 +104,60 @@ class Book:
             raise sqlite3.DatabaseError("a series is missing")
         self._is_checked = True
 
-    def note(self, kind: Type[T], name: str) -> T:
-        """Read a note; all fields of a new one have their defaults."""
-        found = self.run("SELECT value FROM notes WHERE kind = ? AND name = ?", (kind.__name__, name)).fetchone()
+    def get(self, kind: Type[T], name: str) -> T:
+        """Read an entry of the table `notes`; a missing one has its defaults."""
+        found = self.run("SELECT value FROM notes WHERE kind = ? AND name = ?", (_stored_kind(kind), name)).fetchone()
         return msgspec.json.decode(found[0], type=kind) if found else kind()
 
-    def keep(self, name: str, note: msgspec.Struct) -> None:
-        """Keep a note."""
-        text = msgspec.json.encode(note).decode()
-        self.run("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (type(note).__name__, name, text))
+    def put(self, name: str, entry: msgspec.Struct) -> None:
+        """Write an entry of the table `notes`."""
+        text = msgspec.json.encode(entry).decode()
+        self.run("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (_stored_kind(type(entry)), name, text))
+
+
+def _stored_kind(kind: Type[msgspec.Struct]) -> str:
+    """Return the class name, or the name under which entries of a renamed class are stored."""
+    return getattr(kind, "stored_kind", kind.__name__)
 
 
 @contextlib.contextmanager
-def look_into_book(store: Store, now: int) -> Iterator[Book]:
+def read_transaction(store: Store, now_ms: int) -> Iterator[Transaction]:
     """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
     try:
         with store.read_snapshot() as connection:
-            yield _found(connection, now)
+            yield _found(connection, now_ms)
     except UnusableError as trouble:
         if not isinstance(trouble, MissingError):
             store.warn(trouble.line("What it holds is not used"))
         raise
 
 
-def check_history(store: Store, now: int) -> None:
+def check_ledger(store: Store, now_ms: int) -> None:
     """Read all of the history; raise UnusableError where some of it is damaged, or there is none."""
     with store.read_snapshot() as connection:
-        book = _found(connection, now)
-        book.last_tick()
+        transaction = _found(connection, now_ms)
+        transaction.logical_time()
         for what in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
-            book.run(f"SELECT {what}").fetchall()
-        for (value,) in book.run("SELECT value FROM notes"):
+            transaction.run(f"SELECT {what}").fetchall()
+        for (value,) in transaction.run("SELECT value FROM notes"):
             msgspec.json.decode(value)
-        book.check_series()
+        transaction.check_series()
 
 
 @contextlib.contextmanager
-def open_book(store: Store, now: int, answered: bool = True) -> Iterator[Book]:
+def write_transaction(store: Store, now_ms: int, answered: bool = True) -> Iterator[Transaction]:
     """Change the history in one transaction; raise UnusableError where the store cannot be written."""
     with store.transaction() as connection:
         if not _is_made(connection):
             for statement in SCHEMA:  # a table that alone is there, or not, is damage
                 connection.execute(statement)
-        yield Book(connection, now, answered)
+        yield Transaction(connection, now_ms, answered)
 
 
-def _found(connection: sqlite3.Connection, now: int) -> Book:
+def _found(connection: sqlite3.Connection, now_ms: int) -> Transaction:
     if not _is_made(connection):
         raise MissingError("there is no history yet")
-    return Book(connection, now)
+    return Transaction(connection, now_ms)
 
 
 def _is_made(connection: sqlite3.Connection) -> bool:

@@ -288,7 +288,7 @@ def test_unknown_names(names: int, remembered: int) -> None:
     listing, models = Listing(), ModelList()
     add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(*(metric(f"m{i}") for i in range(names)))))
     assert len(listing.unknown) == remembered
-    assert [len(models.take(each, START + i)) for i, each in enumerate([listing, Listing({}, ["one more"])])] == [
+    assert [len(models.update(each, START + i)) for i, each in enumerate([listing, Listing({}, ["one more"])])] == [
         remembered, int(remembered < 100),
     ]  # fmt: skip
 

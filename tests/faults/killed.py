@@ -84,7 +84,7 @@ def cycles(folder: Path, hours: List[float], say: Say) -> None:
             told = [
                 (each.time // 1_000_000, each.fields["total_tokens"]) for each in points if each.measurement == HOURLY
             ]
-            say((consumer.takes, told, sum(each.fields["tokens"] for each in points if each.measurement == CONSUMED)))
+            say((consumer.kind, told, sum(each.fields["tokens"] for each in points if each.measurement == CONSUMED)))
 
 
 BEFORE, KILLED, AFTER = [0.0, 3.0], [5.1], [6.1, 6.7]

@@ -70,7 +70,7 @@ class Month:
                     self.hours[series][point.time // 1_000_000] = tuple(map(int, values))
                 elif kind == "_cost_hourly":
                     (self.costs[series][point.time // 1_000_000],) = values
-                elif kind in ("_consumed", "_cost_consumed") and consumer.takes == COUNTERS:
+                elif kind in ("_consumed", "_cost_consumed") and consumer.kind == COUNTERS:
                     before = self.counters.get((kind, series), (0,) * len(values))
                     assert all(map(float.__ge__, map(float, values), map(float, before)))
                     assert (kind, series) in self.counters or not any(values)

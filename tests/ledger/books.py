@@ -7,9 +7,9 @@ from collections import defaultdict
 from typing import Dict, List, Optional, Tuple
 
 from maas_usage_check.ledger import bisect
-from maas_usage_check.ledger.bisect import Question
-from maas_usage_check.ledger.hour_store import Ledger
-from maas_usage_check.ledger.schema import SCHEMA, Book
+from maas_usage_check.ledger.bisect import PendingWindow
+from maas_usage_check.ledger.hour_store import HourStore
+from maas_usage_check.ledger.schema import SCHEMA, Transaction
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -32,22 +32,22 @@ class History:
             self._connection.execute(statement)
 
     @property
-    def book(self) -> Book:
-        return Book(self._connection, self.now)
+    def transaction(self) -> Transaction:
+        return Transaction(self._connection, self.now)
 
-    def ledger(self, name: str = "a") -> Ledger:
-        ledger = Ledger(self.book, name)
-        ledger.begin(self.now)
-        return ledger
+    def hour_store(self, name: str = "a") -> HourStore:
+        hour_store = HourStore(self.transaction, name)
+        hour_store.begin(self.now)
+        return hour_store
 
     def put(self, at: int, tokens: int) -> None:
         """Write one hour into the ledger."""
-        self.ledger().put(at, at + HOUR, use(tokens))
+        self.hour_store().put(at, at + HOUR, use(tokens))
 
     def held(self) -> Dict[int, Tuple[int, ...]]:
         """Read all known hours."""
         columns = "start, total_tokens, prompt_tokens, completion_tokens, requests, errors"
-        return {row[0]: tuple(row[1:]) for row in self.book.run(f"SELECT {columns} FROM hours ORDER BY start")}
+        return {row[0]: tuple(row[1:]) for row in self.transaction.run(f"SELECT {columns} FROM hours ORDER BY start")}
 
 
 class Hours:
@@ -70,11 +70,11 @@ class Hours:
 
 def cycle(history: History, hours: Hours, first: int, most: Optional[int] = None) -> int:
     """Ask as a cycle does, the newest first, with at most so many calls; return how many it took."""
-    before, ledger = hours.calls, history.ledger()
-    due = bisect.prepare(ledger, first, history.now)
-    waiting: List[Question] = [*due, *(each for each in bisect.open_questions(ledger) if each not in due)]
+    before, hour_store = hours.calls, history.hour_store()
+    due = bisect.prepare(hour_store, first, history.now)
+    waiting: List[PendingWindow] = [*due, *(each for each in bisect.pending_windows(hour_store) if each not in due)]
     while waiting and (most is None or hours.calls - before < most):
         question = max(waiting, key=lambda each: (each in due, each.until))
         waiting.remove(question)
-        waiting += bisect.learn(ledger, question, hours.answer(question.newer, question.until))
+        waiting += bisect.on_answer(hour_store, question, hours.answer(question.query_from, question.until))
     return hours.calls - before

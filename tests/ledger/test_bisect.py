@@ -17,7 +17,7 @@ MONTH_AGO = START - 29 * DAY
 def completed(history: History, first: int) -> Hours:
     """Let every hour up to now be known, with the same use."""
     hours = Hours(first, 50)
-    history.ledger().put(first, START, use(50))
+    history.hour_store().put(first, START, use(50))
     return hours
 
 
@@ -75,7 +75,7 @@ def test_what_was_not_asked_for_hours_is_one_question_again(history: History) ->
     for _ in range(5):
         cycle(history, Hours(), START - DAY, most=0)
         history.now += HOUR
-    assert len(bisect.open_questions(history.ledger())) == 2
+    assert len(bisect.pending_windows(history.hour_store())) == 2
 
 
 @pytest.mark.parametrize("place", [10, 300, 600])
@@ -119,21 +119,21 @@ def test_the_newest_hours_come_first_and_the_rest_in_later_cycles(history: Histo
 @pytest.mark.parametrize(("known", "edge"), [(0, 11), (1, 20), (8, 13), (20, 1)])
 def test_a_window_is_split_where_known_hours_begin_else_in_the_middle(history: History, known: int, edge: int) -> None:
     first, settled = START - DAY, START - 3 * HOUR
-    hours, ledger = Hours(first, 50), history.ledger()
-    ledger.put(settled - known * HOUR, settled, use(50))
-    (root,) = [each for each in bisect.prepare(ledger, first, START) if each.until == settled]
-    (split,) = bisect.learn(ledger, root, hours.answer(root.newer, root.until))
+    hours, hour_store = Hours(first, 50), history.hour_store()
+    hour_store.put(settled - known * HOUR, settled, use(50))
+    (root,) = [each for each in bisect.prepare(hour_store, first, START) if each.until == settled]
+    (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
     assert split[:4] == (first, settled, first + edge * HOUR, hours.answer(first, settled))
 
 
 def test_a_negative_difference_is_asked(history: History) -> None:
     first, settled = START - DAY, START - 3 * HOUR
-    hours, ledger = Hours(first, 50), history.ledger()
-    (root,) = [each for each in bisect.prepare(ledger, first, START) if each.until == settled]
-    (split,) = bisect.learn(ledger, root, hours.answer(root.newer, root.until))
+    hours, hour_store = Hours(first, 50), history.hour_store()
+    (root,) = [each for each in bisect.prepare(hour_store, first, START) if each.until == settled]
+    (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
     hours.of[settled - HOUR] = 5_000
-    follow = bisect.learn(ledger, split, hours.answer(split.newer, split.until))
-    assert (split.start, split.newer, split.start, None) in [each[:4] for each in follow]
+    follow = bisect.on_answer(hour_store, split, hours.answer(split.query_from, split.until))
+    assert (split.start, split.query_from, split.start, None) in [each[:4] for each in follow]
     cycle(history, hours, first)
     assert history.held() == hours.truth(first, START)
 
@@ -142,7 +142,7 @@ def test_an_hour_is_settled_when_it_was_asked_three_hours_after_its_end(history:
     """Time alone does not settle it."""
 
     def settled() -> List[bool]:
-        return [hour.settled for hour in history.ledger().hours(START - HOUR, START)]
+        return [hour.settled for hour in history.hour_store().hours(START - HOUR, START)]
 
     hours = Hours()
     hours.of[START - HOUR] = 50
@@ -154,10 +154,10 @@ def test_an_hour_is_settled_when_it_was_asked_three_hours_after_its_end(history:
 
 
 def test_fewer_days_of_one_instance_leave_another_its_own(history: History) -> None:
-    ledger = history.ledger()
-    assert ledger.reach(MONTH_AGO, 0) == (START, START)
-    assert ledger.reach(MONTH_AGO, 29 * DAY) == (MONTH_AGO, MONTH_AGO)
-    assert ledger.reach(MONTH_AGO, 0) == (START, MONTH_AGO)
+    hour_store = history.hour_store()
+    assert hour_store.first_hours(MONTH_AGO, 0) == (START, START)
+    assert hour_store.first_hours(MONTH_AGO, 29 * DAY) == (MONTH_AGO, MONTH_AGO)
+    assert hour_store.first_hours(MONTH_AGO, 0) == (START, MONTH_AGO)
 
 
 changes = st.lists(st.tuples(st.integers(0, 60), st.integers(-60, 60), st.integers(0, 1000)), min_size=1, max_size=25)

@@ -5,13 +5,13 @@ from typing import List, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.ledger.counters import counted, freeze, known_counts
+from maas_usage_check.ledger.counters import compact, stored_counters, update_counters
 
 from .books import DAY, HOUR, START, History
 
 
 def tokens(history: History) -> int:
-    return counted(history.ledger())[0]
+    return update_counters(history.hour_store())[0]
 
 
 def test_a_count_begins_with_0_and_the_hours_before_it_do_not_count(history: History) -> None:
@@ -30,9 +30,9 @@ def test_frozen_hours_stay_in_the_count_and_are_never_counted_again(history: His
     for day in range(4):
         history.put(START + day * DAY, 100)
         assert tokens(history) == (day + 1) * 100
-        freeze(history.book, START + day * DAY)
-    assert history.ledger().reach(START - DAY, 29 * DAY) == (START + 3 * DAY, START + 3 * DAY)
-    assert [hour.start for hour in history.ledger().hours(0, START + 9 * DAY)] == [START + 3 * DAY]
+        compact(history.transaction, START + day * DAY)
+    assert history.hour_store().first_hours(START - DAY, 29 * DAY) == (START + 3 * DAY, START + 3 * DAY)
+    assert [hour.start for hour in history.hour_store().hours(0, START + 9 * DAY)] == [START + 3 * DAY]
 
 
 @given(st.lists(st.tuples(st.integers(-3, 40), st.integers(0, 1000), st.booleans()), max_size=40))
@@ -46,8 +46,8 @@ def test_a_count_is_the_most_that_a_dictionary_of_hours_ever_added_up_to(changes
             hours[at] = value
         if value % 7 == 0 and looked:
             frozen = max(frozen, at - 10)
-            freeze(history.book, START + frozen * HOUR)
+            compact(history.transaction, START + frozen * HOUR)
         if looked:
             most = max(most, sum(value for at, value in hours.items() if at >= 0))
             assert tokens(history) == most
-    assert known_counts(history.ledger())[0] == most
+    assert stored_counters(history.hour_store())[0] == most

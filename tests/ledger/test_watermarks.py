@@ -4,13 +4,13 @@ from typing import List, Tuple
 
 import pytest
 
-from maas_usage_check.ledger.counters import counted, known_counts
+from maas_usage_check.ledger.counters import stored_counters, update_counters
 from maas_usage_check.ledger.watermarks import (
     HOURS,
     INCREMENTS,
     Consumer,
     changed_hours,
-    forget_consumers,
+    delete_idle_consumers,
     increments,
     is_new,
 )
@@ -21,13 +21,13 @@ TELEGRAF, BY_HAND, AGENT = Consumer("telegraf", HOURS), Consumer("by hand", HOUR
 
 
 def taken(history: History, consumer: Consumer = TELEGRAF) -> List[Tuple[int, int]]:
-    return [(hour.start, hour.values[0]) for hour in changed_hours(history.ledger(), consumer, 0)]
+    return [(hour.start, hour.values[0]) for hour in changed_hours(history.hour_store(), consumer, 0)]
 
 
 def grown(history: History, consumer: Consumer = AGENT) -> int:
-    ledger = history.ledger()
-    before = known_counts(ledger)
-    return increments(ledger, consumer, counted(ledger), before)[0]
+    hour_store = history.hour_store()
+    before = stored_counters(hour_store)
+    return increments(hour_store, consumer, update_counters(hour_store), before)[0]
 
 
 def test_a_collect_by_hand_takes_nothing_from_telegraf(history: History) -> None:
@@ -88,14 +88,14 @@ def test_of_one_that_still_comes_nothing_is_forgotten_however_long_a_series_was_
     taken(history)
     for _ in range(5):
         history.now += 10 * DAY
-        changed_hours(history.ledger("another"), TELEGRAF, 0)
-        forget_consumers(history.book)
-    assert not is_new(history.ledger(), TELEGRAF)
+        changed_hours(history.hour_store("another"), TELEGRAF, 0)
+        delete_idle_consumers(history.transaction)
+    assert not is_new(history.hour_store(), TELEGRAF)
 
 
 @pytest.mark.parametrize(("late", "known"), [(0, True), (1, False)])
 def test_a_consumer_is_forgotten_after_40_days(history: History, late: int, known: bool) -> None:
     taken(history)
     history.now += 40 * DAY + late
-    forget_consumers(history.book)
-    assert is_new(history.ledger(), TELEGRAF) != known
+    delete_idle_consumers(history.transaction)
+    assert is_new(history.hour_store(), TELEGRAF) != known

@@ -9,9 +9,9 @@ from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
 from maas_usage_check.cloud.cloud_eye.metric_data import most_metrics
 from maas_usage_check.cloud.cloud_eye.metric_list import PAGE as LISTED_AT_ONCE
 from maas_usage_check.config import load_instance
-from maas_usage_check.ledger.models.model_list import Listed
-from maas_usage_check.ledger.models.model_series import packed
-from maas_usage_check.ledger.models.sweep import LAST, ROUNDS
+from maas_usage_check.ledger.models.model_list import ListedModel
+from maas_usage_check.ledger.models.model_series import pack_batches
+from maas_usage_check.ledger.models.sweep import RECENT_HOURS, SWEEPS
 
 from .pages import Pages, Problem
 
@@ -55,10 +55,10 @@ def models(pages: Pages) -> Iterator[Problem]:
 
 def _calls(number: int, of_keys: int) -> List[int]:
     """Count the calls for so many models with so many keys each: by kind, then a day without and with the hours."""
-    series = [Listed(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
-    minutes = len(list(packed(series, most_metrics(15))))
+    series = [ListedModel(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
+    minutes = len(list(pack_batches(series, most_metrics(15))))
     listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
-    rounds = (LAST, *(hours for hours, _ in ROUNDS.values()))
-    last, healing, past = (len(list(packed(series, most_metrics(hours), HOURLY_METRICS))) for hours in rounds)
+    rounds = (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values()))
+    last, healing, past = (len(list(pack_batches(series, most_metrics(hours), HOURLY_METRICS))) for hours in rounds)
     live = 288 * minutes + 24 * listing
     return [minutes, listing, last, healing, past, live, live + 288 * last + 24 * healing + past]

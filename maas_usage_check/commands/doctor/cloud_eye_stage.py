@@ -13,7 +13,7 @@ from ...config import Instance
 from ...errors import QueryError
 from ...ledger import Account
 from ...ledger.hour_values import HOUR
-from ...ledger.models.lookup_models import look_at_models, over_until
+from ...ledger.models.lookup_models import complete_hours_until, lookup_models
 from ...scheduling import Session
 from ...state import Store
 from ..comparison import compare
@@ -79,13 +79,13 @@ def _fresh(data: Data, until: int) -> str:
 
 def _compared(instance: Instance, session: Session, store: Store, now: int) -> str:
     """Compare the hours that the ledgers hold of the last 7 days."""
-    until = over_until(now)
+    until = complete_hours_until(now)
     hours = range(until - COMPARED * HOUR, until, HOUR)
 
     def look() -> str:
-        known = look_at_models(instance, store, session.project_id, hours, now)
+        known = lookup_models(instance, store, session.project_id, hours, now)
         account = Account(session.project_id, session.key_name)
-        return compare(instance, store, account, known.tokens(hours), now)
+        return compare(instance, store, account, known.tokens_by_hour(hours), now)
 
     told = within(instance.timeout, look)
     return str(told).rstrip(".")

@@ -9,7 +9,7 @@ from ...cloud.statistics import Totals
 from ...config import Instance
 from ...config.ranges import DAY
 from ...errors import QueryError
-from ...ledger import difference, series_of, settled_until, values_of
+from ...ledger import difference, list_series, settled_until, usage_values
 from .finding import FAIL, OK, WARN, Finding, mark_of
 
 
@@ -17,7 +17,7 @@ def questions(instance: Instance, now: int) -> List[Totals]:
     """Ask about the newest 24 hours that are final, about their first half and about their second."""
     until = settled_until(now)
     start, noon = until - DAY, until - DAY // 2
-    series = series_of(instance)[0]
+    series = list_series(instance)[0]
     return [series.query(*each) for each in ((start, until), (start, noon), (noon, until))]
 
 
@@ -26,7 +26,7 @@ def verdict(asked: Sequence[Totals], answers: Sequence[Any]) -> Finding:
     for answer in answers:
         if isinstance(answer, QueryError):
             return Finding(mark_of(answer), "hours", str(answer))
-    whole, *halves = (values_of(answer.usage) for answer in answers)
+    whole, *halves = (usage_values(answer.usage) for answer in answers)
     # The window ends a millisecond before its last hour does.
     until = dt.datetime.fromtimestamp((asked[0].window.end + 1) / 1000, dt.timezone.utc)
     day = f"the 24 hours up to {until:%Y-%m-%d %H:%M} UTC"

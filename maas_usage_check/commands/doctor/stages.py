@@ -20,7 +20,7 @@ from ...collection import Runtime
 from ...config import Instance
 from ...config.ranges import parse_range
 from ...errors import QueryError, Result
-from ...ledger import check_history
+from ...ledger import check_ledger
 from ...scheduling import Gates, Session
 from ...state import MissingError, Store, UnusableError
 from . import cloud_eye_stage, hours_stage
@@ -77,7 +77,7 @@ def _state(instance: Instance, store: Store, now: int) -> Finding:
         try:
             path = store.check_writable()
             with contextlib.suppress(MissingError):
-                check_history(store, now)
+                check_ledger(store, now)
         except UnusableError as trouble:
             return Finding(FAIL, "state", str(trouble))
         return Finding(OK, "state", path)

@@ -16,13 +16,13 @@ from ...collection import Batch
 from ...config import Instance, is_project_id
 from ...config.ranges import HOUR
 from ...errors import ConfigError
-from ...ledger import Account, Held, look
+from ...ledger import Account, HeldHours, lookup
 from ...metrics import Point
 from ...scheduling import Crew, Gates
 from ...state import MissingError, Store
 from .periods import Layout, is_long, local_time
 
-NOTHING = Held({})
+NOTHING = HeldHours({})
 LEDGER_TIMEOUT_S = 3.0
 """For the access key and the ledger: a hanging folder must not stop a report, which can query instead."""
 MAX_QUERIED_MS = 48 * HOUR
@@ -32,7 +32,7 @@ MAX_QUERIED_MS = 48 * HOUR
 class MissingOnly:
     """Query only the series that are missing from the ledger; see Source."""
 
-    def __init__(self, from_ledger: Held) -> None:
+    def __init__(self, from_ledger: HeldHours) -> None:
         self._answers = from_ledger.answers
         self._statistics = Statistics()
 
@@ -48,16 +48,16 @@ class MissingOnly:
         return self._statistics.ask(query, send)
 
 
-def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> Held:
+def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> HeldHours:
     """Read a layout's days or hours from the ledger; an unreadable ledger has none, so all are queried."""
     task = partial(_read, layout.queried, Gates(store, clock), now_ms)
     result = Crew(clock).do({"": task}, give_up=clock.monotonic() + LEDGER_TIMEOUT_S).get("", store.hang_error())
-    if isinstance(result, Held):
+    if isinstance(result, HeldHours):
         return result
-    return Held({}, why="" if isinstance(result, MissingError) else str(result))
+    return HeldHours({}, reason="" if isinstance(result, MissingError) else str(result))
 
 
-def check_query_limit(layout: Layout, from_ledger: Held, raw: bool, now_ms: int) -> None:
+def check_query_limit(layout: Layout, from_ledger: HeldHours, raw: bool, now_ms: int) -> None:
     """Raise ConfigError if too many hours of a long range are missing from the ledger."""
     missing: Counter[Any] = Counter()
     for query in _queries(layout, now_ms):
@@ -72,8 +72,8 @@ def check_query_limit(layout: Layout, from_ledger: Held, raw: bool, now_ms: int)
         remedy = "leave out --raw, which shows what is asked alone"
     elif minutes:
         remedy = f"its hours begin {minutes} minutes past those of UTC, which are all that the ledger has"
-    elif from_ledger.why:
-        remedy = from_ledger.why
+    elif from_ledger.reason:
+        remedy = from_ledger.reason
     elif layout.queried.hourly:
         remedy = (
             "the ledger does not hold them yet (`missing_hours` says how many), or the agent collects them with "
@@ -88,7 +88,7 @@ def check_query_limit(layout: Layout, from_ledger: Held, raw: bool, now_ms: int)
     )
 
 
-def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: Held, now_ms: int) -> Batch:
+def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: HeldHours, now_ms: int) -> Batch:
     """Add the points of the ledger to a batch."""
     instance = layout.queried
     tags = {**instance.user_tags, "region": instance.region, "project_id": from_ledger.project_id}
@@ -110,25 +110,25 @@ def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: Held, now_ms: i
     )
 
 
-def describe_ledger_share(layout: Layout, from_ledger: Held, now_ms: int) -> str:
+def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -> str:
     """Describe how many hours are from the ledger; empty if none is."""
     if not from_ledger.answers:
         return ""
     found, total = _count_hours(list(from_ledger.answers)), _count_hours(_queries(layout, now_ms))
-    as_of = local_time(from_ledger.as_of, layout.tz)
+    as_of = local_time(from_ledger.as_of_ms, layout.tz)
     return (
         f"{found:,} of {total:,} hours are from the ledger of hours, as the cloud told them by {as_of:%Y-%m-%d %H:%M}."
     )
 
 
-def _read(instance: Instance, gates: Gates, now_ms: int) -> Held:
+def _read(instance: Instance, gates: Gates, now_ms: int) -> HeldHours:
     gate = gates.of(provider(instance.credentials)())
     with gate.entry() as entry:
         project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
     if not is_project_id(project_id):  # never looked up with this access key, so the ledger has no hours of it
         return NOTHING
     windows = [each.window(now_ms, instance.zone) for each in instance.ranges]
-    return look(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
+    return lookup(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
 
 
 def _queries(layout: Layout, now_ms: int) -> List[Totals]:

@@ -12,8 +12,8 @@ from ...cloud.usage import Usage
 from ...config import Instance
 from ...config.prices import Price
 from ...config.ranges import HOUR, RETENTION, to_ms
-from ...ledger.hour_values import FIELDS, floor
-from ...ledger.models.lookup_models import KnownModels, over_until
+from ...ledger.hour_values import FIELDS, floor_hour
+from ...ledger.models.lookup_models import KnownModels, complete_hours_until
 from .periods import local_time
 
 WEEK_HOURS = 168
@@ -60,20 +60,20 @@ class MonthEstimate(Struct, frozen=True):
 def complete_hours(instance: Instance, now_ms: int) -> HourRange:
     """Find the complete UTC hours of an instance's one range that are over."""
     window = instance.ranges[0].window(now_ms, instance.zone)
-    start, end = -(-window.start // HOUR) * HOUR, min(floor(window.end), over_until(now_ms))
+    start, end = -(-window.start // HOUR) * HOUR, min(floor_hour(window.end), complete_hours_until(now_ms))
     first = max(start, -(-(now_ms - RETENTION) // HOUR) * HOUR)
     return HourRange(start, max(start, end), tuple(range(first, end, HOUR)))
 
 
 def last_week_hours(now_ms: int) -> Sequence[int]:
     """List the beginnings of the last 168 hours that are over, in milliseconds."""
-    end = over_until(now_ms)
+    end = complete_hours_until(now_ms)
     return range(end - WEEK_HOURS * HOUR, end, HOUR)
 
 
 def make_model_rows(instance: Instance, known: KnownModels, hours: Sequence[int]) -> Tuple[List[ModelRow], List[int]]:
     """Make a row for each model, most tokens first; return the rows and the hours that they add up."""
-    sums = known.sum_up(hours)
+    sums = known.totals(hours)
     rows: List[ModelRow] = []
     for api_id, values in sums.by_model.items():
         name = instance.model_names.get(api_id, api_id)

@@ -112,9 +112,9 @@ def _make_report(
         hours,
         len(known_hours),
         rows,
-        known.listed_since,
+        known.list_complete_since,
         estimate_month(instance, known, now_ms, tz) if instance.prices else None,
-        compare(instance, store, result.account, known.tokens(hours.available), now_ms),
+        compare(instance, store, result.account, known.tokens_by_hour(hours.available), now_ms),
     )
 
 

@@ -13,7 +13,7 @@ from ...cloud.json_body import bad_answer
 from ...config import Instance
 from ...errors import QueryError, Result
 from ...ledger import Account
-from ...ledger.models.lookup_models import KnownModels, look_at_models
+from ...ledger.models.lookup_models import KnownModels, lookup_models
 from ...scheduling import Crew, Gates, Session
 
 T = TypeVar("T")
@@ -58,13 +58,13 @@ def query_models(
     known: Optional[KnownModels] = None
     try:
         run_until_deadline(session.connect)
-        known = run_until_deadline(partial(look_at_models, instance, gates.store, session.project_id, hours, now_ms))
+        known = run_until_deadline(partial(lookup_models, instance, gates.store, session.project_id, hours, now_ms))
         if known.needs_list(hours):
             try:
-                known.take(run_until_deadline(partial(_read_list, session)))
+                known.update_list(run_until_deadline(partial(_read_list, session)))
             except QueryError as error:
                 failures.append(error)
-        missing = list(known.missing(hours))
+        missing = list(known.missing_queries(hours))
         tasks = {query: partial(session.ask_spare, SOURCE, query) for query, _ in missing}
         results = Crew(clock).do(tasks, instance.max_concurrency, deadline)
         for query, batch in missing:
@@ -72,7 +72,7 @@ def query_models(
             if isinstance(answer, Exception):
                 failures.append(failure(answer))
             else:
-                known.learn(query, batch, answer)
+                known.on_answer(query, batch, answer)
                 failures += [bad_answer(doubt) for doubt in answer.doubts]
     except QueryError as error:
         failures.append(error)

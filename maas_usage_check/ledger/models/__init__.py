@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .emit_models import give_models, whose
+from .emit_models import emit_models, resolve_project_id
 from .live_minutes import LiveMinutes
 from .minute_queries import HeldMinutes
 from .model_list import ModelList
-from .sweep import ModelHours
+from .sweep import ModelHourPlanner
 
-__all__ = ["HeldMinutes", "LiveMinutes", "ModelHours", "ModelList", "give_models", "whose"]
+__all__ = ["HeldMinutes", "LiveMinutes", "ModelHourPlanner", "ModelList", "emit_models", "resolve_project_id"]

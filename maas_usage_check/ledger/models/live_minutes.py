@@ -11,9 +11,9 @@ from ...config import Instance
 from ...metrics import Number, Point
 from ...metrics.freshness import is_fresh
 from ...scheduling.priority_queue import LATE, LIVE, QueryTask
-from .minute_queries import Batch, HeldMinutes, complete_until, gaps, missed, recent
+from .minute_queries import Batch, HeldMinutes, complete_until, gap_batches, missed_since, recent_batches
 from .model_list import ModelList
-from .model_series import names_of, tags_of
+from .model_series import measurements_of, model_tags
 
 
 class LiveMinutes:
@@ -25,53 +25,53 @@ class LiveMinutes:
         now: the cycle's time, in milliseconds.
     """
 
-    def __init__(self, models: ModelList, held: Optional[HeldMinutes], now: int) -> None:
+    def __init__(self, models: ModelList, held: Optional[HeldMinutes], now_ms: int) -> None:
         self._models = models
         self._held = held
-        self._now = now
-        self._until = complete_until(now)
+        self._now = now_ms
+        self._until = complete_until(now_ms)
         self._values: Dict[Dimensions, Values] = {}
-        self._asked = 0
+        self._queried = 0
         self._left: List[Batch] = []
-        self.doubts: List[str] = []
+        self.warnings: List[str] = []
 
-    def asks(self) -> Iterator[QueryTask]:
+    def plan(self) -> Iterator[QueryTask]:
         """List the questions: the last minutes, and those between them and what is held."""
-        late = gaps(self._models, self._held, self._until) if self._held else ()
-        for priority, batches in ((LIVE, recent(self._models, self._until)), (LATE, late)):
+        late = gap_batches(self._models, self._held, self._until) if self._held else ()
+        for priority, batches in ((LIVE, recent_batches(self._models, self._until)), (LATE, late)):
             for batch in batches:
-                self._asked += 1
+                self._queried += 1
                 self._left.append(batch)
-                yield QueryTask((priority, 0), batch.query, partial(self._learn, batch))
+                yield QueryTask((priority, 0), batch.query, partial(self._on_answer, batch))
 
     @property
     def is_answered(self) -> bool:
         """Tell whether Cloud Eye has said anything about use; of no model at all it has nothing to say."""
-        return len(self._left) < self._asked or not self._asked
+        return len(self._left) < self._queried or not self._queried
 
-    def note(self, held: HeldMinutes) -> None:
+    def update(self, held: HeldMinutes) -> None:
         """Take note of what is held now."""
-        held.note(self._until, self._models, missed(self._left))
+        held.update(self._until, self._models, missed_since(self._left))
 
-    def points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
+    def build_points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
         """Make a point of each minute at its own time; where the newest is all that is taken, of that one alone."""
         for dimensions, minutes in list(self._values.items()):  # an answer may still come in after the deadline
-            own = {**tags_of(instance, dimensions), **tags}
+            own = {**model_tags(instance, dimensions), **tags}
             for at in sorted(minutes) if self._held else self._newest(minutes):
                 fields: Dict[str, Number] = {
                     METRICS[name].field: METRICS[name].convert(value) for name, value in minutes[at].items()
                 }
-                yield Point(names_of(dimensions).minute, own, fields, at * 1_000_000)
+                yield Point(measurements_of(dimensions).minute, own, fields, at * 1_000_000)
 
     def _newest(self, minutes: Values) -> Sequence[int]:
         at = max(minutes, default=0)
         return [at] if is_fresh(at / 1000, self._now / 1000) else []
 
-    def _learn(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
+    def _on_answer(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
         for dimensions, minutes in data.values.items():
             known = self._values.setdefault(dimensions, {})
             for at, values in minutes.items():
                 known.setdefault(at, {}).update(values)
-        self.doubts += data.doubts
+        self.warnings += data.doubts
         self._left.remove(batch)
         return ()

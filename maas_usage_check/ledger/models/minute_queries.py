@@ -10,16 +10,16 @@ from msgspec import Struct
 from ...cloud.cloud_eye import DataQuery, Dimensions
 from ...cloud.cloud_eye.metric_data import most_metrics
 from ..hour_values import MINUTE
-from .model_list import Listed, ModelList
-from .model_series import packed
+from .model_list import ListedModel, ModelList
+from .model_series import pack_batches
 
-COMPLETE = 5 * MINUTE
+COMPLETE_AFTER = 5 * MINUTE
 """After its end a minute counts as complete; how late its points come is not known."""
-FILLS = 8 * MINUTE
+LATE_POINTS = 8 * MINUTE
 """How much later late points may have filled in: so long a minute that was asked does not count as held."""
 RECENT = 15 * MINUTE
 """Asked again in each cycle, for late points fill in."""
-REACH = 240 * MINUTE
+MINUTES_RETENTION = 240 * MINUTE
 """How far back Cloud Eye tells minutes."""
 
 
@@ -39,45 +39,45 @@ class HeldMinutes(Struct, omit_defaults=True):
         """Take the newer one."""
         return max(self, unwritten, key=lambda one: one.until)
 
-    def note(self, until: int, models: ModelList, missed: Dict[Dimensions, int]) -> None:
+    def update(self, until: int, models: ModelList, missed_since: Dict[Dimensions, int]) -> None:
         """Take note of a cycle: what was missed goes on from where it was."""
-        self.until, self.list_read = until - FILLS, models.read
-        self.behind = {" ".join(dimensions): at for dimensions, at in missed.items()}
+        self.until, self.list_read = until - LATE_POINTS, models.read
+        self.behind = {" ".join(dimensions): at for dimensions, at in missed_since.items()}
 
 
 class Batch(NamedTuple):
     """Hold one question, and which models it is about."""
 
     query: DataQuery
-    models: List[Listed]
+    models: List[ListedModel]
 
 
-def complete_until(now: int) -> int:
+def complete_until(now_ms: int) -> int:
     """Tell where the newest complete minute ends."""
-    return (now - COMPLETE) // MINUTE * MINUTE
+    return (now_ms - COMPLETE_AFTER) // MINUTE * MINUTE
 
 
-def recent(models: ModelList, until: int) -> Iterator[Batch]:
+def recent_batches(models: ModelList, until: int) -> Iterator[Batch]:
     """Ask about the last minutes of all models."""
     start = until - RECENT
-    for batch, metrics in packed(models.present, most_metrics(RECENT // MINUTE)):
+    for batch, metrics in pack_batches(models.present, most_metrics(RECENT // MINUTE)):
         yield Batch(DataQuery(metrics, start, until, MINUTE), batch)
 
 
-def gaps(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Batch]:
+def gap_batches(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Batch]:
     """Ask about the minutes between those that are held and the last ones, as far back as they are told."""
     end = until - RECENT
-    behind: Dict[int, List[Listed]] = defaultdict(list)
+    behind: Dict[int, List[ListedModel]] = defaultdict(list)
     for listed in models.present:
-        since = max(_since(listed, held, end), until - REACH)
+        since = max(_since(listed, held, end), until - MINUTES_RETENTION)
         if since < end:
             behind[since].append(listed)
     for since, batch_models in sorted(behind.items(), reverse=True):
-        for batch, metrics in packed(batch_models, most_metrics((end - since) // MINUTE)):
+        for batch, metrics in pack_batches(batch_models, most_metrics((end - since) // MINUTE)):
             yield Batch(DataQuery(metrics, since, end, MINUTE), batch)
 
 
-def missed(left: Sequence[Batch]) -> Dict[Dimensions, int]:
+def missed_since(left: Sequence[Batch]) -> Dict[Dimensions, int]:
     """Tell of what was not answered where its minutes go on."""
     found: Dict[Dimensions, int] = {}
     for batch in left:
@@ -86,7 +86,7 @@ def missed(left: Sequence[Batch]) -> Dict[Dimensions, int]:
     return found
 
 
-def _since(listed: Listed, held: HeldMinutes, otherwise: int) -> int:
+def _since(listed: ListedModel, held: HeldMinutes, otherwise: int) -> int:
     """Tell where the minutes of a model go on."""
     name = " ".join(listed.dimensions)
     if name in held.behind:

@@ -8,24 +8,24 @@ from msgspec import Struct
 
 from ...cloud.cloud_eye import Dimensions, Listing
 from ...cloud.cloud_eye.metric_list import MOST_UNKNOWN
-from ..hour_values import DAY, HOUR, KEPT
+from ..hour_values import DAY, HOUR, RETENTION
 
-ASKED = 10 * DAY
+QUERIED_FOR = 10 * DAY
 """After a model was last listed its hours are asked so long: as far back as Cloud Eye tells hours."""
-STANDS_IN = 3 * HOUR
+USABLE_FOR = 3 * HOUR
 """A list that cannot be read again serves so long."""
-REMEMBERED = KEPT
+REMEMBERED_FOR = RETENTION
 """After a model was last listed it is known so long: the ledger has hours of it, without which sums would be less."""
-NEEDED = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
+REQUIRED_METRICS = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
 """Without one of them nothing is said of a model's hours. A class of errors that never came may not be listed."""
 
 
 def has_hours(metrics: Iterable[str]) -> bool:
     """Tell whether hours can be told of a model with these metrics."""
-    return NEEDED.issubset(metrics)
+    return REQUIRED_METRICS.issubset(metrics)
 
 
-class Listed(Struct):
+class ListedModel(Struct):
     """Hold one model, or one key of it, with its metrics; `appeared` and `seen` are when a list first and last had it.
 
     A model that was gone appears anew.
@@ -43,23 +43,23 @@ class ModelList(Struct, omit_defaults=True):
     max_age_s: ClassVar[float] = 40 * 86_400.0
 
     read: int = 0
-    models: List[Listed] = []
+    models: List[ListedModel] = []
     unknown: List[str] = []
 
     def merge(self, unwritten: ModelList) -> ModelList:
         """Take the newer one."""
         return max(self, unwritten, key=lambda one: one.read)
 
-    def is_due(self, now: int) -> bool:
+    def is_due(self, now_ms: int) -> bool:
         """Tell whether it is time to read it again."""
-        return not 0 <= now - self.read < HOUR
+        return not 0 <= now_ms - self.read < HOUR
 
-    def stands_in(self, now: int) -> bool:
+    def is_usable(self, now_ms: int) -> bool:
         """Tell whether it serves where it cannot be read again."""
-        return 0 <= now - self.read < STANDS_IN
+        return 0 <= now_ms - self.read < USABLE_FOR
 
     @property
-    def present(self) -> List[Listed]:
+    def present(self) -> List[ListedModel]:
         """List what the last list had."""
         return [each for each in self.models if each.seen == self.read]
 
@@ -71,17 +71,17 @@ class ModelList(Struct, omit_defaults=True):
             if not each.dimensions.key_id
         )
 
-    def take(self, listing: Listing, now: int) -> List[str]:
+    def update(self, listing: Listing, now_ms: int) -> List[str]:
         """Take a list that was read whole; return the ids on it that have no place here and were on none before."""
         before = {each.dimensions: each for each in self.models}
         present = {each.dimensions for each in self.present}
-        models: Dict[Dimensions, Listed] = {}
+        models: Dict[Dimensions, ListedModel] = {}
         for dimensions, metrics in listing.metrics.items():
-            appeared = before[dimensions].appeared if dimensions in present else now
-            models[dimensions] = Listed(dimensions, sorted(set(metrics)), appeared, now)
-        gone = [each for each in self.models if each.dimensions not in models and each.seen > now - REMEMBERED]
+            appeared = before[dimensions].appeared if dimensions in present else now_ms
+            models[dimensions] = ListedModel(dimensions, sorted(set(metrics)), appeared, now_ms)
+        gone = [each for each in self.models if each.dimensions not in models and each.seen > now_ms - REMEMBERED_FOR]
         new = [name for name in listing.unknown if name not in self.unknown][: MOST_UNKNOWN - len(self.unknown)]
         self.models = [*models.values(), *gone]
         self.unknown = [*self.unknown, *new]
-        self.read = now
+        self.read = now_ms
         return new

@@ -23,13 +23,13 @@ from ...metrics import (
     MODEL_KEY_HOURLY,
 )
 from ..hour_values import HOUR, MINUTE, Values
-from .model_list import Listed
+from .model_list import ListedModel
 
-SETTLES = 30 * MINUTE
+SETTLED_AFTER = 30 * MINUTE
 """After an hour's end, until what Cloud Eye says of it is final: a minute is complete five minutes after its end."""
 
 
-class Names(Struct, frozen=True):
+class Measurements(Struct, frozen=True):
     """Hold the measurements of a series."""
 
     minute: str
@@ -39,37 +39,37 @@ class Names(Struct, frozen=True):
     cost_consumed: str
 
 
-OF_MODEL = Names(MODEL, MODEL_HOURLY, MODEL_CONSUMED, MODEL_COST_HOURLY, MODEL_COST_CONSUMED)
-OF_KEY = Names(MODEL_KEY, MODEL_KEY_HOURLY, MODEL_KEY_CONSUMED, MODEL_KEY_COST_HOURLY, MODEL_KEY_COST_CONSUMED)
+OF_MODEL = Measurements(MODEL, MODEL_HOURLY, MODEL_CONSUMED, MODEL_COST_HOURLY, MODEL_COST_CONSUMED)
+OF_KEY = Measurements(MODEL_KEY, MODEL_KEY_HOURLY, MODEL_KEY_CONSUMED, MODEL_KEY_COST_HOURLY, MODEL_KEY_COST_CONSUMED)
 
 
-def names_of(dimensions: Dimensions) -> Names:
+def measurements_of(dimensions: Dimensions) -> Measurements:
     """Find the measurements of a model, or of a key of it: the two overlap, so they are never the same."""
     return OF_KEY if dimensions.key_id else OF_MODEL
 
 
-def tags_of(instance: Instance, dimensions: Dimensions) -> Dict[str, str]:
+def model_tags(instance: Instance, dimensions: Dimensions) -> Dict[str, str]:
     """Tag a series by its ids, and by names for people. Which names keys have is not known: the id serves."""
     model = instance.model_names.get(dimensions.api_id, dimensions.api_id)
     tags = {"maas_api_id": dimensions.api_id, "model": model}
     return {**tags, "maas_key_id": dimensions.key_id, "api_key": dimensions.key_id} if dimensions.key_id else tags
 
 
-def ledger_name(endpoint: str, project_id: str, dimensions: Dimensions) -> str:
+def model_series_name(endpoint: str, project_id: str, dimensions: Dimensions) -> str:
     """Name a series in the ledger by what decides its numbers."""
     text = repr(("cloud eye", endpoint, project_id, *dimensions))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def believed_hours(query: DataQuery, data: Data, dimensions: Dimensions) -> Iterator[Tuple[int, Values]]:
+def valid_hours(query: DataQuery, data: Data, dimensions: Dimensions) -> Iterator[Tuple[int, Values]]:
     """Go through the hours of an answer about one model, without those that are not believed."""
     values = data.values.get(dimensions, {})
     for at in range(query.start, query.until, HOUR):
         if (dimensions, at) not in data.doubted_hours:
-            yield at, hour_values(values.get(at, {}))
+            yield at, sum_metrics(values.get(at, {}))
 
 
-def hour_values(of_hour: Mapping[str, float]) -> Values:
+def sum_metrics(of_hour: Mapping[str, float]) -> Values:
     """Add an hour up from its metrics; one that came with no value had none. Whole numbers, by decimal arithmetic."""
     total, prompt, completion, requests, *errors = (
         int(Decimal(repr(of_hour.get(name, 0.0))).to_integral_value(ROUND_HALF_UP)) for name in HOURLY_METRICS
@@ -77,20 +77,20 @@ def hour_values(of_hour: Mapping[str, float]) -> Values:
     return (total, prompt, completion, requests, sum(errors))
 
 
-def packed(
-    models: Sequence[Listed], most: int, only: Optional[Sequence[str]] = None
-) -> Iterator[Tuple[List[Listed], Tuple[Tuple[Dimensions, str], ...]]]:
+def pack_batches(
+    models: Sequence[ListedModel], most: int, only_metrics: Optional[Sequence[str]] = None
+) -> Iterator[Tuple[List[ListedModel], Tuple[Tuple[Dimensions, str], ...]]]:
     """Pack models into questions of at most so many metrics, each model whole; yield both.
 
     Args:
         models: what to ask about.
         most: metrics of one question.
-        only: these metrics; all that are listed where none are given.
+        only_metrics: these metrics; all that are listed where none are given.
     """
-    batch: List[Listed] = []
+    batch: List[ListedModel] = []
     metrics: List[Tuple[Dimensions, str]] = []
     for listed in models:
-        own = [(listed.dimensions, name) for name in listed.metrics if only is None or name in only]
+        own = [(listed.dimensions, name) for name in listed.metrics if only_metrics is None or name in only_metrics]
         if batch and len(metrics) + len(own) > most:
             yield batch, tuple(metrics)
             batch, metrics = [], []

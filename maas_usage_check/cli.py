@@ -178,7 +178,7 @@ def _report(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .commands.doctor import FAIL, counted, examine
+    from .commands.doctor import FAIL, count_problems, examine
 
     now = runtime.clock.now()
     instances = load_file(args.config, now) if args.config is not None else [load_instance({}, {}, "arguments", now)]
@@ -194,7 +194,7 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
             for finding in findings:
                 print(one_line(str(finding)), flush=True)  # noqa: T201 - the output of the command
                 marks.append(finding.mark)
-    print(counted(marks))  # noqa: T201
+    print(count_problems(marks))  # noqa: T201
     return NOT_COLLECTED if FAIL in marks else COLLECTED
 
 

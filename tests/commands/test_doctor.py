@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.commands.doctor import counted
+from maas_usage_check.commands.doctor import count_problems
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import HOUR
 
@@ -37,7 +37,7 @@ def examine(cloud: Cloud, program: Program) -> Examine:
         done = program("doctor", "--config", config or program.cloud_config(cloud, keys), **environ)
         *shown, last = done.stdout.splitlines()
         lines = [(line[:4].strip(), line[6:21].strip(), line[23:]) for line in shown]
-        assert last == counted([mark for mark, _, _ in lines])
+        assert last == count_problems([mark for mark, _, _ in lines])
         assert [stage for _, stage, _ in lines] == [*STAGES, *(CLOUD_EYE if MODELS in keys else [])]
         assert done.stderr == ""
         assert not any(secret in done.stdout for secret in (AK, SK))
@@ -56,7 +56,7 @@ def examine(cloud: Cloud, program: Program) -> Examine:
     ],
 )
 def test_last_line(marks: List[str], text: str) -> None:
-    assert counted(marks) == text
+    assert count_problems(marks) == text
 
 
 def failed(found: Found) -> List[str]:
@@ -72,7 +72,7 @@ def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, exam
     assert "127.0.0.1 by plain TCP" in found["TCP and TLS"][1].replace(cloud.url[7:], "127.0.0.1")
     assert "0.0 minutes" in found["clock"][1]
     assert "found by the region's name" in found["project"][1]
-    assert "calls in 24 hours" in found["answer"][1]
+    assert "calls in the last 24 hours, " in found["answer"][1]
     assert "the 24 hours up to 2026-11-23 09:00 UTC and their halves add up: " in found["hours"][1]
     windows = [(body["start_time"], body["end_time"] + 1) for body in cloud.statistics()]
     begin, half = NINE - 24 * HOUR, NINE - 12 * HOUR
@@ -148,7 +148,7 @@ def test_no_use_at_all_is_no_failure_and_says_what_it_may_mean(examine: Examine)
     assert "another service type, label or region" in found["answer"][1]
     assert "nobody called" in found["answer"][1]
     assert found["hours"][0] == "warn"
-    assert "nothing was used in the 24 hours up to" in found["hours"][1]
+    assert "no usage in the 24 hours up to" in found["hours"][1]
 
 
 def asked_length(request: Request) -> int:
@@ -264,7 +264,7 @@ def test_cloud_eye_is_asked_though_the_statistics_are_refused(cloud: Cloud, exam
 
 def test_a_key_that_is_refused_is_not_tried_at_cloud_eye(cloud: Cloud, examine: Examine) -> None:
     code, found = examine(MODELS, HW_SECRET_KEY="wrong")
-    assert (code, found["Cloud Eye"], len(cloud.requests)) == (1, ("skip", "not asked: no project"), 1)
+    assert (code, found["Cloud Eye"], len(cloud.requests)) == (1, ("skip", "not queried: no project"), 1)
     code, found = examine(f"{MODELS}\nproject_id: {'d3m0' * 8}", HW_SECRET_KEY="wrong2")
     assert (code, found["answer"][0], found["Cloud Eye"][0], len(cloud.requests)) == (1, "FAIL", "skip", 2)
 

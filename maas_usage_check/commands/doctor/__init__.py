@@ -1,8 +1,8 @@
-"""The diagnosis, stage by stage."""
+"""The `doctor` command: checks of an instance, stage by stage."""
 
 from __future__ import annotations
 
-from .finding import FAIL, counted
+from .finding import FAIL, count_problems
 from .stages import examine
 
-__all__ = ["FAIL", "counted", "examine"]
+__all__ = ["FAIL", "count_problems", "examine"]

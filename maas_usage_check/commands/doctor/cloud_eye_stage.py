@@ -1,4 +1,4 @@
-"""What Cloud Eye tells of models: whether the key may list and read them, how fresh they are, how they compare."""
+"""The stage `Cloud Eye`: permissions of the access key, age of the newest minute, comparison with the statistics."""
 
 from __future__ import annotations
 
@@ -17,50 +17,48 @@ from ...ledger.models.lookup_models import complete_hours_until, lookup_models
 from ...scheduling import Session
 from ...state import Store
 from ..comparison import compare
-from .finding import OK, WARN, Finding, mark_of
+from .finding import OK, WARN, Finding, mark_error
 from .within import within
 
 STAGE = "Cloud Eye"
-ASKED = 60
-"""Minutes: of more models than an answer holds of them the first are asked."""
-COMPARED = 168
-"""Hours."""
+QUERIED_MINUTES = 60
+"""Of the first models only, if one request cannot query so many minutes of all."""
+COMPARED_HOURS = 168
 SOURCE = CloudEye()
 
 
-def verdict(instance: Instance, session: Session, store: Store, now: int) -> Finding:
-    """Ask for the first page of the list and for the calls of the last minutes, and say what they tell.
+def check_cloud_eye(instance: Instance, session: Session, store: Store, now_ms: int) -> Finding:
+    """Query the first page of the metric list and the calls of the last minutes.
 
     Args:
-        instance: whose models they are.
+        instance: the owner of the models.
         session: connected.
-        store: has the hours to compare.
-        now: milliseconds since 1970.
+        store: the ledger with the hours to compare.
+        now_ms: milliseconds since 1970.
     """
     page = within(instance.timeout, partial(session.ask, SOURCE, ListQuery()))
     if isinstance(page, QueryError):
         return _failed(page)
     listed = _listed(page)
-    models, keys = sorted({each.api_id for each in listed}), {each.key_id for each in listed if each.key_id}
+    models, key_ids = sorted({each.api_id for each in listed}), {each.key_id for each in listed if each.key_id}
     if not models:
-        return Finding(
-            WARN, STAGE, "the key may list metrics, but there are none: nobody called in the last 3 hours, or elsewhere"
-        )
-    until = now // MINUTE * MINUTE
-    asked = tuple((Dimensions(model), "rpm") for model in models[: most_metrics(ASKED)])
-    query = DataQuery(asked, until - ASKED * MINUTE, until, MINUTE)
+        reason = "no call in the last 3 hours, or only in another project or region"
+        return Finding(WARN, STAGE, f"the key may list metrics, but there are none: {reason}")
+    end = now_ms // MINUTE * MINUTE
+    metrics = tuple((Dimensions(model), "rpm") for model in models[: most_metrics(QUERIED_MINUTES)])
+    query = DataQuery(metrics, end - QUERIED_MINUTES * MINUTE, end, MINUTE)
     data = within(instance.timeout, partial(session.ask, SOURCE, query))
     if isinstance(data, QueryError):
         return _failed(data)
     if data.doubts:
         return _failed(bad_answer(data.doubts[0]))
     more = "at least " if len(page.metrics) >= PAGE else ""
-    text = f"{more}{len(models)} models and {len(keys)} keys; {_fresh(data, until)}"
-    return Finding(OK, STAGE, f"{text}; {_compared(instance, session, store, now)}")
+    text = f"{more}{len(models)} models and {len(key_ids)} keys; {_newest_minute(data, end)}"
+    return Finding(OK, STAGE, f"{text}; {_comparison(instance, session, store, now_ms)}")
 
 
 def _failed(error: QueryError) -> Finding:
-    return Finding(mark_of(error), STAGE, str(error))
+    return Finding(mark_error(error), STAGE, str(error))
 
 
 def _listed(page: Page) -> Set[Dimensions]:
@@ -69,23 +67,22 @@ def _listed(page: Page) -> Set[Dimensions]:
     return set(listing.metrics)
 
 
-def _fresh(data: Data, until: int) -> str:
+def _newest_minute(data: Data, end_ms: int) -> str:
     minutes = (at for values in data.values.values() for at, calls in values.items() if calls["rpm"])
     newest = max(minutes, default=None)
     if newest is None:
         return "no call in the last hour: nobody called, or Cloud Eye is late"
-    return f"the newest minute with a call ended {(until - newest) // MINUTE - 1} min ago"
+    return f"the newest minute with a call ended {(end_ms - newest) // MINUTE - 1} min ago"
 
 
-def _compared(instance: Instance, session: Session, store: Store, now: int) -> str:
-    """Compare the hours that the ledgers hold of the last 7 days."""
-    until = complete_hours_until(now)
-    hours = range(until - COMPARED * HOUR, until, HOUR)
+def _comparison(instance: Instance, session: Session, store: Store, now_ms: int) -> str:
+    """Compare the hours of the last 7 days in the ledger."""
+    end = complete_hours_until(now_ms)
+    hours = range(end - COMPARED_HOURS * HOUR, end, HOUR)
 
-    def look() -> str:
-        known = lookup_models(instance, store, session.project_id, hours, now)
+    def compare_hours() -> str:
+        known = lookup_models(instance, store, session.project_id, hours, now_ms)
         account = Account(session.project_id, session.key_name)
-        return compare(instance, store, account, known.tokens_by_hour(hours), now)
+        return compare(instance, store, account, known.tokens_by_hour(hours), now_ms)
 
-    told = within(instance.timeout, look)
-    return str(told).rstrip(".")
+    return str(within(instance.timeout, compare_hours)).rstrip(".")

@@ -1,4 +1,4 @@
-"""Whether hours add up to their day: 24 hours that are final, and their halves, asked as the ledger of hours asks."""
+"""The stage `hours`: 24 final hours and their halves, queried as the ledger of hours does, must add up."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from ...config import Instance
 from ...config.ranges import DAY
 from ...errors import QueryError
 from ...ledger import difference, list_series, settled_until, usage_values
-from .finding import FAIL, OK, WARN, Finding, mark_of
+from .finding import FAIL, OK, WARN, Finding, mark_error
 
 
-def questions(instance: Instance, now: int) -> List[Totals]:
-    """Ask about the newest 24 hours that are final, about their first half and about their second."""
-    until = settled_until(now)
-    start, noon = until - DAY, until - DAY // 2
+def plan_queries(instance: Instance, now_ms: int) -> List[Totals]:
+    """Plan queries for the newest 24 final hours, their first half and their second half."""
+    end = settled_until(now_ms)
+    start, middle = end - DAY, end - DAY // 2
     series = list_series(instance)[0]
-    return [series.query(*each) for each in ((start, until), (start, noon), (noon, until))]
+    return [series.query(*each) for each in ((start, end), (start, middle), (middle, end))]
 
 
-def verdict(asked: Sequence[Totals], answers: Sequence[Any]) -> Finding:
-    """Say whether the halves add up to the whole; each answer may be a QueryError instead."""
+def compare_halves(queries: Sequence[Totals], answers: Sequence[Any]) -> Finding:
+    """Check that the halves add up to the 24 hours; an answer may be a QueryError."""
     for answer in answers:
         if isinstance(answer, QueryError):
-            return Finding(mark_of(answer), "hours", str(answer))
+            return Finding(mark_error(answer), "hours", str(answer))
     whole, *halves = (usage_values(answer.usage) for answer in answers)
-    # The window ends a millisecond before its last hour does.
-    until = dt.datetime.fromtimestamp((asked[0].window.end + 1) / 1000, dt.timezone.utc)
-    day = f"the 24 hours up to {until:%Y-%m-%d %H:%M} UTC"
+    # A window ends a millisecond before its last hour does.
+    end = dt.datetime.fromtimestamp((queries[0].window.end + 1) / 1000, dt.timezone.utc)
+    day = f"the 24 hours up to {end:%Y-%m-%d %H:%M} UTC"
     wrong = difference(whole, halves)
     if wrong:
         return Finding(
@@ -39,5 +39,5 @@ def verdict(asked: Sequence[Totals], answers: Sequence[Any]) -> Finding:
             "their day; leave `hourly` off, and report it",
         )
     if not any(whole):
-        return Finding(WARN, "hours", f"nothing was used in {day}, so that nothing can be added up")
+        return Finding(WARN, "hours", f"no usage in {day}: nothing to add up")
     return Finding(OK, "hours", f"{day} and their halves add up: {whole[0]:,} tokens, {whole[3]:,} calls")

@@ -14,7 +14,7 @@ from maas_usage_check.config import load
 from maas_usage_check.config.yaml_file import read_yaml
 
 from .agents.programs import ROOT
-from .commands.exporter import exporting
+from .commands.exporter import running_exporter
 from .conftest import AK, SK, Cloud, Program
 
 FOLDER = ROOT / "examples" / "kubernetes"
@@ -100,14 +100,14 @@ def test_pod_answers_its_probes(cloud: Cloud, program: Program, tmp_path: Path) 
     assert variable["value"] == MOUNTS["key"]["mountPath"]
     for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
         program.environ.pop(name)
-    with exporting(program, config, **{variable["name"]: str(key)}) as exporter:
-        exporter.until_ready()
+    with running_exporter(program, config, **{variable["name"]: str(key)}) as exporter:
+        exporter.wait_until_ready()
         for probe in ("readinessProbe", "livenessProbe"):
             assert exporter.get(CONTAINER[probe]["httpGet"]["path"]).status == 200
         assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}
         assert exporter.samples("huawei_maas_consumed_tokens_total")
-        assert exporter.ended() == 0
-    assert exporter.troubles == []
+        assert exporter.stop() == 0
+    assert exporter.problems == []
     modes = [path.stat().st_mode for path in state.iterdir()]
     assert modes
     assert not any(mode & (stat.S_IRWXG | stat.S_IRWXO) for mode in modes)

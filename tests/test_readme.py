@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .agents.programs import ROOT
-from .commands.exporter import exporting
+from .commands.exporter import running_exporter
 from .conftest import AK, SK, Cloud, Program
 from .walkthrough import blocks, follow, installed
 
@@ -61,7 +61,7 @@ def test_prometheus(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     unit = (tmp_path / "maas-usage-check-serve.service").read_text()
     assert SERVE.split("/bin/")[1] in unit
     assert SK not in config.read_text()
-    with exporting(program, str(config)) as exporter:
-        exporter.until_ready()
+    with running_exporter(program, str(config)) as exporter:
+        exporter.wait_until_ready()
         assert sorted(exporter.samples("huawei_maas_usage_total_tokens")) == sorted(RANGES)
         assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}

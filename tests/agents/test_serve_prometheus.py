@@ -22,7 +22,7 @@ import trustme
 from maas_usage_check.emulator.loopback_server import serving
 
 from .. import shifted_clock
-from ..commands.exporter import Exporter, exporting
+from ..commands.exporter import Exporter, running_exporter
 from ..conftest import NOW, Cloud, Program, wait_for
 from .account import AK, REGION, SK
 from .hours import COUNTS, HOUR, Books, Consumed, SentCloud, Use
@@ -83,7 +83,7 @@ class Days:
         at = self.shift(step)
         self.cloud.is_down = step in DOWN
         if step == KILLED:
-            self.exporter.ended(signal.SIGKILL)
+            self.exporter.stop(signal.SIGKILL)
             self.exporter = self.start()
         if step == RELOADED:
             self.exporter.process.send_signal(signal.SIGHUP)
@@ -197,8 +197,8 @@ def test_the_textfile_goes_on_with_the_counters_of_the_exporter(days: Days) -> N
 
 def test_it_said_no_more_than_the_outage_and_the_reload(days: Days) -> None:
     assert os.path.exists(days.folder / "state")
-    assert days.exporter.troubles == []
-    assert "I! the configuration was read again" in days.exporter.said
+    assert days.exporter.problems == []
+    assert "I! configuration reloaded" in days.exporter.log
 
 
 @pytest.mark.usefixtures("real_time")
@@ -206,7 +206,7 @@ def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Pr
     def alerts() -> Dict[str, Dict[str, str]]:
         return {row["metric"]["alertname"]: row["metric"] for row in rows(address, "ALERTS")}
 
-    with exporting(program, program.cloud_config(cloud, "min_collection_interval: 0.5")) as exporter:
+    with running_exporter(program, program.cloud_config(cloud, "min_collection_interval: 0.5")) as exporter:
         target = exporter.url.partition("//")[2]
         rules = f"rule_files: [{ROOT}/examples/prometheus/alerts.yml]"
         scrape = replaced(EXAMPLE, {"127.0.0.1:16227": target, "60s": "200ms"})

@@ -1,4 +1,4 @@
-"""The exporter as a process of its own, and who scrapes it."""
+"""`serve` as a process, and a scraper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ..conftest import Program, wait_for
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
 
@@ -27,58 +27,58 @@ class Answer(NamedTuple):
 
 
 class Exporter:
-    """A running `serve`, and what it has said so far."""
+    """A running `serve` and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], context: Optional[ssl.SSLContext] = None) -> None:
         self.process = process
         self.context = context
-        self.said: List[str] = []
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self.log: List[str] = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
         wait_for(lambda: self.url or process.poll() is not None, "the exporter to listen")
-        assert self.url, self.said
+        assert self.url, self.log
 
-    def _listen(self) -> None:
+    def _read_log(self) -> None:
         assert self.process.stderr
         for line in self.process.stderr:
-            self.said.append(line.decode().rstrip("\n"))
+            self.log.append(line.decode().rstrip("\n"))
 
     @property
     def url(self) -> str:
-        found = [re.fullmatch("I! serving (.+)/metrics", line) for line in self.said]
+        found = [re.fullmatch("I! serving (.+)/metrics", line) for line in self.log]
         return next((match[1] for match in found if match), "")
 
     @property
-    def troubles(self) -> List[str]:
-        """List what it said of troubles, and that they are over."""
-        return [line for line in self.said if line[:2] != "I!" or line.endswith(": recovered")]
+    def problems(self) -> List[str]:
+        """List the lines about problems and recoveries."""
+        return [line for line in self.log if line[:2] != "I!" or line.endswith(": recovered")]
 
-    def get(self, path: str = "/metrics", **headers: str) -> Answer:
+    def get(self, path: str = "/metrics", **headers: str) -> Response:
         handlers: List[Any] = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)]
-        given = {key.replace("_", "-"): value for key, value in headers.items()}
-        request = urllib.request.Request(self.url + path, headers=given)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, headers=named)
         try:
-            with urllib.request.build_opener(*handlers).open(request, timeout=20) as answer:
-                return Answer(answer.status, answer.read())
+            with urllib.request.build_opener(*handlers).open(request, timeout=20) as response:
+                return Response(response.status, response.read())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read())
+            return Response(error.code, error.read())
 
     def samples(self, name: str) -> Dict[str, float]:
         return samples(self.get().text, name)
 
-    def until_ready(self) -> None:
+    def wait_until_ready(self) -> None:
         wait_for(lambda: self.get("/-/ready").status == 200, "the first cycle")
 
-    def ended(self, number: int = signal.SIGTERM) -> int:
-        """Tell it to end; return its exit code."""
-        self.process.send_signal(number)
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        """Send a signal; return the exit code."""
+        self.process.send_signal(signal_number)
         code = self.process.wait(20)
-        self._listener.join(10)
+        self._reader.join(10)
         return code
 
 
 def samples(text: str, name: str) -> Dict[str, float]:
-    """Read the values of a metric by range, or by region where it has none."""
+    """Map the range, or the region of series without one, to the value of a metric."""
     return {
         sample.labels.get("range", sample.labels["region"]): sample.value
         for family in text_string_to_metric_families(text)
@@ -88,10 +88,10 @@ def samples(text: str, name: str) -> Dict[str, float]:
 
 
 @contextlib.contextmanager
-def exporting(
+def running_exporter(
     program: Program, config: str, *options: str, context: Optional[ssl.SSLContext] = None, **environ: str
 ) -> Iterator[Exporter]:
-    """Run one on a free port of loopback until the block ends."""
+    """Run `serve` on a free port of loopback."""
     process = program.start("serve", "--config", config, "--listen", "127.0.0.1:0", *options, **environ)
     try:
         yield Exporter(process, context)

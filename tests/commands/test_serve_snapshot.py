@@ -1,10 +1,10 @@
-"""What may be shown of the last cycles, by a clock that the test moves."""
+"""Which points of the last cycles `serve` shows as time passes."""
 
 from __future__ import annotations
 
 import pytest
 
-from maas_usage_check.commands.serve.snapshot import Latest
+from maas_usage_check.commands.serve.snapshot import Snapshot
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import API, CONSUMED, MODEL, USAGE, Point
 
@@ -16,34 +16,36 @@ AT = int(MONDAY * 1_000_000_000)
 HEALTH = {
     "up": 1, "result_code": 0, "queries": 3, "last_success_timestamp_seconds": 1, "newest_usage_timestamp_seconds": 2,
 }  # fmt: skip
-USED, COUNTED = Point(USAGE, TAGS, {"total_tokens": 1}, AT), Point(CONSUMED, TAGS, {"tokens": 1}, AT)
-WELL, MINUTE = Point(API, TAGS, dict(HEALTH), AT), Point(MODEL, TAGS, {"latency_seconds": 1.0}, AT)
+USAGE_POINT, COUNT_POINT = Point(USAGE, TAGS, {"total_tokens": 1}, AT), Point(CONSUMED, TAGS, {"tokens": 1}, AT)
+HEALTH_POINT, MINUTE_POINT = Point(API, TAGS, dict(HEALTH), AT), Point(MODEL, TAGS, {"latency_seconds": 1.0}, AT)
 
 
 @pytest.fixture
-def shown(clock: FixedClock) -> Latest:
-    return Latest(clock.clock)
+def snapshot(clock: FixedClock) -> Snapshot:
+    return Snapshot(clock.clock)
 
 
-def test_overdue_cycle_leaves_counts_and_health(clock: FixedClock, shown: Latest) -> None:
-    shown.put([USED, COUNTED, WELL])
-    shown.expect(clock.clock.monotonic() + 100)
+def test_overdue_cycle(clock: FixedClock, snapshot: Snapshot) -> None:
+    """While a cycle is overdue only counts and `up 0` are shown."""
+    snapshot.replace([USAGE_POINT, COUNT_POINT, HEALTH_POINT])
+    snapshot.set_deadline(clock.clock.monotonic() + 100)
     clock.at += 100
-    assert (shown.is_alive, shown.points()) == (True, [USED, COUNTED, WELL])
+    assert (snapshot.is_healthy, snapshot.points()) == (True, [USAGE_POINT, COUNT_POINT, HEALTH_POINT])
     clock.at += 1
-    assert not shown.is_alive
+    assert not snapshot.is_healthy
     health = {
         "up": 0, "result_code": int(Result.TIMED_OUT),
         "last_success_timestamp_seconds": 1, "newest_usage_timestamp_seconds": 2,
     }  # fmt: skip
-    assert shown.points() == [COUNTED, Point(API, TAGS, health, AT)]
-    shown.expect(clock.clock.monotonic() + 100)
-    assert shown.points() == [USED, COUNTED, WELL]
+    assert snapshot.points() == [COUNT_POINT, Point(API, TAGS, health, AT)]
+    snapshot.set_deadline(clock.clock.monotonic() + 100)
+    assert snapshot.points() == [USAGE_POINT, COUNT_POINT, HEALTH_POINT]
 
 
-def test_a_minute_is_shown_as_now_no_longer_than_it_may(clock: FixedClock, shown: Latest) -> None:
-    shown.put([MINUTE, WELL])
+def test_minute_expires(clock: FixedClock, snapshot: Snapshot) -> None:
+    """A minute of a model is shown for 16 minutes."""
+    snapshot.replace([MINUTE_POINT, HEALTH_POINT])
     clock.at += 16 * 60
-    assert shown.points() == [MINUTE, WELL]
+    assert snapshot.points() == [MINUTE_POINT, HEALTH_POINT]
     clock.at += 1
-    assert shown.points() == [WELL]
+    assert snapshot.points() == [HEALTH_POINT]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from maas_usage_check.commands.serve.server import AT_ONCE
+from maas_usage_check.commands.serve.server import MAX_CONNECTIONS
 
-from ..commands.exporter import Exporter, exporting
+from ..commands.exporter import Exporter, running_exporter
 from ..conftest import Cloud, Program, wait_for
 from .conftest import Lengths
 
@@ -46,8 +46,8 @@ def memory(exporter: Exporter) -> int:
 
 
 def test_scrapes_are_answered_while_the_cloud_hangs(cloud: Cloud, program: Program) -> None:
-    with exporting(program, program.cloud_config(cloud, f"{CONFIG}max_concurrency: 1")) as exporter:
-        exporter.until_ready()
+    with running_exporter(program, program.cloud_config(cloud, f"{CONFIG}max_concurrency: 1")) as exporter:
+        exporter.wait_until_ready()
         release, before = cloud.block(), len(cloud.requests)
         exporter.process.send_signal(signal.SIGHUP)
         wait_for(lambda: len(cloud.requests) > before, "a cycle that hangs")
@@ -58,10 +58,10 @@ def test_scrapes_are_answered_while_the_cloud_hangs(cloud: Cloud, program: Progr
 
 
 def test_a_scrape_is_answered_while_slow_scrapers_take_all_room(cloud: Cloud, program: Program) -> None:
-    with exporting(program, program.cloud_config(cloud, CONFIG)) as exporter, contextlib.ExitStack() as held:
-        exporter.until_ready()
+    with running_exporter(program, program.cloud_config(cloud, CONFIG)) as exporter, contextlib.ExitStack() as held:
+        exporter.wait_until_ready()
         host, _, port = exporter.url.partition("//")[2].partition(":")
-        slow = [held.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(AT_ONCE)]
+        slow = [held.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(MAX_CONNECTIONS)]
         done = threading.Event()
 
         def drip() -> None:
@@ -82,8 +82,8 @@ def test_scrapes_leave_memory_and_files_as_they_were(cloud: Cloud, program: Prog
     def files() -> int:
         return len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
 
-    with exporting(program, program.cloud_config(cloud, CONFIG)) as exporter:
-        exporter.until_ready()
+    with running_exporter(program, program.cloud_config(cloud, CONFIG)) as exporter:
+        exporter.wait_until_ready()
         scrapes(exporter, lengths.times // 10)
         before, had = memory(exporter), files()
         scrapes(exporter, lengths.times)

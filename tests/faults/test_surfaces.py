@@ -18,7 +18,7 @@ from line_protocol_parser import parse_line
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.scheduling.threads import MOST_IDLE
 
-from ..commands.exporter import exporting
+from ..commands.exporter import running_exporter
 from ..conftest import AK, Program, wait_for
 from .checks import ask, check_line, check_points, check_requests, entry, play, said
 from .server import Scene, Server
@@ -84,12 +84,12 @@ def test_serve(server: Server, program: Program) -> None:
     """One exporter lives through a row per result; SIGHUP starts the cycle of the next."""
     healthy = FIRST[0].cured()
     play(healthy, server, program.folder)
-    with exporting(program, configure(healthy, server, program)) as exporter:
-        exporter.until_ready()
+    with running_exporter(program, configure(healthy, server, program)) as exporter:
+        exporter.wait_until_ready()
         for i, row in enumerate(FIRST):
             play(row, server, program.folder, f"{AK}{i}")
             configure(row, server, program)
-            before = len(exporter.troubles)
+            before = len(exporter.problems)
             exporter.process.send_signal(signal.SIGHUP)
             code = partial(exporter.samples, "huawei_maas_api_result_code")
             wait_for(lambda code=code, row=row: code() == {"cn-southwest-2": row.code}, f"the cycle of {row.title}", 60)
@@ -97,7 +97,7 @@ def test_serve(server: Server, program: Program) -> None:
             assert len(exporter.samples("huawei_maas_usage_total_tokens")) == row.points
 
             def is_said(row: Row = row, before: int = before) -> bool:
-                return any(row.matches(line[3:]) and line[0] == row.level for line in exporter.troubles[before:])
+                return any(row.matches(line[3:]) and line[0] == row.level for line in exporter.problems[before:])
 
             wait_for(is_said, row.line)
 

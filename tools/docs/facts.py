@@ -9,7 +9,7 @@ import yaml
 
 from maas_usage_check.commands.arguments import LISTEN
 from maas_usage_check.commands.serve.collection_loop import GRACE
-from maas_usage_check.commands.serve.server import AT_ONCE, LIMIT
+from maas_usage_check.commands.serve.server import CONNECTION_TIMEOUT, MAX_CONNECTIONS
 
 from ..datadog_monitors import MONITORS
 from .pages import Pages, Problem
@@ -52,7 +52,7 @@ def exporter(pages: Pages) -> Iterator[Problem]:
     example = pages.source("examples/prometheus/scrape.yml")
     config = example[example.index("scrape_configs:") :].partition("    # Where it listens")[0]
     shown = "".join(line for line in config.splitlines(keepends=True) if not line.lstrip().startswith("#"))
-    limits = (f"{AT_ONCE} connections", f"{LIMIT:g} seconds", f"plus {GRACE:g} seconds")
+    limits = (f"{MAX_CONNECTIONS} connections", f"{CONNECTION_TIMEOUT:g} seconds", f"plus {GRACE:g} seconds")
     yield from _missing(pages, "docs/prometheus.md", (shown, LISTEN, *limits))
     for page in pages:
         for line, port in page.matches(r'targets\b.*"127\.0\.0\.1:(\d+)"'):

@@ -1,4 +1,4 @@
-"""The exporter: what the last cycles got, for Prometheus and whatever else scrapes."""
+"""The exporter: serves the points of the last cycles to Prometheus and other scrapers."""
 
 from __future__ import annotations
 

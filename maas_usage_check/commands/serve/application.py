@@ -1,4 +1,4 @@
-"""What is answered to whom asks: the metrics, whether the exporter is ready and lives, and where to find them."""
+"""The pages of the exporter: an index, the metrics, readiness and health."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from ... import __version__
 from ...metrics.prometheus import families
-from .snapshot import Latest
+from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -19,29 +19,29 @@ OK, UNAVAILABLE, NOT_FOUND, NOT_ALLOWED = (
     "200 OK", "503 Service Unavailable", "404 Not Found", "405 Method Not Allowed",
 )  # fmt: skip
 TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
-FRONT = f"""\
+INDEX = f"""\
 <!DOCTYPE html>
 <html lang="en">
 <title>maas-usage-check</title>
 <h1>maas-usage-check {__version__}</h1>
 <ul>
-<li><a href="/metrics">/metrics</a>: what the last cycles got
+<li><a href="/metrics">/metrics</a>: the metrics of the last cycles
 <li><a href="/-/ready">/-/ready</a>: whether the first cycle has ended
-<li><a href="/-/healthy">/-/healthy</a>: whether the cycles come in time
+<li><a href="/-/healthy">/-/healthy</a>: whether the cycles are on time
 </ul>
 </html>
 """
 
 
-class _Collected(Collector):
-    """Hand the latest points to the library, which writes them in the format that the scraper takes."""
+class _SnapshotCollector(Collector):
+    """Convert points to metrics of prometheus_client, which encodes them in the format that the scraper accepts."""
 
-    def __init__(self, latest: Latest) -> None:
-        self._latest = latest
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        """Make the metrics of one scrape."""
-        for family in families(self._latest.points()):
+        """Build the metrics of one scrape."""
+        for family in families(self._snapshot.points()):
             name = family.name[: -len("_total")] if family.is_counter else family.name
             metric = Metric(name, family.about, "counter" if family.is_counter else "gauge")
             for labels, value in family.samples:
@@ -49,32 +49,34 @@ class _Collected(Collector):
             yield metric
 
 
-def make_application(latest: Latest) -> WSGIApplication:
-    """Make the application that answers by what is the latest."""
+def make_application(snapshot: Snapshot) -> WSGIApplication:
+    """Create the WSGI application that serves a snapshot."""
     registry = CollectorRegistry()
-    registry.register(_Collected(latest))
+    registry.register(_SnapshotCollector(snapshot))
     metrics: WSGIApplication = make_wsgi_app(registry)
 
     def page(path: str) -> Tuple[str, str, str]:
         if path == "/":
-            return OK, HTML, FRONT
+            return OK, HTML, INDEX
         if path == "/-/ready":
-            return (OK, TEXT, "ready\n") if latest.is_ready else (UNAVAILABLE, TEXT, "the first cycle has not ended\n")
+            return (
+                (OK, TEXT, "ready\n") if snapshot.is_ready else (UNAVAILABLE, TEXT, "the first cycle has not ended\n")
+            )
         if path == "/-/healthy":
-            return (OK, TEXT, "healthy\n") if latest.is_alive else (UNAVAILABLE, TEXT, "a cycle is overdue\n")
+            return (OK, TEXT, "healthy\n") if snapshot.is_healthy else (UNAVAILABLE, TEXT, "a cycle is overdue\n")
         return NOT_FOUND, TEXT, "not found; the metrics are at /metrics\n"
 
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if method not in ("GET", "HEAD"):
-            status, kind, text = NOT_ALLOWED, TEXT, "only GET and HEAD\n"
+            status, content_type, text = NOT_ALLOWED, TEXT, "only GET and HEAD\n"
         elif path == "/metrics" and method == "GET":
             return metrics(environ, start_response)
         elif path == "/metrics":
-            status, kind, text = OK, TEXT, ""
+            status, content_type, text = OK, TEXT, ""
         else:
-            status, kind, text = page(path)
-        start_response(status, [("Content-Type", kind)])
+            status, content_type, text = page(path)
+        start_response(status, [("Content-Type", content_type)])
         return [text.encode() if method == "GET" or status == NOT_ALLOWED else b""]
 
-    return answer
+    return respond

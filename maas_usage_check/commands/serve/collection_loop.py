@@ -1,4 +1,4 @@
-"""The exporter's loop: each instance is collected when its interval is over, and never because of a scrape."""
+"""The exporter's loop: collect each instance at its own interval, independent of scrapes."""
 
 from __future__ import annotations
 
@@ -13,108 +13,109 @@ from ...errors import ConfigError
 from ...metrics import Point
 from ...queue_get import next_of
 from ..problem_log import CONFIGURATION, ProblemLog
-from .snapshot import Latest, outdated
+from .snapshot import Snapshot, points_after_failure
 
 Load = Callable[[], ContextManager[List[Collector]]]
 RELOAD, STOP = "SIGHUP", "SIGTERM"
 GRACE = 60.0
-"""Seconds by which a cycle may be late on a machine that is busy."""
+"""Seconds by which a cycle may be late on a busy machine."""
 
 
-class Rounds:
-    """Collect the instances of a configuration, each at its own interval, until told to stop.
+class CollectionLoop:
+    """Collect the instances of a configuration, each at its own interval, until SIGTERM.
 
     Args:
-        load: reads the configuration, and raises ConfigError.
-        renew: called with each configuration that is read again; raises ConfigError too.
-        latest: takes what was collected.
-        say: takes one line, its level first.
-        clock: the time.
+        load: reads the configuration; may raise ConfigError.
+        reload_tls: called at each reload of the configuration; may raise ConfigError.
+        snapshot: receives the collected points.
+        log: logs one line that starts with its level.
+        clock: the clock.
     """
 
     def __init__(
-        self, load: Load, renew: Callable[[], None], latest: Latest, say: Callable[[str], None], clock: Clock
+        self, load: Load, reload_tls: Callable[[], None], snapshot: Snapshot, log: Callable[[str], None], clock: Clock
     ) -> None:
         self._load = load
-        self._renew = renew
-        self._latest = latest
-        self._say = say
+        self._reload_tls = reload_tls
+        self._snapshot = snapshot
+        self._log = log
         self._clock = clock
-        self._log = ProblemLog(say, clock.monotonic)
+        self._problem_log = ProblemLog(log, clock.monotonic)
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stopped = False
-        self._held = ExitStack()
+        self._resources = ExitStack()
         on_sigterm([], self._stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: self._told.put(RELOAD))
-        self._take(self._held.enter_context(load()))
+        self._use(self._resources.enter_context(load()))
 
     def run(self) -> None:
-        """Collect until SIGTERM, which cuts the running cycle."""
+        """Collect until SIGTERM, which cancels the running cycle."""
         try:
             while not self._stopped:
-                wait = max(0.0, min(self._due) - self._clock.monotonic())
-                deadline = max(collector.instance.deadline for collector in self._collectors)
-                self._latest.expect(self._clock.monotonic() + wait + deadline + GRACE)
+                wait = max(0.0, min(self._next_cycles) - self._clock.monotonic())
+                timeout = max(collector.instance.deadline for collector in self._collectors)
+                self._snapshot.set_deadline(self._clock.monotonic() + wait + timeout + GRACE)
                 told = next_of(self._told, wait)
                 if told is None:
                     self._collect()
                 elif told == RELOAD:
-                    self._read_again()
+                    self._reload()
         finally:
-            self._held.close()  # those of the configuration that was read last
+            self._resources.close()
 
     def _stop(self) -> None:
         self._stopped = True
         self._told.put(STOP)
 
-    def _take(self, collectors: List[Collector]) -> None:
+    def _use(self, collectors: List[Collector]) -> None:
         self._collectors = collectors
-        self._due = [self._clock.monotonic()] * len(collectors)
+        self._next_cycles = [self._clock.monotonic()] * len(collectors)
         self._points: Dict[int, Sequence[Point]] = {}
         self._problems: Dict[int, Sequence[Problem]] = {}
         on_sigterm(collectors, self._stop)
 
-    def _read_again(self) -> None:
-        fresh = ExitStack()
+    def _reload(self) -> None:
+        resources = ExitStack()
         try:
-            collectors = fresh.enter_context(self._load())
-            self._renew()
+            collectors = resources.enter_context(self._load())
+            self._reload_tls()
         except ConfigError as error:
-            fresh.close()
-            self._say(f"E! {error}; what was read before stays in use")
+            resources.close()
+            self._log(f"E! {error}; the previous configuration stays in use")
             return
-        self._held, old = fresh, self._held
-        self._take(collectors)
-        old.close()
-        self._say("I! the configuration was read again")
+        self._resources, previous = resources, self._resources
+        self._use(collectors)
+        previous.close()
+        self._log("I! configuration reloaded")
 
     def _collect(self) -> None:
         now = self._clock.monotonic()
-        due = [i for i, at in enumerate(self._due) if at <= now]
-        news: List[Problem] = []
+        due = [i for i, next_cycle in enumerate(self._next_cycles) if next_cycle <= now]
+        once: List[Problem] = []
         answered: Set[str] = set()
         try:
             batches = run_cycle([self._collectors[i] for i in due])
         except ConfigError as error:
-            news.append(Problem("E", str(error), CONFIGURATION))
+            once.append(Problem("E", str(error), CONFIGURATION))
             for i in due:
-                self._points[i] = list(outdated(self._points.get(i, ())))
+                self._points[i] = list(points_after_failure(self._points.get(i, ())))
         else:
-            if self._stopped:  # what was cut off is no failure
+            if self._stopped:  # a cancelled cycle is not a failure
                 return
             answered.add(CONFIGURATION)
             for i, batch in zip(due, batches):
-                news += self._note(i, batch)
+                once += self._store_batch(i, batch)
                 answered |= batch.answered
         for i in due:
-            self._due[i] = now + self._collectors[i].instance.min_collection_interval
-        self._latest.put([point for i in sorted(self._points) for point in self._points[i]])
-        # Those of the instances that had no turn are not over.
-        self._log.report([*news, *(problem for problems in self._problems.values() for problem in problems)], answered)
+            self._next_cycles[i] = now + self._collectors[i].instance.min_collection_interval
+        self._snapshot.replace([point for i in sorted(self._points) for point in self._points[i]])
+        # Include instances that were not due: their problems last.
+        lasting = [problem for problems in self._problems.values() for problem in problems]
+        self._problem_log.report([*once, *lasting], answered)
 
-    def _note(self, i: int, batch: Batch) -> List[Problem]:
-        """Keep what an instance's cycle yielded; return what it has to say once."""
+    def _store_batch(self, i: int, batch: Batch) -> List[Problem]:
+        """Store the points and problems of an instance; return its `I!` lines, which are logged once."""
         self._points[i] = batch.points
         self._problems[i] = [problem for problem in batch.problems if problem.level != "I"]
         return [problem for problem in batch.problems if problem.level == "I"]

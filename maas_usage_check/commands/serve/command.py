@@ -8,45 +8,45 @@ from typing import Callable
 
 from ...clock import Clock
 from .application import make_application
-from .collection_loop import Load, Rounds
+from .collection_loop import CollectionLoop, Load
 from .server import Server
 from .server_tls import tls_context
-from .snapshot import Latest
+from .snapshot import Snapshot
 
-OPEN = (
-    "W! --listen: whoever reaches this address can read what is used: give --tls-cert, --tls-key and --tls-client-ca, "
+UNPROTECTED = (
+    "W! --listen: anyone who reaches this address can read the usage: add --tls-cert, --tls-key and --tls-client-ca, "
     "or listen on 127.0.0.1"
 )
 
 
-def serve(args: argparse.Namespace, load: Load, say: Callable[[str], None], clock: Clock) -> None:
-    """Serve what the cycles get until SIGTERM.
+def serve(args: argparse.Namespace, load: Load, log: Callable[[str], None], clock: Clock) -> None:
+    """Collect in the background and serve the metrics until SIGTERM.
 
     Args:
         args: the options.
         load: reads the configuration, now and on SIGHUP.
-        say: takes one line, its level first.
-        clock: the time.
+        log: logs one line that starts with its level.
+        clock: the clock.
 
     Raises:
-        ConfigError: the options or the configuration are wrong, or nothing can listen there.
+        ConfigError: the options or the configuration are wrong, or the address is not available.
     """
 
-    def read_tls() -> None:
+    def reload_tls() -> None:
         server.tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
 
-    latest = Latest(clock)
+    snapshot = Snapshot(clock)
     tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
-    rounds = Rounds(load, read_tls, latest, say, clock)
+    loop = CollectionLoop(load, reload_tls, snapshot, log, clock)
     host, port = args.listen
-    server = Server(host, port, make_application(latest), tls)
-    if tls is None and is_open(server.server_name):
-        say(OPEN)
+    server = Server(host, port, make_application(snapshot), tls)
+    if tls is None and not is_loopback(server.server_name):
+        log(UNPROTECTED)
     server.start()
-    say(f"I! serving {server.url}/metrics")
-    rounds.run()
+    log(f"I! serving {server.url}/metrics")
+    loop.run()
 
 
-def is_open(address: str) -> bool:
-    """Tell whether other hosts may reach an address."""
-    return not ipaddress.ip_address(address.partition("%")[0]).is_loopback
+def is_loopback(address: str) -> bool:
+    """Return whether only this host can reach an address, which may have a scope id."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback

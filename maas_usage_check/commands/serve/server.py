@@ -1,4 +1,4 @@
-"""The HTTP server under the exporter: whoever connects, and however slowly, the others are answered."""
+"""The HTTP server of the exporter: slow clients do not block others."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from ...errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-AT_ONCE = 32
-"""Connections that are answered side by side; more wait their turn."""
-LIMIT = 10.0
-"""Seconds that one connection may take in all, and so keep another waiting."""
+MAX_CONNECTIONS = 32
+"""Connections served concurrently; further ones wait."""
+CONNECTION_TIMEOUT = 10.0
+"""Seconds for a whole connection, which limits how long others wait."""
 
 
 class _Handler(WSGIRequestHandler):
-    """Answer one request, and log none: what is asked is nobody's business."""
+    """Respond to one request; log nothing, since a URL may contain a secret."""
 
-    timeout = LIMIT
-    disable_nagle_algorithm = True  # headers and body go apart: the second would wait for an acknowledgement
+    timeout = CONNECTION_TIMEOUT
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait for an acknowledgement
 
     def setup(self) -> None:
-        """Shake hands here, in the connection's own thread: one that is slow keeps nobody from being accepted."""
+        """Do the TLS handshake in the connection's own thread: a slow one does not block `accept`."""
         super().setup()
         if isinstance(self.connection, ssl.SSLSocket):
             self.connection.do_handshake()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names its arguments
-        """Say nothing."""
+        """Log nothing."""
 
     def get_stderr(self) -> Any:
-        """Show nobody a traceback; the scraper gets a 500."""
+        """Discard tracebacks; the scraper gets a 500."""
         return io.StringIO()
 
 
 class Server(ThreadingWSGIServer):
-    """Listen at an address, and answer each connection in a thread of its own.
+    """Listen on an address; serve each connection in a thread of its own.
 
     Args:
         host: a name or an address; empty for all addresses.
-        port: 0 for any that is free.
-        application: what answers.
-        tls: without it, plain HTTP.
+        port: 0 for any free port.
+        application: the WSGI application.
+        tls: None for plain HTTP.
 
     Raises:
-        ConfigError: nothing can listen there.
+        ConfigError: the address is not available.
     """
 
     request_queue_size = 128
@@ -64,7 +64,7 @@ class Server(ThreadingWSGIServer):
         self, host: str, port: int, application: WSGIApplication, tls: Optional[ssl.SSLContext] = None
     ) -> None:
         self.tls = tls
-        self._room = threading.Semaphore(AT_ONCE)
+        self._slots = threading.Semaphore(MAX_CONNECTIONS)
         self._open: Dict[Any, float] = {}
         try:
             found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -73,21 +73,21 @@ class Server(ThreadingWSGIServer):
         except (OSError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or "no such host"
             raise ConfigError(
-                f"--listen: nothing can listen at {_at(host, port)} ({why}); name a free port of this host"
+                f"--listen: cannot listen on {_host_port(host, port)} ({why}); choose a free port of this host"
             ) from None
         self.set_app(application)
 
     @property
     def url(self) -> str:
-        """Name where it is served."""
-        return f"http{'s' if self.tls else ''}://{_at(self.server_name, self.server_port)}"
+        """Return the URL of the index page."""
+        return f"http{'s' if self.tls else ''}://{_host_port(self.server_name, self.server_port)}"
 
     def start(self) -> None:
-        """Serve in a thread of its own as long as the process lives."""
+        """Serve in a daemon thread until the process exits."""
         threading.Thread(target=self.serve_forever, daemon=True, name="maas-usage-check http").start()
 
     def server_bind(self) -> None:
-        """Bind without asking a name server who this host is, which HTTPServer would wait for."""
+        """Bind without the DNS lookup of this host's name that HTTPServer does."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
@@ -100,28 +100,28 @@ class Server(ThreadingWSGIServer):
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread when there is room for one."""
-        while not self._room.acquire(timeout=0.2):
+        """Wait for a free slot; then serve in a thread."""
+        while not self._slots.acquire(timeout=0.2):
             self.service_actions()
         self._open[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection, and make room."""
+        """Close a connection and release its slot."""
         super().shutdown_request(request)
         if self._open.pop(request, None) is not None:
-            self._room.release()
+            self._slots.release()
 
     def service_actions(self) -> None:
-        """Cut off whoever takes too long, a byte at a time or none at all."""
-        for connection, began in list(self._open.items()):
-            if time.monotonic() - began > LIMIT:
+        """Close connections after their timeout, also those that send a byte at a time."""
+        for connection, opened in list(self._open.items()):
+            if time.monotonic() - opened > CONNECTION_TIMEOUT:
                 with contextlib.suppress(OSError):
-                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own, which would wait
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own shutdown, which would wait
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that goes away, or speaks no HTTP or TLS, is no fault."""
+        """Ignore clients that disconnect, or that do not speak HTTP or TLS."""
 
 
-def _at(host: str, port: int) -> str:
+def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""The exporter's certificate, and whose certificates it takes."""
+"""TLS of the exporter: its certificate, and the CA of its clients."""
 
 from __future__ import annotations
 
@@ -9,39 +9,44 @@ from ...errors import ConfigError
 
 
 def tls_context(cert: Optional[str], key: Optional[str], client_ca: Optional[str]) -> Optional[ssl.SSLContext]:
-    """Read what the options name; None where they name nothing. Raise ConfigError, which names the option.
+    """Build the TLS context from the paths that the options name; None without options.
 
     Args:
         cert: the certificate, with its chain.
-        key: its private key.
-        client_ca: who must have signed the certificate that each client shows.
+        key: the private key.
+        client_ca: the CA that must have signed the certificate of each client.
+
+    Raises:
+        ConfigError: an option is missing or a file is wrong; the text names the option.
     """
     if not cert or not key:
         for option, value in (("--tls-cert", cert), ("--tls-key", key), ("--tls-client-ca", client_ca)):
             if value is not None:
-                raise ConfigError(f"{option}: means nothing without both --tls-cert and --tls-key; give those too")
+                raise ConfigError(f"{option}: needs both --tls-cert and --tls-key; add them")
         return None
     for option, path in (("--tls-cert", cert), ("--tls-key", key), ("--tls-client-ca", client_ca)):
         if path is not None:
-            _check(option, path)
+            _check_readable(option, path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert, key, password="")  # without one it would ask on the terminal
+        context.load_cert_chain(cert, key, password="")  # without a password OpenSSL would prompt on the terminal
     except (OSError, ValueError) as error:
-        what = f"{cert} and {key} are no certificate and its private key, without a password, as PEM"
-        raise ConfigError(f"--tls-cert, --tls-key: {what} ({_why(error)})") from None
+        wrong = f"{cert} and {key} must be a certificate and its private key, as PEM and without a password"
+        raise ConfigError(f"--tls-cert, --tls-key: {wrong} ({_reason(error)})") from None
     if client_ca is not None:
         try:
             context.load_verify_locations(client_ca)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"--tls-client-ca: {client_ca} holds no certificate as PEM ({_why(error)})") from None
+            raise ConfigError(
+                f"--tls-client-ca: {client_ca} must contain certificates as PEM ({_reason(error)})"
+            ) from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def _check(option: str, path: str) -> None:
-    """Name the file that cannot be read: ssl does not say which."""
+def _check_readable(option: str, path: str) -> None:
+    """Raise ConfigError with the path of an unreadable file, which errors of ssl do not name."""
     try:
         with open(path, "rb"):
             pass
@@ -50,6 +55,6 @@ def _check(option: str, path: str) -> None:
         raise ConfigError(f"{option}: {path} cannot be read ({why}); check the path and who may read it") from None
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     return str(reason).replace("_", " ").lower()

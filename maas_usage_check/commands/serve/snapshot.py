@@ -1,4 +1,4 @@
-"""What the last cycles got, as far as it may be shown."""
+"""The points of the last cycles, without those that have expired."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from ...metrics import API, CATALOGUE, COUNT, Number, Point
 from ...metrics.freshness import fresh_points
 
 TIMES = ("last_success_timestamp_seconds", "newest_usage_timestamp_seconds")
-"""What of an instance's health stays true however old it is."""
+"""The health fields that do not expire."""
 
 
-class Latest:
-    """Hold the points of the last cycles. One thread puts them in, any number may read them."""
+class Snapshot:
+    """Share the points of the last cycles: one thread replaces them, any number read them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._points: Optional[Sequence[Point]] = None
-        self._alive_until = math.inf
+        self._deadline = math.inf
 
-    def put(self, points: Sequence[Point]) -> None:
-        """Replace all that there is."""
+    def replace(self, points: Sequence[Point]) -> None:
+        """Replace all points."""
         self._points = points
 
-    def expect(self, until: float) -> None:
-        """Say by when there will be word again, in monotonic seconds."""
-        self._alive_until = until
+    def set_deadline(self, deadline: float) -> None:
+        """Set when the next cycle must have ended, in monotonic seconds."""
+        self._deadline = deadline
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the first cycle has ended."""
+        """True once the first cycle has ended."""
         return self._points is not None
 
     @property
-    def is_alive(self) -> bool:
-        """Tell whether the cycles come in time."""
-        return self._clock.monotonic() <= self._alive_until
+    def is_healthy(self) -> bool:
+        """True unless a cycle is overdue."""
+        return self._clock.monotonic() <= self._deadline
 
     def points(self) -> List[Point]:
-        """Return what may be shown now."""
+        """Return the points that have not expired; if a cycle is overdue, the counts and `up 0`."""
         points = self._points or ()
-        return fresh_points(points, self._clock.now()) if self.is_alive else list(outdated(points))
+        return fresh_points(points, self._clock.now()) if self.is_healthy else list(points_after_failure(points))
 
 
-def outdated(points: Sequence[Point]) -> Iterator[Point]:
-    """Keep the counts, which are state, and say of each instance that no answer came, and when the last did."""
+def points_after_failure(points: Sequence[Point]) -> Iterator[Point]:
+    """Keep the counts, which are state, and replace the health of each instance by `up 0` and its TIMES."""
     for point in points:
         if point.measurement == API:
             health: Dict[str, Number] = {"up": 0, "result_code": int(Result.TIMED_OUT)}

@@ -1,4 +1,4 @@
-"""A state in which a byte, a row or a note is damaged: a warning with the remedy, and the ranges come all the same."""
+"""A damaged byte, row or note in the state: a warning has the remedy, and the ranges are still collected."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .conftest import forget, state
 
 KEYS = "hourly: true\nmodels: true\nbackfill_days: 1\nmax_requests_per_minute: 80000\n"
 Damage = Union[str, Callable[[bytes], bytes]]
-"""A statement of SQL, or what becomes of the file's bytes."""
+"""A statement of SQL, or a function of the file's bytes."""
 
 
-def swap(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+def replace(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     return lambda data: data.replace(old, new, 1)
 
 
-HISTORY: Dict[str, Damage] = {
-    "schema, no UTF-8": swap(b"CREATE TABLE hours", b"CREATE TABLE h\xffurs"),
-    "schema, a table's name": swap(b"tablehours", b"tablehoors"),
-    "schema, a column": swap(b"errors INTEGER, settled", b"errers INTEGER, settled"),
+HOURS: Dict[str, Damage] = {
+    "schema, no UTF-8": replace(b"CREATE TABLE hours", b"CREATE TABLE h\xffurs"),
+    "schema, a table's name": replace(b"tablehours", b"tablehoors"),
+    "schema, a column": replace(b"errors INTEGER, settled", b"errers INTEGER, settled"),
     "header of a page": lambda data: data[: 4 * 4096] + b"\xff" + data[4 * 4096 + 1 :],
     "no number": "UPDATE hours SET total_tokens = 'many'",
     "bytes": "UPDATE hours SET errors = x'ff'",
@@ -38,8 +38,8 @@ HISTORY: Dict[str, Damage] = {
     "no beginning": "UPDATE series SET began = NULL",
     "beginning too late": f"UPDATE series SET began = {2**62}",
     "a fraction": "UPDATE series SET asked = 0.5",
-    "given out at no time": "UPDATE consumers SET at = 'noon'",
-    "more given out than counted": f"UPDATE consumers SET requests = {2**60}",
+    "no time of emission": "UPDATE consumers SET at = 'noon'",
+    "more emitted than counted": f"UPDATE consumers SET requests = {2**60}",
     "no clock": "DELETE FROM clock",
     "no series": "DELETE FROM series WHERE id = 1",
     "a series of another name": "UPDATE series SET name = replace(name, substr(name, 5, 1), 'x')",
@@ -51,8 +51,8 @@ HISTORY: Dict[str, Damage] = {
     "note, no number": """UPDATE notes SET value = '{"at":"x"}' WHERE kind = 'Began'""",
 }
 ENTRIES: Dict[str, Damage] = {
-    "schema, no UTF-8": swap(b"CREATE TABLE entries", b"CREATE TABLE \xffntries"),
-    "schema, a column": swap(b"value TEXT, changed", b"valve TEXT, changed"),
+    "schema, no UTF-8": replace(b"CREATE TABLE entries", b"CREATE TABLE \xffntries"),
+    "schema, a column": replace(b"value TEXT, changed", b"valve TEXT, changed"),
     "header of a page": lambda data: data[:4096] + b"\xff" + data[4097:],
     "no text": "UPDATE entries SET value = NULL",
     "no UTF-8": "UPDATE entries SET value = CAST(x'7b22ff' AS TEXT)",
@@ -62,7 +62,7 @@ ENTRIES: Dict[str, Damage] = {
 
 @pytest.fixture
 def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
-    """Write a configuration, and collect twice by it."""
+    """Write a configuration and collect twice with it."""
     cloud.emulator.requests_per_minute = 10**6
     config = program.cloud_config(cloud, f"{KEYS}state_dir: {tmp_path}\n")
     for form in ("influx", "prometheus"):
@@ -70,19 +70,19 @@ def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
     return config
 
 
-def damage(folder: Path, how: Damage) -> None:
+def apply(folder: Path, damage: Damage) -> None:
     path = Path(state(folder))
-    if callable(how):
+    if callable(damage):
         before = path.read_bytes()
-        path.write_bytes(how(before))
+        path.write_bytes(damage(before))
         assert path.read_bytes() != before
         return
     with contextlib.closing(sqlite3.connect(path)) as file, file:
-        file.execute(how)
+        file.execute(damage)
 
 
-def collected(program: Program, config: str, form: str) -> Tuple[str, str]:
-    """Collect; return what was printed and what was said. The range is there, and no fault of the plugin."""
+def collect(program: Program, config: str, form: str) -> Tuple[str, str]:
+    """Collect; return standard output and standard error. The range is there, and no internal fault."""
     done = program("collect", "--config", config, "--format", form)
     assert done.returncode == 0
     assert "fault in" not in done.stderr
@@ -90,39 +90,38 @@ def collected(program: Program, config: str, form: str) -> Tuple[str, str]:
     return done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("kind", HISTORY)
-def test_damaged_history(config: str, program: Program, tmp_path: Path, kind: str) -> None:
-    """A line names the file and what is paused, and the result is partial."""
-    damage(tmp_path, HISTORY[kind])
-    printed, said = map("".join, zip(*(collected(program, config, form) for form in ("prometheus", "influx"))))
+@pytest.mark.parametrize("kind", HOURS)
+def test_damaged_hours(config: str, program: Program, tmp_path: Path, kind: str) -> None:
+    """A warning names the file and the paused measurements; the result is partial."""
+    apply(tmp_path, HOURS[kind])
+    stdout, stderr = map("".join, zip(*(collect(program, config, form) for form in ("prometheus", "influx"))))
     paused = rf"W! cn-southwest-2: {state(tmp_path)}: cannot read the state: damaged \(.+\)\. (H|Some h)ours .+"
-    assert re.search(f"^{paused}; move it away, or set state_dir$", said, re.MULTILINE)
-    assert re.search("result_code(=1i|{.+} 1\n)", printed)
+    assert re.search(f"^{paused}; move it away, or set state_dir$", stderr, re.MULTILINE)
+    assert re.search("result_code(=1i|{.+} 1\n)", stdout)
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_damaged_entries(config: str, program: Program, tmp_path: Path, kind: str) -> None:
-    """What is remembered of a key is lost with a warning; an entry alone is written anew."""
-    damage(tmp_path, ENTRIES[kind])
-    _, said = collected(program, config, "influx")
-    assert re.search(
-        "^W! .*(damaged.*check the access key|damaged.*move it away, or set state_dir)$", said, re.MULTILINE
-    )
+    """The state of the access key is lost with a warning; a damaged entry is reset."""
+    apply(tmp_path, ENTRIES[kind])
+    _, stderr = collect(program, config, "influx")
+    remedy = "(check the access key|move it away, or set state_dir)"
+    assert re.search(f"^W! .*damaged.*{remedy}$", stderr, re.MULTILINE)
     if isinstance(ENTRIES[kind], str):
-        assert "damaged" not in collected(program, config, "influx")[1]
+        assert "damaged" not in collect(program, config, "influx")[1]
 
 
 @pytest.mark.parametrize("damaged", ["d3m0" * 7 + "d3M0", "d3m0" * 7 + "d3m", "d3m0" * 8 + "0", ""])
 def test_project_ids(cloud: Cloud, program: Program, tmp_path: Path, damaged: str) -> None:
-    """One that is remembered is looked up again where it is damaged; IAM is believed in the same form alone."""
+    """A damaged project id in the state is looked up again; one from IAM must have the same form."""
     config = program.cloud_config(cloud, f"state_dir: {tmp_path}\n")
-    collected(program, config, "influx")
-    damage(tmp_path, f"UPDATE entries SET value = replace(value, '{'d3m0' * 8}', '{damaged}')")
+    collect(program, config, "influx")
+    apply(tmp_path, f"UPDATE entries SET value = replace(value, '{'d3m0' * 8}', '{damaged}')")
     cloud.requests.clear()
-    printed, _ = collected(program, config, "influx")
-    assert f"project_id={'d3m0' * 8}," in printed
+    stdout, _ = collect(program, config, "influx")
+    assert f"project_id={'d3m0' * 8}," in stdout
     assert [request.method for request in cloud.requests].count("GET") == 1
-    damage(tmp_path, "DELETE FROM entries")
+    apply(tmp_path, "DELETE FROM entries")
     listed = json.dumps({"projects": [{"id": damaged, "name": "cn-southwest-2"}]})
     cloud.responder = lambda request: Response(listed) if request.method == "GET" else None
     done = program("collect", "--config", config)
@@ -133,28 +132,28 @@ def test_project_ids(cloud: Cloud, program: Program, tmp_path: Path, damaged: st
 
 
 def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None:
-    whole = Path(state(tmp_path)).read_bytes()
-    for at in [*range(0, 100, 9), *range(100, len(whole), len(whole) // 30)]:
+    intact = Path(state(tmp_path)).read_bytes()
+    for at in [*range(0, 100, 9), *range(100, len(intact), len(intact) // 30)]:
         forget(tmp_path)
-        (tmp_path / "maas-usage-check.sqlite3").write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
-        collected(program, config, "influx")
+        (tmp_path / "maas-usage-check.sqlite3").write_bytes(intact[:at] + b"\xff" + intact[at + 1 :])
+        collect(program, config, "influx")
 
 
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
-    whole = Path(state(tmp_path)).read_bytes()
-    for kind, why in (
+    intact = Path(state(tmp_path)).read_bytes()
+    for kind, cause in (
         ("no beginning", "`began` of a row is not what it may be"),
         ("too large", "a sum is no whole number"),
         ("no clock", "the clock is missing"),
     ):
-        damage(tmp_path, HISTORY[kind])
-        broken = f"{state(tmp_path)}: cannot read the state: damaged ({why})"
+        apply(tmp_path, HOURS[kind])
+        failure = f"{state(tmp_path)}: cannot read the state: damaged ({cause})"
         done = program("doctor", "--config", config)
         assert done.returncode == 1
-        assert done.stdout.splitlines()[1] == f"FAIL  state            {broken}; move it away, or set state_dir"
+        assert done.stdout.splitlines()[1] == f"FAIL  state            {failure}; move it away, or set state_dir"
         forget(tmp_path)
-        (tmp_path / "maas-usage-check.sqlite3").write_bytes(whole)
-    damage(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
+        (tmp_path / "maas-usage-check.sqlite3").write_bytes(intact)
+    apply(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
     done = program("report", "--daily", "--last", "3d", "--config", config)
     assert done.returncode == 0
     assert f"W! {state(tmp_path)}: cannot read the state: damaged (" in done.stderr

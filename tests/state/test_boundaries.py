@@ -1,4 +1,4 @@
-"""Each limit of the state: one below it, at it, one above."""
+"""Each limit of the state: one below, at, one above."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from maas_usage_check.state import Store, UnusableError, find_file, store
 from ..fixed_clock import FixedClock
 
 
-def change(state: Store, name: str = "", durable: bool = False) -> str:
+def append(state: Store, name: str = "", durable: bool = False) -> str:
     with state.entry(Salt, name, durable) as salt:
         salt.value += "x"
     return salt.value
 
 
-def test_patience_with_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a trouble the file is not waited for; the first success resets that."""
+def test_busy_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure the next change does not wait for the file's lock; the first success resets that."""
     waits: List[float] = []
     connect = sqlite3.connect
 
-    def recorded(path: str, timeout: float, **options: Any) -> sqlite3.Connection:
+    def record_timeout(path: str, timeout: float, **options: Any) -> sqlite3.Connection:
         waits.append(timeout)
-        made: sqlite3.Connection = connect(path, timeout=timeout, **options)
-        return made
+        connection: sqlite3.Connection = connect(path, timeout=timeout, **options)
+        return connection
 
-    monkeypatch.setattr(sqlite3, "connect", recorded)
+    monkeypatch.setattr(sqlite3, "connect", record_timeout)
     path = tmp_path / "s.sqlite3"
     state = Store(lambda: str(path))
     path.mkdir()
@@ -47,17 +47,17 @@ def test_patience_with_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert waits == [0.0, 2.0, 2.0, 2.0]
 
 
-class Turn:
-    """A lock that another thread holds, or nobody."""
+class FakeLock:
+    """A lock that another thread may have acquired."""
 
-    held = False
+    is_locked = False
 
     def __init__(self) -> None:
         self.waits: List[float] = []
 
     def acquire(self, timeout: float) -> bool:
         self.waits.append(timeout)
-        return not self.held
+        return not self.is_locked
 
     def release(self) -> None:
         pass
@@ -69,88 +69,88 @@ class Turn:
         pass
 
 
-def test_patience_with_a_hanging_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a thread hangs in the file it is waited for once; the first success resets that."""
-    turn = Turn()
-    monkeypatch.setattr(store, "threading", SimpleNamespace(Lock=lambda: turn))
+def test_hanging_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that hangs in the file is waited for once; the first success resets that."""
+    lock = FakeLock()
+    monkeypatch.setattr(store, "threading", SimpleNamespace(Lock=lambda: lock))
     state = Store(lambda: str(tmp_path / "s.sqlite3"))
-    for turn.held in (True, True, False, True):
+    for lock.is_locked in (True, True, False, True):
         with contextlib.suppress(UnusableError), state.transaction():
             pass
-    assert turn.waits == [2.0, 0.0, 0.0, 2.0]
+    assert lock.waits == [2.0, 0.0, 0.0, 2.0]
     assert state.unreadable
-    turn.held = False
-    change(state)
+    lock.is_locked = False
+    append(state)
     assert not state.unreadable
 
 
 def test_durable_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change that must survive a power failure is synchronous, and no other one is."""
-    said: List[str] = []
+    """Only durable changes are synchronous."""
+    statements: List[str] = []
     connect = sqlite3.connect
 
-    def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+    def trace(*arguments: Any, **options: Any) -> sqlite3.Connection:
         connection: sqlite3.Connection = connect(*arguments, **options)
-        connection.set_trace_callback(said.append)
+        connection.set_trace_callback(statements.append)
         return connection
 
-    monkeypatch.setattr(sqlite3, "connect", traced)
+    monkeypatch.setattr(sqlite3, "connect", trace)
     state = Store(lambda: str(tmp_path / "s.sqlite3"))
     for durable in (True, True, False, True):
-        change(state, durable=durable)
+        append(state, durable=durable)
     state.close()
-    change(state, durable=True)
-    kept = [line for line in said if line.startswith(("PRAGMA synchronous", "INSERT"))]
-    modes = ["change" if line.startswith("INSERT") else line.split("=")[-1] for line in kept]
+    append(state, durable=True)
+    traced = [line for line in statements if line.startswith(("PRAGMA synchronous", "INSERT"))]
+    modes = ["change" if line.startswith("INSERT") else line.split("=")[-1] for line in traced]
     assert modes == ["FULL", "change", "change", "NORMAL", "change", "FULL", "change", "FULL", "change"]
 
 
-class Brief(Struct):
-    """An entry that is forgotten after 100 s."""
+class ShortLived(Struct):
+    """An entry that is deleted after 100 s."""
 
     max_age_s: ClassVar[float] = 100.0
 
     count: int = 0
 
-    def merge(self, unwritten: Brief) -> Brief:
+    def merge(self, unwritten: ShortLived) -> ShortLived:
         return unwritten
 
 
 @pytest.mark.parametrize(("later", "count"), [(100, 2), (101, 1)])
-def test_age_of_an_entry(tmp_path: Path, later: int, count: int) -> None:
-    """An entry is forgotten after its time, when another one of its kind is made."""
+def test_max_age(tmp_path: Path, later: int, count: int) -> None:
+    """A new entry of the same kind deletes those past their maximum age."""
     clock = FixedClock()
     state = Store(lambda: str(tmp_path / "s.sqlite3"), now=clock.now)
     for name, seconds in (("old", 0), ("new", later), ("old", 0)):
         clock.at += seconds
-        with state.entry(Brief, name) as entry:
+        with state.entry(ShortLived, name) as entry:
             entry.count += 1
     assert entry.count == count
 
 
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry that cannot be written is read from the file all the same."""
+def test_full_disk_reads_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that cannot be written is still read from the file."""
     connect = sqlite3.connect
 
-    def full(path: str, **options: Any) -> sqlite3.Connection:
+    def refuse_writes(path: str, **options: Any) -> sqlite3.Connection:
         if "uri" not in options:
             raise sqlite3.OperationalError("database or disk is full")
-        made: sqlite3.Connection = connect(path, **options)
-        return made
+        connection: sqlite3.Connection = connect(path, **options)
+        return connection
 
     path = str(tmp_path / "s.sqlite3")
-    change(Store(lambda: path), "old")
-    monkeypatch.setattr(sqlite3, "connect", full)
+    append(Store(lambda: path), "old")
+    monkeypatch.setattr(sqlite3, "connect", refuse_writes)
     state = Store(lambda: path)
     for name, value in (("new", "x"), ("old", "xx")):
-        assert (change(state, name), state.unreadable) == (value, False)
+        assert (append(state, name), state.unreadable) == (value, False)
 
 
 @pytest.mark.parametrize(
     ("folders", "found"), [("first:second", "first"), (":", "agent"), ("first/file/x:second", "agent")]
 )
-def test_which_folder(tmp_path: Path, folders: str, found: str) -> None:
-    """Of systemd's folders the first counts alone; the Agent's own serves although others can write to it."""
+def test_folder_candidates(tmp_path: Path, folders: str, found: str) -> None:
+    """Only the first of systemd's folders is tried; the Agent's is used even if others can write to it."""
     for name in ("first", "second", "agent"):
         (tmp_path / name).mkdir(0o700)
     (tmp_path / "first" / "file").touch()

@@ -14,21 +14,23 @@ NOWHERE = {"XDG_STATE_HOME": "/proc/nowhere"}
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Name the folder of this user in a temporary folder."""
+    """Return this user's folder in the temporary folder."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path / f"maas-usage-check-{os.getuid()}"
 
 
-def test_the_folder_is_the_configured_one_then_systemds_then_the_agents_then_the_users(tmp_path: Path) -> None:
-    configured, systemd, agents, user = (str(tmp_path / name) for name in ("configured", "systemd", "agents", "user"))
+def test_order_of_folders(tmp_path: Path) -> None:
+    """The configured folder comes first, then systemd's, the Agent's, the user's."""
+    configured, systemd, agent, user = (str(tmp_path / name) for name in ("configured", "systemd", "agent", "user"))
     everything = {"STATE_DIRECTORY": f"{systemd}:/other", "XDG_STATE_HOME": user}
-    assert find_file(configured, everything, agents) == os.path.join(configured, NAME)
-    assert find_file(None, everything, agents) == os.path.join(systemd, NAME)
-    assert find_file(None, {"XDG_STATE_HOME": user}, agents) == os.path.join(agents, NAME)
+    assert find_file(configured, everything, agent) == os.path.join(configured, NAME)
+    assert find_file(None, everything, agent) == os.path.join(systemd, NAME)
+    assert find_file(None, {"XDG_STATE_HOME": user}, agent) == os.path.join(agent, NAME)
     assert find_file(None, {"XDG_STATE_HOME": user}) == os.path.join(user, "maas-usage-check", NAME)
 
 
-def test_systemds_folder_may_be_a_link_and_the_users_own_may_not(tmp_path: Path) -> None:
+def test_links(tmp_path: Path) -> None:
+    """systemd's folder may be a link; the user's may not."""
     target, link = tmp_path / "private", tmp_path / "link"
     target.mkdir(mode=0o700)
     link.symlink_to(target)
@@ -40,9 +42,8 @@ def test_systemds_folder_may_be_a_link_and_the_users_own_may_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720])
-def test_a_temporary_folder_is_made_closed_to_others_and_one_that_somebody_else_could_write_is_not_used(
-    temporary: Path, mode: int
-) -> None:
+def test_temporary_folder(temporary: Path, mode: int) -> None:
+    """A temporary folder is created private; one that others can write to is not used."""
     found = find_file(None, NOWHERE)
     assert found == str(temporary / NAME)
     assert temporary.stat().st_mode & 0o777 == 0o700
@@ -51,18 +52,17 @@ def test_a_temporary_folder_is_made_closed_to_others_and_one_that_somebody_else_
         find_file(None, NOWHERE)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_a_temporary_folder_that_belongs_to_somebody_else_is_not_used(temporary: Path) -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change an owner")
+def test_temporary_folder_of_another_user(temporary: Path) -> None:
+    """A temporary folder of another user is not used."""
     temporary.mkdir(mode=0o700)
     os.chown(temporary, 65534, 65534)
     with pytest.raises(UnusableError):
         find_file(None, NOWHERE)
 
 
-def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and_no_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As on a read-only root, without a home, with a full /tmp."""
+def test_no_writable_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only root, no home and a full /tmp are reported as UnusableError."""
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
     with pytest.raises(UnusableError, match="no writable folder for the state"):
@@ -70,30 +70,30 @@ def test_where_nothing_at_all_can_be_written_that_is_a_trouble_with_a_remedy_and
 
 
 @pytest.mark.parametrize(
-    ("own", "above", "remedy"),
+    ("own", "parent", "remedy"),
     [
         (0o700, 0o755, ""), (0o755, 0o700, ""), (0o700, 0o1777, ""),
-        (0o777, 0o755, "chmod go-w {own}"), (0o720, 0o755, "chmod go-w {own}"), (0o700, 0o777, "chmod go-w {above}"),
+        (0o777, 0o755, "chmod go-w {own}"), (0o720, 0o755, "chmod go-w {own}"), (0o700, 0o777, "chmod go-w {parent}"),
         (0o1777, 0o755, "name a folder of mode 0700 in it"), (None, 0o1777, ""),
-        (None, 0o777, "chmod go-w {above}"),
+        (None, 0o777, "chmod go-w {parent}"),
     ],
 )  # fmt: skip
-def test_a_folder_that_others_can_write_or_replace_is_told_with_the_remedy(
-    tmp_path: Path, own: Optional[int], above: int, remedy: str
-) -> None:
-    folder = tmp_path / "above" / "own"
+def test_writable_by_others(tmp_path: Path, own: Optional[int], parent: int, remedy: str) -> None:
+    """A folder that others can write to or replace is reported with the remedy."""
+    folder = tmp_path / "parent" / "own"
     folder.parent.mkdir()
     if own is not None:
         folder.mkdir()
         folder.chmod(own)
-    folder.parent.chmod(above)
-    said = writable_by_others(str(folder))
-    assert (said or "").endswith(remedy.format(own=folder, above=folder.parent))
-    assert bool(said) == bool(remedy)
+    folder.parent.chmod(parent)
+    warning = writable_by_others(str(folder))
+    assert (warning or "").endswith(remedy.format(own=folder, parent=folder.parent))
+    assert bool(warning) == bool(remedy)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_somebody_elses_folder_in_a_shared_one_is_told_and_a_link_to_it_too(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change an owner")
+def test_folder_of_another_user(tmp_path: Path) -> None:
+    """Another user's folder in a shared one is reported, and a link to it too."""
     folder, link = tmp_path / "shared" / "theirs", tmp_path / "link"
     folder.mkdir(parents=True, mode=0o700)
     link.symlink_to(folder)

@@ -15,9 +15,10 @@ def owner(path: Path) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root writes for others")
-def test_what_root_makes_belongs_to_whom_its_folder_belongs_and_what_is_there_keeps_its_owner(tmp_path: Path) -> None:
-    (tmp_path / "there").touch()
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change an owner")
+def test_files_of_root(tmp_path: Path) -> None:
+    """Files that root creates get the owner of their folder; an existing file keeps its owner."""
+    (tmp_path / "existing").touch()
     os.chown(tmp_path, NOBODY, NOBODY)
     folder = tmp_path / "a" / "b"
     make_folder(str(folder))
@@ -25,11 +26,11 @@ def test_what_root_makes_belongs_to_whom_its_folder_belongs_and_what_is_there_ke
     for path, mode in ((folder.parent, 0o700), (folder, 0o700), (folder / "file", 0o600)):
         assert owner(path) == (NOBODY, NOBODY)
         assert path.stat().st_mode & 0o777 == mode
-    os.close(make_file(str(tmp_path / "there")))
-    assert owner(tmp_path / "there") == (0, 0)
+    os.close(make_file(str(tmp_path / "existing")))
+    assert owner(tmp_path / "existing") == (0, 0)
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic links"):
         make_file(str(tmp_path / "link"))

@@ -118,7 +118,7 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
         (["report", "--credentials-file", ""], "E! --credentials-file: is empty"),
         (["report", "--region", "A B"], "E! --region: must be"),
         (["report", "--daily", "--hourly"], "--hourly: not allowed with argument --daily"),
-        (["report", "--raw", "--format", "csv"], "E! --raw: goes with the table alone"),
+        (["report", "--raw", "--format", "csv"], "E! --raw: works only with --format table"),
         (["collect", "--ak", "PLANTED"], "--ak: access keys do not belong here"),
         (["report", "--secret-key=PLANTED"], "--secret-key: access keys do not belong here"),
         (["report", "--token-of-mine", "PLANTED"], "--token-of-mine: not known"),

@@ -68,7 +68,7 @@ def test_days_of_the_ledger_need_no_query(cloud: Cloud, collected: Report) -> No
     assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
     assert names(done.stdout) == ["2026-11-20", "2026-11-21", "2026-11-22"]
     assert "-" not in cells(done.stdout, "│ Total  ")
-    text = "72 of 72 hours are from the ledger of hours, as the cloud told them by 2026-11-23 12:30."
+    text = "72 of 72 hours are from the ledger of hours, last updated 2026-11-23 12:30."
     assert text in done.stdout.splitlines()
 
 
@@ -101,7 +101,7 @@ def test_failed_hour_of_a_map_is_no_zero(cloud: Cloud, collected: Report) -> Non
 def test_several_service_types_are_one_map(cloud: Cloud, collected: Report) -> None:
     options = ("--service-type", "1", "2", "--hourly")
     done = collected(*options, "--last", "4d")
-    assert "96 of its 96 hours would have to be asked" in only_line(done, 2)
+    assert "96 of its 96 hours would need a request each" in only_line(done, 2)
     assert cloud.requests == []
     assert collected(*options, "--last", "2d").returncode == 0
     kinds = [body["service_type"] for body in cloud.statistics()]
@@ -116,18 +116,21 @@ def test_several_service_types_are_one_map(cloud: Cloud, collected: Report) -> N
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("timezone: Asia/Kathmandu", "its hours begin 15 minutes past those of UTC, which are all that the ledger has"),
+        (
+            "timezone: Asia/Kathmandu",
+            "its hours begin 15 minutes past the UTC hours, and the ledger has UTC hours only",
+        ),
         (
             "ips: ['10.0.0.1']",
-            "the ledger does not hold them yet (`missing_hours` says how many), or the agent",
+            "the ledger does not have them yet (`missing_hours` counts them), or the agent",
         ),
-        ("hourly: false\nips: ['10.0.0.1']", "set `hourly: true` in --config, and let them be collected"),
+        ("hourly: false\nips: ['10.0.0.1']", "set `hourly: true` in the --config file, and collect them first"),
     ],
 )
 def test_too_many_hours(cloud: Cloud, collected: Report, more: str, words: str) -> None:
     collected.keys = collected.keys.replace("hourly: true\n", "") + more if "hourly" in more else collected.keys + more
     line = only_line(collected("--last", "3d", "--hourly"), 2)
-    start = "E! --hourly: the range is longer than 2 days (48 hours), and 72 of its 72 hours would have to be asked"
+    start = "E! --hourly: the range is longer than 2 days (48 hours), and 72 of its 72 hours would need a request each"
     assert line.startswith(start)
     assert words in line
     assert "--daily" in line
@@ -160,7 +163,7 @@ def test_hours_that_do_not_add_up(collected: Report, tmp_path: Path) -> None:
     """A report names that as the reason."""
     why = "the 24 hours of 2026-11-21 (UTC) have 2 total tokens, their day has 1"
     change(tmp_path, "UPDATE notes SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": why}))
-    assert f"each in one call: {why}; or choose" in only_line(collected("--last", "3d", "--hourly"), 2)
+    assert f"would need a request each: {why}; or choose" in only_line(collected("--last", "3d", "--hourly"), 2)
 
 
 def test_another_key_without_a_known_project(cloud: Cloud, collected: Report, tmp_path: Path) -> None:

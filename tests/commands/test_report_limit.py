@@ -44,6 +44,6 @@ def check(held: int, span: Any, minutes: int = 0) -> None:
 )
 def test_limit(held: int, span: Any, minutes: int, words: str) -> None:
     """Of each series of a long range 48 hours may be missing; a short one has no limit."""
-    refused = pytest.raises(ConfigError, match=f"{words} hours would have to be asked")
+    refused = pytest.raises(ConfigError, match=f"{words} hours would need a request each")
     with refused if words else contextlib.nullcontext():
         check(held, span, minutes)

@@ -157,7 +157,7 @@ def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
     assert cells(done.stdout, "│ Total  ")[-1] == f"{sum(costs):,.2f}"
     assert cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in used):,}"
     share = used[2][0] / sum(each[0] for each in used)
-    assert f"leaves out what has no price: 1 of 3 models, {share:.1%} of the tokens ({models[2]})." in done.stdout
+    assert f"excludes models without a price: 1 of 3 models, {share:.1%} of the tokens ({models[2]})." in done.stdout
     week = sum(cost(i, truth(cloud, models[i], range(NOON - 168 * HOUR, NOON, HOUR))) for i in range(2))
     assert (
         f"At the rate of the last 7 days, November costs about {week * 30 / 7:,.2f} CNY (estimate, without the model "
@@ -181,7 +181,7 @@ def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud,
     collect(priced)
     cloud.emulator.denied_permissions.add("ces:metricData:list")
     done = priced("--models", "--yesterday")
-    assert re.search("^What November will cost is not estimated: 72 of the last 168 hours are known", done.stdout, re.M)
+    assert re.search("^No estimate for November: 72 of the last 168 hours are known", done.stdout, re.M)
     assert "costs about" not in done.stdout
 
 
@@ -190,7 +190,7 @@ def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(clo
         assert (row["hours"], row["known_hours"]) == ("479", "239")
         assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
     shown = report("--models", "--last", "20d").stdout
-    assert "\n239 of 479 hours are known, and counted: Cloud Eye tells those of the" in shown
+    assert "\n239 of 479 hours are known and counted: Cloud Eye has the last 10 days" in shown
     for request in asked(cloud, "/batch-query"):
         body = json.loads(request.get_data())
         assert body["from"] > NOW - 240 * HOUR
@@ -208,7 +208,7 @@ def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: Fi
         assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
     text = report("--models", "--last", "20d").stdout
     assert "hours are known" not in text
-    assert "is not there" not in text
+    assert "are missing" not in text
 
 
 def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: Program, report: Report) -> None:
@@ -245,7 +245,7 @@ def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path)
     forget(tmp_path)
     done = collected("--models", "--last", "2d")
     assert gone not in done.stdout
-    assert re.search(r"^A model that was last called before [\d: -]+ is not there: Cloud Eye lists", done.stdout, re.M)
+    assert re.search(r"^Models last called before [\d: -]+ are missing: Cloud Eye lists", done.stdout, re.M)
 
 
 def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report) -> None:
@@ -347,16 +347,16 @@ def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, priced: Report, colum
 @pytest.mark.parametrize(
     ("typed", "code", "words"),
     [
-        ("--last 1d --service-type 1", 2, "--service-type: does not go with --models"),
-        ("--last 1d --infer-type batch", 2, "--infer-type: does not go with --models"),
-        ("--last 1d --api-keys a", 2, "--api-keys: does not go with --models"),
-        ("--last 1d --raw", 2, "--raw: does not go with --models"),
+        ("--last 1d --service-type 1", 2, "--service-type: cannot be combined with --models"),
+        ("--last 1d --infer-type batch", 2, "--infer-type: cannot be combined with --models"),
+        ("--last 1d --api-keys a", 2, "--api-keys: cannot be combined with --models"),
+        ("--last 1d --raw", 2, "--raw: cannot be combined with --models"),
         ("--last 1d --daily", 2, "--daily: not allowed with"),
         ("", 2, "--models: shows one range"),
-        ("--last 1h", 1, "cn-southwest-2: last_1h has no whole hour (UTC) that is over"),
+        ("--last 1h", 1, "cn-southwest-2: last_1h contains no complete UTC hour"),
         (
             "--from 2026-11-03 --to 2026-11-08", 1,
-            "cn-southwest-2: Cloud Eye: no hour of 2026-11-03..2026-11-08 is known: it tells those of the last 10",
+            "cn-southwest-2: Cloud Eye: no hour of 2026-11-03..2026-11-08 is known: Cloud Eye has the last 10 days",
         ),
     ],
 )  # fmt: skip

@@ -69,22 +69,22 @@ def check_query_limit(layout: Layout, from_ledger: HeldHours, raw: bool, now_ms:
     total = sum(period.end - period.start for period in layout.periods)
     minutes = max(period.start % HOUR for period in layout.periods[1:]) // 60_000
     if raw:
-        remedy = "leave out --raw, which shows what is asked alone"
+        remedy = "leave out --raw, which queries every hour"
     elif minutes:
-        remedy = f"its hours begin {minutes} minutes past those of UTC, which are all that the ledger has"
+        remedy = f"its hours begin {minutes} minutes past the UTC hours, and the ledger has UTC hours only"
     elif from_ledger.reason:
         remedy = from_ledger.reason
     elif layout.queried.hourly:
         remedy = (
-            "the ledger does not hold them yet (`missing_hours` says how many), or the agent collects them with "
-            "another state_dir or key"
+            "the ledger does not have them yet (`missing_hours` counts them), or the agent collects them with another "
+            "state_dir or access key"
         )
     else:
-        remedy = "set `hourly: true` in --config, and let them be collected"
+        remedy = "set `hourly: true` in the --config file, and collect them first"
     raise ConfigError(
         f"--hourly: the range is longer than 2 days (48 hours), and {-(-most // HOUR)} of its {-(-total // HOUR)} "
-        f"hours would have to be asked, each in one call: {remedy}; or choose a shorter one, such as --last 24h or "
-        "--yesterday, or --daily"
+        f"hours would need a request each: {remedy}; or choose a shorter range, such as --last 24h or --yesterday, or "
+        "--daily"
     )
 
 
@@ -116,9 +116,7 @@ def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -
         return ""
     found, total = _count_hours(list(from_ledger.answers)), _count_hours(_queries(layout, now_ms))
     as_of = local_time(from_ledger.as_of_ms, layout.tz)
-    return (
-        f"{found:,} of {total:,} hours are from the ledger of hours, as the cloud told them by {as_of:%Y-%m-%d %H:%M}."
-    )
+    return f"{found:,} of {total:,} hours are from the ledger of hours, last updated {as_of:%Y-%m-%d %H:%M}."
 
 
 def _read(instance: Instance, gates: Gates, now_ms: int) -> HeldHours:

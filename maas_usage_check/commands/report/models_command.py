@@ -121,11 +121,11 @@ def _make_report(
 def _problems(instance: Instance, result: Optional[ModelsResult], report: Optional[ModelsReport]) -> List[Problem]:
     where = instance.display_name
     if result is None:
-        text = f"{instance.ranges[0].name} has no whole hour (UTC) that is over, and that the cloud keeps"
+        text = f"{instance.ranges[0].name} contains no complete UTC hour of the last 30 days"
         return [Problem("E", f"{where}: {text}: choose another range, such as --last 24h", where)]
     causes = list(dict.fromkeys(map(str, result.failures)))
     if not report and not causes:
-        causes.append(f"no hour of {instance.ranges[0].name} is known: it {KNOWN_HOURS}")
+        causes.append(f"no hour of {instance.ranges[0].name} is known: {KNOWN_HOURS}")
     return [Problem("W" if report else "E", f"{where}: Cloud Eye: {text}", text) for text in causes]
 
 

@@ -19,7 +19,7 @@ from .usage_rows import sum_usages
 from .usage_tables import make_table, print_widest_fit
 
 CENT = Decimal("0.01")
-KNOWN_HOURS = "tells those of the last 10 days, and the ledger has those that were collected (`models` and `hourly`)"
+KNOWN_HOURS = "Cloud Eye has the last 10 days, and the ledger has the collected hours (`models` and `hourly`)"
 MAX_NAMED = 5
 """Models of a long list that a line names."""
 
@@ -47,7 +47,8 @@ def print_models_table(console: Console, report: ModelsReport) -> None:
     console.print(Text(f"MaaS Models Usage - Region: {report.instance.region}", style="bold"))
     if not report.rows:
         console.print(
-            Text("Cloud Eye lists no model: none was called in the last 3 hours, or not here."), soft_wrap=True
+            Text("Cloud Eye lists no models: no call in the last 3 hours, or only in another project or region."),
+            soft_wrap=True,
         )
         return
     print_widest_fit(console, [_table(report, narrow) for narrow in (False, True)])
@@ -89,14 +90,12 @@ def _stack(cells: Sequence[str], narrow: bool) -> List[str]:
 
 def _footnotes(report: ModelsReport) -> Iterator[str]:
     if report.known_hours < report.hours.count:
-        yield (
-            f"{report.known_hours:,} of {report.hours.count:,} hours are known, and counted: Cloud Eye {KNOWN_HOURS}."
-        )
+        yield (f"{report.known_hours:,} of {report.hours.count:,} hours are known and counted: {KNOWN_HOURS}.")
     if report.hours.start_ms < report.listed_since_ms:
         since = local_time(report.listed_since_ms, report.tz)
         yield (
-            f"A model that was last called before {since:%Y-%m-%d %H:%M} is not there: Cloud Eye lists a model for 3 "
-            "hours, and the ledger remembers it once it was collected."
+            f"Models last called before {since:%Y-%m-%d %H:%M} are missing: Cloud Eye lists a model for 3 hours after "
+            "its last call, and the ledger keeps the collected models."
         )
     if report.instance.prices:
         yield from _cost_footnotes(report, report.instance.prices.currency)
@@ -111,9 +110,9 @@ def _cost_footnotes(report: ModelsReport, currency: str) -> Iterator[str]:
         part = "" if None in shares else f", {sum(filter(None, shares)):.1%} of the tokens"
         names = ", ".join(row.name for row in unpriced[:MAX_NAMED]) + (", ..." if len(unpriced) > MAX_NAMED else "")
         without = (
-            f" The total leaves out what has no price: {len(unpriced)} of {len(report.rows)} models{part} ({names})."
+            f" The total excludes models without a price: {len(unpriced)} of {len(report.rows)} models{part} ({names})."
         )
-    yield f"Cost is an estimate: tokens times the prices of the file.{without}"
+    yield f"Cost is an estimate: tokens times the prices in the file.{without}"
     month = report.month
     if month and month.cost is not None:
         models = "models that have" if len(unpriced) > 1 else "model that has"
@@ -123,10 +122,7 @@ def _cost_footnotes(report: ModelsReport, currency: str) -> Iterator[str]:
             f"(estimate{left_out})."
         )
     elif month and month.known_hours < WEEK_HOURS:
-        yield (
-            f"What {month.name} will cost is not estimated: {month.known_hours} of the last {WEEK_HOURS} hours are "
-            "known."
-        )
+        yield f"No estimate for {month.name}: {month.known_hours} of the last {WEEK_HOURS} hours are known."
 
 
 def _format_cost(cost: Optional[Decimal]) -> str:

@@ -103,9 +103,9 @@ def run_with_progress(collectors: Sequence[Collector], now_s: float) -> List[Bat
     """Run a cycle, with a progress bar if standard error is a terminal."""
     total = sum(len(collector.plan().queries) for collector in collectors)
     console = Console(stderr=True)
-    columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("querying"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("asking", total=total)
+        task = progress.add_task("querying", total=total)
         return run_cycle(collectors, progress=lambda: progress.advance(task), now=now_s)
 
 

@@ -18,7 +18,7 @@ OPTIONS = {
     "credentials": "--credentials-file",
 }
 """The option of each configuration key; `ranges` has several."""
-NOT_WITH_MODELS = "does not go with --models: Cloud Eye does not tell such calls apart; leave it out"
+NOT_WITH_MODELS = "cannot be combined with --models: Cloud Eye does not separate such calls; leave it out"
 
 
 def read_overrides(args: argparse.Namespace) -> Dict[str, Any]:
@@ -40,7 +40,7 @@ def read_overrides(args: argparse.Namespace) -> Dict[str, Any]:
     if args.credentials_file == "":
         raise ConfigError("--credentials-file: is empty; name a file")
     if args.raw and args.format != "table":
-        raise ConfigError("--raw: goes with the table alone; leave out --raw or --format")
+        raise ConfigError("--raw: works only with --format table; leave out --raw or --format")
     numbers: Dict[str, Any] = {str(each.value): each.value for each in ServiceType}
     service_types = [numbers.get(name, name) for value in args.service_type or () for name in value.split(",")]
     values = {

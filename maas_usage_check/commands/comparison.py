@@ -1,4 +1,4 @@
-"""Two views of one use: how much of what the statistics hold Cloud Eye counts, said alike by `report` and `doctor`."""
+"""Compare the tokens that Cloud Eye counts with the statistics of the same hours, for `report` and `doctor`."""
 
 from __future__ import annotations
 
@@ -12,67 +12,70 @@ from ..config.ranges import HOUR, Window
 from ..ledger import Account, lookup
 from ..state import Store, UnusableError
 
-COVERED = {ServiceType.preset: "preset", ServiceType.my_service: "my service"}
-"""What Cloud Eye counts: no custom endpoints and no batch inference (console manual)."""
-CANNOT = "Cloud Eye's numbers cannot be compared with the statistics' (ShowStatistics): "
+COUNTED_BY_CLOUD_EYE = {ServiceType.preset: "preset", ServiceType.my_service: "my service"}
+"""Cloud Eye counts neither custom endpoints nor batch inference (console manual)."""
+NOT_COMPARABLE = "Cloud Eye cannot be compared with the statistics (ShowStatistics): "
 
 
-def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now: int) -> str:
-    """Say it in one sentence, or why it cannot be said.
+def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now_ms: int) -> str:
+    """Return one sentence: the share of tokens, or why they cannot be compared.
 
     Args:
-        instance: whose use it is.
-        store: where the ledger of hours is.
-        account: the project, and the key that it was asked with.
-        tokens: what Cloud Eye counts, by the beginning of each hour in milliseconds; nothing where that is not known.
-        now: milliseconds since 1970.
+        instance: the instance.
+        store: the store of the ledger of hours.
+        account: the project, and the access key of its queries.
+        tokens: Cloud Eye's tokens by start of the hour, in milliseconds; empty if not known.
+        now_ms: milliseconds since 1970.
     """
     if not tokens:
-        return f"{CANNOT}the hours of its models are not all known, which `hourly: true` collects."
-    statistics = _statistics(instance, store, account, tokens, now)
-    held = [kind for kind in COVERED if statistics[kind]]
-    both = set.intersection(*(set(statistics[kind]) for kind in COVERED))
+        return f"{NOT_COMPARABLE}some hours of the models are missing; `hourly: true` collects them."
+    statistics = _statistics(instance, store, account, tokens, now_ms)
+    known = [service_type for service_type in COUNTED_BY_CLOUD_EYE if statistics[service_type]]
+    both = set.intersection(*(set(statistics[service_type]) for service_type in COUNTED_BY_CLOUD_EYE))
     if both:
-        hours, kinds, whole = both, " and ".join(COVERED.values()), list(COVERED)
-        besides = ""
-    elif held:
-        whole = held[:1]
-        hours, kinds = set(statistics[whole[0]]), f"{COVERED[whole[0]]} alone"
-        other = next(kind for kind in COVERED if kind != whole[0])
-        besides = f"; it counts {COVERED[other]} too, of which the ledger of hours holds none (service_types)"
+        hours, names, compared = both, " and ".join(COUNTED_BY_CLOUD_EYE.values()), list(COUNTED_BY_CLOUD_EYE)
+        missing = ""
+    elif known:
+        compared = known[:1]
+        hours, names = set(statistics[compared[0]]), f"{COUNTED_BY_CLOUD_EYE[compared[0]]} alone"
+        other = next(service_type for service_type in COUNTED_BY_CLOUD_EYE if service_type != compared[0])
+        missing = f"; it also counts {COUNTED_BY_CLOUD_EYE[other]}, missing from the ledger of hours (service_types)"
     else:
         return (
-            f"{CANNOT}the ledger of hours holds none of these hours, for which it needs `hourly: true` and "
-            "`service_types: [preset, my_service]`, and to have been collected."
+            f"{NOT_COMPARABLE}the ledger of hours has none of these hours; set `hourly: true` and "
+            "`service_types: [preset, my_service]`, and collect."
         )
-    counted = sum(tokens[at] for at in hours)
-    there = sum(statistics[kind][at] for kind in whole for at in hours)
-    if not there:
+    cloud_eye_tokens = sum(tokens[hour] for hour in hours)
+    statistics_tokens = sum(statistics[service_type][hour] for service_type in compared for hour in hours)
+    if not statistics_tokens:
         return (
-            f"Cloud Eye counts {counted:,} tokens in {len(hours):,} hours, and the statistics none of {kinds}{besides}."
+            f"The statistics (ShowStatistics) have no tokens in {len(hours):,} hours of {names}, "
+            f"Cloud Eye counts {cloud_eye_tokens:,}{missing}."
         )
-    percent = 100 * Decimal(counted) / there
+    percent = 100 * Decimal(cloud_eye_tokens) / statistics_tokens
     return (
-        f"Cloud Eye counts {percent:.1f} % of the tokens that the statistics (ShowStatistics) hold for the same "
-        f"{len(hours):,} hours of {kinds}{besides}."
+        f"Cloud Eye counts {percent:.1f} % of the tokens that the statistics (ShowStatistics) have for the same "
+        f"{len(hours):,} hours of {names}{missing}."
     )
 
 
 def _statistics(
-    instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now: int
+    instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now_ms: int
 ) -> Dict[ServiceType, Dict[int, int]]:
-    """Look up which of these hours the ledger holds of each kind of calls, unfiltered, and their tokens."""
-    everything = replace(
+    """Return the tokens of these hours, unfiltered, by service type and start of the hour."""
+    unfiltered = replace(
         instance,
-        service_types=tuple(COVERED),
+        service_types=tuple(COUNTED_BY_CLOUD_EYE),
         infer_types=("real_time",),
         api_keys=None,
         per_api_key=False,
         ips=None,
     )
-    found: Dict[ServiceType, Dict[int, int]] = {kind: {} for kind in COVERED}
+    found: Dict[ServiceType, Dict[int, int]] = {service_type: {} for service_type in COUNTED_BY_CLOUD_EYE}
     try:
-        answers = lookup(everything, store, account, [Window(at, at + HOUR) for at in sorted(tokens)], now).answers
+        answers = lookup(
+            unfiltered, store, account, [Window(hour, hour + HOUR) for hour in sorted(tokens)], now_ms
+        ).answers
     except UnusableError:
         return found
     for query, answer in answers.items():

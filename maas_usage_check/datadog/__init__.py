@@ -1,1 +1,1 @@
-"""The Datadog Agent's check, over the same collector that the command line runs."""
+"""The Datadog Agent's check, built on the collector of the command line."""

@@ -1,4 +1,4 @@
-"""The Datadog Agent's surface: a check over the same collector that the command line runs."""
+"""The Datadog Agent's check, built on the collector of the command line."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ except ImportError:
     from datadog_checks.base.stubs import datadog_agent
 
 SLACK = 15.0
-"""Seconds, the Agent's own interval: a schedule of exactly `min_collection_interval` must never miss its turn."""
+"""Seconds: a run may be early by the Agent's own interval and still collects."""
 
-# Shared on purpose: all instances of the process that use one key must wait for one another.
+# Shared by all instances of the process that use the same access key.
 _GATES: Dict[Tuple[Optional[str], str], Gates] = {}
 _GATES_LOCK = threading.Lock()
 
@@ -46,47 +46,46 @@ def shared_gates(state_dir: Optional[str]) -> Gates:
 
 
 class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships no types
-    """Submit what one instance reports.
+    """Submit the points of one instance.
 
-    Runs that come sooner than `min_collection_interval` repeat the last attempt whole, its failure included, and
-    ask the cloud nothing.
+    A run before `min_collection_interval` has passed repeats the last result, also a failure, without a query.
 
     Args:
-        gates: those of the keys; shared by all checks of the process where none are given.
-        clock: tells the time.
+        gates: the gates of the access keys; by default those that all checks of the process share.
+        clock: the clock.
     """
 
-    HA_SUPPORTED = True  # an API is polled from one place
+    HA_SUPPORTED = True  # of redundant Agents only the active one queries the API
 
     def __init__(self, *args: Any, gates: Optional[Gates] = None, clock: Optional[Clock] = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gates = gates
         self._clock = clock or Clock()
         self._collector: Optional[Collector] = None
-        self._began = 0.0
+        self._last_start_s = 0.0
         self._batch: Optional[Batch] = None
-        self._warned: List[str] = []
+        self._cycle_warnings: List[str] = []
         self._cancelled = False
         self.check_initializations.append(self._set_up)
 
     def check(self, _: Any) -> None:
-        """Run a cycle, or repeat the last; raise MaasError when nothing was collected, after `api.up 0` went out."""
+        """Run a cycle or repeat the last result; raise MaasError after `api.up 0` if nothing was collected."""
         collector = self._collector
         assert collector is not None, "the Agent runs the initializations first"
         now = self._clock.monotonic()
-        due = self._batch is None or now - self._began >= collector.instance.min_collection_interval - SLACK
+        due = self._batch is None or now - self._last_start_s >= collector.instance.min_collection_interval - SLACK
         if due:
-            self._began, self._batch, self._warned = now, None, []
+            self._last_start_s, self._batch, self._cycle_warnings = now, None, []
             for text in load_warnings([collector.instance], self._clock.now()):
-                self._warned.append(_named_here(text))
-            forewarn([collector], self._warned.append)
+                self._cycle_warnings.append(_agent_path(text))
+            forewarn([collector], self._cycle_warnings.append)
             self._batch = collector.cycle()
         assert self._batch is not None
-        if not self._cancelled:  # what was cut off because the Agent drops the instance is no failure
+        if not self._cancelled:  # a cancelled cycle is not a failure
             self._submit(self._batch, repeated=not due)
 
     def cancel(self) -> None:
-        """End the running cycle: the Agent calls this when it drops the instance."""
+        """Cancel the running cycle: the Agent calls this when it removes the instance."""
         self._cancelled = True
         if self._collector is not None:
             self._collector.cancel()
@@ -94,20 +93,22 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
     def _set_up(self) -> None:
         try:
             instance = load({"init_config": self.init_config, "instances": [self.instance]})[0]
-            source = self._scrubbed(provider(instance.credentials))
+            source = self._registering_secrets(provider(instance.credentials))
             gates = self._gates or shared_gates(instance.state_dir)
             consumer = Consumer(f"agent {self.check_id} {instance.display_name}", INCREMENTS)
             transport = AgentTransport(self.http, self._make_client, instance.tls_ca_cert)
             collector = Collector(instance, source, transport, gates, self._clock, consumer=consumer)
-            collector.plan()  # what cannot be planned is a fault of the configuration too
+            collector.plan()  # raises ConfigError
         except ConfigError as error:
-            raise ConfigurationError(_named_here(str(error))) from None
+            raise ConfigurationError(_agent_path(str(error))) from None
         self._collector = collector
 
     def _make_client(self) -> RequestsWrapper:
         return RequestsWrapper(self.instance or {}, self.init_config, self.HTTP_CONFIG_REMAPPER, self.log)
 
-    def _scrubbed(self, source: Provider) -> Provider:
+    def _registering_secrets(self, source: Provider) -> Provider:
+        """Wrap a provider so that the Agent removes its secrets from logs."""
+
         def provide() -> Credentials:
             credentials = source()
             for secret in credentials.secrets():
@@ -117,7 +118,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         return provide
 
     def _submit(self, batch: Batch, repeated: bool) -> None:
-        # What was submitted before may have grown too old meanwhile to be shown as now.
+        # Points of a repeated batch may have expired.
         for sample in samples(fresh_points(batch.points, self._clock.now()), repeated):
             getattr(self, sample.nature)(sample.name, sample.value, sample.tags)
         texts = [problem.text for problem in batch.problems if problem.level != "I"]
@@ -125,12 +126,12 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             for problem in batch.problems:
                 if problem.level == "I":
                     self.log.info("%s", problem.text)
-        decisive = texts.pop(0) if texts and not batch.collected else None
-        for text in [*texts, *self._warned]:
+        failure = texts.pop(0) if texts and not batch.collected else None
+        for text in [*texts, *self._cycle_warnings]:
             self.warning(text)
-        if decisive is not None:
-            raise MaasError(decisive)
+        if failure is not None:
+            raise MaasError(failure)
 
 
-def _named_here(text: str) -> str:
-    return text.replace("instances[0]", "instance", 1)  # the Agent hands over each on its own
+def _agent_path(text: str) -> str:
+    return text.replace("instances[0]", "instance", 1)  # the Agent passes each instance separately

@@ -19,100 +19,102 @@ from ..cloud.transport import Request, Response, read_answer, transport_error
 from ..scheduling import Crew
 
 GRACE = 0.5
-"""Seconds in which a refusal whose text did not come in time is still told by its status."""
+"""Seconds after the timeout in which a refusal without its body is still recognised by its status."""
 
 
-class Signed(AuthBase):
-    """Put the signed headers on a request as they are.
+class SignedAuth(AuthBase):
+    """Set the signed headers of a request.
 
-    They travel as `auth=` and not as `headers=`, because requests lets a .netrc overwrite Authorization otherwise.
+    With `headers=` instead of `auth=`, requests would let a .netrc overwrite Authorization.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     def __call__(self, prepared: PreparedRequest) -> PreparedRequest:
-        """Replace what the client or the configuration put there under the same names."""
+        """Overwrite headers of the same names from the client or the configuration."""
         prepared.headers.update(self._request.headers)
         return prepared
 
 
 class AgentTransport:
-    """Send requests by the Agent's own client, so that its proxy, TLS and timeout options hold; see Transport.
+    """Send requests with the Agent's HTTP client, so that its proxy, TLS and timeout options apply; see Transport.
 
     Args:
-        client: the check's.
-        renew: makes another one: a client reads the authorities once.
-        ca: the key `tls_ca_cert`.
+        client: the client of the check.
+        make_client: creates another client, since a client reads the CA certificates only once.
+        ca: the configuration key `tls_ca_cert`.
     """
 
-    def __init__(self, client: Any, renew: Callable[[], Any], ca: Optional[str]) -> None:
+    def __init__(self, client: Any, make_client: Callable[[], Any], ca: Optional[str]) -> None:
         self._client = client
-        self._renew = renew
+        self._make_client = make_client
         self._places = places_of(ca)
         self._stamp = stamp_of(self._places)
 
     def __call__(self, request: Request, timeout: float) -> Response:
-        """Send a request; of `timeout` and the Agent's own limits the shorter holds."""
+        """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
         clock = Clock()
-        # The client's own time begins anew with every byte of the headers: a crew holds them to one time.
-        give_up = clock.monotonic() + timeout + GRACE
-        sent = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=give_up)
-        answer = sent.get("", TimeoutError())
-        if isinstance(answer, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
-            raise transport_error(_root(answer), urlsplit(request.url).netloc)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        # The client restarts its timeout with every byte of the headers: a worker limits the total.
+        deadline = clock.monotonic() + timeout + GRACE
+        results = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=deadline)
+        result = results.get("", TimeoutError())
+        if isinstance(result, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
+            raise transport_error(_root(result), urlsplit(request.url).netloc)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def _send(self, request: Request, timeout: float) -> Response:
-        """Send a request; where its answer's certificate is not believed, again if the authorities were replaced."""
-        give_up = time.monotonic() + timeout
+        """Send a request; retry it if the certificate is not trusted and the CA certificates have changed."""
+        deadline = time.monotonic() + timeout
         try:
-            return self._exchange(request, timeout, give_up)
+            return self._exchange(request, timeout, deadline)
         except OSError as error:
             stamp = stamp_of(self._places)
             if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamp == self._stamp:
                 raise
-        self._client, self._stamp = self._renew(), stamp
-        return self._exchange(request, give_up - time.monotonic(), give_up)
+        self._client, self._stamp = self._make_client(), stamp
+        return self._exchange(request, deadline - time.monotonic(), deadline)
 
-    def _exchange(self, request: Request, timeout: float, give_up: float) -> Response:
+    def _exchange(self, request: Request, timeout: float, deadline: float) -> Response:
         options = {
-            "auth": Signed(request),
+            "auth": SignedAuth(request),
             "timeout": tuple(min(limit, timeout) for limit in self._client.options["timeout"]),
             "allow_redirects": False,
             "stream": True,
         }
         url = urlsplit(request.url)
-        if url.scheme == "http":  # for this machine alone: it must not leave it by a proxy
+        if url.scheme == "http":  # loopback only: no proxy
             options["proxies"] = {"http": "", "https": ""}
         send = self._client.post if request.method == "POST" else self._client.get
-        answer = None
+        response = None
         try:
-            answer = send(request.url, data=request.body or None, **options)
-            # read waits until so many bytes are there, so that a drip holds it up to the cycle's deadline; read1 does
-            # not, but the urllib3 of older Agents (before 2.2) lacks it.
-            read_raw = getattr(answer.raw, "read1", answer.raw.read)
+            response = send(request.url, data=request.body or None, **options)
+            # read() waits for all bytes, so that a slow server blocks it until the deadline of the cycle; read1() does
+            # not, but urllib3 before 2.2 (older Agents) does not have it.
+            read_raw = getattr(response.raw, "read1", response.raw.read)
 
             def read_some(size: int) -> bytes:
                 return read_raw(size, decode_content=False) or b""
 
-            return read_answer(answer.status_code, answer.headers, read_some, give_up, request.largest)
+            return read_answer(response.status_code, response.headers, read_some, deadline, request.largest)
         finally:
-            if answer is not None:
-                answer.close()
+            if response is not None:
+                response.close()
 
 
 def _root(error: BaseException) -> BaseException:
-    """Find the operating system's own word: the client's libraries wrap it several times over."""
-    own = (OSError, http.client.HTTPException)
-    found = [each for each in _chain(error) if isinstance(each, own) and not isinstance(each, RequestException)]
+    """Return the operating system's error, which the HTTP libraries wrap several times."""
+    system_errors = (OSError, http.client.HTTPException)
+    found = [
+        each for each in _chain(error) if isinstance(each, system_errors) and not isinstance(each, RequestException)
+    ]
     return found[-1] if found else error
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: Any = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
+    current: Any = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__

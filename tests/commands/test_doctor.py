@@ -232,8 +232,8 @@ def test_with_models_cloud_eye_is_asked_in_two_requests_more(cloud: Cloud, exami
     code, found = examine(MODELS)
     assert (code, {mark for mark, _ in found.values()}) == (0, {"ok"})
     text = found["Cloud Eye"][1]
-    assert text.startswith("3 models and 3 keys; the newest minute with a call ended 1 min ago; Cloud Eye's numbers")
-    assert "cannot be compared with the statistics' (ShowStatistics): the hours of its models are not all known" in text
+    assert text.startswith("3 models and 3 keys; the newest minute with a call ended 1 min ago; Cloud Eye cannot")
+    assert "cannot be compared with the statistics (ShowStatistics): some hours of the models are missing" in text
     assert len(cloud.requests) == 8
 
 

@@ -1,4 +1,4 @@
-"""The time, as every floor is handed it: a test moves it, and nothing waits behind its back."""
+"""The injected clock: tests replace it, and nothing reads the time or waits without it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Callable
 from msgspec import Struct
 
 CLOCK_TOLERANCE = 15 * 60.0
-"""Seconds that the cloud allows between a signature's time and its own (the API gateway's page on errors)."""
+"""Seconds that a signature's time may differ from the cloud's (the API gateway's page on errors)."""
 
 
 class Clock(Struct, frozen=True):
-    """Hand in the time: seconds since 1970, seconds that never jump, and a way to wait."""
+    """The current time (seconds since 1970), monotonic seconds, and sleep (seconds)."""
 
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

@@ -1,8 +1,8 @@
-"""What can go wrong, and the number under which it is published.
+"""Errors, and the result codes under which they are published.
 
 MaasError
-├── ConfigError   the file or the arguments are wrong: exit code 2, nothing runs
-└── QueryError    one question to the cloud went unanswered; its `result` says which way
+├── ConfigError   the file or the arguments are invalid: exit code 2, nothing runs
+└── QueryError    one query to the cloud failed; `result` is the kind of failure
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from enum import IntEnum
 
 
 class Result(IntEnum):
-    """Name the outcome of a cycle: the field `result_code` of `huawei_maas_api`.
+    """The outcome of a cycle or query: the field `result_code` of `huawei_maas_api`.
 
-    0 and 1 describe a cycle; every other number is also a way in which one query fails. The numbers are a
-    contract: they are never reused.
+    0 and 1 describe only a cycle. The numbers are a contract: they are never reused.
     """
 
     OK = 0
@@ -40,36 +39,36 @@ class Result(IntEnum):
 
 
 RETRYABLE = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
-"""Failures that another try within the same cycle may cure."""
+"""Failures that are retried within the same cycle."""
 
 
 def one_line(text: str) -> str:
-    """Blank what a terminal or a log would not show as part of the line: it may quote a file or a server."""
+    """Replace unprintable characters with spaces: the text may quote a file or a server."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class MaasError(Exception):
-    """Anything raised on purpose; its text is one line for a person, without a secret."""
+    """Base of the plugin's errors. The text is one line for people, without a secret."""
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))
 
 
 class ConfigError(MaasError):
-    """The configuration or the arguments are wrong; the text names the key's path and the remedy."""
+    """The configuration or the arguments are invalid. The text names the path of the config key and the remedy."""
 
 
 class QueryError(MaasError):
-    """A query got no believable answer.
+    """A query failed, or its response is invalid.
 
     Args:
-        result: which way it failed.
-        text: one line that says what happened and what to do.
-        retry_after: seconds that the cloud asked for, when it did.
-        is_consequence: nothing was sent, because of an earlier failure, or for want of time or rate.
-        clock_off: seconds by which this machine's clock is ahead of the cloud's, where that is known.
+        result: the kind of failure.
+        text: one line: what happened, and what to do.
+        retry_after: seconds to wait, if the cloud sent them.
+        is_consequence: nothing was sent, because of an earlier failure, the deadline or the rate limit.
+        clock_off: seconds by which this machine's clock is ahead of the cloud's, if known.
     """
 
     def __init__(

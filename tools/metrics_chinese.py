@@ -25,10 +25,10 @@ DESCRIPTIONS: Dict[str, str] = {
     "Inferences of batch tasks in the range, where the cloud reports them.": (
         "该时间范围批量任务的推理次数，云端返回时才有。"
     ),
-    "Errors divided by requests, 0 to 1; 0 when nothing was asked; left out where errors exceed requests.": (
+    "Errors divided by requests, 0 to 1; 0 without requests; not emitted where errors exceed requests.": (
         "失败次数除以调用次数，0 至 1；没有调用时为 0；失败次数多于调用次数时不给出。"
     ),
-    "Share of the range's past that the cloud still keeps, 0 to 1.": (
+    "Share of the range's past that the cloud still stores, 0 to 1.": (
         "该时间范围已过去的部分中，云端仍保存的比例，0 至 1。"
     ),
     "Tokens used in the hour that begins at the point's time.": "从数据点时间开始的那个小时的总 Tokens 数。",
@@ -36,10 +36,10 @@ DESCRIPTIONS: Dict[str, str] = {
     "Tokens that the models returned in the hour.": "该小时的输出 Tokens 数。",
     "Calls in the hour.": "该小时的调用次数。",
     "Calls in the hour that failed.": "该小时的调用失败次数。",
-    "1 once the hour ended 3 hours ago and was asked since, else 0.": (
+    "1 once the hour ended 3 hours ago and was queried since, else 0.": (
         "该小时结束满 3 小时、并在此之后查询过，为 1；否则为 0。"
     ),
-    "1 once the hour ended 30 minutes ago and was asked since, else 0.": (
+    "1 once the hour ended 30 minutes ago and was queried since, else 0.": (
         "该小时结束满 30 分钟、并在此之后查询过，为 1；否则为 0。"
     ),
     "Calls of the minute.": "该分钟的调用次数。",
@@ -47,44 +47,48 @@ DESCRIPTIONS: Dict[str, str] = {
     "Tokens sent to the model in the minute.": "该分钟的输入 Tokens 数。",
     "Tokens that the model returned in the minute.": "该分钟的输出 Tokens 数。",
     "Tokens used in the minute.": "该分钟的总 Tokens 数。",
-    "Mean time to the first token in the minute; streaming answers only.": (
+    "Mean time to the first token in the minute; streaming calls only.": (
         "该分钟首 token 的平均时延，只统计流式响应。"
     ),
-    "Mean time per token after it; streaming answers only.": "首 token 之后每个 token 的平均时延，只统计流式响应。",
+    "Mean time per token after the first; streaming calls only.": (
+        "首 token 之后每个 token 的平均时延，只统计流式响应。"
+    ),
     "Mean time of a call from end to end in the minute.": "该分钟一次调用的平均端到端时延。",
-    "Answers of the minute that said the caller was wrong.": "该分钟返回 4xx 的次数，错在调用方。",
-    "Answers of the minute that said the cloud was wrong.": "该分钟返回 5xx 的次数，错在云端。",
-    "Failed calls of the minute, 0 to 1, as Cloud Eye works it out.": "该分钟的调用失败率，0 至 1，由云监控计算。",
+    "Calls of the minute that failed with HTTP 4xx, an error of the caller.": "该分钟返回 4xx 的次数，错在调用方。",
+    "Calls of the minute that failed with HTTP 5xx, an error of the cloud.": "该分钟返回 5xx 的次数，错在云端。",
+    "Share of the minute's calls that failed, 0 to 1, as Cloud Eye calculates it.": (
+        "该分钟的调用失败率，0 至 1，由云监控计算。"
+    ),
     "Estimated cost of the hour: its tokens times the configured prices, in `currency`.": (
         "该小时费用的估算值：Tokens 数乘以配置的单价，币种见 `currency`。"
     ),
-    "1 when at least one query of the cycle was answered, else 0.": "本轮至少有一个查询得到响应，为 1；否则为 0。",
-    "0 when all went well, 1 when part did, else the kind of failure.": (
+    "1 if at least one query of the cycle succeeded, else 0.": "本轮至少有一个查询成功，为 1；否则为 0。",
+    "0 if all queries succeeded, 1 if some did, else the kind of failure.": (
         "0 为全部成功，1 为部分成功，其他值表示失败的种类。"
     ),
-    "Distinct questions that the cycle had to ask.": "本轮要发的查询数，相同的只算一个。",
-    "Questions of the cycle that were not answered.": "本轮没有得到响应的查询数。",
+    "Distinct queries of the cycle.": "本轮要发的查询数，相同的只算一个。",
+    "Queries of the cycle that failed.": "本轮失败的查询数。",
     "HTTP requests that the cycle sent.": "本轮发出的 HTTP 请求数。",
     "How long the cycle took.": "本轮的耗时。",
-    "When a query was last answered, in seconds since 1970.": "最近一次查询得到响应的时间，自 1970 年起的秒数。",
-    "End of the newest hour with use, in seconds since 1970: how late the cloud is, with `hourly`.": (
+    "Time when a query last succeeded, in seconds since 1970.": "最近一次查询成功的时间，自 1970 年起的秒数。",
+    "End of the newest hour with use, in seconds since 1970: shows the cloud's delay. Only with `hourly`.": (
         "最新一个有用量的小时在何时结束，自 1970 年起的秒数，可以看出云端的延迟；需要 `hourly`。"
     ),
-    "Hours of all series that are over but not known yet, with `hourly`.": (
+    "Hours of all series that have ended but are not known yet. Only with `hourly`.": (
         "所有序列中已经结束、用量还没有查到的小时数；需要 `hourly`。"
     ),
 }
 _STATISTICS = (
-    "counted once each, from the hour on in which this plugin first kept the series; "
-    "comes 1 to 3 hours late, and after an outage all of it comes at once, at the present time.",
+    "since the hour in which this plugin first recorded the series, each counted once; "
+    "1 to 3 hours late, and after an outage all at once, at the present time.",
     "每个只计一次，从插件开始记录该序列的那个小时算起；比用量晚 1 至 3 小时，中断恢复后积压的一次给出，时间为当前。",
 )
 _CLOUD_EYE = (
-    "counted once each, from the hour on in which this plugin first asked for models; "
-    "comes up to an hour late, and after an outage all of it comes at once, at the present time.",
+    "since the hour in which this plugin first queried the models, each counted once; "
+    "up to an hour late, and after an outage all at once, at the present time.",
     "每个只计一次，从插件开始查询模型的那个小时算起；最多晚一小时，中断恢复后积压的一次给出，时间为当前。",
 )
-_COUNTED = {
+_COUNTERS = {
     "Tokens used": "总 Tokens 数",
     "Tokens sent to the models": "输入 Tokens 数",
     "Tokens that the models returned": "输出 Tokens 数",
@@ -93,11 +97,11 @@ _COUNTED = {
 }
 DESCRIPTIONS.update(
     {
-        f"{what}, {how}": f"{chinese}，{so}"
-        for how, so in (_STATISTICS, _CLOUD_EYE)
-        for what, chinese in _COUNTED.items()
+        f"{name} {since}": f"{chinese}，{chinese_since}"
+        for since, chinese_since in (_STATISTICS, _CLOUD_EYE)
+        for name, chinese in _COUNTERS.items()
     }
 )
-DESCRIPTIONS[f"Estimated cost at the configured prices, in `currency`, {_CLOUD_EYE[0]}"] = (
+DESCRIPTIONS[f"Estimated cost at the configured prices, in `currency` {_CLOUD_EYE[0]}"] = (
     f"按配置的单价估算的费用，币种见 `currency`，{_CLOUD_EYE[1]}"
 )

@@ -1,4 +1,4 @@
-"""Write the tables of fields into docs/metrics.md, in English and Chinese: `python -m tools.metrics_reference`."""
+"""Write the tables of fields in docs/metrics.md, English and Chinese: `python -m tools.metrics_reference`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TABLE = re.compile(r"(?:^\|.*\n)+(?=\n|\Z)", re.MULTILINE)
 
 
 class Page(NamedTuple):
-    """A page, the head of its tables, and what its language calls descriptions and units; without, as the catalogue."""
+    """A page, the header of its tables, and translations of descriptions and units; English needs none."""
 
     file: Path
-    head: str
+    header: str
     descriptions: Dict[str, str]
     units: Dict[str, str]
 
@@ -30,7 +30,7 @@ PAGES = (
 
 
 def text(page: Page) -> str:
-    """Write a page: its own text, with the table of each measurement's fields as the catalogue has them."""
+    """Return the text of a page, with the table of each measurement replaced from the catalogue."""
     before, *sections = page.file.read_text(encoding="utf-8").split("\n## ")
     return "\n## ".join([before, *(_section(page, section) for section in sections)])
 
@@ -39,11 +39,11 @@ def _section(page: Page, section: str) -> str:
     title = section.partition("\n")[0]
     if title not in CATALOGUE:
         return section
-    return TABLE.sub(lambda table: _table(page, title) if table[0].startswith(page.head) else table[0], section)
+    return TABLE.sub(lambda table: _table(page, title) if table[0].startswith(page.header) else table[0], section)
 
 
 def _table(page: Page, measurement: str) -> str:
-    lines = [page.head, "|---|---|---|---|---|"]
+    lines = [page.header, "|---|---|---|---|---|"]
     for field in CATALOGUE[measurement]:
         meaning = page.descriptions[field.description] if page.descriptions else field.description
         unit = page.units.get(field.unit or "", field.unit) or "-"

@@ -1,4 +1,7 @@
-"""What is published: the catalogue of measurements, the points made from it, and one encoder per format."""
+"""The output: the catalogue of measurements, points, and one encoder per format.
+
+Everything here is a pure function of its arguments, and knows neither the cloud nor the configuration.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue: every measurement and field, with its type, unit, nature and meaning."""
+"""The catalogue: every measurement and field, with its type, unit, nature and description."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Mapping, Tuple
 from msgspec import Struct
 
 GAUGE, COUNT = "gauge", "count"
-"""A gauge may be repeated; of a count each unit is emitted once. The words are those of the Datadog Agent's methods."""
+"""A gauge may be emitted again; a count emits each unit once. The values are method names of the Datadog Agent."""
 
 
 class Field(Struct, frozen=True):
-    """Describe one field. `kind` is int or float and never changes: stores refuse a field that changes its type."""
+    """One field. `kind` is int or float and never changes: databases refuse a field that changes its type."""
 
     name: str
     kind: type
@@ -42,9 +42,9 @@ API = "huawei_maas_api"
 HOUR_TIMESTAMPED = (
     HOURLY, KEY_HOURLY, MODEL_HOURLY, MODEL_KEY_HOURLY, MODEL_COST_HOURLY, MODEL_KEY_COST_HOURLY,
 )  # fmt: skip
-"""Their points have times of their own, which only Telegraf and JSON can carry: the others count what was consumed."""
+"""Points with the time of their hour: only for Telegraf and JSON. The other surfaces get the `_consumed` counts."""
 MINUTE_TIMESTAMPED = (MODEL, MODEL_KEY)
-"""Their points have the time of their minute; where no time is carried, only a recent one may be shown."""
+"""Points with the time of their minute. Formats without a time may show only a recent one: see `freshness`."""
 
 TOTALS = (
     Field("total_tokens", int, "token", "Tokens used in the range, as the console counts them."),
@@ -58,9 +58,9 @@ TOTALS = (
         "error_ratio",
         float,
         "fraction",
-        "Errors divided by requests, 0 to 1; 0 when nothing was asked; left out where errors exceed requests.",
+        "Errors divided by requests, 0 to 1; 0 without requests; not emitted where errors exceed requests.",
     ),
-    Field("coverage_ratio", float, "fraction", "Share of the range's past that the cloud still keeps, 0 to 1."),
+    Field("coverage_ratio", float, "fraction", "Share of the range's past that the cloud still stores, 0 to 1."),
 )
 
 HOURS = (
@@ -69,11 +69,11 @@ HOURS = (
     Field("completion_tokens", int, "token", "Tokens that the models returned in the hour."),
     Field("requests", int, "request", "Calls in the hour."),
     Field("errors", int, "error", "Calls in the hour that failed."),
-    Field("settled", int, "", "1 once the hour ended 3 hours ago and was asked since, else 0."),
+    Field("settled", int, "", "1 once the hour ended 3 hours ago and was queried since, else 0."),
 )
 SINCE = (
-    ", counted once each, from the hour on in which this plugin first kept the series; comes 1 to 3 hours late, and "
-    "after an outage all of it comes at once, at the present time."
+    " since the hour in which this plugin first recorded the series, each counted once; 1 to 3 hours late, and after "
+    "an outage all at once, at the present time."
 )
 COUNTS = (
     Field("tokens", int, "token", f"Tokens used{SINCE}", COUNT),
@@ -93,24 +93,28 @@ MINUTE = (
         "time_to_first_token_seconds",
         float,
         "second",
-        "Mean time to the first token in the minute; streaming answers only.",
+        "Mean time to the first token in the minute; streaming calls only.",
     ),
-    Field("time_per_output_token_seconds", float, "second", "Mean time per token after it; streaming answers only."),
+    Field(
+        "time_per_output_token_seconds", float, "second", "Mean time per token after the first; streaming calls only."
+    ),
     Field("latency_seconds", float, "second", "Mean time of a call from end to end in the minute."),
-    Field("errors_4xx", float, "error", "Answers of the minute that said the caller was wrong."),
-    Field("errors_5xx", float, "error", "Answers of the minute that said the cloud was wrong."),
-    Field("error_ratio", float, "fraction", "Failed calls of the minute, 0 to 1, as Cloud Eye works it out."),
+    Field("errors_4xx", float, "error", "Calls of the minute that failed with HTTP 4xx, an error of the caller."),
+    Field("errors_5xx", float, "error", "Calls of the minute that failed with HTTP 5xx, an error of the cloud."),
+    Field(
+        "error_ratio", float, "fraction", "Share of the minute's calls that failed, 0 to 1, as Cloud Eye calculates it."
+    ),
 )
 MODEL_HOURS = (
     *HOURS[:-1],
-    Field("settled", int, "", "1 once the hour ended 30 minutes ago and was asked since, else 0."),
+    Field("settled", int, "", "1 once the hour ended 30 minutes ago and was queried since, else 0."),
 )
 COST_HOURS = (
     Field("cost", float, "", "Estimated cost of the hour: its tokens times the configured prices, in `currency`."),
 )
 MODEL_SINCE = (
-    ", counted once each, from the hour on in which this plugin first asked for models; comes up to an hour late, and "
-    "after an outage all of it comes at once, at the present time."
+    " since the hour in which this plugin first queried the models, each counted once; up to an hour late, and after "
+    "an outage all at once, at the present time."
 )
 MODEL_COUNTS = tuple(
     Field(field.name, field.kind, field.unit, field.description.replace(SINCE, MODEL_SINCE), COUNT) for field in COUNTS
@@ -135,21 +139,26 @@ CATALOGUE: Catalogue = {
     MODEL_COST_CONSUMED: COSTS,
     MODEL_KEY_COST_CONSUMED: COSTS,
     API: (
-        Field("up", int, "", "1 when at least one query of the cycle was answered, else 0."),
-        Field("result_code", int, "", "0 when all went well, 1 when part did, else the kind of failure."),
-        Field("queries", int, "query", "Distinct questions that the cycle had to ask."),
-        Field("failed_queries", int, "query", "Questions of the cycle that were not answered."),
+        Field("up", int, "", "1 if at least one query of the cycle succeeded, else 0."),
+        Field("result_code", int, "", "0 if all queries succeeded, 1 if some did, else the kind of failure."),
+        Field("queries", int, "query", "Distinct queries of the cycle."),
+        Field("failed_queries", int, "query", "Queries of the cycle that failed."),
         Field("http_requests", int, "request", "HTTP requests that the cycle sent."),
         Field("duration_seconds", float, "second", "How long the cycle took."),
         Field(
-            "last_success_timestamp_seconds", int, "second", "When a query was last answered, in seconds since 1970."
+            "last_success_timestamp_seconds", int, "second", "Time when a query last succeeded, in seconds since 1970."
         ),
         Field(
             "newest_usage_timestamp_seconds",
             int,
             "second",
-            "End of the newest hour with use, in seconds since 1970: how late the cloud is, with `hourly`.",
+            "End of the newest hour with use, in seconds since 1970: shows the cloud's delay. Only with `hourly`.",
         ),
-        Field("missing_hours", int, "hour", "Hours of all series that are over but not known yet, with `hourly`."),
+        Field(
+            "missing_hours",
+            int,
+            "hour",
+            "Hours of all series that have ended but are not known yet. Only with `hourly`.",
+        ),
     ),
 }

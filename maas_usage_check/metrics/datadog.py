@@ -1,4 +1,4 @@
-"""Samples for the Datadog Agent, under the names that Datadog knows, and the table that describes them to it."""
+"""Datadog: samples for the Agent, and `metadata.csv`, which describes their metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BETTER_LOW = frozenset(
 
 
 class Sample(Struct, frozen=True):
-    """Hold one value for the Agent; `nature` is the name of the method that takes it."""
+    """One value for the Agent; `nature` names the Agent's method, gauge or count."""
 
     nature: str
     name: str
@@ -34,7 +34,7 @@ class Sample(Struct, frozen=True):
 
 
 def samples(points: Sequence[Point], repeated: bool = False, catalogue: Catalogue = CATALOGUE) -> Iterator[Sample]:
-    """Make a sample of every field; of points that were submitted before, only gauges may be repeated."""
+    """Yield a sample for every field; with `repeated` (points submitted before) only for gauges."""
     for point in points:
         natures = {field.name: field.nature for field in catalogue[point.measurement]}
         tags = [f"{key}:{value}" for key, value in point.tags.items()]
@@ -44,21 +44,21 @@ def samples(points: Sequence[Point], repeated: bool = False, catalogue: Catalogu
 
 
 def metric_name(measurement: str, field: str) -> str:
-    """Name a field as a Datadog metric: huawei_maas_usage and errors make huawei_maas.usage.errors."""
+    """Return a field's Datadog metric: huawei_maas_usage and errors make huawei_maas.usage.errors."""
     return f"{measurement.replace('huawei_maas_', 'huawei_maas.')}.{field}"
 
 
 def metadata_csv(catalogue: Catalogue = CATALOGUE) -> str:
-    """Write what the Agent submits of the catalogue in the form of `metadata.csv`."""
+    """Return the text of `metadata.csv`: the part of the catalogue that the Agent submits."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
     for measurement, fields in catalogue.items():
         if measurement in HOUR_TIMESTAMPED:
             continue
         for field in fields:
             orientation = (field.name in BETTER_HIGH) - (field.name in BETTER_LOW)
             name, short = metric_name(measurement, field.name), field.name.replace("_", " ")
-            about = ["", field.unit, "", field.description, orientation, "huawei_maas", short, ""]
-            rows.writerow([name, field.nature, *about])
+            rest = ["", field.unit, "", field.description, orientation, "huawei_maas", short, ""]
+            writer.writerow([name, field.nature, *rest])
     return text.getvalue()

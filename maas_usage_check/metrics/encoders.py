@@ -1,4 +1,4 @@
-"""The encoders by name: pure functions from points to text, one small file per format."""
+"""Find an encoder by format: a pure function from points to text, in a module of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .points import Point
 
 FORMATS = ("influx", "prometheus", "json")
 
-Encode = Callable[[Sequence[Point]], str]
+Encoder = Callable[[Sequence[Point]], str]
 
 
-def find_encoder(name: str) -> Encode:
-    """Find the encoder of a format; only that one is imported."""
+def find_encoder(name: str) -> Encoder:
+    """Return the encoder of a format, importing only its module."""
     if name == "prometheus":
         from . import prometheus
 

@@ -1,4 +1,4 @@
-"""Which points may be shown as they are now, where no time is carried."""
+"""Freshness of points, for formats without a time: an old value must not look like a new one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import List, Sequence
 from .catalogue import MINUTE_TIMESTAMPED
 from .points import Point
 
-MINUTE = 60
-SHOWN_FOR = 15 * MINUTE
-"""Seconds after its end for which a minute may pass for the present."""
+MINUTE_S = 60
+FRESH_S = 15 * MINUTE_S
+"""Seconds after its end for which a minute is shown as current."""
 
 
 def is_fresh(minute: float, now: float) -> bool:
-    """Tell whether the minute that begins at a time may be shown as now; both are seconds since 1970."""
-    return minute + MINUTE + SHOWN_FOR >= now
+    """Return whether a minute may be shown as current. `minute` is its begin; both are seconds since 1970."""
+    return minute + MINUTE_S + FRESH_S >= now
 
 
 def fresh_points(points: Sequence[Point], now: float) -> List[Point]:
-    """Leave out the minutes that are too old: an old value must not pass for a new one."""
+    """Drop the points of minutes that are not fresh. `now` is in seconds since 1970."""
     return [
         point
         for point in points

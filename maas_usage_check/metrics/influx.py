@@ -1,7 +1,7 @@
-"""InfluxDB line protocol, as Telegraf's own grammar takes it.
+"""InfluxDB line protocol, in the grammar of Telegraf's parser.
 
-One malformed line would lose a whole run, so what the grammar cannot hold is left out: an empty tag value,
-backslashes at the end of one, and NUL.
+One malformed line would lose a whole run. So an empty tag, backslashes at the end of a tag, and NUL, which the grammar
+cannot represent, are dropped.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from typing import Dict, Sequence, Tuple
 
 from .points import Number, Point
 
-# A backslash itself is never doubled in a tag: readers would keep both.
+# A backslash in a tag is not escaped: parsers would keep both.
 ESCAPES = str.maketrans(
     {"\0": None, "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", ",": r"\,", " ": r"\ ", "=": r"\="}
 )
 
 
 def encode(points: Sequence[Point]) -> str:
-    """Write each point as one line, with sorted tags and its time in nanoseconds."""
+    """Encode each point as one line, with sorted tags and its time in nanoseconds."""
     heads: Dict[Tuple[str, int], str] = {}
     return "".join([_line(point, heads) for point in points])
 
 
 def _line(point: Point, heads: Dict[Tuple[str, int], str]) -> str:
-    # The points of one series share their tags, which are many thousand times the same text.
+    # Points of one series share one dict of tags: encode it once, not thousands of times.
     series = (point.measurement, id(point.tags))
     head = heads.get(series)
     if head is None:

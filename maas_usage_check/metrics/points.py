@@ -1,4 +1,4 @@
-"""Points: what every encoder takes, and the names of tags that all formats can hold."""
+"""Points, the input of every encoder, and tag names that are valid in all formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESERVED_TAGS = (
 
 
 class Point(Struct, frozen=True):
-    """Hold one point of output: tags and fields of a measurement at a time in nanoseconds since 1970."""
+    """One point: tags and fields of a measurement at a time in nanoseconds since 1970."""
 
     measurement: str
     tags: Dict[str, str]
@@ -24,8 +24,8 @@ class Point(Struct, frozen=True):
     time: int
 
 
-def plain_name(key: str) -> str:
-    """Write a tag's key in the letters that every format takes: two keys that come out alike are one somewhere."""
-    name = re.sub("[^A-Za-z0-9_]", "_", key)
+def plain_name(tag: str) -> str:
+    """Return a tag's name in characters valid in every format. Two tags with the same result collide in some format."""
+    name = re.sub("[^A-Za-z0-9_]", "_", tag)
     # Labels cannot start with a digit; `__` is reserved.
     return f"tag_{name}" if name[:1].isdigit() or name.startswith("__") else name

@@ -184,7 +184,7 @@ def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(
     # OpenMetrics names a counter without its ending.
     ((counter,), (gauge,)) = told["huawei_maas_consumed_tokens"], told["huawei_maas_api_up"]
     assert (counter["type"], gauge["type"]) == ("counter", "gauge")
-    assert counter["help"].startswith("Tokens used, counted once each")
+    assert counter["help"].startswith("Tokens used since the hour")
     assert all(row["value"][1] == "1" for row in days.rows("up"))
 
 

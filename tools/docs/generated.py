@@ -73,7 +73,7 @@ def measurements(pages: Pages) -> Iterator[Problem]:
     """Report measurements without a table of fields, which tools.metrics_reference fills in."""
     for made_page in metrics_reference.PAGES:
         page = pages.read(made_page.file.relative_to(metrics_reference.DOCS.parent).as_posix())
-        tables = {section.title for section in page.sections if made_page.head in section.prose}
+        tables = {section.title for section in page.sections if made_page.header in section.prose}
         for name in CATALOGUE:
             if name not in tables:
-                yield page.problem(f"no section {name} with a table {made_page.head}")
+                yield page.problem(f"no section {name} with a table {made_page.header}")

@@ -43,7 +43,7 @@ class _SnapshotCollector(Collector):
         """Build the metrics of one scrape."""
         for family in families(self._snapshot.points()):
             name = family.name[: -len("_total")] if family.is_counter else family.name
-            metric = Metric(name, family.about, "counter" if family.is_counter else "gauge")
+            metric = Metric(name, family.help_text, "counter" if family.is_counter else "gauge")
             for labels, value in family.samples:
                 metric.add_sample(family.name, labels, value)
             yield metric

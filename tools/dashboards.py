@@ -32,7 +32,7 @@ STEPS = {
     "Collection": (("red", None), ("green", 1)),
     "Result of the last cycle": (("green", None), ("orange", 1), ("red", 2)),
     "Missing hours": (("green", None), ("orange", 1)),
-    "Covered by the cloud's memory": (("orange", None), ("green", 1)),
+    "Coverage of the ranges": (("orange", None), ("green", 1)),
 }
 """The colours of a panel's values, by title."""
 
@@ -44,8 +44,8 @@ def dashboard(name: str) -> Dict[str, Any]:
         "id": None,
         "uid": f"maas-usage-{name}",
         "title": f"Huawei Cloud MaaS usage ({'Prometheus' if name == 'prometheus' else 'InfluxDB'})",
-        "description": "What a team uses on Huawei Cloud MaaS: now, today and this month, when, by whom, and whether "
-        "these numbers can be believed. An operational signal, not an invoice.",
+        "description": "Usage of Huawei Cloud MaaS: now, today and this month, by hour and day, by model and key, and "
+        "whether the numbers can be trusted. An operational signal, not an invoice.",
         "tags": ["huawei-cloud", "maas"],
         "schemaVersion": 42,
         "version": 1,

@@ -63,7 +63,7 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         (
             note(
                 "By model, from Cloud Eye: the newest complete minute, without custom endpoints and batch inference. "
-                "Empty without `models: true`, and where no model was called."
+                "Empty without `models: true`, and without calls."
             ),
             series(4, "Requests per minute", ("requests", minute("requests_per_minute"))),
             series(4, "Tokens per minute", ("tokens", minute("tokens_per_minute"))),
@@ -79,22 +79,22 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         "Today and this month: how much, and is it within the budget?",
         (
             note(
-                "Of the calendar in the configured time zone; the cloud tells 1 to 2 hours late. Needs the ranges "
-                "`today` and `this_month` in the configuration. Held for an hour where a cycle got no answer, so for "
-                "an hour after midnight the day before shows."
+                "Calendar days and months in the configured time zone; the cloud reports usage 1 to 2 hours late. "
+                "Needs the ranges `today` and `this_month` in the configuration. Values are kept for an hour if a "
+                "query fails; so for up to an hour after midnight they are those of the day before."
             ),
             note(
                 f"Budgets: {BUDGET:,} tokens and {COST_BUDGET:,} of each currency per calendar month; edit the "
-                "formulas. Cost is an estimate at the prices of the file, needs `prices`, and is counted since the "
-                "plugin first ran. An operational signal, not an invoice."
+                "formulas. Cost is an estimate at the configured `prices`, counted since the plugin first ran. An "
+                "operational signal, not an invoice."
             ),
             toplist(4, "Tokens today", span="1h", a=Sum("total_tokens", span="today")),
             toplist(4, "Tokens this month", span="1h", a=Sum("total_tokens", span="this_month")),
             toplist(4, "Budget used, %", f"100 * a / {BUDGET}", SPENT, "1h", a=Sum("total_tokens", span="this_month")),
-            toplist(4, "A month at the pace of the last week", "30.44 * a / 7", span="1w", a=services(by=PROJECT)),
+            toplist(4, "A month at the rate of the last 7 days", "30.44 * a / 7", span="1w", a=services(by=PROJECT)),
             toplist(
                 4,
-                "A month at the pace of the last week, % of the budget",
+                "A month at the rate of the last 7 days, % of the budget",
                 f"100 * 30.44 * a / 7 / {BUDGET}",
                 SPENT,
                 "1w",
@@ -102,10 +102,10 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
             ),
             series(
                 4,
-                "Tokens per hour, and a week before",
+                "Tokens per hour, and a week earlier",
                 ("tokens", services(rollup=PER_HOUR, by=())),
-                ("a week before", services(rollup=PER_HOUR, by=())),
-                shifted={"a week before": earlier("a", days=7)},
+                ("a week earlier", services(rollup=PER_HOUR, by=())),
+                shifted={"a week earlier": earlier("a", days=7)},
             ),
             toplist(6, "Cost this month", span=MONTH, a=COST),
             toplist(6, "Cost this month, % of the budget", f"100 * a / {COST_BUDGET}", SPENT, MONTH, a=COST),
@@ -115,8 +115,9 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         "When: which hour, which day?",
         (
             note(
-                "Counted when the cloud has told it, so bars are 1 to 3 hours late; after an outage all of it comes in "
-                f"one. A day is one of {ZONE}: edit `rollup`. Empty without `hourly: true`."
+                "Counts increase when the cloud reports the usage, 1 to 3 hours later, so bars are shifted by that; "
+                "after an outage all of its usage is in one bar. Days are those of "
+                f"{ZONE}: edit `rollup`. Empty without `hourly: true`."
             ),
             series(6, "Tokens per hour", ("tokens", services(rollup=PER_HOUR)), display="bars"),
             series(6, "Tokens per day", ("tokens", services(rollup=PER_DAY)), display="bars"),
@@ -134,8 +135,8 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         "Who: which model, which key, which service?",
         (
             note(
-                "In the picked time, counted since the plugin first ran. Models and keys need `models: true` and "
-                "`hourly: true`, labels `per_api_key: true`. What several instances ask counts for each."
+                "For the selected time, counted since the plugin first ran. Models and keys need `models: true` and "
+                "`hourly: true`, labels `per_api_key: true`. Two instances that query the same calls are counted twice."
             ),
             shares("Tokens by model", MODEL_CONSUMED, "model"),
             shares("Cost by model", MODEL_COST_CONSUMED, "model", "currency", field="cost"),
@@ -145,14 +146,14 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
             shares("Tokens by service type", CONSUMED, "service_type"),
             toplist(
                 6,
-                "Tokens that no API key covers",
+                "Tokens without an API key",
                 "a - default_zero(b)",
                 a=counted(MODEL_CONSUMED, "tokens", PROJECT),
                 b=counted(MODEL_KEY_CONSUMED, "tokens", PROJECT),
             ),
             toplist(
                 6,
-                "Tokens that no label covers",
+                "Tokens without a label",
                 "a - default_zero(b)",
                 a=counted(CONSUMED, "tokens", PROJECT),
                 b=counted(KEY_CONSUMED, "tokens", PROJECT),
@@ -160,23 +161,26 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         ),
     ),
     (
-        "Collection: can these numbers be believed?",
+        "Collection: can these numbers be trusted?",
         (
-            note(f"`result_code`: {CODES}. Only the region filters here. `missing_hours` and how late need `hourly`."),
+            note(
+                f"`result_code`: {CODES}. Only the variable `region` applies here. `missing_hours` and the delay need "
+                "`hourly`."
+            ),
             value(3, "Up (worst instance)", health("min", "up"), formats=(("<", 1, BAD), (">=", 1, OK))),
             value(3, "Result code of the last cycle", health("max", "result_code"), formats=NOT_ZERO),
             value(3, "Failed queries of the last cycle", health("sum", "failed_queries"), formats=NOT_ZERO),
             value(3, "Missing hours", health("max", "missing_hours"), formats=NOT_ZERO),
             value(
                 4,
-                "Share of the ranges that the cloud still keeps",
+                "Coverage of the ranges",
                 f"min:{metric_name(USAGE, 'coverage_ratio')}{{$region,$project_id,$service_type}}",
                 3,
             ),
             ratio(
                 4,
-                "How late the cloud is, seconds",
-                "late",
+                "Delay of the cloud's statistics, seconds",
+                "delay",
                 health("max", "last_success_timestamp_seconds", " by {region}"),
                 health("max", "newest_usage_timestamp_seconds", " by {region}"),
                 how="-",
@@ -184,12 +188,12 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
             series(4, "Up by region", ("up", health("min", "up", " by {region}"))),
             series(
                 4,
-                "Queries of a cycle, and those that failed",
+                "Queries per cycle, and failed ones",
                 ("queries", health("sum", "queries")),
                 ("failed", health("sum", "failed_queries")),
                 display="bars",
             ),
-            series(4, "HTTP requests of a cycle", ("requests", health("sum", "http_requests")), display="bars"),
+            series(4, "HTTP requests per cycle", ("requests", health("sum", "http_requests")), display="bars"),
             series(4, "Duration of a cycle, seconds", ("seconds", health("max", "duration_seconds", " by {region}"))),
         ),
     ),
@@ -214,8 +218,8 @@ def dashboard() -> Dict[str, Any]:
         groups.append((12, height, {**look, "widgets": inner}))
     return {
         "title": "Huawei Cloud MaaS usage",
-        "description": "What a team uses on Huawei Cloud MaaS: now, today and this month, when, by whom, and whether "
-        "these numbers can be believed. An operational signal, not an invoice.",
+        "description": "Usage of Huawei Cloud MaaS: now, today and this month, by hour and day, by model and key, and "
+        "whether the numbers can be trusted. An operational signal, not an invoice.",
         "layout_type": "ordered",
         "reflow_type": "fixed",
         "notify_list": [],

@@ -37,15 +37,16 @@ LANGUAGES = {
         "label_values({measurement}, {name})",
         "5m",
         {
-            "late": "Counted when the cloud has told it, so bars are 1 to 3 hours late; after an outage all of it "
-            "comes in one.",
+            "late": "Counters increase when the cloud reports the usage, 1 to 3 hours later, so bars are shifted by "
+            "that; after an outage all of its usage is in one bar.",
             "zone": "the dashboard's time zone",
             "since": ", counted since the plugin first ran",
-            "seen": " that a cycle saw",
-            "forecast": "The month so far, and its rest at the rate of the last 7 days. The variable `utc_offset` and "
-            "the configured time zone must agree. Needs the ranges `this_month` and `last_7d` in the configuration.",
-            "no_forecast": "Not known, or the file lacks the range this_month or last_7d",
-            "rest": " What none of them covers is shown too.",
+            "seen": " that was collected",
+            "forecast": "The month so far, plus its remaining days at the rate of the last 7 days. The variable "
+            "`utc_offset` must match the configured time zone. Needs the ranges `this_month` and `last_7d` in the "
+            "configuration.",
+            "no_forecast": "No value yet, or the range this_month or last_7d is missing in the configuration",
+            "rest": " The part without one is shown too.",
         },
     ),
     "influxdb": Language(
@@ -59,14 +60,14 @@ LANGUAGES = {
         'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{name}"',
         "1m",
         {
-            "late": "The newest 3 hours still grow.",
+            "late": "The values of the newest 3 hours still grow.",
             "zone": "the time zone of the variable `timezone`",
             "since": "",
             "seen": "",
-            "forecast": "The month's mean settled hour times the 730.5 hours of a mean month; rough in its first days. "
-            + PICKED,
+            "forecast": "The mean of the month's settled hours, times the 730.5 hours of an average month; imprecise "
+            "in the month's first days. " + PICKED,
             "no_forecast": NO_HOURS,
-            "rest": " What none of them covers is the difference to the whole: InfluxQL cannot subtract it.",
+            "rest": " The part without one is the difference to the total: InfluxQL cannot calculate it.",
         },
     ),
 }

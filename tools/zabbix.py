@@ -35,10 +35,10 @@ OF_SEVERAL = {"up": "min", "last_success_timestamp_seconds": "min", "newest_usag
 UNITS = {"second": "s", "token": "!tokens", "request": "!requests", "error": "!errors"}
 """The mark `!` keeps Zabbix from writing K and M."""
 MACROS = (
-    ("{$MAAS.BUDGET}", "0", "Tokens of one service in a range, by context; 0 is no budget."),
-    ('{$MAAS.BUDGET:"last_30d"}', "1000000000", "Tokens of one service in the last 30 days."),
-    ("{$MAAS.ERROR_RATIO.MAX}", "1", "Failed calls of a range, 0 to 1, by context; 1 is never too many."),
-    ('{$MAAS.ERROR_RATIO.MAX:"last_7d"}', "0.1", "Failed calls of the last 7 days."),
+    ("{$MAAS.BUDGET}", "0", "Budget in tokens of one service per range (context); 0: no budget."),
+    ('{$MAAS.BUDGET:"last_30d"}', "1000000000", "Budget in tokens of one service in the last 30 days."),
+    ("{$MAAS.ERROR_RATIO.MAX}", "1", "Limit of the share of failed calls (0 to 1) per range (context); 1: no limit."),
+    ('{$MAAS.ERROR_RATIO.MAX:"last_7d"}', "0.1", "Limit of the share of failed calls in the last 7 days."),
 )
 
 
@@ -60,7 +60,7 @@ class Trigger(NamedTuple):
     remedy: str
 
 
-DOCTOR = "As the agent's user, `maas-usage-check doctor --config FILE` says what is wrong and how to mend it."
+DOCTOR = "Run `maas-usage-check doctor --config FILE` as the agent's user: it names what is wrong and the remedy."
 TRIGGERS = (
     Trigger(
         "collections",
@@ -71,7 +71,7 @@ TRIGGERS = (
     ),
     Trigger(
         "collections",
-        "MaaS usage has not come for 30 minutes",
+        "No MaaS data for 30 minutes",
         "nodata(<up>,30m)=1",
         "HIGH",
         f"The agent is down, its Timeout cuts the collection short, or the configuration is wrong. {DOCTOR}",
@@ -95,14 +95,14 @@ TRIGGERS = (
         "Too many MaaS calls fail in {#RANGE} ({#SERVICE_TYPE}, {#INFER_TYPE})",
         'last(<error_ratio>)>{$MAAS.ERROR_RATIO.MAX:"{#RANGE}"}',
         "WARNING",
-        "Look at the error codes in the console's call statistics.",
+        "Check the error codes in the console's call statistics.",
     ),
     Trigger(
         "ranges",
         "The MaaS budget of {#RANGE} is used up ({#SERVICE_TYPE}, {#INFER_TYPE})",
         '{$MAAS.BUDGET:"{#RANGE}"}>0 and last(<total_tokens>)>{$MAAS.BUDGET:"{#RANGE}"}',
         "WARNING",
-        "See by service and by key who uses them, or raise the macro.",
+        "Find the service and the API key with the most tokens, or raise the macro.",
     ),
 )
 
@@ -113,7 +113,7 @@ def document() -> Dict[str, Any]:
         "uuid": _uuid(TEMPLATE),
         "template": TEMPLATE,
         "name": TEMPLATE,
-        "description": "One call of maas-usage-check per interval; all else is taken from its answer. "
+        "description": "One item runs maas-usage-check per interval; all other items depend on it. "
         "Ranges overlap: never add up over `range`.",
         "groups": [{"name": APPLICATIONS["name"]}],
         "items": [_master()],
@@ -178,7 +178,7 @@ def _prototypes(title: str, measurement: str, labels: Tuple[str, ...]) -> Iterat
             yield {
                 "uuid": _uuid(hour), "name": f"{name} in the last hour", "type": "CALCULATED", "key": hour,
                 "delay": "5m", "value_type": "FLOAT", "params": f"rate(//{key},1h)*3600", **_shown(field),
-                "description": "What the count grew by in an hour; it grows when the cloud tells, hours after the use.",
+                "description": "Increase of the count in an hour. It follows the usage by up to 3 hours.",
                 "tags": tags,
             }  # fmt: skip
 

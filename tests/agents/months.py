@@ -223,10 +223,10 @@ class Truth:
             "Collection": lambda: {REGION: 0 if fails else 1},
             "Result of the last cycle": lambda: {REGION: Result.REQUEST_REJECTED if fails else 0},
             "Last answer": lambda: {REGION: min(self.now, END)},
-            "The cloud knows until": lambda: {REGION: self.newest_use()},
+            "Newest usage": lambda: {REGION: self.newest_use()},
             "Missing hours": lambda: {REGION: self.state[self.now]["missing_hours"]},
-            "Covered by the cloud's memory": lambda: {"today": 1, "this_month": 1, "last_7d": 1},
-            "Calls per cycle": lambda: self.cycles("http_requests"),
+            "Coverage of the ranges": lambda: {"today": 1, "this_month": 1, "last_7d": 1},
+            "Requests per cycle": lambda: self.cycles("http_requests"),
             "Failed queries": lambda: self.cycles("failed_queries"),
             "Duration of a cycle": lambda: self.cycles("duration_seconds"),
         }

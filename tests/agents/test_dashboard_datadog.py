@@ -150,9 +150,9 @@ class Truth:
             "Tokens today": [{HERE: self.total(midnight)}],
             "Tokens this month": [{HERE: this_month}],
             "Budget used, %": [{HERE: 100 * this_month / BUDGET}],
-            "A month at the pace of the last week": [{HERE: pace}],
-            "A month at the pace of the last week, % of the budget": [{HERE: 100 * pace / BUDGET}],
-            "Tokens per hour, and a week before": [self.bars(hour, shift=ago, whole=True) for ago in (0, WEEK)],
+            "A month at the rate of the last 7 days": [{HERE: pace}],
+            "A month at the rate of the last 7 days, % of the budget": [{HERE: 100 * pace / BUDGET}],
+            "Tokens per hour, and a week earlier": [self.bars(hour, shift=ago, whole=True) for ago in (0, WEEK)],
             "Cost this month": [{(CURRENCY,): cost_this_month}],
             "Cost this month, % of the budget": [{(CURRENCY,): 100 * cost_this_month / COST_BUDGET}],
             "Tokens per hour": [self.bars(hour)],
@@ -165,8 +165,8 @@ class Truth:
             "Tokens by API key": [keys],
             "Tokens by label": [labels],
             "Tokens by service type": [services],
-            "Tokens that no API key covers": [{HERE: sum(tokens.values()) - sum(keys.values())}],
-            "Tokens that no label covers": [{HERE: all_tokens - sum(labels.values())}],
+            "Tokens without an API key": [{HERE: sum(tokens.values()) - sum(keys.values())}],
+            "Tokens without a label": [{HERE: all_tokens - sum(labels.values())}],
         }
 
 
@@ -204,15 +204,15 @@ def of_state(month: Month, board: List[Tuple[Dict[str, Any], int, Dict[str, Any]
         assert shown["Result code of the last cycle", 0] == {(): code}
         assert shown["Missing hours", 0] == {(): told[now // 1000, api("missing_hours")]}
         assert bool(shown["Failed queries of the last cycle", 0][()]) is bool(code)
-        assert shown["Share of the ranges that the cloud still keeps", 0] == {(): 1}
-        late = shown["How late the cloud is, seconds", 0][(REGION,), now // 1000]
+        assert shown["Coverage of the ranges", 0] == {(): 1}
+        late = shown["Delay of the cloud's statistics, seconds", 0][(REGION,), now // 1000]
         newest_use = max(at + HOUR for at in range(END - DAY, END, HOUR) if month.hour("preset", at, END)[0])
         assert late == pytest.approx((now - newest_use) / 1000, abs=60)
         lines = {
             ("Up by region", 0): ("up", (REGION,)),
-            ("Queries of a cycle, and those that failed", 0): ("queries", ()),
-            ("Queries of a cycle, and those that failed", 1): ("failed_queries", ()),
-            ("HTTP requests of a cycle", 0): ("http_requests", ()),
+            ("Queries per cycle, and failed ones", 0): ("queries", ()),
+            ("Queries per cycle, and failed ones", 1): ("failed_queries", ()),
+            ("HTTP requests per cycle", 0): ("http_requests", ()),
             ("Duration of a cycle, seconds", 0): ("duration_seconds", (REGION,)),
         }
         for widget, (field, group) in lines.items():

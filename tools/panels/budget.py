@@ -6,13 +6,13 @@ from ..asks import COSTS, Forecast, Total, Used
 from .panel import ESTIMATE, NO_COST, PICKED, Panel, Row
 
 MONTH, DAY = "now/M", "now/d"
-LAG = "The cloud tells 1 to 2 hours late."
-RANGE = "Held for 2 hours where a cycle got no answer. Needs the range {} in the configuration."
+LAG = "The cloud reports usage 1 to 2 hours late."
+RANGE = "Keeps its last value for 2 hours if a query fails. Needs the range {} in the configuration."
 SIGNAL = "An operational signal, not an invoice."
 
 
 def _lacks(span: str) -> str:
-    return f"Not known, or the file lacks the range {span}"
+    return f"No value yet, or the range {span} is missing in the configuration"
 
 
 BUDGET = Row(
@@ -29,18 +29,18 @@ BUDGET = Row(
         ),
         Panel(
             "Tokens of the same day last week, by this time",
-            "What the panel beside it showed 7 days ago at this time, with the same lag. " + RANGE.format("`today`"),
+            "The value of *Tokens today* 7 days ago at this time, with the same delay. " + RANGE.format("`today`"),
             "short",
             "stat",
             4,
             (("a week ago", Total("today")),),
-            "Not known a week ago, or the file lacked the range today",
+            "No value a week ago, or the range today was missing in the configuration",
             earlier="7d",
         ),
         Panel(
             "Tokens this month",
             "Tokens of the calendar month in the configured time zone. The cloud keeps 30 days: on the 31st a part of "
-            f"the first is missing. {RANGE.format('`this_month`')}",
+            f"the 1st is missing. {RANGE.format('`this_month`')}",
             "short",
             "stat",
             4,
@@ -49,7 +49,7 @@ BUDGET = Row(
         ),
         Panel(
             "Budget used",
-            "Tokens of the calendar month as a share of the variable `budget`; above 100 % it is spent. "
+            "Tokens of the calendar month as a share of the variable `budget`. "
             f"{RANGE.format('`this_month`')} {SIGNAL}",
             "percentunit",
             "stat",
@@ -59,7 +59,7 @@ BUDGET = Row(
         ),
         Panel(
             "Forecast for the month",
-            "Where the month ends. {forecast}",
+            "Expected tokens at the end of the month. {forecast}",
             "short",
             "stat",
             4,
@@ -69,7 +69,7 @@ BUDGET = Row(
         ),
         Panel(
             "Forecast against the budget",
-            "Where the month ends, as a share of the variable `budget`. {forecast} " + SIGNAL,
+            "Expected tokens at the end of the month, as a share of the variable `budget`. {forecast} " + SIGNAL,
             "percentunit",
             "stat",
             4,
@@ -79,7 +79,7 @@ BUDGET = Row(
         ),
         Panel(
             "Cost today",
-            f"Since midnight in the dashboard's time zone. {PICKED} {ESTIMATE}",
+            f"Cost since midnight in the dashboard's time zone. {PICKED} {ESTIMATE}",
             "short",
             "stat",
             8,
@@ -89,7 +89,7 @@ BUDGET = Row(
         ),
         Panel(
             "Cost this month",
-            f"Of the calendar month in the dashboard's time zone{{since}}. {PICKED} {ESTIMATE}",
+            f"Cost of the calendar month in the dashboard's time zone{{since}}. {PICKED} {ESTIMATE}",
             "short",
             "stat",
             8,

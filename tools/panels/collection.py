@@ -1,4 +1,4 @@
-"""Collection: whether the numbers of the other rows can be believed."""
+"""Collection: whether the numbers of the other rows can be trusted."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ def _cycles(title: str, description: str, unit: str, field: str, how: str) -> Pa
 
 
 COLLECTION = Row(
-    "Collection: can these numbers be believed?",
+    "Collection: can these numbers be trusted?",
     (
         _state(
             "Collection",
-            "Whether the last cycle got any answer. While it is down, nothing new is shown.",
+            "Up if any query of the last cycle succeeded. While it is down, no panel has new values.",
             "none",
             "up",
             "min",
         ),
         _state(
             "Result of the last cycle",
-            "Partial: what got no answer keeps its last value. `maas-usage-check doctor` says what is wrong and what "
-            "to do.",
+            "Partial: some queries failed, and their series keep the last value. `maas-usage-check doctor` names the "
+            "cause and the remedy.",
             "none",
             "result_code",
             "max",
         ),
         _state(
             "Last answer",
-            "How long ago a query was last answered. Over some minutes: see whether the agent still runs the "
-            "collection.",
+            "Time since the last successful query. If it is more than some minutes, check whether the agent still runs "
+            "the collection.",
             "dateTimeFromNow",
             "last_success_timestamp_seconds",
             "min",
             " * 1000",
         ),
         _state(
-            "The cloud knows until",
-            "How long ago the newest hour with use ended: how late the cloud's statistics are, where there is use.",
+            "Newest usage",
+            "Time since the end of the newest hour with usage: the delay of the cloud's statistics, if there are "
+            "calls.",
             "dateTimeFromNow",
             "newest_usage_timestamp_seconds",
             "max",
@@ -56,32 +57,34 @@ COLLECTION = Row(
         ),
         _state(
             "Missing hours",
-            "Hours that are over and not known yet. At first they fall to 0; where they do not, a warning says why.",
+            "Past hours that are not collected yet. Falls to 0 after the first start; if not, a warning names the "
+            "cause.",
             "short",
             "missing_hours",
             "max",
             empty=NO_HOURS,
         ),
         Panel(
-            "Covered by the cloud's memory",
-            "Share of each range that the cloud still keeps (30 days). Below 100 % the range's total is too small.",
+            "Coverage of the ranges",
+            "Share of each range within the 30 days that the cloud keeps. Below 100 % the total of the range is too "
+            "small.",
             "percentunit",
             "stat",
             4,
             (("{range}", Coverage()),),
             NO_COLLECTION,
         ),
-        _cycles("Calls per cycle", "HTTP requests that a cycle sent to the cloud.", "short", "http_requests", "max"),
+        _cycles("Requests per cycle", "HTTP requests of a cycle to the cloud.", "short", "http_requests", "max"),
         _cycles(
             "Failed queries",
-            "Questions of a cycle that the cloud did not answer; their series have no new value.",
+            "Queries of a cycle that failed; their series have no new value.",
             "short",
             "failed_queries",
             "max",
         ),
         _cycles(
             "Duration of a cycle",
-            "Near the `deadline` of the configuration, ask less or less often.",
+            "If it is near the `deadline` of the configuration, reduce ranges, service types or labels.",
             "s",
             "duration_seconds",
             "max",

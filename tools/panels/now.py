@@ -8,7 +8,7 @@ from ..asks import Ask, Minute
 from .panel import CLOUD_EYE, NO_MODELS, Panel, Row
 
 BY_MODEL = "{model} {region}"
-MINUTES = f"In each step the largest minute{{seen}}. {CLOUD_EYE}"
+MINUTES = f"The highest minute{{seen}} in each step. {CLOUD_EYE}"
 
 
 def _minutes(title: str, unit: str, description: str, *asks: Tuple[str, Ask]) -> Panel:
@@ -25,14 +25,14 @@ NOW = Row(
         _minutes(
             "Errors per minute",
             "short",
-            f"Failed calls by model: 4xx are the caller's mistakes and limits, 5xx the cloud's faults. {MINUTES}",
+            f"Failed calls by model: 4xx are callers' mistakes and exceeded limits, 5xx faults of the cloud. {MINUTES}",
             (f"{BY_MODEL} 4xx", Minute("errors_4xx")),
             (f"{BY_MODEL} 5xx", Minute("errors_5xx")),
         ),
         Panel(
             "Failing now",
-            "Share of the calls of the newest complete minute that failed, by model. A model that had no call for "
-            f"a quarter of an hour is not there. {CLOUD_EYE}",
+            "Share of failed calls in the newest complete minute, by model. Models without a call in the last 15 "
+            f"minutes are not shown. {CLOUD_EYE}",
             "percentunit",
             "bargauge",
             8,

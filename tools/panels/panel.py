@@ -32,10 +32,10 @@ class Row(NamedTuple):
     panels: Tuple[Panel, ...]
 
 
-NO_MODELS = "No model was called, or the file lacks models: true"
-NO_HOURS = "No hour is known yet, or the file lacks hourly: true"
-NO_MODEL_HOURS = "No hour of a model is known yet, or the file lacks models: true and hourly: true"
-NO_COST = "No cost is known, or the file lacks prices, models: true and hourly: true"
+NO_MODELS = "No calls of a model, or models: true is missing in the configuration"
+NO_HOURS = "No hours yet, or hourly: true is missing in the configuration"
+NO_MODEL_HOURS = "No hours of a model yet, or models: true or hourly: true is missing in the configuration"
+NO_COST = "No cost yet, or prices, models: true or hourly: true is missing in the configuration"
 CLOUD_EYE = "From Cloud Eye, without custom endpoints and batch inference."
-PICKED = "Where two fixed times were picked, it is of what lies between them."
-ESTIMATE = "An estimate at the prices of the file, not an invoice; a model without a price has none."
+PICKED = "If the time picker has two fixed times, the value is for the time between them."
+ESTIMATE = "An estimate at the configured prices, not an invoice; a model without a price has no cost."

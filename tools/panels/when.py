@@ -18,14 +18,14 @@ WHEN = Row(
         _hours(
             "Tokens per hour",
             "short",
-            "Tokens by service type; a bar begins with its hour. Over a long range a bar is more than an hour.",
+            "Tokens by service type; a bar begins with its hour. Over a long range a bar covers several hours.",
             ("{service_type}", Used(SERVICES, by=("service_type",))),
         ),
         _hours(
             "Tokens per day",
             "short",
             "Tokens by service type; a bar begins with its day, in {zone}. The first and the last day of the "
-            "range may be parts.",
+            "range may be incomplete.",
             ("{service_type}", Used(SERVICES, by=("service_type",))),
             step="1d",
         ),
@@ -37,7 +37,7 @@ WHEN = Row(
         ),
         Panel(
             "Failed calls per hour",
-            "Errors divided by requests of each hour, by service type; a point is at its hour's beginning. {late}",
+            "Errors divided by requests of each hour, by service type; a point is at the beginning of its hour. {late}",
             "percentunit",
             "timeseries",
             12,
@@ -47,7 +47,7 @@ WHEN = Row(
         ),
         Panel(
             "Tokens by hour of the day, last 30 days",
-            "A row per hour of the day, a column per day, in {zone}. A blank is not known. {late} " + PICKED,
+            "A row per hour of the day, a column per day, in {zone}. Blank: no value yet. {late} " + PICKED,
             "short",
             "status-history",
             24,

@@ -7,11 +7,11 @@ from typing import Tuple
 from ..asks import COSTS, KEYS, LABELS, MODELS, SERVICES, Ask, Rest, Used
 from .panel import CLOUD_EYE, ESTIMATE, NO_COST, NO_HOURS, NO_MODEL_HOURS, Panel, Row
 
-NO_LABELS = "No label is known, or the file lacks hourly: true, api_keys and per_api_key: true"
+NO_LABELS = "No hours of a label yet, or hourly: true, api_keys or per_api_key: true is missing in the configuration"
 
 
 def _share(title: str, description: str, empty: str, *asks: Tuple[str, Ask]) -> Panel:
-    return Panel(title, f"{description} In the picked range{{since}}.", "short", "piechart", 8, asks, empty)
+    return Panel(title, f"{description} For the selected time range{{since}}.", "short", "piechart", 8, asks, empty)
 
 
 WHO = Row(
@@ -37,7 +37,7 @@ WHO = Row(
         ),
         _share(
             "Tokens by API key",
-            f"By the ids of Cloud Eye; no API tells the names of keys. {CLOUD_EYE}{{rest}}",
+            f"By key id: no API returns the names of keys. {CLOUD_EYE}{{rest}}",
             NO_MODEL_HOURS,
             ("{api_key}", Used(KEYS, by=("api_key",))),
             ("no key", Rest(MODELS, KEYS)),

@@ -101,8 +101,9 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
         ([], "the following arguments are required"),
         (["collect", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["collect", "--config", "x", "--deadline", "0"], "--deadline"),
-        (["HW_SECRET_KEY=PLANTED", "report"], "the first argument is no command; there are collect"),
-        (["report", "PLANTED"], "an argument without an option: not known"),
+        (["reprot", "--last", "7d"], "E! unknown command `reprot`: did you mean `report`?"),
+        (["HW_SECRET_KEY=PLANTED", "report"], "E! unknown command; commands: collect, execd, "),
+        (["report", "PLANTED"], "E! unexpected argument; see maas-usage-check report --help"),
         (["report", "--service-type", "\u00b2"], "E! --service-type: must be my_service"),
         (["demo", "--port", "x"], "--port: must be a port, 0 to 65535"),
         (["demo", "--port", "70000"], "--port: must be a port, 0 to 65535"),
@@ -121,7 +122,10 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
         (["report", "--raw", "--format", "csv"], "E! --raw: works only with --format table"),
         (["collect", "--ak", "PLANTED"], "--ak: access keys do not belong here"),
         (["report", "--secret-key=PLANTED"], "--secret-key: access keys do not belong here"),
-        (["report", "--token-of-mine", "PLANTED"], "--token-of-mine: not known"),
+        (
+            ["report", "--token-of-mine", "PLANTED"],
+            "E! --token-of-mine: unknown option; see maas-usage-check report --help",
+        ),
     ],
 )
 def test_wrong_arguments(program: Program, arguments: List[str], words: str) -> None:

@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..metrics import FORMATS
 
 LISTEN = "127.0.0.1:16227"
-"""MAAS on a telephone's keys; no exporter that is known of has this port, and 9100 to 9999 are all given away."""
+"""The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
 SEE_HELP = "see maas-usage-check --help"
 REPORT_FORMATS = ("table", "csv", "json")
 EXAMPLES = """\
@@ -27,7 +27,7 @@ examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """Raise what is wrong with the arguments instead of printing a screen of usage."""
+    """Raise ConfigError instead of printing the usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError."""
@@ -35,27 +35,37 @@ class Parser(argparse.ArgumentParser):
 
 
 def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read a command and its options; raise ConfigError, which never shows a value that may be a secret."""
+    """Parse a command and its options; raise ConfigError, whose text never contains a value that may be a secret."""
     command = next((argument for argument in argv if not argument.startswith("-")), None)
-    if command is not None and command not in COMMANDS:  # argparse would quote it, and it may be a secret
-        raise ConfigError(f"the first argument is no command; there are {', '.join(COMMANDS)}; {SEE_HELP}")
+    if command is not None and command not in COMMANDS:
+        raise ConfigError(_unknown_command(command))
     for argument in argv:
         if argument.startswith("-") and is_secret(argument.split("=")[0]):
             raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
-    helps = not {"-h", "--help"}.isdisjoint(argv)
-    args, unknown = _parser(command, helps).parse_known_args(argv)
+    is_help = not {"-h", "--help"}.isdisjoint(argv)
+    args, unknown = _make_parser(command, is_help).parse_known_args(argv)
     if unknown:
-        option = unknown[0].split("=")[0] if unknown[0].startswith("-") else "an argument without an option"
-        raise ConfigError(f"{option}: not known to `{args.command}`; see maas-usage-check {args.command} --help")
+        option = unknown[0].split("=")[0]
+        error = f"{option}: unknown option" if option.startswith("-") else "unexpected argument"
+        raise ConfigError(f"{error}; see maas-usage-check {args.command} --help")
     return args
 
 
-def _parser(command: Optional[str], helps: bool) -> argparse.ArgumentParser:
-    # Only help needs the terminal's width, and to ask for it takes a thirtieth of a `collect`.
-    width = None if helps else 80
+def _unknown_command(command: str) -> str:
+    from difflib import get_close_matches
+
+    # Quote only a similar word, which has at most 16 characters: any other may be a secret.
+    for similar in get_close_matches(command, COMMANDS, n=1):
+        return f"unknown command `{command}`: did you mean `{similar}`?"
+    return f"unknown command; commands: {', '.join(COMMANDS)}; {SEE_HELP}"
+
+
+def _make_parser(command: Optional[str], is_help: bool) -> argparse.ArgumentParser:
+    # Only help needs the terminal's width; reading it takes a thirtieth of a `collect`.
+    width = None if is_help else 80
     parser = Parser(
         prog="maas-usage-check",
-        description="Report what a team uses on Huawei Cloud MaaS.",
+        description="Report a team's usage of Huawei Cloud MaaS.",
         epilog=EXAMPLES,
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
         allow_abbrev=False,
@@ -65,84 +75,91 @@ def _parser(command: Optional[str], helps: bool) -> argparse.ArgumentParser:
         dest="command", required=True, metavar="COMMAND", parser_class=Parser, prog="maas-usage-check"
     )
 
-    for name, (does, add_options) in COMMANDS.items():
+    for name, (summary, add_options) in COMMANDS.items():
         if command in (None, name):  # the others would take a thirtieth of a `collect`
-            about = f"{does[:1].upper()}{does[1:]}."
+            about = f"{summary[:1].upper()}{summary[1:]}."
             formatter = partial(argparse.HelpFormatter, width=width)
             add_options(
-                commands.add_parser(name, help=does, description=about, formatter_class=formatter, allow_abbrev=False)
+                commands.add_parser(
+                    name, help=summary, description=about, formatter_class=formatter, allow_abbrev=False
+                )
             )
     return parser
 
 
-def _collect(parser: argparse.ArgumentParser) -> None:
+def _add_collect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
     )
     parser.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
     parser.add_argument(
-        "--output", type=expanduser, metavar="FILE", help="write to a file, in one step, instead of standard output"
+        "--output",
+        type=expanduser,
+        metavar="FILE",
+        help="replace a file atomically instead of writing to standard output",
     )
-    parser.add_argument("--deadline", type=_seconds, metavar="SECONDS", help="instead of the file's deadline")
-    parser.add_argument("--quiet", action="store_true", help="say nothing on standard error, for Categraf and Zabbix")
+    parser.add_argument("--deadline", type=_parse_seconds, metavar="SECONDS", help="overrides `deadline` in the file")
+    parser.add_argument("--quiet", action="store_true", help="no messages on standard error, for Categraf and Zabbix")
     parser.add_argument("--exit-zero", action="store_true", help="exit code 0 instead of 1, for Categraf")
 
 
-def _execd(parser: argparse.ArgumentParser) -> None:
+def _add_execd_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
     )
 
 
-def _serve(parser: argparse.ArgumentParser) -> None:
+def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
     )
     parser.add_argument(
         "--listen",
-        type=_address,
+        type=_parse_address,
         default=LISTEN,
         metavar="HOST:PORT",
-        help="default: %(default)s; port 0 for any that is free",
+        help="default: %(default)s; port 0 for any free port",
     )
     parser.add_argument("--tls-cert", type=expanduser, metavar="FILE", help="serve over TLS, with this certificate")
     parser.add_argument("--tls-key", type=expanduser, metavar="FILE", help="the private key of --tls-cert")
     parser.add_argument(
-        "--tls-client-ca", type=expanduser, metavar="FILE", help="answer only clients with a certificate of this CA"
+        "--tls-client-ca", type=expanduser, metavar="FILE", help="accept only clients with a certificate of this CA"
     )
 
 
-def _report(parser: argparse.ArgumentParser) -> None:
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
     when = parser.add_mutually_exclusive_group()
-    when.add_argument("--last", type=_length, metavar="7d", help="a length of time up to now: days (7d) or hours (24h)")
-    when.add_argument("--from", dest="since", type=_moment, metavar="DATE", help="from this date's local midnight")
+    when.add_argument("--last", type=_parse_period, metavar="7d", help="a period up to now: days (7d) or hours (24h)")
+    when.add_argument(
+        "--from", dest="since", type=_parse_moment, metavar="DATE", help="from this date's local midnight"
+    )
     when.add_argument("--this-month", action="store_true", help="from the 1st, 00:00, to now")
     when.add_argument("--today", action="store_true", help="from 00:00 to now")
     when.add_argument("--yesterday", action="store_true", help="the day before")
     parser.add_argument(
         "--to",
         dest="until",
-        type=_moment,
+        type=_parse_moment,
         metavar="DATE",
-        help="to this date's local midnight: the day itself is not counted",
+        help="up to this date's local midnight, so without the day itself",
     )
-    pieces = parser.add_mutually_exclusive_group()
-    pieces.add_argument(
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
         "--daily", dest="size", action="store_const", const="day", help="one row and one bar per day, and a total"
     )
-    pieces.add_argument(
+    rows.add_argument(
         "--hourly",
         dest="size",
         action="store_const",
         const="hour",
-        help="one row and one bar per hour; of more than 2 days, as far as the ledger of hours holds them, a map",
+        help="one row and one bar per hour; for more than 2 days a heat map, as far as the ledger of hours has them",
     )
-    pieces.add_argument(
+    rows.add_argument(
         "--models",
         dest="size",
         action="store_const",
         const="model",
-        help="one row per model, with `prices` in --config its cost, and a total; as Cloud Eye counts, in whole hours",
+        help="one row per model and a total, in whole hours, as Cloud Eye counts; with `prices` in --config, the cost",
     )
     parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     parser.add_argument("--region", help="default: cn-southwest-2")
@@ -150,7 +167,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
         "--service-type",
         nargs="+",
         metavar="TYPE",
-        help="1, 2, 4 or my_service, preset, custom_endpoint; several give a row each and a total; default: 2",
+        help="1, 2, 4 or my_service, preset, custom_endpoint; several: a row each and a total; default: 2",
     )
     parser.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
     parser.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
@@ -158,30 +175,33 @@ def _report(parser: argparse.ArgumentParser) -> None:
         "--credentials-file",
         type=expanduser,
         metavar="FILE",
-        help="wins over the environment (in the script it is the reverse)",
+        help="overrides the environment (in Huawei's script it is the reverse)",
     )
     parser.add_argument("--config", type=expanduser, metavar="FILE", help="a YAML file; the options above override it")
-    parser.add_argument("--raw", action="store_true", help="show the API's own answers too")
+    parser.add_argument("--raw", action="store_true", help="also show the API's responses")
 
 
-def _doctor(parser: argparse.ArgumentParser) -> None:
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=expanduser, metavar="FILE", help="the YAML file; without it, the defaults are examined"
+        "--config",
+        type=expanduser,
+        metavar="FILE",
+        help="the YAML file; without it, the default configuration is checked",
     )
 
 
-def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--serve", action="store_true", help="keep the stand-in up, for trying an agent")
-    parser.add_argument("--port", type=_port, default=0, help="default: any that is free")
+def _add_demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--serve", action="store_true", help="keep the simulator running, to try an agent with it")
+    parser.add_argument("--port", type=_parse_port, default=0, help="default: any free port")
 
 
-def _assets(parser: argparse.ArgumentParser) -> None:
+def _add_assets_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=expanduser, metavar="DIR", help="where to; files of the same names there are replaced"
+        "folder", type=expanduser, metavar="DIR", help="target folder; files of the same names are replaced"
     )
 
 
-def _length(text: str) -> str:
+def _parse_period(text: str) -> str:
     try:
         parse_range(f"last_{text}")
     except ValueError:
@@ -189,29 +209,29 @@ def _length(text: str) -> str:
     return text
 
 
-def _moment(text: str) -> Moment:
+def _parse_moment(text: str) -> Moment:
     try:
         return parse_moment(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _address(text: str) -> Tuple[str, int]:
+def _parse_address(text: str) -> Tuple[str, int]:
     host, colon, port = text.rpartition(":")
     bracketed = re.fullmatch(r"\[(.+)\]", host)
     if not colon or (":" in host and not bracketed):
         raise argparse.ArgumentTypeError(f"must be HOST:PORT, such as {LISTEN} or [::1]:{LISTEN.rpartition(':')[2]}")
-    return bracketed[1] if bracketed else host, _port(port)
+    return bracketed[1] if bracketed else host, _parse_port(port)
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     port = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
     if not 0 <= port <= 65_535:
         raise argparse.ArgumentTypeError("must be a port, 0 to 65535")
     return port
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds <= 86_400:
         raise argparse.ArgumentTypeError("must be seconds greater than 0, and at most 86400")
@@ -219,12 +239,15 @@ def _seconds(text: str) -> float:
 
 
 COMMANDS = {
-    "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _collect),
-    "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _execd),
-    "serve": ("collect in the background and serve the metrics over HTTP, for Prometheus", _serve),
-    "report": ("print what was used as a table; by default the last 7 days of the preset service", _report),
-    "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _doctor),
-    "demo": ("show report and collect on a stand-in for the cloud, without an account", _demo),
-    "assets": ("write out the dashboards, monitors and alert rules", _assets),
+    "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _add_collect_options),
+    "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _add_execd_options),
+    "serve": ("collect in the background and serve the metrics over HTTP, for Prometheus", _add_serve_options),
+    "report": ("print the usage as a table; by default the last 7 days of the preset service", _add_report_options),
+    "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _add_doctor_options),
+    "demo": ("show report and collect on the bundled simulator, without an account", _add_demo_options),
+    "assets": (
+        "write the configuration, examples, dashboards, monitors and alert rules to a folder",
+        _add_assets_options,
+    ),
 }
-"""What each command does, and what adds its options."""
+"""The summary of each command, and the function that adds its options."""

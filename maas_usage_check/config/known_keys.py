@@ -33,7 +33,7 @@ SECRET_KEYS = frozenset(
 
 INLINE_SECRET = (
     "access keys do not belong here: export HW_ACCESS_KEY and HW_SECRET_KEY, or use `credentials: {source: file, "
-    "path: ...}`; replace a key that was typed here in the console"
+    "path: ...}`; a key that was typed here should be replaced in the console"
 )
 
 
@@ -44,21 +44,21 @@ def is_secret(name: Any) -> bool:
 
 def refuse_secrets(mapping: Mapping[Any, Any], path: str) -> None:
     """Raise ConfigError for a secret in the file, at this level or one below. Values are never shown."""
-    for key, value in mapping.items():
-        at = f"{path}.{key}".lstrip(".")
-        if is_secret(key):
+    for config_key, value in mapping.items():
+        at = f"{path}.{config_key}".lstrip(".")
+        if is_secret(config_key):
             raise ConfigError(f"{at}: {INLINE_SECRET}")
-        if key in ("credentials", "init_config") and isinstance(value, dict):
+        if config_key in ("credentials", "init_config") and isinstance(value, dict):
             refuse_secrets(value, at)
 
 
 def check_keys(mapping: Mapping[Any, Any], known: Iterable[str], path: str) -> None:
     """Raise ConfigError for an unknown key. The error suggests the nearest known one."""
     known = tuple(known)
-    for key in mapping:
-        if key not in known:
+    for config_key in mapping:
+        if config_key not in known:
             import difflib
 
-            near = difflib.get_close_matches(str(key), known, 1)
-            remedy = f"did you mean `{near[0]}`?" if near else "conf.yaml.example lists all keys"
-            raise ConfigError(f"{path}.{str(key)[:60]}".lstrip(".") + f": unknown key; {remedy}")
+            similar = difflib.get_close_matches(str(config_key), known, 1)
+            remedy = f"did you mean `{similar[0]}`?" if similar else "conf.yaml.example lists all keys"
+            raise ConfigError(f"{path}.{str(config_key)[:60]}".lstrip(".") + f": unknown key; {remedy}")

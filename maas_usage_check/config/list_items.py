@@ -80,7 +80,7 @@ def _tag(value: Any) -> str:
         check_tag_text(part)
     if plain_name(key) in RESERVED_TAGS:
         spelling = "" if key in RESERVED_TAGS else f", written `{plain_name(key)}` in some formats,"
-        raise ValueError(f"`{key}`{spelling} is a tag that the plugin sets; choose another key")
+        raise ValueError(f"`{key}`{spelling} is a tag that the plugin sets; choose another name")
     return _text(value)
 
 

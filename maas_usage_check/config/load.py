@@ -86,16 +86,16 @@ def load_instance(entry: Any, shared: Mapping[str, Any], path: str, now: Optiona
     refuse_secrets(entry, path)
     own_keys = Instance.__struct_fields__
     check_keys(entry, (*own_keys, *AGENT_INSTANCE_KEYS), path)
-    values = {key: shared[key] for key in SHARED_KEYS if shared.get(key) is not None}
-    values.update({key: value for key, value in entry.items() if key in own_keys and value is not None})
-    for key, parse in ITEMS.items():
-        if key in MAY_BE_EMPTY and values.get(key) == []:
-            del values[key]
-        if key in values:
-            values[key] = read_items(values[key], parse, f"{path}.{key}")
-    for key, read in MAPPINGS.items():
-        if key in values:
-            values[key] = read(values[key], f"{path}.{key}")
+    values = {config_key: shared[config_key] for config_key in SHARED_KEYS if shared.get(config_key) is not None}
+    values.update({name: value for name, value in entry.items() if name in own_keys and value is not None})
+    for config_key, parse in ITEMS.items():
+        if config_key in MAY_BE_EMPTY and values.get(config_key) == []:
+            del values[config_key]
+        if config_key in values:
+            values[config_key] = read_items(values[config_key], parse, f"{path}.{config_key}")
+    for config_key, read in MAPPINGS.items():
+        if config_key in values:
+            values[config_key] = read(values[config_key], f"{path}.{config_key}")
     try:
         instance = msgspec.convert(values, Instance)
     except msgspec.ValidationError as error:
@@ -121,10 +121,10 @@ def _validated(instance: Instance, path: str, now: float) -> Instance:
     require(
         (instance.credentials.source == "file") == bool(instance.credentials.path),
         "credentials.path",
-        "goes with `source: file`, and only there",
+        "is required with `source: file`, and allowed only there",
     )
-    for key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
-        require(0 < getattr(instance, key) <= 86_400, key, "must be greater than 0, and at most 86400")
+    for config_key in ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute"):
+        require(0 < getattr(instance, config_key) <= 86_400, config_key, "must be greater than 0, and at most 86400")
     require(0 <= instance.backfill_days <= 29, "backfill_days", "must be 0 to 29: the cloud keeps 30 days")
     require(
         instance.api_keys or not instance.per_api_key,
@@ -164,10 +164,10 @@ def _validated(instance: Instance, path: str, now: float) -> Instance:
     authorities = read_path(instance.tls_ca_cert, f"{path}.tls_ca_cert")
     if authorities is not None:
         check_authorities(authorities, f"{path}.tls_ca_cert")
-    key_file = read_path(instance.credentials.path, f"{path}.credentials.path")
+    credentials_file = read_path(instance.credentials.path, f"{path}.credentials.path")
     return msgspec.structs.replace(
         instance,
-        credentials=msgspec.structs.replace(instance.credentials, path=key_file),
+        credentials=msgspec.structs.replace(instance.credentials, path=credentials_file),
         tls_ca_cert=authorities,
         state_dir=read_path(instance.state_dir, f"{path}.state_dir"),
         proxy=instance.proxy and read_proxy(instance.proxy, f"{path}.proxy"),
@@ -188,13 +188,14 @@ def _validated(instance: Instance, path: str, now: float) -> Instance:
 def _check_tags(instance: Instance, path: str) -> None:
     """Raise ConfigError for tags that collide in some format, and for names that cannot be a tag's value."""
     for i, tag in enumerate(instance.tags):
-        key = tag.split(":", 1)[0]
-        before = [tag.split(":", 1)[0] for tag in instance.tags[:i]]
-        if key in before:
-            raise ConfigError(f"{path}.tags[{i}]: duplicate tag `{key}`; a series has one value per tag")
-        if plain_name(key) in map(plain_name, before):
+        name = tag.split(":", 1)[0]
+        earlier = [tag.split(":", 1)[0] for tag in instance.tags[:i]]
+        if name in earlier:
+            raise ConfigError(f"{path}.tags[{i}]: duplicate tag `{name}`; a series has one value per tag")
+        if plain_name(name) in map(plain_name, earlier):
             raise ConfigError(
-                f"{path}.tags[{i}]: `{key}` and an earlier key are both `{plain_name(key)}` in some formats; rename one"
+                f"{path}.tags[{i}]: `{name}` and an earlier tag are both `{plain_name(name)}` in some formats; "
+                "rename one"
             )
     tag_values = [(f"ranges[{i}]", span.name) for i, span in enumerate(instance.ranges)]
     tag_values += [(f"api_keys[{i}]", label) for i, label in enumerate(instance.api_keys or ()) if instance.per_api_key]

@@ -44,14 +44,14 @@ class Clipped(Struct, frozen=True):
 
 
 class Rolling(Struct, frozen=True):
-    """A length of time, in milliseconds, up to now."""
+    """A length of time up to now."""
 
     name: str
-    length: int
+    length_ms: int
 
-    def window(self, now: int, zone: Zone) -> Window:
-        """Return the window at a time."""
-        return Window(now - self.length, now)
+    def window(self, now_ms: int, zone: Zone) -> Window:
+        """Return the window at `now_ms`."""
+        return Window(now_ms - self.length_ms, now_ms)
 
 
 class Calendar(Struct, frozen=True):
@@ -59,15 +59,15 @@ class Calendar(Struct, frozen=True):
 
     name: str
 
-    def window(self, now: int, zone: Zone) -> Window:
-        """Return the window at a time."""
+    def window(self, now_ms: int, zone: Zone) -> Window:
+        """Return the window at `now_ms`."""
         tz = zone()
-        today = dt.datetime.fromtimestamp(now / 1000, tz).date()
+        today = dt.datetime.fromtimestamp(now_ms / 1000, tz).date()
         if self.name == "today":
-            return Window(to_ms(today, tz), now)
+            return Window(to_ms(today, tz), now_ms)
         if self.name == "yesterday":
             return Window(to_ms(today - dt.timedelta(days=1), tz), to_ms(today, tz))
-        return Window(to_ms(today.replace(day=1), tz), now)
+        return Window(to_ms(today.replace(day=1), tz), now_ms)
 
 
 class Fixed(Struct, frozen=True):
@@ -80,13 +80,13 @@ class Fixed(Struct, frozen=True):
     since: Moment
     until: Optional[Moment] = None
 
-    def window(self, now: int, zone: Zone) -> Window:
-        """Return the window at a time."""
+    def window(self, now_ms: int, zone: Zone) -> Window:
+        """Return the window at `now_ms`."""
         start = to_ms(self.since, zone)
         if self.until is None:
-            return Window(start, now)
+            return Window(start, now_ms)
         # An end in the future is cut at now, but never before the start: the clock may have been set back.
-        return Window(start, max(start, min(to_ms(self.until, zone), now)))
+        return Window(start, max(start, min(to_ms(self.until, zone), now_ms)))
 
 
 Range = Union[Rolling, Calendar, Fixed]
@@ -119,20 +119,20 @@ def parse_moment(value: Any) -> Moment:
     raise ValueError('no such date; write "2026-05-08" or "2026-05-08T06:00:00"')
 
 
-def check_order(span: Fixed, now: int, zone: Zone) -> None:
+def check_order(span: Fixed, now_ms: int, zone: Zone) -> None:
     """Raise ValueError if a fixed range ends before it starts, or has not begun."""
     start = to_ms(span.since, zone)
     if span.until is not None and to_ms(span.until, zone) <= start:
         raise ValueError(
             "`to` must lie after `from` (a `to` date means its midnight, so the day itself is not counted)"
         )
-    if start > now:
+    if start > now_ms:
         raise ValueError("the range has not begun; set `from` to a time in the past")
 
 
-def clip(window: Window, now: int) -> Clipped:
+def clip(window: Window, now_ms: int) -> Clipped:
     """Clip a window to the API's retention, and split it into windows of at most MAX_WINDOW."""
-    start = max(window.start, now - RETENTION)
+    start = max(window.start, now_ms - RETENTION)
     if window.start < start and start >= window.end:
         return Clipped((), 0.0)
     length = window.end - window.start

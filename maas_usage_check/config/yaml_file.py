@@ -17,7 +17,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_FILE_BYTES = 256 * 1024
 """A configuration within the limits of its lists is far smaller."""
 
-Placed = Tuple[yaml.Node, str]
+NodePath = Tuple[yaml.Node, str]
 """A node and its path of keys."""
 
 
@@ -68,18 +68,18 @@ def _read(path: str) -> bytes:
 def _refuse_duplicate_keys(root: yaml.Node, path: str) -> None:
     """Walk the nodes before merge keys are resolved: overriding a merged key is no duplicate."""
     seen: Set[yaml.Node] = set()
-    waiting: List[Placed] = [(root, "")]
-    for node, at in waiting:  # grows during the loop
+    queue: List[NodePath] = [(root, "")]
+    for node, at in queue:  # grows during the loop
         if node in seen:  # an alias
             continue
         seen.add(node)
         if isinstance(node, yaml.MappingNode):
-            waiting.extend(_values(node, at, path))
+            queue.extend(_values(node, at, path))
         elif isinstance(node, yaml.SequenceNode):
-            waiting.extend((item, f"{at}[{i}]") for i, item in enumerate(node.value))
+            queue.extend((item, f"{at}[{i}]") for i, item in enumerate(node.value))
 
 
-def _values(mapping: yaml.MappingNode, at: str, path: str) -> Iterator[Placed]:
+def _values(mapping: yaml.MappingNode, at: str, path: str) -> Iterator[NodePath]:
     lines: Dict[Tuple[str, str], int] = {}
     for key, value in mapping.value:
         if not isinstance(key, yaml.ScalarNode):  # construct_document refuses a list or a mapping as a key

@@ -32,18 +32,18 @@ def count_values(root: yaml.Node) -> int:
     """Count the values of a document, at most MAX_VALUES + 1, which is also the count of one that contains itself."""
     counts: Dict[yaml.Node, int] = {}
     counted: Set[yaml.Node] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting[-1]
+    stack = [root]
+    while stack:
+        node = stack[-1]
         if node in counted:
-            waiting.pop()
+            stack.pop()
         elif node in counts:
-            waiting.pop()
+            stack.pop()
             counted.add(node)
             counts[node] = min(MAX_VALUES + 1, 1 + sum(counts[part] for part in _parts(node)))
         else:
             counts[node] = MAX_VALUES + 1  # until its parts are counted: only a node that contains itself is met before
-            waiting.extend(part for part in _parts(node) if part not in counts)
+            stack.extend(part for part in _parts(node) if part not in counts)
     return counts[root]
 
 

@@ -25,5 +25,5 @@ def find_zone(name: Optional[str]) -> dt.tzinfo:
             warnings.simplefilter("ignore")  # agents parse the first letters of each line on standard error
             return get_localzone()
     except (KeyError, ValueError, OSError):  # unknown zone; invalid name; a folder of that name
-        what = f"`{name}` is not" if name is not None else "the host's zone (TZ, or /etc/localtime) has not"
-        raise ConfigError(f"timezone: {what} an IANA name; write one such as Asia/Shanghai") from None
+        problem = f"`{name}` is not an" if name is not None else "the host's zone (TZ, or /etc/localtime) has no"
+        raise ConfigError(f"timezone: {problem} IANA name; write one such as Asia/Shanghai") from None

@@ -12,15 +12,15 @@ FRESH_S = 15 * MINUTE_S
 """Seconds after its end for which a minute is shown as current."""
 
 
-def is_fresh(minute: float, now: float) -> bool:
-    """Return whether a minute may be shown as current. `minute` is its begin; both are seconds since 1970."""
-    return minute + MINUTE_S + FRESH_S >= now
+def is_fresh(minute_s: float, now_s: float) -> bool:
+    """Return whether the minute that begins at `minute_s` may be shown as current. Times are seconds since 1970."""
+    return minute_s + MINUTE_S + FRESH_S >= now_s
 
 
-def fresh_points(points: Sequence[Point], now: float) -> List[Point]:
-    """Drop the points of minutes that are not fresh. `now` is in seconds since 1970."""
+def fresh_points(points: Sequence[Point], now_s: float) -> List[Point]:
+    """Drop the points of minutes that are not fresh. `now_s` is in seconds since 1970."""
     return [
         point
         for point in points
-        if point.measurement not in MINUTE_TIMESTAMPED or is_fresh(point.time / 1_000_000_000, now)
+        if point.measurement not in MINUTE_TIMESTAMPED or is_fresh(point.time / 1_000_000_000, now_s)
     ]

@@ -17,7 +17,7 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import RETRYABLE, Result
 
 from ..conftest import AK, SK, Cloud, FixedClock
-from ..faults.server import Act, Fault, Server, always, drip, http
+from ..faults.faulty_cloud import Act, Fault, FaultyServer, always, drip, http
 from .conftest import need_library
 
 need_library("datadog_checks.base")
@@ -98,7 +98,7 @@ IN_TIME = "did not answer in time"
 def test_an_answer_that_is_not_believed(
     make_check: Make, aggregator: Any, fault: Fault, options: Dict[str, Any], code: Result, says: str
 ) -> None:
-    server = Server(Emulator({AK: SK}))
+    server = FaultyServer(Emulator({AK: SK}))
     server.fault = fault
     entry = {"endpoint": server.url, "project_id": PROJECT_ID, "ranges": ["last_7d"], "deadline": 600}
     found, said = outcome(make_check({**entry, **options}), aggregator)

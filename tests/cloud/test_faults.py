@@ -14,26 +14,26 @@ from maas_usage_check.config import load_instance
 from maas_usage_check.metrics import find_encoder
 
 from ..conftest import FixedClock
-from ..faults.checks import check_line, check_points, check_requests, entry, play
-from ..faults.played import PlayedTransport, scene  # noqa: F401
-from ..faults.server import Scene
-from ..faults.table import TABLE, Row, names
+from ..faults.checks import check_line, check_points, check_requests, entry, set_up
+from ..faults.fake_socket import FakeSocketTransport, faulty_cloud  # noqa: F401
+from ..faults.faulty_cloud import FaultyCloud
+from ..faults.table import TABLE, Row, row_ids
 
 
-@pytest.mark.parametrize("row", TABLE, ids=names(TABLE))
+@pytest.mark.parametrize("row", TABLE, ids=row_ids(TABLE))
 def test_every_row(
     row: Row,
-    scene: Scene,  # noqa: F811
+    faulty_cloud: FaultyCloud,  # noqa: F811
     clock: FixedClock,
     make_collector: Callable[..., Collector],
     tmp_path: Path,
 ) -> None:
-    play(row, scene, tmp_path)
-    keys = entry(row, scene, tmp_path)
+    set_up(row, faulty_cloud, tmp_path)
+    keys = entry(row, faulty_cloud, tmp_path)
     instance = load_instance(keys, {}, "instances[0]", clock.now())
-    transport = PlayedTransport(scene, clock, instance)
+    transport = FakeSocketTransport(faulty_cloud, clock, instance)
     batch = make_collector(keys, provider=provider(instance.credentials), transport=transport).cycle()
     assert batch.collected == row.up
     check_points(row, [parse_line(line) for line in find_encoder("influx")(batch.points).splitlines()])
     check_line(row, str(batch.problems[0]))
-    check_requests(row, len(scene.requests))
+    check_requests(row, len(faulty_cloud.requests))

@@ -13,7 +13,7 @@ from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger import HOURS, Consumer
 
 from ..conftest import SK
-from ..faults.world import World, run_execd
+from ..faults.simulation import Simulation, run_execd
 
 
 def test_a_problem_is_logged_hourly_and_once_more_when_it_is_over() -> None:
@@ -54,10 +54,10 @@ def test_what_is_no_problem_or_logged_once_is_never_recovered_from() -> None:
     assert said(reports, []) == ["I! the backfill begins", "W! 2 ids are left out"]
 
 
-Weather = Callable[[Request], Optional[Response]]
+RandomFaults = Callable[[Request], Optional[Response]]
 
 
-def fails(result: Result) -> Weather:
+def fails(result: Result) -> RandomFaults:
     def fail(request: Request) -> Optional[Response]:
         raise QueryError(result, f"the cloud is {result.name}")
 
@@ -70,24 +70,28 @@ def denied(request: Request) -> Optional[Response]:
 
 def test_days_of_a_daemon(tmp_path: Path) -> None:
     """An outage that alternates does not recover; each mistake with the file is named; what is not asked is silent."""
-    world = World(tmp_path)
+    simulation = Simulation(tmp_path)
     outage: List[Any] = [Result.NETWORK, Result.TIMED_OUT, Result.SERVER_ERROR] * 3
-    no_key = [world.key.unlink, lambda: world.key.write_text("one"), lambda: world.key.write_bytes(b"\xff,\xfe")]
-    steps: List[Tuple[Any, Weather]] = [
+    no_key = [
+        simulation.key_file.unlink,
+        lambda: simulation.key_file.write_text("one"),
+        lambda: simulation.key_file.write_bytes(b"\xff,\xfe"),
+    ]
+    steps: List[Tuple[Any, RandomFaults]] = [
         *((None, fails(result)) for result in outage),
         (None, lambda request: None),
         (None, denied),
         *((act, denied) for act in no_key),
-        (lambda: world.put_key(SK), lambda request: None),
+        (lambda: simulation.write_key(SK), lambda request: None),
     ]
 
     def after(number: int, text: str) -> None:
         if number + 1 < len(steps):
-            act, world.instead = steps[number + 1]
+            act, simulation.intercept = steps[number + 1]
             _ = act and act()
 
-    world.instead = steps[0][1]
-    lines = run_execd(world, len(steps), 60, after, consumer=Consumer("x", HOURS), models=True)
+    simulation.intercept = steps[0][1]
+    lines = run_execd(simulation, len(steps), 60, after, consumer=Consumer("x", HOURS), models=True)
     lines = [re.sub(r"cn-southwest-2 \(\S+ n:0\)|credentials file \S+ ", "", line) for line in lines]
     expected = [
         *(f"{start}the cloud is {result.name} " for result in outage[:3] for start in ("E! : ", "W! : Cloud Eye: ")),

@@ -1,4 +1,4 @@
-"""What holds of a row of the table on every surface."""
+"""Assertions about a row of the fault table that hold on every surface."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 
 from ..program import AK, SK
-from .server import Scene
+from .faulty_cloud import FaultyCloud
 from .table import Row
 
-KEY = "key"
-"""The credentials file's name."""
+KEY_FILE = "key"
 
 
-def play(row: Row, scene: Scene, folder: Path, ak: str = AK) -> None:
-    """Bring about what a row says: the credentials file and the cloud's fault."""
-    path = folder / KEY
+def set_up(row: Row, faulty_cloud: FaultyCloud, folder: Path, ak: str = AK) -> None:
+    """Set up a row's credentials file and fault."""
+    path = folder / KEY_FILE
     path.unlink(missing_ok=True)
-    if row.key != "missing":
-        path.write_text(f"{ak},{SK}" if row.key == "right" else "")
+    if row.key_file != "missing":
+        path.write_text(f"{ak},{SK}" if row.key_file == "right" else "")
         path.chmod(0o600)
-    scene.emulator.keys[ak] = SK
-    scene.fault = row.fault
+    faulty_cloud.emulator.keys[ak] = SK
+    faulty_cloud.fault = row.fault
 
 
-def entry(row: Row, scene: Scene, folder: Path) -> Dict[str, Any]:
-    """Configure an instance for a row, and a label that blanks nothing of what the cloud says.
+def entry(row: Row, faulty_cloud: FaultyCloud, folder: Path) -> Dict[str, Any]:
+    """Return an instance's configuration for a row.
 
-    What does not hang must never meet the time-out of a busy machine.
+    The label is empty, so that redaction changes no text of the cloud. The time-out is long unless the row hangs: a
+    busy machine must not reach it.
     """
-    return scene.entry(
-        credentials={"source": "file", "path": str(folder / KEY)},
+    return faulty_cloud.entry(
+        credentials={"source": "file", "path": str(folder / KEY_FILE)},
         ranges=["last_1d", "last_7d"],
         timeout=1 if row.hangs else 30,
         deadline=600,
         tags=["n:1"],
         api_keys=[""],
-        **({} if row.looked_up else {"project_id": PROJECT_ID}),
+        **({} if row.needs_lookup else {"project_id": PROJECT_ID}),
     )
 
 
@@ -60,35 +60,35 @@ def check_points(row: Row, lines: List[Dict[str, Any]]) -> None:
 
 
 def check_requests(row: Row, requests: int) -> None:
-    assert row.most_requests is None or requests <= row.most_requests, "a refusal was tried again"
+    assert row.max_requests is None or requests <= row.max_requests, "a refusal was retried"
 
 
 def check_line(row: Row, line: str) -> None:
     assert line.startswith(f"{row.level}! ")
     assert row.matches(line[3:]), f"{line}\nis not\n{row.line}"
-    assert len(line.encode()) <= 512, "Telegraf cuts what is longer"
+    assert len(line.encode()) <= 512, "Telegraf truncates longer lines"
 
 
-def ask(process: subprocess.Popen[bytes]) -> List[Dict[str, Any]]:
-    """Have execd run a cycle; return its points."""
+def run_cycle(process: subprocess.Popen[bytes]) -> List[Dict[str, Any]]:
+    """Run one cycle of execd; return its points."""
     assert process.stdin
     assert process.stdout
     process.stdin.write(b"\n")
     lines: List[Dict[str, Any]] = []
     while not lines or lines[-1]["measurement"] != "huawei_maas_api":
-        assert select.select([process.stdout], [], [], 50)[0], "no batch came"
+        assert select.select([process.stdout], [], [], 50)[0], "execd wrote no batch"
         lines.append(parse_line(process.stdout.readline().decode().rstrip("\n")))
     return lines
 
 
-def said(process: subprocess.Popen[bytes]) -> str:
+def read_log_line(process: subprocess.Popen[bytes]) -> str:
     assert process.stderr
-    assert select.select([process.stderr], [], [], 50)[0], "nothing was said"
+    assert select.select([process.stderr], [], [], 50)[0], "execd logged nothing"
     return process.stderr.readline().decode().rstrip("\n")
 
 
-def known_requests(state: Path) -> int:
-    """Count the requests of the one key that the state knows of."""
+def stored_requests(state: Path) -> int:
+    """Return how many requests the state file counts for its only access key."""
     with contextlib.closing(sqlite3.connect(state)) as file:
         ((entry,),) = file.execute("SELECT value FROM entries WHERE kind = 'KeyEntry'").fetchall()
     return int(sum(json.loads(entry)["sent"].values()))

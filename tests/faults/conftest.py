@@ -8,22 +8,22 @@ from maas_usage_check.emulator.emulator import Emulator
 
 from ..agents.conftest import make_check, need, need_library  # noqa: F401
 from ..conftest import AK, SK, FixedClock
-from .played import played, scene  # noqa: F401
-from .server import Server
+from .fake_socket import faulty_cloud, local_program  # noqa: F401
+from .faulty_cloud import FaultyServer
 
 
 class Lengths(NamedTuple):
-    """How long the long tests are; see the longer ones in tests/soak.
+    """Lengths of the long tests; tests/soak has longer ones.
 
-    Minutes of a lockout, writes from one kill to the next, days of hours and models, days of a daemon's cycles at five
-    minutes, and scrapes and requests.
+    lockout_minutes: of a wrong key; kill_step: writes from one kill to the next; days: of hours and models;
+    daemon_days: of execd's cycles every 5 minutes; requests: scrapes, or requests of one transport.
     """
 
-    minutes: int = 180
-    step: int = 5
+    lockout_minutes: int = 180
+    kill_step: int = 5
     days: int = 7
-    run_days: int = 3
-    times: int = 300
+    daemon_days: int = 3
+    requests: int = 300
 
 
 @pytest.fixture
@@ -32,16 +32,16 @@ def lengths() -> Lengths:
 
 
 @pytest.fixture
-def server(clock: FixedClock) -> Iterator[Server]:
-    """Serve at the time at which processes begin: the emulator allows them a quarter of an hour."""
-    server = Server(Emulator({AK: SK}, now=clock.now))
+def server(clock: FixedClock) -> Iterator[FaultyServer]:
+    """Serve a faulty cloud at the tests' time; it accepts signatures that are up to 15 minutes off."""
+    server = FaultyServer(Emulator({AK: SK}, now=clock.now))
     yield server
     server.stop()
 
 
 @pytest.fixture
 def agent(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Make checks as the Agent does; see the agents' own tests."""
+    """Return `make_check` of tests/agents, which makes checks as the Agent does."""
     need_library("datadog_checks.base")
     need_library("datadog_checks.dev")
     return request.getfixturevalue("make_check")

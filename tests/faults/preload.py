@@ -1,4 +1,4 @@
-"""Libraries that the dynamic linker puts before the C library's functions: what no disk does on demand."""
+"""C libraries for LD_PRELOAD that inject file-system faults."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ int fcntl64(int file, int command, ...) {
     return controlled("fcntl64", file, command, value);
 }
 """
-"""Refuse all locks, and do something where the state is opened."""
-KILLS = """
+"""Refuse all locks; WHEN_OPENED is replaced by what happens when the state file is opened."""
+KILL_AT_WRITE = """
 static long left;
 void kill_at_write(long number) { left = number; }
 static int is_last(int file) {
@@ -73,11 +73,11 @@ static int synced(const char *name, int file) {
 int fsync(int file) { return synced("fsync", file); }
 int fdatasync(int file) { return synced("fdatasync", file); }
 """
-"""Kill the process at its n-th write or sync of the state; of that write half is done."""
+"""Kill the process at its n-th write or sync of the state file, after half of that write."""
 
 
-def compiled(folder: Path, compiler: str, source: str) -> str:
-    """Compile a library and return its path, for LD_PRELOAD."""
+def compile_library(folder: Path, compiler: str, source: str) -> str:
+    """Compile a library for LD_PRELOAD; return its path."""
     code, library = folder / "preloaded.c", folder / "preloaded.so"
     code.write_text(HEAD + source)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, code, "-ldl"], check=True)

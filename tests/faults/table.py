@@ -1,4 +1,4 @@
-"""The one table of faults: what happens, and what every surface then does; docs/troubleshooting.md shows it."""
+"""The table of faults: each fault, and how every surface reports it. docs/troubleshooting.md shows it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 from maas_usage_check.errors import Result
 
 from ..cloud.test_error_responses import SHAPES
-from .server import Act, Exchange, Fault, always, drip, http
+from .faulty_cloud import Act, Exchange, Fault, always, drip, http
 
 
 class Row(NamedTuple):
-    """Hold one fault. `line` is the first line of standard error without its level; … stands for anything.
+    """A fault, and how it is reported.
 
-    With `points` for both questions there is but a warning, result OK. What `hangs` ends by a time-out.
+    line: the first line of standard error without its level; `…` matches any text.
+    points: how many of the cycle's two queries have a usage point; if both have, the line is a warning.
+    hangs: the fault ends by a time-out.
+    needs_lookup: the configuration has no project_id, so that it is looked up.
+    key_file: the credentials file is "right", "empty" or "missing".
     """
 
     title: str
@@ -29,8 +33,8 @@ class Row(NamedTuple):
     line: str
     points: int = 0
     hangs: bool = False
-    looked_up: bool = False
-    key: str = "right"
+    needs_lookup: bool = False
+    key_file: str = "right"
 
     @property
     def up(self) -> int:
@@ -49,22 +53,22 @@ class Row(NamedTuple):
         return Result.PARTIAL if self.up and self.result else self.result
 
     @property
-    def most_requests(self) -> Optional[int]:
-        """Tell how often the cloud may be asked: once with a refused key, once a question without a permission."""
+    def max_requests(self) -> Optional[int]:
+        """Requests allowed: one with a refused key, one per query without a permission; None: any number."""
         return 1 if self.result in REFUSED else 2 if self.result == Result.PERMISSION_DENIED else None
 
-    def cured(self) -> Row:
-        return self._replace(fault=None, key="right")
+    def without_fault(self) -> Row:
+        return self._replace(fault=None, key_file="right")
 
     def matches(self, text: str) -> bool:
-        """Tell whether a text is the line, region first."""
-        of = "no values for " if self.result else ""
-        parts = f"cn-southwest-2 (…): {self.line} ({of}…)".split("…")
+        """Return whether a text is the line, with the region before it and what it affects behind it."""
+        missing = "no values for " if self.result else ""
+        parts = f"cn-southwest-2 (…): {self.line} ({missing}…)".split("…")
         return re.search(".*".join(map(re.escape, parts)), text) is not None
 
 
 FOLDED = ("The answer is not what the API's page says", "One question of several meets one of these")
-"""Titles whose lines differ by a field's name, or are those of other titles: one of them is shown."""
+"""Titles of which markdown() shows one row: their lines differ by a field's name, or repeat those of other titles."""
 
 REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED)
 NO_JSON = (
@@ -72,42 +76,45 @@ NO_JSON = (
     "check endpoint and proxy"
 )
 DENIED = "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions) […]"
-NOT_BELIEVED = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
+UNEXPECTED_ANSWER = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
 STAMP = "%Y%m%dT%H%M%SZ"
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n"
 
 
-def where(condition: Callable[[Exchange], bool], fault: Fault) -> Fault:
+def fault_if(condition: Callable[[Exchange], bool], fault: Fault) -> Fault:
     return lambda exchange: fault(exchange) if condition(exchange) else None
 
 
-def lookup(exchange: Exchange) -> bool:
+def is_project_lookup(exchange: Exchange) -> bool:
     return exchange.method == "GET"
 
 
-def one_day(exchange: Exchange) -> bool:
-    asked = json.loads(exchange.body)
-    return bool(asked["end_time"] - asked["start_time"] == 86_400_000)
+def is_one_day(exchange: Exchange) -> bool:
+    query = json.loads(exchange.body)
+    return bool(query["end_time"] - query["start_time"] == 86_400_000)
 
 
-def replaced(name: str, text: str) -> Fault:
-    """Replace one field of the true answer by a JSON text, which json.dumps might not write."""
+def replace_field(name: str, text: str) -> Fault:
+    """Replace one field of the true answer by a raw JSON text, such as one that json.dumps cannot write."""
 
     def fault(exchange: Exchange) -> Sequence[bytes]:
-        fields = json.loads(exchange.truth().partition(b"\r\n\r\n")[2])
+        fields = json.loads(exchange.true_answer().partition(b"\r\n\r\n")[2])
         return [http(200, json.dumps({**fields, name: "@"}).replace('"@"', text).encode())]
 
     return fault
 
 
-def clock_off(minutes: int, text: str) -> Fault:
-    """Refuse at a time of the cloud that is so far from the signature's: told in the text, or else by Date alone."""
+def refuse_clock(minutes: int, text: str) -> Fault:
+    """Refuse a signature whose time is `minutes` behind the cloud's.
+
+    The cloud's time is put into the text, or into the header Date if the text has no place for it.
+    """
 
     def fault(exchange: Exchange) -> Sequence[bytes]:
         signed = exchange.headers["X-Sdk-Date"]
-        at = timegm(time.strptime(signed, STAMP)) + minutes * 59.5  # it is named rounded
-        dated = {} if "{}" in text else {"Date": formatdate(at, usegmt=True)}
-        return [http(401, text.format(signed, time.strftime(STAMP, time.gmtime(at))).encode(), **dated)]
+        at = timegm(time.strptime(signed, STAMP)) + minutes * 59.5  # the line rounds it to minutes
+        headers = {} if "{}" in text else {"Date": formatdate(at, usegmt=True)}
+        return [http(401, text.format(signed, time.strftime(STAMP, time.gmtime(at))).encode(), **headers)]
 
     return fault
 
@@ -154,7 +161,7 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
 
 
 def refusals() -> Iterator[Row]:
-    """Each comes in one of the shapes; tests/cloud/test_error_responses.py has every error in all of them."""
+    """List refusals, each in one shape of error response; test_error_responses.py has all shapes of each."""
     for (title, status, code, text, result, line), (shape, write) in zip(ERRORS, itertools.cycle(SHAPES.items())):
         answer = http(status, write(code, text), X_Request_Id="id-1")
         yield Row(title, f"{status} {code} {text[:12]} {shape}", always(answer), result, line)
@@ -165,11 +172,11 @@ def refusals() -> Iterator[Row]:
             (", called expired", "signature expired"),
             (", both times", "calc aksk signature fail:signature expired, signature time:{},server time:{}"),
         ):
-            yield Row("This machine's clock is off", words + name, clock_off(minutes, text), Result.CLOCK_OFF, line)
+            yield Row("This machine's clock is off", words + name, refuse_clock(minutes, text), Result.CLOCK_OFF, line)
 
 
-def cut_off() -> Iterator[Row]:
-    """Refusals of which only the status arrives: it says enough."""
+def truncated_refusals() -> Iterator[Row]:
+    """List refusals of which only the status arrives: it is enough."""
     title = "The text of a refusal does not arrive"
     refused, denied = ERRORS[0][-1].replace("…", ""), DENIED.format("modelarts:monitoring:get").replace("…", "403")
     head = HEAD.replace(b"200", b"401")
@@ -178,23 +185,23 @@ def cut_off() -> Iterator[Row]:
     yield Row(title, "403 cut short", always(head.replace(b"401", b"403")), Result.PERMISSION_DENIED, denied)
 
 
-def keys() -> Iterator[Row]:
-    for key, name, why in (
+def missing_keys() -> Iterator[Row]:
+    for key_file, name, why in (
         ("missing", "no file", "cannot be read (No such file or directory): check the path and who may read it"),
         ("empty", "an empty file", "has none of the three shapes: HW_ACCESS_KEY=... lines, one line AK,SK, or AK and "
          "SK on lines of their own"),
     ):  # fmt: skip
         line = f"credentials file … {why}"
-        yield Row("There is no access key", name, None, Result.NO_CREDENTIALS, line, key=key)
+        yield Row("There is no access key", name, None, Result.NO_CREDENTIALS, line, key_file=key_file)
 
 
-def network() -> Iterator[Row]:
-    none = "127.0.0.1:…: no connection (…): check network, firewall and proxy"
+def network_failures() -> Iterator[Row]:
+    no_connection = "127.0.0.1:…: no connection (…): check network, firewall and proxy"
     for name, fault, line in (
-        ("reset before the headers", always(Act.RESET), none),
-        ("closed before the headers", always(b""), none),
+        ("reset before the headers", always(Act.RESET), no_connection),
+        ("closed before the headers", always(b""), no_connection),
         ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; it is tried again"),
-        ("reset after the headers", always(HEAD, Act.RESET), none),
+        ("reset after the headers", always(HEAD, Act.RESET), no_connection),
     ):
         yield Row("Nobody answers, or the connection breaks", name, fault, Result.NETWORK, line)
     line = "127.0.0.1:… answered, but not in HTTP: check endpoint, its port, and proxy"
@@ -208,14 +215,14 @@ def network() -> Iterator[Row]:
         yield Row("An answer does not come in time", name, fault, Result.TIMED_OUT, line, hangs=True)
 
 
-def answers() -> Iterator[Row]:
+def wrong_answers() -> Iterator[Row]:
     proxy = "check endpoint and proxy"
     for name, answer, line in (
         ("HTML", http(200, b"<html>sign in</html>"), NO_JSON.format("HTML")),
         ("nothing", http(200), NO_JSON.format("an empty body")),
         ("half", http(200, b'{"total_token": 1'), NO_JSON.format("a broken body")),
         ("depth", http(200, b"[" * 99_999), NO_JSON.format("a broken body")),
-        ("{}", http(200, b"{}", Content_Encoding="gzip"), NOT_BELIEVED.format("`total_token` is missing")),
+        ("{}", http(200, b"{}", Content_Encoding="gzip"), UNEXPECTED_ANSWER.format("`total_token` is missing")),
         ("302", http(302, Location="/x"), f"the answer was a redirect, which is not followed: {proxy} [302]"),
         ("204", http(204), f"the answer was of a kind that the API does not give: {proxy} [204]"),
         ("2 MiB", http(200, b" " * 2**21), "the answer is longer than 1 MiB, so it is not one: check endpoint"),
@@ -223,27 +230,31 @@ def answers() -> Iterator[Row]:
         yield Row("Something else answers in the cloud's place", name, always(answer), Result.BAD_ANSWER, line)
     title = "The answer is not what the API's page says"
     for name, fault, line in (
-        ("[]", always(http(200, b"[]")), NOT_BELIEVED.format("it is not a JSON object")),
-        ("null", replaced("total_token", "null"), NOT_BELIEVED.format("`total_token` is not a number")),
-        ("-1", replaced("total_infer_count", "-1"), NOT_BELIEVED.format("`total_infer_count` is negative")),
-        ("1e400", replaced("total_token", "1e400"), NOT_BELIEVED.format("`total_token` is too large to be true")),
-        ("NaN", replaced("total_error_count", "NaN"), NO_JSON.format("a broken body")),
+        ("[]", always(http(200, b"[]")), UNEXPECTED_ANSWER.format("it is not a JSON object")),
+        ("null", replace_field("total_token", "null"), UNEXPECTED_ANSWER.format("`total_token` is not a number")),
+        ("-1", replace_field("total_infer_count", "-1"), UNEXPECTED_ANSWER.format("`total_infer_count` is negative")),
+        (
+            "1e400",
+            replace_field("total_token", "1e400"),
+            UNEXPECTED_ANSWER.format("`total_token` is too large to be true"),
+        ),
+        ("NaN", replace_field("total_error_count", "NaN"), NO_JSON.format("a broken body")),
     ):
         yield Row(title, name, fault, Result.BAD_ANSWER, line)
     yield Row(
         "The cloud counts more errors than requests",
         "",
-        replaced("total_error_count", "999999999"),
+        replace_field("total_error_count", "999999999"),
         Result.OK,
         "more errors than requests, so that no error_ratio is given",
         points=2,
     )
 
 
-def projects() -> Iterator[Row]:
+def missing_projects() -> Iterator[Row]:
     region = "cn-southwest-2"
     one = {"id": "a" * 32, "name": region, "enabled": True}
-    for name, found, count in (
+    for name, projects, count in (
         ("none", [], "no enabled project"),
         ("two", [one, {**one, "id": "b" * 32}], "2 projects"),
         ("only sub-projects", [{**one, "name": f"{region}_sub"}], "no enabled project"),
@@ -251,38 +262,45 @@ def projects() -> Iterator[Row]:
         ("no list", None, "no enabled project"),
         ("a list of nothing", [None, 7, "x", []], "no enabled project"),
     ):
-        fault = where(lookup, always(http(200, json.dumps({"projects": found}).encode())))
+        fault = fault_if(is_project_lookup, always(http(200, json.dumps({"projects": projects}).encode())))
         line = f"IAM lists {count} named {region}: check region, or set project_id"
-        yield Row("IAM does not tell the project", name, fault, Result.NO_PROJECT, line, looked_up=True)
-    denied = where(lookup, always(http(403)))
+        yield Row("IAM does not tell the project", name, fault, Result.NO_PROJECT, line, needs_lookup=True)
+    denied = fault_if(is_project_lookup, always(http(403)))
     line = DENIED.format("iam:projects:get")
-    yield Row("A permission is missing", "of the lookup", denied, Result.PERMISSION_DENIED, line, looked_up=True)
+    yield Row("A permission is missing", "of the lookup", denied, Result.PERMISSION_DENIED, line, needs_lookup=True)
 
 
-def first_of_each(rows: Iterable[Row]) -> Dict[Result, Row]:
+def one_per_result(rows: Iterable[Row]) -> Dict[Result, Row]:
     return {row.code: row for row in reversed(list(rows))}
 
 
-def parts() -> Iterator[Row]:
-    """Faults that meet one of two questions: the other is answered."""
-    found = first_of_each([*refusals(), *network(), *answers()])
+def partial_failures() -> Iterator[Row]:
+    """List faults of one of the two queries; the other one succeeds."""
+    rows = one_per_result([*refusals(), *network_failures(), *wrong_answers()])
     for result in (Result.REQUEST_REJECTED, Result.SERVER_ERROR, Result.NETWORK, Result.TIMED_OUT, Result.BAD_ANSWER):
-        fault = found[result].fault
+        fault = rows[result].fault
         assert fault
-        yield found[result]._replace(title=FOLDED[1], fault=where(one_day, fault), points=1)
+        yield rows[result]._replace(title=FOLDED[1], fault=fault_if(is_one_day, fault), points=1)
 
 
-TABLE: List[Row] = [*keys(), *refusals(), *cut_off(), *network(), *answers(), *projects(), *parts()]
-FIRST: List[Row] = list(first_of_each(TABLE).values())
-"""One row per result."""
+TABLE: List[Row] = [
+    *missing_keys(),
+    *refusals(),
+    *truncated_refusals(),
+    *network_failures(),
+    *wrong_answers(),
+    *missing_projects(),
+    *partial_failures(),
+]
+ONE_PER_RESULT: List[Row] = list(one_per_result(TABLE).values())
 
 
-def names(rows: Sequence[Row]) -> List[str]:
+def row_ids(rows: Sequence[Row]) -> List[str]:
     return [f"{row.title}: {row.variant}" for row in rows]
 
 
 def markdown() -> str:
-    """Render the table for people: each kind of line once."""
+    """Render the table for docs/troubleshooting.md, each kind of line once."""
     shown: Dict[Tuple[str, str, Result], Row] = {}
     for row in TABLE:
         shown.setdefault((row.title, row.line if row.title not in FOLDED else "", row.code), row)

@@ -1,4 +1,4 @@
-"""Connections that a daemon keeps from cycle to cycle, while the other side closes, resets or forgets them."""
+"""Connections that execd keeps between cycles, while the other side closes, resets or silently drops them."""
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ from maas_usage_check.errors import Result
 
 from ..conftest import AK, SK, FixedClock, Program, wait_for
 from ..keeping_server import Asked, KeepingServer, http, reset, truly
-from .checks import ask
+from .checks import run_cycle
 from .conftest import Lengths
 
 QUERIES = 3
 
 
-class Forgetting(KeepingServer):
-    """Answer truly, and between two cycles do something to every connection."""
+class DroppingServer(KeepingServer):
+    """Answer truly; between two cycles, drop or disturb every connection."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         super().__init__()
         self.emulator = Emulator({AK: SK}, now=now, requests_per_minute=10**6)
-        self.forgets = False
-        self.forgotten = 0
-        """Up to which connection what comes is not heard."""
+        self.drop_next_cycle = False
+        self.dropped = 0
+        """Number of the last dropped connection: requests over it and those before it get no answer."""
         self.release = threading.Event()
         self._truth = truly(self.emulator)
         self.behave = self.answer
 
     def answer(self, asked: Asked) -> Optional[bytes]:
-        if self.forgets:  # a worker may open one more at any time until the first request of the cycle
-            self.forgets = False
-            self.forgotten = len(self.clients)
-        if asked.connection <= self.forgotten:
+        if self.drop_next_cycle:  # a worker may open one more connection until the cycle's first request
+            self.drop_next_cycle = False
+            self.dropped = len(self.clients)
+        if asked.connection <= self.dropped:
             self.release.wait(30)
             return None
         return self._truth(asked)
 
-    def each(self, act: Callable[[Any], None]) -> None:
+    def for_each_client(self, act: Callable[[Any], None]) -> None:
         for client in self.clients:
             if client.fileno() != -1:
-                with contextlib.suppress(OSError):  # the daemon has closed it meanwhile
+                with contextlib.suppress(OSError):  # execd has closed it meanwhile
                     act(client)
 
 
 @pytest.fixture
-def server(clock: FixedClock) -> Iterator[Forgetting]:
-    server = Forgetting(clock.now)
+def server(clock: FixedClock) -> Iterator[DroppingServer]:
+    server = DroppingServer(clock.now)
     yield server
     server.release.set()
     server.close()
 
 
 @pytest.fixture
-def daemon(server: Forgetting, program: Program, tmp_path: Path) -> Iterator[Any]:
+def daemon(server: DroppingServer, program: Program, tmp_path: Path) -> Iterator[Any]:
     url = server.url.rstrip("/")
     config = program.config(
         f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
-        f"    state_dir: {tmp_path / 'kept'}\n    max_requests_per_minute: 86400\n"
+        f"    state_dir: {tmp_path / 'state'}\n    max_requests_per_minute: 86400\n"
         "    ranges: [last_1d, last_2d, last_7d]\n    timeout: 3\n    deadline: 60\n"
     )
     process = program.start("execd", "--config", config)
@@ -75,8 +75,8 @@ def daemon(server: Forgetting, program: Program, tmp_path: Path) -> Iterator[Any
     process.communicate()
 
 
-def healthy(process: Any) -> Any:
-    *usage, api = ask(process)
+def run_healthy_cycle(process: Any) -> Any:
+    *usage, api = run_cycle(process)
     assert api["fields"]["result_code"] == Result.OK
     assert len({point["fields"]["requests"] for point in usage}) == QUERIES
     return api["fields"]
@@ -91,48 +91,48 @@ BETWEEN = {
 
 
 @pytest.mark.parametrize("how", BETWEEN)
-def test_what_was_closed_between_two_cycles_costs_no_request_and_no_file(
-    server: Forgetting, daemon: Any, how: str
-) -> None:
+def test_closed_between_cycles(server: DroppingServer, daemon: Any, how: str) -> None:
+    """A connection that was closed between two cycles costs no request and no open file."""
+
     def files() -> int:
         return len(os.listdir(f"/proc/{daemon.pid}/fd"))
 
-    healthy(daemon)
+    run_healthy_cycle(daemon)
     before = files()
     for _ in range(10):
-        server.each(BETWEEN[how])
-        assert healthy(daemon)["http_requests"] == QUERIES
+        server.for_each_client(BETWEEN[how])
+        assert run_healthy_cycle(daemon)["http_requests"] == QUERIES
     assert len(server.asked) == 11 * QUERIES
     assert how != "kept" or len(server.clients) <= 4
-    # At most four connections are kept, and there was one at least.
+    # The pool keeps one to four connections.
     wait_for(lambda: files() <= before + 3, "the files to be closed")
 
 
-def test_connections_that_are_forgotten_without_a_word_cost_one_time_out_and_are_not_used_again(
-    server: Forgetting, daemon: Any
-) -> None:
-    healthy(daemon)
-    server.forgets = True
-    assert healthy(daemon)["http_requests"] == QUERIES + 1
-    assert sum(asked.connection <= server.forgotten for asked in server.asked) == QUERIES + 1
-    assert healthy(daemon)["http_requests"] == QUERIES
+def test_silently_dropped(server: DroppingServer, daemon: Any) -> None:
+    """Connections that were dropped silently cost one time-out and are not reused."""
+    run_healthy_cycle(daemon)
+    server.drop_next_cycle = True
+    assert run_healthy_cycle(daemon)["http_requests"] == QUERIES + 1
+    assert sum(asked.connection <= server.dropped for asked in server.asked) == QUERIES + 1
+    assert run_healthy_cycle(daemon)["http_requests"] == QUERIES
 
 
 @pytest.mark.timeout(600)
-def test_requests_leave_no_connection_and_no_object(server: Forgetting, lengths: Lengths) -> None:
+def test_requests_leak_nothing(server: DroppingServer, lengths: Lengths) -> None:
+    """Requests leak no connection and no object."""
     server.behave = lambda asked: None if asked.number == 7 else http(b"x")
     transport = DirectTransport(load_instance({}, {}, "instances[0]"))
     request = Request("GET", server.url, {"Host": "x"}, b"")
-    levels = []
-    part = lengths.times // 5
-    for i in range(lengths.times):
+    samples = []
+    part = lengths.requests // 5
+    for i in range(lengths.requests):
         assert transport(request, 5).body == b"x"
         if i % part == part - 1:
             server.clients.clear()
             server.asked.clear()
             gc.collect()
-            levels.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
+            samples.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
     transport.close()
-    files, objects = zip(*levels[1:])  # by the first look what is loaded once may still come
-    assert max(files) <= min(files) + 2, levels
-    assert max(objects) <= min(objects) + 100, levels
+    files, objects = zip(*samples[1:])  # before the first sample, modules may still be loaded
+    assert max(files) <= min(files) + 2, samples
+    assert max(objects) <= min(objects) + 100, samples

@@ -1,4 +1,4 @@
-"""Input from hell: whatever comes in, only documented errors come out."""
+"""Arbitrary input: configurations, credentials files and answers lead to documented errors only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK
 
-KEYS = (
+YAML_PARTS = (
     "instances:|- region:|ranges: [|last_7d|]|{|}|&a|*a|!!python/object|tags:|\n| |'|\"|>|---|2026-02-30|0x|1e400|"
     "credentials: {source: file}|\t|#|?|: |~"
 ).split("|")
@@ -44,8 +44,11 @@ statuses = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 403, 404, 429, 50
 responses = st.builds(Response, statuses, headers, bodies)
 
 
-@given(st.text(max_size=200) | st.lists(st.sampled_from(KEYS), max_size=25).map("".join) | st.binary(max_size=200))
-def test_any_file_is_a_configuration_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+@given(
+    st.text(max_size=200) | st.lists(st.sampled_from(YAML_PARTS), max_size=25).map("".join) | st.binary(max_size=200)
+)
+def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
+    """Any file is a configuration or an error of one line."""
     path = tmp_path_factory.mktemp("yaml") / "conf.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     try:
@@ -55,9 +58,8 @@ def test_any_file_is_a_configuration_or_one_line(tmp_path_factory: pytest.TempPa
 
 
 @given(st.binary(max_size=300))
-def test_any_credentials_file_is_a_key_or_one_line_that_shows_nothing_of_it(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
+def test_any_credentials_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """Any credentials file is a key or an error of one line that shows none of its content."""
     path = tmp_path_factory.mktemp("key") / "key"
     path.write_bytes(b"planted" + content)
     try:
@@ -68,14 +70,15 @@ def test_any_credentials_file_is_a_key_or_one_line_that_shows_nothing_of_it(
 
 
 @given(st.lists(responses, min_size=6, max_size=6), st.booleans())
-def test_any_answer_of_the_cloud_is_a_point_or_a_documented_failure(given: Any, looked_up: bool) -> None:
+def test_any_answer(answers: Any, needs_lookup: bool) -> None:
+    """Any answer of the cloud becomes a point or a documented failure."""
     entry: Dict[str, Any] = {"ranges": ["last_7d"], "max_concurrency": 1}
-    if not looked_up:
+    if not needs_lookup:
         entry["project_id"] = PROJECT_ID
     (instance,) = load({"instances": [entry]}, NOW)
     clock = Clock(now=lambda: NOW, sleep=lambda seconds: None)
     gates = Gates(Store(), clock)
-    transport = lambda request, timeout: given.pop()  # noqa: E731
+    transport = lambda request, timeout: answers.pop()  # noqa: E731
     batch = Collector(instance, lambda: Credentials(AK, SK), transport, gates, clock).cycle()
     assert batch.result != Result.INTERNAL, batch.problems
     assert all(str(problem).isprintable() for problem in batch.problems)

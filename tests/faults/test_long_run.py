@@ -1,4 +1,4 @@
-"""Days of execd at five minutes, with faults strewn in: right values, nothing left over, a short log."""
+"""Days of execd at five minutes with random faults: right values, no leak, a short log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from maas_usage_check.errors import Result
 
 from ..conftest import NOW, SK
 from .conftest import Lengths
-from .world import Weather, World, run_execd, truth
+from .simulation import RandomFaults, Simulation, expected_hour, run_execd
 
 RANGES = {"last_24h": 24, "last_7d": 168, "last_3h": 3}
 FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
@@ -24,13 +24,14 @@ FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "err
 
 @pytest.mark.timeout(600)
 def test_right_values_and_a_short_log(tmp_path: Path, lengths: Lengths) -> None:
-    world, cycles = World(tmp_path), lengths.run_days * 24 * 12
-    world.instead = Weather(world, range(6, lengths.run_days * 24 - 6, 7), [2], 0.02)
-    first, end = (int(NOW + days * 86_400) // 3600 * HOUR for days in (-8, lengths.run_days + 1))
-    hours = {at: truth(world.emulator, at, end) for at in range(first, end - LAG, HOUR)}
+    """Every value is the cloud's, nothing leaks, and a failure is logged at most once an hour."""
+    simulation, cycles = Simulation(tmp_path), lengths.daemon_days * 24 * 12
+    simulation.intercept = RandomFaults(simulation, range(6, lengths.daemon_days * 24 - 6, 7), [2], 0.02)
+    first, end = (int(NOW + days * 86_400) // 3600 * HOUR for days in (-8, lengths.daemon_days + 1))
+    hours = {at: expected_hour(simulation.emulator, at, end) for at in range(first, end - LAG, HOUR)}
     results: List[int] = []
     right = [0]
-    levels: List[Dict[str, int]] = []
+    samples: List[Dict[str, int]] = []
 
     def after(number: int, text: str) -> None:
         *usage, api = (parse_line(line) for line in text.splitlines())
@@ -41,29 +42,29 @@ def test_right_values_and_a_short_log(tmp_path: Path, lengths: Lengths) -> None:
             start = now - RANGES[line["tags"]["range"]] * HOUR
             sums = [
                 tuple(map(sum, zip(*(hours[at] for at in range(-(-start // HOUR) * HOUR, until - LAG, HOUR)))))
-                for until in (now, now + 30_000)  # an hour may come in while the cycle runs
+                for until in (now, now + 30_000)  # an hour may be reported while the cycle runs
             ]
             assert tuple(line["fields"][field] for field in FIELDS) in sums
             right[0] += 1
         if number == cycles // 2:
-            world.put_key("wrong")
+            simulation.write_key("wrong")
         if number == cycles // 2 + 30:
-            world.put_key(SK)
+            simulation.write_key(SK)
         if number % (cycles // 5) == cycles // 6:
-            world.emulator.request_log.clear()  # the cloud's own memory is not what is measured
+            simulation.emulator.request_log.clear()  # the emulator's memory is not measured
             gc.collect()
-            levels.append({"objects": len(gc.get_objects()), "files": len(os.listdir("/proc/self/fd"))})
+            samples.append({"objects": len(gc.get_objects()), "files": len(os.listdir("/proc/self/fd"))})
 
-    said = run_execd(world, cycles, 300, after, ranges=list(RANGES), max_concurrency=1)
-    assert world.emulator.times_locked == 0
+    log_lines = run_execd(simulation, cycles, 300, after, ranges=list(RANGES), max_concurrency=1)
+    assert simulation.emulator.times_locked == 0
     assert right[0] > cycles * 2
     assert {Result.OK, Result.PARTIAL, Result.KEY_REFUSED} <= set(results)
-    assert levels[-1]["files"] <= levels[0]["files"] + 1
-    assert levels[-1]["objects"] < levels[0]["objects"] + 3_000, levels
+    assert samples[-1]["files"] <= samples[0]["files"] + 1
+    assert samples[-1]["objects"] < samples[0]["objects"] + 3_000, samples
     changes = sum(1 for one, other in zip(results, results[1:]) if one != other)
-    bad_hours = sum(1 for code in results if code) / 12
-    assert len(said) <= 2 * changes + bad_hours + 20
-    recovered = [line[:3] for line in said if "recovered" in line]
+    hours_with_failures = sum(1 for code in results if code) / 12
+    assert len(log_lines) <= 2 * changes + hours_with_failures + 20
+    recovered = [line[:3] for line in log_lines if "recovered" in line]
     assert recovered == ["I! "] * len(recovered)
-    # Between two recoveries of one trouble it is said at most once an hour.
-    assert 1 <= sum("refused" in line and "recovered" not in line for line in said) <= 5
+    # The key is wrong for 2.5 hours, and a failure is logged at most once an hour.
+    assert 1 <= sum("refused" in line and "recovered" not in line for line in log_lines) <= 5

@@ -1,4 +1,4 @@
-"""A user who may start no more threads: slower, but it gets done, and it says so."""
+"""A user whose limit of threads is reached: cycles are slower, but they end, and failures are reported."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 
 from ..conftest import SK, Cloud, FixedClock
-from .server import Server
-from .somebody import Somebody, somebody
+from .faulty_cloud import FaultyServer
+from .other_user import OtherUser, other_user
 
 UID = 60_000 + os.getpid() % 5_000
-"""Nobody else's, nor another worker's: the limit counts all processes of a user."""
+"""A user of this pytest worker alone: the limit counts all processes of a user."""
 
 
 @pytest.fixture
-def limited(cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
-    yield from somebody(UID, ["setpriv", "prlimit"], cloud, clock)
+def limited(cloud: Cloud, clock: FixedClock) -> Iterator[OtherUser]:
+    yield from other_user(UID, ["setpriv", "prlimit"], cloud, clock)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
@@ -33,10 +33,10 @@ def limited(cloud: Cloud, clock: FixedClock) -> Iterator[Somebody]:
         ("execd", SK, (0, 3, Result.OK)),
     ],
 )
-def test_it_gets_its_numbers_or_says_why_not(
-    limited: Somebody, server: Server, threads: int, command: str, secret: str, expected: object
+def test_limit_of_threads(
+    limited: OtherUser, server: FaultyServer, threads: int, command: str, secret: str, expected: object
 ) -> None:
-    """There may be so many threads, the first included."""
+    """With any limit, the main thread included, the cycle collects or reports its failure."""
     config = server.config(limited.program, project_id=PROJECT_ID)
     limited.limit(f"--nproc={threads}")
     done = limited.program.process(command, "--config", config, stdin="\n", HW_SECRET_KEY=secret)

@@ -22,7 +22,7 @@ from .conftest import Lengths
 
 SCRAPERS = 4
 MIB = 1024.0
-"""In KiB, as the kernel tells memory."""
+"""In KiB, the unit of /proc/PID/status."""
 CONFIG = "hourly: true\nbackfill_days: 0\ndeadline: 120\ntimeout: 110\n"
 
 
@@ -45,23 +45,25 @@ def memory(exporter: Exporter) -> int:
     return int(found[1])
 
 
-def test_scrapes_are_answered_while_the_cloud_hangs(cloud: Cloud, program: Program) -> None:
+def test_hanging_cloud(cloud: Cloud, program: Program) -> None:
+    """Scrapes are answered while the cloud hangs."""
     with running_exporter(program, program.cloud_config(cloud, f"{CONFIG}max_concurrency: 1")) as exporter:
         exporter.wait_until_ready()
         release, before = cloud.block(), len(cloud.requests)
         exporter.process.send_signal(signal.SIGHUP)
         wait_for(lambda: len(cloud.requests) > before, "a cycle that hangs")
         scrapes(exporter, 40)
-        assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}, "as of the cycle before"
+        assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}, "still the metrics of the last cycle"
         assert len(cloud.requests) == before + 1, "the same cycle still hangs"
         release.set()
 
 
-def test_a_scrape_is_answered_while_slow_scrapers_take_all_room(cloud: Cloud, program: Program) -> None:
-    with running_exporter(program, program.cloud_config(cloud, CONFIG)) as exporter, contextlib.ExitStack() as held:
+def test_slow_scrapers(cloud: Cloud, program: Program) -> None:
+    """A scrape is answered while slow scrapers hold all connections."""
+    with running_exporter(program, program.cloud_config(cloud, CONFIG)) as exporter, contextlib.ExitStack() as stack:
         exporter.wait_until_ready()
         host, _, port = exporter.url.partition("//")[2].partition(":")
-        slow = [held.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(MAX_CONNECTIONS)]
+        slow = [stack.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(MAX_CONNECTIONS)]
         done = threading.Event()
 
         def drip() -> None:
@@ -78,14 +80,16 @@ def test_a_scrape_is_answered_while_slow_scrapers_take_all_room(cloud: Cloud, pr
 
 
 @pytest.mark.timeout(600)
-def test_scrapes_leave_memory_and_files_as_they_were(cloud: Cloud, program: Program, lengths: Lengths) -> None:
+def test_scrapes_leak_nothing(cloud: Cloud, program: Program, lengths: Lengths) -> None:
+    """Scrapes leak no memory and no open file."""
+
     def files() -> int:
         return len(os.listdir(f"/proc/{exporter.process.pid}/fd"))
 
     with running_exporter(program, program.cloud_config(cloud, CONFIG)) as exporter:
         exporter.wait_until_ready()
-        scrapes(exporter, lengths.times // 10)
-        before, had = memory(exporter), files()
-        scrapes(exporter, lengths.times)
-        assert memory(exporter) - before < 2 * MIB
-        wait_for(lambda: files() <= had, "the connections to end")
+        scrapes(exporter, lengths.requests // 10)
+        memory_before, files_before = memory(exporter), files()
+        scrapes(exporter, lengths.requests)
+        assert memory(exporter) - memory_before < 2 * MIB
+        wait_for(lambda: files() <= files_before, "the connections to end")

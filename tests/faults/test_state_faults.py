@@ -1,4 +1,4 @@
-"""What becomes of the state when disks, processes and files misbehave: no crash, no wrong value, no silent loss."""
+"""Faults of the disk, the file system and the state file: no crash, no wrong value, no silent loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from line_protocol_parser import parse_line
 
 from ..conftest import Program
-from .checks import ask, known_requests
-from .preload import NO_LOCKS, compiled
-from .server import Server
+from .checks import run_cycle, stored_requests
+from .faulty_cloud import FaultyServer
+from .preload import NO_LOCKS, compile_library
 
 NAME = "maas-usage-check.sqlite3"
 
@@ -27,12 +27,12 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(server: Server, program: Program, state: Path) -> str:
+def config(server: FaultyServer, program: Program, state: Path) -> str:
     return server.config(program, state_dir=str(state.parent))
 
 
 def in_shell(program: Program, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the program by a line of the shell, which names it "$@"."""
+    """Run the program by a shell script that calls it as "$@"."""
     return subprocess.run(
         ["sh", "-c", script, "sh", *program.command, *arguments],
         capture_output=True,
@@ -44,7 +44,7 @@ def in_shell(program: Program, script: str, *arguments: str, **environ: str) -> 
 
 
 def on_a_full_disk(program: Program, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Let the process write no byte to any file: what a full disk does, without filling one."""
+    """Run the program with a file size limit of 0, which acts like a full disk."""
     return in_shell(program, 'ulimit -f 0; exec "$@"', *arguments, **environ)
 
 
@@ -52,9 +52,8 @@ def code(done: subprocess.CompletedProcess[str]) -> int:
     return int(parse_line(done.stdout.splitlines()[-1])["fields"]["result_code"])
 
 
-def test_a_full_disk_is_a_warning_and_a_wait_that_is_on_it_still_holds(
-    server: Server, program: Program, config: str, state: Path
-) -> None:
+def test_full_disk(server: FaultyServer, program: Program, config: str, state: Path) -> None:
+    """A full disk is a warning, and a stored wait still holds."""
     done = on_a_full_disk(program, "collect", "--config", config)
     assert (done.returncode, code(done)) == (0, 0)
     full = f"{state}: cannot write the state: disk full."
@@ -67,8 +66,8 @@ def test_a_full_disk_is_a_warning_and_a_wait_that_is_on_it_still_holds(
 
 
 @pytest.mark.parametrize("blocks", [0, 64])
-def test_hours_on_a_full_disk(server: Server, program: Program, state: Path, blocks: int) -> None:
-    """The ranges come, the result is partial, and a line says what is paused; `doctor` finds the disk full too."""
+def test_hours_on_full_disk(server: FaultyServer, program: Program, state: Path, blocks: int) -> None:
+    """The ranges are collected, the result is partial, a line says what is paused, and doctor reports the full disk."""
     config = server.config(program, state_dir=str(state.parent), hourly=True, backfill_days=1)
     full = f"{state}: cannot write the state: disk full"
     done = in_shell(program, f'ulimit -f {blocks}; exec "$@"', "collect", "--config", config)
@@ -82,22 +81,23 @@ def test_hours_on_a_full_disk(server: Server, program: Program, state: Path, blo
     assert done.stdout.splitlines()[1] == f"FAIL  state            {full}; free some space"
 
 
-def test_execd_returns_to_the_file_as_soon_as_the_disk_has_room_again(
-    server: Server, program: Program, config: str, state: Path
-) -> None:
-    process, most = program.start("execd", "--config", config), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+def test_disk_has_room_again(server: FaultyServer, program: Program, config: str, state: Path) -> None:
+    """Execd writes the state again as soon as the disk has room."""
+    process, limit = program.start("execd", "--config", config), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
-    def known_after(room: int) -> int:
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, most))
-        ask(process)
-        return known_requests(state)
+    def requests_stored_with(room: int) -> int:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (room, limit))
+        run_cycle(process)
+        return stored_requests(state)
 
-    assert known_after(most) == known_after(0) < known_after(most) == len(server.requests)
+    before = requests_stored_with(limit)
+    assert before == requests_stored_with(0) < requests_stored_with(limit) == len(server.requests)
     _, errors = process.communicate(timeout=20)
     assert [line[:14] for line in errors.decode().splitlines()] == ["W! " + str(state)[:11]]
 
 
-def test_a_full_disk_leaves_the_old_output_as_it_was(program: Program, config: str, tmp_path: Path) -> None:
+def test_output_on_full_disk(program: Program, config: str, tmp_path: Path) -> None:
+    """On a full disk, --output keeps the old file."""
     output = tmp_path / "maas.prom"
     arguments = ("collect", "--config", config, "--format", "prometheus", "--output", str(output))
     assert program(*arguments).returncode == 0
@@ -110,21 +110,24 @@ def test_a_full_disk_leaves_the_old_output_as_it_was(program: Program, config: s
 
 
 @pytest.mark.parametrize("errors", ["/dev/full", "&-"])
-def test_a_full_or_closed_standard_error_costs_nothing(program: Program, config: str, state: Path, errors: str) -> None:
+def test_full_or_closed_stderr(program: Program, config: str, state: Path, errors: str) -> None:
+    """Points are written although standard error is full or closed."""
     state.parent.mkdir(0o700)
-    state.write_bytes(b"noise" * 1000)  # so that there is something to be said
+    state.write_bytes(b"noise" * 1000)  # causes a warning
     done = in_shell(program, f'exec "$@" 2>{errors}', "collect", "--config", config)
     assert (done.returncode, done.stdout.count("\n")) == (0, 4)
     assert "W!" not in done.stdout
 
 
-def test_a_folder_where_not_even_root_may_write_is_a_warning(server: Server, program: Program) -> None:
+def test_read_only_folder(server: FaultyServer, program: Program) -> None:
+    """A folder where not even root can write is a warning."""
     done = program("collect", "--config", server.config(program, state_dir="/sys/maas-usage-check"))
     assert (done.returncode, code(done)) == (0, 0)
     assert done.stderr.startswith(f"W! /sys/maas-usage-check/{NAME}: cannot write the state: ")
 
 
-def test_a_lockout_that_a_spoilt_entry_lost_is_not_lost_in_silence(program: Program, config: str, state: Path) -> None:
+def test_damaged_entry(program: Program, config: str, state: Path) -> None:
+    """A damaged entry that may have held a wait is reported."""
     assert code(program("collect", "--config", config, HW_SECRET_KEY="wrong")) == 3
     with contextlib.closing(sqlite3.connect(state)) as file:
         file.execute('UPDATE entries SET value = replace(value, \'"refusals":1\', \'"refusals":"x"\')')
@@ -134,11 +137,11 @@ def test_a_lockout_that_a_spoilt_entry_lost_is_not_lost_in_silence(program: Prog
     assert "a wait after a refusal may be lost" in done.stderr
 
 
-def test_a_folder_that_hangs_does_not_hold_a_cycle_past_its_deadline(
-    tmp_path: Path, program: Program, server: Server, state: Path, need: Callable[[str], str]
+def test_hanging_folder(
+    tmp_path: Path, program: Program, server: FaultyServer, state: Path, need: Callable[[str], str]
 ) -> None:
-    """Every open of the state file hangs, as on a network drive whose server is gone."""
-    library = compiled(tmp_path, need("cc"), NO_LOCKS.replace("WHEN_OPENED", "for (;;) pause();"))
+    """A cycle ends by its deadline although every open of the state file hangs, as on a dead network drive."""
+    library = compile_library(tmp_path, need("cc"), NO_LOCKS.replace("WHEN_OPENED", "for (;;) pause();"))
     config = server.config(program, deadline=1, state_dir=str(state.parent))
     done = program.process("collect", "--config", config, LD_PRELOAD=library)
     assert (done.returncode, code(done)) == (1, 13)
@@ -151,19 +154,16 @@ def test_a_folder_that_hangs_does_not_hold_a_cycle_past_its_deadline(
     assert "check the network" not in done.stdout
 
 
-def test_a_file_system_without_locks_is_a_warning(
-    tmp_path: Path, program: Program, config: str, need: Callable[[str], str]
-) -> None:
-    library = compiled(tmp_path, need("cc"), NO_LOCKS.replace("WHEN_OPENED", ""))
+def test_no_locks(tmp_path: Path, program: Program, config: str, need: Callable[[str], str]) -> None:
+    """A file system without locks is a warning."""
+    library = compile_library(tmp_path, need("cc"), NO_LOCKS.replace("WHEN_OPENED", ""))
     done = program.process("collect", "--config", config, LD_PRELOAD=library)
     assert (done.returncode, code(done)) == (0, 0)
     assert "set state_dir to a folder on a local disk" in done.stderr
 
 
-def test_a_refusal_is_on_the_disk_before_the_next_request_may_go(
-    program: Program, config: str, tmp_path: Path, need: Callable[[str], str]
-) -> None:
-    """The operating system tells: after a refusal came in, and no other answer, the log was synced before the print."""
+def test_refusal_is_synced(program: Program, config: str, tmp_path: Path, need: Callable[[str], str]) -> None:
+    """A refusal, unlike a success, is synced to disk before the points are printed, as strace shows."""
     trace = tmp_path / "trace"
     calls = "trace=recvfrom,read,fdatasync,fsync,write"
     program.command = [need("strace"), "-f", "-y", "-qq", "-s", "200", "-e", calls, "-o", str(trace), *program.command]

@@ -1,4 +1,4 @@
-"""The table of faults on each surface; every row where it is classified is tests/cloud/test_faults.py."""
+"""The fault table on each surface; tests/cloud/test_faults.py runs each row in one collector."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from maas_usage_check.scheduling.threads import MOST_IDLE
 
 from ..commands.exporter import running_exporter
 from ..conftest import AK, Program, wait_for
-from .checks import ask, check_line, check_points, check_requests, entry, play, said
-from .server import Scene, Server
-from .table import FIRST, TABLE, Row, names
+from .checks import check_line, check_points, check_requests, entry, read_log_line, run_cycle, set_up
+from .faulty_cloud import FaultyCloud, FaultyServer
+from .table import ONE_PER_RESULT, TABLE, Row, row_ids
 
 STATE = "maas-usage-check.sqlite3"
-MOST_THREADS = 2 + MOST_IDLE
-"""The main one, the one that listens, and those that wait for work."""
-each_result = pytest.mark.parametrize("row", FIRST, ids=names(FIRST))
+MAX_THREADS = 2 + MOST_IDLE
+"""The main thread, the one that reads standard input, and idle workers."""
+each_result = pytest.mark.parametrize("row", ONE_PER_RESULT, ids=row_ids(ONE_PER_RESULT))
 
 
-def configure(row: Row, scene: Scene, program: Program, **keys: Any) -> str:
-    return scene.config(program, **{**entry(row, scene, program.folder), **keys})
+def configure(row: Row, faulty_cloud: FaultyCloud, program: Program, **keys: Any) -> str:
+    return faulty_cloud.config(program, **{**entry(row, faulty_cloud, program.folder), **keys})
 
 
 @each_result
-def test_collect(row: Row, scene: Scene, played: Program) -> None:
-    play(row, scene, played.folder)
-    done = played("collect", "--config", configure(row, scene, played))
+def test_collect(row: Row, faulty_cloud: FaultyCloud, local_program: Program) -> None:
+    set_up(row, faulty_cloud, local_program.folder)
+    done = local_program("collect", "--config", configure(row, faulty_cloud, local_program))
     assert done.returncode == row.exit_code
     check_points(row, [parse_line(line) for line in done.stdout.splitlines()])
     check_line(row, done.stderr.splitlines()[0])
-    check_requests(row, len(scene.requests))
+    check_requests(row, len(faulty_cloud.requests))
 
 
 @each_result
-def test_report(row: Row, scene: Scene, played: Program) -> None:
-    play(row, scene, played.folder)
-    done = played("report", "--format", "json", "--config", configure(row, scene, played))
+def test_report(row: Row, faulty_cloud: FaultyCloud, local_program: Program) -> None:
+    set_up(row, faulty_cloud, local_program.folder)
+    done = local_program("report", "--format", "json", "--config", configure(row, faulty_cloud, local_program))
     assert done.returncode == row.exit_code
     records = json.loads(done.stdout)
     assert [record["range"] for record in records] == ["last_1d", "last_7d"]
     assert sum(record["total_tokens"] is not None for record in records) == row.points
     assert sum(record["error_ratio"] is not None for record in records) == (row.points if row.result else 0)
     check_line(row, done.stderr.splitlines()[0])
-    check_requests(row, len(scene.requests))
+    check_requests(row, len(faulty_cloud.requests))
 
 
 @each_result
-def test_agent(row: Row, server: Server, agent: Callable[..., Any], aggregator: Any, tmp_path: Path) -> None:
-    play(row, server, tmp_path)
+def test_agent(row: Row, server: FaultyServer, agent: Callable[..., Any], aggregator: Any, tmp_path: Path) -> None:
+    set_up(row, server, tmp_path)
     check = agent(entry(row, server, tmp_path))
     report = check.run()
     usage = aggregator.metrics("huawei_maas.usage.total_tokens")
@@ -74,20 +74,21 @@ def test_agent(row: Row, server: Server, agent: Callable[..., Any], aggregator: 
     check_requests(row, len(server.requests))
 
 
-def test_agent_where_nobody_listens(agent: Callable[..., Any]) -> None:
+def test_agent_without_connection(agent: Callable[..., Any]) -> None:
+    """A refused connection is one line that names the address."""
     report = agent({"endpoint": "http://127.0.0.1:1", "project_id": PROJECT_ID}).run()
     assert "127.0.0.1:1: no connection (Connection refused): check network, firewall and proxy" in report
 
 
 @pytest.mark.timeout(240)
-def test_serve(server: Server, program: Program) -> None:
-    """One exporter lives through a row per result; SIGHUP starts the cycle of the next."""
-    healthy = FIRST[0].cured()
-    play(healthy, server, program.folder)
+def test_serve(server: FaultyServer, program: Program) -> None:
+    """One exporter runs a row per result; SIGHUP starts each cycle."""
+    healthy = ONE_PER_RESULT[0].without_fault()
+    set_up(healthy, server, program.folder)
     with running_exporter(program, configure(healthy, server, program)) as exporter:
         exporter.wait_until_ready()
-        for i, row in enumerate(FIRST):
-            play(row, server, program.folder, f"{AK}{i}")
+        for i, row in enumerate(ONE_PER_RESULT):
+            set_up(row, server, program.folder, f"{AK}{i}")
             configure(row, server, program)
             before = len(exporter.problems)
             exporter.process.send_signal(signal.SIGHUP)
@@ -96,19 +97,19 @@ def test_serve(server: Server, program: Program) -> None:
             assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": row.up}
             assert len(exporter.samples("huawei_maas_usage_total_tokens")) == row.points
 
-            def is_said(row: Row = row, before: int = before) -> bool:
+            def is_logged(row: Row = row, before: int = before) -> bool:
                 return any(row.matches(line[3:]) and line[0] == row.level for line in exporter.problems[before:])
 
-            wait_for(is_said, row.line)
+            wait_for(is_logged, row.line)
 
 
-GROUPS = sorted({(row.looked_up, row.hangs) for row in TABLE})
-"""What the configuration of a process must fit."""
+GROUPS = sorted({(row.needs_lookup, row.hangs) for row in TABLE})
+"""Rows of one group share a configuration, and so a process."""
 
 
 @pytest.fixture
 def daemon(program: Program, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """Start execd, with no pause between tries."""
+    """Return a function that starts execd with no pauses between retries."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("import time\ntime.sleep = lambda seconds: None\n")
@@ -126,52 +127,54 @@ def daemon(program: Program, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("group", GROUPS)
-def test_execd(group: Any, server: Server, program: Program, daemon: Callable[[str], Any], tmp_path: Path) -> None:
-    """One daemon lives through all of them, and holds no file, lock or thread afterwards that it held not before.
+def test_execd(
+    group: Any, server: FaultyServer, program: Program, daemon: Callable[[str], Any], tmp_path: Path
+) -> None:
+    """One daemon runs all rows of a group; then it has no more files, locks or threads than before.
 
-    Each comes with a key of its own, for waits belong to a key.
+    Each row has an access key of its own, because waits belong to a key.
     """
-    rows = [row for row in TABLE if (row.looked_up, row.hangs) == group]
-    process = daemon(configure(rows[0], server, program, state_dir=str(tmp_path / "kept")))
+    rows = [row for row in TABLE if (row.needs_lookup, row.hangs) == group]
+    process = daemon(configure(rows[0], server, program, state_dir=str(tmp_path / "shared")))
     server.emulator.requests_per_minute = 100_000
-    healthy = rows[0].cured()
+    healthy = rows[0].without_fault()
 
-    def left() -> List[str]:
-        play(healthy, server, program.folder)
-        assert ask(process)[-1]["fields"]["result_code"] == 0
+    def open_files() -> List[str]:
+        set_up(healthy, server, program.folder)
+        assert run_cycle(process)[-1]["fields"]["result_code"] == 0
         return files(process.pid)
 
-    before = [name for name in left() if not name.startswith("socket:")]
+    before = [name for name in open_files() if not name.startswith("socket:")]
     wrong: List[str] = []
     for i, row in enumerate(rows):
         try:
-            play(row, server, program.folder, f"{AK}{i}")
+            set_up(row, server, program.folder, f"{AK}{i}")
             requests = len(server.requests)
-            check_points(row, ask(process))
-            check_line(row, said(process))
+            check_points(row, run_cycle(process))
+            check_line(row, read_log_line(process))
             check_requests(row, len(server.requests) - requests)
-            play(healthy, server, program.folder, f"{AK}{i}again")
-            assert ask(process)[-1]["fields"]["result_code"] == 0
-            assert said(process).endswith(": recovered")
+            set_up(healthy, server, program.folder, f"{AK}{i}again")
+            assert run_cycle(process)[-1]["fields"]["result_code"] == 0
+            assert read_log_line(process).endswith(": recovered")
         except AssertionError as error:
             wrong.append(f"{row.title}, {row.variant}: {error}")
     assert not wrong, "\n".join(wrong)
-    check_free(tmp_path / "kept")
-    # A connection that was made in time and not needed is kept until a later cycle uses it; one that leaked stays.
-    wait_for(lambda: left() == before, "every file and connection of a fault to be closed")
-    wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) <= MOST_THREADS, "the threads of faults to end")
+    check_locks_free(tmp_path / "shared")
+    # The pool keeps an unused connection until a later cycle uses it; a leaked one stays.
+    wait_for(lambda: open_files() == before, "every file and connection of a fault to be closed")
+    wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) <= MAX_THREADS, "the threads of faults to end")
 
 
 def files(pid: int) -> List[str]:
     found = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             found.append(os.readlink(path))
     return sorted(found)
 
 
-def check_free(state: Path) -> None:
-    """Take the locks that the daemon would hold in a cycle; each fails at once where it still does."""
+def check_locks_free(state: Path) -> None:
+    """Acquire the locks that the daemon uses in a cycle; fail at once if it still holds one."""
     with contextlib.closing(sqlite3.connect(state / STATE, timeout=0, isolation_level=None)) as file:
         file.execute("BEGIN IMMEDIATE")
     with open(state / f"{STATE}-lock", "r+b") as lock:

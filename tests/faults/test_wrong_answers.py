@@ -1,4 +1,4 @@
-"""One wrong answer of an honest cloud: no hour that is known is wrong because of it, and no count."""
+"""One wrong answer of an otherwise correct cloud makes no known hour and no count wrong."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ..conftest import NOW
 
 HOUR = 3_600_000
 MINUTE = 60_000
-BEGAN = int(NOW * 1000)
-KNOWN = BEGAN + 360 * MINUTE
+BEGIN = int(NOW * 1000)
+ALL_KNOWN = BEGIN + 360 * MINUTE
 """When all hours are known."""
 DAYS = 3
 Series = Tuple[str, str]
@@ -33,7 +33,7 @@ Change = Callable[["Account", Dict[str, Any], Dict[str, Any]], Any]
 
 
 class Account(Collecting):
-    """An account whose hours are known, and the one request of a cycle that is answered otherwise."""
+    """An account whose hours are known. `change` alters the answer to the request number `place` of a cycle."""
 
     def __init__(self, folder: Path) -> None:
         emulator = Emulator({AK: SK}, usage=SimulatedUsage(), models=SimulatedModels(2, 1))
@@ -41,7 +41,7 @@ class Account(Collecting):
         entry = {"project_id": PROJECT_ID, "hourly": True, "models": True, "backfill_days": DAYS, "ranges": ["last_1d"]}
         super().__init__(folder, emulator, "json", {**entry, "max_requests_per_minute": 80_000, "max_concurrency": 1})
         self.change: Optional[Change] = None
-        self.place = self.asked = 0
+        self.place = self.requests = 0
         self.series: List[Series] = [("", "")]
         self.series += [
             (model, key) for model in emulator.models.ids() for key in ("", *emulator.models.key_ids(model))
@@ -53,8 +53,8 @@ class Account(Collecting):
         body = json.loads(request.body or b"{}")
         if self.is_range(body):
             return answer
-        self.asked += 1
-        if self.change and self.asked == self.place:
+        self.requests += 1
+        if self.change and self.requests == self.place:
             changed = self.change(self, body, json.loads(answer.body))
             return cloud.Response(200, answer.headers, json.dumps(changed).encode())
         return answer
@@ -63,8 +63,8 @@ class Account(Collecting):
         return "end_time" in body and body["end_time"] % HOUR != HOUR - 1
 
     def cycle(self, now: int, form: str = "json") -> str:
-        """Run a cycle, keep what it says of hours, and return what it printed."""
-        self.form, self.asked = form, 0
+        """Run a cycle at `now`, milliseconds; record its hours; return its output or, with JSON, its log."""
+        self.form, self.requests = form, 0
         done = self.collect(now)
         assert (done.returncode, "fault in this plugin" in done.stderr) == (0, False), done.stderr
         for line in done.stdout.splitlines() if form == "json" else ():
@@ -73,9 +73,9 @@ class Account(Collecting):
                 series = (point["tags"].get("maas_api_id", ""), point["tags"].get("maas_key_id", ""))
                 at, (*values, settled) = point["time"] // 1_000_000, point["fields"].values()
                 self.hours[series][at] = tuple(values)
-                # What is restated may be told as it was for a while.
-                told = [self.truth(series, at, when) for when in (now, KNOWN - 1)]
-                assert not settled or tuple(values) in told, (series, at)
+                # A restated hour may keep its old value for a while.
+                valid = [self.truth(series, at, when) for when in (now, ALL_KNOWN - 1)]
+                assert not settled or tuple(values) in valid, (series, at)
         return done.stdout if form == "prometheus" else done.stderr
 
     def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
@@ -90,13 +90,13 @@ class Account(Collecting):
         return {(tag("maas_api_id", tags), tag("maas_key_id", tags)): int(tokens) for tags, tokens in found}
 
     def check(self, now: int) -> None:
-        """Compare every hour that is over, and every count, with the cloud."""
+        """Compare every hour that ended, and every count, with the cloud."""
         for series, hours in self.hours.items():
-            first, over = BEGAN // HOUR * HOUR - DAYS * 24 * HOUR, now // HOUR * HOUR
-            for at in range(first, over - 4 * HOUR, HOUR):
+            first, end = BEGIN // HOUR * HOUR - DAYS * 24 * HOUR, now // HOUR * HOUR
+            for at in range(first, end - 4 * HOUR, HOUR):
                 assert hours[at] == self.truth(series, at, now), (series, at)
         assert self.counts(now) == {
-            series: sum(self.truth(series, at, now)[0] for at in range(BEGAN // HOUR * HOUR, over, HOUR))
+            series: sum(self.truth(series, at, now)[0] for at in range(BEGIN // HOUR * HOUR, end, HOUR))
             for series in self.series
         }
 
@@ -105,8 +105,8 @@ def tag(name: str, tags: str) -> str:
     return "".join(re.findall(f'{name}="(.*?)"', tags))
 
 
-def usage(change: Callable[[float], Any]) -> Change:
-    """Change every number of an answer, of whichever source."""
+def change_numbers(change: Callable[[float], Any]) -> Change:
+    """Change every number of an answer of either source."""
 
     def changed(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
         for each in answer.get("metrics", ()):
@@ -117,7 +117,7 @@ def usage(change: Callable[[float], Any]) -> Change:
     return changed
 
 
-def old(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
+def stale_answer(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[str, Any]:
     """Answer as of six hours ago."""
     if "start_time" in body:
         return account.emulator.usage.totals(body, body["end_time"] - 6 * HOUR)
@@ -126,8 +126,8 @@ def old(account: Account, body: Dict[str, Any], answer: Dict[str, Any]) -> Dict[
     return answer
 
 
-def metrics(change: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]]) -> Change:
-    """Change or leave out each metric of Cloud Eye's answer; the list of metrics too."""
+def change_metrics(change: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]]) -> Change:
+    """Change or drop each metric of an answer of Cloud Eye, its list of metrics included."""
     return lambda account, body, answer: (
         {**answer, "metrics": list(filter(None, map(change, answer["metrics"])))} if "metrics" in answer else answer
     )
@@ -137,16 +137,16 @@ def is_even(metric: Dict[str, Any]) -> bool:
     return len(str(metric["dimensions"]) + metric["metric_name"]) % 2 == 0
 
 
-GLITCHES: Dict[str, Change] = {
-    "zeros": usage(lambda value: 0),
-    "a part": usage(lambda value: value // 2),
-    "doubled": usage(lambda value: value * 2),
-    "old": old,
-    "no metrics": metrics(lambda each: None),
-    "half of the metrics": metrics(lambda each: each if is_even(each) else None),
-    "no data points": metrics(lambda each: {**each, "datapoints": []}),
-    "no total": metrics(lambda each: None if each["metric_name"] == "total_tokens" else each),
-    "an empty total": metrics(
+WRONG_ANSWERS: Dict[str, Change] = {
+    "zeros": change_numbers(lambda value: 0),
+    "a part": change_numbers(lambda value: value // 2),
+    "doubled": change_numbers(lambda value: value * 2),
+    "old": stale_answer,
+    "no metrics": change_metrics(lambda each: None),
+    "half of the metrics": change_metrics(lambda each: each if is_even(each) else None),
+    "no data points": change_metrics(lambda each: {**each, "datapoints": []}),
+    "no total": change_metrics(lambda each: None if each["metric_name"] == "total_tokens" else each),
+    "an empty total": change_metrics(
         lambda each: {**each, **({"datapoints": []} if each["metric_name"] == "total_tokens" else {})}
     ),
     "nothing": lambda account, body, answer: {},
@@ -155,56 +155,59 @@ GLITCHES: Dict[str, Change] = {
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the state of an account all of whose hours are known to two consumers."""
+    """Return the folder of an account all of whose hours were emitted to two consumers."""
     account = Account(tmp_path_factory.mktemp("known"))
     for minutes in (0, 5, 65, 70):
-        account.cycle(BEGAN + minutes * MINUTE)
-        account.counts(BEGAN + minutes * MINUTE)
-    account.cycle(KNOWN)
-    account.check(KNOWN)
+        account.cycle(BEGIN + minutes * MINUTE)
+        account.counts(BEGIN + minutes * MINUTE)
+    account.cycle(ALL_KNOWN)
+    account.check(ALL_KNOWN)
     return account.folder
 
 
 @pytest.fixture
 def play(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
-    """Run a cycle with one wrong answer, and an hour of cycles after it; return how often the cloud was asked."""
+    """Return a function that runs a cycle with one wrong answer and then an hour of cycles.
+
+    It returns the number of requests of the first cycle.
+    """
 
     def run(kind: str, place: int, factor: float = 1.0, ago: int = 5, minutes: int = 60) -> int:
         folder = tmp_path_factory.mktemp("one")
         shutil.copytree(known / "state", folder / "state")
-        account, now = Account(folder), KNOWN + minutes * MINUTE
+        account, now = Account(folder), ALL_KNOWN + minutes * MINUTE
         for series in account.series:
-            hours = range(BEGAN // HOUR * HOUR - DAYS * 24 * HOUR, KNOWN // HOUR * HOUR, HOUR)
-            account.hours[series] = {at: account.truth(series, at, KNOWN) for at in hours}
+            hours = range(BEGIN // HOUR * HOUR - DAYS * 24 * HOUR, ALL_KNOWN // HOUR * HOUR, HOUR)
+            account.hours[series] = {at: account.truth(series, at, ALL_KNOWN) for at in hours}
         if factor != 1.0:
-            restated = BEGAN // HOUR * HOUR - ago * HOUR
-            account.emulator.usage.restate(restated, factor, KNOWN)
-            # Of models, 26 hours are asked every hour, and what lies before them once a day.
-            recent = max(restated, BEGAN - 15 * HOUR)
-            account.emulator.models.restate(account.series[1][0], None, recent, factor, KNOWN)
-        account.change, account.place = GLITCHES[kind], place
+            restated = BEGIN // HOUR * HOUR - ago * HOUR
+            account.emulator.usage.restate(restated, factor, ALL_KNOWN)
+            # The sweep of models reads the last 26 hours every hour, and older hours once a day.
+            recent = max(restated, BEGIN - 15 * HOUR)
+            account.emulator.models.restate(account.series[1][0], None, recent, factor, ALL_KNOWN)
+        account.change, account.place = WRONG_ANSWERS[kind], place
         account.cycle(now)
-        account.change, asked = None, account.asked
+        account.change, requests = None, account.requests
         for later in (5, 60, 65):
             account.cycle(now + later * MINUTE)
         account.check(now + 70 * MINUTE)
-        return asked
+        return requests
 
     return run
 
 
-@pytest.mark.parametrize("kind", GLITCHES)
+@pytest.mark.parametrize("kind", WRONG_ANSWERS)
 def test_wrong_answer(play: Callable[..., int], kind: str) -> None:
-    """Whichever request of a cycle it meets, no settled point is wrong, and no count."""
-    asked = 9
+    """No settled point and no count is wrong, whichever request of a cycle gets the wrong answer."""
+    requests = 9
     for place in range(1, 30):
-        asked = play(kind, place) if place <= asked else 0
-    assert not asked
+        requests = play(kind, place) if place <= requests else 0
+    assert not requests
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from(sorted(GLITCHES)), st.integers(1, 12), st.sampled_from([0.0, 0.5, 2.0]),
+    st.sampled_from(sorted(WRONG_ANSWERS)), st.integers(1, 12), st.sampled_from([0.0, 0.5, 2.0]),
     st.integers(5, DAYS * 24 - 5), st.sampled_from([5, 60]),
 )  # fmt: skip
 def test_wrong_answer_beside_a_restatement(
@@ -216,16 +219,16 @@ def test_wrong_answer_beside_a_restatement(
 
 @pytest.mark.parametrize("days", [-20, 20])
 def test_wrong_clock_at_the_first_start(tmp_path: Path, days: int) -> None:
-    """A history begins with the first answer: a cycle that was refused makes no past use count as new."""
+    """A history begins with the first answer: past usage is not counted as new after a refused cycle."""
     account = Account(tmp_path)
     account.emulator.now, off = lambda: NOW, days * 86_400.0
     account.form = "prometheus"
     account.clock.set_by(off)
-    assert account.collect(BEGAN + days * 24 * HOUR).returncode == 1
+    assert account.collect(BEGIN + days * 24 * HOUR).returncode == 1
     account.clock.set_by(-off)
     account.emulator.now = account.clock.now
-    assert set(account.counts(BEGAN).values()) == {0}
-    account.cycle(BEGAN)
+    assert set(account.counts(BEGIN).values()) == {0}
+    account.cycle(BEGIN)
     for minutes in (5, 360):
-        account.cycle(BEGAN + minutes * MINUTE)
-        account.check(BEGAN + minutes * MINUTE)
+        account.cycle(BEGIN + minutes * MINUTE)
+        account.check(BEGIN + minutes * MINUTE)

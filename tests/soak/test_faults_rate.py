@@ -15,18 +15,18 @@ from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE
 from maas_usage_check.state import Store
 
-from ..faults.world import World
+from ..faults.simulation import Simulation
 
 Served = Set[Tuple[str, str]]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(tmp_path)
 
 
-def most_in_a_minute(world: World) -> int:
-    times = [at for at, _ in world.emulator.request_log]
+def most_in_a_minute(simulation: Simulation) -> int:
+    times = [at for at, _ in simulation.emulator.request_log]
     return max(i + 1 - bisect_left(times, at - 59.999) for i, at in enumerate(times))
 
 
@@ -46,16 +46,16 @@ KEYS: Dict[str, Any] = {"ranges": ["last_1d", "last_7d", "last_14d"], "max_reque
 @pytest.mark.parametrize("interval", [60, 300])
 @pytest.mark.parametrize("one_process", [True, False])
 def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
-    world: World, one_process: bool, interval: int
+    simulation: Simulation, one_process: bool, interval: int
 ) -> None:
     """30 questions, 12 a minute: each is answered at least once in every 3 cycles, in one process or in many."""
     store = Store()
-    collectors = world.collectors(10, store, **KEYS)
+    collectors = simulation.collectors(10, store, **KEYS)
     rounds: List[Served] = []
     for cycle in range(12):
         if not one_process:
-            collectors = world.collectors(10, **KEYS)
-        began = world.seconds
+            collectors = simulation.collectors(10, **KEYS)
+        began = simulation.elapsed_s
         batches = run_cycle(collectors)
         got = served(batches)
         if cycle:
@@ -69,29 +69,29 @@ def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
                 problem = str(batch.problems[0])
                 assert problem.startswith("W! " if answered else "E! ")
                 assert "max_requests_per_minute lets 12 go" in problem
-        world.seconds = began + interval
-    assert most_in_a_minute(world) == 12
+        simulation.elapsed_s = began + interval
+    assert most_in_a_minute(simulation) == 12
     for i in range(len(rounds) - 2):
         assert rounds[i] | rounds[i + 1] | rounds[i + 2] == ASKED
 
 
-def test_what_will_not_fit_is_said_beforehand(world: World) -> None:
+def test_what_will_not_fit_is_said_beforehand(simulation: Simulation) -> None:
     """By the numbers of all instances of the key, the lookups of their projects, and the command line's deadline."""
     said: List[str] = []
     for project, deadline in ((PROJECT_ID, None), (None, None), (PROJECT_ID, 130.0)):
-        forewarn(world.collectors(10, **KEYS, project_id=project), said.append, deadline)
+        forewarn(simulation.collectors(10, **KEYS, project_id=project), said.append, deadline)
     first, second = said
     assert "30 calls are planned per cycle, but 12 a minute" in first
     assert "18 will be left out" in first
     assert "at most 40 calls are planned" in second
 
 
-def test_tries_that_failed_count_too(world: World) -> None:
-    world.instead = lambda request: world.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
-    sent, collectors = 0, world.collectors(10, Store(), **KEYS)
+def test_tries_that_failed_count_too(simulation: Simulation) -> None:
+    simulation.intercept = lambda request: simulation.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
+    sent, collectors = 0, simulation.collectors(10, Store(), **KEYS)
     for _ in range(5):
-        began = world.seconds
+        began = simulation.elapsed_s
         sent += sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))
-        world.seconds = began + 60
-    assert most_in_a_minute(world) <= 12
-    assert sent == len(world.emulator.request_log)
+        simulation.elapsed_s = began + 60
+    assert most_in_a_minute(simulation) <= 12
+    assert sent == len(simulation.emulator.request_log)

@@ -1,4 +1,4 @@
-"""A cloud that breaks its answers as no HTTP library would: the scene of a fault, and its server of raw sockets."""
+"""An emulator with faults below HTTP: resets, hangs and truncated answers, over raw sockets."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from ..program import Program
 
 
 class Act(Enum):
-    """What the cloud does between bytes: HANG lasts until the client goes away, and RESET closes the connection."""
+    """A step between bytes. HANG lasts until the client closes the connection; RESET closes it with RST."""
 
     PAUSE, HANG, RESET = range(3)
 
 
 PAUSE = 0.05
-"""Seconds."""
+"""Seconds of Act.PAUSE."""
 Step = Union[bytes, Act]
-Asked = Tuple[str, str, Dict[str, str], bytes]
+ParsedRequest = Tuple[str, str, Dict[str, str], bytes]
+"""Method, target, headers, body."""
 
 
 class Exchange(NamedTuple):
-    """One request, and the true answer to it."""
+    """One request, and the emulator that answers it."""
 
     method: str
     target: str
@@ -38,20 +39,20 @@ class Exchange(NamedTuple):
     body: bytes
     emulator: Emulator
 
-    def truth(self) -> bytes:
+    def true_answer(self) -> bytes:
         answer = self.emulator.answer(self.method, self.target, self.headers, self.body)
         return http(answer.status, answer.body, **answer.headers)
 
 
 Fault = Callable[[Exchange], Optional[Iterable[Step]]]
-"""Answer by steps; None answers truly."""
+"""Return the steps of an answer; None: the true answer."""
 
 
 def http(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """Write an answer; header names may hold _ for -."""
-    given = {"Content-Length": str(len(body)), "Connection": "close"}
-    given.update({name.replace("_", "-"): value for name, value in headers.items()})
-    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    """Write an answer; `_` in a header's name stands for `-`."""
+    fields = {"Content-Length": str(len(body)), "Connection": "close"}
+    fields.update({name.replace("_", "-"): value for name, value in headers.items()})
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
 
 
@@ -60,12 +61,12 @@ def always(*steps: Step) -> Fault:
 
 
 def drip(data: bytes) -> Sequence[Step]:
-    """Send one byte at a time, and never the end."""
+    """Send one byte at a time, then hang."""
     return [step for i in range(len(data)) for step in (data[i : i + 1], Act.PAUSE)] + [Act.HANG]
 
 
-def read_request(read: Callable[[], bytes]) -> Optional[Asked]:
-    """Read one request from chunks; None where the client closes before its end."""
+def read_request(read: Callable[[], bytes]) -> Optional[ParsedRequest]:
+    """Read one request from chunks; return None if the client closes before its end."""
     head, body = b"", b""
     while b"\r\n\r\n" not in head:
         chunk = read()
@@ -82,8 +83,8 @@ def read_request(read: Callable[[], bytes]) -> Optional[Asked]:
     return method, target, headers, body
 
 
-class Scene:
-    """Answer with a fault, or truly where there is none."""
+class FaultyCloud:
+    """Answer with the current fault; without one, answer truly."""
 
     url = "http://127.0.0.1:1"
 
@@ -92,23 +93,23 @@ class Scene:
         self.fault: Optional[Fault] = None
         self.requests: List[str] = []
 
-    def answer(self, asked: Asked) -> Iterable[Step]:
-        self.requests.append(f"{asked[0]} {re.sub('[?].*', '', asked[1])}")
-        exchange = Exchange(*asked, self.emulator)
+    def answer(self, request: ParsedRequest) -> Iterable[Step]:
+        self.requests.append(f"{request[0]} {re.sub('[?].*', '', request[1])}")
+        exchange = Exchange(*request, self.emulator)
         steps = self.fault(exchange) if self.fault else None
-        return [exchange.truth()] if steps is None else steps
+        return [exchange.true_answer()] if steps is None else steps
 
     def entry(self, **keys: Any) -> Dict[str, Any]:
-        """Configure an instance that asks here."""
+        """Return the configuration of an instance that queries this cloud."""
         return {"endpoint": self.url, "iam_endpoint": self.url, **keys}
 
     def config(self, program: Program, **keys: Any) -> str:
-        """Write the configuration of one instance that asks here."""
+        """Write a configuration file with that one instance; return its path."""
         return program.config(json.dumps({"instances": [self.entry(**keys)]}))
 
 
-class Server(Scene):
-    """Play the scene on a port of its own."""
+class FaultyServer(FaultyCloud):
+    """Serve the faulty cloud on loopback."""
 
     def __init__(self, emulator: Emulator) -> None:
         super().__init__(emulator)
@@ -127,9 +128,9 @@ class Server(Scene):
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:  # the other side may have had enough
-            asked = read_request(lambda: client.recv(65536))
-            for step in self.answer(asked) if asked else ():
+        with contextlib.suppress(OSError), client:  # the client may have closed
+            request = read_request(lambda: client.recv(65536))
+            for step in self.answer(request) if request else ():
                 if isinstance(step, bytes):
                     client.sendall(step)
                 elif step == Act.PAUSE:

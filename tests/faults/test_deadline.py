@@ -1,4 +1,4 @@
-"""The deadline holds whatever hangs, and whoever is cut off leaves whole lines behind."""
+"""A cycle ends by its deadline whatever hangs, and an interrupted one still prints whole lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 
 from ..conftest import FixedClock, Program, wait_for
-from .server import Act, Exchange, Scene, Server, always, drip
+from .faulty_cloud import Act, Exchange, FaultyCloud, FaultyServer, always, drip
 from .table import HEAD
 
 FAULTS = {
@@ -37,17 +37,19 @@ def check_deadline(done: Any) -> None:
 
 @each_fault
 @pytest.mark.parametrize("project", [None, PROJECT_ID])
-def test_an_answer_hangs(scene: Scene, clock: FixedClock, played: Program, fault: Any, project: Any) -> None:
-    scene.fault = fault
+def test_hanging_answer(
+    faulty_cloud: FaultyCloud, clock: FixedClock, local_program: Program, fault: Any, project: Any
+) -> None:
+    faulty_cloud.fault = fault
     began = clock.at
-    config = scene.config(played, project_id=project, **LONG)
-    check_deadline(played("collect", "--config", config, "--deadline", "1"))
+    config = faulty_cloud.config(local_program, project_id=project, **LONG)
+    check_deadline(local_program("collect", "--config", config, "--deadline", "1"))
     assert clock.at - began < 1.1
 
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """Listen, and be full: whoever connects waits for ever."""
+    """Listen with a full backlog: a new connection is never accepted."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -65,7 +67,7 @@ def full() -> Iterator[str]:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Accept connections, and never agree on TLS."""
+    """Accept connections, but never answer the TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
 
@@ -76,27 +78,29 @@ def unresolved() -> str:
 
 
 @pytest.mark.parametrize("where", ["full", "silent", "unresolved"])
-def test_a_connection_hangs(
-    where: str, scene: Scene, program: Program, request: pytest.FixtureRequest, tmp_path: Path
+def test_hanging_connection(
+    where: str, faulty_cloud: FaultyCloud, program: Program, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """In a process that leaves all the same; the resolver of the C library hangs by Python's way to it."""
-    scene.url = request.getfixturevalue(where)
+    """The process exits although a connection hangs. The resolver hangs by a patched socket.getaddrinfo."""
+    faulty_cloud.url = request.getfixturevalue(where)
     if where == "unresolved":
         hangs = "import socket, time\nsocket.getaddrinfo = lambda *a, **k: time.sleep(3600)\n"
         (tmp_path / "sitecustomize.py").write_text(hangs)
-    config = scene.config(program, project_id=PROJECT_ID, **LONG)
+    config = faulty_cloud.config(program, project_id=PROJECT_ID, **LONG)
     check_deadline(program.process("collect", "--config", config, "--deadline", "1", PYTHONPATH=str(tmp_path)))
 
 
 @each_fault
-def test_the_agent_hangs(server: Server, agent: Callable[..., Any], aggregator: Any, fault: Any) -> None:
+def test_agent(server: FaultyServer, agent: Callable[..., Any], aggregator: Any, fault: Any) -> None:
     server.fault = fault
     assert agent(server.entry(project_id=PROJECT_ID, deadline=1)).run() != ""
     assert [metric.value for metric in aggregator.metrics("huawei_maas.api.up")] == [0]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_sigterm_at_each_request(server: Server, program: Program, number: int) -> None:
+def test_sigterm_at_each_request(server: FaultyServer, program: Program, number: int) -> None:
+    """SIGTERM ends the cycle with the values it has."""
+
     def hang(exchange: Exchange) -> Any:
         return (Act.HANG,) if len(server.requests) >= number else None
 

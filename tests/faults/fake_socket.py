@@ -1,4 +1,4 @@
-"""The scene of a fault without a network and without waiting: what hangs moves the fixed clock to the time-out."""
+"""A faulty cloud without a network: a hang moves the fixed clock by the time-out instead of waiting."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from maas_usage_check.emulator.emulator import Emulator
 
 from ..fixed_clock import FixedClock
 from ..program import AK, SK, Program
-from .server import PAUSE, Act, Scene, Step, read_request
+from .faulty_cloud import PAUSE, Act, FaultyCloud, Step, read_request
 
 
-class PlayedSocket(io.RawIOBase):
-    """The client's end of a connection: it answers when it is read."""
+class FakeSocket(io.RawIOBase):
+    """The client's end of a connection; the faulty cloud answers when it is read."""
 
-    def __init__(self, scene: Scene, clock: FixedClock) -> None:
-        self._scene = scene
+    def __init__(self, faulty_cloud: FaultyCloud, clock: FixedClock) -> None:
+        self._cloud = faulty_cloud
         self._clock = clock
         self._sent = b""
         self._steps: Iterator[Step] = iter(())
@@ -41,13 +41,13 @@ class PlayedSocket(io.RawIOBase):
         self._sent += data
 
     def makefile(self, *mode: Any) -> io.BufferedReader:
-        asked = read_request(lambda: self._sent)
-        assert asked
-        self._steps = iter(self._scene.answer(asked))
+        request = read_request(lambda: self._sent)
+        assert request
+        self._steps = iter(self._cloud.answer(request))
         return io.BufferedReader(self)
 
     def recv(self, size: int, *flags: int) -> bytes:
-        """Be closed for who looks whether the connection still lives."""
+        """Return nothing, as a closed connection does: it is not reused."""
         return b""
 
     def readable(self) -> bool:
@@ -72,33 +72,35 @@ class PlayedSocket(io.RawIOBase):
         return count
 
 
-class PlayedTransport(DirectTransport):
-    """The transport of the command line over played sockets."""
+class FakeSocketTransport(DirectTransport):
+    """The command line's transport over fake sockets."""
 
-    def __init__(self, scene: Scene, clock: FixedClock, instance: Instance, pool: Optional[Pool] = None) -> None:
+    def __init__(
+        self, faulty_cloud: FaultyCloud, clock: FixedClock, instance: Instance, pool: Optional[Pool] = None
+    ) -> None:
         super().__init__(instance, pool)
-        self._scene = scene
+        self._cloud = faulty_cloud
         self._clock = clock
 
     def prepare(self, url: str, timeout: float) -> None:
-        """Connect with the request."""
+        """Do nothing: the connection opens with the request."""
 
     def _connection(self, *args: Any) -> Any:
         connection: Any = super()._connection(*args)
-        connection._create_connection = lambda *address: PlayedSocket(self._scene, self._clock)
+        connection._create_connection = lambda *address: FakeSocket(self._cloud, self._clock)
         return connection
 
 
 @pytest.fixture
-def scene(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Scene:
+def faulty_cloud(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> FaultyCloud:
     for module in ("direct_transport", "deadline", "transport"):
         time = SimpleNamespace(monotonic=clock.clock.monotonic)
         monkeypatch.setattr(f"maas_usage_check.cloud.{module}.time", time)
-    return Scene(Emulator({AK: SK}, now=clock.now))
+    return FaultyCloud(Emulator({AK: SK}, now=clock.now))
 
 
 @pytest.fixture
-def played(scene: Scene, clock: FixedClock, program: Program) -> Program:
-    """Run the command line in this process, before the scene."""
-    program.runtime = Runtime(clock.clock, partial(PlayedTransport, scene, clock))
+def local_program(faulty_cloud: FaultyCloud, clock: FixedClock, program: Program) -> Program:
+    """Run the command line in this process against the faulty cloud."""
+    program.runtime = Runtime(clock.clock, partial(FakeSocketTransport, faulty_cloud, clock))
     return program

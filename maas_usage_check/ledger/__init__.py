@@ -1,4 +1,8 @@
-"""The ledger of hours: what is known, what to ask next, what to count once."""
+"""The ledger of hours: its tables, the queries for what is missing, counters, and what each consumer is still due.
+
+It offers planners, which turn what is missing into query tasks; `emit`, which makes a cycle's points; and `lookup` for
+commands. It knows neither HTTP nor output formats.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What to ask next of one series: one question does the backfill, the healing and the freshness.
+"""The windows to query next of one series: one method serves backfill, repair and freshness.
 
-Ask the total of a window. Where it equals the sum of what the ledger holds, all of its hours are right; where nothing
-was used and no use is known, all of them are known. Else split the window at an hour and ask the newer part, from which
-the older follows. One wrong answer changes no settled hour that is known, and wipes none: a request of the hour's own
-must agree.
+Query the total of a window. If it equals the sum of the stored hours, all of them are right. If it is zero and no use
+is stored, all of its hours are known to be zero. Else split the window at a full hour and query the newer part; the
+older part is the difference. A known settled hour changes only when a second request, of that hour alone, agrees.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ _MARKS = ", ".join("?" * (len(FIELDS) + 4))
 
 
 class PendingWindow(NamedTuple):
-    """Hold a window whose part from `newer` on is to be asked; without a total that is all of it.
+    """A window to query from `query_from` on; where `total` is None, all of it. Times are milliseconds since 1970.
 
-    `claims` are what this cycle's answers say of a settled hour that the ledger knows otherwise.
+    `total` is the use of the whole window. `conflicts` are this cycle's answers that contradict a known settled hour.
     """
 
     start: int
@@ -30,23 +29,24 @@ class PendingWindow(NamedTuple):
     conflicts: Tuple[Values, ...] = ()
 
 
-def prepare(hour_store: HourStore, first: int, now_ms: int) -> List[PendingWindow]:
-    """Open the questions of a cycle: of the last hours always, of the settled past once an hour."""
-    edge, end = max(first, settled_until(now_ms)), floor_hour(now_ms)
-    _forget(hour_store, edge, end)
+def plan_windows(hour_store: HourStore, first: int, now_ms: int) -> List[PendingWindow]:
+    """Store and return the new windows of a cycle: the last hours always, the settled past once an hour."""
+    settled_end, end = max(first, settled_until(now_ms)), floor_hour(now_ms)
+    _delete_within(hour_store, settled_end, end)
     (checked,) = hour_store.transaction.run("SELECT checked FROM series WHERE id = ?", (hour_store.id,)).fetchone()
-    opened = _each(edge, end) if any(hour_store.total(edge, end).values) else _whole(edge, end)
-    if checked < edge:
-        _forget_untold(hour_store)
-        opened += _uncovered(hour_store, first, edge)
-        hour_store.transaction.run("UPDATE series SET checked = ? WHERE id = ?", (edge, hour_store.id))
-    for window in opened:
-        _open(hour_store, window)
-    return opened
+    has_recent_use = any(hour_store.total(settled_end, end).values)
+    windows = _hour_by_hour(settled_end, end) if has_recent_use else _whole(settled_end, end)
+    if checked < settled_end:
+        _delete_without_total(hour_store)
+        windows += _not_pending(hour_store, first, settled_end)
+        hour_store.transaction.run("UPDATE series SET checked = ? WHERE id = ?", (settled_end, hour_store.id))
+    for window in windows:
+        _insert(hour_store, window)
+    return windows
 
 
 def on_answer(hour_store: HourStore, window: PendingWindow, values: Values) -> List[PendingWindow]:
-    """Write down what was used in the part that was asked; return the questions that follow."""
+    """Store the use of the queried part; return the windows to query next."""
     start, until, query_from, total, conflicts = window
     hour_store.transaction.run(
         "DELETE FROM questions WHERE series = ? AND start = ? AND until = ?", (hour_store.id, start, until)
@@ -54,15 +54,15 @@ def on_answer(hour_store: HourStore, window: PendingWindow, values: Values) -> L
     follow = _compare(hour_store, query_from, until, values, conflicts)
     if total is not None:
         rest = subtract(total, values)
-        # Less than nothing: something changed between the two answers.
+        # Negative: the usage changed between the two answers.
         follow += _whole(start, query_from) if min(rest) < 0 else _compare(hour_store, start, query_from, rest)
     for each in follow:
-        _open(hour_store, each)
+        _insert(hour_store, each)
     return follow
 
 
 def pending_windows(hour_store: HourStore) -> List[PendingWindow]:
-    """List what is still to be asked, the oldest window first."""
+    """List the windows that are still to be queried, the oldest first."""
     rows = hour_store.transaction.run(
         f"SELECT start, until, newer, {COLUMNS} FROM questions WHERE series = ? ORDER BY start", (hour_store.id,)
     )
@@ -72,8 +72,8 @@ def pending_windows(hour_store: HourStore) -> List[PendingWindow]:
     ]
 
 
-def is_complete(hour_store: HourStore, window: PendingWindow) -> bool:
-    """Tell whether all hours of the window are known, and some of them wrong."""
+def is_fully_known(hour_store: HourStore, window: PendingWindow) -> bool:
+    """Return True if all hours of a pending window are known: some of them are wrong then."""
     start, until = window[:2]
     return hour_store.total(start, until).hours == (until - start) // HOUR
 
@@ -81,27 +81,24 @@ def is_complete(hour_store: HourStore, window: PendingWindow) -> bool:
 def _compare(
     hour_store: HourStore, start: int, until: int, values: Values, conflicts: Tuple[Values, ...] = ()
 ) -> List[PendingWindow]:
-    count, held, is_final = (
-        (until - start) // HOUR,
-        hour_store.total(start, until),
-        until <= settled_until(hour_store.transaction.now_ms),
-    )
-    if held == (count, values):
+    hours, stored = (until - start) // HOUR, hour_store.total(start, until)
+    is_settled = until <= settled_until(hour_store.transaction.now_ms)
+    if stored == (hours, values):
         hour_store.confirm(start, until)
-    elif count == 1 and held.hours and (is_final or not any(values)) and values not in conflicts:
+    elif hours == 1 and stored.hours and (is_settled or not any(values)) and values not in conflicts:
         if len(conflicts) + 1 < MAX_CONFLICTS:
             return [PendingWindow(start, until, start, None, (*conflicts, values))]
-    elif count == 1 or not any((*values, *held.values)):
+    elif hours == 1 or not any((*values, *stored.values)):
         hour_store.put(start, until, values)
-    elif is_final:
+    elif is_settled:
         return [PendingWindow(start, until, _split(hour_store, start, until), values)]
     else:  # only settled windows may be subtracted
-        return _each(start, until)
+        return _hour_by_hour(start, until)
     return []
 
 
 def _split(hour_store: HourStore, start: int, until: int) -> int:
-    """Split at the newest edge between what is known and what is not; else in the middle."""
+    """Return the newest border between known and unknown hours, else the middle."""
     known = set(hour_store.known_starts(start, until))
     if 0 < len(known) < (until - start) // HOUR:
         at = until - HOUR
@@ -115,20 +112,20 @@ def _whole(start: int, until: int) -> List[PendingWindow]:
     return [PendingWindow(start, until, start, None)] if start < until else []
 
 
-def _each(start: int, until: int) -> List[PendingWindow]:
+def _hour_by_hour(start: int, until: int) -> List[PendingWindow]:
     return [PendingWindow(at, at + HOUR, at, None) for at in range(start, until, HOUR)]
 
 
-def _uncovered(hour_store: HourStore, first: int, edge: int) -> List[PendingWindow]:
-    """Ask about what no open question covers."""
-    asked: List[PendingWindow] = []
-    for start, until, *_ in pending_windows(hour_store):
-        asked += _whole(first, start)
-        first = max(first, until)
-    return asked + _whole(first, edge)
+def _not_pending(hour_store: HourStore, first: int, until: int) -> List[PendingWindow]:
+    """Return windows for what no pending window covers."""
+    windows: List[PendingWindow] = []
+    for start, end, *_ in pending_windows(hour_store):
+        windows += _whole(first, start)
+        first = max(first, end)
+    return windows + _whole(first, until)
 
 
-def _open(hour_store: HourStore, window: PendingWindow) -> None:
+def _insert(hour_store: HourStore, window: PendingWindow) -> None:
     start, until, query_from, total = window[:4]
     hour_store.transaction.run(
         f"INSERT OR REPLACE INTO questions VALUES ({_MARKS})",
@@ -136,11 +133,11 @@ def _open(hour_store: HourStore, window: PendingWindow) -> None:
     )
 
 
-def _forget(hour_store: HourStore, start: int, until: int) -> None:
+def _delete_within(hour_store: HourStore, start: int, until: int) -> None:
     hour_store.transaction.run(
         "DELETE FROM questions WHERE series = ? AND start >= ? AND until <= ?", (hour_store.id, start, until)
     )
 
 
-def _forget_untold(hour_store: HourStore) -> None:
+def _delete_without_total(hour_store: HourStore) -> None:
     hour_store.transaction.run("DELETE FROM questions WHERE series = ? AND total_tokens IS NULL", (hour_store.id,))

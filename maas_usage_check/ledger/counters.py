@@ -1,4 +1,4 @@
-"""Counts: for each series and field the most that its hours ever added up to since its history began."""
+"""Counters: per series and field, the running maximum of the sum of its hours since its history began."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ _COUNTED = ", ".join(f"counted_{name}" for name in FIELDS)
 
 
 def update_counters(hour_store: HourStore) -> Values:
-    """Return the counts of a series; they never fall: what the cloud takes back is held until it is made up."""
+    """Store and return the counters of a series. They never fall: after a correction downwards they wait."""
     run, series = hour_store.transaction.run, (hour_store.id,)
     before: Values = run(f"SELECT {_COUNTED} FROM series WHERE id = ?", series).fetchone()
     frozen: Values = run(f"SELECT {_FROZEN} FROM series WHERE id = ?", series).fetchone()
-    counts = tuple(map(max, before, add(frozen, _ended_since_began(hour_store.transaction, hour_store.id))))
-    if counts != before:
-        run(f"UPDATE series SET ({_COUNTED}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?", (*counts, *series))
-    return counts
+    counters = tuple(map(max, before, add(frozen, _sum_since_began(hour_store.transaction, hour_store.id))))
+    if counters != before:
+        run(f"UPDATE series SET ({_COUNTED}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?", (*counters, *series))
+    return counters
 
 
 def stored_counters(hour_store: HourStore) -> Values:
-    """Return the counts as they were last worked out."""
+    """Return the counters as they were last stored."""
     return tuple(hour_store.transaction.run(f"SELECT {_COUNTED} FROM series WHERE id = ?", (hour_store.id,)).fetchone())
 
 
 def compact(transaction: Transaction, until: int) -> None:
-    """Let go of all hours before a moment: they are never asked again, and stay in the counts.
+    """Replace all hours before `until` (milliseconds) by their sum: they stay in the counters, and are not queried.
 
-    Only when the cloud has answered, and so the clock is right: what is frozen stays so.
+    Call it only after an answer of the cloud: the clock is right then. It cannot be undone.
     """
-    # A clock that was ahead when a history began would keep it from counting.
+    # A history that began in the future, by a wrong clock, would not count.
     transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))
     for (series,) in transaction.run("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)).fetchall():
         frozen: Values = transaction.run(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,)).fetchone()
-        sums = add(frozen, _ended_since_began(transaction, series, until))
+        sums = add(frozen, _sum_since_began(transaction, series, until))
         transaction.run(
             f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
             (until, *sums, series),
@@ -44,7 +44,8 @@ def compact(transaction: Transaction, until: int) -> None:
     transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
 
 
-def _ended_since_began(transaction: Transaction, series: int, until: int = 2**62) -> Values:
+def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62) -> Values:
+    """Add up the hours before `until` that ended after the history began."""
     (began,) = transaction.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
     since = began - HOUR if began else until
     row = transaction.run(

@@ -1,4 +1,4 @@
-"""The daily look whether hours add up to their day: the cloud might count a call in two windows, or in none."""
+"""The daily check that hours add up to their day: the cloud might count a call in two windows, or in none."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from msgspec import Struct, field
 from .hour_store import HourStore
 from .hour_values import DAY, FIELDS, HOUR, Values
 
-ENDED = 27 * HOUR
-"""Milliseconds since a day's end after which nothing of it should still change."""
-ONCE, TWICE = 26, 50
-"""Questions of a look: the day, its hours, the day again; and once more its hours where they differ from it."""
+FINAL_AFTER = 27 * HOUR
+"""Milliseconds after its end a day is final."""
+FIRST_PASS, SECOND_PASS = 26, 50
+"""Answers of a check: the day, its 24 hours, the day again; if they differ, also its 24 hours again."""
 PER_MILLE = 1
-"""By how much the sum of the hours may differ from their day."""
+"""The largest allowed difference of a day and the sum of its hours."""
 
 
 class DailyCheck(Struct, omit_defaults=True):
-    """Hold the look under way of one key, and what the last one found.
+    """The check in progress of one access key, and the result of the last one.
 
-    `due` and `began` are milliseconds since 1970; `series` and `day` say what is looked at, `answers` what was answered
-    so far: the day, each of its hours, the day again, and its hours again if need be. `failed` is a sentence with the
-    numbers, or empty.
+    `due` and `began` are milliseconds since 1970. `series` and `day` are being checked; `answers` are those so far: the
+    day, each of its hours, the day again, and if need be each of its hours again. `failed` describes the difference
+    with its numbers, or is empty.
     """
 
     stored_kind: ClassVar[str] = "AddUp"
@@ -37,15 +37,15 @@ class DailyCheck(Struct, omit_defaults=True):
 
     @property
     def next_window(self) -> Tuple[int, int]:
-        """Name the window to ask next."""
+        """Return the window to query next."""
         hours = [(self.day + i * HOUR, self.day + (i + 1) * HOUR) for i in range(24)]
         whole = (self.day, self.day + DAY)
         return [whole, *hours, whole, *hours][len(self.answers)]
 
-    def begin(self, hour_stores: Mapping[str, HourStore], oldest: int, now_ms: int) -> bool:
-        """Begin or go on, if it is time; tell whether these ledgers are looked at.
+    def start(self, hour_stores: Mapping[str, HourStore], oldest: int, now_ms: int) -> bool:
+        """Start or continue a check if it is due; return True if it is a check of one of these series.
 
-        A look of somebody else's is left to them, but not for longer than an hour.
+        A check that another instance started is left to it for an hour.
         """
         if now_ms < self.due:
             return False
@@ -54,40 +54,41 @@ class DailyCheck(Struct, omit_defaults=True):
         days = [
             (day, name)
             for name, hour_store in hour_stores.items()
-            for day in _newest_day(hour_store, now_ms)
+            for day in _newest_final_day(hour_store, now_ms)
             if day >= oldest
         ]
         self.day, self.series = max(days, default=(0, ""))
         self.began, self.answers = now_ms, []
-        if not days:  # nothing is left that could speak against the hours
+        if not days:  # without use, nothing can contradict the hours
             self.failed = ""
         return bool(days)
 
     def on_answer(self, position: int, values: Values, now_ms: int) -> bool:
-        """Take the answer to the question of this place, if it is missing; tell whether there is more to ask."""
+        """Append an answer if its position is the next one; return True if there is more to query."""
         if position != len(self.answers):
             return False
         self.answers.append(values)
-        if len(self.answers) not in (ONCE, TWICE):
+        if len(self.answers) not in (FIRST_PASS, SECOND_PASS):
             return True
-        whole, again = self.answers[0], self.answers[ONCE - 1]
-        differs = _difference(self.day, whole, self.answers[ONCE:] or self.answers[1 : ONCE - 1])
-        if whole == again and differs and len(self.answers) == ONCE:  # one of the hours may have been a wrong answer
+        whole, again = self.answers[0], self.answers[FIRST_PASS - 1]
+        hours = self.answers[FIRST_PASS:] or self.answers[1 : FIRST_PASS - 1]
+        failure = _describe_difference(self.day, whole, hours)
+        if whole == again and failure and len(self.answers) == FIRST_PASS:  # one of the answers may have been wrong
             return True
         if whole == again:
-            self.failed = differs
-        self.due = now_ms + (DAY if whole == again and not differs else HOUR)
+            self.failed = failure
+        self.due = now_ms + (DAY if whole == again and not failure else HOUR)
         self.series, self.answers = "", []
         return False
 
 
-def _newest_day(hour_store: HourStore, now_ms: int) -> List[int]:
-    until = (now_ms - ENDED) // DAY * DAY
-    end = hour_store.newest_use(until)
+def _newest_final_day(hour_store: HourStore, now_ms: int) -> List[int]:
+    until = (now_ms - FINAL_AFTER) // DAY * DAY
+    end = hour_store.newest_use_end(until)
     return [(end - HOUR) // DAY * DAY] if end else []
 
 
-def _difference(day: int, whole: Values, hours: Sequence[Values]) -> str:
+def _describe_difference(day: int, whole: Values, hours: Sequence[Values]) -> str:
     found = difference(whole, hours)
     if found is None:
         return ""
@@ -96,7 +97,7 @@ def _difference(day: int, whole: Values, hours: Sequence[Values]) -> str:
 
 
 class Difference(NamedTuple):
-    """Hold what does not add up: its name, the sum of the parts, and the whole."""
+    """A field whose parts do not add up to the whole."""
 
     name: str
     parts: int
@@ -104,7 +105,7 @@ class Difference(NamedTuple):
 
 
 def difference(whole: Values, parts: Sequence[Values]) -> Optional[Difference]:
-    """Find the first number of a window that differs from the sum of its parts by more than is allowed."""
+    """Return the first field whose parts differ from the whole by more than PER_MILLE; None if none does."""
     for name, total, *each in zip(FIELDS, whole, *parts):
         if abs(sum(each) - total) * 1000 > total * PER_MILLE:
             return Difference(name.replace("_", " "), sum(each), total)

@@ -1,10 +1,10 @@
-"""What a cycle gives out of the history: changed hours to one kind of consumer, counts to the others."""
+"""The points of a cycle from the ledger: changed hours for one kind of consumer, counters or increments for others."""
 
 from __future__ import annotations
 
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ..metrics import Number, Point
 from .counters import stored_counters, update_counters
@@ -16,29 +16,29 @@ from .hour_values import FIELDS, HOUR, floor_hour
 from .schema import write_transaction
 from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments
 
-COUNTS = ("tokens", *FIELDS[1:])
-"""The fields of a count, in the order of FIELDS."""
-MANY = 24
-"""Missing hours from which on a backfill is worth a word."""
-NEW = "the history of hours begins now, and counts with it at 0; if there was one before, its state was lost or moved"
+COUNTER_FIELDS = ("tokens", *FIELDS[1:])
+"""The fields of a counter, in the order of FIELDS."""
+MIN_BACKFILL_HOURS = 24
+"""A backfill of fewer missing hours is not reported."""
+FIRST_RUN = "first run: counters start at 0. If it is not the first run, state_dir was lost or changed"
 
 
 class RolledBackError(Exception):
-    """Nobody waits for what is given out: nothing was."""
+    """`commit` returned False: nothing was emitted."""
 
 
 class Backfill(Struct, omit_defaults=True):
-    """Remember that the beginning of a backfill was told."""
+    """Whether the start of a consumer's backfill was reported, and its end was not yet."""
 
-    told: bool = False
+    reported: bool = field(name="told", default=False)
 
 
 class Emitted(NamedTuple):
-    """Hold what is given out.
+    """What a cycle emits from the ledger.
 
-    `missing` hours are over but not known, None where it is not known yet whose they are; `newest_use` is where the
-    newest hour with use ends, in milliseconds; `failed` says that hours do not add up: then there are no points of
-    hours, and the counts stay as they were; `news` says that a history or a backfill begins or ends.
+    `missing_hours` are over but not known; None while the project is not known. `newest_use_ms` is the end of the
+    newest hour with use. `failed` describes hours that do not add up to their day: then there are no points of hours,
+    and counters stay as they were. `notices` report the first run, and the start and end of a backfill.
     """
 
     points: List[Point]
@@ -61,11 +61,11 @@ def emit(
 
     Args:
         planner: of the instance.
-        consumer: who takes them.
-        account: whose hours they are; what is not known of it now is as it was when this consumer last came.
+        consumer: receives the points.
+        account: project and access key; what is empty is as in this consumer's last cycle.
         now_ms: milliseconds since 1970.
         tags: of every point, besides the project's.
-        answered: whether the cloud did. If not, no history begins and zero increments are not emitted.
+        answered: whether any query succeeded. If not, no history begins and zero increments are not emitted.
         commit: called just before the transaction commits; False rolls it back.
     """
     with write_transaction(planner.store, now_ms, answered) as transaction:
@@ -87,23 +87,23 @@ def emit(
                 hour_store.begin(now_ms)
             first, end = planner.first_hours(hour_store)[0], floor_hour(now_ms)
             missing_hours += max(0, end - first) // HOUR - hour_store.total(first, end).hours
-            newest = max(newest, hour_store.newest_use() or 0)
-            points += _points(
+            newest = max(newest, hour_store.newest_use_end() or 0)
+            points += _build_points(
                 series, hour_store, consumer, first, now_ms, {**series.tags, **tags}, answered, not failed
             )
         backfill = transaction.get(Backfill, consumer.name)
-        notices = _progress(backfill, missing_hours, len(hour_stores))
+        notices = _report_backfill(backfill, missing_hours, len(hour_stores))
         if notices:
             transaction.put(consumer.name, backfill)
         if all(hour_store.began_ms == now_ms for _, hour_store in hour_stores.values()):
-            notices.insert(0, NEW)
+            notices.insert(0, FIRST_RUN)
         delete_idle_consumers(transaction)
         if not commit():
             raise RolledBackError
     return Emitted(points, missing_hours, newest or None, failed, notices)
 
 
-def _points(
+def _build_points(
     series: HourSeries,
     hour_store: HourStore,
     consumer: Consumer,
@@ -124,18 +124,17 @@ def _points(
         return
     emitted = counts if consumer.kind == COUNTERS else increments(hour_store, consumer, counts, before)
     if consumer.kind == COUNTERS or answered or any(emitted):
-        yield Point(series.consumed, tags, dict(zip(COUNTS, emitted)), now_ms * 1_000_000)
+        yield Point(series.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), now_ms * 1_000_000)
 
 
-def _progress(backfill: Backfill, missing_hours: int, series: int) -> List[str]:
-    if not backfill.told and missing_hours >= MANY:
-        backfill.told = True
+def _report_backfill(backfill: Backfill, missing_hours: int, series: int) -> List[str]:
+    if not backfill.reported and missing_hours >= MIN_BACKFILL_HOURS:
+        backfill.reported = True
+        requests = missing_hours * 6 // 5
         return [
-            f"the hours of the past are being asked: {missing_hours:,} hours of {series} series are missing, which "
-            f"takes at most about {missing_hours * 6 // 5:,} calls, the newest first, as far as the rate leaves room "
-            "in each cycle"
+            f"backfill: {missing_hours:,} hours of {series} series missing, about {requests:,} requests, newest first"
         ]
-    if backfill.told and not missing_hours:
-        backfill.told = False
-        return ["the hours of the past are complete"]
+    if backfill.reported and not missing_hours:
+        backfill.reported = False
+        return ["backfill: complete"]
     return []

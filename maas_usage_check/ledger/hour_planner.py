@@ -1,4 +1,4 @@
-"""The hours of one instance: what to ask about them in a cycle, and what to learn from the answers."""
+"""The hours of one instance: a cycle's query tasks, and the storage of their answers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .schema import Transaction, write_transaction
 
 
 class Account(Struct, frozen=True):
-    """Say whose hours they are: a project, asked with the key that goes by this name; empty where it is not known."""
+    """The project that is queried, and a digest of the access key. Each is empty while it is not known."""
 
     project_id: str = ""
     access_key_digest: str = field(name="key", default="")
 
 
 class HourPlanner:
-    """Keep the hours of an instance in a store. Methods raise UnusableError where it cannot be written.
+    """Plan the queries about an instance's hours, and store the answers.
 
-    Times are milliseconds since 1970.
+    Times are milliseconds since 1970. Methods raise UnusableError if the state cannot be written.
     """
 
     def __init__(self, instance: Instance, store: Store) -> None:
@@ -40,56 +40,56 @@ class HourPlanner:
         self._queried: Set[int] = set()
 
     def hour_stores(self, transaction: Transaction, account: Account) -> Dict[str, Tuple[HourSeries, HourStore]]:
-        """Find the ledgers of the instance's series by their names."""
+        """Return the instance's series and their stored hours, by series name."""
         named = {one.series_name(self.instance.endpoint, account.project_id): one for one in list_series(self.instance)}
         return {name: (one, HourStore(transaction, name)) for name, one in named.items()}
 
     def first_hours(self, hour_store: HourStore) -> Tuple[int, int]:
-        """Tell where the hours begin here, and from where on they are asked."""
+        """Return the first hour of this instance, and the first one to query; see HourStore."""
         return hour_store.first_hours(oldest_hour(hour_store.transaction.now_ms), self.instance.backfill_days * DAY)
 
     def plan(self, account: Account, now_ms: int) -> List[QueryTask]:
-        """List what to ask in a cycle; while hours do not add up, that alone."""
+        """List the query tasks of a cycle. While hours do not add up to their day, only the daily check is queried."""
         with write_transaction(self.store, now_ms) as transaction:
             hour_stores = self.hour_stores(transaction, account)
             check = transaction.get(DailyCheck, account.access_key_digest)
             tasks: List[QueryTask] = []
             by_name = {name: hour_store for name, (_, hour_store) in hour_stores.items()}
-            begun = check.begin(by_name, oldest_hour(now_ms), now_ms)
+            is_checking = check.start(by_name, oldest_hour(now_ms), now_ms)
             transaction.put(account.access_key_digest, check)
-            if begun:
+            if is_checking:
                 tasks.append(self._check_task(account, check, hour_stores[check.series][0], now_ms))
             if check.failed:
                 return tasks
-            asked = dict(transaction.run("SELECT id, asked FROM series").fetchall())
+            queried_at = dict(transaction.run("SELECT id, asked FROM series").fetchall())
             for series, hour_store in hour_stores.values():
-                due = bisect.prepare(hour_store, self.first_hours(hour_store)[1], now_ms)
+                due = bisect.plan_windows(hour_store, self.first_hours(hour_store)[1], now_ms)
                 for window in bisect.pending_windows(hour_store):
-                    rank = (DUE, asked[hour_store.id]) if window in due else _rank(hour_store, window)
-                    tasks.append(self._query_task(series, account, window, rank, now_ms))
+                    priority = (DUE, queried_at[hour_store.id]) if window in due else _priority(hour_store, window)
+                    tasks.append(self._query_task(series, account, window, priority, now_ms))
             return tasks
 
     def record_queried(self, now_ms: int) -> None:
-        """Take note of which series were asked: those that were not go first in the next cycle."""
-        asked, self._queried = self._queried, set()
-        if asked:
+        """Store which series were queried: the others go first in the next cycle."""
+        queried, self._queried = self._queried, set()
+        if queried:
             with write_transaction(self.store, now_ms) as transaction:
-                rows = [(transaction.advance_logical_clock(), each) for each in asked]
+                rows = [(transaction.advance_logical_clock(), each) for each in queried]
                 transaction.run_many("UPDATE series SET asked = ? WHERE id = ?", rows)
                 compact(transaction, oldest_hour(now_ms))
 
     def _query_task(
-        self, series: HourSeries, account: Account, window: PendingWindow, rank: Tuple[int, ...], now_ms: int
+        self, series: HourSeries, account: Account, window: PendingWindow, priority: Tuple[int, ...], now_ms: int
     ) -> QueryTask:
-        on_answer = partial(self._on_answer, series, account, window, rank, now_ms)
-        return QueryTask((*rank, -window.until), series.query(window.query_from, window.until), on_answer)
+        on_answer = partial(self._on_answer, series, account, window, priority, now_ms)
+        return QueryTask((*priority, -window.until), series.query(window.query_from, window.until), on_answer)
 
     def _on_answer(
         self,
         series: HourSeries,
         account: Account,
         window: PendingWindow,
-        rank: Tuple[int, ...],
+        priority: Tuple[int, ...],
         now_ms: int,
         answer: Answer,
     ) -> List[QueryTask]:
@@ -97,9 +97,11 @@ class HourPlanner:
             hour_store = HourStore(transaction, series.series_name(self.instance.endpoint, account.project_id))
             hour_store.begin(now_ms)
             follow = bisect.on_answer(hour_store, window, usage_values(answer.usage))
-            ranks = [rank if each.until > settled_until(now_ms) else _rank(hour_store, each) for each in follow]
+            priorities = [
+                priority if each.until > settled_until(now_ms) else _priority(hour_store, each) for each in follow
+            ]
             self._queried.add(hour_store.id)
-        return [self._query_task(series, account, each, rank, now_ms) for each, rank in zip(follow, ranks)]
+        return [self._query_task(series, account, each, own, now_ms) for each, own in zip(follow, priorities)]
 
     def _check_task(self, account: Account, check: DailyCheck, series: HourSeries, now_ms: int) -> QueryTask:
         on_answer = partial(self._on_check_answer, account, len(check.answers), series, now_ms)
@@ -115,7 +117,7 @@ class HourPlanner:
         return [self._check_task(account, check, series, now_ms)] if more else []
 
 
-def _rank(hour_store: HourStore, window: PendingWindow) -> Tuple[int, ...]:
-    if window.conflicts:  # of this cycle alone
+def _priority(hour_store: HourStore, window: PendingWindow) -> Tuple[int, ...]:
+    if window.conflicts:  # they are not stored: confirm them in this cycle
         return (DUE, 0)
-    return (HEALING if bisect.is_complete(hour_store, window) else BACKFILL,)
+    return (HEALING if bisect.is_fully_known(hour_store, window) else BACKFILL,)

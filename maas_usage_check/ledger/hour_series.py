@@ -1,4 +1,4 @@
-"""The series of hours of an instance: how each is named in the ledger, asked and tagged."""
+"""The series of hours of an instance: their names in the ledger, queries and tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .hour_values import FIELDS, Values
 
 
 class HourSeries(Struct, frozen=True):
-    """Hold one kind of calls whose hours are kept."""
+    """The calls of one service type, inference type and filter. `hourly` and `consumed` are its measurements."""
 
     hourly: str
     consumed: str
@@ -27,22 +27,22 @@ class HourSeries(Struct, frozen=True):
     ips: Optional[Tuple[str, ...]]
 
     def query(self, start: int, until: int) -> Totals:
-        """Ask about a window of full hours; it ends a millisecond early, for `end_time` may be inclusive."""
+        """Make the query of a window of full hours; it ends a millisecond early, as `end_time` may be inclusive."""
         return self.window_query(Window(start, until - 1))
 
     def window_query(self, window: Window) -> Totals:
-        """Ask about a window as it is."""
+        """Make the query of exactly this window."""
         return Totals(window, self.service_type, self.infer_type, self.api_keys, self.ips)
 
     def series_name(self, endpoint: str, project_id: str) -> str:
-        """Name it in the ledger by what decides its numbers; not by the tags. A digest, for labels are not stored."""
-        filters = [None if given is None else sorted(set(given)) for given in (self.api_keys, self.ips)]
+        """Return its name in the ledger: a digest of all that decides its numbers, so that no label is stored."""
+        filters = [None if each is None else sorted(set(each)) for each in (self.api_keys, self.ips)]
         text = repr((endpoint, project_id, int(self.service_type), self.infer_type, *filters))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def list_series(instance: Instance) -> List[HourSeries]:
-    """List the series of an instance: the whole of each kind of calls, and with `per_api_key` each label."""
+    """List the series of an instance: one per service and inference type, and with `per_api_key` one per label."""
     return [
         HourSeries(
             HOURLY if measurement == USAGE else KEY_HOURLY,
@@ -60,5 +60,5 @@ def list_series(instance: Instance) -> List[HourSeries]:
 
 
 def usage_values(usage: Usage) -> Values:
-    """Take from an answer what the ledger keeps."""
-    return tuple(getattr(usage, series_name) for series_name in FIELDS)
+    """Return the numbers of an answer in the order of FIELDS."""
+    return tuple(getattr(usage, name) for name in FIELDS)

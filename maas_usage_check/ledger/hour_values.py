@@ -1,4 +1,4 @@
-"""Hours of use: what one holds, and when it is final."""
+"""The values of an hour of use, the time after which it is final, and arithmetic with both."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """Milliseconds."""
 RETENTION = 29 * DAY
-"""How far back hours are asked: the cloud keeps 30 days (the API's page), and a whole hour must lie within them."""
+"""Hours are queried for so long: the cloud keeps 30 days (its API page), and the whole hour must lie within them."""
 SETTLED_AFTER = 3 * HOUR
-"""After an hour's end, until what the cloud says of it is final: its statistics lag 1 to 2 hours (console manual)."""
+"""An hour is final so long after its end: the statistics lag 1 to 2 hours (console manual)."""
 
 MAX_CONFLICTS = 3
-"""Answers about a known hour in one cycle: where no two agree, the hour stays as it is until it is queried again."""
+"""Answers about a known hour in one cycle. If no two agree, the hour stays as it is until it is queried again."""
 
 FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
 Values = Tuple[int, ...]
@@ -23,22 +23,22 @@ ZEROS: Values = (0,) * len(FIELDS)
 
 
 def floor_hour(at: int) -> int:
-    """Find the full hour that a moment lies in."""
+    """Return the start of the hour of a time."""
     return at // HOUR * HOUR
 
 
 def oldest_hour(now_ms: int) -> int:
-    """Find the oldest full hour that is asked."""
+    """Return the start of the oldest hour that can be queried."""
     return -(-(now_ms - RETENTION) // HOUR) * HOUR
 
 
 def settled_until(now_ms: int, settled_after_ms: int = SETTLED_AFTER) -> int:
-    """Tell where the newest hour ends that is final."""
+    """Return the end of the newest final hour."""
     return floor_hour(now_ms - settled_after_ms)
 
 
 def subtract(whole: Values, part: Values) -> Values:
-    """Subtract; what comes out below zero was not asked at one time."""
+    """Subtract. A negative result means that usage changed between the two answers."""
     return tuple(one - other for one, other in zip(whole, part))
 
 

@@ -1,4 +1,4 @@
-"""A look at the ledger for people, which changes nothing: what it answers of the windows that they ask about."""
+"""Read-only lookup in the ledger for commands: the use of windows whose hours are all known and final."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .schema import read_transaction
 
 
 class HeldHours(NamedTuple):
-    """Hold what the ledger answers, of whose account, and when (milliseconds) the cloud was last asked about it.
+    """Answers of the ledger, the project they are of, and when (milliseconds) the cloud was last queried about them.
 
-    `why` says why it answers nothing, where there is a reason besides missing hours.
+    `reason` says why there are none, if it is not that hours are missing.
     """
 
     answers: Dict[Totals, Answer]
@@ -31,24 +31,24 @@ class HeldHours(NamedTuple):
 
 
 def lookup(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int) -> HeldHours:
-    """Answer the windows of which all hours are held and final, for each series of an instance.
+    """Answer those windows whose hours are all known and final, for each series of an instance.
 
-    Raise UnusableError where the history cannot be read. Batch counts are not in the ledger.
+    Raise UnusableError if the ledger cannot be read. The ledger has no batch counts.
     """
-    whole = [each for each in windows if each.start % HOUR == 0 == each.end % HOUR and each.start < each.end]
+    aligned = [each for each in windows if each.start % HOUR == 0 == each.end % HOUR and each.start < each.end]
     answers: Dict[Totals, Answer] = {}
     as_of_ms = now_ms
     with read_transaction(store, now_ms) as transaction:
         failed = transaction.get(DailyCheck, account.access_key_digest).failed
-        if not whole or failed:
+        if not aligned or failed:
             return HeldHours({}, reason=failed)
         for series in list_series(instance):
             hour_store = HourStore.find(transaction, series.series_name(instance.endpoint, account.project_id))
             if hour_store is None:
                 continue
-            held = hour_store.hours(whole[0].start, whole[-1].end)
-            final = {hour.start: hour.values for hour in held if hour.settled}
-            known = [window for window in whole if all(at in final for at in range(window.start, window.end, HOUR))]
+            hours = hour_store.hours(aligned[0].start, aligned[-1].end)
+            final = {hour.start: hour.values for hour in hours if hour.settled}
+            known = [window for window in aligned if all(at in final for at in range(window.start, window.end, HOUR))]
             for window in known:
                 values = reduce(add, (final[at] for at in range(window.start, window.end, HOUR)))
                 answers[series.window_query(window)] = Answer(Usage(**dict(zip(FIELDS, values))), "")

@@ -1,4 +1,4 @@
-"""The tables of the history in the store's file, and one transaction over them."""
+"""The tables of the ledger in the state file, and a transaction over them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..state import MissingError, Store, UnusableError
 from .hour_values import FIELDS, HOUR
 
 COLUMNS = ", ".join(FIELDS)
-LARGEST = 2 * 10**14
-"""Of one hour: two classes of errors, each as large as Cloud Eye is believed."""
-# What is no such number makes the sum none: SQLite itself would leave it out.
+MAX_PER_HOUR = 2 * 10**14
+"""The largest valid number of an hour: two classes of errors, each with the largest valid value of Cloud Eye."""
+# An invalid number makes the sum invalid: SQLite itself would skip it.
 SUMS = ", ".join(
-    f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {LARGEST} THEN {name} ELSE '' END), 0)" for name in FIELDS
+    f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {name} ELSE '' END), 0)" for name in FIELDS
 )
 _INTEGERS = ", ".join(f"{name} INTEGER" for name in FIELDS)
 _COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "counted") for name in FIELDS)
 SCHEMA = (
     "CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER)",
     "INSERT INTO clock VALUES (1, 0)",
-    # `began` is 0 until the history begins. Hours before `frozen_until` are never asked again, and their sums are
-    # frozen_...; counted_... never falls.
+    # `began` is 0 until the history begins. Hours before `frozen_until` are compacted: frozen_... are their sums.
+    # counted_... are the counters.
     "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, "
     "began INTEGER DEFAULT 0, hours_from INTEGER DEFAULT 0, "
     f"frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0, {_COUNTS})",
-    # `changed` is 0 while an hour without use is not settled: it is known, but not worth a point yet.
+    # `changed` is the logical time of the last change. It is 0 while an hour without use is not settled: no point yet.
     f"CREATE TABLE hours (series INTEGER, start INTEGER, {_INTEGERS}, settled INTEGER, changed INTEGER, "
     "PRIMARY KEY (series, start)) WITHOUT ROWID",
-    # The totals are NULL where the window is to be asked whole, else its part from `newer` on is asked next.
+    # The pending windows. The part from `newer` on is queried next; NULL totals: the whole window is.
     f"CREATE TABLE questions (series INTEGER, start INTEGER, until INTEGER, newer INTEGER, {_INTEGERS}, "
     "PRIMARY KEY (series, start, until)) WITHOUT ROWID",
     f"CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, {_INTEGERS}, "
@@ -40,30 +40,30 @@ SCHEMA = (
     "CREATE TABLE notes (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID",
 )
 
-# A series whose name is no digest any more, or hours and counts of none.
-LOST = (
+# A series whose name is not a digest, or rows without a series.
+LOST_SERIES = (
     "SELECT 1 FROM series WHERE typeof(name) <> 'text' OR (LENGTH(name) = 32 AND name GLOB '*[^0-9a-f]*') "
     + " ".join(
         f"UNION SELECT 1 FROM {table} WHERE series NOT IN (SELECT id FROM series)"
         for table in ("hours", "questions", "consumers")
     )
 )
-TEXTS = frozenset({"kind", "name", "value"})
-EDGES = frozenset({"start", "until", "newer"})
-TIMES = EDGES | {"at", "began", "hours_from", "frozen_until", "asked", "checked", "changed"}
-END_OF_TIME = 2**42
-"""Milliseconds, in the year 2109: a later time is none, and would not fit into a point."""
+TEXT_COLUMNS = frozenset({"kind", "name", "value"})
+FULL_HOUR_COLUMNS = frozenset({"start", "until", "newer"})
+TIME_COLUMNS = FULL_HOUR_COLUMNS | {"at", "began", "hours_from", "frozen_until", "asked", "checked", "changed"}
+MAX_TIME_MS = 2**42
+"""In the year 2109: a later time is invalid, and in nanoseconds would not fit into a point."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 Row = Tuple[Any, ...]
 
 
 class Transaction:
-    """Hold one transaction over the history.
+    """One transaction over the ledger.
 
     Args:
-        connection: in the transaction.
-        now: milliseconds since 1970.
+        connection: a connection in a transaction.
+        now_ms: milliseconds since 1970.
         answered: whether the cloud has answered in this cycle.
     """
 
@@ -75,32 +75,32 @@ class Transaction:
         self._answered = answered
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a statement; its rows hold what the tables may hold, else the file is damaged."""
+        """Run a statement. Fetching an invalid row raises sqlite3.DatabaseError: the file is damaged."""
         cursor = self._connection.execute(statement, values)
         if cursor.description:
             cursor.row_factory = _checker(tuple(column[0] for column in cursor.description))
         return cursor
 
     def advance_logical_clock(self) -> int:
-        """Return the history's time in milliseconds.
+        """Advance the logical clock to now; return its time in milliseconds.
 
-        It never goes back, also where the machine's clock does, and only moves when the cloud has answered: it refuses
-        a clock that is wrong.
+        It never goes back, even if the machine's clock does. It advances only in a cycle with an answer: the cloud
+        rejects requests with a wrong time.
         """
         if self._answered:
             self.run("UPDATE clock SET at = MAX(at, ?)", (self.now_ms,))
         return self.logical_time()
 
     def logical_time(self) -> int:
-        """Return the history's time as it was last set."""
+        """Return the time of the logical clock in milliseconds."""
         row = self.run("SELECT at FROM clock").fetchone()
         if row is None:
             raise sqlite3.DatabaseError("the clock is missing")
         return int(row[0])
 
-    def check_series(self) -> None:
-        """Raise where a series was lost before another is made new: its counts would begin again at 0."""
-        if not self._is_checked and self.run(LOST).fetchone():
+    def raise_if_series_lost(self) -> None:
+        """Raise if a series was lost; called before one is inserted, whose counters would start again at 0."""
+        if not self._is_checked and self.run(LOST_SERIES).fetchone():
             raise sqlite3.DatabaseError("a series is missing")
         self._is_checked = True
 
@@ -122,68 +122,69 @@ def _stored_kind(kind: Type[msgspec.Struct]) -> str:
 
 @contextlib.contextmanager
 def read_transaction(store: Store, now_ms: int) -> Iterator[Transaction]:
-    """Read the history as it is at one moment; raise UnusableError where there is none, or it cannot be read."""
+    """Read a snapshot of the ledger. Raise UnusableError if there is none or it cannot be read."""
     try:
         with store.read_snapshot() as connection:
-            yield _found(connection, now_ms)
-    except UnusableError as trouble:
-        if not isinstance(trouble, MissingError):
-            store.warn(trouble.line("What it holds is not used"))
+            yield _existing_ledger(connection, now_ms)
+    except UnusableError as failure:
+        if not isinstance(failure, MissingError):
+            store.warn(failure.line("Its hours are not used"))
         raise
 
 
 def check_ledger(store: Store, now_ms: int) -> None:
-    """Read all of the history; raise UnusableError where some of it is damaged, or there is none."""
+    """Read the whole ledger. Raise UnusableError if a part of it is damaged, or if there is none."""
     with store.read_snapshot() as connection:
-        transaction = _found(connection, now_ms)
+        transaction = _existing_ledger(connection, now_ms)
         transaction.logical_time()
-        for what in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
-            transaction.run(f"SELECT {what}").fetchall()
+        for columns in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
+            transaction.run(f"SELECT {columns}").fetchall()
         for (value,) in transaction.run("SELECT value FROM notes"):
             msgspec.json.decode(value)
-        transaction.check_series()
+        transaction.raise_if_series_lost()
 
 
 @contextlib.contextmanager
 def write_transaction(store: Store, now_ms: int, answered: bool = True) -> Iterator[Transaction]:
-    """Change the history in one transaction; raise UnusableError where the store cannot be written."""
+    """Change the ledger in one transaction. Raise UnusableError if the state cannot be written."""
     with store.transaction() as connection:
-        if not _is_made(connection):
-            for statement in SCHEMA:  # a table that alone is there, or not, is damage
+        if not _has_tables(connection):
+            for statement in SCHEMA:  # a single table that exists, or is missing, is damage
                 connection.execute(statement)
         yield Transaction(connection, now_ms, answered)
 
 
-def _found(connection: sqlite3.Connection, now_ms: int) -> Transaction:
-    if not _is_made(connection):
-        raise MissingError("there is no history yet")
+def _existing_ledger(connection: sqlite3.Connection, now_ms: int) -> Transaction:
+    if not _has_tables(connection):
+        raise MissingError("there is no ledger yet")
     return Transaction(connection, now_ms)
 
 
-def _is_made(connection: sqlite3.Connection) -> bool:
+def _has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'clock'").fetchone() is not None
 
 
 @functools.lru_cache(maxsize=None)
 def _checker(names: Tuple[str, ...]) -> Callable[[sqlite3.Cursor, Row], Row]:
-    """Make the check of rows with these columns."""
-    may_be_null = frozenset(FIELDS if "newer" in names else ())  # the totals of a question
+    """Make a row factory that checks rows with these columns."""
+    nullable = frozenset(FIELDS if "newer" in names else ())  # the total of a pending window
 
     def check(_: sqlite3.Cursor, row: Row) -> Row:
         for name, value in zip(names, row):
-            if not (_is_sound(name, value) or (value is None and name in may_be_null)):
-                what = f"`{name}` of a row is not what it may be" if name.isidentifier() else "a sum is no whole number"
-                raise sqlite3.DatabaseError(what)
+            if not (_is_valid(name, value) or (value is None and name in nullable)):
+                raise sqlite3.DatabaseError(
+                    f"`{name}` of a row is invalid" if name.isidentifier() else "a sum is not a valid integer"
+                )
         return row
 
     return check
 
 
-def _is_sound(name: str, value: Any) -> bool:
-    if name in TEXTS:
+def _is_valid(name: str, value: Any) -> bool:
+    if name in TEXT_COLUMNS:
         return isinstance(value, str)
     if not isinstance(value, int):
         return False
-    if name in TIMES:
-        return abs(value) < END_OF_TIME and (name not in EDGES or value % HOUR == 0)
+    if name in TIME_COLUMNS:
+        return abs(value) < MAX_TIME_MS and (name not in FULL_HOUR_COLUMNS or value % HOUR == 0)
     return value >= 0

@@ -228,8 +228,8 @@ def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_
     assert len(set(said)) == len(said)
     assert all("the cloud had a fault of its own" in text for text in said)
     # Of the days before the first start, and of the time without Telegraf.
-    assert week.telegraf.logged().count("the hours of the past are being asked: ") == 2
-    assert week.telegraf.logged().count("the hours of the past are complete") == 2
+    assert week.telegraf.logged().count(" series missing, about ") == 2
+    assert week.telegraf.logged().count(": backfill: complete") == 2
 
 
 def test_every_count_is_stored_as_an_integer(week: Week) -> None:

@@ -142,8 +142,8 @@ def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
     intact = Path(state(tmp_path)).read_bytes()
     for kind, cause in (
-        ("no beginning", "`began` of a row is not what it may be"),
-        ("too large", "a sum is no whole number"),
+        ("no beginning", "`began` of a row is invalid"),
+        ("too large", "a sum is not a valid integer"),
         ("no clock", "the clock is missing"),
     ):
         apply(tmp_path, HOURS[kind])
@@ -157,4 +157,4 @@ def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_p
     done = program("report", "--daily", "--last", "3d", "--config", config)
     assert done.returncode == 0
     assert f"W! {state(tmp_path)}: cannot read the state: damaged (" in done.stderr
-    assert "What it holds is not used; move it away, or set state_dir" in done.stderr
+    assert "Its hours are not used; move it away, or set state_dir" in done.stderr

@@ -71,7 +71,7 @@ class Hours:
 def cycle(history: History, hours: Hours, first: int, most: Optional[int] = None) -> int:
     """Ask as a cycle does, the newest first, with at most so many calls; return how many it took."""
     before, hour_store = hours.calls, history.hour_store()
-    due = bisect.prepare(hour_store, first, history.now)
+    due = bisect.plan_windows(hour_store, first, history.now)
     waiting: List[PendingWindow] = [*due, *(each for each in bisect.pending_windows(hour_store) if each not in due)]
     while waiting and (most is None or hours.calls - before < most):
         question = max(waiting, key=lambda each: (each in due, each.until))

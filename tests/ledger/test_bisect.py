@@ -121,7 +121,7 @@ def test_a_window_is_split_where_known_hours_begin_else_in_the_middle(history: H
     first, settled = START - DAY, START - 3 * HOUR
     hours, hour_store = Hours(first, 50), history.hour_store()
     hour_store.put(settled - known * HOUR, settled, use(50))
-    (root,) = [each for each in bisect.prepare(hour_store, first, START) if each.until == settled]
+    (root,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
     (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
     assert split[:4] == (first, settled, first + edge * HOUR, hours.answer(first, settled))
 
@@ -129,7 +129,7 @@ def test_a_window_is_split_where_known_hours_begin_else_in_the_middle(history: H
 def test_a_negative_difference_is_asked(history: History) -> None:
     first, settled = START - DAY, START - 3 * HOUR
     hours, hour_store = Hours(first, 50), history.hour_store()
-    (root,) = [each for each in bisect.prepare(hour_store, first, START) if each.until == settled]
+    (root,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
     (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
     hours.of[settled - HOUR] = 5_000
     follow = bisect.on_answer(hour_store, split, hours.answer(split.query_from, split.until))

@@ -99,7 +99,7 @@ def test_change_before_a_consumer_came(history: History, later: int, hours: int)
 
 @pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
 def test_question_about_frozen_hours(history: History, until: int, left: bool) -> None:
-    bisect.prepare(history.hour_store(), START - DAY, history.now)
+    bisect.plan_windows(history.hour_store(), START - DAY, history.now)
     oldest = bisect.pending_windows(history.hour_store())[0]
     compact(history.transaction, oldest.until + until)
     assert (oldest in bisect.pending_windows(history.hour_store())) == left
@@ -123,7 +123,7 @@ def test_nothing_before_the_first_hour_is_asked(history: History, ago: int) -> N
         bisect.PendingWindow(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None),
     )
     bisect.on_answer(hour_store, older, use(100))
-    asked = bisect.prepare(hour_store, START - ago, history.now)
+    asked = bisect.plan_windows(hour_store, START - ago, history.now)
     assert min(question.start for question in asked) == START - ago
 
 
@@ -143,9 +143,7 @@ def given(history: HourPlanner, now: int, takes: str = HOURS, answered: bool = T
     return emit(history, Consumer("a", takes), ACCOUNT, now, {}, answered, lambda: True)
 
 
-@pytest.mark.parametrize(
-    ("known", "words"), [(24, "24 hours of 2 series are missing, which takes at most about 28"), (25, "")]
-)
+@pytest.mark.parametrize(("known", "words"), [(24, "24 hours of 2 series missing, about 28 requests"), (25, "")])
 def test_news_of_a_backfill(labels: HourPlanner, known: int, words: str) -> None:
     """A backfill of 24 hours is told once, and its end too."""
     with write_transaction(labels.store, START) as transaction:
@@ -153,13 +151,13 @@ def test_news_of_a_backfill(labels: HourPlanner, known: int, words: str) -> None
         hour_stores[0].put(START - DAY, START, use(1))
         hour_stores[1].put(START - (known - 24) * HOUR, START, use(1))
     told = [" ".join(given(labels, START).notices) for _ in range(2)]
-    assert ["are missing" in text for text in told] == [bool(words), False]
+    assert [" missing, " in text for text in told] == [bool(words), False]
     assert words in told[0]
     with write_transaction(labels.store, START) as transaction:
         for _, hour_store in labels.hour_stores(transaction, ACCOUNT).values():
             hour_store.put(START - DAY, START, use(1))
     told = [" ".join(given(labels, START).notices) for _ in range(2)]
-    assert ["are complete" in text for text in told] == [bool(words), False]
+    assert ["backfill: complete" in text for text in told] == [bool(words), False]
 
 
 @pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
@@ -168,7 +166,7 @@ def test_news_of_a_beginning(labels: HourPlanner, older: int, begins: bool) -> N
     with write_transaction(labels.store, START - 1) as transaction:
         for series in list_series(labels.instance)[:older]:
             HourStore(transaction, series.series_name(labels.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
-    assert any("begins now" in news for news in given(labels, START).notices) == begins
+    assert any("first run" in news for news in given(labels, START).notices) == begins
 
 
 def test_increments_without_an_answer(labels: HourPlanner) -> None:

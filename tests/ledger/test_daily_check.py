@@ -19,7 +19,7 @@ def history(history: History) -> History:
 
 
 def begin(history: History, check: DailyCheck, name: str = "a") -> bool:
-    return check.begin({name: history.hour_store(name)}, START - 29 * DAY, history.now)
+    return check.start({name: history.hour_store(name)}, START - 29 * DAY, history.now)
 
 
 def lookup(history: History, check: DailyCheck, answer: Callable[[int, int], int]) -> List[Tuple[int, int]]:

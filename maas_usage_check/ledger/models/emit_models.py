@@ -12,7 +12,7 @@ from ...config.prices import Price
 from ...metrics import Number, Point
 from ...state import Store
 from ..counters import stored_counters, update_counters
-from ..emit import COUNTS, RolledBackError
+from ..emit import COUNTER_FIELDS, RolledBackError
 from ..hour_planner import Account
 from ..hour_store import HourStore
 from ..hour_values import FIELDS, ZEROS, Values
@@ -120,7 +120,7 @@ def _counts(
         emitted = grown = increments(hour_store, consumer, counts, ZEROS if known else before)
         if not (answered or any(emitted)):
             return
-    yield Point(names.consumed, tags, dict(zip(COUNTS, emitted)), now_ms * 1_000_000)
+    yield Point(names.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), now_ms * 1_000_000)
     if price is None:
         return
     cost = _cost(price, grown)

@@ -1,4 +1,4 @@
-"""`report` against the emulator, and how its output is read."""
+"""Run `report` against the emulator, and parse its output."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ZONES = ["UTC", "Asia/Shanghai", "America/New_York", "America/Havana", "Asia/Kat
 
 
 class Report:
-    """Runs `report` on one instance, whose keys besides the hosts are `keys`."""
+    """Runs `report` on one instance; `yaml` is its configuration besides the hosts."""
 
     def __init__(self, cloud: Cloud, program: Program) -> None:
         self.cloud = cloud
         self.program = program
-        self.keys = ""
+        self.yaml = ""
 
     def __call__(self, *options: str, **environ: Any) -> Any:
         return self.program(*self.arguments(*options), **environ)
@@ -40,30 +40,30 @@ class Report:
         return ["report", "--config", self.config(), *options]
 
     def config(self) -> str:
-        return self.program.cloud_config(self.cloud, self.keys)
+        return self.program.cloud_config(self.cloud, self.yaml)
 
     def csv(self, *options: str) -> List[Dict[str, str]]:
-        """Return the rows of a report that succeeds."""
+        """Run a report that succeeds, and return its rows."""
         done = self(*options, "--format", "csv")
         assert done.returncode == 0, done.stderr
-        return table(done.stdout)
+        return parse_csv(done.stdout)
 
     def json(self, *options: str) -> List[Dict[str, Any]]:
-        """Return the records of a report that succeeds."""
+        """Run a report that succeeds, and return its records."""
         done = self(*options, "--format", "json")
         assert done.returncode == 0, done.stderr
         records: List[Dict[str, Any]] = json.loads(done.stdout)
         return records
 
     def collect(self, *options: str) -> None:
-        """Fill the ledger, without a limit of the rate, and forget the requests."""
+        """Fill the ledger, without a rate limit, and clear the recorded requests."""
         self.cloud.emulator.requests_per_minute = 10**6
         done = self.program("collect", "--config", self.config(), *options)
         assert done.returncode == 0, done.stderr
         self.cloud.requests.clear()
 
     def on_terminal(self, columns: int, *options: str) -> str:
-        """Return what a terminal shows, without colors."""
+        """Run a report on a terminal, and return its output without colors."""
         shown = self(*options, FORCE_COLOR="1", TERM="xterm", COLUMNS=str(columns)).stdout
         return without_colors(shown)
 
@@ -73,23 +73,23 @@ def report(cloud: Cloud, program: Program) -> Report:
     return Report(cloud, program)
 
 
-def table(text: str) -> List[Dict[str, str]]:
+def parse_csv(text: str) -> List[Dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def names(output: str) -> List[str]:
-    """List the first column of the tables: of days and hours without their total."""
+def first_column(output: str) -> List[str]:
+    """List the first column of the tables, without the total of days and hours."""
     rows = [line.split("│")[1].strip() for line in output.splitlines() if line.startswith("│")]
     return rows[1:-1] if rows[0] in ("Day", "Hour") else rows
 
 
-def cells(output: str, row: str) -> List[str]:
+def row_cells(output: str, row: str) -> List[str]:
     (line,) = [line for line in output.splitlines() if row in line]
     return [cell.strip() for cell in line.split("│")[2:-1]]
 
 
-def boxes(shown: str, columns: int) -> List[str]:
-    """List the lines of the tables, which are equally long and fit."""
+def table_lines(shown: str, columns: int) -> List[str]:
+    """List the lines of the tables; assert that they have the same length and fit."""
     lines = [line for line in shown.splitlines() if line.startswith(("╭", "│", "├", "╰"))]
     assert len({len(line) for line in lines}) == 1
     assert len(lines[0]) <= columns
@@ -100,26 +100,26 @@ def without_colors(shown: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
 
-def state(tmp_path: Path) -> str:
+def state_path(tmp_path: Path) -> str:
     (path,) = tmp_path.glob("*.sqlite3")
     return str(path)
 
 
-def history(tmp_path: Path) -> List[str]:
-    """Write out all tables of the history."""
-    with closing(sqlite3.connect(state(tmp_path))) as connection:
+def dump_ledger(tmp_path: Path) -> List[str]:
+    """Dump all tables except `entries` as SQL."""
+    with closing(sqlite3.connect(state_path(tmp_path))) as connection:
         return [line for line in connection.iterdump() if "entries" not in line]
 
 
-def change(tmp_path: Path, statement: str, *values: Any) -> int:
-    """Change the state; return the number of rows, which is not 0."""
-    with closing(sqlite3.connect(state(tmp_path))) as connection, connection:
+def execute_sql(tmp_path: Path, statement: str, *values: Any) -> int:
+    """Execute a statement on the state; return the number of changed rows, at least 1."""
+    with closing(sqlite3.connect(state_path(tmp_path))) as connection, connection:
         rows = connection.execute(statement, values).rowcount
     assert rows
     return rows
 
 
-def forget(tmp_path: Path) -> None:
+def delete_state(tmp_path: Path) -> None:
     """Delete the state."""
     for path in tmp_path.glob("*.sqlite3*"):
         path.unlink()

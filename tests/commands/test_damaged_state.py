@@ -13,7 +13,7 @@ import pytest
 from werkzeug import Response
 
 from ..conftest import Cloud, Program
-from .conftest import forget, state
+from .conftest import delete_state, state_path
 
 KEYS = "hourly: true\nmodels: true\nbackfill_days: 1\nmax_requests_per_minute: 80000\n"
 Damage = Union[str, Callable[[bytes], bytes]]
@@ -71,7 +71,7 @@ def config(cloud: Cloud, program: Program, tmp_path: Path) -> str:
 
 
 def apply(folder: Path, damage: Damage) -> None:
-    path = Path(state(folder))
+    path = Path(state_path(folder))
     if callable(damage):
         before = path.read_bytes()
         path.write_bytes(damage(before))
@@ -95,7 +95,7 @@ def test_damaged_hours(config: str, program: Program, tmp_path: Path, kind: str)
     """A warning names the file and the paused measurements; the result is partial."""
     apply(tmp_path, HOURS[kind])
     stdout, stderr = map("".join, zip(*(collect(program, config, form) for form in ("prometheus", "influx"))))
-    paused = rf"W! cn-southwest-2: {state(tmp_path)}: cannot read the state: damaged \(.+\)\. (H|Some h)ours .+"
+    paused = rf"W! cn-southwest-2: {state_path(tmp_path)}: cannot read the state: damaged \(.+\)\. (H|Some h)ours .+"
     assert re.search(f"^{paused}; move it away, or set state_dir$", stderr, re.MULTILINE)
     assert re.search("result_code(=1i|{.+} 1\n)", stdout)
 
@@ -132,29 +132,29 @@ def test_project_ids(cloud: Cloud, program: Program, tmp_path: Path, damaged: st
 
 
 def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None:
-    intact = Path(state(tmp_path)).read_bytes()
+    intact = Path(state_path(tmp_path)).read_bytes()
     for at in [*range(0, 100, 9), *range(100, len(intact), len(intact) // 30)]:
-        forget(tmp_path)
+        delete_state(tmp_path)
         (tmp_path / "maas-usage-check.sqlite3").write_bytes(intact[:at] + b"\xff" + intact[at + 1 :])
         collect(program, config, "influx")
 
 
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
-    intact = Path(state(tmp_path)).read_bytes()
+    intact = Path(state_path(tmp_path)).read_bytes()
     for kind, cause in (
         ("no beginning", "`began` of a row is invalid"),
         ("too large", "a sum is not a valid integer"),
         ("no clock", "the clock is missing"),
     ):
         apply(tmp_path, HOURS[kind])
-        failure = f"{state(tmp_path)}: cannot read the state: damaged ({cause})"
+        failure = f"{state_path(tmp_path)}: cannot read the state: damaged ({cause})"
         done = program("doctor", "--config", config)
         assert done.returncode == 1
         assert done.stdout.splitlines()[1] == f"FAIL  state            {failure}; move it away, or set state_dir"
-        forget(tmp_path)
+        delete_state(tmp_path)
         (tmp_path / "maas-usage-check.sqlite3").write_bytes(intact)
     apply(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
     done = program("report", "--daily", "--last", "3d", "--config", config)
     assert done.returncode == 0
-    assert f"W! {state(tmp_path)}: cannot read the state: damaged (" in done.stderr
+    assert f"W! {state_path(tmp_path)}: cannot read the state: damaged (" in done.stderr
     assert "Its hours are not used; move it away, or set state_dir" in done.stderr

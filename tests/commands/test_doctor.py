@@ -1,4 +1,4 @@
-"""The diagnosis as a user runs it, and its promise: six requests at most, none with a key that is held back."""
+"""`doctor`: its stages, and at most six requests, none while a refused access key waits."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from ..fixed_clock import MONDAY
 from ..program import only_line
 
 NINE = int(MONDAY * 1000) // HOUR * HOUR - 3 * HOUR
-"""9:00 of that Monday, where the newest hour ends that is final."""
+"""9:00 of that Monday, the end of the newest final hour."""
 MODELS = "models: true"
 CLOUD_EYE = ["Cloud Eye"]
 STAGES = ["configuration", "state", "credentials", "name resolution", "TCP and TLS", "clock", "project", "permission"]
 STAGES += ["answer", "hours"]
-Found = Dict[str, Tuple[str, str]]
+Findings = Dict[str, Tuple[str, str]]
 """Mark and text by stage."""
-Examine = Callable[..., Tuple[int, Found]]
+Examine = Callable[..., Tuple[int, Findings]]
 
 
 @pytest.fixture
 def examine(cloud: Cloud, program: Program) -> Examine:
-    """Run `doctor` on an instance with some keys, or on a configuration; return its exit code and what it found."""
+    """Run `doctor` on an instance with this YAML, or on a configuration; return its exit code and findings."""
 
-    def run(keys: str = "", config: str = "", **environ: Any) -> Tuple[int, Found]:
-        done = program("doctor", "--config", config or program.cloud_config(cloud, keys), **environ)
+    def run(yaml: str = "", config: str = "", **environ: Any) -> Tuple[int, Findings]:
+        done = program("doctor", "--config", config or program.cloud_config(cloud, yaml), **environ)
         *shown, last = done.stdout.splitlines()
         lines = [(line[:4].strip(), line[6:21].strip(), line[23:]) for line in shown]
         assert last == count_problems([mark for mark, _, _ in lines])
-        assert [stage for _, stage, _ in lines] == [*STAGES, *(CLOUD_EYE if MODELS in keys else [])]
+        assert [stage for _, stage, _ in lines] == [*STAGES, *(CLOUD_EYE if MODELS in yaml else [])]
         assert done.stderr == ""
         assert not any(secret in done.stdout for secret in (AK, SK))
         return done.returncode, {stage: (mark, text) for mark, stage, text in lines}
@@ -59,11 +59,12 @@ def test_last_line(marks: List[str], text: str) -> None:
     assert count_problems(marks) == text
 
 
-def failed(found: Found) -> List[str]:
+def failed(found: Findings) -> List[str]:
     return [stage for stage, (mark, _) in found.items() if mark == "FAIL"]
 
 
-def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, examine: Examine) -> None:
+def test_all_ok(cloud: Cloud, examine: Examine) -> None:
+    """Every stage is ok, in six requests."""
     code, found = examine()
     assert code == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
@@ -76,14 +77,14 @@ def test_when_all_is_well_every_stage_says_so_in_six_requests(cloud: Cloud, exam
     assert "the 24 hours up to 2026-11-23 09:00 UTC and their halves add up: " in found["hours"][1]
     windows = [(body["start_time"], body["end_time"] + 1) for body in cloud.statistics()]
     begin, half = NINE - 24 * HOUR, NINE - 12 * HOUR
-    assert sorted(windows[2:]) == [(begin, half), (begin, NINE), (half, NINE)], "a settled day, whole and in halves"
+    assert sorted(windows[2:]) == [(begin, half), (begin, NINE), (half, NINE)], "a final day, whole and in halves"
     assert len(cloud.requests) == 6
     assert examine(f"project_id: {'d3m0' * 8}")[0] == 0
     assert [request.method for request in cloud.requests[6:]] == ["POST"] * 5
 
 
-def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Program, examine: Examine) -> None:
-    """One that others can read is a warning of `collect` too."""
+def test_credentials_file(cloud: Cloud, program: Program, examine: Examine) -> None:
+    """The file is shown with its mode; `collect` also warns if others can read it."""
     path = program.folder / "key"
     path.write_text(f"{AK},{SK}")
     keys = f"credentials: {{source: file, path: {path}}}"
@@ -105,7 +106,8 @@ def test_a_credentials_file_is_shown_with_its_mode(cloud: Cloud, program: Progra
     assert found["TCP and TLS"][0] == "ok"
 
 
-def test_a_wrong_secret_is_one_request_and_while_it_is_held_back_none(cloud: Cloud, examine: Examine) -> None:
+def test_wrong_secret_is_tried_once(cloud: Cloud, examine: Examine) -> None:
+    """A wrong secret is sent once; during the wait after the refusal, nothing is sent."""
     code, found = examine(HW_SECRET_KEY="wrong")
     assert (code, found["project"][0], len(cloud.requests)) == (1, "FAIL", 1)
     assert "secret key belongs to the access key" in found["project"][1]
@@ -117,9 +119,10 @@ def test_a_wrong_secret_is_one_request_and_while_it_is_held_back_none(cloud: Clo
     assert examine()[0] == 0
 
 
-def test_a_clock_that_is_off_is_named_with_its_minutes(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
+def test_clock_off(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
+    """A wrong clock is reported with its minutes."""
     cloud.emulator.now = lambda: clock.now() + 1212
-    for _ in range(2):  # the second time nothing is sent, and the refusal is remembered
+    for _ in range(2):  # the second time nothing is sent; the refusal is stored
         code, found = examine()
         assert (code, found["clock"][0], found["project"][0]) == (1, "FAIL", "FAIL")
         assert found["clock"][1].startswith("20.2 minutes behind the cloud's")
@@ -142,7 +145,8 @@ def test_refusal(cloud: Cloud, examine: Examine, method: str, status: int, stage
     assert len(cloud.requests) <= 2
 
 
-def test_no_use_at_all_is_no_failure_and_says_what_it_may_mean(examine: Examine) -> None:
+def test_no_use(examine: Examine) -> None:
+    """An account without use is not a failure, and the text explains it."""
     code, found = examine('api_keys: ["nobody"]')
     assert (code, found["answer"][0]) == (0, "ok")
     assert "another service type, label or region" in found["answer"][1]
@@ -151,17 +155,17 @@ def test_no_use_at_all_is_no_failure_and_says_what_it_may_mean(examine: Examine)
     assert "no usage in the 24 hours up to" in found["hours"][1]
 
 
-def asked_length(request: Request) -> int:
-    """Tell how long a window is asked about, in milliseconds; 0 where none is."""
+def window_length(request: Request) -> int:
+    """Return the length of the queried window in milliseconds; 0 if there is none."""
     body = json.loads(request.get_data()) if request.method == "POST" else {"start_time": 0, "end_time": 0}
     return int(body["end_time"] - body["start_time"])
 
 
-def test_halves_that_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
+def test_halves_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
     day = {"service_type": 2, "start_time": NINE - 24 * HOUR, "end_time": NINE - 1}
     whole = cloud.emulator.usage.totals(day, int(clock.now() * 1000))
     doubled = json.dumps({name: 2 * value for name, value in whole.items()})
-    cloud.responder = lambda request: Response(doubled) if asked_length(request) == 24 * HOUR - 1 else None
+    cloud.responder = lambda request: Response(doubled) if window_length(request) == 24 * HOUR - 1 else None
     code, found = examine()
     assert (code, found["hours"][0]) == (1, "FAIL")
     counts = re.search(r"have ([\d,]+) total tokens, but their halves ([\d,]+):", found["hours"][1])
@@ -170,20 +174,23 @@ def test_halves_that_do_not_add_up(cloud: Cloud, clock: FixedClock, examine: Exa
     assert whole == 2 * halves > 0
 
 
-def test_a_half_that_is_not_answered_fails_at_the_hours_alone(cloud: Cloud, examine: Examine) -> None:
-    cloud.responder = lambda request: Response(b"{}", 500) if asked_length(request) == 12 * HOUR - 1 else None
+def test_failed_half(cloud: Cloud, examine: Examine) -> None:
+    """A half whose query failed fails only the stage `hours`."""
+    cloud.responder = lambda request: Response(b"{}", 500) if window_length(request) == 12 * HOUR - 1 else None
     code, found = examine()
     assert (code, failed(found)) == (1, ["hours"])
     assert "a fault of its own" in found["hours"][1]
 
 
-def test_hours_for_which_the_rate_leaves_no_room_are_no_failure(cloud: Cloud, examine: Examine) -> None:
+def test_rate_limit_skips_hours(cloud: Cloud, examine: Examine) -> None:
+    """If the rate limit leaves no room for the hours, their stage is skipped."""
     code, found = examine("max_requests_per_minute: 3\ntimeout: 1")
     assert (code, found["answer"][0], found["hours"][0]) == (0, "ok", "skip")
     assert len(cloud.requests) == 3
 
 
-def test_every_instance_is_examined_and_named(cloud: Cloud, program: Program) -> None:
+def test_several_instances(cloud: Cloud, program: Program) -> None:
+    """Every instance is examined and named."""
     entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     config = program.config(
         f"instances:\n  - {{{entry}, tags: ['n:1']}}\n  - {{{entry}, tags: ['n:2'], project_id: {'beef' * 8}}}\n"
@@ -204,7 +211,8 @@ def test_every_instance_is_examined_and_named(cloud: Cloud, program: Program) ->
     assert "instances[1].tls_ca_cert: " in only_line(program("doctor", "--config", other), 2)
 
 
-def test_a_key_that_one_instance_was_refused_with_is_not_tried_by_the_next(cloud: Cloud, program: Program) -> None:
+def test_refused_key_of_two_instances(cloud: Cloud, program: Program) -> None:
+    """An access key that was refused is not tried by the next instance."""
     entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     config = program.config(f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2']}}\n")
     done = program("doctor", "--config", config, HW_SECRET_KEY="wrong")
@@ -212,8 +220,10 @@ def test_a_key_that_one_instance_was_refused_with_is_not_tried_by_the_next(cloud
     assert done.stdout.count("FAIL  project") == 2
 
 
-def test_a_host_that_does_not_exist_and_a_port_where_nobody_listens(program: Program, examine: Examine) -> None:
-    def at(url: str) -> Found:
+def test_unreachable_hosts(program: Program, examine: Examine) -> None:
+    """A host does not exist, or nothing listens on its port."""
+
+    def at(url: str) -> Findings:
         entry = f"{{endpoint: '{url}', iam_endpoint: '{url}', skip_proxy: true}}"
         code, found = examine(config=program.config(f"instances:\n  - {entry}\n"))
         assert code == 1
@@ -221,14 +231,15 @@ def test_a_host_that_does_not_exist_and_a_port_where_nobody_listens(program: Pro
 
     found = at("https://does-not-exist.invalid")
     assert (found["name resolution"][0], found["TCP and TLS"][0]) == ("FAIL", "skip")
-    with socket.socket() as bound:  # and nobody listens
+    with socket.socket() as bound:  # but does not listen
         bound.bind(("127.0.0.1", 0))
         found = at(f"http://127.0.0.1:{bound.getsockname()[1]}")
     assert (found["name resolution"][0], found["TCP and TLS"][0]) == ("ok", "FAIL")
     assert "Connection refused" in found["TCP and TLS"][1]
 
 
-def test_with_models_cloud_eye_is_asked_in_two_requests_more(cloud: Cloud, examine: Examine) -> None:
+def test_cloud_eye(cloud: Cloud, examine: Examine) -> None:
+    """With `models`, Cloud Eye is queried in two more requests."""
     code, found = examine(MODELS)
     assert (code, {mark for mark, _ in found.values()}) == (0, {"ok"})
     text = found["Cloud Eye"][1]
@@ -237,7 +248,8 @@ def test_with_models_cloud_eye_is_asked_in_two_requests_more(cloud: Cloud, exami
     assert len(cloud.requests) == 8
 
 
-def test_what_the_ledgers_hold_of_both_is_compared(cloud: Cloud, program: Program, examine: Examine) -> None:
+def test_comparison(cloud: Cloud, program: Program, examine: Examine) -> None:
+    """Cloud Eye's hours are compared with the statistics in the ledger."""
     cloud.emulator.requests_per_minute = 10**6
     keys = f"{MODELS}\nhourly: true\nbackfill_days: 2\nservice_types: [1, 2]\nmax_requests_per_minute: 80000"
     assert program("collect", "--config", program.cloud_config(cloud, keys)).returncode == 0
@@ -249,27 +261,30 @@ def test_what_the_ledgers_hold_of_both_is_compared(cloud: Cloud, program: Progra
 
 
 @pytest.mark.parametrize(("permission", "requests"), [("ces:metrics:list", 7), ("ces:metricData:list", 8)])
-def test_missing_permission_for_cloud_eye(cloud: Cloud, examine: Examine, permission: str, requests: int) -> None:
+def test_cloud_eye_permission(cloud: Cloud, examine: Examine, permission: str, requests: int) -> None:
     cloud.emulator.denied_permissions.add(permission)
     code, found = examine(MODELS)
     assert (code, failed(found), len(cloud.requests)) == (1, CLOUD_EYE, requests)
     assert f"allow `{permission}` in an IAM policy" in found["Cloud Eye"][1]
 
 
-def test_cloud_eye_is_asked_though_the_statistics_are_refused(cloud: Cloud, examine: Examine) -> None:
+def test_cloud_eye_without_statistics(cloud: Cloud, examine: Examine) -> None:
+    """Cloud Eye is queried even if the statistics are denied."""
     cloud.emulator.denied_permissions.add("modelarts:monitoring:get")
     code, found = examine(MODELS)
     assert (code, failed(found), found["hours"][0], found["Cloud Eye"][0]) == (1, ["permission"], "skip", "ok")
 
 
-def test_a_key_that_is_refused_is_not_tried_at_cloud_eye(cloud: Cloud, examine: Examine) -> None:
+def test_refused_key_skips_cloud_eye(cloud: Cloud, examine: Examine) -> None:
+    """An access key that was refused is not tried at Cloud Eye."""
     code, found = examine(MODELS, HW_SECRET_KEY="wrong")
     assert (code, found["Cloud Eye"], len(cloud.requests)) == (1, ("skip", "not queried: no project"), 1)
     code, found = examine(f"{MODELS}\nproject_id: {'d3m0' * 8}", HW_SECRET_KEY="wrong2")
     assert (code, found["answer"][0], found["Cloud Eye"][0], len(cloud.requests)) == (1, "FAIL", "skip", 2)
 
 
-def test_models_without_calls_are_no_failure(cloud: Cloud, examine: Examine) -> None:
+def test_models_without_calls(cloud: Cloud, examine: Examine) -> None:
+    """Models without calls are not a failure."""
     cloud.emulator.models = SimulatedModels(models=0)
     code, found = examine(MODELS)
     assert (code, found["Cloud Eye"][0]) == (0, "warn")
@@ -280,13 +295,15 @@ def test_models_without_calls_are_no_failure(cloud: Cloud, examine: Examine) -> 
     assert "3 keys; no call in the last hour: nobody called, or Cloud Eye is late;" in found["Cloud Eye"][1]
 
 
-def test_a_minute_of_zeros_is_no_minute_with_a_call(cloud: Cloud, examine: Examine) -> None:
+def test_minute_of_zeros(cloud: Cloud, examine: Examine) -> None:
+    """A minute of zeros is not a minute with a call."""
+
     def zeros(request: Request) -> Optional[Response]:
         if not request.path.endswith("/batch-query-metric-data"):
             return None
-        asked = request.get_json()
-        points = [{"average": 0, "timestamp": asked["from"] + 60_000}]
-        metrics = [{**metric, "unit": "Count", "datapoints": points} for metric in asked["metrics"]]
+        body = request.get_json()
+        points = [{"average": 0, "timestamp": body["from"] + 60_000}]
+        metrics = [{**metric, "unit": "Count", "datapoints": points} for metric in body["metrics"]]
         return Response(json.dumps({"metrics": metrics}))
 
     cloud.responder = zeros

@@ -17,17 +17,17 @@ from .conftest import ZONES, ZoneInfo
 HOUR = 3_600_000
 
 
-def used(tokens: Optional[int]) -> Optional[Usage]:
+def usage_of(tokens: Optional[int]) -> Optional[Usage]:
     return None if tokens is None else Usage(tokens, 0, 0, 0, 0)
 
 
-def drawn(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], plain: bool = False) -> HeatMap:
-    """Draw the local hours between two dates, with what was used in each in turn."""
+def draw(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], plain: bool = False) -> HeatMap:
+    """Draw the local hours between two dates, with these tokens in turn."""
     now = dt.datetime.fromisoformat(until).replace(tzinfo=ZoneInfo(zone)).timestamp()
-    given = {"name": "x", "from": since, "to": until}
-    layout = make_layout(load_instance({"ranges": [given], "timezone": zone}, {}, "x", now), "hour", int(now * 1000))
-    uses = [used(tokens[i % len(tokens)]) for i in range(len(layout.periods))]
-    return heat_map(list(zip(layout.periods, uses)), layout.tz, 1, plain)
+    range_ = {"name": "x", "from": since, "to": until}
+    layout = make_layout(load_instance({"ranges": [range_], "timezone": zone}, {}, "x", now), "hour", int(now * 1000))
+    usages = [usage_of(tokens[i % len(tokens)]) for i in range(len(layout.periods))]
+    return heat_map(list(zip(layout.periods, usages)), layout.tz, 1, plain)
 
 
 @given(
@@ -38,7 +38,7 @@ def drawn(zone: str, since: str, until: str, tokens: Sequence[Optional[int]], pl
 def test_each_hour_has_one_cell(zone: str, begins: int, tokens: List[Optional[int]]) -> None:
     tz, first = ZoneInfo(zone), begins // 1800 * 1800
     pieces: List[Tuple[Period, Optional[Usage]]] = [
-        (Period("", (first + i * 3600) * 1000, (first + i * 3600 + 3600) * 1000, False), used(count))
+        (Period("", (first + i * 3600) * 1000, (first + i * 3600 + 3600) * 1000, False), usage_of(count))
         for i, count in enumerate(tokens)
     ]
     found = heat_map(pieces, tz, 1, plain=True)
@@ -65,39 +65,44 @@ def test_each_hour_has_one_cell(zone: str, begins: int, tokens: List[Optional[in
             assert float(total[:-2].replace(",", "")) * scale == pytest.approx(sum(known), abs=scale / 199)
 
 
-def test_an_hour_stands_below_its_number() -> None:
-    found = drawn("Asia/Shanghai", "2026-11-03", "2026-11-06", [0] * 9 + [5] + [0] * 14)
+def test_heading() -> None:
+    """An hour is below its number."""
+    found = draw("Asia/Shanghai", "2026-11-03", "2026-11-06", [0] * 9 + [5] + [0] * 14)
     assert found.heading == "00 03 06 09 12 15 18 21"
     assert [cells.index("█") for _, cells, _ in found.days] == [found.heading.index("09")] * 3
     assert found.days[0][1].count("·") == 23
 
 
-def test_a_day_of_25_hours_has_two_columns_for_the_hour_that_came_twice() -> None:
-    found = drawn("America/New_York", "2026-10-31", "2026-11-03", [1])
-    before, that, after = (cells for _, cells, _ in found.days)
+def test_day_of_25_hours() -> None:
+    """The hour that comes twice has two columns."""
+    found = draw("America/New_York", "2026-10-31", "2026-11-03", [1])
+    before, repeated, after = (cells for _, cells, _ in found.days)
     assert (len(before), before[2], len(before.replace(" ", ""))) == (25, " ", 24)
-    assert that == "█" * 25
+    assert repeated == "█" * 25
     assert after == before
     assert "an hour that came twice has two columns" in found.legend[1]
     assert found.heading.index("03") == 4
 
 
-def test_a_day_of_23_hours_has_a_blank_where_one_was_skipped() -> None:
-    found = drawn("America/New_York", "2027-03-13", "2027-03-16", [1])
+def test_day_of_23_hours() -> None:
+    """The skipped hour is blank."""
+    found = draw("America/New_York", "2027-03-13", "2027-03-16", [1])
     assert [cells for _, cells, _ in found.days] == ["█" * 24, "██ " + "█" * 21, "█" * 24]
     assert "twice" not in found.legend[1]
 
 
-def test_the_legend_tells_what_each_shade_reaches_up_to() -> None:
-    found = drawn("UTC", "2026-11-03", "2026-11-06", [4_000_000, 10, 0, None], plain=True)
+def test_legend() -> None:
+    """The legend has the upper limit of each shade."""
+    found = draw("UTC", "2026-11-03", "2026-11-06", [4_000_000, 10, 0, None], plain=True)
     assert found.legend[0] == "Tokens an hour: . none, - to 1.00 M, + to 2.00 M, * to 3.00 M, # to 4.00 M"
     assert found.legend[1] == "? not known, blank: outside the range, or no such hour"
     assert found.days[0][1] == "#-.?" * 6
     assert found.total == "-"
 
 
-def test_a_map_without_use_is_all_zeros() -> None:
-    found = drawn("UTC", "2026-11-03", "2026-11-06", [0])
+def test_no_use() -> None:
+    """A map without use is all zeros."""
+    found = draw("UTC", "2026-11-03", "2026-11-06", [0])
     assert found.legend[0] == "Tokens an hour: · none"
     assert {cells for _, cells, _ in found.days} == {"·" * 24}
     assert found.total == "0.00 K"

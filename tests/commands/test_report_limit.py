@@ -1,4 +1,4 @@
-"""How many hours of a long range `report` queries at most."""
+"""The limit of hours that `report` queries of a long range."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SINCE = {"name": "since", "from": "2026-11-20T12:00:00"}
 """72 hours at noon, 72 and a half at half past."""
 
 
-def check(held: int, span: Any, minutes: int = 0) -> None:
-    """Check a range of which the ledger holds so many full hours, for each of two series, so long after noon."""
+def check(from_ledger: int, range_: Any, minutes: int = 0) -> None:
+    """Check a range of two series at noon plus `minutes`; the ledger has `from_ledger` full hours of each."""
     now = int(NOW + minutes * 60) * 1000
-    entry = {"ranges": [span], "service_types": [1, 2], "timezone": "UTC"}
+    entry = {"ranges": [range_], "service_types": [1, 2], "timezone": "UTC"}
     layout = make_layout(load_instance(entry, {}, "x", NOW), "hour", now)
     queries = Statistics().plan(layout.queried, now).queries
     full = [query for query in queries if query.window.end - query.window.start == HOUR]
-    check_query_limit(layout, HeldHours(dict.fromkeys(full[: 2 * held])), False, now)
+    check_query_limit(layout, HeldHours(dict.fromkeys(full[: 2 * from_ledger])), False, now)
 
 
 @pytest.mark.parametrize(
-    ("held", "span", "minutes", "words"),
+    ("from_ledger", "range_", "minutes", "words"),
     [
         (0, "last_48h", 0, ""),
         (0, "last_49h", 0, "49 of its 49"),
@@ -42,8 +42,8 @@ def check(held: int, span: Any, minutes: int = 0) -> None:
         (24, SINCE, 30, "49 of its 73"),
     ],
 )
-def test_limit(held: int, span: Any, minutes: int, words: str) -> None:
-    """Of each series of a long range 48 hours may be missing; a short one has no limit."""
+def test_limit(from_ledger: int, range_: Any, minutes: int, words: str) -> None:
+    """In a long range, 48 hours of each series may be missing; a short range has no limit."""
     refused = pytest.raises(ConfigError, match=f"{words} hours would need a request each")
     with refused if words else contextlib.nullcontext():
-        check(held, span, minutes)
+        check(from_ledger, range_, minutes)

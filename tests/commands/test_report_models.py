@@ -1,4 +1,4 @@
-"""What `report --models` shows, held against the emulator's own books of its models."""
+"""`report --models`, compared with the simulated models of the emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 from ..conftest import Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
 from ..program import only_line
-from .conftest import COUNTS, Report, boxes, cells, change, forget, history, table
+from .conftest import COUNTS, Report, delete_state, dump_ledger, execute_sql, parse_csv, row_cells, table_lines
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -32,33 +32,33 @@ PRICES = {0: ("2.0", "8.0"), 1: ("0.35", "1.25")}
 """Of the first two models of three."""
 HOURLY = "hourly: true\nbackfill_days: 3\n"
 ALL = "hourly: true\nbackfill_days: 10\n"
-"""So many days Cloud Eye tells."""
+"""Cloud Eye has 10 days of hours."""
 
 
 @pytest.fixture
 def report(cloud: Cloud, report: Report, tmp_path: Path) -> Report:
     cloud.emulator.requests_per_minute = 10**6
-    report.keys = f"state_dir: {tmp_path}\nmax_requests_per_minute: 80000\nmodels: true\n"
+    report.yaml = f"state_dir: {tmp_path}\nmax_requests_per_minute: 80000\nmodels: true\n"
     return report
 
 
 @pytest.fixture
 def priced(cloud: Cloud, report: Report) -> Report:
-    """Report with the prices of two models, one by its name and one by its id."""
+    """Report with prices for two models, one by its name and one by its id."""
     first, second, _ = cloud.emulator.models.ids()
     prices = ", ".join(
         f"{name}: {{prompt: {prompt}, completion: {completion}}}"
         for name, (prompt, completion) in zip(("deepseek", second), PRICES.values())
     )
     named = f"model_names: {{{first}: deepseek}}"
-    report.keys += f"hourly: true\n{named}\nprices: {{currency: CNY, models: {{{prices}}}}}\n"
+    report.yaml += f"hourly: true\n{named}\nprices: {{currency: CNY, models: {{{prices}}}}}\n"
     return report
 
 
 @pytest.fixture
 def collected(report: Report) -> Report:
     """Report on models whose hours of the last 3 days are in the ledger."""
-    report.keys += HOURLY
+    report.yaml += HOURLY
     collect(report)
     return report
 
@@ -68,15 +68,15 @@ def collect(report: Report) -> None:
 
 
 def collect_before(report: Report, clock: FixedClock, *days: float) -> None:
-    """Collect so many days ago, in turn."""
+    """Collect at each of these numbers of days ago, in order."""
     for ago in days:
         clock.at = MONDAY - ago * 86_400
         collect(report)
     clock.at = MONDAY
 
 
-def hours_of(row: Dict[str, str]) -> range:
-    """List the hours of a row that are known: the newest, where not all are."""
+def known_hours(row: Dict[str, str]) -> range:
+    """List the known hours of a row: the newest, if not all are known."""
     end = int(dt.datetime.fromisoformat(row["end"]).timestamp() * 1000)
     return range(end - int(row["known_hours"]) * HOUR, end, HOUR)
 
@@ -86,9 +86,9 @@ def counts(row: Dict[str, str]) -> List[int]:
 
 
 def truth(cloud: Cloud, model: str, hours: Sequence[int]) -> List[int]:
-    """Ask the emulator's own books of models."""
-    said = [cloud.emulator.models.hour(model, None, at, NOW) for at in hours]
-    return [sum(getattr(hour, name) for hour in said) for name in COUNTS]
+    """Add up the hours of the simulated model."""
+    values = [cloud.emulator.models.hour(model, None, at, NOW) for at in hours]
+    return [sum(getattr(hour, name) for hour in values) for name in COUNTS]
 
 
 def cost(i: int, counts: Sequence[int]) -> Decimal:
@@ -96,34 +96,36 @@ def cost(i: int, counts: Sequence[int]) -> Decimal:
     return (prompt * counts[1] + completion * counts[2]) / 1_000_000
 
 
-def asked(cloud: Cloud, words: str) -> List[Request]:
-    return [request for request in cloud.requests if words in request.path]
+def requests_to(cloud: Cloud, path: str) -> List[Request]:
+    return [request for request in cloud.requests if path in request.path]
 
 
-def test_each_model_has_a_row_without_its_keys(cloud: Cloud, report: Report) -> None:
-    report.keys += "tags: [team:a]"
+def test_rows(cloud: Cloud, report: Report) -> None:
+    """Each model has one row, which its API keys do not split."""
+    report.yaml += "tags: [team:a]"
     rows = report.csv("--models", "--last", "7d")
     assert list(rows[0])[-1] == "share"  # no cost without prices
     assert sorted(row["maas_api_id"] for row in rows) == sorted(cloud.emulator.models.ids())
     for row in rows:
         assert (row["start"], row["end"]) == ("2026-11-16T13:00:00+00:00", "2026-11-23T12:00:00+00:00")
         assert row["hours"] == row["known_hours"] == "167"
-        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+        assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
         assert (row["model"], row["region"], row["tags"]) == (row["maas_api_id"], "cn-southwest-2", "team:a")
         assert (row["project_id"], row["range"]) == (PROJECT_ID, "last_7d")
     totals = [int(row["total_tokens"]) for row in rows]
     assert totals == sorted(totals, reverse=True)
     assert [float(row["share"]) for row in rows] == pytest.approx([count / sum(totals) for count in totals])
-    assert len(asked(cloud, "/metrics")) >= 1
-    assert not any(b"maas_key_id" in request.get_data() for request in asked(cloud, "/batch-query"))
+    assert len(requests_to(cloud, "/metrics")) >= 1
+    assert not any(b"maas_key_id" in request.get_data() for request in requests_to(cloud, "/batch-query"))
 
 
-def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(cloud: Cloud, priced: Report) -> None:
+def test_cost(cloud: Cloud, priced: Report) -> None:
+    """Cost is exact in decimals; a model without a price has none."""
     rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "2d")}
     for i, model in enumerate(cloud.emulator.models.ids()):
         row = rows[model]
         assert row["currency"] == "CNY"
-        expected = f"{cost(i, truth(cloud, model, hours_of(row))).normalize():f}" if i < 2 else ""
+        expected = f"{cost(i, truth(cloud, model, known_hours(row))).normalize():f}" if i < 2 else ""
         assert row["cost"] == expected
     assert rows[cloud.emulator.models.ids()[0]]["model"] == "deepseek"
     for record in priced.json("--models", "--last", "2d"):
@@ -133,7 +135,7 @@ def test_cost_is_exact_in_decimals_and_a_model_without_a_price_has_none(cloud: C
         assert [type(record[name]) for name in (*COUNTS, "share")] == [int] * 5 + [float]
 
 
-def test_of_costs_of_which_one_is_not_known_there_is_no_total() -> None:
+def test_unknown_cost_has_no_total() -> None:
     price = Price(Decimal(2), Decimal(8))
     known = ModelRow("a", "a", Usage(total_tokens=3, prompt_tokens=2, completion_tokens=1, requests=1, errors=0), price)
     assert total_cost([known, ModelRow("b", "b", None, None)]) == known.cost
@@ -141,7 +143,7 @@ def test_of_costs_of_which_one_is_not_known_there_is_no_total() -> None:
 
 
 @pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
-def test_a_cost_is_written_without_an_exponent(amount: str, written: str) -> None:
+def test_cost_without_exponent(amount: str, written: str) -> None:
     assert encode_records("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
 
 
@@ -152,10 +154,10 @@ def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
     models = cloud.emulator.models.ids()
     used = [truth(cloud, model, range(NOON - 47 * HOUR, NOON, HOUR)) for model in models]
     costs = [cost(i, used[i]) for i in range(2)]
-    assert cells(done.stdout, "│ deepseek")[-1] == f"{costs[0]:,.2f}"
-    assert cells(done.stdout, f"│ {models[2]}")[-1] == "-"
-    assert cells(done.stdout, "│ Total  ")[-1] == f"{sum(costs):,.2f}"
-    assert cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in used):,}"
+    assert row_cells(done.stdout, "│ deepseek")[-1] == f"{costs[0]:,.2f}"
+    assert row_cells(done.stdout, f"│ {models[2]}")[-1] == "-"
+    assert row_cells(done.stdout, "│ Total  ")[-1] == f"{sum(costs):,.2f}"
+    assert row_cells(done.stdout, "│ Total  ")[3] == f"{sum(each[3] for each in used):,}"
     share = used[2][0] / sum(each[0] for each in used)
     assert f"excludes models without a price: 1 of 3 models, {share:.1%} of the tokens ({models[2]})." in done.stdout
     week = sum(cost(i, truth(cloud, models[i], range(NOON - 168 * HOUR, NOON, HOUR))) for i in range(2))
@@ -170,14 +172,15 @@ def test_without_prices_and_hours(report: Report) -> None:
     done = report("--models", "--last", "1d")
     assert done.returncode == 0
     assert not re.search("cost|CNY|estimate", done.stdout, re.IGNORECASE)
-    assert cells(done.stdout, "│ Model")[-1] == "Share"
+    assert row_cells(done.stdout, "│ Model")[-1] == "Share"
     last = done.stdout.splitlines()[-1]
     assert last.startswith("Cloud Eye cannot be compared with the statistics (ShowStatistics): the ledger")
     assert "`hourly: true` and `service_types: [preset, my_service]`" in last
 
 
-def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud, priced: Report) -> None:
-    priced.keys += "backfill_days: 3"
+def test_no_estimate(cloud: Cloud, priced: Report) -> None:
+    """There is no estimate until the hours of the last week are known."""
+    priced.yaml += "backfill_days: 3"
     collect(priced)
     cloud.emulator.denied_permissions.add("ces:metricData:list")
     done = priced("--models", "--yesterday")
@@ -185,56 +188,59 @@ def test_the_estimate_is_left_out_while_the_last_week_is_not_known(cloud: Cloud,
     assert "costs about" not in done.stdout
 
 
-def test_cloud_eye_tells_ten_days_and_the_report_says_how_many_hours_that_is(cloud: Cloud, report: Report) -> None:
+def test_cloud_eye_has_ten_days(cloud: Cloud, report: Report) -> None:
+    """The report says how many hours of a longer range are known."""
     for row in report.csv("--models", "--last", "20d"):
         assert (row["hours"], row["known_hours"]) == ("479", "239")
-        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+        assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
     shown = report("--models", "--last", "20d").stdout
     assert "\n239 of 479 hours are known and counted: Cloud Eye has the last 10 days" in shown
-    for request in asked(cloud, "/batch-query"):
+    for request in requests_to(cloud, "/batch-query"):
         body = json.loads(request.get_data())
         assert body["from"] > NOW - 240 * HOUR
         assert len(body["metrics"]) * (body["to"] + 1 - body["from"]) // HOUR < 3000
 
 
-def test_the_hours_before_those_ten_days_are_the_ledgers(cloud: Cloud, clock: FixedClock, report: Report) -> None:
-    report.keys += ALL
+def test_older_hours_from_ledger(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+    """The ledger has the hours that Cloud Eye no longer has."""
+    report.yaml += ALL
     cloud.emulator.models = SimulatedModels(1, 0)
     collect_before(report, clock, 21, 14, 5, 0)
     done = report("--models", "--last", "20d", "--format", "csv")
     assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
-    for row in table(done.stdout):
+    for row in parse_csv(done.stdout):
         assert row["hours"] == row["known_hours"] == "479"
-        assert counts(row) == truth(cloud, row["maas_api_id"], hours_of(row))
+        assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
     text = report("--models", "--last", "20d").stdout
     assert "hours are known" not in text
     assert "are missing" not in text
 
 
 def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: Program, report: Report) -> None:
-    report.keys += ALL
+    report.yaml += ALL
     gone = cloud.emulator.models.ids()[1]
     cloud.emulator.models = SimulatedModels(2, 0, busy=lambda model, at: model != gone or at < NOON - 16 * DAY)
     collect_before(report, clock, 16, 14.5, 6)
     done = program("collect", "--config", report.config(), "--format", "prometheus")
     assert done.returncode == 0, done.stderr
-    assert asked(cloud, "/batch-query")
-    assert not any(gone.encode() in request.get_data() for request in asked(cloud, "/batch-query"))
+    assert requests_to(cloud, "/batch-query")
+    assert not any(gone.encode() in request.get_data() for request in requests_to(cloud, "/batch-query"))
     rows = report.csv("--models", "--from", "2026-11-01", "--to", "2026-11-21")
     (row,) = [row for row in rows if row["maas_api_id"] == gone]
     assert row["hours"] == row["known_hours"] == "480"
-    assert counts(row) == truth(cloud, gone, hours_of(row)) != [0] * 5
+    assert counts(row) == truth(cloud, gone, known_hours(row)) != [0] * 5
 
 
-def test_new_model_used_nothing_before(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+def test_new_model(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+    """A new model had no use before it appeared."""
     new = cloud.emulator.models.ids()[1]
     cloud.emulator.models = SimulatedModels(1, 0)
-    report.keys += ALL
+    report.yaml += ALL
     collect_before(report, clock, 12, 5, 1)
     cloud.emulator.models = SimulatedModels(2, 0)
     (row,) = [row for row in report.csv("--models", "--last", "20d") if row["maas_api_id"] == new]
     assert row["hours"] == row["known_hours"]
-    assert counts(row) == truth(cloud, new, hours_of(row)[-239:])
+    assert counts(row) == truth(cloud, new, known_hours(row)[-239:])
 
 
 def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
@@ -242,65 +248,71 @@ def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path)
     cloud.emulator.models = SimulatedModels(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
     rows = {row["maas_api_id"]: row for row in collected.csv("--models", "--last", "2d")}
     assert int(rows[gone]["total_tokens"]) > 0
-    forget(tmp_path)
+    delete_state(tmp_path)
     done = collected("--models", "--last", "2d")
     assert gone not in done.stdout
     assert re.search(r"^Models last called before [\d: -]+ are missing: Cloud Eye lists", done.stdout, re.M)
 
 
-def test_failed_model_is_no_zero_and_gives_no_total(cloud: Cloud, priced: Report) -> None:
-    lost = sorted(cloud.emulator.models.ids())[-1]
+def test_failed_model(cloud: Cloud, priced: Report) -> None:
+    """A model whose query failed is not a zero, and there is no total."""
+    failed = sorted(cloud.emulator.models.ids())[-1]
 
     def refuse(request: Request) -> Optional[Response]:
-        return Response(b"{}", 400) if lost.encode() in request.get_data() else None
+        return Response(b"{}", 400) if failed.encode() in request.get_data() else None
 
     cloud.responder = refuse
     done = priced("--models", "--last", "10d")
     assert done.returncode == 0
     assert done.stderr.startswith("W! cn-southwest-2: Cloud Eye: the cloud rejected the request")
-    name = "deepseek" if lost == cloud.emulator.models.ids()[0] else lost
-    assert cells(done.stdout, f"│ {name}") == ["-"] * 7
-    assert cells(done.stdout, "│ Total  ")[:6] == ["-"] * 6
+    name = "deepseek" if failed == cloud.emulator.models.ids()[0] else failed
+    assert row_cells(done.stdout, f"│ {name}") == ["-"] * 7
+    assert row_cells(done.stdout, "│ Total  ")[:6] == ["-"] * 6
     rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "10d")}
-    assert [rows[lost][column] for column in (*COUNTS, "share", "cost")] == [""] * 7
+    assert [rows[failed][column] for column in (*COUNTS, "share", "cost")] == [""] * 7
     assert "some hours of the models are missing" in done.stdout
 
 
 @pytest.mark.parametrize("permission", ["ces:metrics:list", "ces:metricData:list"])
-def test_a_permission_that_is_missing_is_named(cloud: Cloud, report: Report, permission: str) -> None:
+def test_missing_permission(cloud: Cloud, report: Report, permission: str) -> None:
+    """The error names the missing permission."""
     cloud.emulator.denied_permissions.add(permission)
     start = f"E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow `{permission}` in an IAM policy"
     assert only_line(report("--models", "--last", "2d"), 1).startswith(start)
 
 
-def test_ledger_is_shown_while_cloud_eye_refuses(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
+def test_ledger_without_cloud_eye(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
+    """The hours of the ledger are shown while Cloud Eye refuses."""
     missing = NOON - 20 * HOUR
-    assert change(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
+    assert execute_sql(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
     cloud.emulator.denied_permissions |= {"ces:metrics:list", "ces:metricData:list"}
     done = collected("--models", "--last", "2d", "--format", "csv")
     assert (done.returncode, done.stderr[:3]) == (0, "W! ")
     known = [at for at in range(NOON - 47 * HOUR, NOON, HOUR) if at != missing]
-    for row in table(done.stdout):
+    for row in parse_csv(done.stdout):
         assert (row["hours"], row["known_hours"]) == ("47", "46")
         assert counts(row) == truth(cloud, row["maas_api_id"], known)
     assert collected("--models", "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
 
 
-def test_bad_metric_is_no_zero(cloud: Cloud, report: Report) -> None:
-    def spoiled(request: Request) -> Optional[Response]:
+def test_bad_metric(cloud: Cloud, report: Report) -> None:
+    """A metric that is not as documented is not a zero."""
+
+    def break_metric(request: Request) -> Optional[Response]:
         if not request.path.endswith("/batch-query-metric-data"):
             return None
         answer = cloud.emulator.answer(request.method, request.path, dict(request.headers), request.get_data())
         return Response(answer.body.replace(b'"metric_name": ', b'"metric_name": 1, "name": ', 1))
 
-    cloud.responder = spoiled
+    cloud.responder = break_metric
     done = report("--models", "--last", "1d", "--format", "csv")
     assert done.returncode == 0
     assert "a metric is not as documented" in done.stderr
-    assert sorted(row["total_tokens"] == "" for row in table(done.stdout)) == [False, False, True]
+    assert sorted(row["total_tokens"] == "" for row in parse_csv(done.stdout)) == [False, False, True]
 
 
-def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None:
+def test_no_models(cloud: Cloud, report: Report) -> None:
+    """Without models the table is empty."""
     cloud.emulator.models = SimulatedModels(models=0)
     done = report("--models", "--last", "1d")
     assert (done.returncode, done.stderr) == (0, "")
@@ -309,8 +321,8 @@ def test_no_model_at_all_is_an_empty_table(cloud: Cloud, report: Report) -> None
 
 
 def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
-    asked = {"service_type": service_type, "start_time": hours.start, "end_time": hours.stop}
-    return round(cloud.emulator.usage.totals(asked, NOW)["total_token"] * 1000)
+    body = {"service_type": service_type, "start_time": hours.start, "end_time": hours.stop}
+    return round(cloud.emulator.usage.totals(body, NOW)["total_token"] * 1000)
 
 
 @pytest.mark.parametrize(
@@ -321,26 +333,26 @@ def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
         ("[my_service]", (1,), "my service alone; it also counts preset, missing from the ledger of hours"),
     ],
 )
-def test_last_line_compares_with_the_statistics(
-    cloud: Cloud, report: Report, types: str, kinds: Sequence[int], words: str
-) -> None:
-    report.keys += f"{HOURLY}service_types: {types}"
+def test_comparison(cloud: Cloud, report: Report, types: str, kinds: Sequence[int], words: str) -> None:
+    """The last line compares Cloud Eye with the statistics."""
+    report.yaml += f"{HOURLY}service_types: {types}"
     collect(report)
     last = report("--models", "--from", "2026-11-21", "--to", "2026-11-22").stdout.splitlines()[-1]
     hours = range(NOON - 60 * HOUR, NOON - 36 * HOUR, HOUR)
-    counted = sum(truth(cloud, model, hours)[0] for model in cloud.emulator.models.ids())
-    there = sum(statistics(cloud, kind, hours) for kind in kinds)
-    said, number, rest = re.findall(r"^Cloud Eye counts ([\d.]+) % of the .* same (\d+) hours of (.*)$", last)[0]
-    assert said == f"{Decimal(100 * counted) / there:.1f}"
+    expected = sum(truth(cloud, model, hours)[0] for model in cloud.emulator.models.ids())
+    statistics_total = sum(statistics(cloud, kind, hours) for kind in kinds)
+    percent, number, rest = re.findall(r"^Cloud Eye counts ([\d.]+) % of the .* same (\d+) hours of (.*)$", last)[0]
+    assert percent == f"{Decimal(100 * expected) / statistics_total:.1f}"
     assert (number, rest[: len(words)]) == ("24", words)
 
 
 @pytest.mark.parametrize("columns", [80, 70])
-def test_a_narrow_terminal_shows_every_digit(cloud: Cloud, priced: Report, columns: int) -> None:
+def test_narrow_terminal(cloud: Cloud, priced: Report, columns: int) -> None:
+    """A narrow terminal shows every digit."""
     plain = priced("--models", "--yesterday").stdout
-    lines = boxes(priced.on_terminal(columns, "--models", "--yesterday"), columns)
+    lines = table_lines(priced.on_terminal(columns, "--models", "--yesterday"), columns)
     for model in ("deepseek", "Total  ", *cloud.emulator.models.ids()[1:]):
-        for cell in cells(plain, f"│ {model}"):
+        for cell in row_cells(plain, f"│ {model}"):
             assert any(cell in line for line in lines)
 
 
@@ -365,7 +377,8 @@ def test_wrong_options(cloud: Cloud, report: Report, typed: str, code: int, word
     assert code == 1 or not cloud.requests
 
 
-def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(cloud: Cloud, program: Program) -> None:
+def test_instances_of_a_file(cloud: Cloud, program: Program) -> None:
+    """Only the instances with `models` are shown, or all if none has it."""
     hosts = ", ".join(f"{name}: {cloud.url}" for name in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
     for models, shown in (("models: true, ", ["n:1"]), ("", ["n:1", "n:2"])):
         config = program.config(f"instances:\n  - {{{hosts}, {models}tags: ['n:1']}}\n  - {{{hosts}, tags: ['n:2']}}\n")
@@ -373,9 +386,10 @@ def test_of_a_file_the_instances_with_models_are_shown_or_all_where_none_has(clo
         assert sorted({record["tags"] for record in json.loads(done.stdout)}) == shown
 
 
-def test_a_report_takes_nothing_from_a_consumer(collected: Report, tmp_path: Path) -> None:
-    before = history(tmp_path)
+def test_ledger_is_unchanged(collected: Report, tmp_path: Path) -> None:
+    """A report leaves the ledger as it is, so no consumer misses a change."""
+    before = dump_ledger(tmp_path)
     options = ["", "--service-type 1 2", "--infer-type batch --format csv", "--api-keys a"]
     for more in ("--models --last 20d", *(f"--last 2d --daily {each}" for each in options)):
         assert collected(*more.split()).returncode == 0
-    assert history(tmp_path) == before
+    assert dump_ledger(tmp_path) == before

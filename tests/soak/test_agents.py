@@ -1,4 +1,4 @@
-"""The simulated month of hours and models through a real Telegraf into a real InfluxDB."""
+"""A simulated month of hours and models, through a real Telegraf into a real InfluxDB."""
 
 from __future__ import annotations
 

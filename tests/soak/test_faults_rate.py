@@ -1,4 +1,4 @@
-"""No more requests a minute than configured, as the cloud counts them, and nobody left out for ever."""
+"""No more requests per minute than configured, as the cloud counts them, and no query is deferred for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from maas_usage_check.state import Store
 
 from ..faults.simulation import Simulation
 
-Served = Set[Tuple[str, str]]
+Collected = Set[Tuple[str, str]]
+"""Instance and range of each usage point."""
 
 
 @pytest.fixture
@@ -25,12 +26,12 @@ def simulation(tmp_path: Path) -> Simulation:
     return Simulation(tmp_path)
 
 
-def most_in_a_minute(simulation: Simulation) -> int:
+def max_per_minute(simulation: Simulation) -> int:
     times = [at for at, _ in simulation.emulator.request_log]
     return max(i + 1 - bisect_left(times, at - 59.999) for i, at in enumerate(times))
 
 
-def served(batches: List[Batch]) -> Served:
+def collected(batches: List[Batch]) -> Collected:
     return {
         (point.tags["n"], point.tags["range"])
         for batch in batches
@@ -39,59 +40,58 @@ def served(batches: List[Batch]) -> Served:
     }
 
 
-ASKED = {(str(n), span) for n in range(10) for span in ("last_1d", "last_7d", "last_14d")}
+CONFIGURED = {(str(n), span) for n in range(10) for span in ("last_1d", "last_7d", "last_14d")}
 KEYS: Dict[str, Any] = {"ranges": ["last_1d", "last_7d", "last_14d"], "max_requests_per_minute": 12, "deadline": 20}
 
 
 @pytest.mark.parametrize("interval", [60, 300])
 @pytest.mark.parametrize("one_process", [True, False])
-def test_ten_instances_of_one_key_keep_to_the_limit_and_take_turns(
-    simulation: Simulation, one_process: bool, interval: int
-) -> None:
-    """30 questions, 12 a minute: each is answered at least once in every 3 cycles, in one process or in many."""
+def test_ten_instances(simulation: Simulation, one_process: bool, interval: int) -> None:
+    """Of 30 queries at 12 a minute, each runs at least once in every 3 cycles, in one process or in many."""
     store = Store()
     collectors = simulation.collectors(10, store, **KEYS)
-    rounds: List[Served] = []
-    for cycle in range(12):
+    cycles: List[Collected] = []
+    for number in range(12):
         if not one_process:
             collectors = simulation.collectors(10, **KEYS)
         began = simulation.elapsed_s
         batches = run_cycle(collectors)
-        got = served(batches)
-        if cycle:
-            assert rounds[-1].isdisjoint(got), "what was left out did not go first"
-        rounds.append(got)
+        points = collected(batches)
+        if number:
+            assert cycles[-1].isdisjoint(points), "deferred queries did not go first"
+        cycles.append(points)
         for batch in batches:
-            answered = len(served([batch]))
-            result = {0: Result.OVER_RATE, 3: Result.OK}.get(answered, Result.PARTIAL)
+            count = len(collected([batch]))
+            result = {0: Result.OVER_RATE, 3: Result.OK}.get(count, Result.PARTIAL)
             assert batch.result == result
-            if answered < 3:
+            if count < 3:
                 problem = str(batch.problems[0])
-                assert problem.startswith("W! " if answered else "E! ")
+                assert problem.startswith("W! " if count else "E! ")
                 assert "max_requests_per_minute lets 12 go" in problem
         simulation.elapsed_s = began + interval
-    assert most_in_a_minute(simulation) == 12
-    for i in range(len(rounds) - 2):
-        assert rounds[i] | rounds[i + 1] | rounds[i + 2] == ASKED
+    assert max_per_minute(simulation) == 12
+    for i in range(len(cycles) - 2):
+        assert cycles[i] | cycles[i + 1] | cycles[i + 2] == CONFIGURED
 
 
-def test_what_will_not_fit_is_said_beforehand(simulation: Simulation) -> None:
-    """By the numbers of all instances of the key, the lookups of their projects, and the command line's deadline."""
-    said: List[str] = []
+def test_preflight(simulation: Simulation) -> None:
+    """Warn of too low a rate, for all instances of the key, with project lookups and the command line's deadline."""
+    warnings: List[str] = []
     for project, deadline in ((PROJECT_ID, None), (None, None), (PROJECT_ID, 130.0)):
-        forewarn(simulation.collectors(10, **KEYS, project_id=project), said.append, deadline)
-    first, second = said
+        forewarn(simulation.collectors(10, **KEYS, project_id=project), warnings.append, deadline)
+    first, second = warnings
     assert "30 calls are planned per cycle, but 12 a minute" in first
     assert "18 will be left out" in first
     assert "at most 40 calls are planned" in second
 
 
-def test_tries_that_failed_count_too(simulation: Simulation) -> None:
+def test_retries_count(simulation: Simulation) -> None:
+    """Failed tries count towards the rate."""
     simulation.intercept = lambda request: simulation.emulator.answer("GET", "/", {}, b"") and Response(503, {}, b"")
     sent, collectors = 0, simulation.collectors(10, Store(), **KEYS)
     for _ in range(5):
         began = simulation.elapsed_s
         sent += sum(int(batch.points[-1].fields["http_requests"]) for batch in run_cycle(collectors))
         simulation.elapsed_s = began + 60
-    assert most_in_a_minute(simulation) <= 12
+    assert max_per_minute(simulation) <= 12
     assert sent == len(simulation.emulator.request_log)

@@ -1,4 +1,4 @@
-"""What luck decides now and then: short time-outs over real sockets, and races of CPython's queues."""
+"""Races that show now and then: short time-outs over real sockets, and CPython's queues."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ def transport() -> Iterator[DirectTransport]:
     transport.close()
 
 
-def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_companions_are_dropped(
-    server: KeepingServer, transport: DirectTransport
-) -> None:
+def test_time_out(server: KeepingServer, transport: DirectTransport) -> None:
+    """A request that timed out is not sent again, and the other pooled connections are closed."""
     release = threading.Event()
     both = threading.Barrier(2)
 
@@ -58,7 +57,8 @@ def test_a_request_that_is_not_answered_in_time_is_not_sent_again_and_its_compan
     wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
 
 
-def test_a_connection_whose_refusal_never_ends_is_not_kept(server: KeepingServer, transport: DirectTransport) -> None:
+def test_endless_refusal(server: KeepingServer, transport: DirectTransport) -> None:
+    """A connection is closed if the body of a refusal never ends."""
     server.behave = lambda asked: http(b"x", 401, Content_Length="2")[:-1]
     for _ in range(2):
         assert get(transport, server.url, timeout=0.5).status == 401
@@ -66,8 +66,8 @@ def test_a_connection_whose_refusal_never_ends_is_not_kept(server: KeepingServer
     wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
 
 
-def test_a_wait_of_next_to_nothing_ends_too() -> None:
-    """SimpleQueue of CPython 3.8 to 3.12 waits for ever where its time is over before it has begun."""
+def test_tiny_timeout() -> None:
+    """A get with a tiny timeout ends. SimpleQueue of CPython 3.8 to 3.12 hangs if it expires before the wait begins."""
     ended = []
 
     def wait() -> None:

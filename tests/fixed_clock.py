@@ -1,4 +1,4 @@
-"""The clock of the tests: it stands still until a test moves it, or until something sleeps."""
+"""The clock of the tests: it changes only when a test sets it, or when the code sleeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MONDAY = 1_795_437_000.0
 
 
 class FixedClock:
-    """A wall clock that begins on that Monday. `sleep` moves it and its monotonic clock, and is recorded."""
+    """A clock that starts at `at`. `sleep` advances its wall and monotonic time, and is recorded."""
 
     def __init__(self, at: float = MONDAY) -> None:
         self.at = at
@@ -25,9 +25,9 @@ class FixedClock:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.at += max(seconds, 1e-6)  # a float of today's size has no smaller step: who waits for it would never end
+        self.at += max(seconds, 1e-6)  # less would be lost in rounding, and a wait would never end
 
     def set_by(self, seconds: float) -> None:
-        """Set the wall clock, as somebody does by hand: the monotonic clock goes on from where it was."""
+        """Set the wall clock, as by hand: the monotonic clock does not change."""
         self.at += seconds
         self._began += seconds

@@ -1,7 +1,7 @@
-"""Run `maas_usage_check` with the calendar's clock shifted: `python tests/shifted_clock.py FILE ARGS...`.
+"""Run `maas_usage_check` with a shifted wall clock: `python tests/shifted_clock.py FILE ARGS...`.
 
-FILE holds by how many seconds, as `write_shift` writes it, and is read anew whenever the time is asked for. The
-monotonic clock is left alone, as it is where somebody sets the clock of a machine.
+FILE contains the shift in seconds, written by `write_shift`, and is read at every call of `time.time`. The monotonic
+clock is not shifted, as when the clock of a machine is set.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ SECONDS = struct.Struct("d")
 
 
 def write_shift(path: str, seconds: float) -> None:
-    """Shift the clocks that read a file; it is made where there is none."""
+    """Set the shift in a file, which is created if missing."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
-        os.pwrite(file, SECONDS.pack(seconds), 0)  # one aligned word, in place: no reader sees half of it
+        os.pwrite(file, SECONDS.pack(seconds), 0)  # one aligned word, in place: a reader never sees a part of it
     finally:
         os.close(file)
 
 
 def shifted_clock(path: str) -> Callable[[], float]:
-    """Make a clock, in seconds since 1970, that goes as a file says."""
-    file, true_time = os.open(path, os.O_RDONLY), time.time
+    """Return a clock, in seconds since 1970, with the shift of a file."""
+    file, real_time = os.open(path, os.O_RDONLY), time.time
 
     def now() -> float:
         (shift,) = SECONDS.unpack(os.pread(file, SECONDS.size, 0))
-        return true_time() + float(shift)
+        return real_time() + float(shift)
 
     return now
 
@@ -39,5 +39,5 @@ def shifted_clock(path: str) -> Callable[[], float]:
 if __name__ == "__main__":
     time.time = shifted_clock(sys.argv[1])
     sys.argv = sys.argv[1:]
-    sys.path[0] = os.getcwd()  # as `python -m` has it
+    sys.path[0] = os.getcwd()  # as with `python -m`
     runpy.run_module("maas_usage_check", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""The configurations that people copy: right ones load and collect what they say, wrong ones get the error shown."""
+"""Documented configurations: right ones load and plan their queries, wrong ones get the error shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .agents.programs import ROOT
 from .conftest import NOW, Program
 
 MAY = 1_778_414_400.0
-"""2026-05-10 12:00:00 UTC: the dates of the page are days of that May."""
+"""2026-05-10 12:00:00 UTC: the dates on the page are in that May."""
 PAGE = (ROOT / "docs" / "configuration-right-and-wrong.md").read_text(encoding="utf-8")
 BLOCKS = [section.blocks for section in sections(PAGE) if section.level == 2]
 SECTIONS = [[block.content for block in blocks] for blocks in BLOCKS if len(blocks) == 3]
@@ -27,7 +27,7 @@ FILES = {
     "examples/prometheus/conf.yaml": 1,
     "examples/kubernetes/configmap.yaml": 1,
 }
-"""Files that people copy a whole configuration from, and how many each has."""
+"""Files with whole configurations to copy, and how many each has."""
 
 
 def test_sections() -> None:
@@ -38,7 +38,7 @@ def test_sections() -> None:
 
 @pytest.mark.parametrize(("wrong", "right", "error"), SECTIONS, ids=[section[2] for section in SECTIONS])
 def test_right_and_wrong(program: Program, wrong: str, right: str, error: str) -> None:
-    """The wrong configuration gets the error; the right one plans queries for all of its series, without a doubt."""
+    """The wrong configuration gets the error. The right one plans queries for all series, without a warning."""
     config = program.config(wrong)
     done = program("collect", "--config", config, HW_ACCESS_KEY=None, HW_SECRET_KEY=None)
     assert error in done.stderr.replace(config, "conf.yaml").splitlines()
@@ -55,7 +55,8 @@ def test_right_and_wrong(program: Program, wrong: str, right: str, error: str) -
 
 
 @pytest.mark.parametrize(("name", "count"), FILES.items())
-def test_copied_configuration_collects_what_dashboards_and_alerts_read(name: str, count: int) -> None:
+def test_copied_configurations(name: str, count: int) -> None:
+    """Every shipped configuration collects the ranges and hours that dashboards and alerts read."""
     text = (ROOT / name).read_text(encoding="utf-8")
     if name.endswith(".md"):
         texts = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "instances:" in block]

@@ -1,4 +1,4 @@
-"""Each limit of the configuration: one below it, at it, one above."""
+"""Each limit of the configuration: one below, at, one above."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from ..conftest import NOW
 AT = int(NOW * 1000)
 
 
-@pytest.mark.parametrize(("days", "more", "windows"), [(29, 0, 1), (29, 1, 2), (30, 0, 2)])
-def test_longest_window(days: int, more: int, windows: int) -> None:
-    """Up to 29 days are one window; a longer range is two, and the first ends at a full hour."""
-    split = clip(Window(AT - days * DAY - more, AT), AT).windows
+@pytest.mark.parametrize(("days", "extra_ms", "windows"), [(29, 0, 1), (29, 1, 2), (30, 0, 2)])
+def test_longest_window(days: int, extra_ms: int, windows: int) -> None:
+    """Up to 29 days are one window. A longer range is two, and the first ends at a full hour."""
+    split = clip(Window(AT - days * DAY - extra_ms, AT), AT).windows
     assert len(split) == windows
     assert [window.end % HOUR for window in split] == [0] * windows
 
 
 @pytest.mark.parametrize(("start", "coverage"), [(1, 1.0), (0, 1.0), (-1, 1.0), (-DAY, 0.5)])
-def test_oldest_moment(start: int, coverage: float) -> None:
-    """What began before the last 30 days is cut, and covered in part."""
+def test_retention(start: int, coverage: float) -> None:
+    """A range that begins before the last 30 days is clipped, and its coverage is below 1."""
     oldest = AT - 30 * DAY
-    held = clip(Window(oldest + start, oldest + DAY), AT)
-    assert held.windows == (Window(max(oldest, oldest + start), oldest + DAY),)
-    assert held.coverage == pytest.approx(coverage, abs=1e-6)
+    clipped = clip(Window(oldest + start, oldest + DAY), AT)
+    assert clipped.windows == (Window(max(oldest, oldest + start), oldest + DAY),)
+    assert clipped.coverage == pytest.approx(coverage, abs=1e-6)
 
 
-@pytest.mark.parametrize(("later", "valid"), [(-1, True), (0, True), (1, False)])
-def test_begin_of_a_fixed_range(later: int, valid: bool) -> None:
+@pytest.mark.parametrize(("later_ms", "valid"), [(-1, True), (0, True), (1, False)])
+def test_fixed_range_begins(later_ms: int, valid: bool) -> None:
     """A range may begin now, but not later."""
-    since = dt.datetime.fromtimestamp(NOW, dt.timezone.utc) + dt.timedelta(milliseconds=later)
+    since = dt.datetime.fromtimestamp(NOW, dt.timezone.utc) + dt.timedelta(milliseconds=later_ms)
     with contextlib.nullcontext() if valid else pytest.raises(ValueError, match="the range has not begun"):
         check_order(Fixed("x", since), AT, lambda: dt.timezone.utc)
 
 
 @pytest.mark.parametrize(("now", "end"), [(4, 4), (5, 5), (6, 5), (0, 1)])
-def test_end_of_a_fixed_range(now: int, end: int) -> None:
-    """An end in the future is cut at now, but not before the start where the clock was set back."""
+def test_fixed_range_ends(now: int, end: int) -> None:
+    """An end in the future is cut at now, but never before the start if the clock was set back."""
     since, until = (dt.datetime.fromtimestamp(day * 86_400, dt.timezone.utc) for day in (1, 5))
     assert Fixed("x", since, until).window(now * DAY, lambda: dt.timezone.utc) == Window(DAY, end * DAY)

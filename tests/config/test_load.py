@@ -18,7 +18,7 @@ from ..conftest import NOW
 
 EXAMPLE = Path(__file__).parents[2] / "conf.yaml.example"
 WRONG = sorted(Path(__file__).with_name("wrong").glob("*.yaml"))
-"""Each begins with the error that it gets, as a comment."""
+"""The first line of each is a comment with its exact error."""
 
 
 def one(**keys: Any) -> Instance:
@@ -26,7 +26,7 @@ def one(**keys: Any) -> Instance:
     return instance
 
 
-def test_an_empty_instance_has_the_defaults_of_the_design() -> None:
+def test_defaults() -> None:
     instance = one()
     assert instance.region == "cn-southwest-2"
     assert instance.endpoint == "https://modelarts.cn-southwest-2.myhuaweicloud.com"
@@ -40,8 +40,8 @@ def test_an_empty_instance_has_the_defaults_of_the_design() -> None:
     assert instance.tls_verify
 
 
-def test_every_key_of_an_instance_is_read() -> None:
-    given_keys: Dict[str, Any] = {
+def test_every_key() -> None:
+    keys: Dict[str, Any] = {
         "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
         "iam_endpoint": "http://127.0.0.1:8080", "cloud_eye_endpoint": "https://b.example",
         "models": True, "model_names": {"id": "name"},
@@ -54,8 +54,8 @@ def test_every_key_of_an_instance_is_read() -> None:
         "proxy": {"https": "http://p:1", "no_proxy": ["x"]}, "skip_proxy": True, "tls_verify": False,
         "tls_ca_cert": "/", "state_dir": "/s", "min_collection_interval": 60,
     }  # fmt: skip
-    instance = one(**given_keys)
-    assert set(given_keys) == set(Instance.__struct_fields__)
+    instance = one(**keys)
+    assert set(keys) == set(Instance.__struct_fields__)
     assert instance.ranges[0] == Rolling("last_1d", 86_400_000)
     assert isinstance(instance.ranges[1], Fixed)
     assert (instance.hourly, instance.backfill_days) == (True, 7)
@@ -66,7 +66,8 @@ def test_every_key_of_an_instance_is_read() -> None:
     assert instance.prices.models["name"].cost(1_000_000, 500_000) == 6
 
 
-def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_the_agent() -> None:
+def test_agent_keys() -> None:
+    """The Agent's own keys are accepted, and `init_config` sets defaults as in the Agent."""
     document = {
         "init_config": {"timeout": 3, "proxy": {"https": "http://p:1"}, "service": "x"},
         "instances": [dict.fromkeys(AGENT_INSTANCE_KEYS), {"timeout": 4, "tags": ["n:2"]}],
@@ -78,7 +79,8 @@ def test_the_agents_own_keys_are_accepted_and_init_config_gives_defaults_as_in_t
     assert first.proxy is not None
 
 
-def test_the_shipped_example_is_valid_and_names_every_key() -> None:
+def test_shipped_example() -> None:
+    """The shipped example is valid and documents every key."""
     (instance,) = load_file(str(EXAMPLE), NOW)
     assert [span.name for span in instance.ranges] == ["last_7d", "last_14d", "last_30d", "today", "this_month"]
     assert instance.hourly
@@ -87,7 +89,8 @@ def test_the_shipped_example_is_valid_and_names_every_key() -> None:
         assert f"## @param {key} " in text, key
 
 
-def test_every_option_of_the_example_is_valid_when_it_is_uncommented(tmp_path: Path) -> None:
+def test_uncommented_example(tmp_path: Path) -> None:
+    """Every option of the example is valid when uncommented."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     shown = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines]
     path = tmp_path / "conf.yaml"
@@ -97,7 +100,8 @@ def test_every_option_of_the_example_is_valid_when_it_is_uncommented(tmp_path: P
 
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
-def test_wrong(path: Path) -> None:
+def test_wrong_file(path: Path) -> None:
+    """The file is refused with the error in its first line."""
     with pytest.raises(ConfigError) as refused:
         load_file(str(path), NOW)
     first, _, _ = path.read_text(encoding="utf-8").partition("\n")
@@ -111,15 +115,16 @@ def test_wrong(path: Path) -> None:
         ({"state_dir": "/a\ud800"}, "instances[0].state_dir: contains a character that is not allowed in a path"),
     ],
 )
-def test_half_a_character(keys: Dict[str, Any], message: str) -> None:
-    """YAML has none, but a mapping that was read from elsewhere."""
+def test_lone_surrogate(keys: Dict[str, Any], message: str) -> None:
+    """YAML cannot contain one, but a mapping that the Agent passes can."""
     with pytest.raises(ConfigError) as refused:
         one(**keys)
     assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize("hosts", [None, "", []])
-def test_an_optional_list_that_is_empty_counts_as_left_out(hosts: Any) -> None:
+def test_empty_optional_list(hosts: Any) -> None:
+    """An optional list that is empty means the default."""
     instance = one(tags=[], ips=[], api_keys=[], proxy={"https": "p.example:3128", "no_proxy": hosts})
     assert (instance.tags, instance.ips, instance.api_keys) == ((), None, None)
     assert instance.proxy is not None
@@ -129,19 +134,21 @@ def test_an_optional_list_that_is_empty_counts_as_left_out(hosts: Any) -> None:
 @pytest.mark.parametrize(
     "url", ["http://p:1", "http://user:pass%40@p.example:3128/", "p", "HTTP://[::1]:80", "http://user:p:w@p_1:1", ""]
 )
-def test_a_proxy_that_can_be_used_is_taken(url: str) -> None:
+def test_valid_proxy(url: str) -> None:
     assert one(proxy={"https": url}).proxy is not None
 
 
 @pytest.mark.parametrize(
     "second", [{"tags": ["n:1"]}, {"project_id": "b" * 32}, {"tags": ["n:1"], "state_dir": "/s"}], ids=str
 )
-def test_instances_that_differ_by_a_tag_or_project(second: Dict[str, Any]) -> None:
+def test_distinct_instances(second: Dict[str, Any]) -> None:
+    """Instances with different tags or projects are accepted."""
     first = {"project_id": "a" * 32, "state_dir": "/s"}
     assert len(load({"instances": [first, second]}, NOW)) == 2
 
 
-def test_an_unquoted_date_means_the_same_as_a_quoted_one(tmp_path: Path) -> None:
+def test_unquoted_date(tmp_path: Path) -> None:
+    """An unquoted date is equal to a quoted one."""
     path = tmp_path / "conf.yaml"
     path.write_text("instances:\n- ranges: [{name: a, from: 2026-11-01}, {name: b, from: '2026-11-01'}]\n")
     bare, quoted = load_file(str(path), NOW)[0].ranges
@@ -159,7 +166,8 @@ any_instance = st.dictionaries(
 
 
 @given(st.fixed_dictionaries({"instances": st.lists(any_instance | yaml_values, max_size=2)}) | yaml_values)
-def test_any_document_is_loaded_or_refused_in_one_line(document: Any) -> None:
+def test_any_document(document: Any) -> None:
+    """Any document is loaded, or refused with a one-line error."""
     try:
         instances = load(document, NOW)
     except ConfigError as refused:
@@ -169,7 +177,8 @@ def test_any_document_is_loaded_or_refused_in_one_line(document: Any) -> None:
 
 
 @given(st.sampled_from(sorted(ITEMS)), st.lists(yaml_values, max_size=3))
-def test_any_list_is_read_or_refused(key: str, values: Any) -> None:
+def test_any_list(key: str, values: Any) -> None:
+    """Any list is read, or refused with its path."""
     try:
         one(**{key: values})
     except ConfigError as refused:

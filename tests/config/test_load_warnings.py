@@ -1,4 +1,4 @@
-"""What can hardly be meant is said once, when the file is loaded, and the cycle runs all the same."""
+"""A probable mistake is warned of once, when the file is loaded, and the cycle runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from maas_usage_check.config.load_warnings import load_warnings
 from ..conftest import NOW, Cloud, Program
 
 REMEDY = "begin it at least 3 hours ago, as last_3h does"
-TWICE = (
+SAME_CALLS = (
     "instances[1]: queries the same calls as instances[0] (last_7d preset real_time) under different tags: a sum over "
     "both may count them twice, and the shipped dashboards show only the larger; use one instance (per_api_key "
     "separates keys), or name the ranges differently"
 )
 
 
-def said(*entries: Dict[str, Any], now: float = NOW) -> List[str]:
+def warnings(*entries: Dict[str, Any], now: float = NOW) -> List[str]:
     return list(load_warnings(load({"instances": list(entries)}, now), now))
 
 
@@ -29,34 +29,37 @@ def ago(hours: float) -> str:
 
 
 @pytest.mark.parametrize("span", ["last_2h", {"name": "x", "from": ago(2.9), "to": ago(1)}], ids=str)
-def test_a_range_within_the_clouds_lag_is_named_by_its_path_with_the_remedy(span: Any) -> None:
-    (text,) = said({"tags": ["n:1"]}, {"ranges": ["last_30d", span], "service_types": ["my_service"]})
+def test_range_within_lag(span: Any) -> None:
+    """A range within the cloud's lag is named by its path, with the remedy."""
+    (text,) = warnings({"tags": ["n:1"]}, {"ranges": ["last_30d", span], "service_types": ["my_service"]})
     name = span if isinstance(span, str) else "x"
     assert text.startswith(f"instances[1].ranges[1]: {name} begins less than 3 hours ago and may show zeros")
     assert text.endswith(REMEDY)
 
 
 @pytest.mark.parametrize("span", ["last_3h", {"name": "x", "from": ago(3)}], ids=str)
-def test_a_range_that_reaches_further_back_is_in_no_doubt(span: Any) -> None:
-    assert said({"ranges": [span]}) == []
+def test_range_beyond_lag(span: Any) -> None:
+    """A range that begins 3 hours ago has no warning."""
+    assert warnings({"ranges": [span]}) == []
 
 
-def test_a_calendar_range_just_after_midnight_is_no_fault_of_the_file() -> None:
-    assert said({"ranges": ["today", "this_month"], "timezone": "UTC"}, now=1_793_491_500.0) == []  # 1 Nov, 00:05
+def test_calendar_range_after_midnight() -> None:
+    """A calendar range has no warning, even just after midnight."""
+    assert warnings({"ranges": ["today", "this_month"], "timezone": "UTC"}, now=1_793_491_500.0) == []  # 1 Nov, 00:05
 
 
 @pytest.mark.parametrize("command", ["collect", "execd", "report"])
-def test_every_surface_says_what_is_doubtful_once_and_runs(cloud: Cloud, program: Program, command: str) -> None:
+def test_every_command_warns_once(cloud: Cloud, program: Program, command: str) -> None:
+    """Every command prints the warning once, and runs."""
     hosts = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     entries = "".join(f"  - {{{hosts}, tags: ['n:{i}']}}\n" for i in range(5))
     done = program(command, "--config", program.config(f"instances:\n{entries}"), stdin="\n")
-    assert (done.returncode, done.stderr) == (0, f"W! {TWICE}\n")
+    assert (done.returncode, done.stderr) == (0, f"W! {SAME_CALLS}\n")
     assert done.stdout
 
 
-def test_report_names_the_option_that_the_range_came_from_and_doubts_no_day_of_a_longer_one(
-    cloud: Cloud, program: Program
-) -> None:
+def test_report_names_option(cloud: Cloud, program: Program) -> None:
+    """`report` names the option that sets the range. The days of a longer range have no warning."""
     entry = f"endpoint: {cloud.url}, iam_endpoint: {cloud.url}"
     config = program.config(
         f"instances:\n  - {{{entry}}}\n  - {{{entry}, tags: ['n:2'], service_types: [my_service]}}\n"
@@ -86,8 +89,9 @@ OTHER = {"tags": ["n:2"]}
     ],
     ids=str,
 )
-def test_two_instances_that_may_count_the_same_calls_are_said_with_the_remedy(pair: Any) -> None:
-    assert said(*pair) == [TWICE]
+def test_same_calls(pair: Any) -> None:
+    """Two instances that may count the same calls are named, with the remedy."""
+    assert warnings(*pair) == [SAME_CALLS]
 
 
 @pytest.mark.parametrize(
@@ -105,18 +109,19 @@ def test_two_instances_that_may_count_the_same_calls_are_said_with_the_remedy(pa
     ],
     ids=str,
 )
-def test_instances_that_share_no_call_are_in_no_doubt(one: Any, other: Any) -> None:
-    assert said(one, {**other, **OTHER}) == []
+def test_distinct_calls(one: Any, other: Any) -> None:
+    """Instances without a common call have no warning."""
+    assert warnings(one, {**other, **OTHER}) == []
 
 
 MODELS = {"models": True, "ranges": ["last_7d"]}
 
 
 @pytest.mark.parametrize("project", [{}, {"project_id": "a" * 32}])
-def test_two_instances_that_tell_of_the_same_models_are_said(project: Any) -> None:
+def test_same_models(project: Any) -> None:
     first = {**MODELS, "service_types": ["preset"], "tags": ["n:1"]}
     second = {**MODELS, **project, "service_types": ["my_service"], "tags": ["n:2"]}
-    (text,) = said(first, second)
+    (text,) = warnings(first, second)
     assert text.startswith("instances[1].models: reports the same models as instances[0]")
 
 
@@ -125,13 +130,15 @@ def test_two_instances_that_tell_of_the_same_models_are_said(project: Any) -> No
     [{"models": False}, {"region": "ap-southeast-1"}, {"credentials": {"source": "sdk"}}, {"project_id": "b" * 32}],
     ids=str,
 )
-def test_instances_that_share_no_model_are_in_no_doubt(difference: Any) -> None:
+def test_distinct_models(difference: Any) -> None:
+    """Instances without a common model have no warning."""
     first = {**MODELS, "project_id": "a" * 32, "service_types": ["preset"], "tags": ["n:1"]}
-    assert not said(first, {**first, "service_types": ["my_service"], "tags": ["n:2"], **difference})
+    assert not warnings(first, {**first, "service_types": ["my_service"], "tags": ["n:2"], **difference})
 
 
-@pytest.mark.parametrize(("priced", "doubted"), [(["a", "b", "chat"], True), (["a", "chat"], False), (["a"], False)])
-def test_a_price_by_a_name_whose_models_all_have_one_by_their_ids_is_said(priced: List[str], doubted: bool) -> None:
+@pytest.mark.parametrize(("priced", "is_unused"), [(["a", "b", "chat"], True), (["a", "chat"], False), (["a"], False)])
+def test_unused_price(priced: List[str], is_unused: bool) -> None:
+    """A price by name is never used if every model of that name has a price by its id."""
     prices = {"currency": "CNY", "models": {name: {"prompt": 1, "completion": 2} for name in priced}}
-    lines = said({**MODELS, "hourly": True, "model_names": {"a": "chat", "b": "chat"}, "prices": prices})
-    assert [line.split(":")[0] for line in lines] == ["instances[0].prices.models.chat"] * doubted
+    lines = warnings({**MODELS, "hourly": True, "model_names": {"a": "chat", "b": "chat"}, "prices": prices})
+    assert [line.split(":")[0] for line in lines] == ["instances[0].prices.models.chat"] * is_unused

@@ -38,24 +38,27 @@ def utc() -> dt.tzinfo:
 
 
 @given(st.integers(1, 10**9 - 1), st.sampled_from("dh"), moments)
-def test_a_rolling_range_is_n_times_24_hours_or_n_hours_up_to_now(count: int, unit: str, now: int) -> None:
+def test_rolling_range(count: int, unit: str, now: int) -> None:
+    """`last_<N>d` is N x 24 hours up to now, `last_<N>h` N hours."""
     span = parse_range(f"last_{count}{unit}")
     length = dt.timedelta(days=1 if unit == "d" else 0, hours=0 if unit == "d" else 1) // dt.timedelta(milliseconds=1)
     assert span.window(now, utc) == Window(now - count * length, now)
 
 
 @given(moments, zones)
-def test_today_starts_at_the_first_instant_of_the_local_date(now: int, zone: ZoneInfo) -> None:
+def test_today(now: int, zone: ZoneInfo) -> None:
+    """Today starts at the first moment of the local date."""
     start = parse_range("today").window(now, lambda: zone).start
     date = dt.datetime.fromtimestamp(now / 1000, zone).date()
     assert start <= now
-    # The oracle goes the other way: from the instant to the wall clock.
+    # The oracle converts the other way: from the start to the wall clock.
     assert dt.datetime.fromtimestamp(start / 1000, zone).date() == date
     assert dt.datetime.fromtimestamp(start / 1000 - 1, zone).date() < date
 
 
 @given(moments, zones)
-def test_yesterday_ends_where_today_starts(now: int, zone: ZoneInfo) -> None:
+def test_yesterday(now: int, zone: ZoneInfo) -> None:
+    """Yesterday ends where today starts."""
     today = parse_range("today").window(now, lambda: zone)
     yesterday = parse_range("yesterday").window(now, lambda: zone)
     assert yesterday.end == today.start
@@ -63,7 +66,8 @@ def test_yesterday_ends_where_today_starts(now: int, zone: ZoneInfo) -> None:
 
 
 @given(moments, zones)
-def test_this_month_starts_on_the_first_at_local_midnight(now: int, zone: ZoneInfo) -> None:
+def test_this_month(now: int, zone: ZoneInfo) -> None:
+    """This month starts on its first day, at the first moment of the local date."""
     start = parse_range("this_month").window(now, lambda: zone).start
     local, first = dt.datetime.fromtimestamp(now / 1000, zone), dt.datetime.fromtimestamp(start / 1000, zone)
     assert (first.year, first.month, first.day) == (local.year, local.month, 1)
@@ -79,42 +83,43 @@ def test_this_month_starts_on_the_first_at_local_midnight(now: int, zone: ZoneIn
         ("America/Havana", "2026-11-01", "2026-11-01T04:00:00+00:00"),  # 00:00 comes twice: the first
     ],
 )
-def test_a_date_means_its_local_midnight_even_where_a_clock_change_skips_or_repeats_it(
-    zone: str, date: str, expected: str
-) -> None:
+def test_local_midnight(zone: str, date: str, expected: str) -> None:
+    """A date means its local midnight, even where a clock change skips or repeats it."""
     assert to_ms(parse_moment(date), ZoneInfo(zone)) == dt.datetime.fromisoformat(expected).timestamp() * 1000
 
 
-def test_a_to_date_is_its_midnight_so_the_day_itself_is_not_counted() -> None:
+def test_to_date_is_not_included() -> None:
+    """A `to` date means its midnight."""
     span = parse_range({"name": "may", "from": "2026-05-08", "to": "2026-05-21"})
     window = span.window(NOON, utc)
     assert window.end - window.start == 13 * DAY
 
 
-def test_a_range_goes_up_to_now_where_its_end_lies_in_the_future_or_is_left_out() -> None:
+def test_open_end() -> None:
+    """A range with no end, or one in the future, ends now."""
     for until in ({}, {"to": "2027-01-01"}):
         assert parse_range({"name": "open", "from": "2026-11-01", **until}).window(NOON, utc).end == NOON
 
 
 @pytest.mark.parametrize("value", ["2026-05-08T06:00:00+08:00", dt.datetime(2026, 5, 7, 22), "2026-05-07 22:00:00"])
-def test_a_date_time_is_taken_to_the_second_with_or_without_an_offset(value: Any) -> None:
+def test_date_time(value: Any) -> None:
+    """A date-time is exact to the second, with or without an offset."""
     expected = dt.datetime(2026, 5, 7, 22, tzinfo=UTC).timestamp() * 1000
     assert to_ms(parse_moment(value), UTC) == expected
 
 
 @given(moments, st.integers(0, 200 * DAY), st.integers(0, 200 * DAY))
-def test_what_is_kept_adjoins_ends_at_the_end_and_is_never_longer_than_the_api_takes(
-    now: int, age: int, length: int
-) -> None:
+def test_clip(now: int, age: int, length: int) -> None:
+    """Windows adjoin, end at the range's end, and are no longer than MAX_WINDOW."""
     window = Window(now - age - length, now - age)
-    held = clip(window, now)
-    # The oracle counts what lies in both intervals.
+    clipped = clip(window, now)
+    # The oracle is the overlap of both intervals.
     overlap = max(0, window.end - max(window.start, now - RETENTION))
-    assert sum(part.end - part.start for part in held.windows) == overlap
-    assert held.coverage == (overlap / length if length else float(bool(held.windows)))
-    edges: List[int] = [part.start for part in held.windows] + [part.end for part in held.windows[-1:]]
+    assert sum(part.end - part.start for part in clipped.windows) == overlap
+    assert clipped.coverage == (overlap / length if length else float(bool(clipped.windows)))
+    edges: List[int] = [part.start for part in clipped.windows] + [part.end for part in clipped.windows[-1:]]
     assert edges == sorted(edges)
-    assert all(one.end == other.start for one, other in zip(held.windows, held.windows[1:]))
-    assert all(part.end - part.start <= MAX_WINDOW for part in held.windows)
-    assert all(part.end % HOUR == 0 for part in held.windows[:-1])
-    assert not held.windows or held.windows[-1].end == window.end
+    assert all(one.end == other.start for one, other in zip(clipped.windows, clipped.windows[1:]))
+    assert all(part.end - part.start <= MAX_WINDOW for part in clipped.windows)
+    assert all(part.end % HOUR == 0 for part in clipped.windows[:-1])
+    assert not clipped.windows or clipped.windows[-1].end == window.end

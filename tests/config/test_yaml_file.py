@@ -1,4 +1,4 @@
-"""Files that are none or too large, and what aliases and merge keys mean; more is in the folder `wrong`."""
+"""Files that are unreadable or too large, aliases and merge keys; more are in the folder `wrong`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def refusal(path: str) -> str:
     return str(refused.value)
 
 
-def test_what_is_merged_and_then_overridden_is_given_once(write: Write) -> None:
+def test_merge_keys(write: Write) -> None:
+    """Overriding a merged key is no duplicate."""
     path = write(
         "instances:\n"
         "  - &one {timeout: 5, deadline: 9, tags: ['n:1']}\n"
@@ -57,44 +58,47 @@ def one(ranges: int, tags: int = 1) -> str:
     return f"instances:\n  - {{ranges: [{days}], tags: [{', '.join(f'k{i}:v' for i in range(tags))}]}}\n"
 
 
-def by_key(ranges: int, keys: int) -> str:
+def per_api_key(ranges: int, keys: int) -> str:
     return one(ranges).replace("{", f"{{per_api_key: true, api_keys: [{', '.join(f'k{i}' for i in range(keys))}], ", 1)
 
 
-GROWING = "expands to more than 50,000 values through aliases (`*name`) and merge keys (`<<`)"
-ENORMOUS = {
+EXPANDS = "expands to more than 50,000 values through aliases (`*name`) and merge keys (`<<`)"
+TOO_LARGE = {
     "a billion laughs": (
-        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), GROWING),
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)), EXPANDS),
     "merges of merges": (
-        "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)), GROWING),
-    "many aliases of a long list": (f"a: &a [{'x, ' * 9_000}]\nb: [{'*a, ' * 9_000}]\n", GROWING),
-    "a value that holds itself": ("a: &a {b: [*a]}\n", GROWING),
+        "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60)), EXPANDS),
+    "many aliases of a long list": (f"a: &a [{'x, ' * 9_000}]\nb: [{'*a, ' * 9_000}]\n", EXPANDS),
+    "a value that contains itself": ("a: &a {b: [*a]}\n", EXPANDS),
     "a large file": (f"# {'x' * 256 * 1024}\n", "is larger than 256 KiB"),
     "ranges": (one(1_001), "instances[0].ranges: has 1,001 entries; at most 1,000 are allowed"),
     "tags": (one(1, 101), "instances[0].tags: has 101 entries; at most 100 are allowed"),
     "instances": (instances(1_001), "instances: has 1,001 entries; at most 1,000 are allowed"),
-    "series": (by_key(11, 909), "instances[0]: 10,010 series up to here"),
-    "brackets without end": ("[" * 250_000, "is nested more than 50 levels deep"),
-    "dashes without end": ("- " * 100_000, "is nested more than 50 levels deep"),
+    "series": (per_api_key(11, 909), "instances[0]: 10,010 series up to here"),
+    "nested brackets": ("[" * 250_000, "is nested more than 50 levels deep"),
+    "nested dashes": ("- " * 100_000, "is nested more than 50 levels deep"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ENORMOUS)
-def test_what_grows_or_is_enormous_is_refused_with_the_limit(write: Write, kind: str) -> None:
-    text, limit = ENORMOUS[kind]
+@pytest.mark.parametrize("kind", TOO_LARGE)
+def test_too_large(write: Write, kind: str) -> None:
+    """A document that is too large, or expands to one, is refused with the limit."""
+    text, limit = TOO_LARGE[kind]
     path = write(text)
     assert refusal(path).startswith(f"{path}: {limit}")
 
 
-def test_as_many_as_the_limits_allow_are_taken(write: Write) -> None:
+def test_largest(write: Write) -> None:
+    """Files at the limits are accepted."""
     (instance,) = load_file(write(one(1_000, 100)), NOW)
     assert len(Statistics().plan(instance, int(NOW * 1000)).series) == 1_000
-    (instance,) = load_file(write(by_key(10, 999)), NOW)
+    (instance,) = load_file(write(per_api_key(10, 999)), NOW)
     assert len(Statistics().plan(instance, int(NOW * 1000)).series) == 10_000
     assert len(make_collectors(load_file(write(instances(1_000)), NOW), Store())) == 1_000
 
 
-def test_looking_for_calls_that_are_asked_about_twice_ends_with_many_keys_and_addresses(write: Write) -> None:
+def test_warnings_with_many_labels_and_addresses(write: Write) -> None:
+    """The comparison of calls ends, even with 400 labels and 400 addresses."""
     many = ", ".join(f"'10.0.{i}.{k}'" for i in range(4) for k in range(100))
     path = write(
         f"instances:\n  - &all {{tags: ['n:0'], api_keys: [{many}], ips: [{many}]}}\n"
@@ -104,18 +108,18 @@ def test_looking_for_calls_that_are_asked_about_twice_ends_with_many_keys_and_ad
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_a_configuration_that_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_not_a_regular_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "conf"
     make(path)
     assert refusal(str(path)) == f"{path}: is not a regular file; pass a YAML file as --config"
 
 
 @pytest.mark.parametrize("content", [b"\x00", b"\xff\xfe\x00"])
-def test_bytes_that_are_no_text_are_no_yaml(tmp_path: Path, content: bytes) -> None:
+def test_binary_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "conf.yaml"
     path.write_bytes(content)
     assert refusal(str(path)).startswith(f"{path}: not valid YAML")
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_file(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "missing.yaml")).startswith(f"{tmp_path}/missing.yaml: cannot be read (No such file")

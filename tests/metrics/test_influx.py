@@ -13,15 +13,15 @@ times = st.integers(0, 2**62)
 plain = st.text("abcXYZ0189 ,=é中", min_size=1)
 
 
-def test_a_point_is_one_line_with_sorted_tags_integers_and_nanoseconds() -> None:
+def test_line() -> None:
+    """A point is one line with sorted tags, integers and nanoseconds."""
     point = Point("m", {"b": "2", "a": "x y"}, {"n": 3, "r": 0.5}, 1_700_000_000_000_000_000)
     assert encode([point, point]) == "m,a=x\\ y,b=2 n=3i,r=0.5 1700000000000000000\n" * 2
 
 
 @given(st.dictionaries(texts, texts, max_size=4), counts, counts, st.floats(0, 1, allow_subnormal=False), times)
-def test_every_line_is_accepted_and_every_number_survives_exactly(
-    tags: dict, tokens: int, requests: int, coverage: float, time: int
-) -> None:
+def test_numbers_are_exact(tags: dict, tokens: int, requests: int, coverage: float, time: int) -> None:
+    """A parser accepts every line, and returns exact numbers."""
     fields = {"total_tokens": tokens, "requests": requests, "coverage_ratio": coverage}
     point = Point("huawei_maas_usage", tags, fields, time)
     line, end = encode([point]).split("\n")
@@ -35,13 +35,15 @@ def test_every_line_is_accepted_and_every_number_survives_exactly(
 
 
 @given(st.dictionaries(plain, plain, max_size=4))
-def test_tags_of_ordinary_text_survive_exactly(tags: dict) -> None:
+def test_tags_are_exact(tags: dict) -> None:
+    """Tags of ordinary text are parsed back exactly."""
     assert parse_line(encode([Point("m", tags, {"n": 1}, 1)]).rstrip("\n"))["tags"] == tags
 
 
-def test_what_the_grammar_cannot_hold_is_left_out_of_a_tag() -> None:
+def test_invalid_tags_are_dropped() -> None:
+    """The text of a tag that the grammar cannot represent is dropped."""
     assert encode([Point("m", {"a": "end\\", "b": "\\", "c": ""}, {"n": 1}, 1)]) == "m,a=end n=1i 1\n"
 
 
-def test_no_points_are_no_text() -> None:
+def test_no_points() -> None:
     assert encode([]) == ""

@@ -14,7 +14,8 @@ TAGS = {"range": "last_7d", "region": "cn-southwest-2"}
 
 
 @given(st.dictionaries(texts, texts, max_size=4), st.integers(0, 2**53), st.floats(0, 1))
-def test_every_sample_is_read_back_with_its_value_and_its_labels(tags: dict, tokens: int, coverage: float) -> None:
+def test_samples_are_exact(tags: dict, tokens: int, coverage: float) -> None:
+    """Every sample is parsed back with its value and labels."""
     point = Point(USAGE, {**tags, **TAGS}, {"total_tokens": tokens, "coverage_ratio": coverage}, 1)
     families = {family.name: family for family in text_string_to_metric_families(encode([point]))}
     (sample,) = families["huawei_maas_usage_total_tokens"].samples
@@ -25,7 +26,8 @@ def test_every_sample_is_read_back_with_its_value_and_its_labels(tags: dict, tok
     assert math.isclose(families["huawei_maas_usage_coverage_ratio"].samples[0].value, coverage, rel_tol=0, abs_tol=0)
 
 
-def test_help_and_type_come_from_the_catalogue_and_say_that_ranges_overlap() -> None:
+def test_help_and_type() -> None:
+    """HELP and TYPE come from the catalogue, and HELP warns that ranges overlap."""
     usage = Point(USAGE, TAGS, {field.name: field.kind(1) for field in CATALOGUE[USAGE]}, 1)
     text = encode([usage, Point(API, {}, {"up": 1}, 1)])
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -37,13 +39,14 @@ def test_help_and_type_come_from_the_catalogue_and_say_that_ranges_overlap() -> 
     assert "range" not in families["huawei_maas_api_up"].documentation
 
 
-def test_a_key_that_no_label_can_have_is_changed_without_losing_another() -> None:
+def test_invalid_label_names() -> None:
+    """A tag that is no valid label name is renamed, and does not replace another."""
     point = Point(API, {"team.name": "a", "team-name": "b", "1st": "c"}, {"up": 1}, 1)
     (family,) = text_string_to_metric_families(encode([point]))
     assert sorted(family.samples[0].labels.values()) == ["a", "b", "c"]
 
 
-def test_the_plugins_own_tags_keep_their_names_whatever_the_others_are_called() -> None:
+def test_reserved_tags_keep_their_names() -> None:
     point = Point(API, {"project-id": "mine", "project_id": "true", "Region": "x", "region": "true"}, {"up": 1}, 1)
     (family,) = text_string_to_metric_families(encode([point]))
     labels = family.samples[0].labels
@@ -51,7 +54,7 @@ def test_the_plugins_own_tags_keep_their_names_whatever_the_others_are_called() 
     assert len(labels) == 4
 
 
-def test_a_count_is_a_counter_whose_name_ends_in_total_and_a_gauge_is_neither() -> None:
+def test_counter_names_end_in_total() -> None:
     catalogue = {"m": (Field("tokens", int, "token", "Tokens.", COUNT), Field("up", int, "", "Up."))}
     text = encode([Point("m", {"a": "b"}, {"tokens": 7, "up": 1}, 1)], catalogue)
     families = {family.name: family for family in text_string_to_metric_families(text)}

@@ -1,4 +1,4 @@
-"""The house rules of the alert rules; promtool runs them in tests/agents."""
+"""Conventions of the alert rules; promtool runs the rules in tests/agents."""
 
 from __future__ import annotations
 
@@ -26,51 +26,52 @@ TOTALS = re.compile(rf"\b({USAGE}|{KEY_USAGE})_(?!coverage)\w+")
 ONE = re.compile(
     rf'max by \(([^)]*)\) \((?:last_over_time\()?{TOTALS.pattern}{{range="\w+"}}(?:\[2h\]\)| offset 1d)?\)'
 )
-"""The totals of one range, of those with the same tags the largest."""
+"""The totals of one range: the largest of the series with the same tags."""
 
 
 def test_annotations() -> None:
-    """Every alert has a summary, and a description of its own that is long enough to say what to do."""
+    """Every alert has a summary, and a unique description that is long enough to contain the remedy."""
     for name, rule in ALERTS.items():
         assert set(rule["annotations"]) == {"summary", "description"}, name
         assert len(rule["annotations"]["description"]) > 100, name
     assert len({rule["annotations"]["description"] for rule in ALERTS.values()}) == len(ALERTS)
 
 
-def test_every_alert_is_tested_by_promtool() -> None:
+def test_every_alert_has_a_promtool_test() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in TESTS)
     assert not [name for name in ALERTS if f'"{name}"' not in tests]
 
 
 def test_totals() -> None:
-    """No rule counts a token twice, and a budget holds through a partial failure."""
-    asking = [rule["expr"] for rule in RULES if TOTALS.search(rule["expr"])]
-    assert len(asking) == 3
-    for expression in asking:
+    """No rule counts a token twice, and budgets survive a partial failure."""
+    expressions = [rule["expr"] for rule in RULES if TOTALS.search(rule["expr"])]
+    assert len(expressions) == 3
+    for expression in expressions:
         found = ONE.findall(expression)
-        assert not TOTALS.search(ONE.sub("", expression)), "of each range apart"
+        assert not TOTALS.search(ONE.sub("", expression)), "each range separately"
         keys = {USAGE: SAME, KEY_USAGE: SAME | {"api_key_label"}}
         assert [set(tags.split(", ")) for tags, _ in found] == [keys[measurement] for _, measurement in found]
         assert expression.count("[2h]") == expression.count(f"{USAGE}_")
 
 
-def test_labels_in_texts_are_kept_by_the_alert() -> None:
+def test_labels_in_annotations() -> None:
+    """The labels in the annotations of an alert are among those that its expression groups by."""
     for name, rule in ALERTS.items():
         named = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-        # What an alert groups by, or all that the series has where it does not group.
-        grouped = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", _in_full(rule["expr"])))))
+        # Empty without grouping: then all labels of the series are there.
+        grouped = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", _expand(rule["expr"])))))
         assert not grouped or named <= grouped, name
 
 
-def test_rules_read_only_metrics_of_the_plugin() -> None:
+def test_metrics_of_rules() -> None:
     for rule in RULES:
         bare = re.sub(r'"[^"]*"|\b(?:by|on|group_left) ?\([^)]*\)', "", rule["expr"])
         metrics = [name for name in re.findall(r"[a-z][\w:]+", bare) if "_" in name and name not in FUNCTIONS]
         assert all(name.startswith("huawei_maas") for name in metrics), metrics
 
 
-def _in_full(expression: str) -> str:
-    """Write a rule with the recorded ones that it reads, and those that they read."""
+def _expand(expression: str) -> str:
+    """Replace the recorded rules that an expression reads by their expressions, recursively."""
     recorded = {rule["record"]: f"({rule['expr']})" for rule in RULES if "record" in rule}
     for _ in range(3):
         expression = re.sub(r"huawei_maas:[\w:]+", lambda name: recorded[name[0]], expression)

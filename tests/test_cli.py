@@ -1,4 +1,4 @@
-"""The command as a user or an agent runs it: what it prints, where, and its exit codes."""
+"""The command line as users and agents run it: output, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ def measurements(text: str) -> List[str]:
     return [parse_line(line)["measurement"] for line in text.splitlines()]
 
 
-def test_a_second_run_remembers_the_project_and_the_first_success(cloud: Cloud, program: Program) -> None:
+def test_project_is_looked_up_once(cloud: Cloud, program: Program) -> None:
+    """A second run takes the project id from the state."""
     config = program.cloud_config(cloud)
     for run in (program.process, program):
         assert run("collect", "--config", config).returncode == 0
     assert [request.method for request in cloud.requests].count("GET") == 1
 
 
-def test_several_instances_at_one_time(cloud: Cloud, clock: FixedClock, program: Program) -> None:
+def test_several_instances(cloud: Cloud, clock: FixedClock, program: Program) -> None:
+    """The points of all instances have the start of the cycle as their time."""
     entries = [f"  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}, tags: ['n:{i}']}}\n" for i in range(3)]
-    began, cloud.responder = clock.now(), lambda request: clock.sleep(1)
+    started, cloud.responder = clock.now(), lambda request: clock.sleep(1)
     done = program("collect", "--config", program.config("instances:\n" + "".join(entries)))
     assert done.returncode == 0
     points = [parse_line(line) for line in done.stdout.splitlines()]
     assert [point["tags"]["n"] for point in points] == list("000011112222")
-    assert {point["time"] / 1e9 for point in points} == {began}
+    assert {point["time"] / 1e9 for point in points} == {started}
 
 
 def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    """Old totals stay, what is live does not, and counters are always there."""
+    """After a failed cycle totals and counters stay, and live metrics go."""
     usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
     config = program.cloud_config(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1\nmodels: true")
     cloud.emulator.models = SimulatedModels(busy=lambda model, start: True)
@@ -82,13 +84,14 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
 
 
 def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
+    """Without an access key the stored counters of the project come out, once there are any."""
     arguments = ("collect", "--format", "prometheus", "--config", program.cloud_config(cloud, "hourly: true"))
 
     def counters(text: str) -> List[str]:
         return [line for line in text.splitlines() if line.startswith("huawei_maas_consumed")]
 
     without = program(*arguments, HW_ACCESS_KEY=None)
-    assert (without.returncode, counters(without.stdout)) == (1, [])  # whose would they be
+    assert (without.returncode, counters(without.stdout)) == (1, [])
     first = program(*arguments)
     assert len(counters(first.stdout)) == 5
     without = program(*arguments, HW_ACCESS_KEY=None)
@@ -96,7 +99,7 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "text"),
     [
         ([], "the following arguments are required"),
         (["collect", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
@@ -128,30 +131,31 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
         ),
     ],
 )
-def test_wrong_arguments(program: Program, arguments: List[str], words: str) -> None:
+def test_wrong_arguments(program: Program, arguments: List[str], text: str) -> None:
     line = only_line(program(*arguments), 2)
     assert line.startswith("E! ")
-    assert words in line
+    assert text in line
     assert "PLANTED" not in line
 
 
 def test_error_names_option_or_path(program: Program) -> None:
-    """Only what was typed is named as an option."""
+    """An error names the option if it was typed, else the path in the file."""
     config = program.config("instances:\n  - {region: a}\n  - {region: A B}\n")
-    typed = only_line(program("report", "--config", config, "--service-type", "3"), 2)
-    assert typed.startswith("E! --service-type: must be")
+    line = only_line(program("report", "--config", config, "--service-type", "3"), 2)
+    assert line.startswith("E! --service-type: must be")
     assert "instances[1].region: must be a region's id" in only_line(program("report", "--config", config), 2)
 
 
 @pytest.mark.parametrize("command", ["collect", "execd", "report", "doctor", "serve"])
-def test_a_wrong_configuration_runs_nothing_at_all(cloud: Cloud, program: Program, command: str) -> None:
+def test_wrong_configuration(cloud: Cloud, program: Program, command: str) -> None:
+    """One wrong instance prevents all requests."""
     text = f"instances:\n  - {{endpoint: {cloud.url}, iam_endpoint: {cloud.url}}}\n  - {{tags: ['n:1'], timeout: -1}}\n"
     line = only_line(program(command, "--config", program.config(text)), 2)
     assert "instances[1].timeout: must be greater than 0" in line
     assert cloud.requests == []
 
 
-def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program) -> None:
+def test_closed_pipe(cloud: Cloud, program: Program) -> None:
     process = program.start("collect", "--config", program.cloud_config(cloud))
     assert process.stdout
     process.stdout.close()
@@ -160,7 +164,7 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
 
 
 @pytest.mark.parametrize(
-    ("command", "url", "why"),
+    ("command", "url", "reason"),
     [
         ("collect", "https://user:planted@127.0.0.1:3128", "TLS to the proxy itself is not supported"),
         ("execd", "socks5://user:planted@127.0.0.1:1080", "SOCKS proxies are not supported"),
@@ -168,19 +172,21 @@ def test_a_reader_that_goes_away_is_no_traceback(cloud: Cloud, program: Program)
         ("doctor", "http://user:planted@[::1", "must be a URL of scheme, host and port"),
     ],
 )
-def test_unusable_proxy(program: Program, command: str, url: str, why: str) -> None:
+def test_unusable_proxy(program: Program, command: str, url: str, reason: str) -> None:
     done = program(command, "--config", program.config("instances: [{}]"), HTTPS_PROXY=url)
     line = only_line(done, 2)
-    assert line.startswith(f"E! HTTPS_PROXY in the environment: {why}")
+    assert line.startswith(f"E! HTTPS_PROXY in the environment: {reason}")
     assert "planted" not in line
 
 
-def test_a_proxy_that_cannot_be_used_is_no_matter_where_none_is(cloud: Cloud, program: Program) -> None:
+def test_unusable_proxy_for_loopback(cloud: Cloud, program: Program) -> None:
+    """Requests that need no proxy ignore an unusable one."""
     assert program("collect", "--config", program.cloud_config(cloud), HTTPS_PROXY="https://p:1").returncode == 0
 
 
-def test_quiet_says_nothing_on_standard_error_and_changes_nothing_else(cloud: Cloud, program: Program) -> None:
-    config = program.cloud_config(cloud, "ranges: [last_1d, last_2h]")  # the second earns a warning
+def test_quiet(cloud: Cloud, program: Program) -> None:
+    """`--quiet` empties standard error and changes nothing else."""
+    config = program.cloud_config(cloud, "ranges: [last_1d, last_2h]")  # last_2h causes a warning
     wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
     for code, options in ((0, {}), (1, {"HW_SECRET_KEY": "wrong"})):
         loud = program("collect", "--config", config, **options)
@@ -192,64 +198,67 @@ def test_quiet_says_nothing_on_standard_error_and_changes_nothing_else(cloud: Cl
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
-def test_exit_zero_is_in_the_place_of_1_and_of_no_other_code(cloud: Cloud, program: Program) -> None:
+def test_exit_zero(cloud: Cloud, program: Program) -> None:
+    """`--exit-zero` replaces exit code 1 and no other."""
     config = program.cloud_config(cloud)
     wrong = program.config("instances: [{regoin: x}]", "wrong.yaml")
     done = program("collect", "--config", config, "--exit-zero", HW_SECRET_KEY="wrong")
     assert (done.returncode, measurements(done.stdout)) == (0, ["huawei_maas_api"])
     assert done.stderr.startswith("E! cn-southwest-2: the signature was refused")
     assert program("collect", "--config", wrong, "--exit-zero").returncode == 2
-    assert on_a_full_disk(program, "collect", "--config", config, "--exit-zero") == (0, FULL)
+    assert run_on_full_disk(program, "collect", "--config", config, "--exit-zero") == (0, FULL)
 
 
 FULL = "E! standard output cannot be written (No space left on device); check where it goes\n"
 
 
-def on_a_full_disk(program: Program, *arguments: str) -> Tuple[int, str]:
-    """Run the command line in this process; return its exit code and what it said."""
-    said = io.StringIO()
+def run_on_full_disk(program: Program, *arguments: str) -> Tuple[int, str]:
+    """Run the command line in this process; return the exit code and standard error."""
+    errors = io.StringIO()
     with open("/dev/full", "w") as full, open(os.devnull, "w") as null, contextlib.ExitStack() as patches:
         patches.enter_context(mock.patch.dict(os.environ, program.environ))
-        patches.enter_context(mock.patch.multiple(sys, stdout=wrap_stdout(full), stderr=said))
+        patches.enter_context(mock.patch.multiple(sys, stdout=wrap_stdout(full), stderr=errors))
         code = main(arguments, program.runtime)
-        os.dup2(null.fileno(), full.fileno())  # for what is still in the buffer
-    return code, said.getvalue()
+        os.dup2(null.fileno(), full.fileno())  # for data still in the buffer
+    return code, errors.getvalue()
 
 
-def typed(command: str, config: str) -> List[str]:
-    """Complete a command that asks the cloud of a configuration, or writes assets beside it."""
-    given = {"assets": [str(Path(config).parent)], "demo": [], "--help": []}
-    return [*command.split(), *given.get(command, ["--config", config])]
+def command_line(command: str, config: str) -> List[str]:
+    """Add the arguments of a command: the configuration, or a folder for `assets`."""
+    arguments = {"assets": [str(Path(config).parent)], "demo": [], "--help": []}
+    return [*command.split(), *arguments.get(command, ["--config", config])]
 
 
 @pytest.mark.parametrize("command", ["report", "report --raw", "doctor", "demo", "assets", "--help", "collect"])
-def test_a_full_standard_output_is_one_line_and_exit_code_1(cloud: Cloud, program: Program, command: str) -> None:
-    assert on_a_full_disk(program, *typed(command, program.cloud_config(cloud))) == (1, FULL)
+def test_full_disk(cloud: Cloud, program: Program, command: str) -> None:
+    """A full standard output is one line on standard error and exit code 1."""
+    assert run_on_full_disk(program, *command_line(command, program.cloud_config(cloud))) == (1, FULL)
 
 
-def test_a_process_ends_with_the_same_code(program: Program) -> None:
+def test_full_disk_of_a_process(program: Program) -> None:
     program.command = ["sh", "-c", 'exec "$@" > /dev/full', "sh", *program.command]
     assert only_line(program.process("--help"), 1) == FULL.strip()
 
 
 @pytest.mark.parametrize("command", ["report --last 7d --daily", "doctor", "collect", "assets", "demo"])
 def test_ascii_terminal(cloud: Cloud, program: Program, command: str) -> None:
+    """Characters that the terminal cannot encode are no error."""
     folder = program.folder / "\u7528\u91cf"
     folder.mkdir()
     config = folder / "conf.yaml"
     Path(program.cloud_config(cloud, "tags: ['team:\u641c\u7d22']")).rename(config)
-    done = program(*typed(command, str(config)), PYTHONIOENCODING="ascii")
+    done = program(*command_line(command, str(config)), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
 
-def test_a_tilde_in_a_path_is_the_home_folder(cloud: Cloud, program: Program) -> None:
-    """A credentials file wins over the environment."""
+def test_tilde_in_paths(cloud: Cloud, program: Program) -> None:
+    """A tilde is the home folder; a credentials file overrides the environment."""
     (program.folder / "key").write_text(f"{AK},{SK}")
     (program.folder / "key").chmod(0o600)
     program.cloud_config(cloud, "state_dir: ~/mine\ncredentials: {source: file, path: ~/key}")
-    none = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None}
-    assert program("collect", "--config=~/conf.yaml", "--output=~/out", **none).returncode == 0
+    no_key = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None}
+    assert program("collect", "--config=~/conf.yaml", "--output=~/out", **no_key).returncode == 0
     assert (program.folder / "mine" / "maas-usage-check.sqlite3").exists()
     assert measurements((program.folder / "out").read_text())
     program.cloud_config(cloud)
@@ -259,8 +268,9 @@ def test_a_tilde_in_a_path_is_the_home_folder(cloud: Cloud, program: Program) ->
     assert (program.folder / "assets").is_dir()
 
 
-def test_a_state_folder_that_others_can_write_is_warned_of(cloud: Cloud, program: Program) -> None:
-    folder = program.folder / "state-of-all"
+def test_world_writable_state_folder(cloud: Cloud, program: Program) -> None:
+    """A state folder that others can write to causes a warning."""
+    folder = program.folder / "shared-state"
     folder.mkdir()
     folder.chmod(0o777)
     done = program("collect", "--config", program.cloud_config(cloud, f"state_dir: {folder}"))
@@ -269,12 +279,13 @@ def test_a_state_folder_that_others_can_write_is_warned_of(cloud: Cloud, program
     assert line.startswith(f"W! state_dir {folder}: others can write to {folder}, and")
 
 
-def test_version_and_help_are_answered(program: Program) -> None:
+def test_version_and_help(program: Program) -> None:
     assert program("--version").stdout == f"maas-usage-check {__version__}\n"
     assert "maas-usage-check report --last 7d" in program("--help").stdout
 
 
-def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, program: Program) -> None:
+def test_rate_limit_of_several_processes(cloud: Cloud, program: Program) -> None:
+    """Concurrent processes share one rate limit."""
     config = program.cloud_config(cloud, "max_requests_per_minute: 6\nproject_id: " + "d3m0" * 8)
     for process in [program.start("collect", "--config", config) for _ in range(3)]:
         process.communicate(timeout=30)
@@ -282,11 +293,11 @@ def test_processes_that_run_at_once_keep_to_the_limit_together(cloud: Cloud, pro
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
-def test_output_must_be_a_file(cloud: Cloud, program: Program, tmp_path: Path, kind: str) -> None:
+def test_output_to_a_device_or_pipe(cloud: Cloud, program: Program, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "out"
-    if kind == "device":  # one of the test's own: where the code is wrong this machine's would be lost
+    if kind == "device":  # not /dev/null itself: wrong code would replace it
         if os.getuid() != 0:
-            pytest.skip("only root can make a device")
+            pytest.skip("only root can create a device")
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     else:
         os.mkfifo(path)
@@ -298,20 +309,20 @@ def test_output_must_be_a_file(cloud: Cloud, program: Program, tmp_path: Path, k
 
 
 @pytest.mark.parametrize("command", ["collect", "execd"])
-def test_sigterm_while_nobody_reads(cloud: Cloud, program: Program, command: str) -> None:
-    many = ", ".join(f"last_{hours}h" for hours in range(3, 40))  # more lines than this pipe holds
+def test_sigterm_while_stdout_is_blocked(cloud: Cloud, program: Program, command: str) -> None:
+    many = ", ".join(f"last_{hours}h" for hours in range(3, 40))  # more lines than the pipe's buffer
     process = program.start(command, "--config", program.cloud_config(cloud, f"ranges: [{many}]"))
     assert process.stdin
     assert process.stdout
-    holds = fcntl.fcntl(process.stdout, 1031, 4096)  # F_SETPIPE_SZ
+    capacity = fcntl.fcntl(process.stdout, 1031, 4096)  # F_SETPIPE_SZ
     process.stdin.write(b"\n")
-    held = array.array("i", [0])
+    unread = array.array("i", [0])
 
-    def full() -> bool:
-        fcntl.ioctl(process.stdout, termios.FIONREAD, held)  # type: ignore[arg-type]
-        return held[0] == holds
+    def is_full() -> bool:
+        fcntl.ioctl(process.stdout, termios.FIONREAD, unread)  # type: ignore[arg-type]
+        return unread[0] == capacity
 
-    wait_for(full, "the pipe to be full")
+    wait_for(is_full, "the pipe to be full")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 1
     errors = process.stderr.read().decode()  # type: ignore[union-attr]

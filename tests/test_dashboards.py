@@ -1,4 +1,4 @@
-"""The Grafana dashboards keep the house rules; that they show the truth is for tests/agents."""
+"""Conventions of the Grafana dashboards; tests/agents check their numbers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ LARGEST = {
         r'GROUP BY (?:time\([^()]*\), )?(?P<tags>"\w+"(?:, "\w+")*)'
     ),
 }
-"""Of the series of a measurement that agree in some tags the largest."""
+"""The largest of the series of a measurement with the same tags."""
 
 
-def test_both_have_the_same_panels_in_the_order_of_the_questions() -> None:
+def test_same_panels() -> None:
+    """Both dashboards have the same panels in the same order."""
     same = ("id", "title", "type", "gridPos")
     one, other = ([[panel[key] for key in same] for panel in board["panels"]] for board in (PROMETHEUS, INFLUXDB))
     assert one == other
@@ -39,7 +40,7 @@ def test_both_have_the_same_panels_in_the_order_of_the_questions() -> None:
 
 
 @BOTH
-def test_import_works_anywhere(dashboard: Dict[str, Any]) -> None:
+def test_import(dashboard: Dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == 42
     assert dashboard["id"] is None
     assert re.fullmatch("[a-z-]{1,40}", dashboard["uid"])
@@ -49,12 +50,12 @@ def test_import_works_anywhere(dashboard: Dict[str, Any]) -> None:
     used = [*dashboard["annotations"]["list"], *panels(dashboard), *filled]
     used += [target for panel in panels(dashboard) for target in panel["targets"]]
     kind = variables(dashboard)["datasource"]["query"]
-    assert all(one["datasource"] == {"type": kind, "uid": "${datasource}"} for one in used)
+    assert all(each["datasource"] == {"type": kind, "uid": "${datasource}"} for each in used)
 
 
 @BOTH
 def test_panels(dashboard: Dict[str, Any]) -> None:
-    """Each has a description, a unit, a query, why it may be empty, which range it needs; each legend sorts."""
+    """Panels have a description, a unit, a query and a reason to be empty, and name their range; legends are sorted."""
     for panel in panels(dashboard):
         title, defaults = panel["title"], panel["fieldConfig"]["defaults"]
         assert re.fullmatch(r"[^{}]+\.", panel["description"]), title
@@ -63,7 +64,7 @@ def test_panels(dashboard: Dict[str, Any]) -> None:
         assert panel["targets"], title
         for span in re.findall(r"""["'](today|this_month)["']""", str(panel["targets"])):
             assert f"`{span}`" in panel["description"], title
-        if "budget" in title.lower():  # no value of a share is cut off
+        if "budget" in title.lower():  # no maximum: a share may exceed 1
             assert (panel["type"], "max" in defaults) == ("stat", False)
             assert [step["value"] for step in defaults["thresholds"]["steps"]] == [None, 0.8, 1]
         legend = panel["options"].get("legend", {"showLegend": False})
@@ -80,7 +81,7 @@ def test_panels(dashboard: Dict[str, Any]) -> None:
 
 
 @BOTH
-def test_places_do_not_overlap(dashboard: Dict[str, Any]) -> None:
+def test_panels_do_not_overlap(dashboard: Dict[str, Any]) -> None:
     places = [
         {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         for at in (panel["gridPos"] for panel in dashboard["panels"])
@@ -92,8 +93,8 @@ def test_places_do_not_overlap(dashboard: Dict[str, Any]) -> None:
 
 
 @BOTH
-def test_queries_count_no_call_of_a_model_twice(dashboard: Dict[str, Any]) -> None:
-    """Of series that differ in the user's tags alone, the largest counts."""
+def test_model_queries(dashboard: Dict[str, Any]) -> None:
+    """No call is counted twice: of series that differ only in the user's tags, the largest counts."""
     largest = LARGEST[variables(dashboard)["datasource"]["query"]]
     same = {name: source.same for source in (MODELS, KEYS, COSTS) for name in source[:2]}
     for target in (target for panel in panels(dashboard) for target in panel["targets"]):
@@ -105,12 +106,13 @@ def test_queries_count_no_call_of_a_model_twice(dashboard: Dict[str, Any]) -> No
             assert re.findall(r"\w+", each["tags"]) == list(same[source]), query
 
 
-def test_empty_panels_name_the_key_that_is_off() -> None:
+def test_empty_panels() -> None:
+    """The text of an empty panel names the configuration key that must be on."""
     keys = {
         "Now": {"models: true"},
         "When": {"hourly: true"},
         "Who": {"hourly: true", "models: true", "prices", "per_api_key: true"},
     }
     for row in ROWS:
-        said = {key for panel in row.panels for key in keys.get(row.title.split(":")[0], ()) if key in panel.empty}
-        assert said == keys.get(row.title.split(":")[0], set())
+        named = {key for panel in row.panels for key in keys.get(row.title.split(":")[0], ()) if key in panel.empty}
+        assert named == keys.get(row.title.split(":")[0], set())

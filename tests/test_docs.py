@@ -1,4 +1,4 @@
-"""The linter of the documents, on small pages; `make docs` runs it on the real ones."""
+"""The linter of the docs, on small pages; `make docs` runs it on the real ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Lint = Callable[..., List[str]]
 
 @pytest.fixture
 def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lint:
-    """Write pages and run checks; return the lines that the linter prints."""
+    """Write pages and run checks; return the problems that the linter prints."""
     monkeypatch.setattr(chinese, "NEEDED", ("README.md",))
 
-    def linted(*checks: Check, **pages: str) -> List[str]:
+    def run_checks(*checks: Check, **pages: str) -> List[str]:
         for name, text in pages.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text, encoding="utf-8")
@@ -37,7 +37,7 @@ def lint(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         assert (code, last.endswith(", no problem")) == ((1, False) if problems else (0, True))
         return problems
 
-    return linted
+    return run_checks
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,15 @@ def test_result_codes(lint: Lint) -> None:
     ]
 
 
-def test_stale_file_is_reported_at_the_line_that_differs(tmp_path: Path) -> None:
+def test_stale_file(tmp_path: Path) -> None:
+    """A stale generated file is reported at the first line that differs."""
     (tmp_path / "a.json").write_text("{\n}\n")
     for text, lines in (("{\n}\n", []), ("{\n 1}\n", [2]), ("{\n", [2]), ("{\n}\n\n", [3])):
         files = [generated.Made("a.json", lambda text=text: text, "tools.a")]  # type: ignore[misc]
         assert [problem.line for problem in generated.stale(Pages(tmp_path), files)] == lines
 
 
-def test_fence_in_a_longer_fence_ends_nothing() -> None:
+def test_fence_inside_a_longer_fence() -> None:
     _, first, second = sections("# A\n\nSee\n\n````console\n# no heading\n```\n````\n\n## D\n")
     assert first.blocks == [Block("console", "# no heading\n```")]
     assert (second.line, second.level, second.title) == (10, 2, "D")

@@ -1,4 +1,4 @@
-"""docs/hours.md and docs/models.md: each format has the measurements in their tables, and troubles get their lines."""
+"""docs/hours.md and docs/models.md: the measurements of each format and the log lines are those of the program."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ prices: {{currency: CNY, models: {{"{}": {{prompt: 2.0, completion: 8.0}}}}}}
 """
 
 
-def named(surface: str) -> Set[str]:
-    """List the measurements and metrics that the rows of a surface name."""
+def documented(surface: str) -> Set[str]:
+    """Return the measurements and metrics in the table rows of a surface."""
     return {name for row in ROWS if surface in row[0] for name in re.findall(r"`(huawei_maas_\w+)`", row[1])}
 
 
-def line(part: str) -> re.Pattern[str]:
-    """Make the line that a row of the table of troubles shows; … stands for anything."""
+def log_line(part: str) -> re.Pattern[str]:
+    """Return the pattern of a documented log line; … matches anything."""
     (shown,) = [row[0].strip("`") for row in ROWS if part in row[0]]
     return re.compile("W! cn-southwest-2: " + ".+".join(map(re.escape, shown.split("…"))))
 
@@ -50,17 +50,17 @@ def busy(cloud: Cloud) -> Cloud:
 
 def test_formats(busy: Cloud, program: Program) -> None:
     config = program.cloud_config(busy, HOURLY + MODELS.format(busy.emulator.models.ids()[0]))
-    everything = named("Telegraf") | named("Prometheus")
-    assert {name for name in CATALOGUE if re.search("_hourly$|_model$|_model_key$", name)} == named("Telegraf")
+    everything = documented("Telegraf") | documented("Prometheus")
+    assert {name for name in CATALOGUE if re.search("_hourly$|_model$|_model_key$", name)} == documented("Telegraf")
     for name in (name for name in CATALOGUE if name.startswith("huawei_maas_model") and name.endswith("_consumed")):
-        assert [metric for metric in named("Prometheus") if metric.startswith(name)], name
+        assert [metric for metric in documented("Prometheus") if metric.startswith(name)], name
     for form, row in (("influx", "Telegraf"), ("json", "Telegraf"), ("prometheus", "Prometheus")):
         done = program("collect", "--config", config, "--format", form)
         assert done.returncode == 0
-        assert set(re.findall(r"huawei_maas_\w+", done.stdout)) & everything == named(row), form
+        assert set(re.findall(r"huawei_maas_\w+", done.stdout)) & everything == documented(row), form
 
 
-def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: FixedClock) -> None:
+def test_hours_that_do_not_add_up(busy: Cloud, program: Program, clock: FixedClock) -> None:
     def count_the_next_hour_too(request: Request) -> Any:
         body = json.loads(request.get_data() or b"{}")
         if not body or body["end_time"] - body["start_time"] >= HOUR:
@@ -73,16 +73,16 @@ def test_hours_that_differ_from_their_day(busy: Cloud, program: Program, clock: 
     program("collect", "--config", config)
     clock.at += 300
     done = program("collect", "--config", config)
-    assert line("their day has").fullmatch(done.stderr.strip())
+    assert log_line("their day has").fullmatch(done.stderr.strip())
     assert "huawei_maas_hourly" not in done.stdout
 
 
-def test_state_that_cannot_be_written(busy: Cloud, program: Program) -> None:
-    folder = program.folder / "kept"
+def test_unwritable_state(busy: Cloud, program: Program) -> None:
+    folder = program.folder / "damaged"
     folder.mkdir()
     (folder / "maas-usage-check.sqlite3").write_text("not a database, but long enough to be taken for one" * 100)
     done = program("collect", "--config", program.cloud_config(busy, f"{HOURLY}state_dir: {folder}\n"))
     first, *others = done.stderr.splitlines()
-    assert line("Hours and counters are paused").fullmatch(first)
+    assert log_line("Hours and counters are paused").fullmatch(first)
     assert [other for other in others if str(folder) in other]
     assert [point.split(",")[0] for point in done.stdout.splitlines()] == ["huawei_maas_usage", "huawei_maas_api"]

@@ -1,4 +1,4 @@
-"""The manifests that Kubernetes users copy, as far as they can be held without a cluster."""
+"""The Kubernetes manifests that users copy, checked without a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = {"app.kubernetes.io/name": NAME}
 
 
 def read(path: Path) -> Any:
-    """Read a manifest; a key that is given twice is refused, as kubectl does."""
+    """Read a manifest; fail on a duplicate key, as kubectl does."""
     return read_yaml(str(path))
 
 
@@ -36,7 +36,7 @@ VOLUMES = {volume["name"]: volume for volume in POD["volumes"]}
 CONF = KINDS["ConfigMap"]["data"]["conf.yaml"]
 
 
-def test_monitor_has_only_fields_of_the_operator() -> None:
+def test_service_monitor_fields() -> None:
     monitor = KINDS["ServiceMonitor"]
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
     assert set(monitor) == {"apiVersion", "kind", "metadata", "spec"}
@@ -60,7 +60,8 @@ def test_names_and_labels_agree() -> None:
     assert set(MOUNTS) == set(VOLUMES)
 
 
-def test_one_pod_at_a_time_without_privileges() -> None:
+def test_pod_security() -> None:
+    """One pod runs at a time, without privileges."""
     spec = KINDS["Deployment"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert POD["securityContext"]["runAsNonRoot"] is True
@@ -73,7 +74,7 @@ def test_one_pod_at_a_time_without_privileges() -> None:
     assert VOLUMES["key"]["secret"]["defaultMode"] == 0o440
 
 
-def test_ports_and_paths_are_those_of_the_program() -> None:
+def test_ports_and_paths() -> None:
     args = read_arguments([*CONTAINER["command"][1:], *CONTAINER["args"]])
     (instance,) = load(yaml.safe_load(CONF))
     assert args.config == f"{MOUNTS['config']['mountPath']}/conf.yaml"
@@ -86,8 +87,8 @@ def test_ports_and_paths_are_those_of_the_program() -> None:
     assert served["targetPort"] == port["name"]
 
 
-def test_pod_answers_its_probes(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    """It runs as the manifest says, and nobody else can read its state."""
+def test_probes(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    """The command of the manifest answers the probes, and only its user can read the state."""
     key, state = tmp_path / "key", tmp_path / "state"
     key.mkdir()
     state.mkdir(mode=0o700)

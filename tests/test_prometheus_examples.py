@@ -1,4 +1,4 @@
-"""The units, the cron line and the configurations that Prometheus users copy, for `serve` and for the textfile."""
+"""The systemd units, cron line and configurations that users copy, for `serve` and for the textfile collector."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def unit(name: str) -> str:
 
 
 def settings(name: str) -> Dict[str, str]:
-    """Read the settings of a unit that it has once."""
+    """Return the settings of a unit that occur once."""
     pairs = [line.partition("=")[::2] for line in unit(name).splitlines() if re.match(r"\w+=", line)]
-    keys = [key for key, _ in pairs]
-    return {key: value for key, value in pairs if keys.count(key) == 1}
+    names = [setting for setting, _ in pairs]
+    return {setting: value for setting, value in pairs if names.count(setting) == 1}
 
 
 ONCE, EXPORTER = settings(TEXTFILE), settings(SERVE)
@@ -44,7 +44,8 @@ REMEDIES = [
 
 @pytest.mark.parametrize("name", [TEXTFILE, SERVE])
 @pytest.mark.parametrize("command", ["verify", "security --offline=true --threshold=15 --no-pager"])
-def test_systemd_accepts_the_units_and_finds_them_little_exposed(tmp_path: Path, name: str, command: str) -> None:
+def test_systemd_analyze(tmp_path: Path, name: str, command: str) -> None:
+    """systemd accepts the units, with an exposure of at most 1.5."""
     systemd = find("systemd-analyze", "Debian package systemd")
     shutil.copy(EXAMPLES / "maas-usage-check.timer", tmp_path)
     program = settings(name)["ExecStart"].split()[0]
@@ -55,7 +56,8 @@ def test_systemd_accepts_the_units_and_finds_them_little_exposed(tmp_path: Path,
     assert "maas-usage-check" not in done.stderr
 
 
-def test_the_ways_to_collect_are_one_in_user_configuration_and_state() -> None:
+def test_units_and_cron_agree() -> None:
+    """Both units and the cron line have the same user, configuration and state."""
     program, *arguments = EXPORTER["ExecStart"].split()
     args = read_arguments(arguments)
     assert (args.command, f"{args.listen[0]}:{args.listen[1]}") == ("serve", LISTEN)
@@ -68,7 +70,8 @@ def test_the_ways_to_collect_are_one_in_user_configuration_and_state() -> None:
     assert line == f"*/5 * * * * {ONCE['User']} {ONCE['ExecStart']}"
 
 
-def test_the_comment_of_the_unit_makes_what_the_configuration_names() -> None:
+def test_comment_of_the_unit() -> None:
+    """The commands in the comment create the paths that the configuration names."""
     (instance,) = load_file(str(EXAMPLES / "conf.yaml"))
     comment = unit(TEXTFILE).split("[Unit]")[0]
     assert f"install -o {ONCE['User']} -m 600 credentials {instance.credentials.path}\n" in comment
@@ -77,7 +80,7 @@ def test_the_comment_of_the_unit_makes_what_the_configuration_names() -> None:
 
 
 def test_calls_of_a_cycle() -> None:
-    """The configuration makes 15 calls a cycle, and 15 more for each label."""
+    """The configuration needs 15 calls per cycle, and 15 more per label."""
     (instance,) = load(yaml.safe_load(CONF), NOW)
     (by_key,) = load(yaml.safe_load(re.sub("# (?=api_keys|per_api_key)", "", CONF)), NOW)
     calls = [len(Statistics().plan(each, int(NOW * 1000)).queries) for each in (instance, by_key)]
@@ -86,27 +89,29 @@ def test_calls_of_a_cycle() -> None:
     assert labels > 1
 
 
-def test_prometheus_accepts_the_remote_write_to_aom(tmp_path: Path) -> None:
+def test_remote_write_to_aom(tmp_path: Path) -> None:
+    """Prometheus accepts the documented remote_write to AOM."""
     promtool = find("promtool", "Debian package prometheus")
     page = (ROOT / "docs" / "other-agents.md").read_text(encoding="utf-8")
     (aom,) = [text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "remote_write:" in text]
     (tmp_path / "prometheus.yml").write_text(aom)
     checked = run([promtool, "check", "config", "--syntax-only", "prometheus.yml"], tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert ".myhuaweicloud.com" not in page  # the console alone has AOM's address
+    assert ".myhuaweicloud.com" not in page  # AOM's address is only in the console
 
 
-def test_alerts_name_the_units_and_the_configuration() -> None:
+def test_names_in_alerts() -> None:
+    """The alerts name the units and the configuration that are shipped."""
     assert len(REMEDIES) == 2
     assert "maas-usage-check report" not in ALERTS
     (units,) = set(re.findall(r"'(maas-usage-check\S*)'", ALERTS))
     ours = [path.name for kind in ("service", "timer") for path in EXAMPLES.glob(f"*.{kind}")]
-    assert all(fnmatch(name, units) for name in ours), "whichever way of collecting is in use"
+    assert all(fnmatch(name, units) for name in ours), "for both ways to collect"
     assert set(re.findall(r"/etc/maas-usage-check/\w+\.yaml", ALERTS)) == {ONCE["ExecStart"].split()[3]}
 
 
 def example(program: Program, cloud: Cloud) -> str:
-    """Write the example's configuration with a key and a state folder of the test's, for the emulator."""
+    """Write the example configuration with the emulator's endpoints and the test's key and state folder."""
     key, state = program.folder / "credentials", program.folder / "state-directory"
     key.write_text(f"{AK}\n{SK}\n")
     key.chmod(0o400)
@@ -121,13 +126,13 @@ def example(program: Program, cloud: Cloud) -> str:
 
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_remedy(cloud: Cloud, program: Program, remedy: str) -> None:
-    """A person can follow it as written."""
+    """The commands in alerts and units work as written."""
     as_user, _, command = remedy.partition(" -- ")
     path, *arguments = command.split()
     assert (as_user, path) == (f"runuser -u {ONCE['User']}", ONCE["ExecStart"].split()[0])
-    assert arguments[1:] == ONCE["ExecStart"].split()[2:4], "the configuration that the service has"
+    assert arguments[1:] == ONCE["ExecStart"].split()[2:4], "the configuration of the service"
     done = program(arguments[0], "--config", example(program, cloud))
     assert (done.returncode, done.stderr) == (0, "")
     assert str(program.folder / "credentials") in done.stdout
     assert "FAIL" not in done.stdout
-    assert list((program.folder / "state-directory").glob("*.sqlite3")), "the state is where the service may write"
+    assert list((program.folder / "state-directory").glob("*.sqlite3")), "the state folder of the service"

@@ -1,4 +1,4 @@
-"""The README's ways to Telegraf and to Prometheus, followed in order, show usage."""
+"""The README's sections on Telegraf and Prometheus, followed in order, show usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from .agents.programs import ROOT
 from .commands.exporter import running_exporter
 from .conftest import AK, SK, Cloud, Program
-from .walkthrough import blocks, follow, installed
+from .walkthrough import blocks, follow, install_script
 
 RANGES = ["today", "this_month", "last_7d", "last_14d", "last_30d"]
 SERVE = "runuser -u maas-usage -- /usr/local/bin/maas-usage-check serve --config /etc/maas-usage-check/conf.yaml"
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="the commands a
 def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:
     """`collect` prints usage before Telegraf is restarted."""
     places = {
-        "/usr/local/bin/maas-usage-check": installed(tmp_path / "maas-usage-check", program),
+        "/usr/local/bin/maas-usage-check": install_script(tmp_path / "maas-usage-check", program),
         "/etc/telegraf/telegraf.d": str(tmp_path),
         "/etc/maas-usage-check": str(tmp_path / "etc"),
         "/var/lib/telegraf": str(tmp_path / "state"),
@@ -44,7 +44,7 @@ def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:
 
 
 def test_prometheus(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    """`serve` shows usage with the configuration, and systemd runs the same command."""
+    """`serve` shows usage with this configuration, and systemd runs the same command."""
     places = {
         "/opt/maas-usage-check/bin/pip install '.[serve]'": "true",
         "useradd ": "true ",

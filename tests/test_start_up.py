@@ -1,4 +1,4 @@
-"""What a `collect` does not load, and that it works all the same when it is needed after all."""
+"""Modules that `collect` does not load, and that they work if they are used."""
 
 from __future__ import annotations
 
@@ -36,31 +36,33 @@ print(yaml.__with_libyaml__, yaml.safe_load("{a: [1]}"))
 
 
 @pytest.mark.parametrize(("command", "loads"), [("collect", False), ("execd", True)])
-def test_only_collect_puts_modules_off(cloud: Cloud, program: Program, command: str, loads: bool) -> None:
+def test_lazy_modules(cloud: Cloud, program: Program, command: str, loads: bool) -> None:
+    """Only `collect` delays the imports."""
     program.command.insert(1, "-Ximporttime")
-    ended = program.process(command, "--config", program.cloud_config(cloud), stdin="\n")
-    assert ended.returncode == 0
-    assert "huawei_maas_usage" in ended.stdout
-    assert ("pyasn1.type.base" in ended.stderr) is loads
-    assert ("yaml.reader" in ended.stderr) is loads
-    if sys.version_info >= (3, 9):  # before, argparse loads it for itself
-        assert " shutil\n" not in ended.stderr
+    done = program.process(command, "--config", program.cloud_config(cloud), stdin="\n")
+    assert done.returncode == 0
+    assert "huawei_maas_usage" in done.stdout
+    assert ("pyasn1.type.base" in done.stderr) is loads
+    assert ("yaml.reader" in done.stderr) is loads
+    if sys.version_info >= (3, 9):  # argparse of 3.8 imports it
+        assert " shutil\n" not in done.stderr
 
 
 @pytest.mark.parametrize(("code", "printed"), [(SIGN, "8\n"), (NO_PACKAGE, ""), (NO_LIBYAML, "False {'a': [1]}\n")])
-def test_what_was_put_off_is_there_when_it_is_used(program: Program, code: str, printed: str) -> None:
-    """A package that is not there is not put off, and without libyaml the reader in Python is there."""
+def test_lazy_modules_load_on_use(program: Program, code: str, printed: str) -> None:
+    """Modules load on use, missing packages are ignored, and without libyaml PyYAML's own reader works."""
     program.command = [sys.executable, "-c"]
-    ended = program.process(code)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, printed, "")
+    done = program.process(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
-@pytest.mark.parametrize("written", [b"\x01", b"\xff\xfe\xff"])
-def test_what_libyaml_cannot_read_is_said_as_ever(program: Program, written: bytes) -> None:
+@pytest.mark.parametrize("content", [b"\x01", b"\xff\xfe\xff"])
+def test_unreadable_yaml(program: Program, content: bytes) -> None:
+    """libyaml and PyYAML's own reader cause the same error."""
     path = program.folder / "conf.yaml"
-    path.write_bytes(b'instances: ["' + written + b'"]')
-    said = {
+    path.write_bytes(b'instances: ["' + content + b'"]')
+    errors = {
         run(command, "--config", str(path)).stderr
         for run, command in ((program.process, "collect"), (program, "execd"))
     }
-    assert said == {f"E! {path}: not valid YAML; check indentation, colons and quotes there\n"}
+    assert errors == {f"E! {path}: not valid YAML; check indentation, colons and quotes there\n"}

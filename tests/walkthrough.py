@@ -1,4 +1,4 @@
-"""Follow a section of the README to the letter, on folders of the test and with the emulator as the cloud."""
+"""Run the commands of a README section, with folders of the test and the emulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"```(console|yaml)\n(.*?)```", re.DOTALL)
 
 
 def blocks(title: str, page: str = "README.md") -> Blocks:
-    """Read the commands and the configurations of a section, in order, each with its language; "" is the page's top."""
+    """Return the code blocks of a section in order, each with its language; "" is the top of the page."""
     text = (ROOT / page).read_text(encoding="utf-8")
     return BLOCK.findall((text.split(f"\n## {title}\n")[1] if title else text).split("\n## ")[0])
 
@@ -31,14 +31,14 @@ def follow(
     program: Program,
     cwd: Path = ROOT,
 ) -> str:
-    """Run a section's commands and write its configuration; return what they printed.
+    """Run the commands of a section and write its configuration; return the output.
 
     Args:
-        section: its title in the README, or its blocks.
-        places: replacements for the folders, users and programs of the section.
-        config: where the configuration goes.
-        cloud: the one that it queries.
-        program: the one whose environment the commands get.
+        section: the title in the README, or the blocks.
+        places: replacements for folders, users and programs of the section.
+        config: the path of the configuration.
+        cloud: the emulator that the configuration queries.
+        program: provides the environment of the commands.
         cwd: the checkout.
     """
     printed = ""
@@ -48,27 +48,27 @@ def follow(
         if language == "console":
             printed += _run(text, program, cwd)
         elif "instances" in text:
-            query(cloud, text, config)
+            write_config(cloud, text, config)
     return printed
 
 
-def query(cloud: Cloud, text: str, config: Path) -> None:
-    """Write a configuration that queries a cloud."""
+def write_config(cloud: Cloud, text: str, config: Path) -> None:
+    """Write a configuration with the emulator's endpoints."""
     document = yaml.safe_load(text)
     document["instances"][0].update(endpoint=cloud.url, iam_endpoint=cloud.url)
     config.write_text(yaml.safe_dump(document))
 
 
 def script(path: Path, command: str) -> str:
-    """Write a program that runs a command; "$@" in it is what the program is given."""
+    """Write a shell script that runs a command; "$@" in it stands for the arguments."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\nexec {command}\n")
     path.chmod(0o755)
     return str(path)
 
 
-def installed(path: Path, program: Program) -> str:
-    """Write a program that stands for the installed command, on the clock of the tests."""
+def install_script(path: Path, program: Program) -> str:
+    """Write a script in place of the installed command, on the clock of the tests."""
     return script(path, f'{shlex.join(program.command)} "$@"')
 
 

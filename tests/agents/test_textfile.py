@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import Cloud, Program
-from ..walkthrough import blocks, follow, installed, query
+from ..walkthrough import blocks, follow, install_script, write_config
 from .programs import replaced, run
 
 
@@ -28,10 +28,10 @@ def test_the_service_writes_usage(cloud: Cloud, program: Program, tmp_path: Path
     }
     follow(blocks("", "docs/prometheus-textfile.md")[:1], places, config, cloud, program)
     state = {"/var/lib/maas-usage-check": str(tmp_path / "state"), etc: here[etc]}
-    query(cloud, replaced(config.read_text(), state), config)
+    write_config(cloud, replaced(config.read_text(), state), config)
     assert unit.with_suffix(".timer").exists()
     (start,) = re.findall("^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
-    here["/opt/maas-usage-check/bin/maas-usage-check"] = installed(tmp_path / "maas-usage-check", program)
+    here["/opt/maas-usage-check/bin/maas-usage-check"] = install_script(tmp_path / "maas-usage-check", program)
     done = run(replaced(start, here).split(), tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     text = "".join(path.read_text() for path in sorted((tmp_path / "lib").rglob("*.prom")))

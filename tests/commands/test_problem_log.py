@@ -1,4 +1,4 @@
-"""What daemons log of their problems: each once an hour, what is new at once, and a recovery that is one."""
+"""The problem log: a new problem at once, a lasting one once an hour, and real recoveries."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from ..conftest import SK
 from ..faults.simulation import Simulation, run_execd
 
 
-def test_a_problem_is_logged_hourly_and_once_more_when_it_is_over() -> None:
-    """Also where its numbers change, and the ids of requests."""
-    now, said = [0.0], []  # type: ignore[var-annotated]
-    log = ProblemLog(said.append, lambda: now[0])
-    lines: List[int] = []
+def test_repeats_and_recovery() -> None:
+    """A lasting problem is logged once an hour, although its numbers and request ids change, then its recovery."""
+    now, lines = [0.0], []  # type: ignore[var-annotated]
+    log = ProblemLog(lines.append, lambda: now[0])
     for minute in range(0, 130, 5):
         now[0] = minute * 60.0
         wait = f". Retrying in {minute} min to avoid a lockout; a replaced key is tried in the next cycle"
         text = f"refused, {minute / 7:.2f} s [401 request {minute}ab]{wait if minute % 10 else ''}, id {minute:08x}"
         log.report([Problem("E", text, "refused")] if minute < 120 else [], {"refused"})
-        lines.append(len(said))
-    assert [line[:18] for line in said] == ["E! refused, 0.00 s", "E! refused, 8.57 s", "I! refused: recove"]
+    assert [line[:18] for line in lines] == ["E! refused, 0.00 s", "E! refused, 8.57 s", "I! refused: recove"]
 
 
-def said(*reports: List[Problem]) -> List[str]:
-    """List what is logged of reports in a row, all of it within one hour."""
+def logged(*reports: List[Problem]) -> List[str]:
+    """Return the lines of consecutive reports within one hour."""
     lines: List[str] = []
     log = ProblemLog(lines.append, lambda: 0.0)
     for problems in reports:
@@ -39,25 +37,27 @@ def said(*reports: List[Problem]) -> List[str]:
     return lines
 
 
-def test_another_text_of_the_same_key_is_logged_at_once() -> None:
+def test_new_text_of_the_same_key() -> None:
+    """A new text, or a higher level of the same text, is logged at once."""
     one, other, error = Problem("W", "x", "a"), Problem("W", "y", "a"), Problem("E", "x", "a")
-    assert said([one], [other], [one], [one, other], [], [one]) == ["W! x", "W! y", "I! a: recovered", "W! x"]
-    assert said([one], [one], [error], [one], [error]) == ["W! x", "E! x"], "as an error it is another thing"
+    assert logged([one], [other], [one], [one, other], [], [one]) == ["W! x", "W! y", "I! a: recovered", "W! x"]
+    assert logged([one], [one], [error], [one], [error]) == ["W! x", "E! x"]
 
 
-def test_what_was_not_answered_has_not_recovered() -> None:
-    assert said([Problem("W", "x", "b")], [], [Problem("W", "x", "b")]) == ["W! x"]
+def test_unchecked_problem_has_not_recovered() -> None:
+    assert logged([Problem("W", "x", "b")], [], [Problem("W", "x", "b")]) == ["W! x"]
 
 
-def test_what_is_no_problem_or_logged_once_is_never_recovered_from() -> None:
+def test_no_recovery_of_information() -> None:
+    """`I!` lines, and problems without a key, are logged without a recovery."""
     reports = [Problem("I", "the backfill begins", "a"), Problem("W", "2 ids are left out", "")]
-    assert said(reports, []) == ["I! the backfill begins", "W! 2 ids are left out"]
+    assert logged(reports, []) == ["I! the backfill begins", "W! 2 ids are left out"]
 
 
-RandomFaults = Callable[[Request], Optional[Response]]
+Responder = Callable[[Request], Optional[Response]]
 
 
-def fails(result: Result) -> RandomFaults:
+def failing(result: Result) -> Responder:
     def fail(request: Request) -> Optional[Response]:
         raise QueryError(result, f"the cloud is {result.name}")
 
@@ -68,8 +68,8 @@ def denied(request: Request) -> Optional[Response]:
     return Response(403, {}, b"{}") if "/V1.0/" in request.url else None
 
 
-def test_days_of_a_daemon(tmp_path: Path) -> None:
-    """An outage that alternates does not recover; each mistake with the file is named; what is not asked is silent."""
+def test_daemon_for_days(tmp_path: Path) -> None:
+    """An outage of changing errors does not recover; each error of the key file is logged; skipped queries are not."""
     simulation = Simulation(tmp_path)
     outage: List[Any] = [Result.NETWORK, Result.TIMED_OUT, Result.SERVER_ERROR] * 3
     no_key = [
@@ -77,8 +77,8 @@ def test_days_of_a_daemon(tmp_path: Path) -> None:
         lambda: simulation.key_file.write_text("one"),
         lambda: simulation.key_file.write_bytes(b"\xff,\xfe"),
     ]
-    steps: List[Tuple[Any, RandomFaults]] = [
-        *((None, fails(result)) for result in outage),
+    steps: List[Tuple[Any, Responder]] = [
+        *((None, failing(result)) for result in outage),
         (None, lambda request: None),
         (None, denied),
         *((act, denied) for act in no_key),

@@ -21,7 +21,7 @@ from runs import COMMAND, cycle, duration, field, processor, resident
 
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 
 HERE = Path(__file__).parent
 ENVIRON = {**os.environ, "HW_ACCESS_KEY": next(iter(DEMO_KEY)), "HW_SECRET_KEY": next(iter(DEMO_KEY.values()))}
@@ -46,7 +46,7 @@ def serve(delay: float, urls: Any) -> None:
     """Serve an emulator from a process of its own, so that its work is not counted."""
     emulator = SlowEmulator(DEMO_KEY, requests_per_minute=10**9)
     emulator.delay = delay
-    with serving(emulator) as url:
+    with serve_emulator(emulator) as url:
         urls.put(url)
         time.sleep(3600)
 

@@ -21,7 +21,7 @@ from runs import COMMAND, cycle, duration, field, processor
 
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 
 HERE = Path(__file__).parent
 ROUND_TRIP = 0.1
@@ -50,7 +50,7 @@ def serve(folder: str, urls: Any) -> None:
     """Serve an emulator over TLS from a process of its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/server.pem")
-    with serving(Emulator(DEMO_KEY, requests_per_minute=10**9), tls=context) as url:
+    with serve_emulator(Emulator(DEMO_KEY, requests_per_minute=10**9), tls=context) as url:
         urls.put(url)
         time.sleep(3600)
 

@@ -18,7 +18,7 @@ from maas_usage_check.cloud import Request, Response
 from maas_usage_check.emulator import usage_by_minute
 from maas_usage_check.emulator.demo import DEMO_KEY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.scheduling.priority_queue import HEALING
@@ -72,8 +72,8 @@ def an_hour(folder: str) -> List[Counter[str]]:
 
 def serve(urls: Any) -> None:
     """Serve an emulator from a process of its own, so that its work is not counted."""
-    usage_by_minute.BUSIEST = 5_000  # so that each key asks each model at any time of the day
-    with serving(Emulator(DEMO_KEY, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))) as url:
+    usage_by_minute.NIGHT_REQUESTS_PER_HOUR = 5_000  # so that each key asks each model at any time of the day
+    with serve_emulator(Emulator(DEMO_KEY, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))) as url:
         urls.put(url)
         time.sleep(3600)
 

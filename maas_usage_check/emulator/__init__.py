@@ -1,1 +1,4 @@
-"""A stand-in for the cloud: the emulator, what its account has used, and the demo."""
+"""An emulator of the cloud, the usage of its simulated account, and the demo.
+
+It must not share code with the rooms that it checks. Times are milliseconds since 1970 where a type says `Ms`.
+"""

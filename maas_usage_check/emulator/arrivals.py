@@ -1,4 +1,4 @@
-"""When use arrives in the emulator's statistics, and which hours are restated later, worked out from the hour alone."""
+"""Arrival of usage in the emulator's statistics, and restatement of hours: both depend on the hour alone."""
 
 from __future__ import annotations
 
@@ -6,43 +6,45 @@ import functools
 import hashlib
 from typing import Tuple
 
+Ms = int
+"""Milliseconds since 1970."""
 HOUR = 3_600_000
 DAY = 24 * HOUR
-"""Milliseconds; the stand-in has its own numbers, for it must not share a mistake with what it checks."""
+"""Milliseconds. The emulator defines its own, so that it cannot share a mistake with the code that it checks."""
 
 SIXTHS = 6
-ONE_IN = 40
-"""How many hours there are for each that is restated."""
-SOONEST, LATEST = 4 * HOUR, 6 * DAY
-"""How long after an hour's end it is restated."""
+RESTATED_ONE_IN = 40
+"""One hour in so many is restated."""
+MIN_RESTATEMENT_DELAY, MAX_RESTATEMENT_DELAY = 4 * HOUR, 6 * DAY
+"""From an hour's end to its restatement."""
 
-Restatement = Tuple[int, float]
-"""From when on, in milliseconds, an hour is said to be how many times its use."""
+Restatement = Tuple[Ms, float]
+"""From this time on, an hour is reported as its usage times this factor."""
 
 
-def arrived(start: int, now: int) -> int:
-    """Count the sixths of an hour's use that have arrived by a moment; both are milliseconds."""
-    return SIXTHS if now >= start + 3 * HOUR else sum(moment <= now for moment in _arrivals(start))
+def count_arrived_sixths(start: Ms, now: Ms) -> int:
+    """Count the sixths of an hour's usage that have arrived."""
+    return SIXTHS if now >= start + 3 * HOUR else sum(at <= now for at in _arrival_times(start))
 
 
 @functools.lru_cache(maxsize=10_000)
-def _arrivals(start: int) -> Tuple[int, ...]:
-    """Say when each sixth arrives: one to two hours after its ten minutes are over."""
+def _arrival_times(start: Ms) -> Tuple[Ms, ...]:
+    """Return when each sixth arrives: one to two hours after its ten minutes end."""
     delays = noise("arrivals", start)
     return tuple(start + (i + 1) * HOUR // SIXTHS + HOUR + delays[i] * HOUR // 256 for i in range(SIXTHS))
 
 
 @functools.lru_cache(maxsize=100_000)
-def restatements(service_type: int, infer_type: str, label: str, start: int) -> Tuple[Restatement, ...]:
-    """Say how the hour is restated: once, up or down, or, as most are, not at all."""
+def restatements(service_type: int, infer_type: str, label: str, start: Ms) -> Tuple[Restatement, ...]:
+    """Return the restatements of an hour: for most none, for some one, up or down."""
     seed = noise("restatement", service_type, infer_type, label, start)
-    if int.from_bytes(seed[:4], "big") % ONE_IN:
+    if int.from_bytes(seed[:4], "big") % RESTATED_ONE_IN:
         return ()
-    at = start + HOUR + SOONEST + (LATEST - SOONEST) * seed[4] // 256
+    at = start + HOUR + MIN_RESTATEMENT_DELAY + (MAX_RESTATEMENT_DELAY - MIN_RESTATEMENT_DELAY) * seed[4] // 256
     share = seed[6] / 256
     return ((at, 1.1 + share if seed[5] % 2 else max(0.0, share - 0.25)),)
 
 
-def noise(*what: object) -> bytes:
-    """Draw eight bytes, for the same words the same each time."""
-    return hashlib.blake2b(" ".join(map(str, what)).encode(), digest_size=8).digest()
+def noise(*words: object) -> bytes:
+    """Return eight pseudo-random bytes, always the same for the same words."""
+    return hashlib.blake2b(" ".join(map(str, words)).encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""The emulator, for a look at the plugin without an account, and for trying it with an agent."""
+"""`demo`: the plugin against the emulator, without an account, or with an agent of your own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable, List
 
 from .emulator import Emulator
-from .loopback_server import serving
+from .loopback_server import serve_emulator
 
 DEMO_KEY = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG = """\
@@ -24,40 +24,40 @@ instances:
     ranges: [last_7d, last_14d, last_30d]
     {more}
 """
-KEY_FILE = """\
-# The throw-away key of a stand-in on this machine: no secret, so everyone may read it.
+CREDENTIALS_FILE = """\
+# Access key of the bundled simulator on this machine: not a secret, everyone may read it.
 HW_ACCESS_KEY={}
 HW_SECRET_KEY={}
 """
 
 
 def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[[], float]) -> int:
-    """Show `report` and `collect` against the emulator, or keep it up for an agent.
+    """Run `report` and `collect` against the emulator, or keep it running for an agent.
 
     Args:
-        run: the command line, as a function.
-        serve: stay until SIGINT or SIGTERM instead.
-        port: 0 for any that is free.
+        run: runs a command line.
+        serve: keep running until SIGINT or SIGTERM.
+        port: 0 for any free port.
         now: the emulator's clock, in seconds since 1970.
     """
     (ak, sk), *_ = DEMO_KEY.items()
-    with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serving(
+    with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serve_emulator(
         Emulator(DEMO_KEY, now=now), port
     ) as url:
         config = os.path.join(folder, "demo.yaml")
-        print(f"# a stand-in for Huawei Cloud, at {url}; its key is no real one", flush=True)
+        print(f"# bundled simulator of Huawei Cloud at {url}; its access key is not real", flush=True)
         if serve:
-            key = os.path.join(folder, "credentials")
-            # An agent's user keeps a state of its own; the tag keeps it, and the points, apart from the real account's.
-            more = f"credentials: {{source: file, path: {json.dumps(key)}}}\n    tags: [source:demo]"
-            os.chmod(folder, 0o755)  # noqa: S103 - agents have users of their own
-            _write(key, KEY_FILE.format(ak, sk), 0o644)
+            credentials = os.path.join(folder, "credentials")
+            # The tag separates the state and the points from those of a real account.
+            more = f"credentials: {{source: file, path: {json.dumps(credentials)}}}\n    tags: [source:demo]"
+            os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
+            _write(credentials, CREDENTIALS_FILE.format(ak, sk), 0o644)
             _write(config, CONFIG.format(url=url, more=more), 0o644)
-            return _stay(config)
+            return _wait_for_signal(config)
         state = os.path.join(folder, "state")
         _write(config, CONFIG.format(url=url, more=f"state_dir: {json.dumps(state)}"), 0o600)
         os.environ.update({"HW_ACCESS_KEY": ak, "HW_SECRET_KEY": sk})
-        os.environ.pop("HW_SECURITY_TOKEN", None)  # the token of a real temporary key does not go with this one
+        os.environ.pop("HW_SECURITY_TOKEN", None)  # a real token does not match the demo's access key
         worst = 0
         for command in (["report", "--last", "7d"], ["report", "--last", "7d", "--daily"], ["collect"]):
             print(f"\n$ maas-usage-check {' '.join(command)} --config demo.yaml", flush=True)
@@ -70,13 +70,11 @@ def _write(path: str, text: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
-def _stay(config: str) -> int:
+def _wait_for_signal(config: str) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    print(
-        "# for any user of this machine, an agent's too: here the key is meant to be read by everyone, warning or not"
-    )
+    print("# runs as any user of this machine, an agent's too; ignore the warning that others can read the credentials")
     print(f"maas-usage-check collect --config {config}", flush=True)
     while not stop.wait(1.0):
         pass

@@ -1,9 +1,9 @@
-"""A stand-in for IAM, MaaS and Cloud Eye: a request in, an answer out, no network of its own.
+"""An emulator of IAM, MaaS and Cloud Eye: one method from request to reply, without a network.
 
-It is as strict as what is known of the cloud: it works the signature out for itself, refuses a clock that is off,
-questions that an API does not take and more than 200 requests a minute, locks a key that is refused more than five
-times in a row, and words its errors as the cloud does. What it assumes beyond that: a row of refusals is forgotten
-after five minutes without one; use is there as late as its ledger and models say; an unknown body field is an error.
+It is as strict as the cloud is known to be. It verifies the signature, refuses a wrong clock, requests that an API
+does not accept and more than 200 requests a minute, locks an access key after more than five refusals in a row, and
+uses the cloud's error messages. Assumptions: refusals are forgotten after five minutes without one; usage arrives as
+late as `usage` and `models` say; an unknown body field is an error.
 """
 
 from __future__ import annotations
@@ -17,52 +17,52 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Option
 from urllib.parse import parse_qsl, urlsplit
 
 from . import cloud_eye_api
-from .signature import canonical_request, given, why_wrong
+from .signature import canonical_request, parse_authorization, signature_error
 from .simulated_models import SimulatedModels
 from .simulated_usage import SimulatedUsage
 from .statistics_api import show_statistics
-from .wire import Asked, Refusal, Reply, Words, flat, json_reply
+from .wire import ErrorFormat, Refusal, Reply, SignedRequest, gateway_error, json_reply
 
 PROJECT_ID = "d3m0" * 8
 REGION = "cn-southwest-2"
-REFUSALS_ALLOWED = 5
-LOCK_SECONDS = 5 * 60
+MAX_REFUSALS = 5
+LOCKOUT_S = 5 * 60
 REQUESTS_PER_MINUTE = 200
 
 
 class Route(NamedTuple):
-    """Hold where one call is found, what allows it, how it says that nothing does, and what answers it."""
+    """One API call: its path, its permission, its error for a missing permission, and its handler."""
 
     method: str
     path: str
     permission: str
-    denied: str
-    words: Words
-    answer: Callable[[Asked], Dict[str, Any]]
+    denied_code: str
+    error_format: ErrorFormat
+    handler: Callable[[SignedRequest], Dict[str, Any]]
 
 
 class Emulator:
-    """Answer as the cloud would, and keep count.
+    """Answer requests as the cloud would.
 
     Args:
-        keys: secret keys by access key; throw-away ones.
-        usage: what was used, hour by hour, as MaaS says it.
+        secret_keys: throw-away secret keys by access key.
+        usage: what MaaS reports, hour by hour.
         now: seconds since 1970.
         tokens: security tokens by access key, for temporary keys.
-        requests_per_minute: how many are answered.
-        models: what each model did, minute by minute, as Cloud Eye says it.
+        requests_per_minute: the rate limit.
+        models: what Cloud Eye reports of each model, minute by minute.
     """
 
     def __init__(
         self,
-        keys: Mapping[str, str],
+        secret_keys: Mapping[str, str],
         usage: Optional[SimulatedUsage] = None,
         now: Callable[[], float] = time.time,
         tokens: Mapping[str, str] = {},
         requests_per_minute: int = REQUESTS_PER_MINUTE,
         models: Optional[SimulatedModels] = None,
     ) -> None:
-        self.keys = dict(keys)
+        self.secret_keys = dict(secret_keys)
         self.tokens = dict(tokens)
         self.usage = usage or SimulatedUsage()
         self.models = models or SimulatedModels()
@@ -71,45 +71,49 @@ class Emulator:
             {"id": PROJECT_ID, "name": REGION, "enabled": True},
         ]
         self.denied_permissions: Set[str] = set()
-        """Permissions that the keys lack, such as `ces:metrics:list`."""
+        """Permissions that every access key lacks, such as `ces:metrics:list`."""
         self.now = now
         self.requests_per_minute = requests_per_minute
-        self.times_locked = 0
+        self.lockouts = 0
         self.request_log: Deque[Tuple[float, str]] = deque(maxlen=100_000)
-        self._busy = threading.Lock()
-        self._row: Dict[str, Tuple[int, float]] = {}
+        """Time, in seconds, and path of each request."""
+        self._lock = threading.Lock()
+        self._refusals: Dict[str, Tuple[int, float]] = {}
+        """Refusals in a row, and the time of the last, by access key."""
         self._locked_until: Dict[str, float] = {}
         statistics = "/v1/([a-z0-9]+)/maas/monitoring/show-statistics"
-        ces = "/V1.0/([a-z0-9]+)"
+        ces, ces_error = "/V1.0/([a-z0-9]+)", cloud_eye_api.cloud_eye_error
         self._routes = (
-            Route("GET", "/v3/projects", "iam:projects:get", "IAM.0403", flat, self._list_projects),
-            Route("POST", statistics, "modelarts:monitoring:get", "ModelArts.0403", flat, self._show_statistics),
-            Route("GET", f"{ces}/metrics", "ces:metrics:list", "ces.0015", cloud_eye_api.words, self._list_metrics),
+            Route("GET", "/v3/projects", "iam:projects:get", "IAM.0403", gateway_error, self._list_projects),
+            Route(
+                "POST", statistics, "modelarts:monitoring:get", "ModelArts.0403", gateway_error, self._show_statistics
+            ),
+            Route("GET", f"{ces}/metrics", "ces:metrics:list", "ces.0015", ces_error, self._list_metrics),
             Route(
                 "POST",
                 f"{ces}/batch-query-metric-data",
                 "ces:metricData:list",
                 "ces.0015",
-                cloud_eye_api.words,
+                ces_error,
                 self._list_metric_data,
             ),
         )
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Answer one request; `target` is path and query, `headers` may be in any case."""
+        """Answer one request; `target` is path and query, header names may be in any case."""
         lower = {name.lower(): value for name, value in headers.items()}
-        with self._busy:
+        with self._lock:
             self.request_log.append((self.now(), urlsplit(target).path))
             try:
                 self._verify(method, target, lower, body)
-                self._throttle()
-                answer = json_reply(200, self._answer(method, target, lower, body))
+                self._limit_rate()
+                reply = json_reply(200, self._dispatch(method, target, lower, body))
             except Refusal as refusal:
-                answer = refusal.reply
-        answer.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.now()))
-        return answer
+                reply = refusal.reply
+        reply.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(self.now()))
+        return reply
 
-    def _answer(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> Dict[str, Any]:
+    def _dispatch(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> Dict[str, Any]:
         parts = urlsplit(target)
         for route in self._routes:
             path = re.fullmatch(route.path, parts.path)
@@ -117,57 +121,58 @@ class Emulator:
                 continue
             foreign = set(path.groups()) - {project["id"] for project in self.projects}
             if foreign or route.permission in self.denied_permissions:
-                why = f"policy doesn't allow {route.permission} to be performed."
-                raise Refusal(403, route.denied, why, route.words)
-            return route.answer(Asked(tuple(parse_qsl(parts.query, keep_blank_values=True)), headers, body))
+                message = f"policy doesn't allow {route.permission} to be performed."
+                raise Refusal(403, route.denied_code, message, route.error_format)
+            query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+            return route.handler(SignedRequest(query, headers, body))
         raise Refusal(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 
-    def _list_projects(self, asked: Asked) -> Dict[str, Any]:
-        wanted = dict(asked.query).get("name", "")
-        found = [project for project in self.projects if project["name"].startswith(wanted)]
-        return {"projects": found, "links": {"self": "", "next": None, "previous": None}}
+    def _list_projects(self, request: SignedRequest) -> Dict[str, Any]:
+        prefix = dict(request.query).get("name", "")
+        projects = [project for project in self.projects if project["name"].startswith(prefix)]
+        return {"projects": projects, "links": {"self": "", "next": None, "previous": None}}
 
-    def _show_statistics(self, asked: Asked) -> Dict[str, Any]:
-        return show_statistics(self.usage, asked, int(self.now() * 1000))
+    def _show_statistics(self, request: SignedRequest) -> Dict[str, Any]:
+        return show_statistics(self.usage, request, int(self.now() * 1000))
 
-    def _list_metrics(self, asked: Asked) -> Dict[str, Any]:
-        return cloud_eye_api.list_metrics(self.models, asked, int(self.now() * 1000))
+    def _list_metrics(self, request: SignedRequest) -> Dict[str, Any]:
+        return cloud_eye_api.list_metrics(self.models, request, int(self.now() * 1000))
 
-    def _list_metric_data(self, asked: Asked) -> Dict[str, Any]:
-        return cloud_eye_api.list_metric_data(self.models, asked, int(self.now() * 1000))
+    def _list_metric_data(self, request: SignedRequest) -> Dict[str, Any]:
+        return cloud_eye_api.list_metric_data(self.models, request, int(self.now() * 1000))
 
     def _verify(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> None:
-        signature = given(headers)
-        if not signature:
+        authorization = parse_authorization(headers)
+        if not authorization:
             raise Refusal(401, "APIGW.0301", "Incorrect IAM authentication information: no AK/SK signature")
-        ak, names, _ = signature
+        ak, signed_headers = authorization.access_key, authorization.signed_headers
         now = self.now()
         if now < self._locked_until.get(ak, 0.0):
             raise Refusal(
                 401, "APIGW.0301", "Incorrect IAM authentication information: AK access failed to reach the limit"
             )
-        why: Optional[str] = "ak not exist"
-        if ak in self.keys:
-            canonical = canonical_request(method, target, names, headers, body)
-            why = why_wrong(signature, self.keys[ak], canonical, headers, now)
+        error: Optional[str] = "ak not exist"
+        if ak in self.secret_keys:
+            canonical = canonical_request(method, target, signed_headers, headers, body)
+            error = signature_error(authorization, self.secret_keys[ak], canonical, headers, now)
             token = headers.get("x-security-token")
-            if not why and (token != self.tokens.get(ak) or (token and "x-security-token" not in names)):
-                why = "decrypt token fail"
-        if why is None:
-            self._row.pop(ak, None)
+            if not error and (token != self.tokens.get(ak) or (token and "x-security-token" not in signed_headers)):
+                error = "decrypt token fail"
+        if error is None:
+            self._refusals.pop(ak, None)
             return
-        count, last = self._row.get(ak, (0, now))
-        count = count + 1 if now - last < LOCK_SECONDS else 1
-        self._row[ak] = (count, now)
-        if count > REFUSALS_ALLOWED:
-            self._locked_until[ak] = now + LOCK_SECONDS
-            self.times_locked += 1
-        raise Refusal(401, "APIGW.0301", f"Incorrect IAM authentication information: {why}")
+        count, last = self._refusals.get(ak, (0, now))
+        count = count + 1 if now - last < LOCKOUT_S else 1
+        self._refusals[ak] = (count, now)
+        if count > MAX_REFUSALS:
+            self._locked_until[ak] = now + LOCKOUT_S
+            self.lockouts += 1
+        raise Refusal(401, "APIGW.0301", f"Incorrect IAM authentication information: {error}")
 
-    def requests_since(self, at: float) -> int:
-        """Count the requests that came after a moment."""
-        return sum(1 for _ in itertools.takewhile(lambda request: request[0] > at, reversed(self.request_log)))
+    def requests_since(self, start_s: float) -> int:
+        """Count the requests after a time, in seconds."""
+        return sum(1 for _ in itertools.takewhile(lambda request: request[0] > start_s, reversed(self.request_log)))
 
-    def _throttle(self) -> None:
+    def _limit_rate(self) -> None:
         if self.requests_since(self.now() - 60) > self.requests_per_minute:
             raise Refusal(429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit")

@@ -1,4 +1,4 @@
-"""The signature SDK-HMAC-SHA256, worked out anew from what came over the wire."""
+"""Verification of the signature SDK-HMAC-SHA256, computed from the received request."""
 
 from __future__ import annotations
 
@@ -7,42 +7,52 @@ import hmac
 import re
 import time
 from calendar import timegm
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Mapping, NamedTuple, Optional
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 AUTHORIZATION = re.compile(r"SDK-HMAC-SHA256 Access=(\S+), SignedHeaders=(\S+), Signature=([0-9a-f]{64})")
-CLOCK_TOLERANCE = 15 * 60
+CLOCK_TOLERANCE_S = 15 * 60
 
 
-def given(headers: Mapping[str, str]) -> Optional[Tuple[str, List[str], str]]:
-    """Take the access key, the names of the signed headers and the signature out of a request, if it has one."""
+class Authorization(NamedTuple):
+    """The parts of the Authorization header."""
+
+    access_key: str
+    signed_headers: List[str]
+    signature: str
+
+
+def parse_authorization(headers: Mapping[str, str]) -> Optional[Authorization]:
+    """Parse the Authorization header; None if the request is not signed."""
     found = AUTHORIZATION.fullmatch(headers.get("authorization", ""))
-    return (found[1], found[2].split(";"), found[3]) if found else None
+    return Authorization(found[1], found[2].split(";"), found[3]) if found else None
 
 
-def why_wrong(
-    signature: Tuple[str, List[str], str], secret: str, canonical: str, headers: Mapping[str, str], now: float
+def signature_error(
+    authorization: Authorization, secret_key: str, canonical: str, headers: Mapping[str, str], now_s: float
 ) -> Optional[str]:
-    """Say what is wrong with a signature, as the cloud does; None if it is right."""
-    ak, names, hexdigest = signature
+    """Return what is wrong with a signature, in the cloud's words; None if it is valid."""
     date = headers.get("x-sdk-date", "")
     try:
-        sent = timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
+        signed_s = timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
     except ValueError:
-        sent = 0
-    if abs(now - sent) > CLOCK_TOLERANCE:
-        server = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        signed_s = 0
+    if abs(now_s - signed_s) > CLOCK_TOLERANCE_S:
+        server = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
         return f"calc aksk signature fail:signature expired, signature time:{date},server time:{server}"
     text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    expected = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-    if not {"host", "x-sdk-date"} <= set(names) or not hmac.compare_digest(expected, hexdigest):
-        # The real one echoes the request too: whoever logs it leaks the key.
-        return f"verify ak sk signature fail, canonicalRequest:{canonical}, Access={ak}"
+    expected = hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    has_required_headers = {"host", "x-sdk-date"} <= set(authorization.signed_headers)
+    if not has_required_headers or not hmac.compare_digest(expected, authorization.signature):
+        # The real cloud echoes the request too: whoever logs it leaks the access key.
+        return f"verify ak sk signature fail, canonicalRequest:{canonical}, Access={authorization.access_key}"
     return None
 
 
-def canonical_request(method: str, target: str, names: List[str], headers: Mapping[str, str], body: bytes) -> str:
-    """Write a request in the form that is hashed and signed."""
+def canonical_request(
+    method: str, target: str, signed_headers: List[str], headers: Mapping[str, str], body: bytes
+) -> str:
+    """Return the canonical form of a request, which is hashed and signed."""
     parts = urlsplit(target)
     path = "/".join(quote(unquote(part), safe="~") for part in parts.path.split("/"))
     query = sorted(parse_qsl(parts.query, keep_blank_values=True))
@@ -51,9 +61,9 @@ def canonical_request(method: str, target: str, names: List[str], headers: Mappi
             method,
             path if path.endswith("/") else path + "/",
             "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in query),
-            *(f"{name}:{headers.get(name, '').strip()}" for name in names),
+            *(f"{name}:{headers.get(name, '').strip()}" for name in signed_headers),
             "",
-            ";".join(names),
+            ";".join(signed_headers),
             hashlib.sha256(body).hexdigest(),
         ]
     )

@@ -1,4 +1,4 @@
-"""What the models of the emulator's account did, minute by minute, and how much of it Cloud Eye knows at a moment."""
+"""Simulated models of the emulator's account: their usage per minute, and when Cloud Eye makes it available."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import functools
 import uuid
 from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from .arrivals import DAY, HOUR, Restatement, noise
-from .usage_by_minute import MINUTE, SPELL, Caller, Counts, Minute, added, minute, together, whole
+from .arrivals import DAY, HOUR, Ms, Restatement, noise
+from .usage_by_minute import (
+    MINUTE,
+    PATTERN_LENGTH,
+    Caller,
+    Counts,
+    Minute,
+    caller_minute,
+    combined_minute,
+    sum_counts,
+    sum_patterns,
+)
 
 RETENTION = 30 * DAY
-LATEST = 12 * MINUTE
-ONE_IN = 8
-"""How many minutes there are for each that is late."""
+MAX_DELAY = 12 * MINUTE
+LATE_ONE_IN = 8
+"""One minute in so many is late."""
 WEIGHTS = (1.0, 0.5, 0.3)
-"""How busy the first, second and third are, of models and of keys; the fourth is as the first, and so on."""
+"""Weights of the first, second and third model, and of the keys; the fourth has the weight of the first, and so on."""
 KEYLESS = ("", 0.1)
 
 
 class ModelHour(NamedTuple):
-    """Hold what Cloud Eye says of an hour; tokens are whole."""
+    """What Cloud Eye reports for an hour, in whole tokens."""
 
     total_tokens: int
     prompt_tokens: int
@@ -29,19 +39,19 @@ class ModelHour(NamedTuple):
 
 
 class SimulatedModels:
-    """Work out any minute of any model, the same each time, and what is known of it at a moment.
+    """Compute any minute of any model, and whether it is available at a given time.
 
-    A series is a model and one of its keys, or None for all of its calls, those without a key too.
+    A series is a model and one of its key ids, or None for all of its calls, those without a key included.
 
     Args:
-        models: how many there are.
-        keys: how many there are; each uses each model.
-        delay: seconds from the end of a minute until it is there.
-        late: one minute in eight is there only later, up to 12 minutes after its end.
-        busy: whether a model was asked anything in the minute that begins at a moment, milliseconds.
-        appears: from which moment on, milliseconds, a model is used; the others always were.
-        missing: whether the minute that begins at a moment, milliseconds, was lost for all.
-        inclusive_end: a value at exactly the end of what is asked is answered; what the cloud does is unknown.
+        models: number of models.
+        keys: number of keys; each uses every model.
+        delay: seconds from the end of a minute until it is available.
+        late: one minute in eight is available later, up to 12 minutes after its end.
+        busy: whether a model had requests in the minute that begins at a time.
+        appears: when a model is first used; models that are not listed always were.
+        missing: whether the minute that begins at a time was lost for all models.
+        inclusive_end: a value at exactly the end of a query is answered; unknown of the real cloud.
     """
 
     def __init__(
@@ -51,25 +61,25 @@ class SimulatedModels:
         *,
         delay: float = 60,
         late: bool = False,
-        busy: Optional[Callable[[str, int], bool]] = None,
-        appears: Mapping[str, int] = {},
-        missing: Optional[Callable[[int], bool]] = None,
+        busy: Optional[Callable[[str, Ms], bool]] = None,
+        appears: Mapping[str, Ms] = {},
+        missing: Optional[Callable[[Ms], bool]] = None,
         inclusive_end: bool = True,
     ) -> None:
-        ids = [noise("model", i).hex() + noise("service", i).hex() for i in range(models)]
-        names = [str(uuid.UUID(bytes=noise("key", i) + noise("token", i))) for i in range(keys)]
-        shares = [(name, WEIGHTS[i % len(WEIGHTS)]) for i, name in enumerate(names)] + [KEYLESS]
+        model_ids = [noise("model", i).hex() + noise("service", i).hex() for i in range(models)]
+        key_ids = [str(uuid.UUID(bytes=noise("key", i) + noise("token", i))) for i in range(keys)]
+        shares = [(key_id, WEIGHTS[i % len(WEIGHTS)]) for i, key_id in enumerate(key_ids)] + [KEYLESS]
         self._callers: Dict[str, Dict[Optional[str], Tuple[Caller, ...]]] = {}
-        for i, model in enumerate(ids):
-            callers = tuple((name, share * WEIGHTS[i % len(WEIGHTS)]) for name, share in shares)
+        for i, model in enumerate(model_ids):
+            callers = tuple((key_id, share * WEIGHTS[i % len(WEIGHTS)]) for key_id, share in shares)
             self._callers[model] = {None: callers, **{caller[0]: (caller,) for caller in callers[:-1]}}
-        self._delay = int(delay * 1000)
+        self._delay_ms = int(delay * 1000)
         self._late = late
         self._busy = busy
         self._appears = dict(appears)
         self._missing = missing
         self.inclusive_end = inclusive_end
-        self._restated: Dict[Tuple[str, Optional[str], int], Tuple[Restatement, ...]] = {}
+        self._restatements: Dict[Tuple[str, Optional[str], Ms], Tuple[Restatement, ...]] = {}
 
     def ids(self) -> List[str]:
         """List the models."""
@@ -77,87 +87,88 @@ class SimulatedModels:
 
     def key_ids(self, model: str) -> List[str]:
         """List the keys that use a model."""
-        return [key for key in self._callers.get(model, {}) if key is not None]
+        return [key_id for key_id in self._callers.get(model, {}) if key_id is not None]
 
-    def restate(self, model: str, key: Optional[str], start: int, factor: float, at: int) -> None:
-        """Say from the moment `at` on that the hour that begins at `start` is so many times what its minutes add up to.
+    def restate(self, model: str, key_id: Optional[str], start: Ms, factor: float, at: Ms) -> None:
+        """Report the hour that begins at `start` as `factor` times the sum of its minutes, from the time `at` on.
 
-        Both are milliseconds; the minutes stay as they were, and so do the model's other series. A factor of 0 takes
-        the hour back, so that it has no value. Of several restatements the newest holds.
+        Its minutes and the model's other series do not change. A factor of 0 takes the hour back: it has no value.
+        The newest of several restatements applies.
         """
-        known = self._restated.get((model, key, start), ())
-        self._restated[model, key, start] = (*known, (at, factor))
+        known = self._restatements.get((model, key_id, start), ())
+        self._restatements[model, key_id, start] = (*known, (at, factor))
 
-    def minute(self, model: str, key: Optional[str], start: int) -> Optional[Minute]:
-        """Say what the minute that begins at a moment, milliseconds, is once it is there; None: without any request."""
-        callers = self._callers.get(model, {}).get(key)
-        if callers is None or self._silent(model, start):
+    def minute(self, model: str, key_id: Optional[str], start: Ms) -> Optional[Minute]:
+        """Return the minute that begins at `start`, available or not; None if it has no request."""
+        callers = self._callers.get(model, {}).get(key_id)
+        if callers is None or self._is_silent(model, start):
             return None
-        return minute(model, callers[0], start) if len(callers) == 1 else together(model, callers, start)
+        return caller_minute(model, callers[0], start) if len(callers) == 1 else combined_minute(model, callers, start)
 
-    def is_available(self, model: str, start: int, now: int) -> bool:
-        """Say whether a minute is known at a moment, and not older than what is kept; both are milliseconds."""
-        late = max(0, LATEST - self._delay) * _lateness(model, start) // 255 if self._late else 0
-        return start + MINUTE + self._delay + late <= now <= start + RETENTION
+    def is_available(self, model: str, start: Ms, now: Ms) -> bool:
+        """Return whether a minute has arrived and is still retained."""
+        late = max(0, MAX_DELAY - self._delay_ms) * _lateness(model, start) // 255 if self._late else 0
+        return start + MINUTE + self._delay_ms + late <= now <= start + RETENTION
 
     def available_minutes(
-        self, model: str, key: Optional[str], start: int, end: int, now: int
-    ) -> Iterator[Tuple[int, Minute]]:
-        """Go through the minutes that begin in `[start, end)` and are known at a moment; all are milliseconds."""
+        self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms
+    ) -> Iterator[Tuple[Ms, Minute]]:
+        """Iterate over the available minutes that begin in `[start, end)`."""
         first, last = max(start, now - RETENTION), min(end, now)
         for at in range(-(-first // MINUTE) * MINUTE, last, MINUTE):
-            found = self.minute(model, key, at)
-            if found and self.is_available(model, at, now):
-                yield at, found
+            minute = self.minute(model, key_id, at)
+            if minute and self.is_available(model, at, now):
+                yield at, minute
 
-    def reported(self, model: str, key: Optional[str], start: int, now: int) -> bool:
-        """Say whether a series reported anything for a minute since a moment; both are milliseconds."""
-        minutes = range(now // MINUTE * MINUTE, start, -MINUTE)  # the newest first, for it is soon found
-        return any(self.is_available(model, at, now) and self.minute(model, key, at) for at in minutes)
+    def has_reported(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> bool:
+        """Return whether a series has an available minute since `start`."""
+        minutes = range(now // MINUTE * MINUTE, start, -MINUTE)  # newest first: found soonest
+        return any(self.is_available(model, at, now) and self.minute(model, key_id, at) for at in minutes)
 
-    def counts(self, model: str, key: Optional[str], start: int, end: int, now: int) -> Counts:
-        """Add up the minutes that begin in `[start, end)` and are known at a moment; an hour as it is said then."""
-        callers = self._callers.get(model, {}).get(key)
-        if callers and self._undisturbed(model, start, end, now):
-            counts = whole(model, callers, start, end)
+    def counts(self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms) -> Counts:
+        """Sum the available minutes that begin in `[start, end)`; for a full hour its restatement is applied."""
+        callers = self._callers.get(model, {}).get(key_id)
+        if callers and self._is_complete(model, start, end, now):
+            counts = sum_patterns(model, callers, start, end)
         else:
-            counts = added(found for _, found in self.available_minutes(model, key, start, end, now))
-        factor = self._factor(model, key, start, now) if end - start == HOUR else 1.0
-        return counts if factor == 1 else _times(counts, factor)
+            counts = sum_counts(minute for _, minute in self.available_minutes(model, key_id, start, end, now))
+        factor = self._restatement_factor(model, key_id, start, now) if end - start == HOUR else 1.0
+        return counts if factor == 1 else _scale(counts, factor)
 
-    def hour(self, model: str, key: Optional[str], start: int, now: int) -> ModelHour:
-        """Say what the cloud says at a moment of the hour that begins at `start`; both are milliseconds."""
-        said = self.counts(model, key, start, start + HOUR, now)
-        errors = said.errors_4xx + said.errors_5xx
-        return ModelHour(said.total_tokens, said.prompt_tokens, said.completion_tokens, said.requests, errors)
+    def hour(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> ModelHour:
+        """Return what the cloud reports at `now` for the hour that begins at `start`."""
+        counts = self.counts(model, key_id, start, start + HOUR, now)
+        errors = counts.errors_4xx + counts.errors_5xx
+        return ModelHour(counts.total_tokens, counts.prompt_tokens, counts.completion_tokens, counts.requests, errors)
 
-    def _silent(self, model: str, start: int) -> bool:
+    def _is_silent(self, model: str, start: Ms) -> bool:
         return (
             start < self._appears.get(model, 0)
             or (self._busy is not None and not self._busy(model, start))
             or (self._missing is not None and self._missing(start))
         )
 
-    def _undisturbed(self, model: str, start: int, end: int, now: int) -> bool:
-        """Say whether a stretch is of whole spells, of which nothing was silent and all is known."""
-        pure = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
-        latest = max(self._delay, LATEST) if self._late else self._delay
-        return pure and start % SPELL == end % SPELL == 0 and now - RETENTION <= start and end + latest <= now
+    def _is_complete(self, model: str, start: Ms, end: Ms, now: Ms) -> bool:
+        """Return whether a period has whole patterns only, no silent minute, and all minutes available."""
+        never_silent = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
+        max_delay = max(self._delay_ms, MAX_DELAY) if self._late else self._delay_ms
+        is_aligned = start % PATTERN_LENGTH == end % PATTERN_LENGTH == 0
+        return never_silent and is_aligned and now - RETENTION <= start and end + max_delay <= now
 
-    def _factor(self, model: str, key: Optional[str], start: int, now: int) -> float:
-        past = [known for known in self._restated.get((model, key, start), ()) if known[0] <= now]
+    def _restatement_factor(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> float:
+        past = [known for known in self._restatements.get((model, key_id, start), ()) if known[0] <= now]
         return sorted(past, key=lambda restatement: restatement[0])[-1][1] if past else 1.0
 
 
 @functools.lru_cache(maxsize=200_000)
-def _lateness(model: str, start: int) -> int:
-    """Draw how late a minute is, of 255; most are not at all."""
+def _lateness(model: str, start: Ms) -> int:
+    """Draw how late a minute is, 0 to 255; most are not late."""
     seed = noise("late", model, start)
-    return 0 if seed[0] % ONE_IN else seed[1]
+    return 0 if seed[0] % LATE_ONE_IN else seed[1]
 
 
-def _times(counts: Counts, factor: float) -> Counts:
-    """Multiply, rounding down, so that there are never more errors than requests."""
+def _scale(counts: Counts, factor: float) -> Counts:
+    """Multiply, rounding down, so that errors never exceed requests."""
     prompt, completion = int(counts.prompt_tokens * factor), int(counts.completion_tokens * factor)
     other = counts.total_tokens - counts.prompt_tokens - counts.completion_tokens
     return Counts(

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from line_protocol_parser import parse_line
 
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .. import shifted_clock
@@ -151,7 +151,7 @@ def telegraf(folder: Path, how: str, more: str, models: SimulatedModels) -> Iter
     """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
     with influxdb(folder) as database:
         made = Telegraf(database, folder, how, models)
-        with serving(made.cloud) as url:
+        with serve_emulator(made.cloud) as url:
             (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder) + more)
             made.start()
             try:

@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 import trustme
 
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 
 from .. import shifted_clock
 from ..commands.exporter import Exporter, running_exporter
@@ -131,7 +131,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     options = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"]
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     context.load_cert_chain(str(folder / "client.pem"), str(folder / "client.key"))
-    with serving(cloud) as url:
+    with serve_emulator(cloud) as url:
         (folder / "conf.yaml").write_text(CONFIG.format(url=url, folder=folder))
         days = Days(folder, cloud, options, context)
         places = {
@@ -214,6 +214,6 @@ def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Pr
             wait(lambda: rows(address, "huawei_maas_api_up == 1"), "the first scrape")
             wait(lambda: "MaasCollectionMissing" not in alerts(), "the first evaluation after it")
             assert alerts() == {}
-            cloud.emulator.keys.clear()
+            cloud.emulator.secret_keys.clear()
             raised = wait(lambda: alerts().get("MaasCredentialsRefused"), "the alert")
     assert (raised["job"], raised["instance"], raised["region"]) == ("maas-usage-check", target, REGION)

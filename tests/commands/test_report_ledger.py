@@ -171,7 +171,7 @@ def test_hours_that_do_not_add_up(collected: Report, tmp_path: Path) -> None:
 
 
 def test_unknown_project(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
-    cloud.emulator.keys["OTHERACCESSKEY000000"] = SK
+    cloud.emulator.secret_keys["OTHERACCESSKEY000000"] = SK
     key = tmp_path / "other"
     key.write_text(f"OTHERACCESSKEY000000,{SK}")
     key.chmod(0o600)
@@ -213,7 +213,7 @@ def test_label_in_ledger(cloud: Cloud, report: Report) -> None:
 
 def test_ledger_with_refused_key(cloud: Cloud, collected: Report) -> None:
     """The hours of the ledger are shown while the access key is refused."""
-    cloud.emulator.keys[AK] = "another"
+    cloud.emulator.secret_keys[AK] = "another"
     done = collected("--last", "3d", "--daily")
     assert done.returncode == 0
     assert done.stderr.startswith("W! cn-southwest-2: the signature was refused")

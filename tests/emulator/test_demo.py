@@ -15,7 +15,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.emulator.emulator import Emulator
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 
 from ..conftest import Program
 from ..program import only_line
@@ -96,7 +96,9 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(program: Program) -> N
 def test_a_client_that_declares_no_length_gets_400_and_no_traceback(
     length: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(Emulator({})) as url, socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as client:
+    with serve_emulator(Emulator({})) as url, socket.create_connection(
+        ("127.0.0.1", int(url.rsplit(":", 1)[1]))
+    ) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n")
         assert b" 400 " in client.recv(65_536).splitlines()[0]
     assert capfd.readouterr().err == ""

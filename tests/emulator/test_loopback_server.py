@@ -7,7 +7,7 @@ import ssl
 import trustme
 
 from maas_usage_check.emulator.emulator import Emulator
-from maas_usage_check.emulator.loopback_server import serving
+from maas_usage_check.emulator.loopback_server import serve_emulator
 
 
 def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:
@@ -15,7 +15,7 @@ def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)
     authority.configure_trust(client)
-    with serving(Emulator({}), tls=server) as url:
+    with serve_emulator(Emulator({}), tls=server) as url:
         port = int(url.rsplit(":", 1)[1])
         with socket.create_connection(("127.0.0.1", port)):
             connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=client)
@@ -27,7 +27,7 @@ def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:
 
 
 def test_a_connection_that_is_kept_ends_with_the_block() -> None:
-    with serving(Emulator({})) as url:
+    with serve_emulator(Emulator({})) as url:
         connection = http.client.HTTPConnection(url.split("//")[1], timeout=5)
         connection.request("GET", "/")
         connection.getresponse().read()

@@ -29,7 +29,7 @@ def set_up(row: Row, faulty_cloud: FaultyCloud, folder: Path, ak: str = AK) -> N
     if row.key_file != "missing":
         path.write_text(f"{ak},{SK}" if row.key_file == "right" else "")
         path.chmod(0o600)
-    faulty_cloud.emulator.keys[ak] = SK
+    faulty_cloud.emulator.secret_keys[ak] = SK
     faulty_cloud.fault = row.fault
 
 

@@ -49,7 +49,7 @@ def test_collect(simulation: Simulation, instances: int, lengths: Lengths) -> No
         codes.update(batch.result for batch in run_cycle(simulation.collectors(instances)))
         simulation.elapsed_s += 60
     assert codes == {Result.KEY_REFUSED}
-    assert (tries(simulation.emulator), simulation.emulator.times_locked) == (
+    assert (tries(simulation.emulator), simulation.emulator.lockouts) == (
         expected_tries(lengths.lockout_minutes),
         0,
     )
@@ -74,7 +74,7 @@ def test_real_command(server: FaultyServer, program: Program, clock: FixedClock)
     }
     assert [minute for minute, fields in ended.items() if fields["http_requests"]] == [0, 6, 17, 38]
     assert {fields["result_code"] for fields in ended.values()} == {Result.KEY_REFUSED}
-    assert (tries(server.emulator), server.emulator.times_locked) == (4, 0)
+    assert (tries(server.emulator), server.emulator.lockouts) == (4, 0)
     right = collect(39)
     assert (right.returncode, right.stderr) == (0, "")
 
@@ -94,7 +94,7 @@ def test_execd(simulation: Simulation, instances: int, interval: int, lengths: L
             simulation.write_key(SK)
 
     log_lines = run_execd(simulation, cycles, interval * 60, after, instances)
-    assert simulation.emulator.times_locked == 0
+    assert simulation.emulator.lockouts == 0
     assert codes[-1] == Result.OK, "the right key was not used in the next cycle"
     assert set(codes[:-1]) == {Result.KEY_REFUSED}
     # A failure is logged at once, then hourly, and when it ends.
@@ -118,7 +118,7 @@ def test_agent(
             assert check.run() != ""
         clock.at += 60
         aggregator.reset()
-    assert cloud.emulator.times_locked == 0
+    assert cloud.emulator.lockouts == 0
     assert tries(cloud.emulator) <= expected_tries(lengths.lockout_minutes)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
     assert [check.run() for check in checks] == [""] * 6

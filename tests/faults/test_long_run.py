@@ -56,7 +56,7 @@ def test_right_values_and_a_short_log(tmp_path: Path, lengths: Lengths) -> None:
             samples.append({"objects": len(gc.get_objects()), "files": len(os.listdir("/proc/self/fd"))})
 
     log_lines = run_execd(simulation, cycles, 300, after, ranges=list(RANGES), max_concurrency=1)
-    assert simulation.emulator.times_locked == 0
+    assert simulation.emulator.lockouts == 0
     assert right[0] > cycles * 2
     assert {Result.OK, Result.PARTIAL, Result.KEY_REFUSED} <= set(results)
     assert samples[-1]["files"] <= samples[0]["files"] + 1

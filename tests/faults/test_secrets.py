@@ -75,7 +75,7 @@ ENVIRON = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "HW_SECURITY_TOKEN": TOKEN}
 
 
 def plant_secrets(faulty_cloud: FaultyCloud) -> None:
-    faulty_cloud.emulator.keys[AK] = SK
+    faulty_cloud.emulator.secret_keys[AK] = SK
     faulty_cloud.emulator.tokens[AK] = TOKEN
 
 

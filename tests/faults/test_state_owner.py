@@ -68,7 +68,7 @@ def test_unreadable_state(
     before = len(server.requests)
     assert set(run_with_wrong_key(nobody, config, 3)) == {Result.KEY_REFUSED}
     assert len(server.requests) - before <= 3
-    assert server.emulator.times_locked == 0
+    assert server.emulator.lockouts == 0
     concurrency: List[int] = []
     in_flight: Set[int] = set()
 

@@ -111,7 +111,7 @@ class Models:
         if page.marker is not None:
             return [self._page(ListQuery(page.marker), listing, now, is_second)]
         with self._store.entry(ModelList, self._place(self._project_id)) as models:
-            if not is_second and models.lacks(listing):  # one wrong list makes no model disappear
+            if not is_second and models.is_incomplete(listing):  # one wrong list makes no model disappear
                 listing.pages = 0
                 return [self._page(ListQuery(), listing, now, is_second=True)]
             unknown = models.update(listing, now)

@@ -1,7 +1,7 @@
-"""The ledger of hours: its tables, the queries for what is missing, counters, and what each consumer is still due.
+"""The ledger of hours: its tables, the planning of queries for missing hours, counters, and watermarks of consumers.
 
-It offers planners, which turn what is missing into query tasks; `emit`, which makes a cycle's points; and `lookup` for
-commands. It knows neither HTTP nor output formats.
+It offers planners (missing hours to query tasks), `emit` (the points of a cycle) and `lookup` (stored answers for
+commands). It must not know HTTP, commands or output formats.
 """
 
 from __future__ import annotations

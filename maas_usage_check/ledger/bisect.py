@@ -117,7 +117,7 @@ def _hour_by_hour(start: int, until: int) -> List[PendingWindow]:
 
 
 def _not_pending(hour_store: HourStore, first: int, until: int) -> List[PendingWindow]:
-    """Return windows for what no pending window covers."""
+    """Return windows for the hours that no pending window covers."""
     windows: List[PendingWindow] = []
     for start, end, *_ in pending_windows(hour_store):
         windows += _whole(first, start)

@@ -62,7 +62,7 @@ def emit(
     Args:
         planner: of the instance.
         consumer: receives the points.
-        account: project and access key; what is empty is as in this consumer's last cycle.
+        account: project and access key; empty fields are those of this consumer's last cycle.
         now_ms: milliseconds since 1970.
         tags: of every point, besides the project's.
         answered: whether any query succeeded. If not, no history begins and zero increments are not emitted.
@@ -114,7 +114,7 @@ def _build_points(
     adds_up: bool,
 ) -> Iterator[Point]:
     before = stored_counters(hour_store)
-    counts = update_counters(hour_store) if adds_up else before
+    counters = update_counters(hour_store) if adds_up else before
     if consumer.kind == HOURS:
         if not adds_up:
             return
@@ -122,7 +122,7 @@ def _build_points(
             fields: Dict[str, Number] = {**dict(zip(FIELDS, values)), "settled": int(settled)}
             yield Point(series.hourly, tags, fields, start * 1_000_000)
         return
-    emitted = counts if consumer.kind == COUNTERS else increments(hour_store, consumer, counts, before)
+    emitted = counters if consumer.kind == COUNTERS else increments(hour_store, consumer, counters, before)
     if consumer.kind == COUNTERS or answered or any(emitted):
         yield Point(series.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), now_ms * 1_000_000)
 

@@ -1,4 +1,4 @@
-"""What each consumer is still due: every change of an hour, and each unit of a counter once."""
+"""Watermarks of consumers: each gets every change of an hour, and every unit of a counter once."""
 
 from __future__ import annotations
 

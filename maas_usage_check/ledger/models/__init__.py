@@ -1,4 +1,4 @@
-"""The models of Cloud Eye: which there are, their minutes, and their hours in the ledger."""
+"""The models of Cloud Eye: their list, their minutes, and their hours in the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The minutes of one cycle: what is asked of them, what was answered, and the points that come of it."""
+"""The minutes of models in one cycle: query tasks, answers and points."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from .model_series import measurements_of, model_tags
 
 
 class LiveMinutes:
-    """Ask about the minutes of the models on a list, and make points of the answers.
+    """Plan the queries about the minutes of listed models, and build points of the answers.
 
     Args:
         models: the list.
-        held: until when the consumer has all minutes; None where the newest is all that it takes.
-        now: the cycle's time, in milliseconds.
+        held: until when the consumer has all minutes; None if it gets the newest minute only.
+        now_ms: the cycle's time, in milliseconds.
     """
 
     def __init__(self, models: ModelList, held: Optional[HeldMinutes], now_ms: int) -> None:
         self._models = models
         self._held = held
-        self._now = now_ms
+        self._now_ms = now_ms
         self._until = complete_until(now_ms)
         self._values: Dict[Dimensions, Values] = {}
-        self._queried = 0
-        self._left: List[Batch] = []
+        self._planned = 0
+        self._unanswered: List[Batch] = []
         self.warnings: List[str] = []
 
     def plan(self) -> Iterator[QueryTask]:
-        """List the questions: the last minutes, and those between them and what is held."""
+        """Yield the query tasks: the last minutes, and those since the held ones."""
         late = gap_batches(self._models, self._held, self._until) if self._held else ()
         for priority, batches in ((LIVE, recent_batches(self._models, self._until)), (LATE, late)):
             for batch in batches:
-                self._queried += 1
-                self._left.append(batch)
+                self._planned += 1
+                self._unanswered.append(batch)
                 yield QueryTask((priority, 0), batch.query, partial(self._on_answer, batch))
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether Cloud Eye has said anything about use; of no model at all it has nothing to say."""
-        return len(self._left) < self._queried or not self._queried
+        """Return True if any query was answered, or if there is no model to query."""
+        return len(self._unanswered) < self._planned or not self._planned
 
     def update(self, held: HeldMinutes) -> None:
-        """Take note of what is held now."""
-        held.update(self._until, self._models, missed_since(self._left))
+        """Store until when the consumer has all minutes now."""
+        held.update(self._until, self._models, missed_since(self._unanswered))
 
     def build_points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
-        """Make a point of each minute at its own time; where the newest is all that is taken, of that one alone."""
-        for dimensions, minutes in list(self._values.items()):  # an answer may still come in after the deadline
+        """Build a point per minute at its own time, or of the newest minute only."""
+        for dimensions, minutes in list(self._values.items()):  # a copy: an answer may still arrive after the deadline
             own = {**model_tags(instance, dimensions), **tags}
             for at in sorted(minutes) if self._held else self._newest(minutes):
                 fields: Dict[str, Number] = {
@@ -65,7 +65,7 @@ class LiveMinutes:
 
     def _newest(self, minutes: Values) -> Sequence[int]:
         at = max(minutes, default=0)
-        return [at] if is_fresh(at / 1000, self._now / 1000) else []
+        return [at] if is_fresh(at / 1000, self._now_ms / 1000) else []
 
     def _on_answer(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
         for dimensions, minutes in data.values.items():
@@ -73,5 +73,5 @@ class LiveMinutes:
             for at, values in minutes.items():
                 known.setdefault(at, {}).update(values)
         self.warnings += data.doubts
-        self._left.remove(batch)
+        self._unanswered.remove(batch)
         return ()

@@ -1,4 +1,4 @@
-"""The minutes of models: which to ask in a cycle, and from when on they are held without a gap."""
+"""The minutes of models: the queries of a cycle, and until when a consumer has all of them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .model_list import ListedModel, ModelList
 from .model_series import pack_batches
 
 COMPLETE_AFTER = 5 * MINUTE
-"""After its end a minute counts as complete; how late its points come is not known."""
+"""A minute counts as complete so long after its end; how late its points arrive is not known."""
 LATE_POINTS = 8 * MINUTE
-"""How much later late points may have filled in: so long a minute that was asked does not count as held."""
+"""Points may arrive so much later: for so long, a queried minute does not count as held."""
 RECENT = 15 * MINUTE
-"""Asked again in each cycle, for late points fill in."""
+"""Queried again in each cycle, because of late points."""
 MINUTES_RETENTION = 240 * MINUTE
-"""How far back Cloud Eye tells minutes."""
+"""Cloud Eye keeps minutes for so long."""
 
 
 class HeldMinutes(Struct, omit_defaults=True):
-    """Remember for one consumer until when it has all minutes, in milliseconds, and which models are behind that.
+    """Until when a consumer has all minutes, in milliseconds, and the models that are `behind` that, with their time.
 
-    `list_read` is when the list was read that was asked by. Models are named by their dimensions, joined.
+    `list_read` is when the list of those models was read. A model's name is its dimensions, separated by a space.
     """
 
     max_age_s: ClassVar[float] = 2 * 86_400.0
@@ -36,36 +36,36 @@ class HeldMinutes(Struct, omit_defaults=True):
     behind: Dict[str, int] = {}
 
     def merge(self, unwritten: HeldMinutes) -> HeldMinutes:
-        """Take the newer one."""
+        """Return the newer one."""
         return max(self, unwritten, key=lambda one: one.until)
 
     def update(self, until: int, models: ModelList, missed_since: Dict[Dimensions, int]) -> None:
-        """Take note of a cycle: what was missed goes on from where it was."""
+        """Store a cycle. Models with unanswered queries continue where those began."""
         self.until, self.list_read = until - LATE_POINTS, models.read
         self.behind = {" ".join(dimensions): at for dimensions, at in missed_since.items()}
 
 
 class Batch(NamedTuple):
-    """Hold one question, and which models it is about."""
+    """One query and its models."""
 
     query: DataQuery
     models: List[ListedModel]
 
 
 def complete_until(now_ms: int) -> int:
-    """Tell where the newest complete minute ends."""
+    """Return the end of the newest complete minute."""
     return (now_ms - COMPLETE_AFTER) // MINUTE * MINUTE
 
 
 def recent_batches(models: ModelList, until: int) -> Iterator[Batch]:
-    """Ask about the last minutes of all models."""
+    """Yield the queries about the last minutes of all models."""
     start = until - RECENT
     for batch, metrics in pack_batches(models.present, most_metrics(RECENT // MINUTE)):
         yield Batch(DataQuery(metrics, start, until, MINUTE), batch)
 
 
 def gap_batches(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Batch]:
-    """Ask about the minutes between those that are held and the last ones, as far back as they are told."""
+    """Yield the queries about the minutes between the held and the last ones, as far as Cloud Eye keeps them."""
     end = until - RECENT
     behind: Dict[int, List[ListedModel]] = defaultdict(list)
     for listed in models.present:
@@ -77,20 +77,20 @@ def gap_batches(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Ba
             yield Batch(DataQuery(metrics, since, end, MINUTE), batch)
 
 
-def missed_since(left: Sequence[Batch]) -> Dict[Dimensions, int]:
-    """Tell of what was not answered where its minutes go on."""
+def missed_since(unanswered: Sequence[Batch]) -> Dict[Dimensions, int]:
+    """Return for each model of an unanswered query where its minutes continue."""
     found: Dict[Dimensions, int] = {}
-    for batch in left:
+    for batch in unanswered:
         start = batch.query.start
         found.update({each.dimensions: min(start, found.get(each.dimensions, start)) for each in batch.models})
     return found
 
 
 def _since(listed: ListedModel, held: HeldMinutes, otherwise: int) -> int:
-    """Tell where the minutes of a model go on."""
+    """Return where the minutes of a model continue."""
     name = " ".join(listed.dimensions)
     if name in held.behind:
         return held.behind[name]
-    if 0 < held.list_read < listed.appeared:  # it came while the list was remembered
+    if 0 < held.list_read < listed.appeared:  # it appeared between two lists
         return (held.list_read - RECENT) // MINUTE * MINUTE
     return held.until or otherwise

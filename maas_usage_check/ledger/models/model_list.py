@@ -1,4 +1,4 @@
-"""Which models and keys there are: the list of metrics, remembered for an hour, and what was on it in the last days."""
+"""The list of models and keys: read once an hour, with those that were listed in the last days."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ...cloud.cloud_eye.metric_list import MOST_UNKNOWN
 from ..hour_values import DAY, HOUR, RETENTION
 
 QUERIED_FOR = 10 * DAY
-"""After a model was last listed its hours are asked so long: as far back as Cloud Eye tells hours."""
+"""The hours of a model are queried for so long after it was last listed: Cloud Eye keeps hours for 10 days."""
 USABLE_FOR = 3 * HOUR
-"""A list that cannot be read again serves so long."""
+"""If the list cannot be read again, the old one is used for so long."""
 REMEMBERED_FOR = RETENTION
-"""After a model was last listed it is known so long: the ledger has hours of it, without which sums would be less."""
+"""A model is remembered for so long after it was last listed: sums need its hours in the ledger."""
 REQUIRED_METRICS = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
-"""Without one of them nothing is said of a model's hours. A class of errors that never came may not be listed."""
+"""Without one of them a model has no hours. A class of errors that never occurred need not be listed."""
 
 
 def has_hours(metrics: Iterable[str]) -> bool:
-    """Tell whether hours can be told of a model with these metrics."""
+    """Return True if a model with these metrics has hours."""
     return REQUIRED_METRICS.issubset(metrics)
 
 
 class ListedModel(Struct):
-    """Hold one model, or one key of it, with its metrics; `appeared` and `seen` are when a list first and last had it.
+    """A model, or one key of it, with its metrics; milliseconds at which a list `appeared` with it and was last `seen`.
 
-    A model that was gone appears anew.
+    A model that returns to the list appears again.
     """
 
     dimensions: Dimensions
@@ -38,7 +38,7 @@ class ListedModel(Struct):
 
 
 class ModelList(Struct, omit_defaults=True):
-    """Remember the list of a project; `read` is when it was last read whole, in milliseconds."""
+    """The list of a project; `read` is when it was last read completely, in milliseconds."""
 
     max_age_s: ClassVar[float] = 40 * 86_400.0
 
@@ -47,24 +47,24 @@ class ModelList(Struct, omit_defaults=True):
     unknown: List[str] = []
 
     def merge(self, unwritten: ModelList) -> ModelList:
-        """Take the newer one."""
+        """Return the newer one."""
         return max(self, unwritten, key=lambda one: one.read)
 
     def is_due(self, now_ms: int) -> bool:
-        """Tell whether it is time to read it again."""
+        """Return True if it must be read again."""
         return not 0 <= now_ms - self.read < HOUR
 
     def is_usable(self, now_ms: int) -> bool:
-        """Tell whether it serves where it cannot be read again."""
+        """Return True if it may be used while it cannot be read again."""
         return 0 <= now_ms - self.read < USABLE_FOR
 
     @property
     def present(self) -> List[ListedModel]:
-        """List what the last list had."""
+        """List the models of the last list."""
         return [each for each in self.models if each.seen == self.read]
 
-    def lacks(self, listing: Listing) -> bool:
-        """Tell whether a list lacks a model that the last one had, or what its hours need."""
+    def is_incomplete(self, listing: Listing) -> bool:
+        """Return True if a model of the last list, or a metric that its hours need, is missing from this one."""
         return any(
             has_hours(each.metrics) and not has_hours(listing.metrics.get(each.dimensions, ()))
             for each in self.present
@@ -72,7 +72,7 @@ class ModelList(Struct, omit_defaults=True):
         )
 
     def update(self, listing: Listing, now_ms: int) -> List[str]:
-        """Take a list that was read whole; return the ids on it that have no place here and were on none before."""
+        """Replace the list by one that was read completely; return its unknown ids that were on no list before."""
         before = {each.dimensions: each for each in self.models}
         present = {each.dimensions for each in self.present}
         models: Dict[Dimensions, ListedModel] = {}

@@ -1,9 +1,9 @@
-"""The hours of models in the ledger: which to ask in a cycle, what to learn from the answers, what to give out."""
+"""The hours of models in the ledger: a cycle's query tasks, and the storage of their answers."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import ClassVar, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -18,34 +18,39 @@ from ..schema import Transaction, write_transaction
 from .model_list import QUERIED_FOR, ListedModel, ModelList, has_hours
 from .model_series import SETTLED_AFTER, model_series_name, pack_batches, valid_hours
 
-FIRST = -(2**62)
-"""Before what else is as urgent: one call brings the hours of many models."""
+BEFORE_OTHERS = -(2**62)
+"""Of one priority, hours of models go first: one request brings the hours of many models."""
 RECENT_HOURS = 3
-"""Hours that are asked in each cycle."""
+"""The last hours, queried in each cycle."""
 SWEEPS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
-"""How many hours are asked how often. Cloud Eye tells 10 days, and moves what lies before them up in silence."""
+"""By priority: hours of a sweep, and its interval. Cloud Eye keeps 10 days, and silently moves up an earlier start."""
 
 Conflicts = Mapping[Tuple[Dimensions, int], Tuple[Values, ...]]
-"""What this cycle's answers say of hours that the ledger knows otherwise."""
+"""By model and hour, this cycle's answers that contradict a known hour."""
 
 
-class Began(Struct, omit_defaults=True):
-    """Remember when the history of a project's models began, in milliseconds: none of them counts what was before."""
+class HistoryStart(Struct, omit_defaults=True):
+    """When the history of a project's models began, in milliseconds. No model counts earlier use."""
+
+    stored_kind: ClassVar[str] = "Began"
 
     at: int = 0
 
 
-class Round(Struct, omit_defaults=True):
-    """Remember when a round of questions began, in milliseconds, and by their ledgers which models are still left."""
+class Sweep(Struct, omit_defaults=True):
+    """When a sweep began, in milliseconds, and the series names of the models that it has not yet queried."""
+
+    stored_kind: ClassVar[str] = "Round"
 
     began: int = 0
     left: List[str] = []
 
 
 class ModelHourPlanner(Struct, frozen=True):
-    """Keep the hours of a project's models; `doubts` says what of the answers was not believed.
+    """Plan the queries about the hours of a project's models, and store the answers.
 
-    Methods raise UnusableError where the store cannot be written.
+    `warnings` name the values that were rejected as implausible. Methods raise UnusableError if the state cannot be
+    written.
     """
 
     instance: Instance
@@ -55,39 +60,39 @@ class ModelHourPlanner(Struct, frozen=True):
 
     @property
     def project_scope(self) -> str:
-        """Name the project in notes."""
+        """Return the name of the project in stored entries."""
         return f"{self.instance.cloud_eye_endpoint} {self.project_id}"
 
-    def name(self, listed: ListedModel) -> str:
-        """Name the ledger of a model."""
+    def series_name(self, listed: ListedModel) -> str:
+        """Return the series name of a model."""
         return model_series_name(self.instance.cloud_eye_endpoint, self.project_id, listed.dimensions)
 
     def hour_stores(
         self, transaction: Transaction, models: Sequence[ListedModel]
     ) -> Iterator[Tuple[ListedModel, HourStore]]:
-        """Find the ledgers of models; one that is new begins with the history of all."""
-        began = transaction.get(Began, self.project_scope).at
+        """Yield models with their stored hours. The history of a new one begins with that of all."""
+        began = transaction.get(HistoryStart, self.project_scope).at
         for listed in models:
-            hour_store = HourStore(transaction, self.name(listed), SETTLED_AFTER)
+            hour_store = HourStore(transaction, self.series_name(listed), SETTLED_AFTER)
             if began:
                 hour_store.begin(began)
             yield listed, hour_store
 
     def begin(self, transaction: Transaction) -> None:
-        """Begin the history of all models, unless it has begun: Cloud Eye has answered about their use."""
-        # One from beyond now was written under a clock that was ahead: it would keep hours from counting.
-        if not 0 < transaction.get(Began, self.project_scope).at <= transaction.now_ms:
-            transaction.put(self.project_scope, Began(transaction.now_ms))
+        """Begin the history of all models after an answer about their use, unless it has begun."""
+        # A history that began in the future, by a wrong clock, would not count.
+        if not 0 < transaction.get(HistoryStart, self.project_scope).at <= transaction.now_ms:
+            transaction.put(self.project_scope, HistoryStart(transaction.now_ms))
 
-    def first(self, transaction: Transaction) -> int:
-        """Tell where the hours begin."""
-        began = min(transaction.get(Began, self.project_scope).at or transaction.now_ms, transaction.now_ms)
+    def first_hour(self, transaction: Transaction) -> int:
+        """Return the first hour of this instance, in milliseconds."""
+        began = min(transaction.get(HistoryStart, self.project_scope).at or transaction.now_ms, transaction.now_ms)
         return max(floor_hour(began) - self.instance.backfill_days * DAY, oldest_hour(transaction.now_ms))
 
     def plan(self, models: ModelList, now_ms: int) -> Iterator[QueryTask]:
-        """List what to ask in a cycle: the last hours, and what is left of each round."""
+        """Yield the query tasks of a cycle: the last hours of all models, and the rest of each sweep."""
         named = {
-            self.name(each): each
+            self.series_name(each): each
             for each in models.models
             if has_hours(each.metrics) and each.seen > now_ms - QUERIED_FOR
         }
@@ -95,40 +100,40 @@ class ModelHourPlanner(Struct, frozen=True):
             known = {name for (name,) in transaction.run("SELECT name FROM series").fetchall()}
             new = [name for name in named if name not in known]
             list(self.hour_stores(transaction, [named[name] for name in new]))
-            first = self.first(transaction)
-            left = {rank: self._left(transaction, rank, named, new, now_ms) for rank in SWEEPS}
+            first = self.first_hour(transaction)
+            remaining = {priority: self._remaining(transaction, priority, named, new, now_ms) for priority in SWEEPS}
         present = {each.dimensions for each in models.present}
-        there = [each for each in named.values() if each.dimensions in present]
-        yield from self._round(DUE, there, RECENT_HOURS, first, now_ms)
-        for rank, names in left.items():
-            for gone in (False, True):  # apart: what is listed no more may be refused
-                some = [named[name] for name in names if (named[name].dimensions not in present) == gone]
-                yield from self._round(rank, some, SWEEPS[rank][0], first, now_ms, gone)
+        listed = [each for each in named.values() if each.dimensions in present]
+        yield from self._plan_hours(DUE, listed, RECENT_HOURS, first, now_ms)
+        for priority, names in remaining.items():
+            for gone in (False, True):  # apart: a query with a model that is no longer listed may be rejected
+                batch = [named[name] for name in names if (named[name].dimensions not in present) == gone]
+                yield from self._plan_hours(priority, batch, SWEEPS[priority][0], first, now_ms, gone)
 
-    def _left(
-        self, transaction: Transaction, rank: int, named: Dict[str, ListedModel], new: Sequence[str], now_ms: int
+    def _remaining(
+        self, transaction: Transaction, priority: int, named: Dict[str, ListedModel], new: Sequence[str], now_ms: int
     ) -> List[str]:
-        at, every = f"{self.project_scope} {rank}", SWEEPS[rank][1]
-        state = transaction.get(Round, at)
-        if now_ms // every != state.began // every:
-            state = Round(now_ms, list(named))
+        entry_name, interval = f"{self.project_scope} {priority}", SWEEPS[priority][1]
+        sweep = transaction.get(Sweep, entry_name)
+        if now_ms // interval != sweep.began // interval:
+            sweep = Sweep(now_ms, list(named))
         else:
-            state.left = [name for name in dict.fromkeys([*state.left, *new]) if name in named]
-        transaction.put(at, state)
-        return state.left
+            sweep.left = [name for name in dict.fromkeys([*sweep.left, *new]) if name in named]
+        transaction.put(entry_name, sweep)
+        return sweep.left
 
-    def _round(
-        self, rank: int, models: Sequence[ListedModel], hours: int, first: int, now_ms: int, gone: bool = False
+    def _plan_hours(
+        self, priority: int, models: Sequence[ListedModel], hours: int, first: int, now_ms: int, gone: bool = False
     ) -> Iterator[QueryTask]:
         until = floor_hour(now_ms)
         start = max(first, until - hours * HOUR)
         if start >= until:
             return
-        yield from self._plan_windows(rank, models, start, until, now_ms, {}, gone)
+        yield from self._plan_window(priority, models, start, until, now_ms, {}, gone)
 
-    def _plan_windows(
+    def _plan_window(
         self,
-        rank: int,
+        priority: int,
         models: Sequence[ListedModel],
         start: int,
         until: int,
@@ -138,49 +143,55 @@ class ModelHourPlanner(Struct, frozen=True):
     ) -> Iterator[QueryTask]:
         for batch, metrics in pack_batches(models, most_metrics((until - start) // HOUR), HOURLY_METRICS):
             query = DataQuery(metrics, start, until, HOUR)
-            on_answer, done = (
-                partial(self._on_answer, rank, batch, query, now_ms, conflicts),
-                partial(self._done, rank, batch, now_ms),
-            )
-            yield QueryTask((rank, FIRST), query, on_answer, done if gone else None)
+            on_answer = partial(self._on_answer, priority, batch, query, now_ms, conflicts)
+            on_rejected = partial(self._mark_queried, priority, batch, now_ms) if gone else None
+            yield QueryTask((priority, BEFORE_OTHERS), query, on_answer, on_rejected)
 
     def _on_answer(
-        self, rank: int, batch: Sequence[ListedModel], query: DataQuery, now_ms: int, conflicts: Conflicts, data: Data
+        self,
+        priority: int,
+        batch: Sequence[ListedModel],
+        query: DataQuery,
+        now_ms: int,
+        conflicts: Conflicts,
+        data: Data,
     ) -> Sequence[QueryTask]:
-        # Half of an hour would be a wrong hour: a model of which anything is not believed waits for the next answer.
-        believed = [each for each in batch if each.dimensions not in data.doubted]
+        # An incomplete hour would be a wrong hour: a model with a rejected value waits for the next answer.
+        valid = [each for each in batch if each.dimensions not in data.doubted]
         self.warnings.extend(data.doubts)
-        claimed: Dict[Tuple[Dimensions, int], Tuple[Values, ...]] = {}
+        contradicting: Dict[Tuple[Dimensions, int], Tuple[Values, ...]] = {}
         with write_transaction(self.store, now_ms) as transaction:
             self.begin(transaction)
-            for listed, hour_store in self.hour_stores(transaction, believed):
+            for listed, hour_store in self.hour_stores(transaction, valid):
                 hours = dict(valid_hours(query, data, listed.dimensions))
-                for at in _differing(hour_store, hours, query, now_ms):
+                for at in _contradicted(hour_store, hours, query, now_ms):
                     before = conflicts.get((listed.dimensions, at), ())
                     if hours[at] not in before:
-                        claimed[listed.dimensions, at] = (*before, hours.pop(at))
+                        contradicting[listed.dimensions, at] = (*before, hours.pop(at))
                 hour_store.put_each(list(hours.items()))
-        # A settled hour that is known changes only when two answers of one cycle agree.
-        asked = {hour: values for hour, values in claimed.items() if len(values) < MAX_CONFLICTS}
-        again = [each for each in believed if any(dimensions == each.dimensions for dimensions, _ in asked)]
-        self._done(rank, [each for each in believed if each not in again], now_ms)
-        starts = [at for _, at in asked]
-        return list(self._plan_windows(rank, again, min(starts), max(starts) + HOUR, now_ms, asked)) if asked else []
+        # A known settled hour changes only if two answers of one cycle agree.
+        unconfirmed = {hour: values for hour, values in contradicting.items() if len(values) < MAX_CONFLICTS}
+        again = [each for each in valid if any(dimensions == each.dimensions for dimensions, _ in unconfirmed)]
+        self._mark_queried(priority, [each for each in valid if each not in again], now_ms)
+        starts = [at for _, at in unconfirmed]
+        if not unconfirmed:
+            return []
+        return list(self._plan_window(priority, again, min(starts), max(starts) + HOUR, now_ms, unconfirmed))
 
-    def _done(self, rank: int, models: Sequence[ListedModel], now_ms: int) -> None:
-        """Strike models off the list of a round."""
-        if rank not in SWEEPS:
+    def _mark_queried(self, priority: int, models: Sequence[ListedModel], now_ms: int) -> None:
+        """Remove models from the rest of a sweep."""
+        if priority not in SWEEPS:
             return
-        done = {self.name(each) for each in models}
+        queried = {self.series_name(each) for each in models}
         with write_transaction(self.store, now_ms) as transaction:
-            at = f"{self.project_scope} {rank}"
-            state = transaction.get(Round, at)
-            state.left = [name for name in state.left if name not in done]
-            transaction.put(at, state)
+            entry_name = f"{self.project_scope} {priority}"
+            sweep = transaction.get(Sweep, entry_name)
+            sweep.left = [name for name in sweep.left if name not in queried]
+            transaction.put(entry_name, sweep)
 
 
-def _differing(hour_store: HourStore, hours: Mapping[int, Values], query: DataQuery, now_ms: int) -> List[int]:
-    """List the known hours of which an answer says something else; of those that may still grow, that nothing was."""
+def _contradicted(hour_store: HourStore, hours: Mapping[int, Values], query: DataQuery, now_ms: int) -> List[int]:
+    """List the known hours that an answer contradicts. An unsettled hour may grow: only zero contradicts it."""
     final = settled_until(now_ms, SETTLED_AFTER)
     known = hour_store.known_values(query.start, query.until)
     return [

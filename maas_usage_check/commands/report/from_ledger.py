@@ -22,9 +22,9 @@ from ...scheduling import Crew, Gates
 from ...state import MissingError, Store
 from .periods import Layout, is_long, local_time
 
-NOTHING = HeldHours({})
+NO_HOURS = HeldHours({})
 LEDGER_TIMEOUT_S = 3.0
-"""For the access key and the ledger: a hanging folder must not stop a report, which can query instead."""
+"""To read the access key and the ledger: a hanging folder must not stop a report, which can query instead."""
 MAX_QUERIED_MS = 48 * HOUR
 """Per series of a long range: each hour is a request."""
 
@@ -124,7 +124,7 @@ def _read(instance: Instance, gates: Gates, now_ms: int) -> HeldHours:
     with gate.entry() as entry:
         project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
     if not is_project_id(project_id):  # never looked up with this access key, so the ledger has no hours of it
-        return NOTHING
+        return NO_HOURS
     windows = [each.window(now_ms, instance.zone) for each in instance.ranges]
     return lookup(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
 

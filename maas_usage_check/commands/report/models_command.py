@@ -18,7 +18,7 @@ from ...state import Store, Warn
 from ..comparison import compare
 from .csv_json import encode_records
 from .model_rows import HourRange, complete_hours, estimate_month, last_week_hours, make_model_rows
-from .models_table import KNOWN_HOURS, ModelsReport, print_models_table, token_share
+from .models_table import KNOWN_HOURS_NOTE, ModelsReport, print_models_table, token_share
 from .periods import local_time, require_one_range
 from .query_models import ModelsResult, query_models
 from .usage_tables import UNLIMITED_WIDTH
@@ -125,7 +125,7 @@ def _problems(instance: Instance, result: Optional[ModelsResult], report: Option
         return [Problem("E", f"{where}: {text}: choose another range, such as --last 24h", where)]
     causes = list(dict.fromkeys(map(str, result.failures)))
     if not report and not causes:
-        causes.append(f"no hour of {instance.ranges[0].name} is known: {KNOWN_HOURS}")
+        causes.append(f"no hour of {instance.ranges[0].name} is known: {KNOWN_HOURS_NOTE}")
     return [Problem("W" if report else "E", f"{where}: Cloud Eye: {text}", text) for text in causes]
 
 

@@ -19,7 +19,7 @@ from .usage_rows import sum_usages
 from .usage_tables import make_table, print_widest_fit
 
 CENT = Decimal("0.01")
-KNOWN_HOURS = "Cloud Eye has the last 10 days, and the ledger has the collected hours (`models` and `hourly`)"
+KNOWN_HOURS_NOTE = "Cloud Eye has the last 10 days, and the ledger has the collected hours (`models` and `hourly`)"
 MAX_NAMED = 5
 """Models of a long list that a line names."""
 
@@ -90,7 +90,7 @@ def _stack(cells: Sequence[str], narrow: bool) -> List[str]:
 
 def _footnotes(report: ModelsReport) -> Iterator[str]:
     if report.known_hours < report.hours.count:
-        yield (f"{report.known_hours:,} of {report.hours.count:,} hours are known and counted: {KNOWN_HOURS}.")
+        yield (f"{report.known_hours:,} of {report.hours.count:,} hours are known and counted: {KNOWN_HOURS_NOTE}.")
     if report.hours.start_ms < report.listed_since_ms:
         since = local_time(report.listed_since_ms, report.tz)
         yield (

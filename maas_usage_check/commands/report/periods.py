@@ -78,7 +78,7 @@ def is_long(layout: Layout) -> bool:
     """Return True if a layout has the hours of more than 2 days, too many for a row each."""
     if layout.size != "hour":
         return False
-    # By the clock on the wall too: two days have 49 hours when the clocks are set back.
+    # Also in local time: two days have 49 hours when the clocks are set back.
     lengths = [
         (
             _utc_time(each.end) - _utc_time(each.start),

@@ -29,7 +29,7 @@ from ...config.ranges import clip
 from ...state import Warn
 from .csv_json import encode_records, make_records
 from .from_ledger import (
-    NOTHING,
+    NO_HOURS,
     MissingOnly,
     check_query_limit,
     describe_ledger_share,
@@ -75,7 +75,7 @@ def report(
     label_instances = [single_label_instances(layout) for layout in layouts]
     with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
         from_ledger = [
-            read_ledger(layout, store, now_ms, runtime.clock) if layout.size and not args.raw else NOTHING
+            read_ledger(layout, store, now_ms, runtime.clock) if layout.size and not args.raw else NO_HOURS
             for layout in layouts
         ]
         for layout, found in zip(layouts, from_ledger):

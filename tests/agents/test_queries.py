@@ -34,7 +34,7 @@ need_library("datadog_checks.base")
 pytestmark = pytest.mark.timeout(300)
 PAGE = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
 PAIRS = re.compile(
-    r"```(promql|sql|text)\n([^`]+)\n```\n\ngives ([-\d,.]+)\. Not this, which gives ([-\d,.]+), for .*?:\n\n"
+    r"```(promql|sql|text)\n([^`]+)\n```\n\ngives ([-\d,.]+)\. Not this, which gives ([-\d,.]+), because .*?:\n\n"
     r"```\1\n([^`]+)\n```",
     re.DOTALL,
 )

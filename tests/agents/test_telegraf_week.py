@@ -66,8 +66,8 @@ def let_the_cloud_fail(telegraf: Telegraf) -> None:
 
 def kill_the_plugin(telegraf: Telegraf) -> None:
     """Kill it within a cycle."""
-    asked = len(telegraf.cloud.requests)
-    wait_for(lambda: len(telegraf.cloud.requests) > asked, "a request", 60.0)
+    asked = len(telegraf.cloud.request_log)
+    wait_for(lambda: len(telegraf.cloud.request_log) > asked, "a request", 60.0)
     os.kill(telegraf.plugin, signal.SIGKILL)
 
 

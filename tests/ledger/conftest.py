@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from .books import History
+from .memory_ledger import MemoryLedger
 
 
 @pytest.fixture
-def history() -> History:
-    return History()
+def ledger() -> MemoryLedger:
+    return MemoryLedger()

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from maas_usage_check.ledger import bisect
 
-from .books import DAY, HOUR, START, History, Hours, cycle, use
+from .memory_ledger import DAY, HOUR, START, CloudHours, MemoryLedger, make_values, run_cycle
 
 MINUTE = 60_000
 MONTH_AGO = START - 29 * DAY
 
 
-def completed(history: History, first: int) -> Hours:
-    """Let every hour up to now be known, with the same use."""
-    hours = Hours(first, 50)
-    history.hour_store().put(first, START, use(50))
+def fill(ledger: MemoryLedger, first: int) -> CloudHours:
+    """Make every hour up to now known, with the same use; return the cloud's hours."""
+    hours = CloudHours(first, 50)
+    ledger.hour_store().put(first, START, make_values(50))
     return hours
 
 
@@ -28,163 +28,169 @@ def is_workday(at: int) -> bool:
 @pytest.mark.parametrize(
     ("is_used", "most"),
     [
-        pytest.param(lambda at: False, 2, id="none: one call for the past, one for the last hours"),
-        pytest.param(lambda at: at < START - 2 * HOUR, int(1.01 * 29 * 24), id="every hour: one call for each"),
-        pytest.param(is_workday, int(1.6 * 21 * 9), id="workdays: at most 1.6 calls for each hour of use"),
+        pytest.param(lambda at: False, 2, id="none: one request for the past, one for the last hours"),
+        pytest.param(lambda at: at < START - 2 * HOUR, int(1.01 * 29 * 24), id="every hour: one request for each"),
+        pytest.param(is_workday, int(1.6 * 21 * 9), id="workdays: at most 1.6 requests for each hour of use"),
     ],
 )
-def test_calls_of_a_month(history: History, is_used: Callable[[int], bool], most: int) -> None:
-    hours = Hours()
+def test_requests_of_a_month(ledger: MemoryLedger, is_used: Callable[[int], bool], most: int) -> None:
+    hours = CloudHours()
     for at in filter(is_used, range(MONTH_AGO, START, HOUR)):
-        hours.of[at] = 1 + at // HOUR % 97
-    assert cycle(history, hours, MONTH_AGO) <= most
-    assert history.held() == hours.truth(MONTH_AGO, START)
+        hours.tokens[at] = 1 + at // HOUR % 97
+    assert run_cycle(ledger, hours, MONTH_AGO) <= most
+    assert ledger.known_hours() == hours.expected(MONTH_AGO, START)
 
 
-def test_calls_of_the_steady_state(history: History) -> None:
-    """One call for each of the last hours, and one more an hour."""
-    hours = completed(history, START - 2 * DAY)
-    hours.of.update(dict.fromkeys(range(START, START + DAY, HOUR), 50))
-    cycle(history, hours, START - 2 * DAY)
-    calls = []
+def test_requests_of_the_steady_state(ledger: MemoryLedger) -> None:
+    """One request for each of the last hours, and one more an hour."""
+    hours = fill(ledger, START - 2 * DAY)
+    hours.tokens.update(dict.fromkeys(range(START, START + DAY, HOUR), 50))
+    run_cycle(ledger, hours, START - 2 * DAY)
+    requests = []
     for _ in range(24):
-        history.now += 5 * MINUTE
-        calls.append(cycle(history, hours, START - 2 * DAY))
-    assert sum(calls) == 24 * 3 + 2
-    assert max(calls) == 4
+        ledger.now_ms += 5 * MINUTE
+        requests.append(run_cycle(ledger, hours, START - 2 * DAY))
+    assert sum(requests) == 24 * 3 + 2
+    assert max(requests) == 4
 
 
-def test_the_last_hours_are_asked_one_by_one_and_nothing_of_them_is_subtracted(history: History) -> None:
-    hours = Hours()
-    cycle(history, hours, START - DAY)
+def test_unsettled_hours(ledger: MemoryLedger) -> None:
+    """They are queried one by one, never derived by subtraction."""
+    hours = CloudHours()
+    run_cycle(ledger, hours, START - DAY)
     for at in range(START - 3 * HOUR, START, HOUR):
-        hours.of[at] = 50
-    assert cycle(history, hours, START - DAY) == 4
-    assert history.held()[START - 3 * HOUR] == use(50)
+        hours.tokens[at] = 50
+    assert run_cycle(ledger, hours, START - DAY) == 4
+    assert ledger.known_hours()[START - 3 * HOUR] == make_values(50)
 
 
-def test_a_cycle_that_was_cut_short_leaves_no_question_to_be_asked_twice(history: History) -> None:
-    hours = Hours(START - DAY, 50)
-    cycle(history, hours, START - DAY, most=1)
-    history.now += 5 * MINUTE
-    assert cycle(history, hours, START - DAY) == 4 + 21
-    assert history.held() == hours.truth(START - DAY, START)
+def test_interrupted_cycle(ledger: MemoryLedger) -> None:
+    """The next cycle continues and queries no window twice."""
+    hours = CloudHours(START - DAY, 50)
+    run_cycle(ledger, hours, START - DAY, most=1)
+    ledger.now_ms += 5 * MINUTE
+    assert run_cycle(ledger, hours, START - DAY) == 4 + 21
+    assert ledger.known_hours() == hours.expected(START - DAY, START)
 
 
-def test_what_was_not_asked_for_hours_is_one_question_again(history: History) -> None:
+def test_unanswered_windows_are_merged(ledger: MemoryLedger) -> None:
+    """Windows that were not queried for hours become one window again."""
     for _ in range(5):
-        cycle(history, Hours(), START - DAY, most=0)
-        history.now += HOUR
-    assert len(bisect.pending_windows(history.hour_store())) == 2
+        run_cycle(ledger, CloudHours(), START - DAY, most=0)
+        ledger.now_ms += HOUR
+    assert len(bisect.pending_windows(ledger.hour_store())) == 2
 
 
-@pytest.mark.parametrize("place", [10, 300, 600])
-def test_a_search_keeps_nothing_else_from_being_asked(history: History, place: int) -> None:
-    hours = completed(history, MONTH_AGO)
-    cycle(history, hours, MONTH_AGO)
-    history.now += HOUR
-    hours.of[MONTH_AGO + 450 * HOUR] = 7
-    cycle(history, hours, MONTH_AGO, most=3 + 1 + 3)  # an hour is known to be wrong, but not yet which
-    history.now += HOUR
-    hours.of[MONTH_AGO + place * HOUR] = 9
-    cycle(history, hours, MONTH_AGO)
-    assert history.held() == hours.truth(MONTH_AGO, history.now)
+@pytest.mark.parametrize("hour", [10, 300, 600])
+def test_change_during_a_search(ledger: MemoryLedger, hour: int) -> None:
+    """An unfinished search for a wrong hour delays no other hour."""
+    hours = fill(ledger, MONTH_AGO)
+    run_cycle(ledger, hours, MONTH_AGO)
+    ledger.now_ms += HOUR
+    hours.tokens[MONTH_AGO + 450 * HOUR] = 7
+    run_cycle(ledger, hours, MONTH_AGO, most=3 + 1 + 3)  # the search for the wrong hour is not finished
+    ledger.now_ms += HOUR
+    hours.tokens[MONTH_AGO + hour * HOUR] = 9
+    run_cycle(ledger, hours, MONTH_AGO)
+    assert ledger.known_hours() == hours.expected(MONTH_AGO, ledger.now_ms)
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [(0, 7), (1, 0), (345, 5000), (346, 0), (346, 7), (346, 5000), (347, 7), (500, 0), (691, 5000)]
+    ("hour", "value"), [(0, 7), (1, 0), (345, 5000), (346, 0), (346, 7), (346, 5000), (347, 7), (500, 0), (691, 5000)]
 )
-def test_calls_of_a_restated_hour(history: History, place: int, value: int) -> None:
+def test_requests_of_a_restated_hour(ledger: MemoryLedger, hour: int, value: int) -> None:
     """At most 10 find it, and one more confirms it."""
-    hours = completed(history, MONTH_AGO)
-    cycle(history, hours, MONTH_AGO)
-    hours.of[MONTH_AGO + place * HOUR] = value
-    history.now += HOUR
-    hours.of[START] = 50
-    assert cycle(history, hours, MONTH_AGO) <= 3 + 1 + 10 + 1
-    assert history.held()[MONTH_AGO + place * HOUR] == use(value)
+    hours = fill(ledger, MONTH_AGO)
+    run_cycle(ledger, hours, MONTH_AGO)
+    hours.tokens[MONTH_AGO + hour * HOUR] = value
+    ledger.now_ms += HOUR
+    hours.tokens[START] = 50
+    assert run_cycle(ledger, hours, MONTH_AGO) <= 3 + 1 + 10 + 1
+    assert ledger.known_hours()[MONTH_AGO + hour * HOUR] == make_values(value)
 
 
-def test_the_newest_hours_come_first_and_the_rest_in_later_cycles(history: History) -> None:
+def test_newest_hours_first(ledger: MemoryLedger) -> None:
+    """Older hours follow in later cycles."""
     first = START - 5 * DAY
-    hours = Hours(first, 50)
-    cycle(history, hours, first, most=60)
-    assert min(history.held()) >= START - 60 * HOUR
-    assert len(history.held()) >= 40
-    while cycle(history, hours, first, most=60) == 60:
-        history.now += 5 * MINUTE
-    assert history.held() == hours.truth(first, START)
+    hours = CloudHours(first, 50)
+    run_cycle(ledger, hours, first, most=60)
+    assert min(ledger.known_hours()) >= START - 60 * HOUR
+    assert len(ledger.known_hours()) >= 40
+    while run_cycle(ledger, hours, first, most=60) == 60:
+        ledger.now_ms += 5 * MINUTE
+    assert ledger.known_hours() == hours.expected(first, START)
 
 
 @pytest.mark.parametrize(("known", "edge"), [(0, 11), (1, 20), (8, 13), (20, 1)])
-def test_a_window_is_split_where_known_hours_begin_else_in_the_middle(history: History, known: int, edge: int) -> None:
+def test_split(ledger: MemoryLedger, known: int, edge: int) -> None:
+    """A window is split where known hours begin, else in the middle."""
     first, settled = START - DAY, START - 3 * HOUR
-    hours, hour_store = Hours(first, 50), history.hour_store()
-    hour_store.put(settled - known * HOUR, settled, use(50))
-    (root,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
-    (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
+    hours, hour_store = CloudHours(first, 50), ledger.hour_store()
+    hour_store.put(settled - known * HOUR, settled, make_values(50))
+    (window,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
+    (split,) = bisect.on_answer(hour_store, window, hours.answer(window.query_from, window.until))
     assert split[:4] == (first, settled, first + edge * HOUR, hours.answer(first, settled))
 
 
-def test_a_negative_difference_is_asked(history: History) -> None:
+def test_negative_difference_is_queried(ledger: MemoryLedger) -> None:
     first, settled = START - DAY, START - 3 * HOUR
-    hours, hour_store = Hours(first, 50), history.hour_store()
-    (root,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
-    (split,) = bisect.on_answer(hour_store, root, hours.answer(root.query_from, root.until))
-    hours.of[settled - HOUR] = 5_000
+    hours, hour_store = CloudHours(first, 50), ledger.hour_store()
+    (window,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
+    (split,) = bisect.on_answer(hour_store, window, hours.answer(window.query_from, window.until))
+    hours.tokens[settled - HOUR] = 5_000
     follow = bisect.on_answer(hour_store, split, hours.answer(split.query_from, split.until))
     assert (split.start, split.query_from, split.start, None) in [each[:4] for each in follow]
-    cycle(history, hours, first)
-    assert history.held() == hours.truth(first, START)
+    run_cycle(ledger, hours, first)
+    assert ledger.known_hours() == hours.expected(first, START)
 
 
-def test_an_hour_is_settled_when_it_was_asked_three_hours_after_its_end(history: History) -> None:
-    """Time alone does not settle it."""
+def test_settled(ledger: MemoryLedger) -> None:
+    """An hour is settled by a query at least three hours after its end, not by time alone."""
 
     def settled() -> List[bool]:
-        return [hour.settled for hour in history.hour_store().hours(START - HOUR, START)]
+        return [hour.settled for hour in ledger.hour_store().hours(START - HOUR, START)]
 
-    hours = Hours()
-    hours.of[START - HOUR] = 50
+    hours = CloudHours()
+    hours.tokens[START - HOUR] = 50
     for now, is_settled in ((START, False), (START + 3 * HOUR - 1, False), (START + 3 * HOUR, True)):
-        history.now = now
+        ledger.now_ms = now
         assert settled() in ([], [False])
-        cycle(history, hours, START - DAY)
+        run_cycle(ledger, hours, START - DAY)
         assert settled() == [is_settled]
 
 
-def test_fewer_days_of_one_instance_leave_another_its_own(history: History) -> None:
-    hour_store = history.hour_store()
+def test_backfill_of_two_instances(ledger: MemoryLedger) -> None:
+    """An instance with fewer days does not shorten the backfill of another one."""
+    hour_store = ledger.hour_store()
     assert hour_store.first_hours(MONTH_AGO, 0) == (START, START)
     assert hour_store.first_hours(MONTH_AGO, 29 * DAY) == (MONTH_AGO, MONTH_AGO)
     assert hour_store.first_hours(MONTH_AGO, 0) == (START, MONTH_AGO)
 
 
 changes = st.lists(st.tuples(st.integers(0, 60), st.integers(-60, 60), st.integers(0, 1000)), min_size=1, max_size=25)
-"""Cycle, hour before the first one, and how much there is of it from then on."""
+"""Cycle, hour relative to START, and its tokens from that cycle on."""
 stretches = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(0, 12)), st.integers(1, 12)), min_size=3, max_size=10
 ).map(lambda runs: [most for most, cycles in runs for _ in range(cycles)])
-"""How many calls each cycle may make; None is as many as it likes."""
+"""The most requests of each cycle; None: no limit."""
 
 
 @given(changes, stretches)
-def test_every_hour_is_what_the_cloud_says_70_minutes_after_it_says_so(
-    arrivals: List[Tuple[int, int, int]], budgets: List[Optional[int]]
-) -> None:
-    history, hours = History(), Hours()
+def test_every_hour_within_70_minutes(arrivals: List[Tuple[int, int, int]], budgets: List[Optional[int]]) -> None:
+    """At most 70 minutes after a change in the cloud, every known hour equals it."""
+    ledger, hours = MemoryLedger(), CloudHours()
     changed: Dict[int, int] = {}
     first, unlimited = START - 48 * HOUR, 0
     for number, most in enumerate([*budgets, None, None, None, None, None]):
         for i, (when, hour, tokens) in enumerate(arrivals):
             at = START + hour * HOUR
-            if when == number and first <= at <= history.now - HOUR:
-                hours.of[at] = tokens and tokens * 1009**2 + 1009 * i  # no two changes make up for one another
-                changed[at] = history.now
-        cycle(history, hours, first, most)
+            if when == number and first <= at <= ledger.now_ms - HOUR:
+                hours.tokens[at] = tokens and tokens * 1009**2 + 1009 * i  # no two changes cancel each other out
+                changed[at] = ledger.now_ms
+        run_cycle(ledger, hours, first, most)
         unlimited = unlimited + 1 if most is None else 0
-        if unlimited >= 5:  # an hour and more of cycles with room
-            known, truth = history.held(), hours.truth(first, history.now // HOUR * HOUR)
+        if unlimited >= 5:  # cycles without a limit for more than an hour
+            known, truth = ledger.known_hours(), hours.expected(first, ledger.now_ms // HOUR * HOUR)
             wrong = [at for at, values in truth.items() if known.get(at) != values]
-            assert not [at for at in wrong if history.now - changed.get(at, 0) > 70 * MINUTE]
-        history.now += 15 * MINUTE
+            assert not [at for at in wrong if ledger.now_ms - changed.get(at, 0) > 70 * MINUTE]
+        ledger.now_ms += 15 * MINUTE

@@ -1,4 +1,4 @@
-"""Each limit of the history: one below it, at it, one above."""
+"""Each limit of the ledger: one below it, at it, one above it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from maas_usage_check.ledger.schema import write_transaction
 from maas_usage_check.ledger.watermarks import changed_hours
 from maas_usage_check.state import Store
 
-from .books import DAY, HOUR, START, History, use
+from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ from .books import DAY, HOUR, START, History, use
     ],
 )
 def test_age_of_the_list(age: int, due: bool, is_usable: bool) -> None:
-    """A list serves for an hour, for three where it cannot be read, and not at all from the future."""
+    """A list is valid for an hour, for three if it cannot be read again, and never from the future."""
     models = ModelList(read=START)
     assert (models.is_due(START + age), models.is_usable(START + age)) == (due, is_usable)
 
@@ -57,21 +57,22 @@ MODEL = ListedModel(Dimensions("model"), ["rpm", "tpm"], START - DAY, START)
 
 
 @pytest.mark.parametrize(("age", "known"), [(29 * DAY - 1, 1), (29 * DAY, 0)])
-def test_model_that_is_listed_no_more(age: int, known: int) -> None:
+def test_model_no_longer_listed(age: int, known: int) -> None:
+    """It is remembered for 29 days."""
     models = ModelList(START, [MODEL])
     models.update(Listing(), START + age)
     assert len(models.models) == known
 
 
-@pytest.mark.parametrize(("behind", "asked"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
-def test_gap_of_minutes(behind: int, asked: int) -> None:
-    """What lies between the held minutes and the last 15 is asked, of the last 4 hours."""
+@pytest.mark.parametrize(("behind", "queried"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
+def test_gap_of_minutes(behind: int, queried: int) -> None:
+    """The minutes between the held ones and the last 15 are queried, at most 4 hours back."""
     found = gap_batches(ModelList(START, [MODEL]), HeldMinutes(START - behind * MINUTE, START), START)
-    assert [batch.query.until - batch.query.start for batch in found] == [asked * MINUTE] * bool(asked)
+    assert [batch.query.until - batch.query.start for batch in found] == [queried * MINUTE] * bool(queried)
 
 
-def test_when_a_minute_is_complete() -> None:
-    """Five minutes after its end; eight more and it counts as held."""
+def test_complete_minute() -> None:
+    """A minute is complete five minutes after its end; after eight more it counts as held."""
     assert [complete_until(START + 5 * MINUTE + more) for more in (-1, 0)] == [START - MINUTE, START]
     held = HeldMinutes()
     held.update(START, ModelList(), {})
@@ -89,121 +90,120 @@ def test_oldest_hour() -> None:
 
 
 @pytest.mark.parametrize(("later", "hours"), [(HOUR - 1, 1), (HOUR, 1), (HOUR + 1, 0)])
-def test_change_before_a_consumer_came(history: History, later: int, hours: int) -> None:
-    """A consumer gets what changed up to an hour before it last came once more."""
-    history.put(START - DAY, 5)
-    history.now += later
-    taken = [len(changed_hours(history.hour_store(), Consumer("a", HOURS), 0)) for _ in range(2)]
-    assert taken == [1, hours]
+def test_change_before_the_last_cycle(ledger: MemoryLedger, later: int, hours: int) -> None:
+    """Changes up to an hour before a consumer's last cycle are emitted again."""
+    ledger.put(START - DAY, 5)
+    ledger.now_ms += later
+    emitted = [len(changed_hours(ledger.hour_store(), Consumer("a", HOURS), 0)) for _ in range(2)]
+    assert emitted == [1, hours]
 
 
 @pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
-def test_question_about_frozen_hours(history: History, until: int, left: bool) -> None:
-    bisect.plan_windows(history.hour_store(), START - DAY, history.now)
-    oldest = bisect.pending_windows(history.hour_store())[0]
-    compact(history.transaction, oldest.until + until)
-    assert (oldest in bisect.pending_windows(history.hour_store())) == left
+def test_pending_window_of_compacted_hours(ledger: MemoryLedger, until: int, left: bool) -> None:
+    """It is deleted."""
+    bisect.plan_windows(ledger.hour_store(), START - DAY, ledger.now_ms)
+    oldest = bisect.pending_windows(ledger.hour_store())[0]
+    compact(ledger.transaction, oldest.until + until)
+    assert (oldest in bisect.pending_windows(ledger.hour_store())) == left
 
 
 @pytest.mark.parametrize("ahead", [-1, 0, 1])
-def test_history_that_begins_in_the_future(history: History, ahead: int) -> None:
-    """It begins now, as soon as the clock is right."""
-    history.now += ahead
-    history.hour_store()
-    history.now = START
-    compact(history.transaction, START - DAY)
-    assert history.hour_store().began_ms == START + min(ahead, 0)
+def test_history_that_begins_in_the_future(ledger: MemoryLedger, ahead: int) -> None:
+    """Its beginning is set to now as soon as the clock is right."""
+    ledger.now_ms += ahead
+    ledger.hour_store()
+    ledger.now_ms = START
+    compact(ledger.transaction, START - DAY)
+    assert ledger.hour_store().began_ms == START + min(ahead, 0)
 
 
 @pytest.mark.parametrize("ago", [HOUR, 3 * HOUR, 4 * HOUR, 5 * DAY])
-def test_nothing_before_the_first_hour_is_asked(history: History, ago: int) -> None:
-    """Also where an older question is open, of a longer backfill."""
-    hour_store, older = (
-        history.hour_store(),
-        bisect.PendingWindow(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None),
-    )
-    bisect.on_answer(hour_store, older, use(100))
-    asked = bisect.plan_windows(hour_store, START - ago, history.now)
-    assert min(question.start for question in asked) == START - ago
+def test_first_hour(ledger: MemoryLedger, ago: int) -> None:
+    """Nothing earlier is queried, even if a longer backfill left an older window pending."""
+    hour_store = ledger.hour_store()
+    older = bisect.PendingWindow(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None)
+    bisect.on_answer(hour_store, older, make_values(100))
+    windows = bisect.plan_windows(hour_store, START - ago, ledger.now_ms)
+    assert min(window.start for window in windows) == START - ago
 
 
 ACCOUNT = Account("project", "key")
 
 
 @pytest.fixture
-def labels(tmp_path: Path) -> HourPlanner:
-    """The history of one series, and of one more for a label."""
+def planner(tmp_path: Path) -> HourPlanner:
+    """Make the planner of an instance with one series, and one more for a label."""
     instance = load_instance(
         {"hourly": True, "backfill_days": 1, "per_api_key": True, "api_keys": ["a"]}, {}, "x", START / 1000
     )
     return HourPlanner(instance, Store(lambda: str(tmp_path / "s.sqlite3")))
 
 
-def given(history: HourPlanner, now: int, takes: str = HOURS, answered: bool = True) -> Emitted:
-    return emit(history, Consumer("a", takes), ACCOUNT, now, {}, answered, lambda: True)
+def emit_to(planner: HourPlanner, now_ms: int, kind: str = HOURS, answered: bool = True) -> Emitted:
+    return emit(planner, Consumer("a", kind), ACCOUNT, now_ms, {}, answered, lambda: True)
 
 
-@pytest.mark.parametrize(("known", "words"), [(24, "24 hours of 2 series missing, about 28 requests"), (25, "")])
-def test_news_of_a_backfill(labels: HourPlanner, known: int, words: str) -> None:
-    """A backfill of 24 hours is told once, and its end too."""
-    with write_transaction(labels.store, START) as transaction:
-        hour_stores = [hour_store for _, hour_store in labels.hour_stores(transaction, ACCOUNT).values()]
-        hour_stores[0].put(START - DAY, START, use(1))
-        hour_stores[1].put(START - (known - 24) * HOUR, START, use(1))
-    told = [" ".join(given(labels, START).notices) for _ in range(2)]
-    assert [" missing, " in text for text in told] == [bool(words), False]
-    assert words in told[0]
-    with write_transaction(labels.store, START) as transaction:
-        for _, hour_store in labels.hour_stores(transaction, ACCOUNT).values():
-            hour_store.put(START - DAY, START, use(1))
-    told = [" ".join(given(labels, START).notices) for _ in range(2)]
-    assert ["backfill: complete" in text for text in told] == [bool(words), False]
+@pytest.mark.parametrize(("known", "notice"), [(24, "24 hours of 2 series missing, about 28 requests"), (25, "")])
+def test_notices_of_a_backfill(planner: HourPlanner, known: int, notice: str) -> None:
+    """The start and the end of a backfill of 24 hours or more are each reported once."""
+    with write_transaction(planner.store, START) as transaction:
+        hour_stores = [hour_store for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values()]
+        hour_stores[0].put(START - DAY, START, make_values(1))
+        hour_stores[1].put(START - (known - 24) * HOUR, START, make_values(1))
+    notices = [" ".join(emit_to(planner, START).notices) for _ in range(2)]
+    assert [" missing, " in text for text in notices] == [bool(notice), False]
+    assert notice in notices[0]
+    with write_transaction(planner.store, START) as transaction:
+        for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values():
+            hour_store.put(START - DAY, START, make_values(1))
+    notices = [" ".join(emit_to(planner, START).notices) for _ in range(2)]
+    assert ["backfill: complete" in text for text in notices] == [bool(notice), False]
 
 
 @pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
-def test_news_of_a_beginning(labels: HourPlanner, older: int, begins: bool) -> None:
-    """A history begins once, not with each of its series."""
-    with write_transaction(labels.store, START - 1) as transaction:
-        for series in list_series(labels.instance)[:older]:
-            HourStore(transaction, series.series_name(labels.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
-    assert any("first run" in news for news in given(labels, START).notices) == begins
+def test_notice_of_the_first_run(planner: HourPlanner, older: int, begins: bool) -> None:
+    """It is reported once, not for each new series."""
+    with write_transaction(planner.store, START - 1) as transaction:
+        for series in list_series(planner.instance)[:older]:
+            HourStore(transaction, series.series_name(planner.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
+    assert any("first run" in notice for notice in emit_to(planner, START).notices) == begins
 
 
-def test_increments_without_an_answer(labels: HourPlanner) -> None:
-    """What was counted is given out once, to who waits for it; nothing used is said only where the cloud answered."""
-    with write_transaction(labels.store, START) as transaction:
-        for _, hour_store in labels.hour_stores(transaction, ACCOUNT).values():
+def test_increments_without_an_answer(planner: HourPlanner) -> None:
+    """Increments are emitted once, even without an answer; zeros only with one; nothing after a rollback."""
+    with write_transaction(planner.store, START) as transaction:
+        for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values():
             hour_store.begin(START)
-            hour_store.put(START, START + HOUR, use(5))
+            hour_store.put(START, START + HOUR, make_values(5))
     with pytest.raises(RolledBackError):
-        emit(labels, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
+        emit(planner, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
     counts = [
-        [point.fields["tokens"] for point in given(labels, START + HOUR, INCREMENTS, answered).points]
+        [point.fields["tokens"] for point in emit_to(planner, START + HOUR, INCREMENTS, answered).points]
         for answered in (False, False, True)
     ]
     assert counts == [[5, 5], [], [0, 0]]
 
 
-def test_increments_of_models_that_nobody_waits_for(labels: HourPlanner) -> None:
-    """They are given out later, and once."""
+def test_increments_of_models_after_a_rollback(planner: HourPlanner) -> None:
+    """They are emitted once, in a later cycle."""
     listed = ListedModel(Dimensions("model"), sorted(REQUIRED_METRICS), START, START)
-    hours = ModelHourPlanner(labels.instance, labels.store, ACCOUNT.project_id)
-    with write_transaction(labels.store, START) as transaction:
-        hours.begin(transaction)
-        ((_, hour_store),) = hours.hour_stores(transaction, [listed])
-        hour_store.put(START, START + HOUR, use(5))
-    give_later = partial(
-        emit_models, hours, ModelList(START, [listed]), Consumer("a", INCREMENTS), START + HOUR, {}, True
+    model_planner = ModelHourPlanner(planner.instance, planner.store, ACCOUNT.project_id)
+    with write_transaction(planner.store, START) as transaction:
+        model_planner.begin(transaction)
+        ((_, hour_store),) = model_planner.hour_stores(transaction, [listed])
+        hour_store.put(START, START + HOUR, make_values(5))
+    emit_later = partial(
+        emit_models, model_planner, ModelList(START, [listed]), Consumer("a", INCREMENTS), START + HOUR, {}, True
     )
     with pytest.raises(RolledBackError):
-        give_later(lambda: False)
-    assert [[point.fields["tokens"] for point in give_later(lambda: True)] for _ in range(2)] == [[5], [0]]
+        emit_later(lambda: False)
+    assert [[point.fields["tokens"] for point in emit_later(lambda: True)] for _ in range(2)] == [[5], [0]]
 
 
-def test_account_of_a_cycle_without_a_connection(labels: HourPlanner) -> None:
-    """It is the one of the consumer's last cycle."""
+def test_account_without_a_connection(planner: HourPlanner) -> None:
+    """The account of the consumer's last cycle is used."""
     missing = [
-        emit(labels, Consumer("a", HOURS), account, START, {}, False, lambda: True).missing_hours
+        emit(planner, Consumer("a", HOURS), account, START, {}, False, lambda: True).missing_hours
         for account in (Account(), ACCOUNT, Account())
     ]
     assert missing == [None, 48, 48]

@@ -7,47 +7,50 @@ from hypothesis import strategies as st
 
 from maas_usage_check.ledger.counters import compact, stored_counters, update_counters
 
-from .books import DAY, HOUR, START, History
+from .memory_ledger import DAY, HOUR, START, MemoryLedger
 
 
-def tokens(history: History) -> int:
-    return update_counters(history.hour_store())[0]
+def tokens(ledger: MemoryLedger) -> int:
+    return update_counters(ledger.hour_store())[0]
 
 
-def test_a_count_begins_with_0_and_the_hours_before_it_do_not_count(history: History) -> None:
-    history.now += 20 * 60_000
-    assert tokens(history) == 0
-    history.put(START - HOUR, 1_000)
-    assert tokens(history) == 0
-    history.put(START, 30)  # it had begun before the history, and ended after
-    history.put(START + HOUR, 4)
-    assert tokens(history) == 34
+def test_start(ledger: MemoryLedger) -> None:
+    """A counter starts at 0 and does not count hours before its history began."""
+    ledger.now_ms += 20 * 60_000
+    assert tokens(ledger) == 0
+    ledger.put(START - HOUR, 1_000)
+    assert tokens(ledger) == 0
+    ledger.put(START, 30)  # it started before the history began, and ended after
+    ledger.put(START + HOUR, 4)
+    assert tokens(ledger) == 34
 
 
-def test_frozen_hours_stay_in_the_count_and_are_never_counted_again(history: History) -> None:
-    tokens(history)
-    history.now += 30 * DAY
+def test_compact(ledger: MemoryLedger) -> None:
+    """Compacted hours stay in the counter and are counted once."""
+    tokens(ledger)
+    ledger.now_ms += 30 * DAY
     for day in range(4):
-        history.put(START + day * DAY, 100)
-        assert tokens(history) == (day + 1) * 100
-        compact(history.transaction, START + day * DAY)
-    assert history.hour_store().first_hours(START - DAY, 29 * DAY) == (START + 3 * DAY, START + 3 * DAY)
-    assert [hour.start for hour in history.hour_store().hours(0, START + 9 * DAY)] == [START + 3 * DAY]
+        ledger.put(START + day * DAY, 100)
+        assert tokens(ledger) == (day + 1) * 100
+        compact(ledger.transaction, START + day * DAY)
+    assert ledger.hour_store().first_hours(START - DAY, 29 * DAY) == (START + 3 * DAY, START + 3 * DAY)
+    assert [hour.start for hour in ledger.hour_store().hours(0, START + 9 * DAY)] == [START + 3 * DAY]
 
 
 @given(st.lists(st.tuples(st.integers(-3, 40), st.integers(0, 1000), st.booleans()), max_size=40))
-def test_a_count_is_the_most_that_a_dictionary_of_hours_ever_added_up_to(changes: List[Tuple[int, int, bool]]) -> None:
-    history = History()
-    tokens(history)
+def test_running_maximum(changes: List[Tuple[int, int, bool]]) -> None:
+    """A counter is the running maximum of the sum of a dictionary of hours."""
+    ledger = MemoryLedger()
+    tokens(ledger)
     hours, most, frozen = {}, 0, -3
-    for at, value, looked in changes:
+    for at, value, is_updated in changes:
         if at >= frozen:
-            history.put(START + at * HOUR, value)
+            ledger.put(START + at * HOUR, value)
             hours[at] = value
-        if value % 7 == 0 and looked:
+        if value % 7 == 0 and is_updated:
             frozen = max(frozen, at - 10)
-            compact(history.transaction, START + frozen * HOUR)
-        if looked:
+            compact(ledger.transaction, START + frozen * HOUR)
+        if is_updated:
             most = max(most, sum(value for at, value in hours.items() if at >= 0))
-            assert tokens(history) == most
-    assert stored_counters(history.hour_store())[0] == most
+            assert tokens(ledger) == most
+    assert stored_counters(ledger.hour_store())[0] == most

@@ -6,90 +6,93 @@ import pytest
 
 from maas_usage_check.ledger.daily_check import DailyCheck
 
-from .books import DAY, HOUR, START, History, use
+from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values
 
 NEWEST = START // DAY * DAY - 2 * DAY
-"""The newest day that ended more than 27 hours before noon."""
+"""The newest day that ended more than 27 hours before START."""
 
 
 @pytest.fixture
-def history(history: History) -> History:
-    history.hour_store().put(START - 5 * DAY, START - 3 * HOUR, use(1000))
-    return history
+def ledger(ledger: MemoryLedger) -> MemoryLedger:
+    ledger.hour_store().put(START - 5 * DAY, START - 3 * HOUR, make_values(1000))
+    return ledger
 
 
-def begin(history: History, check: DailyCheck, name: str = "a") -> bool:
-    return check.start({name: history.hour_store(name)}, START - 29 * DAY, history.now)
+def start(ledger: MemoryLedger, check: DailyCheck, name: str = "a") -> bool:
+    return check.start({name: ledger.hour_store(name)}, START - 29 * DAY, ledger.now_ms)
 
 
-def lookup(history: History, check: DailyCheck, answer: Callable[[int, int], int]) -> List[Tuple[int, int]]:
-    """Answer all questions of a look; return the windows that were asked."""
-    asked: List[Tuple[int, int]] = []
-    more = begin(history, check)
+def run_check(ledger: MemoryLedger, check: DailyCheck, answer: Callable[[int, int], int]) -> List[Tuple[int, int]]:
+    """Answer all queries of a check; return the queried windows."""
+    windows: List[Tuple[int, int]] = []
+    more = start(ledger, check)
     while more:
-        asked.append(check.next_window)
-        more = check.on_answer(len(check.answers), (answer(*asked[-1]),) * 5, history.now)
-    return asked
+        windows.append(check.next_window)
+        more = check.on_answer(len(check.answers), (answer(*windows[-1]),) * 5, ledger.now_ms)
+    return windows
 
 
-def truth(start: int, until: int) -> int:
+def expected(start: int, until: int) -> int:
     return (until - start) // HOUR * 1000
 
 
-def test_the_newest_day_that_is_surely_over_is_asked_whole_by_the_hour_and_whole_again(history: History) -> None:
+def test_windows(ledger: MemoryLedger) -> None:
+    """The newest final day is queried whole, hour by hour, and whole again; a day later the next one."""
     check = DailyCheck()
-    asked = lookup(history, check, truth)
-    assert asked[0] == asked[-1] == (NEWEST, NEWEST + DAY)
-    assert asked[1:-1] == [(at, at + HOUR) for at in range(NEWEST, NEWEST + DAY, HOUR)]
+    windows = run_check(ledger, check, expected)
+    assert windows[0] == windows[-1] == (NEWEST, NEWEST + DAY)
+    assert windows[1:-1] == [(at, at + HOUR) for at in range(NEWEST, NEWEST + DAY, HOUR)]
     assert check.failed == ""
-    history.now += DAY - 1
-    assert not begin(history, check)
-    history.now += 1
-    assert begin(history, check)
+    ledger.now_ms += DAY - 1
+    assert not start(ledger, check)
+    ledger.now_ms += 1
+    assert start(ledger, check)
 
 
 @pytest.mark.parametrize(("hour", "wrong"), [(1001, False), (1002, True), (999, False), (998, True), (2000, True)])
-def test_hours_that_differ_from_their_day_by_more_than_a_thousandth_are_not_believed(
-    history: History, hour: int, wrong: bool
-) -> None:
+def test_difference(ledger: MemoryLedger, hour: int, wrong: bool) -> None:
+    """Hours that differ from their day by more than 0.1 % fail the check."""
     check = DailyCheck()
-    lookup(history, check, lambda start, until: truth(start, until) if until - start == DAY else hour)
+    run_check(ledger, check, lambda start, until: expected(start, until) if until - start == DAY else hour)
     assert bool(check.failed) == wrong
     if wrong:
         assert f"{24 * hour:,} total tokens, their day has 24,000" in check.failed
-    history.now += DAY
-    lookup(history, check, truth)
+    ledger.now_ms += DAY
+    run_check(ledger, check, expected)
     assert not check.failed
 
 
-def test_a_day_that_still_changes_says_nothing_and_is_looked_at_again_an_hour_later(history: History) -> None:
+def test_changing_day(ledger: MemoryLedger) -> None:
+    """A day that still changes does not fail, and is checked again an hour later."""
     check, answers = DailyCheck(), iter([24_000, *[2000] * 24, 48_000])
-    lookup(history, check, lambda start, until: next(answers))
+    run_check(ledger, check, lambda start, until: next(answers))
     assert check.failed == ""
-    assert check.due == history.now + HOUR
+    assert check.due == ledger.now_ms + HOUR
 
 
-def test_without_use_there_is_nothing_to_look_at_and_nothing_against_the_hours() -> None:
+def test_without_use() -> None:
+    """Without use there is nothing to check, and an old failure ends."""
     check = DailyCheck(failed="something")
-    assert not begin(History(), check)
+    assert not start(MemoryLedger(), check)
     assert not check.failed
 
 
-@pytest.mark.parametrize(("minutes", "mine"), [(59, False), (60, True)])
-def test_a_look_of_another_instance_is_left_to_it_for_an_hour(history: History, minutes: int, mine: bool) -> None:
+@pytest.mark.parametrize(("minutes", "starts"), [(59, False), (60, True)])
+def test_check_of_another_instance(ledger: MemoryLedger, minutes: int, starts: bool) -> None:
+    """It is left to that instance for an hour."""
     check = DailyCheck()
-    begin(history, check)
-    check.on_answer(0, use(24_000), history.now)
-    history.hour_store("b").put(NEWEST, NEWEST + HOUR, use(1))
-    history.now += minutes * 60_000
-    assert begin(history, check, "b") == mine
+    start(ledger, check)
+    check.on_answer(0, make_values(24_000), ledger.now_ms)
+    ledger.hour_store("b").put(NEWEST, NEWEST + HOUR, make_values(1))
+    ledger.now_ms += minutes * 60_000
+    assert start(ledger, check, "b") == starts
 
 
-def test_a_look_goes_on_where_a_cycle_left_it(history: History) -> None:
-    """An answer that another thread has given already is not taken twice."""
+def test_continues(ledger: MemoryLedger) -> None:
+    """The next cycle continues a check; a second answer to one query is ignored."""
     check = DailyCheck()
-    begin(history, check)
-    assert [check.on_answer(0, use(24_000), history.now) for _ in range(2)] == [True, False]
-    history.now += 5 * 60_000
-    assert begin(history, check)
+    start(ledger, check)
+    assert [check.on_answer(0, make_values(24_000), ledger.now_ms) for _ in range(2)] == [True, False]
+    ledger.now_ms += 5 * 60_000
+    assert start(ledger, check)
     assert check.next_window == (NEWEST, NEWEST + HOUR)

@@ -63,7 +63,7 @@ DESCRIPTIONS: Dict[str, str] = {
         "该小时费用的估算值：Tokens 数乘以配置的单价，币种见 `currency`。"
     ),
     "1 if at least one query of the cycle succeeded, else 0.": "本轮至少有一个查询成功，为 1；否则为 0。",
-    "0 if all queries succeeded, 1 if some did, else the kind of failure.": (
+    "0 if the whole cycle succeeded, 1 if a part of it did, else the kind of failure.": (
         "0 为全部成功，1 为部分成功，其他值表示失败的种类。"
     ),
     "Distinct queries of the cycle.": "本轮要发的查询数，相同的只算一个。",

@@ -140,7 +140,9 @@ CATALOGUE: Catalogue = {
     MODEL_KEY_COST_CONSUMED: COSTS,
     API: (
         Field("up", int, "", "1 if at least one query of the cycle succeeded, else 0."),
-        Field("result_code", int, "", "0 if all queries succeeded, 1 if some did, else the kind of failure."),
+        Field(
+            "result_code", int, "", "0 if the whole cycle succeeded, 1 if a part of it did, else the kind of failure."
+        ),
         Field("queries", int, "query", "Distinct queries of the cycle."),
         Field("failed_queries", int, "query", "Queries of the cycle that failed."),
         Field("http_requests", int, "request", "HTTP requests that the cycle sent."),

@@ -1,4 +1,4 @@
-"""The stand-in's Cloud Eye must be as strict as the real one: each rule that is known is shown to bite."""
+"""The emulator's Cloud Eye is strict: it enforces each known rule of the real one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNITS = {
     "ttft": "ms", "tpot": "ms", "latency_avg": "ms", "req_count_4xx": "Count", "req_count_5xx": "Count",
     "req_error_rate": "%",
 }  # fmt: skip
-STRAY = {"req_count", "ttft_p99"}
+UNDOCUMENTED = {"req_count", "ttft_p99"}
 RAW: Dict[str, Callable[[Minute], Optional[float]]] = {
     "rpm": lambda minute: minute.requests,
     "tpm": lambda minute: minute.total_tokens / 1000,
@@ -45,7 +45,7 @@ FIRST, SECOND, THIRD = PLAIN.ids()
 KEY = PLAIN.key_ids(FIRST)[0]
 EVERY_SERIES = [(model, key) for model in PLAIN.ids() for key in (None, *PLAIN.key_ids(model))]
 BUSIEST = NOW_MS - 10 * HOUR
-"""10 in the morning on the mainland, of a Monday."""
+"""10:00 UTC+8 on a Monday."""
 Points = List[Tuple[int, float]]
 
 
@@ -53,17 +53,17 @@ def emulator(models: Optional[SimulatedModels] = None, now: float = NOW) -> Emul
     return Emulator({AK: SK}, now=lambda: now, models=models, requests_per_minute=10**9)
 
 
-def ask_list(account: Emulator, path: str = LIST, **query: str) -> Reply:
+def send_list(account: Emulator, path: str = LIST, **query: str) -> Reply:
     request = signed("GET", f"https://ces.example{path}", Credentials(AK, SK), account.now(), list(query.items()))
     return account.answer("GET", request.url[len("https://ces.example") :], request.headers, b"")
 
 
-def listed(account: Emulator, limit: int = 1000) -> List[Dict[str, Any]]:
-    """Go through the pages as the exporter does."""
+def list_all(account: Emulator, limit: int = 1000) -> List[Dict[str, Any]]:
+    """List all metrics, page by page, as the exporter does."""
     found: List[Dict[str, Any]] = []
     query = {"namespace": "SYS.MaaS", "limit": str(limit)}
     while True:
-        page = json.loads(ask_list(account, **query).body)
+        page = json.loads(send_list(account, **query).body)
         assert page["meta_data"]["count"] == len(page["metrics"]) <= limit
         if not page["metrics"]:
             assert page["meta_data"]["marker"] == ""
@@ -83,18 +83,18 @@ def metric(name: str = "rpm", model: str = FIRST, key: Optional[str] = None) -> 
     return {"namespace": "SYS.MaaS", "metric_name": name, "dimensions": dimensions}
 
 
-def question(*metrics: Dict[str, Any], **other: Any) -> Dict[str, Any]:
+def data_query(*metrics: Dict[str, Any], **other: Any) -> Dict[str, Any]:
     usual = {"from": BUSIEST, "to": BUSIEST + 10 * MINUTE, "period": "1", "filter": "average"}
     return {"metrics": list(metrics) or [metric()], **usual, **other}
 
 
-def ask(account: Emulator, body: Any, path: str = DATA) -> Reply:
+def send_query(account: Emulator, body: Any, path: str = DATA) -> Reply:
     request = signed("POST", f"https://ces.example{path}", Credentials(AK, SK), account.now(), body=body)
     return account.answer("POST", path, request.headers, request.body)
 
 
 def data(account: Emulator, *metrics: Dict[str, Any], **other: Any) -> List[Dict[str, Any]]:
-    reply = ask(account, question(*metrics, **other))
+    reply = send_query(account, data_query(*metrics, **other))
     assert reply.status == 200
     answered: List[Dict[str, Any]] = json.loads(reply.body)["metrics"]
     return answered
@@ -105,8 +105,10 @@ def points(account: Emulator, one: Dict[str, Any], **other: Any) -> Points:
     return [(point["timestamp"], point[statistic]) for point in data(account, one, **other)[0]["datapoints"]]
 
 
-def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models: SimulatedModels = PLAIN) -> Points:
-    """Say what the minutes that begin in `[start, end)` are, without regard to when they are there."""
+def raw_values(
+    name: str, series: Sequence[Optional[str]], start: int, end: int, models: SimulatedModels = PLAIN
+) -> Points:
+    """Return the values of the minutes that begin in `[start, end)`, available or not."""
     model, key = series
     assert model
     minutes = ((at, models.minute(model, key, at)) for at in range(start, end, MINUTE))
@@ -115,7 +117,7 @@ def raw(name: str, series: Sequence[Optional[str]], start: int, end: int, models
 
 
 def refusal(reply: Reply) -> Tuple[int, str]:
-    """Read a refusal of Cloud Eye's own shape: its status and its code."""
+    """Return status and code of a refusal, which has Cloud Eye's error format."""
     body = json.loads(reply.body)
     assert (set(body), set(body["message"])) == ({"http_code", "message"}, {"code", "details"})
     assert type(body["message"]["details"]) is str
@@ -123,45 +125,49 @@ def refusal(reply: Reply) -> Tuple[int, str]:
     return reply.status, body["message"]["code"]
 
 
-def test_every_series_is_listed_by_its_metrics_and_by_some_that_a_client_must_leave_out() -> None:
+def test_list() -> None:
+    """Every series is listed with its metrics, and with undocumented ones that a client must ignore."""
     account = emulator()
-    found = listed(account)
+    found = list_all(account)
     assert all(set(m) == {"namespace", "metric_name", "unit", "dimensions"} for m in found)
     assert {m["namespace"] for m in found} == {"SYS.MaaS"}
     units = {(m["metric_name"], *series_of(m).values()): m["unit"] for m in found}
     for model, key in EVERY_SERIES:
         series = (model, key) if key else (model,)
         assert {name: units[(name, *series)] for name in UNITS} == UNITS
-    assert {m["metric_name"] for m in found} - set(UNITS) == STRAY
+    assert {m["metric_name"] for m in found} - set(UNITS) == UNDOCUMENTED
     other = [m for m in found if not set(series_of(m)) <= {"maas_api_id", "maas_key_id"}]
     assert [tuple(series_of(m)) for m in other] == [("maas_service_name",)] * 3
     assert len(found) == len(EVERY_SERIES) * 13 + 3
-    strays = [one for one in found if one.pop("unit") and (one in other or one["metric_name"] in STRAY)]
-    assert all(one["datapoints"] for one in data(account, *strays, to=BUSIEST + HOUR))
+    undocumented = [one for one in found if one.pop("unit") and (one in other or one["metric_name"] in UNDOCUMENTED)]
+    assert all(one["datapoints"] for one in data(account, *undocumented, to=BUSIEST + HOUR))
 
 
 @pytest.mark.parametrize("limit", [158, 159, 160])
-def test_pages_put_together_are_the_whole_and_nothing_twice(limit: int) -> None:
-    found = listed(emulator(), limit)
+def test_pages(limit: int) -> None:
+    """The pages together are the whole list without duplicates."""
+    found = list_all(emulator(), limit)
     assert len({json.dumps(one, sort_keys=True) for one in found}) == len(found) == 159
 
 
-def test_a_page_says_how_many_there_are_and_1000_is_its_length() -> None:
+def test_page_size() -> None:
+    """A page has 1000 metrics by default and reports the total."""
     account = emulator(SimulatedModels(10, 10))
-    page = json.loads(ask_list(account, namespace="SYS.MaaS").body)
+    page = json.loads(send_list(account, namespace="SYS.MaaS").body)
     assert (len(page["metrics"]), page["meta_data"]["total"]) == (1000, 10 * 11 * 13 + 10)
-    other = json.loads(ask_list(account, namespace="SYS.ECS", limit="10").body)
+    other = json.loads(send_list(account, namespace="SYS.ECS", limit="10").body)
     assert other == {"metrics": [], "meta_data": {"count": 0, "total": 0, "marker": ""}}
 
 
-def test_a_series_is_listed_while_it_has_reported_a_minute_in_the_last_3_hours() -> None:
+def test_silent_series() -> None:
+    """A series is listed while it has reported a minute in the last 3 hours."""
     models = SimulatedModels(busy=lambda model, start: model != SECOND or start < BUSIEST)
-    last = raw("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
+    last = raw_values("rpm", (SECOND, None), BUSIEST - HOUR, BUSIEST, models)[-1][0]
     for now in (last + 3 * HOUR - 1, last + 3 * HOUR, NOW_MS - 18 * HOUR):
-        found = [series_of(one) for one in listed(emulator(models, now / 1000))]
+        found = [series_of(one) for one in list_all(emulator(models, now / 1000))]
         minutes = range((now - 3 * HOUR) // MINUTE * MINUTE + MINUTE, now // MINUTE * MINUTE - MINUTE)
         assert {(one["maas_api_id"], one.get("maas_key_id")) for one in found if "maas_api_id" in one} == {
-            series for series in EVERY_SERIES if raw("rpm", series, minutes.start, minutes.stop, models)
+            series for series in EVERY_SERIES if raw_values("rpm", series, minutes.start, minutes.stop, models)
         }
 
 
@@ -172,12 +178,13 @@ def test_a_series_is_listed_while_it_has_reported_a_minute_in_the_last_3_hours()
         {"start": "SYS.ECS.cpu_util.instance_id:1"}, {"surprise": "1"},
     ],
 )  # fmt: skip
-def test_a_list_that_is_malformed_is_refused_in_cloud_eyes_words(query: Dict[str, str]) -> None:
-    reply = ask_list(emulator(), **({"namespace": "SYS.MaaS", **query} if query else {}))
+def test_invalid_list(query: Dict[str, str]) -> None:
+    """An invalid list request is refused in Cloud Eye's error format."""
+    reply = send_list(emulator(), **({"namespace": "SYS.MaaS", **query} if query else {}))
     assert refusal(reply) == (400, "ces.0014")
 
 
-def test_a_query_parameter_given_twice_is_refused() -> None:
+def test_duplicate_parameter() -> None:
     account, query = emulator(), [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
     request = signed("GET", f"https://x{LIST}", Credentials(AK, SK), NOW, query)
     assert account.answer("GET", request.url[len("https://x") :], request.headers, b"").status == 400
@@ -190,27 +197,28 @@ def test_a_query_parameter_given_twice_is_refused() -> None:
     st.integers(0, MINUTE - 1),
     st.booleans(),
 )
-def test_raw_values_are_those_of_the_minutes_from_the_one_that_is_under_way_to_the_end(
-    asked: List[Tuple[str, Tuple[str, Optional[str]]]], begins: int, length: int, beside: int, inclusive: bool
+def test_raw_data(
+    requested: List[Tuple[str, Tuple[str, Optional[str]]]], begins: int, length: int, beside: int, inclusive: bool
 ) -> None:
+    """Raw values are those of the minutes from the one that contains `from` to the end."""
     account = emulator(SimulatedModels(inclusive_end=inclusive))
     start = BUSIEST + begins * MINUTE
     end = start + length * MINUTE
-    metrics = [metric(name, *series) for name, series in asked]
+    metrics = [metric(name, *series) for name, series in requested]
     answered = data(account, *metrics, **{"from": start + beside, "to": end})
-    for (name, series), wanted, one in zip(asked, metrics, answered):
-        expected = raw(name, series, start, end + MINUTE if inclusive else end)
+    for (name, series), wanted, one in zip(requested, metrics, answered):
+        expected = raw_values(name, series, start, end + MINUTE if inclusive else end)
         assert {**one, "datapoints": []} == {**wanted, "unit": UNITS[name], "datapoints": []}
         made = [{"average": pytest.approx(value), "timestamp": at} for at, value in expected]
         assert one["datapoints"] == made
 
 
-def test_500_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> None:
-    """The order of dimensions does not matter."""
+def test_order_of_metrics() -> None:
+    """500 metrics are answered in the order of the query, duplicates included; dimensions may be in any order."""
     one = metric("rpm", FIRST, KEY)
-    asked = [metric("tpm", SECOND), one, {**one, "dimensions": one["dimensions"][::-1]}, one] * 125
-    answered = data(emulator(), *asked)
-    assert [{k: each[k] for k in one} for each in answered] == asked
+    requested = [metric("tpm", SECOND), one, {**one, "dimensions": one["dimensions"][::-1]}, one] * 125
+    answered = data(emulator(), *requested)
+    assert [{k: each[k] for k in one} for each in answered] == requested
     assert answered[1]["datapoints"] == answered[2]["datapoints"] == answered[3]["datapoints"] != []
 
 
@@ -225,12 +233,14 @@ def test_500_metrics_are_answered_in_the_order_asked_even_one_asked_twice() -> N
         ({**metric("rpm"), "dimensions": [{"name": "maas_service_name", "value": "x"}]}, "Count"),
     ],
 )
-def test_a_metric_that_is_unknown_has_no_values(wanted: Dict[str, Any], unit: str) -> None:
+def test_unknown_metric(wanted: Dict[str, Any], unit: str) -> None:
+    """An unknown metric has no values."""
     assert data(emulator(), wanted, metric())[0] == {**wanted, "unit": unit, "datapoints": []}
 
 
-def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
-    (newest, _), *_ = raw("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
+def test_delay() -> None:
+    """A minute is answered from one minute after its end."""
+    (newest, _), *_ = raw_values("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
     for now, there in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
         found = dict(points(emulator(now=now / 1000), metric(), **{"from": newest, "to": newest + MINUTE}))
         assert (newest in found) is there
@@ -243,13 +253,14 @@ def test_a_minute_is_answered_only_a_minute_after_its_end() -> None:
         ("14400", 4 * HOUR, 30 * DAY), ("86400", DAY, 180 * DAY),
     ],
 )  # fmt: skip
-def test_an_earlier_from_is_moved_up_in_silence(period: str, step: int, reach: int) -> None:
+def test_reach_of_a_period(period: str, step: int, reach: int) -> None:
+    """A `from` before the reach of the period is moved up silently."""
     to = NOW_MS - 5 * MINUTE
-    asked = {"to": to, "period": period, "filter": "sum"}
-    found = [at for at, _ in points(emulator(), metric(), **{"from": 0, **asked})]
+    requested = {"to": to, "period": period, "filter": "sum"}
+    found = [at for at, _ in points(emulator(), metric(), **{"from": 0, **requested})]
     earliest = max((to - reach) // step * step, (NOW_MS - 30 * DAY) // step * step)
     assert found[0] - earliest < 20 * MINUTE if step < HOUR else found[0] == earliest
-    assert found == [at for at, _ in points(emulator(), metric(), **{"from": to - reach, **asked})]
+    assert found == [at for at, _ in points(emulator(), metric(), **{"from": to - reach, **requested})]
 
 
 @given(
@@ -259,17 +270,18 @@ def test_an_earlier_from_is_moved_up_in_silence(period: str, step: int, reach: i
     st.sampled_from(["average", "max", "min", "sum", "variance"]),
     st.booleans(),
 )
-def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
+def test_aggregates(
     name: str, series: Tuple[str, Optional[str]], period: Tuple[str, int], statistic: str, inclusive: bool
 ) -> None:
+    """A longer period aggregates the raw values of its minutes."""
     step = period[1] * MINUTE
     start = NOW_MS // step * step - 5 * step
     end = start + 3 * step
-    asked = {"from": start + 1, "to": end, "period": period[0], "filter": statistic}
-    found = points(emulator(SimulatedModels(inclusive_end=inclusive)), metric(name, *series), **asked)
+    requested = {"from": start + 1, "to": end, "period": period[0], "filter": statistic}
+    found = points(emulator(SimulatedModels(inclusive_end=inclusive)), metric(name, *series), **requested)
     expected = []
     for at in range(start, end + inclusive, step):
-        values = [value for _, value in raw(name, series, at, at + step)]
+        values = [value for _, value in raw_values(name, series, at, at + step)]
         if values:
             mean = sum(values) / len(values)
             variance = sum((value - mean) ** 2 for value in values) / len(values)
@@ -278,12 +290,13 @@ def test_a_longer_period_is_made_of_the_raw_values_of_its_minutes(
     assert found == [(at, pytest.approx(value, rel=1e-9, abs=1e-6)) for at, value in expected]
 
 
-def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
+def test_max_points() -> None:
+    """Points beyond 3000 are dropped silently."""
     metrics = [metric(name, *series) for name in ("rpm", "tpm", "total_tokens") for series in EVERY_SERIES]
-    asked = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
+    requested = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
     account = emulator()
-    answered = [one["datapoints"] for one in data(account, *metrics, **asked)]
-    alone = [data(account, one, **asked)[0]["datapoints"] for one in metrics]
+    answered = [one["datapoints"] for one in data(account, *metrics, **requested)]
+    alone = [data(account, one, **requested)[0]["datapoints"] for one in metrics]
     flat = [(i, point) for i, found in enumerate(alone) for point in found]
     assert len(flat) > 3000
     assert [(i, point) for i, found in enumerate(answered) for point in found] == flat[:3000]
@@ -302,34 +315,38 @@ def test_what_is_beyond_3000_points_is_left_out_in_silence() -> None:
         {"metrics": [{**metric(), "dimensions": metric()["dimensions"] * 2}]},
     ],
 )  # fmt: skip
-def test_a_question_that_cloud_eye_does_not_take_is_refused_in_its_words(change: Dict[str, Any]) -> None:
-    assert refusal(ask(emulator(), {**question(), **change})) == (400, "ces.0014")
+def test_invalid_query(change: Dict[str, Any]) -> None:
+    """A query that Cloud Eye does not accept is refused in its error format."""
+    assert refusal(send_query(emulator(), {**data_query(), **change})) == (400, "ces.0014")
 
 
-@pytest.mark.parametrize("field", question())
-def test_every_field_of_a_question_is_needed(field: str) -> None:
-    asked = question()
-    del asked[field]
-    assert refusal(ask(emulator(), asked)) == (400, "ces.0014")
+@pytest.mark.parametrize("field", data_query())
+def test_required_fields(field: str) -> None:
+    """Every field of a query is required."""
+    body = data_query()
+    del body[field]
+    assert refusal(send_query(emulator(), body)) == (400, "ces.0014")
 
 
 @pytest.mark.parametrize(
     ("permission", "refused"), [("ces:metrics:list", (403, 200)), ("ces:metricData:list", (200, 403))]
 )
-def test_a_permission_that_is_missing_is_refused_for_its_call_alone(permission: str, refused: Tuple[int, int]) -> None:
+def test_missing_permission(permission: str, refused: Tuple[int, int]) -> None:
+    """A missing permission refuses only its own call."""
     account = emulator()
     account.denied_permissions = {permission}
-    replies = ask_list(account, namespace="SYS.MaaS"), ask(account, question())
+    replies = send_list(account, namespace="SYS.MaaS"), send_query(account, data_query())
     assert tuple(reply.status for reply in replies) == refused
     body = json.loads(next(reply.body for reply in replies if reply.status == 403))
     assert body["http_code"] == 403
     assert body["message"]["details"] == f"policy doesn't allow {permission} to be performed."
 
 
-def test_a_project_of_somebody_else_and_another_method_are_refused() -> None:
+def test_foreign_project_and_method() -> None:
+    """Another account's project and another method are refused."""
     account, other = emulator(), "0" * 32
-    assert ask_list(account, LIST.replace(PROJECT_ID, other), namespace="SYS.MaaS").status == 403
-    reply = ask(account, question(), DATA.replace(PROJECT_ID, other))
+    assert send_list(account, LIST.replace(PROJECT_ID, other), namespace="SYS.MaaS").status == 403
+    reply = send_query(account, data_query(), DATA.replace(PROJECT_ID, other))
     assert (reply.status, json.loads(reply.body)["http_code"]) == (403, 403)
-    assert ask(account, question(), LIST).status == 404
-    assert ask_list(account, DATA).status == 404
+    assert send_query(account, data_query(), LIST).status == 404
+    assert send_list(account, DATA).status == 404

@@ -21,7 +21,8 @@ from ..conftest import Program
 from ..program import only_line
 
 
-def test_demo_shows_a_report_and_a_collect_without_an_account_or_the_network(program: Program) -> None:
+def test_demo(program: Program) -> None:
+    """It runs a report and a collect, without an account or the network."""
     keys = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None, "HW_SECURITY_TOKEN": "of-a-real-key"}
     done = program("demo", **keys, HTTPS_PROXY="http://127.0.0.1:9")
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,7 +35,7 @@ def test_demo_shows_a_report_and_a_collect_without_an_account_or_the_network(pro
 
 @pytest.fixture
 def served(program: Program) -> Iterator[Tuple[subprocess.Popen[bytes], List[str]]]:
-    """Serve the stand-in; yield the process and the lines that it printed."""
+    """Run `demo --serve`; yield the process and the lines that it printed."""
     process = program.start("demo", "--serve", HW_SECRET_KEY="of-a-real-key")
     assert process.stdout
     try:
@@ -44,10 +45,8 @@ def served(program: Program) -> Iterator[Tuple[subprocess.Popen[bytes], List[str
         process.communicate()
 
 
-def test_demo_serve_stays_up_for_an_agent_until_it_is_told_to_stop(
-    program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]
-) -> None:
-    """The command that it prints needs nothing of the environment, and marks its points."""
+def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]) -> None:
+    """It runs until SIGTERM; the command that it prints needs no environment, and tags its points."""
     process, lines = served
     url = re.findall(r"http://[0-9.:]+", lines[0])[0]
     with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -62,9 +61,8 @@ def test_demo_serve_stays_up_for_an_agent_until_it_is_told_to_stop(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
-def test_the_command_that_demo_serve_prints_works_for_another_user_with_a_state_of_its_own(
-    program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]
-) -> None:
+def test_serve_for_another_user(program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]) -> None:
+    """The printed command works for another user, with a state of its own."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program.command]
     if subprocess.run([*nobody, "--version"], capture_output=True, check=False).returncode != 0:
         pytest.skip("this checkout cannot be read by another user")
@@ -78,24 +76,24 @@ def test_the_command_that_demo_serve_prints_works_for_another_user_with_a_state_
         ]
     key = os.path.join(os.path.dirname(command[-1]), "credentials")
     assert [done.returncode for done in runs] == [0, 0]
-    # Of the key alone, which is meant here; a state that cannot be kept would be a second warning.
+    # Only the expected warning; an unwritable state would be a second one.
     assert [done.stderr.splitlines() for done in runs] == [
         [f"W! credentials file {key}: others can read it: chown it to the user who runs this, and chmod 600 {key}"]
     ] * 2
     requests = [parse_line(done.stdout.splitlines()[-1])["fields"]["http_requests"] for done in runs]
-    assert requests == [5, 4]  # the project is remembered
+    assert requests == [5, 4]  # the project id is in the state
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_code_2(program: Program) -> None:
+def test_port_in_use(program: Program) -> None:
+    """A port in use is one line and exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = program("demo", "--port", str(taken.getsockname()[1]))
     assert only_line(done, 2).startswith("E! --port: ")
 
 
 @pytest.mark.parametrize("length", [b"x", b"-1", b"\xb2", b"9" * 5000])
-def test_a_client_that_declares_no_length_gets_400_and_no_traceback(
-    length: bytes, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_length(length: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """An invalid Content-Length is answered with 400, without a traceback."""
     with serve_emulator(Emulator({})) as url, socket.create_connection(
         ("127.0.0.1", int(url.rsplit(":", 1)[1]))
     ) as client:

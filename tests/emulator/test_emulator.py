@@ -1,4 +1,4 @@
-"""The stand-in must be strict: each rule of the cloud that is known is shown to bite."""
+"""The emulator is strict: it enforces each known rule of the cloud."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..conftest import AK, NOW, SK, FixedClock
 
 NOW_MS = int(NOW * 1000)
 PATH = f"/v1/{PROJECT_ID}/maas/monitoring/show-statistics"
-QUESTION = {"service_type": 2, "start_time": NOW_MS - 7 * DAY, "end_time": NOW_MS, "infer_type": "real_time"}
+QUERY = {"service_type": 2, "start_time": NOW_MS - 7 * DAY, "end_time": NOW_MS, "infer_type": "real_time"}
 
 
 @pytest.fixture
@@ -25,26 +25,27 @@ def emulator(clock: FixedClock) -> Emulator:
     return Emulator({AK: SK}, now=clock.now)
 
 
-def ask(
+def send(
     emulator: Emulator,
-    body: Any = QUESTION,
+    body: Any = QUERY,
     sk: str = SK,
     ak: str = AK,
-    at: Optional[float] = None,
+    at_s: Optional[float] = None,
     token: Optional[str] = None,
     path: str = PATH,
 ) -> Reply:
-    now = emulator.now() if at is None else at
+    now = emulator.now() if at_s is None else at_s
     request = signed("POST", f"https://cloud.example{path}", Credentials(ak, sk, token), now, body=body)
     return emulator.answer("POST", path, request.headers, request.body)
 
 
-def text(reply: Reply) -> str:
+def error_message(reply: Reply) -> str:
     return str(json.loads(reply.body)["error_msg"])
 
 
-def test_a_request_signed_by_the_sdk_is_answered_with_the_documented_fields(emulator: Emulator) -> None:
-    reply = ask(emulator)
+def test_answer(emulator: Emulator) -> None:
+    """A signed request is answered with the documented fields."""
+    reply = send(emulator)
     answer = json.loads(reply.body)
     assert reply.status == 200
     assert set(answer) == {
@@ -54,51 +55,57 @@ def test_a_request_signed_by_the_sdk_is_answered_with_the_documented_fields(emul
     assert answer["total_token"] > answer["total_prompt_token"] + answer["total_completion_token"] > 0
 
 
-def test_a_body_that_is_not_the_signed_one_is_refused(emulator: Emulator) -> None:
-    request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUESTION)
+def test_altered_request(emulator: Emulator) -> None:
+    """A request that differs from the signed one is refused."""
+    request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUERY)
     assert emulator.answer("POST", PATH, request.headers, request.body + b" ").status == 401
     assert emulator.answer("POST", PATH + "?x=1", request.headers, request.body).status == 401
     assert emulator.answer("POST", PATH, {**request.headers, "Host": "other"}, request.body).status == 401
     assert emulator.answer("POST", PATH, request.headers, request.body).status == 200
 
 
-def test_a_wrong_secret_an_unknown_key_and_no_signature_are_told_apart(emulator: Emulator) -> None:
-    assert "verify ak sk signature fail" in text(ask(emulator, sk="wrong"))
-    assert "ak not exist" in text(ask(emulator, ak="NOBODY"))
+def test_refusals(emulator: Emulator) -> None:
+    """A wrong secret key, an unknown access key and a missing signature have errors of their own."""
+    assert "verify ak sk signature fail" in error_message(send(emulator, sk="wrong"))
+    assert "ak not exist" in error_message(send(emulator, ak="NOBODY"))
     assert emulator.answer("POST", PATH, {}, b"{}").status == 401
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-16, 401), (-14, 200), (14, 200), (16, 401)])
-def test_a_clock_more_than_15_minutes_off_is_refused(emulator: Emulator, minutes: int, status: int) -> None:
-    assert ask(emulator, at=NOW + minutes * 60).status == status
+def test_clock_tolerance(emulator: Emulator, minutes: int, status: int) -> None:
+    """A clock that is wrong by more than 15 minutes is refused."""
+    assert send(emulator, at_s=NOW + minutes * 60).status == status
 
 
-def test_a_temporary_key_needs_its_token_signed(clock: FixedClock) -> None:
+def test_temporary_key(clock: FixedClock) -> None:
+    """A temporary key needs its token, signed."""
     emulator = Emulator({AK: SK}, now=clock.now, tokens={AK: "token"})
-    assert ask(emulator, token="token").status == 200
-    assert ask(emulator, token="other").status == 401
-    assert ask(emulator).status == 401
+    assert send(emulator, token="token").status == 200
+    assert send(emulator, token="other").status == 401
+    assert send(emulator).status == 401
 
 
-def test_more_than_five_refusals_in_a_row_lock_the_key_for_five_minutes(emulator: Emulator, clock: FixedClock) -> None:
-    for _ in range(20):  # five minutes apart they are no row
-        assert ask(emulator, sk="wrong").status == 401
+def test_lockout(emulator: Emulator, clock: FixedClock) -> None:
+    """More than five refusals in a row lock the access key for five minutes."""
+    for _ in range(20):  # five minutes apart, they are not in a row
+        assert send(emulator, sk="wrong").status == 401
         clock.at += 300
     assert emulator.lockouts == 0
     for _ in range(5):
-        assert "signature fail" in text(ask(emulator, sk="wrong"))
-    assert ask(emulator).status == 200
-    assert {ask(emulator, sk="wrong").status for _ in range(6)} == {401}
-    assert "reach the limit" in text(ask(emulator))
+        assert "signature fail" in error_message(send(emulator, sk="wrong"))
+    assert send(emulator).status == 200
+    assert {send(emulator, sk="wrong").status for _ in range(6)} == {401}
+    assert "reach the limit" in error_message(send(emulator))
     assert emulator.lockouts == 1
     clock.at += 300
-    assert ask(emulator).status == 200
+    assert send(emulator).status == 200
 
 
-def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, clock: FixedClock) -> None:
-    assert [ask(emulator).status for _ in range(201)] == [200] * 200 + [429]
+def test_rate_limit(emulator: Emulator, clock: FixedClock) -> None:
+    """The 201st request of a minute is answered with 429."""
+    assert [send(emulator).status for _ in range(201)] == [200] * 200 + [429]
     clock.at += 61
-    assert ask(emulator).status == 200
+    assert send(emulator).status == 200
 
 
 @pytest.mark.parametrize(
@@ -109,17 +116,19 @@ def test_the_201st_request_of_a_minute_is_answered_429(emulator: Emulator, clock
         {"ips": [1]}, {"surprise": 1}, {"service_type": []}, {"infer_type": {}},
     ],
 )  # fmt: skip
-def test_a_question_that_the_api_does_not_take_is_answered_400(emulator: Emulator, change: Dict[str, Any]) -> None:
-    assert ask(emulator, {**QUESTION, **change}).status == 400
+def test_invalid_query(emulator: Emulator, change: Dict[str, Any]) -> None:
+    """A query that the API does not accept is answered with 400."""
+    assert send(emulator, {**QUERY, **change}).status == 400
 
 
-def test_a_signed_body_that_is_no_object_is_answered_400(emulator: Emulator) -> None:
-    assert {ask(emulator, body).status for body in ([], [[]], "x", 1)} == {400}
+def test_body_is_not_an_object(emulator: Emulator) -> None:
+    """A signed body that is not an object is answered with 400."""
+    assert {send(emulator, body).status for body in ([], [[]], "x", 1)} == {400}
 
 
-def test_labels_add_up_to_everything(emulator: Emulator) -> None:
+def test_labels_add_up_to_the_total(emulator: Emulator) -> None:
     def requests(**filters: Any) -> int:
-        return int(json.loads(ask(emulator, {**QUESTION, **filters}).body)["total_request_count"])
+        return int(json.loads(send(emulator, {**QUERY, **filters}).body)["total_request_count"])
 
     parts = [requests(api_keys=[label]) for label in ("team-search", "team-support", "batch-jobs", "")]
     assert sum(parts) == requests()
@@ -127,13 +136,14 @@ def test_labels_add_up_to_everything(emulator: Emulator) -> None:
     assert 0 < requests(ips=["192.0.2.7"]) < requests()
 
 
-def test_the_project_list_holds_a_sub_project_before_the_one_that_is_meant(emulator: Emulator) -> None:
+def test_project_list(emulator: Emulator) -> None:
+    """The project list has a sub-project with the same prefix first."""
     request = signed("GET", "https://iam.example/v3/projects", Credentials(AK, SK), NOW, [("name", "cn-southwest-2")])
     reply = emulator.answer("GET", "/v3/projects?name=cn-southwest-2", request.headers, b"")
     names = [project["name"] for project in json.loads(reply.body)["projects"]]
     assert names == ["cn-southwest-2_sub", "cn-southwest-2"]
 
 
-def test_another_project_or_path_is_refused(emulator: Emulator) -> None:
-    assert ask(emulator, path=f"/v1/{'0' * 32}/maas/monitoring/show-statistics").status == 403
-    assert ask(emulator, path="/v1/x").status == 404
+def test_unknown_project_and_path(emulator: Emulator) -> None:
+    assert send(emulator, path=f"/v1/{'0' * 32}/maas/monitoring/show-statistics").status == 403
+    assert send(emulator, path="/v1/x").status == 404

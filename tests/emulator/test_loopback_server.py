@@ -10,7 +10,8 @@ from maas_usage_check.emulator.emulator import Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 
 
-def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:
+def test_missing_handshake() -> None:
+    """A client that does not complete the TLS handshake does not block others."""
     authority = trustme.CA()
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -26,7 +27,8 @@ def test_who_connects_and_does_not_shake_hands_holds_nobody_up() -> None:
             connection.close()
 
 
-def test_a_connection_that_is_kept_ends_with_the_block() -> None:
+def test_open_connections_are_closed() -> None:
+    """A keep-alive connection is closed at the end of the block."""
     with serve_emulator(Emulator({})) as url:
         connection = http.client.HTTPConnection(url.split("//")[1], timeout=5)
         connection.request("GET", "/")

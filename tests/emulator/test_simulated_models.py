@@ -1,4 +1,4 @@
-"""The stand-in's models: their minutes, when these are there, and that longer stretches are nothing but their sums."""
+"""The emulator's models: their minutes, when these are available, and longer periods as their sums."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ PLAIN, LATE = SimulatedModels(), SimulatedModels(late=True)
 FIRST, SECOND, THIRD = PLAIN.ids()
 SERIES = st.tuples(st.sampled_from(PLAIN.ids()), st.sampled_from([None, *PLAIN.key_ids(FIRST)]))
 BUSIEST = NOW_MS - 10 * HOUR
-"""10 in the morning on the mainland, of a Monday."""
+"""10:00 UTC+8 on a Monday."""
 HALF_PAST = BUSIEST + 30 * MINUTE
 Series = Tuple[str, Optional[str]]
 
 
 def minutes(models: SimulatedModels, series: Series, start: int, end: int, now: Optional[int] = None) -> List[Minute]:
-    """List the minutes that begin in `[start, end)`: all, or those that are there by a time."""
+    """List the minutes that begin in `[start, end)`: all, or those available at `now`."""
     starts = (at for at in range(start, end, MINUTE) if now is None or models.is_available(series[0], at, now))
     return [minute for minute in (models.minute(*series, at) for at in starts) if minute]
 
 
-def summed(some: List[Minute]) -> ModelHour:
+def sum_minutes(parts: List[Minute]) -> ModelHour:
     names = ("total_tokens", "prompt_tokens", "completion_tokens", "requests")
-    sums = (sum(getattr(minute, name) for minute in some) for name in names)
-    return ModelHour(*sums, sum(minute.errors_4xx + minute.errors_5xx for minute in some))
+    sums = (sum(getattr(minute, name) for minute in parts) for name in names)
+    return ModelHour(*sums, sum(minute.errors_4xx + minute.errors_5xx for minute in parts))
 
 
-def test_by_default_three_models_are_used_by_three_keys_each_and_look_like_the_clouds_ids() -> None:
+def test_ids() -> None:
+    """By default three models are used by three keys each; the ids look like the cloud's."""
     assert len(set(PLAIN.ids())) == 3
     assert all(re.fullmatch("[0-9a-f]{32}", model) for model in PLAIN.ids())
     assert {tuple(PLAIN.key_ids(model)) for model in PLAIN.ids()} == {tuple(PLAIN.key_ids(FIRST))}
@@ -47,7 +48,8 @@ def test_by_default_three_models_are_used_by_three_keys_each_and_look_like_the_c
 
 
 @given(SERIES, st.integers(0, 29 * 24 * 60))
-def test_a_minute_is_believable_and_the_same_each_time(series: Series, back: int) -> None:
+def test_minute(series: Series, back: int) -> None:
+    """A minute is plausible, and always the same."""
     at = NOW_MS - back * MINUTE
     minute = PLAIN.minute(*series, at)
     assert minute == SimulatedModels().minute(*series, at)
@@ -63,7 +65,8 @@ def test_a_minute_is_believable_and_the_same_each_time(series: Series, back: int
             assert minute.ttft_ms < minute.latency_ms
 
 
-def test_a_model_is_its_keys_and_calls_without_one() -> None:
+def test_sum_of_keys() -> None:
+    """A model is the sum of its keys and of the calls without a key."""
     keyless = 0
     for at in range(BUSIEST, BUSIEST + 3 * HOUR, MINUTE):
         model = PLAIN.minute(FIRST, None, at)
@@ -71,10 +74,10 @@ def test_a_model_is_its_keys_and_calls_without_one() -> None:
         if not model:
             assert not parts
             continue
-        assert all(all_of >= part for all_of, part in zip(summed([model]), summed(parts)))
-        keyless += model.requests - summed(parts).requests
-        if model.requests == summed(parts).requests:
-            assert summed([model]) == summed(parts)
+        assert all(all_of >= part for all_of, part in zip(sum_minutes([model]), sum_minutes(parts)))
+        keyless += model.requests - sum_minutes(parts).requests
+        if model.requests == sum_minutes(parts).requests:
+            assert sum_minutes([model]) == sum_minutes(parts)
             mean = sum(part.requests * part.latency_ms for part in parts) / model.requests
             assert model.latency_ms == pytest.approx(mean)
             streamed = [part.ttft_ms for part in parts if part.ttft_ms]
@@ -84,11 +87,12 @@ def test_a_model_is_its_keys_and_calls_without_one() -> None:
     assert keyless > 0
 
 
-def test_days_are_busier_than_nights_errors_come_in_bursts_and_some_minutes_stream_nothing() -> None:
+def test_traffic_shape() -> None:
+    """Days have more traffic than nights, errors come in bursts, and some minutes stream nothing."""
     quiet = minutes(PLAIN, (THIRD, PLAIN.key_ids(THIRD)[2]), BUSIEST - DAY, BUSIEST)
     assert 0 < len(quiet) < 24 * 60 / 2
-    night = summed(minutes(PLAIN, (FIRST, None), BUSIEST - 8 * HOUR, BUSIEST - 6 * HOUR))
-    day = summed(minutes(PLAIN, (FIRST, None), BUSIEST, BUSIEST + 2 * HOUR))
+    night = sum_minutes(minutes(PLAIN, (FIRST, None), BUSIEST - 8 * HOUR, BUSIEST - 6 * HOUR))
+    day = sum_minutes(minutes(PLAIN, (FIRST, None), BUSIEST, BUSIEST + 2 * HOUR))
     assert day.requests > 5 * night.requests > 0
     found = minutes(PLAIN, (FIRST, PLAIN.key_ids(FIRST)[0]), BUSIEST - 10 * DAY, NOW_MS)
     ratios = [(minute.errors_4xx + minute.errors_5xx) / minute.requests for minute in found]
@@ -99,7 +103,8 @@ def test_days_are_busier_than_nights_errors_come_in_bursts_and_some_minutes_stre
     assert {minute.ttft_ms for minute, ratio in zip(found, ratios) if ratio == 1} == {None}
 
 
-def test_the_models_use_about_as_much_as_the_ledger_says() -> None:
+def test_scale() -> None:
+    """The models use about as many tokens as SimulatedUsage reports."""
     starts = range(NOW_MS - 8 * DAY, NOW_MS - DAY, HOUR)
     hours = SimulatedUsage().hours(2, "real_time", list(API_KEYS), starts.start, starts.stop)
     tokens = sum(hour.prompt_tokens + hour.completion_tokens + hour.other_tokens for hour in hours)
@@ -108,27 +113,32 @@ def test_the_models_use_about_as_much_as_the_ledger_says() -> None:
 
 
 @pytest.mark.parametrize("delay", [0, 60, 240])
-def test_a_minute_is_there_as_long_after_its_end_as_the_delay_says(delay: int) -> None:
+def test_delay(delay: int) -> None:
+    """A minute is available `delay` seconds after its end."""
     models = SimulatedModels(delay=delay)
     first = BUSIEST + MINUTE + delay * 1000
     assert not models.is_available(FIRST, BUSIEST, first - 1)
     assert models.is_available(FIRST, BUSIEST, first)
 
 
-def test_some_minutes_are_late_but_none_by_more_than_12_minutes_and_not_in_their_order() -> None:
+def test_late_minutes() -> None:
+    """Some minutes are late, by at most 12 minutes, and arrive out of order."""
     starts = range(BUSIEST, BUSIEST + 5 * HOUR, MINUTE)
-    seen = []
+    arrivals = []
     for start in starts:
         assert not LATE.is_available(FIRST, start, start + 2 * MINUTE - 1)
         assert LATE.is_available(FIRST, start, start + 13 * MINUTE)
-        seen.append(next(at for at in range(start, start + HOUR, MINUTE // 4) if LATE.is_available(FIRST, start, at)))
-    late = [at - start for start, at in zip(starts, seen) if at - start > 2 * MINUTE]
+        arrivals.append(
+            next(at for at in range(start, start + HOUR, MINUTE // 4) if LATE.is_available(FIRST, start, at))
+        )
+    late = [at - start for start, at in zip(starts, arrivals) if at - start > 2 * MINUTE]
     assert len(starts) / 14 < len(late) < len(starts) / 5
     assert max(late) > 9 * MINUTE
-    assert seen != sorted(seen)
+    assert arrivals != sorted(arrivals)
 
 
-def test_a_minute_older_than_30_days_is_gone() -> None:
+def test_retention() -> None:
+    """A minute older than 30 days is not available."""
     assert PLAIN.is_available(FIRST, BUSIEST, BUSIEST + 30 * DAY)
     assert not PLAIN.is_available(FIRST, BUSIEST, BUSIEST + 30 * DAY + 1)
     assert PLAIN.hour(FIRST, None, BUSIEST, BUSIEST + 30 * DAY).requests
@@ -143,27 +153,27 @@ def test_a_minute_older_than_30_days_is_gone() -> None:
     st.sampled_from([5, 60]),
     st.sampled_from([PLAIN, LATE, SimulatedModels(delay=200), SimulatedModels(appears={FIRST: BUSIEST + 90 * MINUTE})]),
 )
-def test_a_stretch_is_the_sum_of_its_minutes_that_are_there(
-    series: Series, begins: int, length: int, age: int, unit: int, models: SimulatedModels
-) -> None:
+def test_period(series: Series, begins: int, length: int, age: int, unit: int, models: SimulatedModels) -> None:
+    """A period is the sum of its available minutes."""
     start = BUSIEST + begins * MINUTE // unit * unit
     end = start + length * unit * MINUTE // 6
     now = start + age * MINUTE
-    there = minutes(models, series, -(-start // MINUTE) * MINUTE, end, now)
-    assert end - start != HOUR or models.hour(*series, start, now) == summed(there)
+    available = minutes(models, series, -(-start // MINUTE) * MINUTE, end, now)
+    assert end - start != HOUR or models.hour(*series, start, now) == sum_minutes(available)
     counts = models.counts(*series, start, end, now)
     tokens = counts.total_tokens, counts.prompt_tokens, counts.completion_tokens
-    assert ModelHour(*tokens, counts.requests, counts.errors_4xx + counts.errors_5xx) == summed(there)
+    assert ModelHour(*tokens, counts.requests, counts.errors_4xx + counts.errors_5xx) == sum_minutes(available)
 
 
 @given(SERIES, st.integers(0, 29 * 24 - 1))
-def test_an_hour_that_is_over_is_the_sum_of_its_60_minutes(series: Series, back: int) -> None:
+def test_past_hour(series: Series, back: int) -> None:
+    """A past hour is the sum of its 60 minutes."""
     start = NOW_MS - 2 * HOUR - back * HOUR
-    assert PLAIN.hour(*series, start, NOW_MS) == summed(minutes(PLAIN, series, start, start + HOUR))
+    assert PLAIN.hour(*series, start, NOW_MS) == sum_minutes(minutes(PLAIN, series, start, start + HOUR))
 
 
 @pytest.mark.parametrize(
-    ("models", "is_gone"),
+    ("models", "is_missing"),
     [
         (SimulatedModels(busy=lambda *of: of != (FIRST, BUSIEST)), lambda *of: of == (FIRST, BUSIEST)),
         (SimulatedModels(missing=lambda start: start == BUSIEST), lambda model, start: start == BUSIEST),
@@ -171,26 +181,26 @@ def test_an_hour_that_is_over_is_the_sum_of_its_60_minutes(series: Series, back:
     ],
     ids=["not busy", "missing for all", "appears"],
 )
-def test_minutes_that_an_account_lacks_are_nothing_and_the_others_are_as_ever(
-    models: SimulatedModels, is_gone: Any
-) -> None:
+def test_missing_minutes(models: SimulatedModels, is_missing: Any) -> None:
+    """Missing minutes are empty; the others do not change."""
     for series in ((FIRST, None), (FIRST, PLAIN.key_ids(FIRST)[0]), (SECOND, None)):
-        there = [at for at in range(BUSIEST, BUSIEST + HOUR, MINUTE) if not is_gone(series[0], at)]
-        rest = [minute for minute in (PLAIN.minute(*series, at) for at in there) if minute]
+        starts = [at for at in range(BUSIEST, BUSIEST + HOUR, MINUTE) if not is_missing(series[0], at)]
+        rest = [minute for minute in (PLAIN.minute(*series, at) for at in starts) if minute]
         assert minutes(models, series, BUSIEST, BUSIEST + HOUR) == rest
-        assert models.hour(*series, BUSIEST, NOW_MS) == summed(rest)
+        assert models.hour(*series, BUSIEST, NOW_MS) == sum_minutes(rest)
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1, 3])
-def test_an_hour_restated_is_another_from_that_moment_on_and_its_minutes_stay(factor: float) -> None:
+def test_restatement(factor: float) -> None:
+    """A restatement applies from its time on; the minutes and the other series do not change."""
     models, at = SimulatedModels(), NOW_MS - 3 * HOUR
-    for number, moment in ((5, at + HOUR), (factor, at)):
-        models.restate(FIRST, None, BUSIEST, number, moment)
+    for each, moment in ((5, at + HOUR), (factor, at)):
+        models.restate(FIRST, None, BUSIEST, each, moment)
     before = PLAIN.hour(FIRST, None, BUSIEST, NOW_MS)
     assert models.hour(FIRST, None, BUSIEST, at - 1) == before
-    for number, moment in ((factor, at), (factor, at + HOUR - 1), (5, at + HOUR)):
+    for each, moment in ((factor, at), (factor, at + HOUR - 1), (5, at + HOUR)):
         after = models.hour(FIRST, None, BUSIEST, moment)
-        assert all(abs(now - number * was) <= 2 for now, was in zip(after, before))
+        assert all(abs(now - each * was) <= 2 for now, was in zip(after, before))
     assert models.hour(FIRST, None, BUSIEST + HOUR, at) == PLAIN.hour(FIRST, None, BUSIEST + HOUR, at)
     assert models.hour(SECOND, None, BUSIEST, at) == PLAIN.hour(SECOND, None, BUSIEST, at)
     key = models.key_ids(FIRST)[0]

@@ -72,7 +72,7 @@ def _run_guarded(argv: List[str], runtime: Runtime) -> int:
     except MaasError as error:
         _log(f"E! {error}")
         return NOT_COLLECTED
-    except BrokenPipeError:  # the reader closed the pipe on purpose: no message
+    except BrokenPipeError:  # the reader closed the pipe: no message
         return NOT_COLLECTED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -80,9 +80,9 @@ def _run_guarded(argv: List[str], runtime: Runtime) -> int:
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
-        where = f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}" if frame else ""
+        line = f"{os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno}" if frame else ""
         _log(
-            f"E! internal error in maas-usage-check {__version__} ({type(error).__name__} at {where}): please report it"
+            f"E! internal error in maas-usage-check {__version__} ({type(error).__name__} at {line}): please report it"
         )
         return NOT_COLLECTED
 

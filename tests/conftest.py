@@ -66,11 +66,11 @@ def make_httpserver() -> Iterator[HTTPServer]:
         yield server
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
-    """Wait until a condition is true; fail after so many seconds."""
+def wait_for(condition: Callable[[], Any], event: str, seconds: float = 60.0) -> None:
+    """Wait until a condition is true; after the timeout fail with the name of the event."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        assert time.monotonic() < deadline, f"{event}: not within {seconds:g} s"
         time.sleep(0.005)
 
 

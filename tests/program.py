@@ -84,8 +84,8 @@ class EmulatorTransport(DirectTransport):
         self._cloud = cloud
 
     def __call__(self, request: Request, timeout: float) -> Response:
-        to_cloud = request.url.startswith(self._cloud.url)
-        return self._cloud.transport(request, timeout) if to_cloud else super().__call__(request, timeout)
+        is_emulated = request.url.startswith(self._cloud.url)
+        return self._cloud.transport(request, timeout) if is_emulated else super().__call__(request, timeout)
 
     def prepare(self, url: str, seconds: float) -> None:
         if not url.startswith(self._cloud.url):
@@ -110,9 +110,9 @@ class Program:
 
     def cloud_config(self, cloud: Cloud, more: str = "") -> str:
         """Write the configuration of one instance that queries the emulator; return its path."""
-        hosts = "".join(f"{key}: {cloud.url}\n" for key in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
-        keys = hosts + textwrap.dedent(more).strip("\n")
-        return self.config(f"instances:\n  -\n{textwrap.indent(keys, '    ')}\n")
+        endpoints = "".join(f"{name}: {cloud.url}\n" for name in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
+        instance = endpoints + textwrap.dedent(more).strip("\n")
+        return self.config(f"instances:\n  -\n{textwrap.indent(instance, '    ')}\n")
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: Optional[str]) -> subprocess.CompletedProcess[str]:
         return run_cli(arguments, self.runtime, self._merged(environ), stdin)

@@ -69,7 +69,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         self.check_initializations.append(self._set_up)
 
     def check(self, _: Any) -> None:
-        """Run a cycle or repeat the last result; raise MaasError after `api.up 0` if nothing was collected."""
+        """Run a cycle, or repeat the last result. If nothing was collected, submit `api.up 0` and raise MaasError."""
         collector = self._collector
         assert collector is not None, "the Agent runs the initializations first"
         now = self._clock.monotonic()

@@ -67,13 +67,13 @@ class Server(ThreadingWSGIServer):
         self._slots = threading.Semaphore(MAX_CONNECTIONS)
         self._open: Dict[Any, float] = {}
         try:
-            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            self.address_family = found[0][0]
-            super().__init__(found[0][4][:2], _Handler)  # type: ignore[arg-type]
+            addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            self.address_family = addresses[0][0]
+            super().__init__(addresses[0][4][:2], _Handler)  # type: ignore[arg-type]
         except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or "no such host"
+            reason = getattr(error, "strerror", None) or "no such host"
             raise ConfigError(
-                f"--listen: cannot listen on {_host_port(host, port)} ({why}); choose a free port of this host"
+                f"--listen: cannot listen on {_host_port(host, port)} ({reason}); choose a free port of this host"
             ) from None
         self.set_app(application)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Iterator, List
 
 import growth
-import hours as hourly
+import hour_costs
 import link
-import models
+import model_costs
 from runs import COMMAND, cycle, duration, field, processor, resident
 
 from maas_usage_check.emulator.demo import DEMO_KEY
@@ -128,28 +128,29 @@ def grown(folder: str) -> List[str]:
 
 
 def hours(folder: str) -> List[str]:
-    """Measure the hours."""
+    """Measure the costs of hours."""
 
-    def place() -> str:
+    def make_folder() -> str:
         return tempfile.mkdtemp(dir=folder)
 
-    every, weekdays = hourly.backfill(place(), lambda at: True), hourly.backfill(place(), hourly.weekdays)
-    steady, found = hourly.steady(place()), hourly.restated(place())
-    beyond, size = hourly.processor(place())
-    grown = hourly.growth(place())
+    every = hour_costs.backfill(make_folder(), lambda at: True)
+    weekdays = hour_costs.backfill(make_folder(), hour_costs.weekdays)
+    steady, found = hour_costs.steady(make_folder()), hour_costs.restated(make_folder())
+    beyond, size = hour_costs.processor(make_folder())
+    grown = hour_costs.growth(make_folder())
     with cloud() as url:
-        first, later = hourly.collect_memory(place(), url, ENVIRON)
+        first, later = hour_costs.collect_memory(make_folder(), url, ENVIRON)
     mib = 1024**2
     return [
-        row("backfill of 29 days, use in every hour: calls per hour of use", f"{every:.2f}", every, 1.2),
-        row("backfill, use on weekdays from 9 to 18: calls per hour of use", f"{weekdays:.2f}", weekdays, 1.6),
-        row("steady state with late data: calls per series and cycle, less one an hour", f"{steady:.2f}", steady, 3),
-        row("a restated hour is found with so many calls", f"{found}", found, 10),
-        row("60 series x 696 hours: processor time beyond the calls", f"{beyond * 1000:.0f} ms", beyond / 0.15, 1),
-        row("60 series x 696 hours: `collect` holds", f"{later / mib:.0f} MiB", later / mib / 80, 1),
-        row("the same, where all 41,760 hours are given out", f"{first / mib:.0f} MiB", first / mib / 80, 1),
-        row("60 series x 696 hours: the store takes", f"{size / mib:.1f} MiB", size / mib / 20, 1),
-        row("the store after 60 days / after 31", f"{grown:.2f}", grown, 1.05),
+        row("backfill of 29 days, use in every hour: requests per hour of use", f"{every:.2f}", every, 1.2),
+        row("backfill, use on weekdays from 9 to 18: requests per hour of use", f"{weekdays:.2f}", weekdays, 1.6),
+        row("steady state with late data: requests per series and cycle, less one an hour", f"{steady:.2f}", steady, 3),
+        row("requests to find a restated hour", f"{found}", found, 10),
+        row("60 series x 696 hours: processor time beyond the requests", f"{beyond * 1000:.0f} ms", beyond / 0.15, 1),
+        row("60 series x 696 hours: memory of `collect`", f"{later / mib:.0f} MiB", later / mib / 80, 1),
+        row("the same, when all 41,760 hours are emitted", f"{first / mib:.0f} MiB", first / mib / 80, 1),
+        row("60 series x 696 hours: size of the state", f"{size / mib:.1f} MiB", size / mib / 20, 1),
+        row("size of the state after 60 days / after 31", f"{grown:.2f}", grown, 1.05),
     ]
 
 
@@ -168,7 +169,7 @@ def main() -> int:
             *grown(folder),
             *hours(folder),
         ]
-        rows += models.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
+        rows += model_costs.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
         rows += link.rows(tempfile.mkdtemp(dir=folder), row)
     print("| what | measured | ratio | at most | kept |\n|---|---|---|---|---|")
     print("\n".join(rows))

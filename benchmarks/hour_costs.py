@@ -1,4 +1,4 @@
-"""Measure what the hours cost: calls, processor time, memory, and the room they take in the store."""
+"""Measure the costs of hours: requests, processor time, memory, and the size of the state."""
 
 from __future__ import annotations
 
@@ -43,118 +43,118 @@ MANY: Dict[str, Any] = {
 """60 series."""
 
 
-class Account:
-    """Run cycles of one instance against an emulator without a network, by a clock of its own."""
+class SimulatedCycles:
+    """Run cycles of one instance against an emulator, without a network and with a simulated clock."""
 
-    def __init__(self, folder: str, ledger: SimulatedUsage, **keys: Any) -> None:
+    def __init__(self, folder: str, usage: SimulatedUsage, **options: Any) -> None:
         self.seconds = 0.0
-        self.emulator = Emulator(DEMO_KEY, ledger, lambda: NOW + self.seconds, requests_per_minute=10**9)
+        self.emulator = Emulator(DEMO_KEY, usage, lambda: NOW + self.seconds, requests_per_minute=10**9)
         self.clock = Clock(now=self.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
         self.store = Store(lambda: os.path.join(folder, "state.sqlite"))
-        entry = {"endpoint": URL, "iam_endpoint": URL, "project_id": PROJECT_ID, "ranges": ["last_1d"], **keys}
+        entry = {"endpoint": URL, "iam_endpoint": URL, "project_id": PROJECT_ID, "ranges": ["last_1d"], **options}
         self.instance: Instance = load({"instances": [{"max_requests_per_minute": 86_400, **entry}]}, NOW)[0]
         ((ak, sk),) = DEMO_KEY.items()
         self.collector = Collector(
             self.instance,
             lambda: Credentials(ak, sk),
-            self.carry,
+            self.send,
             Gates(self.store, self.clock),
             self.clock,
             consumer=Consumer("benchmark", HOURS),
         )
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.seconds += seconds
 
-    def carry(self, request: Request, timeout: float) -> Response:
-        """Hand a request to the emulator."""
+    def send(self, request: Request, timeout: float) -> Response:
+        """Send a request to the emulator."""
         answer = self.emulator.answer(request.method, request.url[len(URL) :], request.headers, request.body)
         return Response(answer.status, answer.headers, answer.body)
 
-    def calls(self) -> int:
-        """Run a cycle; return its calls beside the ranges."""
+    def count_requests(self) -> int:
+        """Run a cycle; return the number of its requests other than those for ranges."""
         batch = self.collector.cycle()
         return int(batch.points[-1].fields["http_requests"]) - len(self.collector.plan().queries)
 
 
 def backfill(folder: str, busy: Callable[[int], bool]) -> float:
-    """Return how many calls a backfill of 29 days takes for each hour of use."""
-    account = Account(folder, SimulatedUsage(busy=busy), hourly=True)
-    calls = account.calls()
+    """Return the requests of a backfill of 29 days per hour of use."""
+    cycles = SimulatedCycles(folder, SimulatedUsage(busy=busy), hourly=True)
+    requests = cycles.count_requests()
     begin = (NOW * 1000 - 29 * DAY) // HOUR * HOUR
-    return calls / sum(map(busy, range(begin, NOW * 1000 - 2 * HOUR, HOUR)))
+    return requests / sum(map(busy, range(begin, NOW * 1000 - 2 * HOUR, HOUR)))
 
 
 def weekdays(at: int) -> bool:
-    """Tell whether an hour is on a weekday, from 9 to 18 on the mainland."""
+    """Return True if an hour is on a weekday, from 9 to 18 in UTC+8."""
     day, hour = divmod(at // HOUR + 8, 24)
     return (day + 3) % 7 < 5 and 9 <= hour < 18
 
 
 def steady(folder: str) -> float:
-    """Return the calls of one series in a cycle of 5 minutes, over two days with late data, less one an hour."""
-    account = Account(folder, SimulatedUsage(late=True), hourly=True)
-    account.calls()
-    calls, cycles = 0, 2 * 288
-    for _ in range(cycles):
-        account.seconds += 300
-        calls += account.calls()
-    looks = 2 * 26  # a day and its hours, once a day
-    return (calls - looks - cycles / 12) / cycles
+    """Return the requests per cycle of 5 minutes for one series, over two days with late data, less one an hour."""
+    cycles = SimulatedCycles(folder, SimulatedUsage(late=True), hourly=True)
+    cycles.count_requests()
+    requests, count = 0, 2 * 288
+    for _ in range(count):
+        cycles.seconds += 300
+        requests += cycles.count_requests()
+    daily_checks = 2 * 26  # a day twice and its hours, once a day
+    return (requests - daily_checks - count / 12) / count
 
 
 def restated(folder: str) -> int:
-    """Return the most calls that it takes to find one restated hour, of some in different places."""
-    ledger, most = SimulatedUsage(), 0
-    account = Account(folder, ledger, hourly=True)
-    account.calls()
+    """Return the most requests to find a restated hour, of several in different places."""
+    usage, most = SimulatedUsage(), 0
+    cycles = SimulatedCycles(folder, usage, hourly=True)
+    cycles.count_requests()
     for days in (1, 7, 13, 14, 15, 28):
-        account.seconds += 3600
-        without = account.calls()
-        ledger.restate((NOW * 1000 - days * DAY) // HOUR * HOUR, 0.5, int(account.clock.now() * 1000))
-        account.seconds += 3600
-        most = max(most, account.calls() - without)
+        cycles.seconds += 3600
+        without = cycles.count_requests()
+        usage.restate((NOW * 1000 - days * DAY) // HOUR * HOUR, 0.5, int(cycles.clock.now() * 1000))
+        cycles.seconds += 3600
+        most = max(most, cycles.count_requests() - without)
     return most
 
 
-def fill(account: Account, days: int) -> None:
-    """Put hours of so many days into the ledger, with use in each, as a backfill would."""
+def fill(cycles: SimulatedCycles, days: int) -> None:
+    """Store the hours of so many days, with use in each, as a backfill would."""
     until = NOW * 1000 // HOUR * HOUR
-    with write_transaction(account.store, NOW * 1000) as transaction:
-        for series in list_series(account.instance):
-            hour_store = HourStore(transaction, series.series_name(account.instance.endpoint, PROJECT_ID))
+    with write_transaction(cycles.store, NOW * 1000) as transaction:
+        for series in list_series(cycles.instance):
+            hour_store = HourStore(transaction, series.series_name(cycles.instance.endpoint, PROJECT_ID))
             for n, at in enumerate(range(until - days * DAY, until, HOUR)):
                 hour_store.put(at, at + HOUR, (20_000_000 + n, 19_000_000 + n, 900_000 + n, 1_000 + n, n))
 
 
 def processor(folder: str) -> Tuple[float, int]:
-    """Return the processor seconds of a cycle of 60 series beyond those of as many calls, and the store's size."""
-    account = Account(folder, SimulatedUsage(busy=lambda at: True), hourly=True, **MANY)
-    fill(account, 29)
+    """Return the extra processor seconds of a cycle of 60 series over as many requests, and the size of the state."""
+    cycles = SimulatedCycles(folder, SimulatedUsage(busy=lambda at: True), hourly=True, **MANY)
+    fill(cycles, 29)
     ranges = [f"last_{n}d" for n in range(1, 5)]
-    plain = Account(os.path.join(folder, "plain"), SimulatedUsage(), ranges=ranges, **MANY)
+    plain = SimulatedCycles(os.path.join(folder, "plain"), SimulatedUsage(), ranges=ranges, **MANY)
     os.makedirs(os.path.join(folder, "plain"))
-    pairs = [(spent(account), spent(plain)) for _ in range(8)]
+    pairs = [(processor_seconds(cycles), processor_seconds(plain)) for _ in range(8)]
     size = sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*"))
     return statistics.median(mine - theirs for mine, theirs in pairs[2:]), size
 
 
-def spent(account: Account) -> float:
+def processor_seconds(cycles: SimulatedCycles) -> float:
     """Run a cycle and return its processor seconds."""
-    account.seconds += 300
+    cycles.seconds += 300
     began = time.process_time()
-    account.collector.cycle()
+    cycles.collector.cycle()
     return time.process_time() - began
 
 
 def growth(folder: str) -> float:
-    """Return how much larger the store of 20 series is after 60 days than after 31."""
-    account = Account(folder, SimulatedUsage(), hourly=True)
+    """Return the size of the state of 20 series after 60 days, relative to 31 days."""
+    cycles = SimulatedCycles(folder, SimulatedUsage(), hourly=True)
     sizes = []
     for day in range(60):
         now = (NOW // 86_400 + day) * DAY
-        with write_transaction(account.store, now) as transaction:
+        with write_transaction(cycles.store, now) as transaction:
             for number in range(20):
                 hour_store = HourStore(transaction, f"series {number}")
                 for at in range(now - DAY, now, HOUR):
@@ -172,18 +172,18 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 
 
-def used(command: List[str], environ: Dict[str, str]) -> Tuple[float, int]:
-    """Run a command and return its processor seconds and the most memory it held, in bytes."""
-    # From a small process: what a parent held when it forked counts as its child's.
+def measure_command(command: List[str], environ: Dict[str, str]) -> Tuple[float, int]:
+    """Run a command; return its processor seconds and its peak memory in bytes."""
+    # From a small process: the memory of a parent at the fork counts as its child's.
     small = [sys.executable, "-I", "-S", "-c", MEASURE, *command]
     seconds, kib = subprocess.run(small, env=environ, check=True, capture_output=True).stdout.split()
     return float(seconds), int(kib) * 1024
 
 
 def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[int]:
-    """Yield the memory of a `collect` of 60 series that is new and gets all hours, and of one two hours later."""
-    account = Account(folder, SimulatedUsage(), hourly=True, **MANY)
-    account.seconds = time.time() - NOW
+    """Yield the memory of a first `collect` of 60 series, which emits all hours, and of one two hours later."""
+    cycles = SimulatedCycles(folder, SimulatedUsage(), hourly=True, **MANY)
+    cycles.seconds = time.time() - NOW
     names = "\n".join(f"    {key}: {value}" for key, value in MANY.items())
     path = Path(folder) / "conf.yaml"
     path.write_text(
@@ -197,7 +197,7 @@ def collect_memory(folder: str, url: str, environ: Dict[str, str]) -> Iterator[i
     with contextlib.closing(sqlite3.connect(state)) as connection, connection:
         numbers = ", ".join(f"{name} = {10 ** (8 - i)} + start / 3600000" for i, name in enumerate(FIELDS))
         connection.execute(f"UPDATE hours SET {numbers}")
-    yield used([*command, "--format", "json"], environ)[1]
+    yield measure_command([*command, "--format", "json"], environ)[1]
     with contextlib.closing(sqlite3.connect(state)) as connection, connection:
         connection.execute("UPDATE hours SET changed = changed - 7200000")
-    yield used([*command, "--format", "json"], environ)[1]
+    yield measure_command([*command, "--format", "json"], environ)[1]

@@ -19,12 +19,16 @@ import link
 import model_costs
 from runs import COMMAND, cycle, duration, field, processor, resident
 
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.emulator.loopback_server import serve_emulator
 
 HERE = Path(__file__).parent
-ENVIRON = {**os.environ, "HW_ACCESS_KEY": next(iter(DEMO_KEY)), "HW_SECRET_KEY": next(iter(DEMO_KEY.values()))}
+ENVIRON = {
+    **os.environ,
+    "HW_ACCESS_KEY": next(iter(DEMO_CREDENTIALS)),
+    "HW_SECRET_KEY": next(iter(DEMO_CREDENTIALS.values())),
+}
 ENVIRON.pop("PYTHONDONTWRITEBYTECODE", None)
 ROUNDS = 30
 CYCLES = 2000
@@ -44,7 +48,7 @@ class SlowEmulator(Emulator):
 
 def serve(delay: float, urls: Any) -> None:
     """Serve an emulator from a process of its own, so that its work is not counted."""
-    emulator = SlowEmulator(DEMO_KEY, requests_per_minute=10**9)
+    emulator = SlowEmulator(DEMO_CREDENTIALS, requests_per_minute=10**9)
     emulator.delay = delay
     with serve_emulator(emulator) as url:
         urls.put(url)

@@ -18,7 +18,7 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials, Request, Response
 from maas_usage_check.collection import Collector
 from maas_usage_check.config import Instance, load
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import HOURS, Consumer, list_series
@@ -48,12 +48,12 @@ class SimulatedCycles:
 
     def __init__(self, folder: str, usage: SimulatedUsage, **options: Any) -> None:
         self.seconds = 0.0
-        self.emulator = Emulator(DEMO_KEY, usage, lambda: NOW + self.seconds, requests_per_minute=10**9)
+        self.emulator = Emulator(DEMO_CREDENTIALS, usage, lambda: NOW + self.seconds, requests_per_minute=10**9)
         self.clock = Clock(now=self.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
         self.store = Store(lambda: os.path.join(folder, "state.sqlite"))
         entry = {"endpoint": URL, "iam_endpoint": URL, "project_id": PROJECT_ID, "ranges": ["last_1d"], **options}
         self.instance: Instance = load({"instances": [{"max_requests_per_minute": 86_400, **entry}]}, NOW)[0]
-        ((ak, sk),) = DEMO_KEY.items()
+        ((ak, sk),) = DEMO_CREDENTIALS.items()
         self.collector = Collector(
             self.instance,
             lambda: Credentials(ak, sk),

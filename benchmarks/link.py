@@ -19,7 +19,7 @@ import instructions
 import trustme
 from runs import COMMAND, cycle, duration, field, processor
 
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 
@@ -50,7 +50,7 @@ def serve(folder: str, urls: Any) -> None:
     """Serve an emulator over TLS from a process of its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/server.pem")
-    with serve_emulator(Emulator(DEMO_KEY, requests_per_minute=10**9), tls=context) as url:
+    with serve_emulator(Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9), tls=context) as url:
         urls.put(url)
         time.sleep(3600)
 
@@ -84,7 +84,7 @@ def cloud(folder: str) -> Iterator[Secure]:
     environ = {**os.environ, "SSL_CERT_DIR": str(store)}
     environ.pop("SSL_CERT_FILE", None)
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    environ.update(HW_ACCESS_KEY=next(iter(DEMO_KEY)), HW_SECRET_KEY=next(iter(DEMO_KEY.values())))
+    environ.update(HW_ACCESS_KEY=next(iter(DEMO_CREDENTIALS)), HW_SECRET_KEY=next(iter(DEMO_CREDENTIALS.values())))
     with process(serve, folder) as url:
         yield Secure(url, environ)
 

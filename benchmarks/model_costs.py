@@ -16,7 +16,7 @@ from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.emulator import usage_by_minute
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -73,7 +73,9 @@ def requests_of_an_hour(folder: str) -> List[Counter[str]]:
 def serve(urls: Any) -> None:
     """Serve an emulator; in a process of its own, so that its processor time is not measured."""
     usage_by_minute.NIGHT_REQUESTS_PER_HOUR = 5_000  # each key uses each model at any time of the day
-    with serve_emulator(Emulator(DEMO_KEY, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))) as url:
+    with serve_emulator(
+        Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))
+    ) as url:
         urls.put(url)
         time.sleep(3600)
 

@@ -13,7 +13,7 @@ from typing import Callable, List
 from .emulator import Emulator
 from .loopback_server import serve_emulator
 
-DEMO_KEY = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
+DEMO_CREDENTIALS = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG = """\
 init_config:
 instances:
@@ -40,15 +40,15 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         port: 0 for any free port.
         now: the emulator's clock, in seconds since 1970.
     """
-    (ak, sk), *_ = DEMO_KEY.items()
+    (ak, sk), *_ = DEMO_CREDENTIALS.items()
     with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serve_emulator(
-        Emulator(DEMO_KEY, now=now), port
+        Emulator(DEMO_CREDENTIALS, now=now), port
     ) as url:
         config = os.path.join(folder, "demo.yaml")
         print(f"# bundled simulator of Huawei Cloud at {url}; its access key is not real", flush=True)
         if serve:
             credentials = os.path.join(folder, "credentials")
-            # The tag separates the state and the points from those of a real account.
+            # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
             more = f"credentials: {{source: file, path: {json.dumps(credentials)}}}\n    tags: [source:demo]"
             os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
             _write(credentials, CREDENTIALS_FILE.format(ak, sk), 0o644)

@@ -26,7 +26,7 @@ EntryId = Tuple[str, str]
 """Kind and name."""
 WAITS_FORGOTTEN = "Waits after a refusal are forgotten at exit"
 HANG_S = 0.5
-"""An operation on the file that takes longer hangs."""
+"""An operation on the file that takes longer counts as hanging."""
 
 
 class StoredEntry(Protocol):

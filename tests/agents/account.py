@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import REGION
 
 __all__ = ["AK", "REGION", "SK"]
 
-(AK, SK), *_ = DEMO_KEY.items()
+(AK, SK), *_ = DEMO_CREDENTIALS.items()

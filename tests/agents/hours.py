@@ -7,7 +7,7 @@ from calendar import timegm
 from time import strptime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from maas_usage_check.emulator.demo import DEMO_KEY
+from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import Emulator, Refusal, Reply, json_reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
@@ -96,7 +96,7 @@ class SentCloud(Emulator):
     """Answer as of the second in which a request was signed: a test may move the clock while one is under way."""
 
     def __init__(self, ledger: SimulatedUsage, models: Optional[SimulatedModels] = None) -> None:
-        super().__init__(DEMO_KEY, ledger, now=lambda: self.signed, models=models)
+        super().__init__(DEMO_CREDENTIALS, ledger, now=lambda: self.signed, models=models)
         self.signed = 0.0
         self.is_down = False
         self._one = threading.Lock()

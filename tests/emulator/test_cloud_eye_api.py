@@ -241,9 +241,9 @@ def test_unknown_metric(wanted: Dict[str, Any], unit: str) -> None:
 def test_delay() -> None:
     """A minute is answered from one minute after its end."""
     (newest, _), *_ = raw_values("rpm", (FIRST, None), BUSIEST, BUSIEST + HOUR)
-    for now, there in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
+    for now, is_available in ((newest + 2 * MINUTE - 1, False), (newest + 2 * MINUTE, True)):
         found = dict(points(emulator(now=now / 1000), metric(), **{"from": newest, "to": newest + MINUTE}))
-        assert (newest in found) is there
+        assert (newest in found) is is_available
 
 
 @pytest.mark.parametrize(

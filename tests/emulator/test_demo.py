@@ -22,7 +22,7 @@ from ..program import only_line
 
 
 def test_demo(program: Program) -> None:
-    """It runs a report and a collect, without an account or the network."""
+    """`demo` runs a report and a collect, without an account or the network."""
     keys = {"HW_ACCESS_KEY": None, "HW_SECRET_KEY": None, "HW_SECURITY_TOKEN": "of-a-real-key"}
     done = program("demo", **keys, HTTPS_PROXY="http://127.0.0.1:9")
     assert (done.returncode, done.stderr) == (0, "")
@@ -46,7 +46,7 @@ def served(program: Program) -> Iterator[Tuple[subprocess.Popen[bytes], List[str
 
 
 def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str]]) -> None:
-    """It runs until SIGTERM; the command that it prints needs no environment, and tags its points."""
+    """`demo --serve` runs until SIGTERM; the command that it prints needs no environment, and tags its points."""
     process, lines = served
     url = re.findall(r"http://[0-9.:]+", lines[0])[0]
     with pytest.raises(urllib.error.HTTPError, match="401"):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from .credentials import Credentials, Provider, provider, readable_by_others
 from .direct_transport import DirectTransport
 from .pool import Pool
-from .source import Asks, Outcome, Plan, Query, Source, failure
+from .source import Api, Outcome, Plan, Query, Source, as_query_error
 from .statistics import Statistics
 from .transport import Request, Response, Transport
 
 __all__ = [
-    "Asks", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request", "Response",
-    "Source", "Statistics", "Transport", "failure", "provider", "readable_by_others",
+    "Api", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request", "Response",
+    "Source", "Statistics", "Transport", "as_query_error", "provider", "readable_by_others",
 ]  # fmt: skip

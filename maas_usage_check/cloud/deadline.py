@@ -9,28 +9,28 @@ import time
 from typing import Any, Optional
 
 
-class Timing:
+class Deadline:
     """Hold until when an answer is awaited, in monotonic seconds, and whether any of it came."""
 
-    def __init__(self, give_up: float) -> None:
-        self.give_up = give_up
-        self.began = False
+    def __init__(self, expires_at: float) -> None:
+        self.expires_at = expires_at
+        self.has_received = False
 
-    def left(self) -> float:
-        """Count the seconds that are left; raise TimeoutError when the time is up."""
-        left = self.give_up - time.monotonic()
-        if left <= 0:
+    def remaining(self) -> float:
+        """Count the seconds that are remaining; raise TimeoutError when the time is up."""
+        remaining = self.expires_at - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        return left
+        return remaining
 
 
-class _Timed(io.RawIOBase):
+class _DeadlineStream(io.RawIOBase):
     """Read from a socket until the time is up: its own timeout starts anew with every byte."""
 
-    def __init__(self, stream: io.RawIOBase, connection: socket.socket, timing: Timing) -> None:
+    def __init__(self, stream: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         self._stream = stream
         self._connection = connection
-        self._timing = timing
+        self._deadline = deadline
 
     def readable(self) -> bool:
         """See RawIOBase."""
@@ -38,9 +38,9 @@ class _Timed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> Optional[int]:
         """See RawIOBase; raise TimeoutError when the time is up."""
-        self._connection.settimeout(self._timing.left())
+        self._connection.settimeout(self._deadline.remaining())
         count = self._stream.readinto(buffer)
-        self._timing.began = self._timing.began or bool(count)
+        self._deadline.has_received = self._deadline.has_received or bool(count)
         return count
 
     def close(self) -> None:
@@ -49,12 +49,12 @@ class _Timed(io.RawIOBase):
         super().close()
 
 
-class TimedResponse(http.client.HTTPResponse):
+class DeadlineResponse(http.client.HTTPResponse):
     """Hold status line, headers and body together to one time."""
 
-    def __init__(self, timing: Timing, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, deadline: Deadline, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(connection, *args, **kwargs)
-        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), connection, timing))
+        self.fp: Any = io.BufferedReader(_DeadlineStream(self.fp.detach(), connection, deadline))
 
     def is_complete(self) -> bool:
         """Tell whether it was read to its end, and another may follow it."""

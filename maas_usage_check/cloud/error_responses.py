@@ -44,7 +44,7 @@ TIMES = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6
 """How the gateway names both clocks (the SDK's issue tracker, and the gateway's page on errors)."""
 
 
-def refusal(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
+def response_error(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
     """Tell which way the cloud refused.
 
     Args:
@@ -91,7 +91,7 @@ def refusal(response: Response, asked: str, now: float, redact: Redact) -> Query
 
 def _refused_key(message: str, date: Optional[str], now: float, seen: str) -> QueryError:
     stated = _stated_seconds_off(message)
-    known = seconds_off(date, now) if stated is None else stated
+    known = clock_offset_s(date, now) if stated is None else stated
     off = known or 0.0
 
     def error(result: Result, text: str) -> QueryError:
@@ -134,11 +134,11 @@ def _read(response: Response) -> Tuple[str, str]:
 def _retry_after(value: Optional[str], now: float) -> Optional[float]:
     if value and re.fullmatch("[0-9]+", value):
         return float(value[:6])
-    off = seconds_off(value, now)
+    off = clock_offset_s(value, now)
     return None if off is None else max(0.0, -off)
 
 
-def seconds_off(date: Optional[str], now: float) -> Optional[float]:
+def clock_offset_s(date: Optional[str], now: float) -> Optional[float]:
     """Say by how many seconds a clock is ahead of a Date header; None where there is no date."""
     try:
         return now - email.utils.parsedate_to_datetime(date or "").timestamp()

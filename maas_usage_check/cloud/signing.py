@@ -15,7 +15,7 @@ from ..cloud import Credentials
 from .transport import Request
 
 
-def signed(
+def sign_request(
     method: str,
     url: str,
     credentials: Credentials,

@@ -9,7 +9,7 @@ from msgspec import Struct
 from ..config import Instance
 from ..errors import MaasError, QueryError, Result
 from ..metrics import Number
-from .transport import LARGEST_BODY
+from .transport import MAX_BODY_BYTES
 
 Query = Hashable
 """One question; two that are equal are asked once."""
@@ -20,19 +20,25 @@ Outcome = Union[Any, QueryError]
 class Call(Struct, frozen=True):
     """Hold one call of an API before it is signed.
 
-    `host` names the key of the instance that says where it goes; `{project_id}` in `path` is filled in. A 429 closes
-    `api`, and `permission` is what a refusal names; `largest` is how many bytes an answer may have. Labels are not
-    printed.
+    Args:
+        api: the API that a 429 pauses.
+        permission: what a refusal names, such as `modelarts:monitoring:get`.
+        method: GET or POST.
+        endpoint_key: the configuration key whose URL the call goes to.
+        path: `{project_id}` in it is filled in.
+        query: names and values.
+        body: sent as JSON; its labels are not printed.
+        max_bytes: the longest body that is accepted.
     """
 
     api: str
     permission: str
     method: str
-    host: str
+    endpoint_key: str
     path: str
     query: Optional[List[Tuple[str, str]]] = None
     body: Optional[Dict[str, Any]] = None
-    largest: int = LARGEST_BODY
+    max_bytes: int = MAX_BODY_BYTES
 
     def __repr__(self) -> str:
         return f"Call({self.method} {self.path})"
@@ -64,7 +70,7 @@ class Series(Protocol):
     def fields(self, answers: Sequence[Any]) -> Dict[str, Number]:
         """Make its values of the answers, in the queries' order."""
 
-    def doubt(self, fields: Dict[str, Number]) -> str:
+    def warning(self, fields: Dict[str, Number]) -> str:
         """Say what is strange about its values, if anything."""
 
 
@@ -76,21 +82,21 @@ class Plan(Struct, frozen=True):
     expired: Tuple[str, ...] = ()
 
 
-class Asks(Protocol):
+class Api(Protocol):
     """One API that can be asked."""
 
     def ask(self, query: Any, send: Send) -> Any:
         """Ask one query; raise QueryError where there is no believable answer."""
 
 
-class Source(Asks, Protocol):
+class Source(Api, Protocol):
     """One API as a source of series."""
 
     def plan(self, instance: Instance, now: int) -> Plan:
         """Plan a cycle at one moment, in milliseconds since 1970."""
 
 
-def failure(error: Exception) -> QueryError:
+def as_query_error(error: Exception) -> QueryError:
     """Turn whatever a thread met into a failed query: a fault of ours must not look like a time-out."""
     if isinstance(error, QueryError):
         return error

@@ -18,7 +18,7 @@ from .source import Call, Plan, Send
 from .usage import Usage, read_usage
 
 
-class Totals(Struct, frozen=True):
+class TotalsQuery(Struct, frozen=True):
     """Ask for the totals of one window under these filters. Labels are not printed."""
 
     window: Window
@@ -28,10 +28,10 @@ class Totals(Struct, frozen=True):
     ips: Optional[Tuple[str, ...]]
 
     def __repr__(self) -> str:
-        return f"Totals({self.window}, {self.service_type.name}, {self.infer_type})"
+        return f"TotalsQuery({self.window}, {self.service_type.name}, {self.infer_type})"
 
 
-class Answer(Struct, frozen=True):
+class TotalsAnswer(Struct, frozen=True):
     """Hold what was used in a window, and the text that said so."""
 
     usage: Usage
@@ -43,7 +43,7 @@ class RangeSeries(Struct, frozen=True):
 
     measurement: str
     tags: Dict[str, str]
-    queries: Tuple[Totals, ...]
+    queries: Tuple[TotalsQuery, ...]
     coverage: float
 
     @property
@@ -52,14 +52,14 @@ class RangeSeries(Struct, frozen=True):
         names = (self.tags["range"], self.tags["service_type"], self.tags.get("api_key_label"))
         return " ".join(name for name in names if name)
 
-    def fields(self, answers: Sequence[Answer]) -> Dict[str, Number]:
+    def fields(self, answers: Sequence[TotalsAnswer]) -> Dict[str, Number]:
         """Add the windows up; what the cloud did not send is left out."""
         usage = reduce(add, (answer.usage for answer in answers))
         values = {name: getattr(usage, name) for name in usage.__struct_fields__}
         values.update(error_ratio=usage.error_ratio, coverage_ratio=self.coverage)
         return {name: value for name, value in values.items() if value is not None}
 
-    def doubt(self, fields: Dict[str, Number]) -> str:
+    def warning(self, fields: Dict[str, Number]) -> str:
         """Say that errors exceed requests."""
         return "" if "error_ratio" in fields else "more errors than requests, so that no error_ratio is given"
 
@@ -80,7 +80,7 @@ class Statistics:
         distinct = dict.fromkeys(query for one in series for query in one.queries)
         return Plan(tuple(series), tuple(distinct), tuple(expired))
 
-    def ask(self, query: Totals, send: Send) -> Answer:
+    def ask(self, query: TotalsQuery, send: Send) -> TotalsAnswer:
         """Ask for the totals of one window."""
         body: Dict[str, Any] = {
             "service_type": int(query.service_type),
@@ -94,19 +94,19 @@ class Statistics:
             body["ips"] = list(query.ips)
         path = "/v1/{project_id}/maas/monitoring/show-statistics"
         answer = send(Call("statistics", "modelarts:monitoring:get", "POST", "endpoint", path, body=body))
-        return Answer(read_usage(answer), answer.decode("utf-8"))
+        return TotalsAnswer(read_usage(answer), answer.decode("utf-8"))
 
 
 def _series(instance: Instance, name: str, windows: Sequence[Window], coverage: float) -> Iterator[RangeSeries]:
     for service_type in instance.service_types:
         for infer_type in instance.infer_types:
-            for measurement, labels, label_tag in filters_of(instance):
+            for measurement, labels, label_tag in label_filters(instance):
                 tags = {"range": name, "service_type": service_type.name, "infer_type": infer_type, **label_tag}
-                queries = (Totals(window, service_type, infer_type, labels, instance.ips) for window in windows)
+                queries = (TotalsQuery(window, service_type, infer_type, labels, instance.ips) for window in windows)
                 yield RangeSeries(measurement, tags, tuple(queries), coverage)
 
 
-def filters_of(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
+def label_filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
     """List what is asked of each kind of call: the measurement of its ranges, labels to filter by, and their tag."""
     if not instance.per_api_key:
         return [(USAGE, instance.api_keys, {})]

@@ -27,10 +27,10 @@ class Trust:
 
     def __init__(self, ca: Optional[str], verify: bool) -> None:
         directory = _hashed_directory() if verify and not ca else None
-        self.is_narrow = directory is not None
-        self._places = places_of(ca)
-        self._stamp = stamp_of(self._places)  # before reading: a file replaced meanwhile counts as changed
-        self._widening = threading.Lock()
+        self.is_directory_only = directory is not None
+        self._places = ca_files(ca)
+        self._stamp = file_stamps(self._places)  # before reading: a file replaced meanwhile counts as changed
+        self._load_lock = threading.Lock()
         if ca or verify:
             is_directory = ca is not None and os.path.isdir(ca)
             try:
@@ -48,14 +48,14 @@ class Trust:
     @property
     def is_outdated(self) -> bool:
         """Tell whether the authorities were replaced since they were read."""
-        return stamp_of(self._places) != self._stamp
+        return file_stamps(self._places) != self._stamp
 
-    def widen(self) -> None:
+    def load_system_bundle(self) -> None:
         """Read the system's bundle too, once for all who find at the same time that they need it."""
-        with self._widening:
-            if self.is_narrow:
+        with self._load_lock:
+            if self.is_directory_only:
                 self.context.load_default_certs()
-                self.is_narrow = False
+                self.is_directory_only = False
 
 
 def trust(ca: Optional[str], verify: bool) -> Trust:
@@ -67,7 +67,7 @@ def trust(ca: Optional[str], verify: bool) -> Trust:
         verify: False believes everybody.
     """
     environment = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    return _shared(ca, verify, environment, stamp_of(places_of(ca)))
+    return _shared(ca, verify, environment, file_stamps(ca_files(ca)))
 
 
 # Shared by instances that trust the same: to read the system's certificates for each would take a minute of a thousand.
@@ -76,7 +76,7 @@ def _shared(ca: Optional[str], verify: bool, environment: Tuple[Optional[str], .
     return Trust(ca, verify)
 
 
-def places_of(ca: Optional[str]) -> Tuple[str, ...]:
+def ca_files(ca: Optional[str]) -> Tuple[str, ...]:
     """Name where authorities are read: a configured file or all files of a directory, or the system's own two."""
     if ca is None:
         found = ssl.get_default_verify_paths()
@@ -87,7 +87,7 @@ def places_of(ca: Optional[str]) -> Tuple[str, ...]:
         return (ca,)
 
 
-def stamp_of(places: Tuple[str, ...]) -> Stamp:
+def file_stamps(places: Tuple[str, ...]) -> Stamp:
     """Return the identity, size and time of each file: one of them changes when a file is replaced."""
     return tuple(map(_stat, places))
 

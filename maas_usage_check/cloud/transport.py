@@ -20,7 +20,7 @@ NOT_TLS = frozenset(
 """OpenSSL's reasons where the other side spoke something else."""
 CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
 MIB = 1024 * 1024
-LARGEST_BODY = MIB
+MAX_BODY_BYTES = MIB
 """Most answers have a few hundred bytes; what is longer is none."""
 
 
@@ -34,7 +34,7 @@ class Request(Struct, frozen=True):
     url: str
     headers: Dict[str, str]
     body: bytes
-    largest: int = LARGEST_BODY
+    max_bytes: int = MAX_BODY_BYTES
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.url})"
@@ -61,37 +61,37 @@ class Response(Struct, frozen=True):
 Transport = Callable[[Request, float], Response]
 """Send a request within so many seconds. Redirects are not followed; QueryError is the only error.
 
-One that keeps connections may offer `prepare(url, seconds)` too, to connect before there is leave to ask.
+One that keeps connections may offer `preconnect(url, seconds)` too, to connect before there is leave to ask.
 """
 
 
-def read_answer(
-    status: int, headers: Headers, read: Callable[[int], bytes], give_up: float, largest: int = LARGEST_BODY
+def read_response(
+    status: int, headers: Headers, read: Callable[[int], bytes], deadline: float, max_bytes: int = MAX_BODY_BYTES
 ) -> Response:
     """Read an answer's body as a stream, to its declared length and no further than the cap and the time (monotonic).
 
     Of a refusal the status says enough: a body that is cut, hangs or is too long makes it no passing fault.
     """
     try:
-        return Response(status, headers, _read_body(read, headers.get("Content-Length"), give_up, largest))
+        return Response(status, headers, _read_body(read, headers.get("Content-Length"), deadline, max_bytes))
     except Exception:
         if status not in (401, 403):
             raise
         return Response(status, headers, b"")
 
 
-def _read_body(read: Callable[[int], bytes], length: Optional[str], give_up: float, largest: int) -> bytes:
+def _read_body(read: Callable[[int], bytes], length: Optional[str], deadline: float, max_bytes: int) -> bytes:
     body = bytearray()
     while True:
         chunk = read(65_536)
         body += chunk
-        if len(body) > largest:
+        if len(body) > max_bytes:
             raise QueryError(
-                Result.BAD_ANSWER, f"the answer is longer than {largest // MIB} MiB, so it is not one: check endpoint"
+                Result.BAD_ANSWER, f"the answer is longer than {max_bytes // MIB} MiB, so it is not one: check endpoint"
             )
         if not chunk:
             break
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise TimeoutError
     if length is not None and length.isdigit() and len(body) < int(length):
         raise QueryError(Result.NETWORK, CUT_SHORT)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..clock import Clock
-from ..cloud import Asks, failure
+from ..cloud import Api, as_query_error
 from ..errors import QueryError, Result
 from ..ledger import INCREMENTS, Account, Consumer
 from ..metrics import Number, Point
@@ -58,7 +58,7 @@ class Keeper(Protocol):
     """One kind of what is asked after the ranges."""
 
     @property
-    def source(self) -> Asks:
+    def source(self) -> Api:
         """Name whom it asks."""
 
     def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
@@ -109,7 +109,7 @@ class Spare:
             elif isinstance(asks, UnusableError):
                 self._troubles[i] = asks
             else:
-                self._ends[i].append(failure(asks))
+                self._ends[i].append(as_query_error(asks))
         work = PriorityQueue(begun)
         workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
         crew.do(workers, self._workers, give_up)
@@ -164,7 +164,7 @@ class Spare:
                 self._troubles[i] = trouble
                 work.drop(i)
             except Exception as error:
-                self._note(work, i, ask, failure(error), give_up)
+                self._note(work, i, ask, as_query_error(error), give_up)
             finally:
                 work.done(i, ask, follow)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Optional, Seq
 from msgspec import Struct
 
 from ..clock import Clock
-from ..cloud import Outcome, Plan, Provider, Query, Source, Statistics, Transport, failure
+from ..cloud import Outcome, Plan, Provider, Query, Source, Statistics, Transport, as_query_error
 from ..config import Instance
 from ..errors import QueryError, Result
 from ..metrics import API, Number, Point
@@ -194,10 +194,10 @@ class Collector:
         if not connected:
             return {}
         if isinstance(connected["connect"], Exception):
-            return dict.fromkeys(asked, failure(connected["connect"]))
+            return dict.fromkeys(asked, as_query_error(connected["connect"]))
         works = {query: partial(session.ask, source, query) for query, source in asked.items()}
         ended = crew.do(works, self.instance.max_concurrency, give_up, progress, session.is_crowded)
-        return {query: failure(end) if isinstance(end, Exception) else end for query, end in ended.items()}
+        return {query: as_query_error(end) if isinstance(end, Exception) else end for query, end in ended.items()}
 
     def _close(self, session: Session, outcomes: List[Outcome], success: Optional[float]) -> None:
         """Leave in the store what the next run needs."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Dict, List, Optional, Sequence
 
 from ..clock import Clock
-from ..cloud import Asks
+from ..cloud import Api
 from ..config import Instance
 from ..errors import QueryError
 from ..ledger import Account, Consumer, Emitted, HourPlanner, emit
@@ -23,7 +23,7 @@ NOT_BELIEVED = "hours and counts are paused and checked again in an hour; report
 class Hourly:
     """Keep the hours of one instance, and give them out to one consumer; see Keeper."""
 
-    def __init__(self, instance: Instance, source: Asks, store: Store, consumer: Consumer, clock: Clock) -> None:
+    def __init__(self, instance: Instance, source: Api, store: Store, consumer: Consumer, clock: Clock) -> None:
         self.source = source
         self._instance = instance
         self._consumer = consumer

@@ -27,6 +27,6 @@ def points_of(
         if not any(isinstance(answer, QueryError) for answer in answers):
             fields = series.fields(answers)
             points.append(Point(series.measurement, {**series.tags, **tags}, fields, time))
-            if series.doubt(fields):
-                doubts.setdefault(series.doubt(fields), []).append(series.name)
+            if series.warning(fields):
+                doubts.setdefault(series.warning(fields), []).append(series.name)
     return points, doubts

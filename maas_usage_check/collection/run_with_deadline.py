@@ -6,7 +6,7 @@ import threading
 from typing import Callable, Sequence, TypeVar, Union
 
 from ..clock import Clock
-from ..cloud import failure
+from ..cloud import as_query_error
 from ..errors import QueryError, Result
 from ..scheduling.worker_pool import Crew
 from ..state import Store, UnusableError
@@ -34,7 +34,7 @@ def give_in_time(
         return store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, CUT)
     if isinstance(made, UnusableError):
         return made
-    return failure(made) if isinstance(made, Exception) else made
+    return as_query_error(made) if isinstance(made, Exception) else made
 
 
 def lost(where: str, part: str, what: str, why: Union[QueryError, UnusableError]) -> Problem:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import List
 
 from ..clock import Clock
-from ..cloud import Asks
+from ..cloud import Api
 from ..config import Instance
 from ..ledger import Consumer
 from ..state import Store
 from .background import Keeper, Spare
 
 
-def spare_of(instance: Instance, source: Asks, store: Store, clock: Clock, consumer: Consumer) -> Spare:
+def spare_of(instance: Instance, source: Api, store: Store, clock: Clock, consumer: Consumer) -> Spare:
     """Make what asks about an instance's hours and models, and gives them to a consumer."""
     keepers: List[Keeper] = []
     if instance.hourly:

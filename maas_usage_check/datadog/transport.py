@@ -14,8 +14,8 @@ from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..clock import Clock
-from ..cloud.tls import places_of, stamp_of
-from ..cloud.transport import Request, Response, read_answer, transport_error
+from ..cloud.tls import ca_files, file_stamps
+from ..cloud.transport import Request, Response, read_response, transport_error
 from ..scheduling import Crew
 
 GRACE = 0.5
@@ -49,8 +49,8 @@ class AgentTransport:
     def __init__(self, client: Any, make_client: Callable[[], Any], ca: Optional[str]) -> None:
         self._client = client
         self._make_client = make_client
-        self._places = places_of(ca)
-        self._stamp = stamp_of(self._places)
+        self._places = ca_files(ca)
+        self._stamp = file_stamps(self._places)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
@@ -71,7 +71,7 @@ class AgentTransport:
         try:
             return self._exchange(request, timeout, deadline)
         except OSError as error:
-            stamp = stamp_of(self._places)
+            stamp = file_stamps(self._places)
             if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamp == self._stamp:
                 raise
         self._client, self._stamp = self._make_client(), stamp
@@ -98,7 +98,7 @@ class AgentTransport:
             def read_some(size: int) -> bytes:
                 return read_raw(size, decode_content=False) or b""
 
-            return read_answer(response.status_code, response.headers, read_some, deadline, request.largest)
+            return read_response(response.status_code, response.headers, read_some, deadline, request.max_bytes)
         finally:
             if response is not None:
                 response.close()

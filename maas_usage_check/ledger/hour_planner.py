@@ -7,7 +7,7 @@ from typing import Dict, List, Sequence, Set, Tuple
 
 from msgspec import Struct, field
 
-from ..cloud.statistics import Answer
+from ..cloud.statistics import TotalsAnswer
 from ..config import Instance
 from ..scheduling.priority_queue import BACKFILL, CHECK, DUE, HEALING, QueryTask
 from ..state import Store
@@ -91,7 +91,7 @@ class HourPlanner:
         window: PendingWindow,
         priority: Tuple[int, ...],
         now_ms: int,
-        answer: Answer,
+        answer: TotalsAnswer,
     ) -> List[QueryTask]:
         with write_transaction(self.store, now_ms) as transaction:
             hour_store = HourStore(transaction, series.series_name(self.instance.endpoint, account.project_id))
@@ -108,7 +108,7 @@ class HourPlanner:
         return QueryTask((CHECK,), series.query(*check.next_window), on_answer)
 
     def _on_check_answer(
-        self, account: Account, position: int, series: HourSeries, now_ms: int, answer: Answer
+        self, account: Account, position: int, series: HourSeries, now_ms: int, answer: TotalsAnswer
     ) -> Sequence[QueryTask]:
         with write_transaction(self.store, now_ms) as transaction:
             check = transaction.get(DailyCheck, account.access_key_digest)

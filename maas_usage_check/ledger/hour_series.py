@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Tuple
 
 from msgspec import Struct
 
-from ..cloud.statistics import Totals, filters_of
+from ..cloud.statistics import TotalsQuery, label_filters
 from ..cloud.usage import Usage
 from ..config import Instance, ServiceType
 from ..config.ranges import Window
@@ -26,13 +26,13 @@ class HourSeries(Struct, frozen=True):
     api_keys: Optional[Tuple[str, ...]]
     ips: Optional[Tuple[str, ...]]
 
-    def query(self, start: int, until: int) -> Totals:
+    def query(self, start: int, until: int) -> TotalsQuery:
         """Make the query of a window of full hours; it ends a millisecond early, as `end_time` may be inclusive."""
         return self.window_query(Window(start, until - 1))
 
-    def window_query(self, window: Window) -> Totals:
+    def window_query(self, window: Window) -> TotalsQuery:
         """Make the query of exactly this window."""
-        return Totals(window, self.service_type, self.infer_type, self.api_keys, self.ips)
+        return TotalsQuery(window, self.service_type, self.infer_type, self.api_keys, self.ips)
 
     def series_name(self, endpoint: str, project_id: str) -> str:
         """Return its name in the ledger: a digest of all that decides its numbers, so that no label is stored."""
@@ -55,7 +55,7 @@ def list_series(instance: Instance) -> List[HourSeries]:
         )
         for service_type in instance.service_types
         for infer_type in instance.infer_types
-        for measurement, labels, label_tag in filters_of(instance)
+        for measurement, labels, label_tag in label_filters(instance)
     ]
 
 

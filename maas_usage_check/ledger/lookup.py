@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import Dict, NamedTuple, Sequence
 
-from ..cloud.statistics import Answer, Totals
+from ..cloud.statistics import TotalsAnswer, TotalsQuery
 from ..cloud.usage import Usage
 from ..config import Instance
 from ..config.ranges import Window
@@ -24,7 +24,7 @@ class HeldHours(NamedTuple):
     `reason` says why there are none, if it is not that hours are missing.
     """
 
-    answers: Dict[Totals, Answer]
+    answers: Dict[TotalsQuery, TotalsAnswer]
     project_id: str = ""
     as_of_ms: int = 0
     reason: str = ""
@@ -36,7 +36,7 @@ def lookup(instance: Instance, store: Store, account: Account, windows: Sequence
     Raise UnusableError if the ledger cannot be read. The ledger has no batch counts.
     """
     aligned = [each for each in windows if each.start % HOUR == 0 == each.end % HOUR and each.start < each.end]
-    answers: Dict[Totals, Answer] = {}
+    answers: Dict[TotalsQuery, TotalsAnswer] = {}
     as_of_ms = now_ms
     with read_transaction(store, now_ms) as transaction:
         failed = transaction.get(DailyCheck, account.access_key_digest).failed
@@ -51,7 +51,7 @@ def lookup(instance: Instance, store: Store, account: Account, windows: Sequence
             known = [window for window in aligned if all(at in final for at in range(window.start, window.end, HOUR))]
             for window in known:
                 values = reduce(add, (final[at] for at in range(window.start, window.end, HOUR)))
-                answers[series.window_query(window)] = Answer(Usage(**dict(zip(FIELDS, values))), "")
+                answers[series.window_query(window)] = TotalsAnswer(Usage(**dict(zip(FIELDS, values))), "")
             if known:
                 as_of_ms = min(as_of_ms, hour_store.queried_ms)
     return HeldHours(answers, account.project_id, as_of_ms)

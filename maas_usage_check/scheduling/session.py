@@ -11,8 +11,8 @@ from ..clock import Clock
 from ..cloud.credentials import Credentials, Provider
 from ..cloud.project import find_project
 from ..cloud.redaction import Redact, redact_body, redactor
-from ..cloud.signing import signed
-from ..cloud.source import Asks, Call, Outcome, Query, Send
+from ..cloud.signing import sign_request
+from ..cloud.source import Api, Call, Outcome, Query, Send
 from ..cloud.transport import Transport
 from ..config import Instance, is_project_id
 from ..errors import RETRYABLE, QueryError, Result
@@ -58,7 +58,7 @@ class Session:
         self._instance = instance
         self._provider = provider
         self._transport = transport
-        self._prepare = getattr(transport, "prepare", None)  # where the transport keeps connections
+        self._preconnect = getattr(transport, "preconnect", None)  # where the transport keeps connections
         self._gates = gates
         self._clock = clock
         self._give_up = give_up
@@ -91,7 +91,7 @@ class Session:
         if not self.project_id:
             self.project_id = self._learned[where] = find_project(instance.region, self._sender(where))
 
-    def ask(self, source: Asks, query: Query) -> Outcome:
+    def ask(self, source: Api, query: Query) -> Outcome:
         """Ask one query of a source; raise QueryError when no try brought an answer.
 
         One that was not planned has the turn of the lookup.
@@ -99,7 +99,7 @@ class Session:
         turn = self._turns.get(query, self._instance.project_query_key)
         return source.ask(query, self._sender(turn, partial(self.sent.add, query)))
 
-    def ask_spare(self, source: Asks, query: Any, goes: Callable[[], None] = lambda: None) -> Any:
+    def ask_spare(self, source: Api, query: Any, goes: Callable[[], None] = lambda: None) -> Any:
         """Ask what can wait for a later cycle, as far as the rate leaves room; raise QueryError.
 
         `goes` is called as its request leaves the gate, and may be called again.
@@ -169,7 +169,7 @@ class Session:
         per_minute, at_once = instance.max_requests_per_minute, instance.max_concurrency
         # Ranges leave a tenth of the rate to hours and models; these leave what the ranges of the next cycle may take.
         kept = gate.in_demand() if turn is None else tenth(per_minute) if instance.hourly or instance.models else 0
-        meanwhile = self._prepare and partial(self._connect_ahead, self._prepare, call)
+        meanwhile = self._preconnect and partial(self._connect_ahead, self._preconnect, call)
         ticket = gate.admit(per_minute, self._give_up, turn, at_once, call.api, kept, meanwhile)
         failure: Optional[QueryError] = QueryError(Result.INTERNAL, "the request was broken off")
         try:
@@ -183,10 +183,10 @@ class Session:
         finally:
             gate.settle(ticket, failure, call.api)
 
-    def _connect_ahead(self, prepare: Callable[[str, float], None], call: Call) -> None:
+    def _connect_ahead(self, preconnect: Callable[[str, float], None], call: Call) -> None:
         left = self._give_up - self._clock.monotonic()
         if left > 0:
-            prepare(getattr(self._instance, call.host), min(self._instance.timeout, left))
+            preconnect(getattr(self._instance, call.endpoint_key), min(self._instance.timeout, left))
 
     def _exchange(self, call: Call) -> bytes:
         key = self._key
@@ -195,8 +195,9 @@ class Session:
         left = give_up - self._clock.monotonic()
         if left <= 0:  # the cycle was ended while this waited at the gate
             raise self.not_sent()
-        url = getattr(self._instance, call.host) + call.path.replace("{project_id}", self.project_id)
-        request = replace(signed(call.method, url, key, self._clock.now(), call.query, call.body), largest=call.largest)
+        url = getattr(self._instance, call.endpoint_key) + call.path.replace("{project_id}", self.project_id)
+        request = sign_request(call.method, url, key, self._clock.now(), call.query, call.body)
+        request = replace(request, max_bytes=call.max_bytes)
         self._methods.append(call.method)
         try:
             response = self._transport(request, min(self._instance.timeout, left))
@@ -208,9 +209,9 @@ class Session:
             raise
         if response.status == 200:
             return redact_body(response.body, self._redact)
-        from ..cloud.error_responses import refusal
+        from ..cloud.error_responses import response_error
 
-        raise refusal(response, call.permission, self._clock.now(), self._redact_error)
+        raise response_error(response, call.permission, self._clock.now(), self._redact_error)
 
     def _redact_error(self, text: str) -> str:
         # Labels are secret too where they are no tag. In an answer they may be part of a number.

@@ -10,7 +10,7 @@ from typing import Iterator
 import pytest
 import trustme
 
-from ..keeping_server import KeepingServer
+from ..keep_alive_server import KeepAliveServer
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def server() -> Iterator[KeepingServer]:
-    with contextlib.closing(KeepingServer()) as server:
+def server() -> Iterator[KeepAliveServer]:
+    with contextlib.closing(KeepAliveServer()) as server:
         yield server
 
 
 @pytest.fixture
-def secure(authority: trustme.CA) -> Iterator[KeepingServer]:
+def secure(authority: trustme.CA) -> Iterator[KeepAliveServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.create_child_ca().issue_cert("localhost", "modelarts.cloud.invalid").configure_cert(context)
-    with contextlib.closing(KeepingServer(context)) as server:
+    with contextlib.closing(KeepAliveServer(context)) as server:
         yield server

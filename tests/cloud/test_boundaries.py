@@ -8,8 +8,8 @@ from typing import Callable, List, Tuple
 import pytest
 
 from maas_usage_check.cloud import Credentials, DirectTransport, Request, Response, Statistics
-from maas_usage_check.cloud.error_responses import refusal
-from maas_usage_check.cloud.transport import read_answer
+from maas_usage_check.cloud.error_responses import response_error
+from maas_usage_check.cloud.transport import read_response
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.scheduling import Gates, Session
@@ -25,7 +25,7 @@ class Recorder:
     def __init__(self, clock: FixedClock) -> None:
         self.clock = clock
         self.timeouts: List[float] = []
-        self.prepared: List[float] = []
+        self.connected_ahead: List[float] = []
         self.act: Callable[[], None] = lambda: None
 
     def __call__(self, request: Request, timeout: float) -> Response:
@@ -33,8 +33,8 @@ class Recorder:
         self.act()
         return Response(404, {}, b"")
 
-    def prepare(self, url: str, timeout: float) -> None:
-        self.prepared.append(timeout)
+    def preconnect(self, url: str, timeout: float) -> None:
+        self.connected_ahead.append(timeout)
         self.clock.sleep(100)
 
 
@@ -56,7 +56,7 @@ def session(clock: FixedClock, transport: Recorder) -> Session:
     return session
 
 
-def failure(session: Session, goes: Callable[[], None] = lambda: None) -> QueryError:
+def error_of(session: Session, goes: Callable[[], None] = lambda: None) -> QueryError:
     with pytest.raises(QueryError) as failed:
         session.ask_spare(Statistics(), QUERY, goes)
     return failed.value
@@ -69,12 +69,12 @@ def test_timeout_within_the_cycle(
     """Neither a request nor a connection ahead of one may take longer than what is left of the cycle."""
 
     def ask_meanwhile() -> None:
-        failure(session)
+        error_of(session)
 
     transport.act = ask_meanwhile
     clock.at += 25 - left
-    failure(session)
-    assert transport.timeouts == transport.prepared == pytest.approx([timeout])
+    error_of(session)
+    assert transport.timeouts == transport.connected_ahead == pytest.approx([timeout])
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(24, 1), (25, 0), (26, 0)])
@@ -87,12 +87,12 @@ def test_end_before_a_request(
     def goes() -> None:
         clock.at += seconds - (clock.clock.monotonic() - began)
 
-    failure(session, goes)
+    error_of(session, goes)
     assert len(transport.timeouts) == sent
 
 
 def test_stop_before_a_request(transport: Recorder, session: Session) -> None:
-    assert failure(session, session.stop).result == Result.TIMED_OUT
+    assert error_of(session, session.stop).result == Result.TIMED_OUT
     assert transport.timeouts == []
 
 
@@ -105,7 +105,7 @@ def test_whose_time_was_up(clock: FixedClock, transport: Recorder, session: Sess
         raise QueryError(Result.TIMED_OUT, "own")
 
     transport.act = fail
-    assert str(failure(session)) == text
+    assert str(error_of(session)) == text
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_pauses(
     monkeypatch.setattr("random.uniform", longest)
     transport.act = fail
     clock.at += 25 - left
-    assert failure(session).result == Result.NETWORK, "not that its time is up"
+    assert error_of(session).result == Result.NETWORK, "not that its time is up"
     assert clock.slept == pytest.approx(pauses)
     assert len(transport.timeouts) == len(pauses) + 1
     assert set(spreads) == {(0.5, 1.5)}
@@ -148,7 +148,7 @@ def test_pauses(
     ],
 )
 def test_status(status: int, result: Result) -> None:
-    error = refusal(Response(status, {}, b""), "", NOW, str)
+    error = response_error(Response(status, {}, b""), "", NOW, str)
     assert error.result == result
     assert ("redirect" in str(error)) == (300 <= status < 400)
 
@@ -160,7 +160,7 @@ def test_status(status: int, result: Result) -> None:
 def test_clock_that_is_off(seconds: int, result: Result) -> None:
     """15 minutes between both clocks are allowed."""
     refused = Response(401, {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}, b"")
-    error = refusal(refused, "", NOW + seconds, str)
+    error = response_error(refused, "", NOW + seconds, str)
     assert (error.result, error.clock_off) == (result, seconds)
     assert "behind" not in str(error) or seconds < 0
 
@@ -174,22 +174,22 @@ def test_length_of_an_answer(status: int, length: int, declared: int, read: bool
     chunks = iter([b"x" * length, b""])
     refused = status in (401, 403)
     with contextlib.nullcontext() if read or refused else pytest.raises(QueryError):
-        answer = read_answer(status, {"Content-Length": str(declared)}, lambda size: next(chunks), 1e12, 10)
+        answer = read_response(status, {"Content-Length": str(declared)}, lambda size: next(chunks), 1e12, 10)
         assert answer.body == (b"x" * length if read else b"")
 
 
 def test_answer_without_an_end() -> None:
     with pytest.raises(TimeoutError):
-        read_answer(200, {}, lambda size: b"x", 0.0)
+        read_response(200, {}, lambda size: b"x", 0.0)
 
 
 @pytest.mark.parametrize(("length", "shown"), [(160, 160), (161, 160)])
 def test_length_of_what_the_cloud_said(length: int, shown: int) -> None:
-    assert f"`{'x' * shown}`" in str(refusal(Response(400, {}, b"x" * length), "", NOW, str))
+    assert f"`{'x' * shown}`" in str(response_error(Response(400, {}, b"x" * length), "", NOW, str))
 
 
 @pytest.mark.parametrize(
     ("url", "port"), [("http://127.0.0.1/", 80), ("http://127.0.0.1:81/", 81), ("https://x/", 443)]
 )
 def test_port(url: str, port: int) -> None:
-    assert DirectTransport(INSTANCE).way(url)[1] == port
+    assert DirectTransport(INSTANCE).address(url)[1] == port

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Data, DataQuery, Dimensions, Listing, ListQuery
-from maas_usage_check.cloud.cloud_eye.limits import refuse_bulk
-from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, most_metrics
+from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, DataQuery, Dimensions, Listing, ListQuery, MetricData
+from maas_usage_check.cloud.cloud_eye.limits import check_value_count
+from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, max_metrics_per_query
 from maas_usage_check.cloud.cloud_eye.metric_list import add_page
 from maas_usage_check.cloud.source import Call
 from maas_usage_check.errors import QueryError, Result
@@ -37,10 +37,10 @@ def of_model(name: str, points: Any = (), **more: Any) -> Dict[str, Any]:
     return metric(points=points, dimensions=[{"name": "maas_api_id", "value": name}], **more)
 
 
-def asked(*metrics: Any, query: DataQuery = QUERY) -> Data:
+def asked(*metrics: Any, query: DataQuery = QUERY) -> MetricData:
     """Answer with these metrics of one model, and soundly of another, which used nothing."""
     answer = {"metrics": [*metrics, *([of_model("other")] if (OTHER, "rpm") in query.metrics else [])]}
-    data: Data = CloudEye().ask(query, lambda call: json.dumps(answer).encode())
+    data: MetricData = CloudEye().ask(query, lambda call: json.dumps(answer).encode())
     return data
 
 
@@ -59,13 +59,13 @@ def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
 def test_values_come_by_minute_and_metric() -> None:
     data = asked(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
     assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}, OTHER: {}}
-    assert not data.doubts
+    assert not data.warnings
 
 
 def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_without_a_word() -> None:
     data = asked(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("tpm", points=()))
     assert data.values[MODEL] == {START: {"rpm": 2.0}}
-    assert not data.doubts
+    assert not data.warnings
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_witho
 )
 def test_a_metric_that_is_not_believed_is_named_and_the_rest_goes_on(wrong: Any, what: str) -> None:
     data = asked(wrong, metric("tpm"))
-    assert (data.values[MODEL], data.doubted) == ({START: {"tpm": 2.0}}, {MODEL})
-    assert what in data.doubts[0]
+    assert (data.values[MODEL], data.invalid) == ({START: {"tpm": 2.0}}, {MODEL})
+    assert what in data.warnings[0]
 
 
 def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
     data = asked(metric(), metric(points=((0, 7.0),)))
     assert data.values[MODEL] == {START: {"rpm": 2.0}}
-    assert "comes twice" in data.doubts[0]
+    assert "comes twice" in data.warnings[0]
 
 
 @pytest.mark.parametrize("question", [QUERY, ListQuery()])
@@ -123,10 +123,10 @@ def test_an_answer_that_is_none_is_not_believed_at_all(
 def test_missing_metric() -> None:
     """What was asked for and did not come is not known, and said; of what came without points nothing was used."""
     data = asked(metric("tpm", points=()))
-    assert (data.doubted, data.doubts) == (
+    assert (data.invalid, data.warnings) == (
         {MODEL}, ["1 of the 3 metrics that were asked for did not come, such as `rpm` of model-1"]
     )  # fmt: skip
-    assert not asked(metric(points=()), metric("tpm", points=())).doubts
+    assert not asked(metric(points=()), metric("tpm", points=())).warnings
 
 
 @pytest.mark.parametrize("metrics", [(), (of_model("other", unit="Byte"),)])
@@ -152,9 +152,9 @@ def test_total_below_its_parts(total: Optional[float], believed: bool) -> None:
         for name, value in parts.items()
     ]  # fmt: skip
     data = asked(*metrics, query=query)
-    assert data.doubted_hours == (set() if believed else {(MODEL, START)})
-    assert bool(data.doubts) != believed
-    assert not data.doubted
+    assert data.invalid_hours == (set() if believed else {(MODEL, START)})
+    assert bool(data.warnings) != believed
+    assert not data.invalid
 
 
 def test_more_than_was_asked() -> None:
@@ -172,9 +172,9 @@ def test_more_than_was_asked() -> None:
 @pytest.mark.parametrize(("metrics", "points", "most"), [(1, 0, 64), (3, 2, 224)])
 def test_values_of_an_answer(metrics: int, points: int, most: int) -> None:
     for count in (most - 1, most):
-        refuse_bulk(b"," * count, metrics, points)
+        check_value_count(b"," * count, metrics, points)
     with pytest.raises(QueryError, match="far more values"):
-        refuse_bulk(b"," * (most + 1), metrics, points)
+        check_value_count(b"," * (most + 1), metrics, points)
 
 
 @pytest.mark.parametrize("letters", [127, 128, 129])
@@ -194,7 +194,7 @@ def test_of_more_calls_than_there_were_none_can_have_failed(share: float, believ
     query = DataQuery(((MODEL, "req_error_rate"), (OTHER, "rpm")), START, START + MINUTE, MINUTE)
     data = asked(metric("req_error_rate", "%", ((0, share),)), query=query)
     assert bool(data.values[MODEL]) == believed
-    assert data.doubted == (set() if believed else {MODEL})
+    assert data.invalid == (set() if believed else {MODEL})
 
 
 def test_a_number_beyond_all_numbers_is_not_believed() -> None:
@@ -214,7 +214,7 @@ def test_an_answer_that_reaches_3000_points_is_taken_for_incomplete() -> None:
 
 @given(st.integers(1, 3000))
 def test_a_question_never_asks_for_as_many_points_as_are_left_out_even_if_one_more_comes(periods: int) -> None:
-    most = most_metrics(periods)
+    most = max_metrics_per_query(periods)
     assert most <= 500
     assert most * (periods + 1) < 3000
     assert most == 500 or (most + 1) * (periods + 1) >= 3000

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Optional
 import pytest
 
 from maas_usage_check.cloud import Response
-from maas_usage_check.cloud.error_responses import refusal
+from maas_usage_check.cloud.error_responses import response_error
 from maas_usage_check.cloud.redaction import redactor
 from maas_usage_check.errors import QueryError, Result
 
@@ -40,7 +40,7 @@ SHAPES: Dict[str, Callable[[str, str], bytes]] = {
 
 
 def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None) -> QueryError:
-    return refusal(Response(status, headers or {}, body), "modelarts:monitoring:get", NOW, redactor([""]))
+    return response_error(Response(status, headers or {}, body), "modelarts:monitoring:get", NOW, redactor([""]))
 
 
 @pytest.mark.parametrize(("status", "code", "text", "result", "remedy"), KINDS)

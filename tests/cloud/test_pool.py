@@ -18,7 +18,7 @@ from maas_usage_check.scheduling import Gates
 from maas_usage_check.state import Store
 
 from ..conftest import AK, SK, FixedClock, wait_for
-from ..keeping_server import Asked, KeepingServer, http, reset, truly
+from ..keep_alive_server import Asked, KeepAliveServer, http, reset, truly
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def gone(client: socket.socket) -> bool:
     return client.fileno() == -1
 
 
-def test_requests_one_after_another_go_over_one_connection(server: KeepingServer, make: Any) -> None:
+def test_requests_one_after_another_go_over_one_connection(server: KeepAliveServer, make: Any) -> None:
     transport = make()
     assert [get(transport, server.url).body for _ in range(3)] == [b"1 1", b"1 2", b"1 3"]
 
 
 def test_an_answer_in_chunks_and_a_refusal_leave_the_connection_as_good_as_new(
-    server: KeepingServer, make: Any
+    server: KeepAliveServer, make: Any
 ) -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     answers = [chunked, http(b"{}", 403), http(b"", 204), http(b"x")]
@@ -60,7 +60,7 @@ def test_an_answer_in_chunks_and_a_refusal_leave_the_connection_as_good_as_new(
     assert len(server.clients) == 1
 
 
-def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server: KeepingServer, make: Any) -> None:
+def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server: KeepAliveServer, make: Any) -> None:
     def behave(asked: Asked) -> bytes:
         if asked.connection == 1:
             asked.client.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
@@ -79,7 +79,7 @@ def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server:
     ids=["closed", "half-closed", "unasked bytes"],
 )
 def test_a_connection_that_was_spoilt_is_noticed_before_a_request_is_spent_on_it(
-    server: KeepingServer, make: Any, spoil: Callable[[socket.socket], None]
+    server: KeepAliveServer, make: Any, spoil: Callable[[socket.socket], None]
 ) -> None:
     go, done = threading.Event(), threading.Event()
 
@@ -103,7 +103,7 @@ def test_a_connection_that_was_spoilt_is_noticed_before_a_request_is_spent_on_it
 
 @pytest.mark.parametrize("how", [lambda asked: None, lambda asked: reset(asked.client)], ids=["closed", "reset"])
 def test_a_request_that_a_kept_connection_did_not_answer_with_a_byte_is_sent_again_at_once(
-    server: KeepingServer, make: Any, how: Any
+    server: KeepAliveServer, make: Any, how: Any
 ) -> None:
     def behave(asked: Asked) -> Optional[bytes]:
         return http(b"well") if (asked.connection, asked.number) != (1, 2) else how(asked)
@@ -114,7 +114,7 @@ def test_a_request_that_a_kept_connection_did_not_answer_with_a_byte_is_sent_aga
     assert server.ways == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-def test_it_is_sent_again_only_once(server: KeepingServer, make: Any) -> None:
+def test_it_is_sent_again_only_once(server: KeepAliveServer, make: Any) -> None:
     server.behave = lambda asked: http(b"well") if asked.connection == asked.number == 1 else None
     transport = make()
     get(transport, server.url)
@@ -127,7 +127,7 @@ def test_it_is_sent_again_only_once(server: KeepingServer, make: Any) -> None:
 @pytest.mark.parametrize(
     "begun", [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n", http(b"long")[:-1]], ids=["byte", "headers", "body"]
 )
-def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepingServer, make: Any, begun: bytes) -> None:
+def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepAliveServer, make: Any, begun: bytes) -> None:
     def behave(asked: Asked) -> Optional[bytes]:
         if asked.number == 1:
             return http(b"well")
@@ -143,7 +143,7 @@ def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepingServe
     assert server.ways == [(1, 1), (1, 2)]
 
 
-def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(server: KeepingServer, make: Any) -> None:
+def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(server: KeepAliveServer, make: Any) -> None:
     def behave(asked: Asked) -> Optional[bytes]:
         if asked.number == 2:
             asked.client.recv(1)  # nothing comes but the end
@@ -169,7 +169,7 @@ def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(serve
     ],
     ids=["said so", "HTTP/1.0", "too long"],
 )
-def test_a_connection_that_cannot_be_kept_is_closed(server: KeepingServer, make: Any, answer: bytes) -> None:
+def test_a_connection_that_cannot_be_kept_is_closed(server: KeepAliveServer, make: Any, answer: bytes) -> None:
     server.behave = lambda asked: answer
     transport = make()
     for _ in range(2):
@@ -181,7 +181,7 @@ def test_a_connection_that_cannot_be_kept_is_closed(server: KeepingServer, make:
     wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
 
 
-def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(server: KeepingServer, make: Any) -> None:
+def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(server: KeepAliveServer, make: Any) -> None:
     transport, five = make(max_concurrency=3), threading.Barrier(5)
 
     def behave(asked: Asked) -> bytes:
@@ -196,7 +196,7 @@ def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(serve
     wait_for(lambda: sum(map(gone, server.clients)) == 5, "all to be closed")
 
 
-def test_a_connection_that_comes_back_after_the_closing_is_closed(server: KeepingServer, make: Any) -> None:
+def test_a_connection_that_comes_back_after_the_closing_is_closed(server: KeepAliveServer, make: Any) -> None:
     transport, release = make(), threading.Event()
 
     def behave(asked: Asked) -> bytes:
@@ -213,7 +213,7 @@ def test_a_connection_that_comes_back_after_the_closing_is_closed(server: Keepin
     wait_for(lambda: gone(server.clients[0]), "the connection to be closed")
 
 
-def test_instances_share_a_pool_but_not_the_connections_of_other_options(server: KeepingServer, make: Any) -> None:
+def test_instances_share_a_pool_but_not_the_connections_of_other_options(server: KeepAliveServer, make: Any) -> None:
     pool = Pool()
     for transport in (make(pool, tags=["n:1"]), make(pool, tags=["n:2"]), make(pool, skip_proxy=True)):
         get(transport, server.url)
@@ -221,24 +221,24 @@ def test_instances_share_a_pool_but_not_the_connections_of_other_options(server:
 
 
 def test_a_connection_made_ahead_carries_the_next_request_although_tls_had_something_to_say(
-    secure: KeepingServer, make: Any, ca_file: str
+    secure: KeepAliveServer, make: Any, ca_file: str
 ) -> None:
     transport = make(tls_ca_cert=ca_file)
-    transport.prepare(secure.url, 5)
+    transport.preconnect(secure.url, 5)
     assert len(secure.clients) == 1
     assert [get(transport, secure.url).body for _ in range(2)] == [b"1 1", b"1 2"]
     assert len(secure.clients) == 1
 
 
-def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepingServer, make: Any) -> None:
+def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepAliveServer, make: Any) -> None:
     transport = make(max_concurrency=2)
     for _ in range(4):
-        transport.prepare(server.url, 5)
+        transport.preconnect(server.url, 5)
     assert get(transport, server.url).body == b"2 1"
     assert len(server.clients) == 2
     server.clients[0].shutdown(2)
     server.clients[1].shutdown(2)
-    transport.prepare(server.url, 5)
+    transport.preconnect(server.url, 5)
     assert get(transport, server.url).body == b"3 1"
 
 
@@ -246,7 +246,7 @@ def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepingServer, 
 def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector]:
     """Make a collector that reaches a server over real sockets."""
 
-    def make(server: KeepingServer, gates: Optional[Gates] = None, **keys: Any) -> Collector:
+    def make(server: KeepAliveServer, gates: Optional[Gates] = None, **keys: Any) -> Collector:
         url = server.url.rstrip("/")
         entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, **keys}
         return make_collector(entry, gates=gates, transport=DirectTransport(load_instance(entry, {}, "instances[0]")))
@@ -255,7 +255,7 @@ def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector
 
 
 def test_who_waits_for_the_first_request_alone_connects_meanwhile(
-    server: KeepingServer, collect: Any, clock: FixedClock
+    server: KeepAliveServer, collect: Any, clock: FixedClock
 ) -> None:
     answer = truly(Emulator({AK: SK}, now=clock.now))
     alone = []
@@ -275,17 +275,17 @@ def test_who_waits_for_the_first_request_alone_connects_meanwhile(
     assert len(server.clients) <= 4
 
 
-def test_nobody_connects_while_nobody_may_ask(server: KeepingServer, collect: Any, clock: FixedClock) -> None:
+def test_nobody_connects_while_nobody_may_ask(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
     gates = Gates(Store(), clock.clock)
     server.behave = truly(Emulator({AK: "another"}, now=clock.now))
     assert collect(server, gates).cycle().result == Result.KEY_REFUSED
-    later = KeepingServer()
+    later = KeepAliveServer()
     assert collect(later, gates).cycle().result == Result.KEY_REFUSED
     later.close()
     assert later.clients == []
 
 
-def test_a_request_that_was_sent_again_counts_as_one(server: KeepingServer, collect: Any, clock: FixedClock) -> None:
+def test_a_request_that_was_sent_again_counts_as_one(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
     answer = truly(Emulator({AK: SK}, now=clock.now))
     server.behave = lambda asked: None if (asked.connection, asked.number) == (1, 2) else answer(asked)
     collector = collect(server, ranges=["last_7d"])

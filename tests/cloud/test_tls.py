@@ -17,7 +17,7 @@ from maas_usage_check.cloud.tls import trust
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 
-from ..keeping_server import KeepingServer
+from ..keep_alive_server import KeepAliveServer
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_to
 
 
-def asked(server: KeepingServer, *transports: DirectTransport) -> int:
+def asked(server: KeepAliveServer, *transports: DirectTransport) -> int:
     """Ask by each transport; count the connections that it took."""
     for transport in transports:
         assert transport(Request("GET", server.url, {"Host": "x"}, b""), 30).status == 200
@@ -64,7 +64,7 @@ def transport(**keys: Any) -> DirectTransport:
     return DirectTransport(load_instance(keys, {}, "instances[0]"))
 
 
-def refused(server: KeepingServer, transport: DirectTransport) -> str:
+def refused(server: KeepAliveServer, transport: DirectTransport) -> str:
     with pytest.raises(QueryError) as failed:
         transport(Request("GET", server.url, {"Host": "x"}, b""), 30)
     assert failed.value.result == Result.NETWORK
@@ -73,17 +73,17 @@ def refused(server: KeepingServer, transport: DirectTransport) -> str:
 
 
 def test_a_hashed_directory_vouches_for_a_host_and_no_bundle_is_read(
-    secure: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any
 ) -> None:
     environment(folder=hashed(authority, trustme.CA()))
     assert asked(secure, transport()) == 1
     held = trust(None, True)
-    assert held.is_narrow
+    assert held.is_directory_only
     assert held.context.cert_store_stats()["x509_ca"] == 1  # what it has looked up
 
 
 def test_a_host_that_only_the_bundle_vouches_for_is_tried_once_more(
-    secure: KeepingServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
+    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
 ) -> None:
     environment(folder=hashed(trustme.CA()))
     one, other = transport(), transport()
@@ -94,7 +94,7 @@ def test_a_host_that_only_the_bundle_vouches_for_is_tried_once_more(
 
 
 def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
-    secure: KeepingServer, hashed: Any, bundle: Any, environment: Any
+    secure: KeepAliveServer, hashed: Any, bundle: Any, environment: Any
 ) -> None:
     environment(folder=hashed(trustme.CA()))
     transport_of_directory = transport()
@@ -107,7 +107,7 @@ def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
 
 
 def test_a_certificate_for_another_name_is_refused_at_once(
-    secure: KeepingServer, authority: trustme.CA, hashed: Any, environment: Any
+    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any
 ) -> None:
     environment(folder=hashed(authority))
     secure.url = secure.url.replace("localhost", "127.0.0.1")
@@ -117,15 +117,15 @@ def test_a_certificate_for_another_name_is_refused_at_once(
 
 def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, environment: Any) -> None:
     environment(file=ssl.get_default_verify_paths().openssl_cafile, folder=hashed(trustme.CA()))
-    assert trust(None, True).is_narrow
+    assert trust(None, True).is_directory_only
 
 
 def test_a_directory_without_hashes_vouches_for_nobody(
-    secure: KeepingServer, authority: trustme.CA, tmp_path: Path, environment: Any
+    secure: KeepAliveServer, authority: trustme.CA, tmp_path: Path, environment: Any
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     environment(folder=str(tmp_path))
-    assert not trust(None, True).is_narrow
+    assert not trust(None, True).is_directory_only
     refused(secure, transport())
 
 
@@ -139,7 +139,7 @@ def test_a_directory_without_hashes_vouches_for_nobody(
     ],
 )
 def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
-    secure: KeepingServer,
+    secure: KeepAliveServer,
     authority: trustme.CA,
     hashed: Any,
     bundle: Any,
@@ -159,11 +159,11 @@ def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
         assert len(secure.clients) == 1
 
 
-def test_a_configured_hashed_directory_is_believed(secure: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
+def test_a_configured_hashed_directory_is_believed(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
     assert asked(secure, transport(tls_ca_cert=hashed(authority))) == 1
 
 
-def test_who_believes_everybody_reads_no_authorities(secure: KeepingServer, environment: Any) -> None:
+def test_who_believes_everybody_reads_no_authorities(secure: KeepAliveServer, environment: Any) -> None:
     environment()
     assert asked(secure, transport(tls_verify=False)) == 1
     assert trust(None, False).context.cert_store_stats()["x509"] == 0
@@ -179,7 +179,7 @@ def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: An
     assert trust(None, True) is not shared
 
 
-def test_replaced_authorities(secure: KeepingServer, authority: trustme.CA, bundle: Any) -> None:
+def test_replaced_authorities(secure: KeepAliveServer, authority: trustme.CA, bundle: Any) -> None:
     """A file that was replaced in place is read again by the request that needs it; one that was not is not."""
     path = Path(bundle(trustme.CA()))
     asking, other = transport(tls_ca_cert=str(path)), transport(tls_ca_cert=str(path))
@@ -194,7 +194,7 @@ def test_replaced_authorities(secure: KeepingServer, authority: trustme.CA, bund
     assert trust(str(path), True) is not before, "who is made anew, as on SIGHUP, reads it too"
 
 
-def test_replaced_authorities_of_a_directory(secure: KeepingServer, authority: trustme.CA, hashed: Any) -> None:
+def test_replaced_authorities_of_a_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
     folder = Path(hashed(trustme.CA()))
     asking = transport(tls_ca_cert=str(folder))
     refused(secure, asking)

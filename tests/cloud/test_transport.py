@@ -15,7 +15,7 @@ from maas_usage_check.cloud import DirectTransport, Request, Response
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 
-from ..keeping_server import Asked, KeepingServer
+from ..keep_alive_server import Asked, KeepAliveServer
 
 HOST = "modelarts.cloud.invalid"
 
@@ -41,7 +41,7 @@ def sending(data: bytes) -> Callable[[Asked], None]:
 
 
 @pytest.fixture
-def proxy(secure: KeepingServer) -> Iterator[KeepingServer]:
+def proxy(secure: KeepAliveServer) -> Iterator[KeepAliveServer]:
     """A proxy that tunnels whatever host is asked for to the server that speaks TLS."""
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
@@ -57,13 +57,13 @@ def proxy(secure: KeepingServer) -> Iterator[KeepingServer]:
             pump(cloud, asked.client)
         return None
 
-    with contextlib.closing(KeepingServer()) as proxy:
+    with contextlib.closing(KeepAliveServer()) as proxy:
         proxy.behave = tunnel
         yield proxy
 
 
 def test_a_configured_proxy_tunnels_with_its_own_password_and_its_connection_is_kept(
-    proxy: KeepingServer, secure: KeepingServer, ca_file: str
+    proxy: KeepAliveServer, secure: KeepAliveServer, ca_file: str
 ) -> None:
     way = {"https": f"http://user:p%40ss@127.0.0.1:{proxy.port}"}
     tunneling = transport(tls_ca_cert=ca_file, proxy=way)
@@ -77,7 +77,7 @@ def test_a_configured_proxy_tunnels_with_its_own_password_and_its_connection_is_
 
 
 def test_the_environments_proxy_is_used_unless_it_is_skipped(
-    proxy: KeepingServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+    proxy: KeepAliveServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     assert get(f"https://{HOST}/", tls_ca_cert=ca_file).status == 200
@@ -87,14 +87,14 @@ def test_the_environments_proxy_is_used_unless_it_is_skipped(
     assert len(proxy.asked) == 1
 
 
-def test_a_host_in_no_proxy_is_asked_directly(proxy: KeepingServer, secure: KeepingServer, ca_file: str) -> None:
+def test_a_host_in_no_proxy_is_asked_directly(proxy: KeepAliveServer, secure: KeepAliveServer, ca_file: str) -> None:
     way = {"https": f"http://127.0.0.1:{proxy.port}", "no_proxy": ["localhost"]}
     assert get(secure.url, tls_ca_cert=ca_file, proxy=way).status == 200
     assert proxy.asked == []
 
 
 def test_plain_http_to_this_machine_never_leaves_it_by_a_proxy(
-    proxy: KeepingServer, server: KeepingServer, monkeypatch: pytest.MonkeyPatch
+    proxy: KeepAliveServer, server: KeepAliveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     assert get(server.url).status == 200
@@ -103,7 +103,7 @@ def test_plain_http_to_this_machine_never_leaves_it_by_a_proxy(
 
 @pytest.mark.parametrize(("status", "shown"), [("407", "407 Proxy Authentication Required)"), ("299", "299)")])
 def test_what_a_proxy_says_is_not_repeated_for_it_may_echo_the_password(
-    server: KeepingServer, status: str, shown: str
+    server: KeepAliveServer, status: str, shown: str
 ) -> None:
     pair = base64.b64encode(b"user:planted").decode()
     server.behave = sending(f"HTTP/1.1 {status} {pair} planted\r\n\r\n".encode())
@@ -112,14 +112,14 @@ def test_what_a_proxy_says_is_not_repeated_for_it_may_echo_the_password(
     assert not any(secret in str(error) for secret in ("planted", pair))
 
 
-def test_a_netrc_does_not_touch_a_signed_request(server: KeepingServer, tmp_path: Path) -> None:
+def test_a_netrc_does_not_touch_a_signed_request(server: KeepAliveServer, tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("machine localhost login a password b\nmachine 127.0.0.1 login a password b\n")
     (tmp_path / ".netrc").chmod(0o600)
     transport()(Request("GET", server.url, {"Authorization": "signed"}, b""), 30)
     assert server.asked[0].headers["Authorization"] == "signed"
 
 
-def test_a_body_without_an_end_is_left(server: KeepingServer) -> None:
+def test_a_body_without_an_end_is_left(server: KeepAliveServer) -> None:
     def flood(asked: Asked) -> None:
         asked.client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:  # until the other side closes
@@ -141,7 +141,7 @@ def test_a_body_without_an_end_is_left(server: KeepingServer) -> None:
     ],
     ids=["cut chunk", "no http", "no status", "too many headers"],
 )
-def test_a_connection_that_breaks_is_a_network_failure_and_quotes_nothing(server: KeepingServer, data: bytes) -> None:
+def test_a_connection_that_breaks_is_a_network_failure_and_quotes_nothing(server: KeepAliveServer, data: bytes) -> None:
     server.behave = sending(data)
     error = failing(server.url)
     assert error.result == Result.NETWORK

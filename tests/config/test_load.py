@@ -128,7 +128,7 @@ def test_empty_optional_list(hosts: Any) -> None:
     instance = one(tags=[], ips=[], api_keys=[], proxy={"https": "p.example:3128", "no_proxy": hosts})
     assert (instance.tags, instance.ips, instance.api_keys) == ((), None, None)
     assert instance.proxy is not None
-    assert DirectTransport(instance).way(instance.endpoint) == ("p.example", 3128)
+    assert DirectTransport(instance).address(instance.endpoint) == ("p.example", 3128)
 
 
 @pytest.mark.parametrize(

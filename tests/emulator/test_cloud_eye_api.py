@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.cloud.signing import signed
+from maas_usage_check.cloud.signing import sign_request
 from maas_usage_check.emulator.arrivals import DAY, HOUR
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -54,7 +54,7 @@ def emulator(models: Optional[SimulatedModels] = None, now: float = NOW) -> Emul
 
 
 def send_list(account: Emulator, path: str = LIST, **query: str) -> Reply:
-    request = signed("GET", f"https://ces.example{path}", Credentials(AK, SK), account.now(), list(query.items()))
+    request = sign_request("GET", f"https://ces.example{path}", Credentials(AK, SK), account.now(), list(query.items()))
     return account.answer("GET", request.url[len("https://ces.example") :], request.headers, b"")
 
 
@@ -89,7 +89,7 @@ def data_query(*metrics: Dict[str, Any], **other: Any) -> Dict[str, Any]:
 
 
 def send_query(account: Emulator, body: Any, path: str = DATA) -> Reply:
-    request = signed("POST", f"https://ces.example{path}", Credentials(AK, SK), account.now(), body=body)
+    request = sign_request("POST", f"https://ces.example{path}", Credentials(AK, SK), account.now(), body=body)
     return account.answer("POST", path, request.headers, request.body)
 
 
@@ -186,7 +186,7 @@ def test_invalid_list(query: Dict[str, str]) -> None:
 
 def test_duplicate_parameter() -> None:
     account, query = emulator(), [("namespace", "SYS.MaaS"), ("namespace", "SYS.ECS")]
-    request = signed("GET", f"https://x{LIST}", Credentials(AK, SK), NOW, query)
+    request = sign_request("GET", f"https://x{LIST}", Credentials(AK, SK), NOW, query)
     assert account.answer("GET", request.url[len("https://x") :], request.headers, b"").status == 400
 
 

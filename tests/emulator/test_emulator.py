@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 import pytest
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.cloud.signing import signed
+from maas_usage_check.cloud.signing import sign_request
 from maas_usage_check.config.ranges import DAY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 
@@ -35,7 +35,7 @@ def send(
     path: str = PATH,
 ) -> Reply:
     now = emulator.now() if at_s is None else at_s
-    request = signed("POST", f"https://cloud.example{path}", Credentials(ak, sk, token), now, body=body)
+    request = sign_request("POST", f"https://cloud.example{path}", Credentials(ak, sk, token), now, body=body)
     return emulator.answer("POST", path, request.headers, request.body)
 
 
@@ -57,7 +57,7 @@ def test_answer(emulator: Emulator) -> None:
 
 def test_altered_request(emulator: Emulator) -> None:
     """A request that differs from the signed one is refused."""
-    request = signed("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUERY)
+    request = sign_request("POST", f"https://cloud.example{PATH}", Credentials(AK, SK), NOW, body=QUERY)
     assert emulator.answer("POST", PATH, request.headers, request.body + b" ").status == 401
     assert emulator.answer("POST", PATH + "?x=1", request.headers, request.body).status == 401
     assert emulator.answer("POST", PATH, {**request.headers, "Host": "other"}, request.body).status == 401
@@ -138,7 +138,8 @@ def test_labels_add_up_to_the_total(emulator: Emulator) -> None:
 
 def test_project_list(emulator: Emulator) -> None:
     """The project list has a sub-project with the same prefix first."""
-    request = signed("GET", "https://iam.example/v3/projects", Credentials(AK, SK), NOW, [("name", "cn-southwest-2")])
+    query = [("name", "cn-southwest-2")]
+    request = sign_request("GET", "https://iam.example/v3/projects", Credentials(AK, SK), NOW, query)
     reply = emulator.answer("GET", "/v3/projects?name=cn-southwest-2", request.headers, b"")
     names = [project["name"] for project in json.loads(reply.body)["projects"]]
     assert names == ["cn-southwest-2_sub", "cn-southwest-2"]

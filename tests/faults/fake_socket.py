@@ -82,11 +82,11 @@ class FakeSocketTransport(DirectTransport):
         self._cloud = faulty_cloud
         self._clock = clock
 
-    def prepare(self, url: str, timeout: float) -> None:
+    def preconnect(self, url: str, timeout: float) -> None:
         """Do nothing: the connection opens with the request."""
 
-    def _connection(self, *args: Any) -> Any:
-        connection: Any = super()._connection(*args)
+    def _new_connection(self, *args: Any) -> Any:
+        connection: Any = super()._new_connection(*args)
         connection._create_connection = lambda *address: FakeSocket(self._cloud, self._clock)
         return connection
 

@@ -17,14 +17,14 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import Result
 
 from ..conftest import AK, SK, FixedClock, Program, wait_for
-from ..keeping_server import Asked, KeepingServer, http, reset, truly
+from ..keep_alive_server import Asked, KeepAliveServer, http, reset, truly
 from .checks import run_cycle
 from .conftest import Lengths
 
 QUERIES = 3
 
 
-class DroppingServer(KeepingServer):
+class DroppingServer(KeepAliveServer):
     """Answer truly; between two cycles, drop or disturb every connection."""
 
     def __init__(self, now: Callable[[], float]) -> None:

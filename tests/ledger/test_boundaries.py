@@ -68,7 +68,7 @@ def test_model_no_longer_listed(age: int, known: int) -> None:
 def test_gap_of_minutes(behind: int, queried: int) -> None:
     """The minutes between the held ones and the last 15 are queried, at most 4 hours back."""
     found = gap_batches(ModelList(START, [MODEL]), HeldMinutes(START - behind * MINUTE, START), START)
-    assert [batch.query.until - batch.query.start for batch in found] == [queried * MINUTE] * bool(queried)
+    assert [batch.query.until_ms - batch.query.start_ms for batch in found] == [queried * MINUTE] * bool(queried)
 
 
 def test_complete_minute() -> None:

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from maas_usage_check.cloud.statistics import Totals
+from maas_usage_check.cloud.statistics import TotalsQuery
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.config.ranges import Window
 from maas_usage_check.ledger import Account, list_series, lookup
@@ -70,7 +70,7 @@ def test_answers_match_the_queries_of_a_report(store: Store) -> None:
     found = lookup(instance(), store, ACCOUNT, [window], NOW)
     (query,) = found.answers
     kind = instance().service_types[0]
-    assert query == Totals(window, kind, "real_time", None, None)
+    assert query == TotalsQuery(window, kind, "real_time", None, None)
     usage = found.answers[query].usage
     assert (usage.prompt_tokens, usage.completion_tokens) == (300, 3000)
     assert (usage.requests, usage.inferences) == (30, None)

@@ -42,14 +42,14 @@ class MinuteCollector:
         batches = [*recent_batches(self.models, until), *gap_batches(self.models, self.held, until)]
         for number, batch in enumerate(batches):
             query = batch.query
-            assert len(query.metrics) * ((query.until - query.start) // MINUTE + 1) < 3000
+            assert len(query.metrics) * ((query.until_ms - query.start_ms) // MINUTE + 1) < 3000
             assert len(query.metrics) <= 500
-            assert query.start >= until - MINUTES_RETENTION * MINUTE
+            assert query.start_ms >= until - MINUTES_RETENTION * MINUTE
             if number in lost:
                 unanswered.append(batch)
             else:
                 for dimensions, _ in query.metrics:
-                    self.answered[dimensions].update(range(query.start, query.until, MINUTE))
+                    self.answered[dimensions].update(range(query.start_ms, query.until_ms, MINUTE))
         self.held.update(until, self.models, missed_since(unanswered))
 
 

@@ -16,12 +16,12 @@ from maas_usage_check.queue_get import next_of
 
 from ..cloud.test_pool import get, gone
 from ..conftest import wait_for
-from ..keeping_server import Asked, KeepingServer, http
+from ..keep_alive_server import Asked, KeepAliveServer, http
 
 
 @pytest.fixture
-def server() -> Iterator[KeepingServer]:
-    server = KeepingServer()
+def server() -> Iterator[KeepAliveServer]:
+    server = KeepAliveServer()
     yield server
     server.close()
 
@@ -33,7 +33,7 @@ def transport() -> Iterator[DirectTransport]:
     transport.close()
 
 
-def test_time_out(server: KeepingServer, transport: DirectTransport) -> None:
+def test_time_out(server: KeepAliveServer, transport: DirectTransport) -> None:
     """A request that timed out is not sent again, and the other pooled connections are closed."""
     release = threading.Event()
     both = threading.Barrier(2)
@@ -57,7 +57,7 @@ def test_time_out(server: KeepingServer, transport: DirectTransport) -> None:
     wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
 
 
-def test_endless_refusal(server: KeepingServer, transport: DirectTransport) -> None:
+def test_endless_refusal(server: KeepAliveServer, transport: DirectTransport) -> None:
     """A connection is closed if the body of a refusal never ends."""
     server.behave = lambda asked: http(b"x", 401, Content_Length="2")[:-1]
     for _ in range(2):

@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, List
 
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
-from maas_usage_check.cloud.cloud_eye.metric_data import most_metrics
-from maas_usage_check.cloud.cloud_eye.metric_list import PAGE as LISTED_AT_ONCE
+from maas_usage_check.cloud.cloud_eye.metric_data import max_metrics_per_query
+from maas_usage_check.cloud.cloud_eye.metric_list import PAGE_SIZE as LISTED_AT_ONCE
 from maas_usage_check.config import load_instance
 from maas_usage_check.ledger.models.model_list import ListedModel
 from maas_usage_check.ledger.models.model_series import pack_batches
@@ -56,9 +56,9 @@ def models(pages: Pages) -> Iterator[Problem]:
 def _calls(number: int, of_keys: int) -> List[int]:
     """Count the calls for so many models with so many keys each: by kind, then a day without and with the hours."""
     series = [ListedModel(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
-    minutes = len(list(pack_batches(series, most_metrics(15))))
+    minutes = len(list(pack_batches(series, max_metrics_per_query(15))))
     listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
-    rounds = (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values()))
-    last, healing, past = (len(list(pack_batches(series, most_metrics(hours), HOURLY_METRICS))) for hours in rounds)
+    limits = [max_metrics_per_query(hours) for hours in (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values()))]
+    last, healing, past = (len(list(pack_batches(series, limit, HOURLY_METRICS))) for limit in limits)
     live = 288 * minutes + 24 * listing
     return [minutes, listing, last, healing, past, live, live + 288 * last + 24 * healing + past]

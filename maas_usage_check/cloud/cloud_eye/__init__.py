@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .api import CloudEye
 from .known_metrics import HOURLY_METRICS, METRICS, Dimensions
-from .metric_data import Data, DataQuery
+from .metric_data import DataQuery, MetricData
 from .metric_list import Listing, ListQuery
 
-__all__ = ["HOURLY_METRICS", "METRICS", "CloudEye", "Data", "DataQuery", "Dimensions", "ListQuery", "Listing"]
+__all__ = ["HOURLY_METRICS", "METRICS", "CloudEye", "DataQuery", "Dimensions", "ListQuery", "Listing", "MetricData"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Union
 
 from ..source import Send
-from .metric_data import DataQuery, ask_data
-from .metric_list import ListQuery, ask_page
+from .metric_data import DataQuery, fetch_metric_data
+from .metric_list import ListQuery, fetch_page
 
 
 class CloudEye:
-    """Ask Cloud Eye; see Asks."""
+    """Ask Cloud Eye; see Api."""
 
     def ask(self, query: Union[ListQuery, DataQuery], send: Send) -> Any:
         """Ask for a page of the list, or for data."""
-        return ask_page(query, send) if isinstance(query, ListQuery) else ask_data(query, send)
+        return fetch_page(query, send) if isinstance(query, ListQuery) else fetch_metric_data(query, send)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Dict, NamedTuple
 
 NAMESPACE = "SYS.MaaS"
-LARGEST_ANSWER = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class Dimensions(NamedTuple):

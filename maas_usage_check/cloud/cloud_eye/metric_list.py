@@ -9,15 +9,15 @@ from msgspec import Struct
 
 from ..json_body import bad_answer, undecodable
 from ..source import Call, Send
-from .known_metrics import LARGEST_ANSWER, METRICS, NAMESPACE, Dimensions
-from .limits import refuse_bulk, refuse_long, refuse_more
+from .known_metrics import MAX_ANSWER_BYTES, METRICS, NAMESPACE, Dimensions
+from .limits import check_metric_count, check_name_lengths, check_value_count
 
-PAGE = 1000
+PAGE_SIZE = 1000
 """The most that the API gives at once."""
-MOST_PAGES = 100
-LONGEST_MARKER = 1024
+MAX_PAGES = 100
+MAX_MARKER_LENGTH = 1024
 """Letters: it names a metric and its dimensions, and goes into the next page's URL."""
-MOST_UNKNOWN = 100
+MAX_UNKNOWN = 100
 """Ids without a place here that are remembered: enough for a person."""
 
 
@@ -70,23 +70,26 @@ class Page(Struct):
 _PAGE = msgspec.json.Decoder(Page)
 
 
-def ask_page(query: ListQuery, send: Send) -> Page:
+def fetch_page(query: ListQuery, send: Send) -> Page:
     """Ask for a page; raise QueryError where it cannot be believed."""
-    asked = [("limit", str(PAGE)), ("namespace", NAMESPACE)]
+    parameters = [("limit", str(PAGE_SIZE)), ("namespace", NAMESPACE)]
     if query.marker is not None:
-        asked.append(("start", query.marker))
+        parameters.append(("start", query.marker))
     path = "/V1.0/{project_id}/metrics"
-    call = Call("cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", path, query=asked, largest=LARGEST_ANSWER)
+    call = Call(
+        "cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", path, query=parameters, max_bytes=MAX_ANSWER_BYTES
+    )
     body = send(call)
-    refuse_bulk(body, PAGE)
+    check_value_count(body, PAGE_SIZE)
     try:
         page = _PAGE.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise undecodable(body, f"the list of metrics is not as documented ({error})") from None
-    refuse_more(len(page.metrics), PAGE)
+    check_metric_count(len(page.metrics), PAGE_SIZE)
     for metric in page.metrics:
-        refuse_long([metric.metric_name, *(text for each in metric.dimensions for text in (each.name, each.value))])
-    if len(page.marker or "") > LONGEST_MARKER:
+        texts = (text for dimension in metric.dimensions for text in (dimension.name, dimension.value))
+        check_name_lengths([metric.metric_name, *texts])
+    if len(page.marker or "") > MAX_MARKER_LENGTH:
         raise bad_answer(f"the list of metrics goes on at a marker of {len(page.marker or ''):,} letters")
     if page.marker is not None and page.marker == query.marker:
         raise bad_answer("the list of metrics goes on where it was")
@@ -96,20 +99,20 @@ def ask_page(query: ListQuery, send: Send) -> Page:
 def add_page(listing: Listing, page: Page) -> None:
     """Put a page to those before; raise QueryError where they do not end."""
     listing.pages += 1
-    if listing.pages > MOST_PAGES:
-        raise bad_answer(f"the list of metrics has more than {MOST_PAGES} pages")
+    if listing.pages > MAX_PAGES:
+        raise bad_answer(f"the list of metrics has more than {MAX_PAGES} pages")
     for metric in page.metrics:
-        dimensions = dimensions_of(metric.dimensions)
+        dimensions = read_dimensions(metric.dimensions)
         if dimensions is None or metric.metric_name not in METRICS:
             names = ",".join(sorted(each.name for each in metric.dimensions))
             unknown = metric.metric_name if metric.metric_name not in METRICS else f"{metric.metric_name} by {names}"
-            if unknown not in listing.unknown and len(listing.unknown) < MOST_UNKNOWN:
+            if unknown not in listing.unknown and len(listing.unknown) < MAX_UNKNOWN:
                 listing.unknown.append(unknown)
         else:
             listing.metrics.setdefault(dimensions, []).append(metric.metric_name)
 
 
-def dimensions_of(given: List[Dimension]) -> Optional[Dimensions]:
+def read_dimensions(given: List[Dimension]) -> Optional[Dimensions]:
     """Read the dimensions of a metric; None where they are not those of a model, or of a model and a key."""
     values = {each.name: each.value for each in given}
     names = {"maas_api_id"} if len(given) == 1 else {"maas_api_id", "maas_key_id"}

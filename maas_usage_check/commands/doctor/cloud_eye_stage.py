@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Set
 
-from ...cloud.cloud_eye import CloudEye, Data, DataQuery, Dimensions, Listing, ListQuery
-from ...cloud.cloud_eye.metric_data import MINUTE, most_metrics
-from ...cloud.cloud_eye.metric_list import PAGE, Page, add_page
+from ...cloud.cloud_eye import CloudEye, DataQuery, Dimensions, Listing, ListQuery, MetricData
+from ...cloud.cloud_eye.metric_data import MINUTE, max_metrics_per_query
+from ...cloud.cloud_eye.metric_list import PAGE_SIZE, Page, add_page
 from ...cloud.json_body import bad_answer
 from ...config import Instance
 from ...errors import QueryError
@@ -45,14 +45,14 @@ def check_cloud_eye(instance: Instance, session: Session, store: Store, now_ms: 
         reason = "no call in the last 3 hours, or only in another project or region"
         return Finding(WARN, STAGE, f"the key may list metrics, but there are none: {reason}")
     end = now_ms // MINUTE * MINUTE
-    metrics = tuple((Dimensions(model), "rpm") for model in models[: most_metrics(QUERIED_MINUTES)])
+    metrics = tuple((Dimensions(model), "rpm") for model in models[: max_metrics_per_query(QUERIED_MINUTES)])
     query = DataQuery(metrics, end - QUERIED_MINUTES * MINUTE, end, MINUTE)
     data = within(instance.timeout, partial(session.ask, SOURCE, query))
     if isinstance(data, QueryError):
         return _failed(data)
-    if data.doubts:
-        return _failed(bad_answer(data.doubts[0]))
-    more = "at least " if len(page.metrics) >= PAGE else ""
+    if data.warnings:
+        return _failed(bad_answer(data.warnings[0]))
+    more = "at least " if len(page.metrics) >= PAGE_SIZE else ""
     text = f"{more}{len(models)} models and {len(key_ids)} keys; {_newest_minute(data, end)}"
     return Finding(OK, STAGE, f"{text}; {_comparison(instance, session, store, now_ms)}")
 
@@ -67,7 +67,7 @@ def _listed(page: Page) -> Set[Dimensions]:
     return set(listing.metrics)
 
 
-def _newest_minute(data: Data, end_ms: int) -> str:
+def _newest_minute(data: MetricData, end_ms: int) -> str:
     minutes = (at for values in data.values.values() for at, calls in values.items() if calls["rpm"])
     newest = max(minutes, default=None)
     if newest is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, List, Sequence
 
-from ...cloud.statistics import Totals
+from ...cloud.statistics import TotalsQuery
 from ...config import Instance
 from ...config.ranges import DAY
 from ...errors import QueryError
@@ -13,7 +13,7 @@ from ...ledger import difference, list_series, settled_until, usage_values
 from .finding import FAIL, OK, WARN, Finding, mark_error
 
 
-def plan_queries(instance: Instance, now_ms: int) -> List[Totals]:
+def plan_queries(instance: Instance, now_ms: int) -> List[TotalsQuery]:
     """Plan queries for the newest 24 final hours, their first half and their second half."""
     end = settled_until(now_ms)
     start, middle = end - DAY, end - DAY // 2
@@ -21,7 +21,7 @@ def plan_queries(instance: Instance, now_ms: int) -> List[Totals]:
     return [series.query(*each) for each in ((start, end), (start, middle), (middle, end))]
 
 
-def compare_halves(queries: Sequence[Totals], answers: Sequence[Any]) -> Finding:
+def compare_halves(queries: Sequence[TotalsQuery], answers: Sequence[Any]) -> Finding:
     """Check that the halves add up to the 24 hours; an answer may be a QueryError."""
     for answer in answers:
         if isinstance(answer, QueryError):

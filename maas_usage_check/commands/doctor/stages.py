@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from ...clock import CLOCK_TOLERANCE, Clock
 from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
-from ...cloud.error_responses import seconds_off
-from ...cloud.statistics import Totals
+from ...cloud.error_responses import clock_offset_s
+from ...cloud.statistics import TotalsQuery
 from ...collection import Runtime
 from ...config import Instance
 from ...config.ranges import parse_range
@@ -106,7 +106,7 @@ def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Findi
 def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:
     """Resolve and connect to each host that the statistics need, or to its proxy."""
     urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
-    addresses = {url: transport.way(url) for url in dict.fromkeys(urls)}
+    addresses = {url: transport.address(url) for url in dict.fromkeys(urls)}
     names: List[str] = []
     for host, port in dict.fromkeys(addresses.values()):
         resolved = within(instance.timeout, partial(socket.getaddrinfo, host, port))
@@ -118,7 +118,7 @@ def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[F
     yield Finding(OK, "name resolution", ", ".join(names))
     connected: List[str] = []
     for url in addresses:
-        protocol = within(instance.timeout, partial(transport.probe, url, instance.timeout))
+        protocol = within(instance.timeout, partial(transport.check_connection, url, instance.timeout))
         if isinstance(protocol, QueryError):
             yield Finding(FAIL, "TCP and TLS", str(protocol))
             return
@@ -163,7 +163,7 @@ def _run_query_stages(
 
 
 def _check_statistics(
-    instance: Instance, session: Session, recent: Sequence[Any], halves: Sequence[Totals], outcomes: List[Any]
+    instance: Instance, session: Session, recent: Sequence[Any], halves: Sequence[TotalsQuery], outcomes: List[Any]
 ) -> Iterator[Finding]:
     source = Statistics()
     for query in recent:
@@ -196,7 +196,7 @@ def _describe_recent_calls(day: int, last_hours: int) -> str:
 def _check_clock(transport: _RecordingTransport, recorded_offset_s: Optional[float], clock: Clock) -> Finding:
     """Compare the clock with the cloud's Date; if nothing was sent, use the offset recorded with the last refusal."""
     response = transport.first_response
-    offset_s = seconds_off(response.headers.get("Date"), clock.now()) if response else recorded_offset_s
+    offset_s = clock_offset_s(response.headers.get("Date"), clock.now()) if response else recorded_offset_s
     if offset_s is None:
         return Finding(SKIP, "clock", "not known: no response had a usable Date")
     minutes = abs(offset_s) / 60

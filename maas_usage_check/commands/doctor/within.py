@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, List, Sequence, TypeVar, Union
 
 from ...clock import Clock
-from ...cloud import failure
+from ...cloud import as_query_error
 from ...errors import QueryError, Result
 from ...scheduling import Crew
 
@@ -28,4 +28,4 @@ def all_within(seconds: float, works: Sequence[Callable[[], T]], workers: int = 
 def _result(ended: Union[T, Exception]) -> Union[T, QueryError]:
     if isinstance(ended, (OSError, UnicodeError)):
         return QueryError(Result.NETWORK, str(ended))
-    return failure(ended) if isinstance(ended, Exception) else ended
+    return as_query_error(ended) if isinstance(ended, Exception) else ended

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ...clock import Clock
 from ...cloud import Plan, Statistics, provider
 from ...cloud.source import Send
-from ...cloud.statistics import Totals
+from ...cloud.statistics import TotalsQuery
 from ...collection import Batch
 from ...config import Instance, is_project_id
 from ...config.ranges import HOUR
@@ -43,7 +43,7 @@ class MissingOnly:
         missing = {query for each in series for query in each.queries}
         return replace(plan, series=series, queries=tuple(query for query in plan.queries if query in missing))
 
-    def ask(self, query: Totals, send: Send) -> Any:
+    def ask(self, query: TotalsQuery, send: Send) -> Any:
         """Send one query."""
         return self._statistics.ask(query, send)
 
@@ -129,9 +129,9 @@ def _read(instance: Instance, gates: Gates, now_ms: int) -> HeldHours:
     return lookup(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
 
 
-def _queries(layout: Layout, now_ms: int) -> List[Totals]:
+def _queries(layout: Layout, now_ms: int) -> List[TotalsQuery]:
     return [query for series in Statistics().plan(layout.queried, now_ms).series for query in series.queries]
 
 
-def _count_hours(queries: Sequence[Totals]) -> int:
+def _count_hours(queries: Sequence[TotalsQuery]) -> int:
     return -(-sum(query.window.end - query.window.start for query in queries) // HOUR)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, TypeVar
 
 from ...clock import Clock
-from ...cloud import DirectTransport, failure, provider
+from ...cloud import DirectTransport, as_query_error, provider
 from ...cloud.cloud_eye import CloudEye, Listing, ListQuery
 from ...cloud.cloud_eye.metric_list import add_page
 from ...cloud.json_body import bad_answer
@@ -51,7 +51,7 @@ def query_models(
         if result is timed_out and gates.store.hangs:
             raise QueryError(Result.TIMED_OUT, str(gates.store.hang_error()))
         if isinstance(result, Exception):
-            raise failure(result)
+            raise as_query_error(result)
         return result
 
     failures: List[QueryError] = []
@@ -70,10 +70,10 @@ def query_models(
         for query, batch in missing:
             answer: Any = results.get(query, timed_out)
             if isinstance(answer, Exception):
-                failures.append(failure(answer))
+                failures.append(as_query_error(answer))
             else:
                 known.on_answer(query, batch, answer)
-                failures += [bad_answer(doubt) for doubt in answer.doubts]
+                failures += [bad_answer(doubt) for doubt in answer.warnings]
     except QueryError as error:
         failures.append(error)
     finally:

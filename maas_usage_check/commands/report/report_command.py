@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ...cloud import Pool
-from ...cloud.statistics import Answer, Totals
+from ...cloud.statistics import TotalsAnswer, TotalsQuery
 from ...collection import (
     Batch,
     Collector,
@@ -157,7 +157,7 @@ def _print_raw(console: Console, layout: Layout, batch: Batch) -> None:
     answers = [
         {"segment": format_period(query.window, layout.tz), "data": json.loads(outcome.text)}
         for query, outcome in batch.outcomes.items()
-        if isinstance(query, Totals) and isinstance(outcome, Answer)
+        if isinstance(query, TotalsQuery) and isinstance(outcome, TotalsAnswer)
     ]
     console.print("\nRaw API Response:")
     console.print(json.dumps(answers, indent=2, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import msgspec
 from msgspec import Struct
 
-from ...cloud.statistics import Answer, Totals
+from ...cloud.statistics import TotalsAnswer, TotalsQuery
 from ...cloud.usage import Usage
 from ...collection import Batch
 from ...config import ONLINE_EXPERIENCE, Instance
@@ -75,9 +75,9 @@ def unused_labels(instance: Instance, batches: Sequence[Batch]) -> Iterator[str]
             outcome
             for batch in batches
             for query, outcome in batch.outcomes.items()
-            if isinstance(query, Totals) and query.api_keys == (label,)
+            if isinstance(query, TotalsQuery) and query.api_keys == (label,)
         ]
-        unused = all(isinstance(outcome, Answer) and not outcome.usage.requests for outcome in outcomes)
+        unused = all(isinstance(outcome, TotalsAnswer) and not outcome.usage.requests for outcome in outcomes)
         if label and outcomes and unused:
             yield f"{position} of {len(labels)}" + (f" ({label})" if instance.per_api_key else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Dict, Iterator, List, Optional, Sequence
 
-from ...cloud.cloud_eye import METRICS, Data, Dimensions
+from ...cloud.cloud_eye import METRICS, Dimensions, MetricData
 from ...cloud.cloud_eye.metric_data import Values
 from ...config import Instance
 from ...metrics import Number, Point
@@ -67,11 +67,11 @@ class LiveMinutes:
         at = max(minutes, default=0)
         return [at] if is_fresh(at / 1000, self._now_ms / 1000) else []
 
-    def _on_answer(self, batch: Batch, data: Data) -> Sequence[QueryTask]:
+    def _on_answer(self, batch: Batch, data: MetricData) -> Sequence[QueryTask]:
         for dimensions, minutes in data.values.items():
             known = self._values.setdefault(dimensions, {})
             for at, values in minutes.items():
                 known.setdefault(at, {}).update(values)
-        self.warnings += data.doubts
+        self.warnings += data.warnings
         self._unanswered.remove(batch)
         return ()

@@ -8,8 +8,8 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tu
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions, Listing
-from ...cloud.cloud_eye.metric_data import most_metrics
+from ...cloud.cloud_eye import HOURLY_METRICS, DataQuery, Dimensions, Listing, MetricData
+from ...cloud.cloud_eye.metric_data import max_metrics_per_query
 from ...config import Instance
 from ...scheduling.priority_queue import BACKFILL
 from ...state import Store, UnusableError
@@ -73,13 +73,13 @@ class KnownModels(Struct):
             if unknown:
                 windows[unknown[0], unknown[-1] + HOUR].append(listed)
         for (start, until), models in windows.items():
-            for batch, metrics in pack_batches(models, most_metrics((until - start) // HOUR), HOURLY_METRICS):
+            for batch, metrics in pack_batches(models, max_metrics_per_query((until - start) // HOUR), HOURLY_METRICS):
                 yield DataQuery(metrics, start, until, HOUR), batch
 
-    def on_answer(self, query: DataQuery, batch: Sequence[ListedModel], data: Data) -> None:
+    def on_answer(self, query: DataQuery, batch: Sequence[ListedModel], data: MetricData) -> None:
         """Store the hours of an answer. A model with a rejected value stays unknown: its hours may be incomplete."""
         for dimensions in (each.dimensions for each in batch):
-            if dimensions in data.doubted:
+            if dimensions in data.invalid:
                 continue
             known = self.hours.get(dimensions, {})
             self.hours[dimensions] = {**dict(valid_hours(query, data, dimensions)), **known}

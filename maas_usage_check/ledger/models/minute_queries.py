@@ -8,7 +8,7 @@ from typing import ClassVar, Dict, Iterator, List, NamedTuple, Sequence
 from msgspec import Struct
 
 from ...cloud.cloud_eye import DataQuery, Dimensions
-from ...cloud.cloud_eye.metric_data import most_metrics
+from ...cloud.cloud_eye.metric_data import max_metrics_per_query
 from ..hour_values import MINUTE
 from .model_list import ListedModel, ModelList
 from .model_series import pack_batches
@@ -60,7 +60,7 @@ def complete_until(now_ms: int) -> int:
 def recent_batches(models: ModelList, until: int) -> Iterator[Batch]:
     """Yield the queries about the last minutes of all models."""
     start = until - RECENT
-    for batch, metrics in pack_batches(models.present, most_metrics(RECENT // MINUTE)):
+    for batch, metrics in pack_batches(models.present, max_metrics_per_query(RECENT // MINUTE)):
         yield Batch(DataQuery(metrics, start, until, MINUTE), batch)
 
 
@@ -73,7 +73,7 @@ def gap_batches(models: ModelList, held: HeldMinutes, until: int) -> Iterator[Ba
         if since < end:
             behind[since].append(listed)
     for since, batch_models in sorted(behind.items(), reverse=True):
-        for batch, metrics in pack_batches(batch_models, most_metrics((end - since) // MINUTE)):
+        for batch, metrics in pack_batches(batch_models, max_metrics_per_query((end - since) // MINUTE)):
             yield Batch(DataQuery(metrics, since, end, MINUTE), batch)
 
 
@@ -81,7 +81,7 @@ def missed_since(unanswered: Sequence[Batch]) -> Dict[Dimensions, int]:
     """Return for each model of an unanswered query where its minutes continue."""
     found: Dict[Dimensions, int] = {}
     for batch in unanswered:
-        start = batch.query.start
+        start = batch.query.start_ms
         found.update({each.dimensions: min(start, found.get(each.dimensions, start)) for each in batch.models})
     return found
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Dict, Iterable, List
 from msgspec import Struct
 
 from ...cloud.cloud_eye import Dimensions, Listing
-from ...cloud.cloud_eye.metric_list import MOST_UNKNOWN
+from ...cloud.cloud_eye.metric_list import MAX_UNKNOWN
 from ..hour_values import DAY, HOUR, RETENTION
 
 QUERIED_FOR = 10 * DAY
@@ -80,7 +80,7 @@ class ModelList(Struct, omit_defaults=True):
             appeared = before[dimensions].appeared if dimensions in present else now_ms
             models[dimensions] = ListedModel(dimensions, sorted(set(metrics)), appeared, now_ms)
         gone = [each for each in self.models if each.dimensions not in models and each.seen > now_ms - REMEMBERED_FOR]
-        new = [name for name in listing.unknown if name not in self.unknown][: MOST_UNKNOWN - len(self.unknown)]
+        new = [name for name in listing.unknown if name not in self.unknown][: MAX_UNKNOWN - len(self.unknown)]
         self.models = [*models.values(), *gone]
         self.unknown = [*self.unknown, *new]
         self.read = now_ms

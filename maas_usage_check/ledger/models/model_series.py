@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
+from ...cloud.cloud_eye import HOURLY_METRICS, DataQuery, Dimensions, MetricData
 from ...config import Instance
 from ...metrics import (
     MODEL,
@@ -63,11 +63,11 @@ def model_series_name(endpoint: str, project_id: str, dimensions: Dimensions) ->
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def valid_hours(query: DataQuery, data: Data, dimensions: Dimensions) -> Iterator[Tuple[int, Values]]:
+def valid_hours(query: DataQuery, data: MetricData, dimensions: Dimensions) -> Iterator[Tuple[int, Values]]:
     """Yield the hours of one model from an answer, without those with a rejected value."""
     values = data.values.get(dimensions, {})
-    for at in range(query.start, query.until, HOUR):
-        if (dimensions, at) not in data.doubted_hours:
+    for at in range(query.start_ms, query.until_ms, HOUR):
+        if (dimensions, at) not in data.invalid_hours:
             yield at, sum_metrics(values.get(at, {}))
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import HOURLY_METRICS, Data, DataQuery, Dimensions
-from ...cloud.cloud_eye.metric_data import most_metrics
+from ...cloud.cloud_eye import HOURLY_METRICS, DataQuery, Dimensions, MetricData
+from ...cloud.cloud_eye.metric_data import max_metrics_per_query
 from ...config import Instance
 from ...scheduling.priority_queue import BACKFILL, DUE, HEALING, QueryTask
 from ...state import Store
@@ -141,7 +141,7 @@ class ModelHourPlanner(Struct, frozen=True):
         conflicts: Conflicts,
         gone: bool = False,
     ) -> Iterator[QueryTask]:
-        for batch, metrics in pack_batches(models, most_metrics((until - start) // HOUR), HOURLY_METRICS):
+        for batch, metrics in pack_batches(models, max_metrics_per_query((until - start) // HOUR), HOURLY_METRICS):
             query = DataQuery(metrics, start, until, HOUR)
             on_answer = partial(self._on_answer, priority, batch, query, now_ms, conflicts)
             on_rejected = partial(self._mark_queried, priority, batch, now_ms) if gone else None
@@ -154,11 +154,11 @@ class ModelHourPlanner(Struct, frozen=True):
         query: DataQuery,
         now_ms: int,
         conflicts: Conflicts,
-        data: Data,
+        data: MetricData,
     ) -> Sequence[QueryTask]:
         # An incomplete hour would be a wrong hour: a model with a rejected value waits for the next answer.
-        valid = [each for each in batch if each.dimensions not in data.doubted]
-        self.warnings.extend(data.doubts)
+        valid = [each for each in batch if each.dimensions not in data.invalid]
+        self.warnings.extend(data.warnings)
         contradicting: Dict[Tuple[Dimensions, int], Tuple[Values, ...]] = {}
         with write_transaction(self.store, now_ms) as transaction:
             self.begin(transaction)
@@ -193,7 +193,7 @@ class ModelHourPlanner(Struct, frozen=True):
 def _contradicted(hour_store: HourStore, hours: Mapping[int, Values], query: DataQuery, now_ms: int) -> List[int]:
     """List the known hours that an answer contradicts. An unsettled hour may grow: only zero contradicts it."""
     final = settled_until(now_ms, SETTLED_AFTER)
-    known = hour_store.known_values(query.start, query.until)
+    known = hour_store.known_values(query.start_ms, query.until_ms)
     return [
         at
         for at, values in hours.items()

@@ -53,7 +53,7 @@ def reset(client: socket.socket) -> None:
     client.shutdown(socket.SHUT_RD)
 
 
-class KeepingServer:
+class KeepAliveServer:
     """Serve connections, each in a thread of its own, until it is closed. It counts from 1."""
 
     def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:

@@ -97,8 +97,8 @@ def cloud() -> Iterator[str]:
 def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[float, int]]:
     """Yield processor seconds and memory of each `collect` of 6,930 metrics.
 
-    The first emits all hours of 10 days, as in the hour after the backfill. The second is in the steady state. The third
-    queries the last 26 hours again, as once an hour.
+    The first emits all hours of 10 days, as in the hour after the backfill. The second is in the steady state. The
+    third queries the last 26 hours again, as once an hour.
     """
     path, state = Path(folder) / "conf.yaml", Path(folder) / "state"
     command = [COMMAND, "collect", "--config", str(path)]

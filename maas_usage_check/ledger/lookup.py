@@ -21,7 +21,7 @@ from .schema import read_transaction
 class HeldHours(NamedTuple):
     """Answers of the ledger, the project they are of, and when (milliseconds) the cloud was last queried about them.
 
-    `reason` says why there are none, if it is not that hours are missing.
+    `reason` says why there are no answers; it is empty if hours are missing.
     """
 
     answers: Dict[TotalsQuery, TotalsAnswer]

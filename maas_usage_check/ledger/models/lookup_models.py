@@ -29,7 +29,7 @@ TOTAL_TOKENS = FIELDS.index("total_tokens")
 
 
 class ModelTotals(NamedTuple):
-    """The use of models in `hours`, which are known of all of them; None for a model of which no hour is known."""
+    """The use of each model in `hours`; None for a model without any known hour. Of the others, all hours are known."""
 
     hours: List[int]
     by_model: Dict[str, Optional[Values]]
@@ -85,7 +85,7 @@ class KnownModels(Struct):
             self.hours[dimensions] = {**dict(valid_hours(query, data, dimensions)), **known}
 
     def totals(self, hours: Sequence[int]) -> ModelTotals:
-        """Add up the hours that are known of all models; models without any known hour are left out of this."""
+        """Add up the hours that are known of every model; a model without any known hour has no total."""
         known: Dict[Dimensions, Set[int]] = {
             each.dimensions: {at for at in hours if self._knows(each, at)} for each in self.models_without_keys
         }

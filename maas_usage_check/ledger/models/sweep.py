@@ -79,7 +79,7 @@ class ModelHourPlanner(Struct, frozen=True):
             yield listed, hour_store
 
     def begin(self, transaction: Transaction) -> None:
-        """Begin the history of all models after an answer about their use, unless it has begun."""
+        """Begin the history of all models, unless it has begun. Call it after an answer about their use."""
         # A history that began in the future, by a wrong clock, would not count.
         if not 0 < transaction.get(HistoryStart, self.project_scope).at <= transaction.now_ms:
             transaction.put(self.project_scope, HistoryStart(transaction.now_ms))
@@ -173,9 +173,9 @@ class ModelHourPlanner(Struct, frozen=True):
         unconfirmed = {hour: values for hour, values in contradicting.items() if len(values) < MAX_CONFLICTS}
         again = [each for each in valid if any(dimensions == each.dimensions for dimensions, _ in unconfirmed)]
         self._mark_queried(priority, [each for each in valid if each not in again], now_ms)
-        starts = [at for _, at in unconfirmed]
         if not unconfirmed:
             return []
+        starts = [at for _, at in unconfirmed]
         return list(self._plan_window(priority, again, min(starts), max(starts) + HOUR, now_ms, unconfirmed))
 
     def _mark_queried(self, priority: int, models: Sequence[ListedModel], now_ms: int) -> None:

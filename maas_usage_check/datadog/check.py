@@ -20,7 +20,7 @@ from ..metrics.datadog import samples
 from ..metrics.freshness import fresh_points
 from ..scheduling import Gates
 from ..state import Store, find_file
-from .transport import AgentTransport
+from .agent_transport import AgentTransport
 
 try:
     import datadog_agent  # the Agent builds it in

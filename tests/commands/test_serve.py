@@ -19,8 +19,8 @@ from werkzeug import Request, Response
 from werkzeug.test import Client
 
 from maas_usage_check import __version__
-from maas_usage_check.commands.serve.application import make_application
-from maas_usage_check.commands.serve.command import is_loopback
+from maas_usage_check.commands.serve.exporter_pages import make_application
+from maas_usage_check.commands.serve.serve_command import is_loopback
 from maas_usage_check.commands.serve.server import MAX_CONNECTIONS, Server
 from maas_usage_check.commands.serve.snapshot import Snapshot
 from maas_usage_check.emulator.emulator import PROJECT_ID

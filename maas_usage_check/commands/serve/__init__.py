@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .command import serve
+from .serve_command import serve
 
 __all__ = ["serve"]

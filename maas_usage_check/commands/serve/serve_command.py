@@ -7,8 +7,8 @@ import ipaddress
 from typing import Callable
 
 from ...clock import Clock
-from .application import make_application
 from .collection_loop import CollectionLoop, Load
+from .exporter_pages import make_application
 from .server import Server
 from .server_tls import tls_context
 from .snapshot import Snapshot

@@ -8,7 +8,7 @@ from typing import Any, Dict
 
 import pytest
 
-from tools.asks import COSTS, KEYS, MODELS
+from tools.panel_queries import COSTS, KEYS, MODELS
 from tools.panels import ROWS
 
 from .agents.dashboards import INFLUXDB, PROMETHEUS, panels, variables

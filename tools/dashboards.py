@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterator, List
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import MODEL, USAGE
 
-from .asks import FILTERS, State, Trouble
 from .languages import LANGUAGES, Language
+from .panel_queries import FILTERS, Incomplete, State
 from .panels import ROWS, Panel
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "grafana"
@@ -54,21 +54,21 @@ def dashboard(name: str) -> Dict[str, Any]:
         "refresh": "5m",
         "time": {"from": "now-7d", "to": "now"},
         "timezone": "browser",
-        "annotations": {"list": [_troubles(language)]},
+        "annotations": {"list": [_incomplete_cycles(language)]},
         "links": [],
         "templating": {"list": list(_variables(language))},
         "panels": list(_panels(language)),
     }
 
 
-def _troubles(language: Language) -> Dict[str, Any]:
-    """Mark on every time axis when a cycle was partial or failed: what is low there may not be all."""
+def _incomplete_cycles(language: Language) -> Dict[str, Any]:
+    """Mark partial and failed cycles on every time axis: low values there may be incomplete."""
     return {
         "name": "Collection partial or down",
         "datasource": {"type": language.datasource, "uid": DATASOURCE},
         "enable": True,
         "iconColor": "orange",
-        language.query_key: language.query(Trouble(), True),
+        language.query_key: language.query(Incomplete(), True),
     }
 
 
@@ -139,7 +139,7 @@ def _height(panel: Panel) -> int:
 
 
 def _panel(language: Language, panel: Panel) -> Dict[str, Any]:
-    asks = [(legend, language.query(ask, panel.kind in OVER_TIME)) for legend, ask in panel.asks]
+    queries = [(legend, language.query(query, panel.kind in OVER_TIME)) for legend, query in panel.queries]
     return {
         "type": "timeseries" if panel.kind == "bars" else panel.kind,
         "title": panel.title,
@@ -151,18 +151,18 @@ def _panel(language: Language, panel: Panel) -> Dict[str, Any]:
         "fieldConfig": {"defaults": _defaults(language, panel), "overrides": []},
         "options": _options(panel),
         "targets": [
-            _target(language, panel, chr(ord("A") + number), legend, query)
-            for number, (legend, query) in enumerate(asks)
-            if query
+            _target(language, panel, chr(ord("A") + number), legend, text)
+            for number, (legend, text) in enumerate(queries)
+            if text
         ],
     }
 
 
-def _target(language: Language, panel: Panel, name: str, legend: str, query: str) -> Dict[str, Any]:
+def _target(language: Language, panel: Panel, name: str, legend: str, text: str) -> Dict[str, Any]:
     return {
         "refId": name,
         "datasource": {"type": language.datasource, "uid": DATASOURCE},
-        language.query_key: query,
+        language.query_key: text,
         language.legend_key: re.sub(r"\{(\w+)\}", language.legend, legend),
         **language.target,
         **({} if panel.kind in OVER_TIME else language.once),
@@ -170,8 +170,8 @@ def _target(language: Language, panel: Panel, name: str, legend: str, query: str
 
 
 def _defaults(language: Language, panel: Panel) -> Dict[str, Any]:
-    (_, ask), *_ = panel.asks
-    words = MAPPINGS.get(ask.field, {}) if isinstance(ask, State) else {}
+    (_, query), *_ = panel.queries
+    words = MAPPINGS.get(query.field, {}) if isinstance(query, State) else {}
     texts = {value: {"text": text, "index": i} for i, (value, text) in enumerate(words.items())}
     steps = [{"color": color, "value": value} for color, value in STEPS.get(panel.title, (("green", None),))]
     return {
@@ -223,7 +223,7 @@ def _legend(placement: str, sort_by: str, **more: List[str]) -> Dict[str, Any]:
 
 
 def text(name: str) -> str:
-    """Write a dashboard as the file holds it."""
+    """Return the text of a dashboard's file."""
     return json.dumps(dashboard(name), indent=2) + "\n"
 
 

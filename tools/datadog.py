@@ -36,22 +36,22 @@ MONTH = "month_to_date"
 
 
 def minute(field: str) -> str:
-    """Write a query of what each model did in the newest complete minute."""
+    """Write a query for a field of each model in the newest complete minute."""
     return f"max:{metric_name(MODEL, field)}{{$region,$project_id,$model}} by {{region,project_id,model}}"
 
 
 def health(how: str, field: str, by: str = "") -> str:
-    """Write a query over the instances' own state."""
+    """Write a query over the state of the collection."""
     return f"{how}:{metric_name(API, field)}{{$region}}{by}"
 
 
 def services(field: str = "tokens", rollup: str = "", by: Tuple[str, ...] = ("service_type",)) -> str:
-    """Write a query of what was counted of services."""
+    """Write a query for the counts of services."""
     return counted(CONSUMED, field, by, rollup)
 
 
 def shares(title: str, measurement: str, *by: str, field: str = "tokens") -> Widget:
-    """List who used how much of the picked time."""
+    """List the shares of the usage in the selected time."""
     return toplist(4, title, a=counted(measurement, field, by))
 
 
@@ -202,7 +202,7 @@ VARIABLES = ("region", "project_id", "service_type", "model")
 
 
 def dashboard() -> Dict[str, Any]:
-    """Make the dashboard as its API takes it."""
+    """Build the dashboard in the form of Datadog's API."""
     variables = [{"name": name, "prefix": name, "available_values": [], "defaults": ["*"]} for name in VARIABLES]
     groups: List[Widget] = []
     for title, widgets in GROUPS:
@@ -230,7 +230,7 @@ def dashboard() -> Dict[str, Any]:
 
 
 def text(document: Dict[str, Any]) -> str:
-    """Write a document as its file holds it."""
+    """Return the text of a document's file."""
     return json.dumps(document, indent=2) + "\n"
 
 

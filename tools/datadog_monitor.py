@@ -1,4 +1,4 @@
-"""What a Datadog monitor says, and the file that holds it."""
+"""A Datadog monitor and its file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CRITICAL, WARNING = 2, 3
 
 
 class Monitor(NamedTuple):
-    """Hold what one monitor says. Texts name tags as Datadog does: {{region.name}}.
+    """The texts and thresholds of one monitor. Texts name tags in Datadog's form: {{region.name}}.
 
-    `limit` is a whole comparison, such as `> 0.1`; `missing` is what silence means to it; `by_month` is for queries
+    `limit` is a whole comparison, such as `> 0.1`; `missing` is its state without data; `by_month` is for queries
     over the calendar month.
     """
 
@@ -44,17 +44,17 @@ def gauge(measurement: str, field: str, *by: str) -> str:
 
 
 def count(measurement: str, field: str, *by: str) -> str:
-    """Write a query for what was counted in each group."""
+    """Write a query for a count in each group."""
     return f"sum:{metric_name(measurement, field)}{{*}} by {{{','.join(by)}}}.as_count()"
 
 
 def where(condition: str) -> str:
-    """Write what a formula adds to have no value where the condition, a cut-off query, has none."""
+    """Write the end of a formula that gives no value if the condition, a cut-off query, has none."""
     return f" + 0 * {condition}"
 
 
 def document(monitor: Monitor) -> Dict[str, Any]:
-    """Make a monitor's file as Datadog's integrations hold it."""
+    """Build a monitor's file in the format of Datadog's integrations."""
     limit = float(re.sub("[<>]=? ", "", monitor.limit))
     thresholds = {"critical": _number(limit)}
     if monitor.warning:

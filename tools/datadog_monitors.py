@@ -1,4 +1,4 @@
-"""Write the Datadog monitors, those of use and those of the collection here: `python -m tools.datadog_monitors`."""
+"""Write the Datadog monitors, of usage and of the collection: `python -m tools.datadog_monitors`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SEVERAL = (
 )
 CODE = gauge(API, "result_code", "region")
 OF_CREDENTIALS = f"cutoff_max(cutoff_min({CODE}, 1.5), 7.5)"
-"""The result code where it is about the credentials."""
+"""The result code, only if the credentials are the cause."""
 
 
 def late() -> str:
-    """Write how old the newest use is, where that was fresh at this time of yesterday and of a week ago."""
+    """Write the age of the newest use, only if it was fresh at this time yesterday and a week ago."""
     asked, used = (gauge(API, f"{name}_timestamp_seconds", "region") for name in ("last_success", "newest_usage"))
     usual = (f"cutoff_max({earlier(asked, days)} - {earlier(used, days)}, 14400)" for days in (1, 7))
     return f"min(last_30m):{asked} - {used}{''.join(map(where, usual))}"

@@ -1,4 +1,4 @@
-"""The Datadog monitors of use: the set of the alert rules for Prometheus, as far as Datadog can be asked."""
+"""The Datadog monitors of usage: those of the alert rules for Prometheus that Datadog's queries can express."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ESTIMATE = "An estimate: tokens times the `prices` of conf.yaml. The invoice is 
 
 
 def budget(span: str) -> str:
-    """Write the sum of a range's tokens over all kinds of calls, which holds for 2 hours."""
+    """Write the sum of a range's tokens over all kinds of calls; it keeps its value for 2 hours."""
     return f"max(last_2h):{added(Sum('total_tokens', span=span).queries())}"
 
 

@@ -1,4 +1,4 @@
-"""What Datadog is asked: a query there aggregates once, so that a formula adds up what the queries took one for one."""
+"""Queries of Datadog. A query aggregates only once, so a formula adds up the results of several."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PROJECT = ("region", "project_id")
 SERIES = (*PROJECT, "service_type", "infer_type")
 SCOPE = "$region,$project_id,$service_type"
 HOLD = 7200
-"""Seconds that a series without an answer keeps its value: until well after the monitor collection_partial."""
+"""Seconds for which a series keeps its value after a failed query: longer than the monitor collection_partial takes."""
 
 
 class Sum(NamedTuple):
-    """Ask for a field of usage, of one range or by it, added up over the kinds of calls that `by` does not name."""
+    """A field of usage, of one range or by range, added up over the kinds of calls that are not in `by`."""
 
     field: str
     by: Tuple[str, ...] = PROJECT
@@ -26,7 +26,7 @@ class Sum(NamedTuple):
     measurement: str = USAGE
 
     def queries(self, scope: str = "") -> List[str]:
-        """Write a query per kind of calls, and at last one of all kinds, which is silent where all are."""
+        """Write a query per kind of calls, and a last one of all kinds, which has no value if none of them has."""
         kinds = [[f"infer_type:{kind}" for kind in INFER_TYPES]]
         if "service_type" not in self.by:
             kinds.insert(0, [f"service_type:{kind.name}" for kind in ServiceType])
@@ -34,7 +34,7 @@ class Sum(NamedTuple):
 
 
 class Each(NamedTuple):
-    """Ask for a field of usage of each series, of one range, without adding up."""
+    """A field of usage of each series, of one range, without adding up."""
 
     field: str
     span: str
@@ -46,11 +46,11 @@ class Each(NamedTuple):
         return [largest(self, "", scope)]
 
 
-Asked = Union[Sum, Each, str]
+DatadogQuery = Union[Sum, Each, str]
 
 
 def largest(asked: Union[Sum, Each], *filters: str) -> str:
-    """Write a query for the largest of the series that differ in no tag but the user's."""
+    """Write a query for the largest of the series that differ only in user tags."""
     where = ",".join(filter(None, [asked.span and f"range:{asked.span}", *filters])) or "*"
     return f"max:{metric_name(asked.measurement, asked.field)}{{{where}}} by {{{','.join(asked.by)}}}"
 
@@ -58,7 +58,7 @@ def largest(asked: Union[Sum, Each], *filters: str) -> str:
 def added(parts: List[str], hold: bool = False) -> str:
     """Write the formula of a sum's queries, or of their names.
 
-    What was never asked for counts as zero, but only where anything came: the failure of all is no zero.
+    A kind of calls that is not collected counts as zero, but only if another has a value: a failure of all is no zero.
     """
     zeros = [f"default_zero({part})" for part in parts[:-1]]
     return " + ".join(
@@ -67,15 +67,15 @@ def added(parts: List[str], hold: bool = False) -> str:
 
 
 def earlier(formula: str, days: int) -> str:
-    """Write what a formula's value was so many days before."""
+    """Write the value of a formula some days earlier."""
     return f"timeshift({formula}, -{days * 86_400})"
 
 
-def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
-    """Make a widget's request, `timeseries` or `scalar`; the formula calls what is asked by its name.
+def request(kind: str, formula: str, **asked: DatadogQuery) -> Dict[str, Any]:
+    """Build a widget's request, `timeseries` or `scalar`; the formula refers to the queries by name.
 
-    As a scalar counts are added up over its time, and a range is the largest in it: the last could be without a series
-    that got no answer.
+    A scalar adds up counts over its time, and takes the largest value of a range: after a failed query the last value
+    could miss a series.
     """
     queries: List[Dict[str, str]] = []
     for name, one in asked.items():
@@ -91,14 +91,14 @@ def request(kind: str, formula: str, **asked: Asked) -> Dict[str, Any]:
     return {"response_format": kind, "queries": queries, "formulas": [{"formula": formula}]}
 
 
-def _single(asked: Asked) -> str:
+def _single(asked: DatadogQuery) -> str:
     if not isinstance(asked, str):
         return "max"
     return "sum" if ".as_count()" in asked else "last"
 
 
 def counted(measurement: str, field: str, by: Sequence[str] = (), rollup: str = "") -> str:
-    """Write a query of what was counted; each unit was submitted once, so that adding up over time is right."""
+    """Write a query for a count. Each unit is submitted once, so adding up over time is right."""
     scope = ",".join(("$region", "$project_id", "$model" if measurement.startswith(MODEL) else "$service_type"))
     groups = f" by {{{','.join(by)}}}" if by else ""
     return f"sum:{metric_name(measurement, field)}{{{scope}}}{groups}.as_count(){rollup}"

@@ -1,10 +1,10 @@
-"""The widgets of the Datadog dashboard: how wide and high each is, and what its API takes."""
+"""The widgets of the Datadog dashboard: width, height and the form of Datadog's API."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from .datadog_queries import Asked, request
+from .datadog_queries import DatadogQuery, request
 
 Widget = Tuple[int, int, Dict[str, Any]]
 Formats = Sequence[Tuple[str, float, str]]
@@ -27,9 +27,9 @@ def value(width: int, title: str, query: str, precision: int = 0, formats: Forma
 
 
 def toplist(
-    width: int, title: str, formula: str = "a", formats: Formats = (), span: str = "", **asked: Asked
+    width: int, title: str, formula: str = "a", formats: Formats = (), span: str = "", **asked: DatadogQuery
 ) -> Widget:
-    """List the groups of what is asked, the largest first, of a span of time or of what is picked."""
+    """List the groups of queries, the largest first, for a span of time or for the selected time."""
     shown = request("scalar", formula, **asked)
     shown["formulas"][0].update({"limit": {"count": 30, "order": "desc"}, **_formats(formats)})
     time = {"time": {"live_span": span}} if span else {}
@@ -37,9 +37,9 @@ def toplist(
 
 
 def series(
-    width: int, title: str, *lines: Tuple[str, Asked], display: str = "line", shifted: Mapping[str, str] = {}
+    width: int, title: str, *lines: Tuple[str, DatadogQuery], display: str = "line", shifted: Mapping[str, str] = {}
 ) -> Widget:
-    """Draw what is asked over time, each under its alias; `shifted` has the formulas that are not just that."""
+    """Draw queries over time, each under its alias; `shifted` has formulas for aliases other than the plain query."""
     requests = []
     for alias, one in lines:
         shown = request("timeseries", shifted.get(alias, "a"), a=one)
@@ -47,8 +47,8 @@ def series(
     return width, 3, _timeseries(title, requests)
 
 
-def ratio(width: int, title: str, alias: str, over: Asked, under: Asked, how: str = "/") -> Widget:
-    """Draw one thing divided by another, or less it."""
+def ratio(width: int, title: str, alias: str, over: DatadogQuery, under: DatadogQuery, how: str = "/") -> Widget:
+    """Draw one query divided by another, or their difference."""
     shown = request("timeseries", f"a {how} b", a=over, b=under)
     shown["formulas"][0]["alias"] = alias
     return width, 3, _timeseries(title, [{**shown, **_style("line")}])
@@ -69,7 +69,7 @@ def _formats(formats: Formats) -> Dict[str, Any]:
 
 
 def placed(widgets: Sequence[Widget]) -> List[Dict[str, Any]]:
-    """Place widgets of one row beside one another; all of a row are as high as its first."""
+    """Place the widgets of a row side by side; all are as high as the first of the row."""
     x = y = row = 0
     there = []
     for width, height, definition in widgets:

@@ -1,4 +1,4 @@
-"""Write what panels ask in InfluxQL, for InfluxDB 1.x."""
+"""Write the queries of panels in InfluxQL, for InfluxDB 1.x."""
 
 from __future__ import annotations
 
@@ -6,64 +6,69 @@ from typing import List, Optional, Sequence
 
 from maas_usage_check.metrics import API, MODEL, USAGE
 
-from .asks import (
+from .panel_queries import (
     FILTERS,
     OF_MODELS,
     SERVICES,
     VARIABLES,
-    Ask,
     Coverage,
     Forecast,
     HourOfDay,
+    Incomplete,
     Minute,
+    PanelQuery,
     Rest,
     Source,
     State,
-    Trouble,
     Used,
 )
 
 HOLD = "2h, now()"
-"""Steps that end now and not fill(previous): InfluxDB mixes up the steps of filled series when it adds them up."""
+"""Steps that end now, instead of fill(previous): InfluxDB mixes up the steps of filled series when it adds them up."""
 ZONE = " tz('$timezone')"
 HOURS_OF_A_MONTH = 730.5
 
 
-def influxql(ask: Ask, over_time: bool) -> Optional[str]:
-    """Write a query, of each step of the panel or of its whole range; None of what the language cannot say."""
-    if isinstance(ask, Rest):  # no query takes one measurement from another
+def influxql(query: PanelQuery, over_time: bool) -> Optional[str]:
+    """Write a query: over time, a value per step of the panel; else one value for its whole range.
+
+    None where InfluxQL has no such query.
+    """
+    if isinstance(query, Rest):  # InfluxQL cannot subtract one measurement from another
         return None
-    if isinstance(ask, Used):
-        fields = [ask.field, *([ask.over] if ask.over else [])]
-        value = " / ".join(f'sum("{field}")' for field in fields) + ask.then
+    if isinstance(query, Used):
+        fields = [query.field, *([query.over] if query.over else [])]
+        value = " / ".join(f'sum("{field}")' for field in fields) + query.then
         steps = ["time($__interval)"] if over_time else []
-        text = _select(value, _hours(ask.source, fields), group=[*steps, *_tags(ask.by)])
+        text = _select(value, _hours(query.source, fields), group=[*steps, *_tags(query.by)])
         return f"{text} fill(none){ZONE}" if over_time else text
-    if isinstance(ask, HourOfDay):
-        return _hour_of_day(ask.hour)
-    if isinstance(ask, Minute):
-        return _minute(ask.field, over_time)
-    if isinstance(ask, State):
+    if isinstance(query, HourOfDay):
+        return _hour_of_day(query.hour)
+    if isinstance(query, Minute):
+        return _minute(query.field, over_time)
+    if isinstance(query, State):
         step = "$__interval" if over_time else HOLD
-        inner = _select(f'last("{ask.field}") AS "v"', f'"{API}"', ['"region" =~ /^$region$/'], [f"time({step})", "*"])
+        inner = _select(
+            f'last("{query.field}") AS "v"', f'"{API}"', ['"region" =~ /^$region$/'], [f"time({step})", "*"]
+        )
         group = [f"time({step})", *_tags(("region", "project_id"))]
-        return _select(f'{ask.how}("v"){ask.then}', f"({inner})", group=group) + " fill(none)"
-    if isinstance(ask, Trouble):
+        return _select(f'{query.how}("v"){query.then}', f"({inner})", group=group) + " fill(none)"
+    if isinstance(query, Incomplete):
         return _select('"result_code"', f'"{API}"', ['"region" =~ /^$region$/', '"result_code" > 0'])
-    if isinstance(ask, Coverage):
+    if isinstance(query, Coverage):
         return (
             _select('min("coverage_ratio")', f'"{USAGE}"', _chosen(FILTERS), [f"time({HOLD})", '"range"'])
             + " fill(none)"
         )
-    if isinstance(ask, Forecast):
+    if isinstance(query, Forecast):
         settled = _hours(SERVICES, ["total_tokens"], ['"settled" = 1'])
         hour = _select('sum("total_tokens") AS "v"', settled, group=["time(1h)"])
-        return _select(f'mean("v") * {HOURS_OF_A_MONTH}{ask.then}', f"({hour} fill(none))")
-    return _total(ask.span, ask.then)
+        return _select(f'mean("v") * {HOURS_OF_A_MONTH}{query.then}', f"({hour} fill(none))")
+    return _total(query.span, query.then)
 
 
 def _hour_of_day(hour: int) -> str:
-    """Write which hour began each day's 24 from that hour on, and move it to the day's beginning."""
+    """Write the tokens of one hour of each day, at the beginning of the day."""
     known = _select('sum("total_tokens") AS "v"', _hours(SERVICES, ["total_tokens"]), group=["time(1h)"])
     first = _select('first("v") AS "v"', f"({known} fill(-1))", group=[f"time(1d, {hour}h)"])
     return _select('max("v")', f"({first}{ZONE})", ['"v" >= 0'], ["time(1d)"]) + f" fill(none){ZONE}"
@@ -75,7 +80,7 @@ def _minute(field: str, over_time: bool) -> str:
         group = ["time($__interval)", *tags]
         return _select(f'max("{field}")', f'"{MODEL}"', _chosen(OF_MODELS), group) + " fill(none)"
     where = " AND ".join([*_chosen(OF_MODELS), "time > now() - 20m"])
-    # Not built from anybody's input: S608.
+    # S608: no part of the query is user input.
     return f'SELECT last("{field}") FROM "{MODEL}" WHERE {where} GROUP BY {", ".join(tags)}'  # noqa: S608
 
 
@@ -89,7 +94,7 @@ def _total(span: str, then: str) -> str:
 
 
 def _hours(source: Source, fields: Sequence[str], where: Sequence[str] = ()) -> str:
-    """Write the hours of a source's series, those that are one but for the user's tags as one."""
+    """Write the hours of a source's series; series that differ only in user tags count as one, the largest."""
     largest = ", ".join(f'max("{field}") AS "{field}"' for field in fields)
     group = ["time(1h)", *_tags(source.same)]
     return f"({_select(largest, _quoted(source.hours), [*where, *_chosen(source.same)], group)} fill(none))"

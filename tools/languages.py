@@ -1,20 +1,20 @@
-"""The query languages of the Grafana dashboards: how each asks, and what its readers must know."""
+"""The query languages of the Grafana dashboards: how each writes a query, and the notes for its readers."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from .asks import Ask
 from .influxql import influxql
+from .panel_queries import PanelQuery
 from .panels import NO_HOURS, PICKED
 from .promql import promql
 
 
 class Language(NamedTuple):
-    """Say in one query language what a dashboard needs."""
+    """The parts of a dashboard that depend on its query language."""
 
     datasource: str
-    query: Callable[[Ask, bool], Optional[str]]
+    query: Callable[[PanelQuery, bool], Optional[str]]
     target: Dict[str, Any]
     once: Dict[str, Any]
     query_key: str

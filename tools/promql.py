@@ -1,4 +1,4 @@
-"""Write what panels ask in PromQL."""
+"""Write the queries of panels in PromQL."""
 
 from __future__ import annotations
 
@@ -6,69 +6,69 @@ from typing import Sequence
 
 from maas_usage_check.metrics import API, MODEL, USAGE
 
-from .asks import (
+from .panel_queries import (
     FILTERS,
     OF_MODELS,
     SERVICES,
     VARIABLES,
-    Ask,
     Coverage,
     Forecast,
     HourOfDay,
+    Incomplete,
     Minute,
+    PanelQuery,
     Rest,
     Source,
     State,
-    Trouble,
     Used,
 )
 
 HOLD = "2h"
-"""How long a range that got no answer keeps its last value: until well after the alert MaasCollectionPartial."""
+"""A range keeps its last value this long after a failed query: longer than MaasCollectionPartial needs to fire."""
 KNOWN = "1d"
-"""How far back the last sample before a step may lie: what came while nothing was scraped is in the next step."""
+"""Largest age of the last sample before a step: usage of a gap between scrapes is in the next step."""
 
 
-def promql(ask: Ask, over_time: bool) -> str:
-    """Write a query, of each step of the panel or of its whole range."""
-    if isinstance(ask, Used):
-        return _used(ask, over_time)
-    if isinstance(ask, Rest):
-        return f"{_used(Used(ask.whole), over_time)} - {_used(Used(ask.parts), over_time)}"
-    if isinstance(ask, HourOfDay):
-        end, start = f" offset -{ask.hour + 1}h", f" offset -{ask.hour}h" if ask.hour else ""
+def promql(query: PanelQuery, over_time: bool) -> str:
+    """Write a query: over time, a value per step of the panel; else one value for its whole range."""
+    if isinstance(query, Used):
+        return _used(query, over_time)
+    if isinstance(query, Rest):
+        return f"{_used(Used(query.whole), over_time)} - {_used(Used(query.parts), over_time)}"
+    if isinstance(query, HourOfDay):
+        end, start = f" offset -{query.hour + 1}h", f" offset -{query.hour}h" if query.hour else ""
         return f"sum ({_grown(SERVICES, 'tokens', '1h', end, start)})"
-    if isinstance(ask, Minute):
-        name = f"{MODEL}_{ask.field}{_chosen(OF_MODELS)}"
+    if isinstance(query, Minute):
+        name = f"{MODEL}_{query.field}{_chosen(OF_MODELS)}"
         if over_time:
             return f"{_one(OF_MODELS)} (max_over_time({name}[$__interval]))"
         return f"sort_desc({_one(OF_MODELS)} ({name}))"
-    if isinstance(ask, State):
-        return f'{ask.how} by (region, project_id) ({API}_{ask.field}{{region=~"$region"}}){ask.then}'
-    if isinstance(ask, Trouble):
+    if isinstance(query, State):
+        return f'{query.how} by (region, project_id) ({API}_{query.field}{{region=~"$region"}}){query.then}'
+    if isinstance(query, Incomplete):
         return f'max by (region) ({API}_result_code{{region=~"$region"}}) > 0'
-    if isinstance(ask, Coverage):
+    if isinstance(query, Coverage):
         return f"min by (range) (last_over_time({USAGE}_coverage_ratio{_chosen(FILTERS)}[{HOLD}]))"
-    if isinstance(ask, Forecast):
+    if isinstance(query, Forecast):
         clock = "vector(time() + $utc_offset * 3600)"
         left = f"scalar(days_in_month({clock}) - day_of_month({clock}) + 1 - {clock} % 86400 / 86400)"
-        return f"({_total('this_month')} + {_total('last_7d')} / 7 * {left}){ask.then}"
-    return _total(ask.span) + ask.then
+        return f"({_total('this_month')} + {_total('last_7d')} / 7 * {left}){query.then}"
+    return _total(query.span) + query.then
 
 
-def _used(ask: Used, over_time: bool) -> str:
+def _used(query: Used, over_time: bool) -> str:
     step = "$__interval" if over_time else "$__range"
     end, start = (" offset -$__interval", "") if over_time else ("", " offset $__range")
-    by = f" by ({', '.join(ask.by)})" if ask.by else ""
+    by = f" by ({', '.join(query.by)})" if query.by else ""
 
     def of(field: str) -> str:
-        return f"sum{by} ({_grown(ask.source, 'tokens' if field == 'total_tokens' else field, step, end, start)})"
+        return f"sum{by} ({_grown(query.source, 'tokens' if field == 'total_tokens' else field, step, end, start)})"
 
-    return of(ask.field) + (f" / {of(ask.over)}" if ask.over else "") + ask.then
+    return of(query.field) + (f" / {of(query.over)}" if query.over else "") + query.then
 
 
 def _grown(source: Source, field: str, step: str, end: str, start: str) -> str:
-    """Write by how much counters grew: to the token; where they begin, or began anew, as `increase` does."""
+    """Write the increase of counters: exact to the token; where they begin or reset, as `increase` estimates it."""
     name, one = f"{source.counts}_{field}_total{_chosen(source.same)}", _one(source.same)
     return (
         f"{one} (last_over_time({name}[{step}]{end})) - {one} (last_over_time({name}[{KNOWN}]{start})) >= 0 "

@@ -29,11 +29,11 @@ RULES: Dict[str, Tuple[str, Tuple[str, ...]]] = {
     "costs of models": (catalogue.MODEL_COST_CONSUMED, ("currency", *OF_MODEL)),
     "collections": (API, ("region",)),
 }
-"""What each discovery rule finds: a measurement, and the labels that tell its series apart."""
+"""The measurement of each discovery rule, and the labels that identify its series."""
 OF_SEVERAL = {"up": "min", "last_success_timestamp_seconds": "min", "newest_usage_timestamp_seconds": "min"}
-"""What stands for several series that are one but for the user's tags; else the largest of them."""
+"""The value for several series that differ only in user tags; for other fields the largest."""
 UNITS = {"second": "s", "token": "!tokens", "request": "!requests", "error": "!errors"}
-"""The mark `!` keeps Zabbix from writing K and M."""
+"""`!` keeps Zabbix from writing K and M."""
 MACROS = (
     ("{$MAAS.BUDGET}", "0", "Budget in tokens of one service per range (context); 0: no budget."),
     ('{$MAAS.BUDGET:"last_30d"}', "1000000000", "Budget in tokens of one service in the last 30 days."),
@@ -43,15 +43,15 @@ MACROS = (
 
 
 class Plain(yaml.SafeDumper):
-    """Write what comes twice twice: not every reader of YAML knows anchors."""
+    """Write repeated values in full: not every reader of YAML supports anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Say so of all data."""
+        """Return True for all data."""
         return True
 
 
 class Trigger(NamedTuple):
-    """Hold a trigger; in its expression each word in < > becomes the field's item."""
+    """A trigger. In its expression each field in < > becomes the item of the field."""
 
     rule: str
     name: str
@@ -108,7 +108,7 @@ TRIGGERS = (
 
 
 def document() -> Dict[str, Any]:
-    """Build the export that Zabbix 6.0 and later import."""
+    """Build the template as an export that Zabbix 6.0 and later can import."""
     template = {
         "uuid": _uuid(TEMPLATE),
         "template": TEMPLATE,
@@ -128,13 +128,13 @@ def document() -> Dict[str, Any]:
 
 
 def text() -> str:
-    """Write it as YAML."""
+    """Return the template as YAML."""
     head = "# Made by `python -m tools.zabbix` from the catalogue of metrics. Zabbix 6.0 and later import it.\n"
     return head + yaml.dump(document(), Dumper=Plain, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _master() -> Dict[str, Any]:
-    # Active, so that the server's own Timeout, 3 seconds where nobody raised it, does not cut it short.
+    # Active, so that the server's own Timeout, 3 seconds by default, does not apply.
     return {
         "uuid": _uuid(MASTER), "name": "MaaS usage: collect", "type": "ZABBIX_ACTIVE", "key": MASTER, "delay": "5m",
         "history": "0", "trends": "0", "value_type": "TEXT", "tags": [{"tag": "component", "value": "raw"}],
@@ -169,7 +169,7 @@ def _prototypes(title: str, measurement: str, labels: Tuple[str, ...]) -> Iterat
                 "parameters": [
                     f"{_metric(measurement, field)}{{{matchers}}}", "function", OF_SEVERAL.get(field.name, "max"),
                 ],
-                "error_handler": "DISCARD_VALUE",  # what did not come is neither a zero nor an error of the item
+                "error_handler": "DISCARD_VALUE",  # a missing value is neither a zero nor an error of the item
             }],
             "master_item": {"key": MASTER}, "tags": tags,
         }  # fmt: skip
@@ -190,7 +190,7 @@ def _trigger(trigger: Trigger, labels: Tuple[str, ...]) -> Dict[str, Any]:
     name = f"{trigger.name}: {{#REGION}}"
     return {
         "uuid": _uuid(name), "expression": expression, "name": name,
-        # What the result code means, as the value map of the expression's first item says it.
+        # The meaning of the result code, from the value map of the first item in the expression.
         **({"event_name": f"{name}: {{ITEM.LASTVALUE1}}"} if "last(<result_code>)" in trigger.expression else {}),
         "priority": trigger.priority, "description": trigger.remedy,
     }  # fmt: skip
@@ -223,7 +223,7 @@ def _macro(label: str) -> str:
 
 
 def _uuid(name: str) -> str:
-    """Make an id that stays the same for a name, and has the form of a random one, which Zabbix insists on."""
+    """Derive a stable id from a name, in the form of a random UUID, which Zabbix requires."""
     digest = hashlib.sha256(f"maas-usage-check {name}".encode()).hexdigest()[:32]
     return f"{digest[:12]}4{digest[13:16]}8{digest[17:]}"
 

@@ -1,4 +1,4 @@
-"""Each Chinese page has what the English one has: section by section, in the same order."""
+"""Compare the Chinese pages with the English ones: section by section, in the same order."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .links import LINK, links
 from .pages import BETWEEN_CELLS, SPAN, Page, Pages, Problem, Section
 
 NEEDED = ("README.md", "docs/configuration.md", "docs/metrics.md", "docs/troubleshooting.md")
-"""Pages that must be there in Chinese."""
+"""Pages that must exist in Chinese."""
 ITEM = re.compile(r"^( *(?:[-*+]|\d+\.)) ", re.MULTILINE)
 NAME = re.compile(r"(?<![A-Z_])[A-Z]+(?:_[A-Z]+)+(?![A-Z_])")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 TOP = 5
-"""One of so many lines at the top of a page links to the other language."""
+"""The link to the other language is within this number of lines at the top of a page."""
 
 
 def differences(pages: Pages) -> Iterator[Problem]:
@@ -57,7 +57,7 @@ def _compare(pages: Pages, english: Page, chinese: Page) -> Iterator[Problem]:
 
 
 def _content(pages: Pages, page: Page, section: Section) -> Set[str]:
-    """Describe what a translation leaves as it is."""
+    """Describe the parts of a section that a translation does not change."""
     text, own = section.prose, _english(page.name)
     content = {f"code `{code}`" for code in _code(text)}
     content |= {f"name {name}" for name in NAME.findall(text)}

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says of targets, files and rooms, and the repository's workflow and form."""
+"""Check CONTRIBUTING.md (targets, files, rooms), the workflow and the issue form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN = ".ci/run"
 
 
 def targets(pages: Pages) -> Iterator[Problem]:
-    """Report targets of make that the page lacks, and those that do not exist."""
+    """Report targets of make that are missing on the page, and named ones that do not exist."""
     page = pages.read(PAGE)
     (line,) = re.findall(r"^\.PHONY: (.*)$", pages.source("Makefile"), re.MULTILINE)
     there, named = set(line.split()), {target: number for number, target in page.matches("`make ([a-z]+)`")}
@@ -27,7 +27,7 @@ def targets(pages: Pages) -> Iterator[Problem]:
 
 
 def files(pages: Pages) -> Iterator[Problem]:
-    """Report files and modules that are neither in the repository nor in the package."""
+    """Report files and modules that do not exist in the repository or the package."""
     page = pages.read(PAGE)
     for line, name in page.matches(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|md|toml))`"):
         if not any((pages.root / folder / name).exists() for folder in (".", "maas_usage_check")):
@@ -39,7 +39,7 @@ def files(pages: Pages) -> Iterator[Problem]:
 
 
 def rooms(pages: Pages) -> Iterator[Problem]:
-    """Report rooms that import-linter holds and the table of rooms does not have exactly once."""
+    """Report rooms of import-linter's contract that are not exactly once in the table of rooms."""
     page = pages.read(PAGE)
     layers = pages.source("pyproject.toml").split("layers = [")[1].split("]")[0]
     shown = [name for _, cells in page.tables() for name in re.findall(r"`(\w+)/?`", cells[0])]
@@ -50,7 +50,7 @@ def rooms(pages: Pages) -> Iterator[Problem]:
 
 
 def workflow(pages: Pages) -> Iterator[Problem]:
-    """Report a workflow that does more than to call the one script."""
+    """Report a workflow that does more than call the one script."""
     (job,) = yaml.safe_load(pages.source(WORKFLOW))["jobs"].values()
     runs = [step["run"] for step in job["steps"] if "run" in step]
     if runs[-1] != RUN:
@@ -60,7 +60,7 @@ def workflow(pages: Pages) -> Iterator[Problem]:
 
 
 def form(pages: Pages) -> Iterator[Problem]:
-    """Report a form for problems that does not ask for what doctor prints, or not say that it holds no key."""
+    """Report an issue form without a required field for the output of doctor, or without its note on keys."""
     body = yaml.safe_load(pages.source(FORM))["body"]
     doctor: Any = next((field for field in body if field.get("id") == "doctor"), None)
     if not doctor or "maas-usage-check doctor" not in doctor["attributes"]["label"]:

@@ -1,4 +1,4 @@
-"""The tables of docs/freshness-and-cost.md are what the plans of these configurations cost."""
+"""Check the tables of docs/freshness-and-cost.md against the plans of their configurations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACCOUNTS = [(3, 8), (30, 20)]
 
 
 def polling(pages: Pages) -> Iterator[Problem]:
-    """Report rows of ranges that cost another number of calls."""
+    """Report rows of ranges with a wrong number of calls."""
     page = pages.read(PAGE)
     rows = [(line, cells[1:]) for line, cells in page.tables() if len(cells) == 5][2:]
     for (line, cells), entry in zip(rows, ENTRIES):
@@ -42,7 +42,7 @@ def polling(pages: Pages) -> Iterator[Problem]:
 
 
 def models(pages: Pages) -> Iterator[Problem]:
-    """Report rows of models that cost another number of calls."""
+    """Report rows of models with a wrong number of calls."""
     page = pages.read(PAGE)
     rows = [(line, cells[2:]) for line, cells in page.tables() if len(cells) == 4][2:]
     expected = [[f"{calls:,}" for calls in row] for row in zip(*(_calls(*account) for account in ACCOUNTS))]
@@ -54,7 +54,7 @@ def models(pages: Pages) -> Iterator[Problem]:
 
 
 def _calls(number: int, of_keys: int) -> List[int]:
-    """Count the calls for so many models with so many keys each: by kind, then a day without and with the hours."""
+    """Count the calls for a number of models and keys per model: by kind, then per day without and with hours."""
     series = [ListedModel(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
     minutes = len(list(pack_batches(series, max_metrics_per_query(15))))
     listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1

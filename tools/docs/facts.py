@@ -1,4 +1,4 @@
-"""Numbers and tables that pages repeat are those of the code, the alert rules, the monitors and the examples."""
+"""Check numbers and tables on pages against the code, the alert rules, the monitors and the examples."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RULES = "maas_usage_check/assets/prometheus/alerts.yml"
 PRIORITIES = {"critical": 2, "warning": 3}
 STATISTICS = ["modelarts:monitoring:get"]
 ALLOWED = [STATISTICS, [*STATISTICS, "ces:metrics:list", "ces:metricData:list"], ["iam:projects:get"]]
-"""What the policies of docs/permissions.md allow: for the statistics, for models too, for the project's id."""
+"""The actions of the policies in docs/permissions.md: for the statistics, with models, for the project id."""
 PORT = LISTEN.rpartition(":")[2]
 
 
 def alerts(pages: Pages) -> Iterator[Problem]:
-    """Report alerts and monitors that the table of docs/alerts.md, or the README's count, does not have as they are."""
+    """Report alerts and monitors that differ in the table of docs/alerts.md or in the README's count."""
     groups: List[Dict[str, Any]] = yaml.safe_load(pages.source(RULES))["groups"]
     rules = {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
     page, shown = pages.read("docs/alerts.md"), set()
@@ -48,7 +48,7 @@ def alerts(pages: Pages) -> Iterator[Problem]:
 
 
 def exporter(pages: Pages) -> Iterator[Problem]:
-    """Report another address, limit or scrape configuration of `serve` than the program's and the example's."""
+    """Report an address, limit or scrape configuration of `serve` that differs from the program or the example."""
     example = pages.source("examples/prometheus/scrape.yml")
     config = example[example.index("scrape_configs:") :].partition("    # Where it listens")[0]
     shown = "".join(line for line in config.splitlines(keepends=True) if not line.lstrip().startswith("#"))
@@ -61,7 +61,7 @@ def exporter(pages: Pages) -> Iterator[Problem]:
 
 
 def collector(pages: Pages) -> Iterator[Problem]:
-    """Report pipelines of the OpenTelemetry Collector that name what their configuration does not have."""
+    """Report pipelines of the OpenTelemetry Collector with names that are not in their configuration."""
     page = pages.read("docs/other-agents.md")
     for section in page.sections:
         for _, text in section.blocks:
@@ -74,7 +74,7 @@ def collector(pages: Pages) -> Iterator[Problem]:
 
 
 def policies(pages: Pages) -> Iterator[Problem]:
-    """Report policies that are not JSON, or do not allow just what is read."""
+    """Report policies that are not JSON, or whose actions are not exactly the required ones."""
     page, allowed = pages.read("docs/permissions.md"), []
     for section in page.sections:
         for language, text in section.blocks:

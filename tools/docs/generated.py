@@ -1,4 +1,4 @@
-"""Files and tables that are made from the code are what the code makes now."""
+"""Check that generated files and tables are current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MONITORS = f"{ASSETS}/datadog/monitors"
 
 
 class Made(NamedTuple):
-    """A file, what it must hold, and what writes it."""
+    """A generated file, its text, and the module that writes it."""
 
     file: str
     text: Callable[[], str]
@@ -44,7 +44,7 @@ def made() -> Iterator[Made]:
 
 
 def stale(pages: Pages, files: Optional[Iterable[Made]] = None) -> Iterator[Problem]:
-    """Report files that are not current, at the first line that differs."""
+    """Report generated files that are out of date, at the first line that differs."""
     for file, text, writer in files or made():
         both = zip_longest(pages.source(file).splitlines(), text().splitlines())
         for number, (held, expected) in enumerate(both, 1):
@@ -54,14 +54,14 @@ def stale(pages: Pages, files: Optional[Iterable[Made]] = None) -> Iterator[Prob
 
 
 def left_over(pages: Pages) -> Iterator[Problem]:
-    """Report monitors that nothing makes any more."""
+    """Report files of monitors that no longer exist."""
     for file in (pages.root / MONITORS).glob("*.json"):
         if file.stem not in datadog_monitors.MONITORS:
             yield Problem(f"{MONITORS}/{file.name}", 1, "tools/datadog_monitors.py makes no such monitor")
 
 
 def faults(pages: Pages) -> Iterator[Problem]:
-    """Report rows of the table of faults that the troubleshooting page does not show as they are."""
+    """Report rows of the table of faults that differ on the troubleshooting page."""
     page = pages.read("docs/troubleshooting.md")
     rows: str = importlib.import_module("tests.faults.table").markdown()
     if rows not in page.text:

@@ -1,4 +1,4 @@
-"""Links lead to files and headings that exist, and every page of the docs can be reached from the README."""
+"""Check that links lead to existing files and headings, and that the README leads to every page of the docs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 class Link(NamedTuple):
-    """A link of a page, the file it leads to, and the index of the heading if it names one; -1: no such heading."""
+    """A link of a page, its file, and the index of its heading if it names one; -1: no such heading."""
 
     line: int
     text: str
@@ -21,7 +21,7 @@ class Link(NamedTuple):
 
 
 def links(pages: Pages, page: Page, section: Section) -> Iterator[Link]:
-    """Find the links of a section that lead into the repository; in code there are none."""
+    """Find the links of a section into the repository, except in code."""
     text = SPAN.sub(lambda span: re.sub("[^\n]", " ", span[0]), f"{section.title}{section.prose}")
     for match in LINK.finditer(text):
         path, _, anchor = match[1].partition("#")
@@ -36,7 +36,7 @@ def links(pages: Pages, page: Page, section: Section) -> Iterator[Link]:
 
 
 def broken(pages: Pages) -> Iterator[Problem]:
-    """Report links that lead nowhere."""
+    """Report broken links."""
     for page in pages:
         for section in page.sections:
             for link in links(pages, page, section):
@@ -47,7 +47,7 @@ def broken(pages: Pages) -> Iterator[Problem]:
 
 
 def unreachable(pages: Pages) -> Iterator[Problem]:
-    """Report pages of the docs that no page leads to."""
+    """Report pages of the docs without a link from another page."""
     reached: Set[Path] = set()
     ahead = [pages.root / "README.md"]
     while ahead:

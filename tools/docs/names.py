@@ -1,4 +1,4 @@
-"""What pages name exists: files, metrics, commands, configuration keys, result codes, sections."""
+"""Check names on pages: files, metrics, commands, configuration keys, result codes, sections."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ RESULT = re.compile(r"\d+ [A-Z_]+")
 TODAY = 1_795_435_200.0
 """2026-11-23: the dates of the pages are around it."""
 MADE_WRONG = "docs/configuration-right-and-wrong.md"
-"""The page whose configurations are wrong on purpose; a test loads them."""
+"""The page with wrong configurations on purpose; a test loads them."""
 LONGEST_README = 280
 
 
 def files(pages: Pages) -> Iterator[Problem]:
-    """Report files and folders that are not in the repository, nor among what `assets` writes out."""
+    """Report files and folders that are not in the repository and not among the files of `assets`."""
     for page in pages:
         if page.name != "CHANGELOG.md":
             for line, name in page.matches(FILE):
@@ -41,7 +41,7 @@ def files(pages: Pages) -> Iterator[Problem]:
 
 
 def metrics(pages: Pages) -> Iterator[Problem]:
-    """Report measurements and metrics that the catalogue does not have."""
+    """Report measurements and metrics that are not in the catalogue."""
     known = set(CATALOGUE)
     for name, fields in CATALOGUE.items():
         for field in fields:
@@ -55,7 +55,7 @@ def metrics(pages: Pages) -> Iterator[Problem]:
 
 
 def queries(pages: Pages) -> Iterator[Problem]:
-    """Report queries for fields that a measurement does not have, and Datadog's without .as_count() of a count."""
+    """Report queries for unknown fields, and Datadog's queries of a count without .as_count()."""
     natures = {metric_name(name, field.name): field.nature for name, fields in CATALOGUE.items() for field in fields}
     for page in pages.english():
         for line, query in page.matches(r'\w+\("\w+"\) FROM "huawei_maas\w*"'):
@@ -69,7 +69,7 @@ def queries(pages: Pages) -> Iterator[Problem]:
 
 
 def commands(pages: Pages) -> Iterator[Problem]:
-    """Report commands that the program does not take."""
+    """Report commands that the program rejects."""
     for page in pages.english():
         for line, arguments in page.matches(COMMAND):
             try:
@@ -100,7 +100,7 @@ def keys(pages: Pages) -> Iterator[Problem]:
 
 
 def result_codes(pages: Pages) -> Iterator[Problem]:
-    """Report result codes that are missing, out of place or named otherwise."""
+    """Report result codes that are missing, out of order or have another name."""
     for name in ("docs/troubleshooting.md", "docs/zh-CN/troubleshooting.md"):
         page = pages.read(name)
         rows = [(line, tuple(cells[:2])) for line, cells in page.tables() if RESULT.fullmatch(" ".join(cells[:2]))]
@@ -114,7 +114,7 @@ def result_codes(pages: Pages) -> Iterator[Problem]:
 
 
 def readme(pages: Pages) -> Iterator[Problem]:
-    """Report a README that is too long, or lacks a section that an error names."""
+    """Report a README that is too long, or without a section that an error names."""
     page = pages.read("README.md")
     length = len(page.text.splitlines())
     if length > LONGEST_README:

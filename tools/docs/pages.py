@@ -1,4 +1,4 @@
-"""The Markdown of a repository: its pages, their sections, and the problems that checks find in them."""
+"""The Markdown pages of the repository, their sections, and problems in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BETWEEN_CELLS = re.compile(r"(?<!\\)\|")
 
 
 class Problem(NamedTuple):
-    """A line of a file, relative to the repository, and what is wrong there."""
+    """A file relative to the repository, a line, and the problem there."""
 
     file: str
     line: int
@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A heading and what follows it up to the next one. In `prose` a fenced block is as many empty lines."""
+    """A heading and the text up to the next one. In `prose` a fenced block is replaced by as many empty lines."""
 
     line: int
     level: int
@@ -58,7 +58,7 @@ class Page:
         return Problem(self.name, line, text)
 
     def matches(self, pattern: str) -> Iterator[Tuple[int, str]]:
-        """Find what a pattern matches, or its first group; each with its line."""
+        """Find the matches of a pattern, or its first group, each with its line."""
         for match in re.finditer(pattern, self.text, re.MULTILINE):
             yield self.text.count("\n", 0, match.start()) + 1, match[match.re.groups and 1]
 
@@ -106,7 +106,7 @@ Check = Callable[[Pages], Iterator[Problem]]
 
 
 def sections(text: str) -> List[Section]:
-    """Divide a page at its headings; what comes before the first has level 0."""
+    """Divide a page at its headings; the text before the first has level 0."""
     found = [Section(1, 0, "", "", [])]
     fence, language = "", ""
     kept: List[str] = []

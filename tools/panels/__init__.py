@@ -1,4 +1,4 @@
-"""The panels of the Grafana dashboards, in the order of the questions: what each shows, in neither query language."""
+"""The panels of the Grafana dashboards, in the order of the questions, independent of the query language."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..asks import COSTS, Forecast, Total, Used
+from ..panel_queries import COSTS, Forecast, Total, Used
 from .panel import ESTIMATE, NO_COST, PICKED, Panel, Row
 
 MONTH, DAY = "now/M", "now/d"

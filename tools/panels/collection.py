@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ..asks import Coverage, State
+from ..panel_queries import Coverage, State
 from .panel import NO_HOURS, Panel, Row
 
 NO_COLLECTION = "The collection has not run yet"
 
 
 def _state(title: str, description: str, unit: str, field: str, how: str, then: str = "", empty: str = "") -> Panel:
-    ask = State(field, how, then)
-    return Panel(title, description, unit, "stat", 4, (("{region} {project_id}", ask),), empty or NO_COLLECTION)
+    query = State(field, how, then)
+    return Panel(title, description, unit, "stat", 4, (("{region} {project_id}", query),), empty or NO_COLLECTION)
 
 
 def _cycles(title: str, description: str, unit: str, field: str, how: str) -> Panel:
-    asks = (("{region} {project_id}", State(field, how)),)
-    return Panel(title, description, unit, "timeseries", 8, asks, NO_COLLECTION, "5m")
+    queries = (("{region} {project_id}", State(field, how)),)
+    return Panel(title, description, unit, "timeseries", 8, queries, NO_COLLECTION, "5m")
 
 
 COLLECTION = Row(

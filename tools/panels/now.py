@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from ..asks import Ask, Minute
+from ..panel_queries import Minute, PanelQuery
 from .panel import CLOUD_EYE, NO_MODELS, Panel, Row
 
 BY_MODEL = "{model} {region}"
 MINUTES = f"The highest minute{{seen}} in each step. {CLOUD_EYE}"
 
 
-def _minutes(title: str, unit: str, description: str, *asks: Tuple[str, Ask]) -> Panel:
-    return Panel(title, description, unit, "timeseries", 8, asks, NO_MODELS)
+def _minutes(title: str, unit: str, description: str, *queries: Tuple[str, PanelQuery]) -> Panel:
+    return Panel(title, description, unit, "timeseries", 8, queries, NO_MODELS)
 
 
 NOW = Row(

@@ -1,16 +1,16 @@
-"""What a panel says, in neither query language; and the sentences that several of them share."""
+"""A panel, independent of the query language, and the sentences that several panels share."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Tuple
 
-from ..asks import Ask
+from ..panel_queries import PanelQuery
 
 
 class Panel(NamedTuple):
-    """Show what is asked, by legend. `kind` is Grafana's name of the visualization, `width` is in its 24 columns.
+    """One panel. `queries` are by legend, `kind` is Grafana's name of the visualization, `width` is in its 24 columns.
 
-    `empty` is what is said where nothing comes. `since` and `earlier` replace and shift the range that people picked.
+    `empty` is the text without data. `since` and `earlier` replace and shift the selected time range.
     """
 
     title: str
@@ -18,7 +18,7 @@ class Panel(NamedTuple):
     unit: str
     kind: str
     width: int
-    asks: Tuple[Tuple[str, Ask], ...]
+    queries: Tuple[Tuple[str, PanelQuery], ...]
     empty: str
     step: str = ""
     since: str = ""
@@ -26,7 +26,7 @@ class Panel(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Answer one question."""
+    """A row of panels that answers one question."""
 
     title: str
     panels: Tuple[Panel, ...]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from ..asks import SERVICES, Ask, HourOfDay, Used
+from ..panel_queries import SERVICES, HourOfDay, PanelQuery, Used
 from .panel import NO_HOURS, PICKED, Panel, Row
 
 
-def _hours(title: str, unit: str, description: str, *asks: Tuple[str, Ask], step: str = "1h") -> Panel:
-    return Panel(title, f"{description} {{late}}", unit, "bars", 12, asks, NO_HOURS, step)
+def _hours(title: str, unit: str, description: str, *queries: Tuple[str, PanelQuery], step: str = "1h") -> Panel:
+    return Panel(title, f"{description} {{late}}", unit, "bars", 12, queries, NO_HOURS, step)
 
 
 WHEN = Row(

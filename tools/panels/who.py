@@ -1,17 +1,17 @@
-"""Who: the shares of models, keys, labels and services."""
+"""Who: the shares of models, API keys, labels and services."""
 
 from __future__ import annotations
 
 from typing import Tuple
 
-from ..asks import COSTS, KEYS, LABELS, MODELS, SERVICES, Ask, Rest, Used
+from ..panel_queries import COSTS, KEYS, LABELS, MODELS, SERVICES, PanelQuery, Rest, Used
 from .panel import CLOUD_EYE, ESTIMATE, NO_COST, NO_HOURS, NO_MODEL_HOURS, Panel, Row
 
 NO_LABELS = "No hours of a label yet, or hourly: true, api_keys or per_api_key: true is missing in the configuration"
 
 
-def _share(title: str, description: str, empty: str, *asks: Tuple[str, Ask]) -> Panel:
-    return Panel(title, f"{description} For the selected time range{{since}}.", "short", "piechart", 8, asks, empty)
+def _share(title: str, description: str, empty: str, *queries: Tuple[str, PanelQuery]) -> Panel:
+    return Panel(title, f"{description} For the selected time range{{since}}.", "short", "piechart", 8, queries, empty)
 
 
 WHO = Row(

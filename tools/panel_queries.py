@@ -1,4 +1,4 @@
-"""What a panel can ask, in neither query language."""
+"""The queries of panels, independent of the query language."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from maas_usage_check.metrics import (
 FILTERS = ("region", "project_id", "service_type", "infer_type")
 OF_MODELS = ("region", "project_id", "maas_api_id", "model")
 VARIABLES = (*FILTERS, "model")
-"""The tags that people choose."""
+"""The tags that are variables of the dashboard."""
 
 
 class Source(NamedTuple):
-    """Say where use is counted (Prometheus), where by the hour (InfluxDB), and what tells its series apart.
+    """A measurement of counts (Prometheus), the one of its hours (InfluxDB), and the tags that identify a series.
 
-    Those that agree in the tags `same` are one, whatever tags of the user's they carry.
+    Series with equal tags `same` count as one, whatever user tags they have.
     """
 
     counts: str
@@ -42,7 +42,7 @@ COSTS = Source(MODEL_COST_CONSUMED, MODEL_COST_HOURLY, (*OF_MODELS, "currency"))
 
 
 class Used(NamedTuple):
-    """Ask what was used of a field in each step or in the whole range, or which share of the field `over` that is."""
+    """Usage of a field in each step or in the whole range, or its share of the field `over`."""
 
     source: Source
     field: str = "total_tokens"
@@ -52,39 +52,39 @@ class Used(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """Ask which tokens of the whole none of its parts covers."""
+    """Tokens of the total that are in none of its parts."""
 
     whole: Source
     parts: Source
 
 
 class HourOfDay(NamedTuple):
-    """Ask for the tokens of one hour, 0 to 23, of each day."""
+    """Tokens of one hour, 0 to 23, of each day."""
 
     hour: int
 
 
 class Total(NamedTuple):
-    """Ask for the tokens of a configured range."""
+    """Tokens of a configured range."""
 
     span: str
     then: str = ""
 
 
 class Forecast(NamedTuple):
-    """Ask where the tokens of the calendar month end."""
+    """Expected tokens at the end of the calendar month."""
 
     then: str = ""
 
 
 class Minute(NamedTuple):
-    """Ask what each model did by the minute."""
+    """A field of each model by the minute."""
 
     field: str
 
 
 class State(NamedTuple):
-    """Ask how the collection is."""
+    """A field of the collection's own state."""
 
     field: str
     how: str
@@ -92,11 +92,11 @@ class State(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Ask how much of each range the cloud still keeps."""
+    """Share of each range that the cloud still keeps."""
 
 
-class Trouble(NamedTuple):
-    """Ask when a cycle was partial or failed."""
+class Incomplete(NamedTuple):
+    """Times of partial and failed cycles."""
 
 
-Ask = Union[Used, Rest, HourOfDay, Total, Forecast, Minute, State, Coverage, Trouble]
+PanelQuery = Union[Used, Rest, HourOfDay, Total, Forecast, Minute, State, Coverage, Incomplete]

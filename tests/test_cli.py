@@ -54,7 +54,7 @@ def test_several_instances(cloud: Cloud, clock: FixedClock, program: Program) ->
 
 
 def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> None:
-    """After a failed cycle totals and counters stay, and live metrics go."""
+    """After a failed cycle totals and counters stay, and live metrics are removed."""
     usage, live = tmp_path / "maas.prom", tmp_path / "maas.api.prom"
     config = program.cloud_config(cloud, f"project_id: {PROJECT_ID}\nhourly: true\nbackfill_days: 1\nmodels: true")
     cloud.emulator.models = SimulatedModels(busy=lambda model, start: True)
@@ -84,7 +84,7 @@ def test_prometheus_output(cloud: Cloud, program: Program, tmp_path: Path) -> No
 
 
 def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
-    """Without an access key the stored counters of the project come out, once there are any."""
+    """Without an access key the stored counters of the project are written, once there are any."""
     arguments = ("collect", "--format", "prometheus", "--config", program.cloud_config(cloud, "hourly: true"))
 
     def counters(text: str) -> List[str]:

@@ -1,4 +1,4 @@
-"""A signed call, and what each API of the cloud asks and answers."""
+"""The cloud: credentials, signed requests over HTTP, and a module per API. It knows neither cycles nor state."""
 
 from __future__ import annotations
 

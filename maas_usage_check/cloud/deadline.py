@@ -1,4 +1,4 @@
-"""Answers that are read until a time and no longer, however slowly their bytes come."""
+"""HTTP responses with one deadline for all bytes: a socket's own timeout restarts with every byte."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Optional
 
 
 class Deadline:
-    """Hold until when an answer is awaited, in monotonic seconds, and whether any of it came."""
+    """Hold when a response must be complete, in monotonic seconds, and whether any byte of it has arrived."""
 
     def __init__(self, expires_at: float) -> None:
         self.expires_at = expires_at
         self.has_received = False
 
     def remaining(self) -> float:
-        """Count the seconds that are remaining; raise TimeoutError when the time is up."""
+        """Return the remaining seconds; raise TimeoutError after the deadline."""
         remaining = self.expires_at - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
@@ -25,7 +25,7 @@ class Deadline:
 
 
 class _DeadlineStream(io.RawIOBase):
-    """Read from a socket until the time is up: its own timeout starts anew with every byte."""
+    """Read from a socket until the deadline."""
 
     def __init__(self, stream: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         self._stream = stream
@@ -37,7 +37,7 @@ class _DeadlineStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> Optional[int]:
-        """See RawIOBase; raise TimeoutError when the time is up."""
+        """See RawIOBase; raise TimeoutError after the deadline."""
         self._connection.settimeout(self._deadline.remaining())
         count = self._stream.readinto(buffer)
         self._deadline.has_received = self._deadline.has_received or bool(count)
@@ -50,14 +50,14 @@ class _DeadlineStream(io.RawIOBase):
 
 
 class DeadlineResponse(http.client.HTTPResponse):
-    """Hold status line, headers and body together to one time."""
+    """Read status line, headers and body within one deadline."""
 
     def __init__(self, deadline: Deadline, connection: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(connection, *args, **kwargs)
         self.fp: Any = io.BufferedReader(_DeadlineStream(self.fp.detach(), connection, deadline))
 
     def is_complete(self) -> bool:
-        """Tell whether it was read to its end, and another may follow it."""
-        is_last = self.status >= 200  # what follows an interim one is the answer to the same request
-        # Since Python 3.11 it is closed then; before, only where its length was not told.
-        return is_last and not self.will_close and (self.isclosed() or self.length == 0)
+        """Return whether the response was read to its end and the connection can be reused."""
+        is_final = self.status >= 200  # a 1xx response precedes the final one of the same request
+        # Python 3.11 and later close a response that was read to its end; earlier ones only without a Content-Length.
+        return is_final and not self.will_close and (self.isclosed() or self.length == 0)

@@ -1,6 +1,6 @@
-"""The transport of the command line.
+"""The transport of the command line, on the standard library.
 
-The standard library carries it: importing `requests` alone would take as long as all of a `collect`.
+Importing `requests` alone would take as long as a whole `collect`.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from ..errors import ConfigError, QueryError, Result
 from .deadline import Deadline, DeadlineResponse
 from .pool import Connection, Pool
 from .proxies import find_proxy, proxy_headers
-from .tls import UNKNOWN_ISSUER, Trust, trust
+from .tls import UNKNOWN_ISSUER, Trust, load_trust
 from .transport import Request, Response, read_response, transport_error
 
 ERRORS = (OSError, http.client.HTTPException, ValueError)
 KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds, seconds and a count, where the system has them: what is between here and the cloud forgets idle connections
-without a word, and each would cost a time-out."""
+"""Seconds, seconds, and a count, where the system has the option. NAT gateways drop idle connections silently, and each
+dropped connection would cost a timeout."""
 
 
 class DirectTransport:
-    """Send requests by the instance's TLS and proxy options, or the environment's, over connections that are kept.
+    """Send requests over pooled connections, with the TLS and proxy options of the instance or the environment.
 
-    Making one raises ConfigError where the environment names a proxy that cannot be used. Instances may share a pool;
-    whoever made it, or this where none is given, closes it.
+    Raises ConfigError if the environment names an invalid proxy. Instances may share a pool: who creates the pool
+    closes it; without `pool` the transport creates one of its own.
     """
 
     def __init__(self, instance: Instance, pool: Optional[Pool] = None) -> None:
         self._instance = instance
         self._pool = pool or Pool()
         self._options = (instance.tls_ca_cert, instance.tls_verify, instance.proxy, instance.skip_proxy)
-        # Only where it serves: to read a bundle of authorities takes a quarter of a collect.
+        # Loaded only if needed: reading a bundle of authorities takes a quarter of a collect.
         endpoints = (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else "")
-        secure = [url for url in endpoints if url.startswith("https:")]
-        wanted = secure or instance.tls_ca_cert
-        self._trust = trust(instance.tls_ca_cert, instance.tls_verify) if wanted else None
-        for url in secure:
+        https_urls = [url for url in endpoints if url.startswith("https:")]
+        needs_trust = https_urls or instance.tls_ca_cert
+        self._trust = load_trust(instance.tls_ca_cert, instance.tls_verify) if needs_trust else None
+        for url in https_urls:
             find_proxy(urlsplit(url), instance)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; see Transport.
 
-        One that a kept connection did not answer with a single byte, because its other side had just closed it, is
-        sent again at once over a new one: both count as one.
+        If a pooled connection breaks before the first byte of the response, because the server has just closed it, the
+        request is sent again at once over a new connection; both count as one request.
         """
         deadline = Deadline(time.monotonic() + timeout)
         url = urlsplit(request.url)
@@ -77,7 +77,7 @@ class DirectTransport:
             self._pool.release(pool_key, connection if complete else None, self._instance.max_concurrency)
 
     def preconnect(self, url: str, timeout: float) -> None:
-        """Connect before there is leave to ask, unless connections are enough; a failure is left to the request."""
+        """Connect while a request waits for its slot, unless the pool is full. A failure is left to the request."""
         parts = urlsplit(url)
         pool_key, maxsize = self._pool_key(parts), self._instance.max_concurrency
         if self._pool.reserve(pool_key, maxsize):
@@ -90,13 +90,13 @@ class DirectTransport:
                 self._pool.release(pool_key, connection, maxsize)
 
     def address(self, url: str) -> Tuple[str, int]:
-        """Tell the host and port that a request to a URL connects to: the proxy's, where there is one."""
+        """Return the host and port that requests to a URL connect to: the proxy's, if there is one."""
         parts = urlsplit(url)
-        to = find_proxy(parts, self._instance) or parts
-        return to.hostname or "", to.port or (443 if to.scheme == "https" else 80)
+        peer = find_proxy(parts, self._instance) or parts
+        return peer.hostname or "", peer.port or (443 if peer.scheme == "https" else 80)
 
     def check_connection(self, url: str, timeout: float) -> str:
-        """Connect without asking anything; return by what. QueryError is the only error."""
+        """Connect without a request; return the protocol, such as `TLSv1.3`. QueryError is the only error."""
         parts = urlsplit(url)
         try:
             connection = self._connect(parts, timeout)
@@ -107,44 +107,44 @@ class DirectTransport:
             raise transport_error(error, parts.netloc) from None
 
     def close(self) -> None:
-        """Close the connections that are kept; what is sent from now on has one of its own."""
+        """Close the pooled connections; later requests each open and close their own."""
         self._pool.close()
 
     def _pool_key(self, url: SplitResult) -> Hashable:
         return url.scheme, url.netloc, self._options
 
     def _connect(self, url: SplitResult, timeout: float) -> Connection:
-        """Connect; a host that is not believed is tried again with authorities that were not known before."""
+        """Connect; if the certificate is not trusted, try again with authorities that were not loaded before."""
         deadline = Deadline(time.monotonic() + timeout)
         while True:
-            trusted = self._trust
-            narrow = trusted is not None and trusted.is_directory_only
+            trust = self._trust
+            was_directory_only = trust is not None and trust.is_directory_only
             try:
                 return self._try_connect(url, deadline)
             except ssl.SSLCertVerificationError as error:
-                if trusted is None or not self._reload_authorities(trusted, narrow, error):
+                if trust is None or not self._reload_authorities(trust, was_directory_only, error):
                     raise
 
-    def _reload_authorities(self, trusted: Trust, narrow: bool, error: ssl.SSLCertVerificationError) -> bool:
-        """Read the rest of the system's authorities, or replaced ones; return whether any of them are new."""
-        if narrow and error.verify_code in UNKNOWN_ISSUER:
-            trusted.load_system_bundle()
+    def _reload_authorities(self, trust: Trust, was_directory_only: bool, error: ssl.SSLCertVerificationError) -> bool:
+        """Load the system bundle, or authorities replaced on disk; return whether any are new."""
+        if was_directory_only and error.verify_code in UNKNOWN_ISSUER:
+            trust.load_system_bundle()
             return True
-        if self._trust is trusted and trusted.is_outdated:
+        if self._trust is trust and trust.is_outdated:
             try:
-                self._trust = trust(self._instance.tls_ca_cert, self._instance.tls_verify)
-            except ConfigError as unreadable:
-                raise QueryError(Result.NETWORK, str(unreadable)) from None
-        return self._trust is not trusted  # another thread may have been faster
+                self._trust = load_trust(self._instance.tls_ca_cert, self._instance.tls_verify)
+            except ConfigError as error:
+                raise QueryError(Result.NETWORK, str(error)) from None
+        return self._trust is not trust  # another thread may have reloaded them
 
     def _try_connect(self, url: SplitResult, deadline: Deadline) -> Connection:
         connection = self._new_connection(url, deadline.remaining())
-        # The proxy's answer to a tunnel is held to the time too.
-        _time(connection, deadline)
+        # The deadline covers the proxy's response to CONNECT too.
+        _set_deadline(connection, deadline)
         host = connection.host
         try:
             if host.isascii():
-                # A str would be encoded as a name in any script: to import what does that takes 1 ms and half a MiB.
+                # A str would be encoded as IDNA: importing the codec takes 1 ms and half a MiB.
                 connection.host = host.encode()  # type: ignore[assignment]
             connection.connect()
             connection.host = host
@@ -172,19 +172,19 @@ class DirectTransport:
 
 
 def _exchange(connection: Connection, url: SplitResult, request: Request, deadline: Deadline) -> Tuple[Response, bool]:
-    """Send a request and read its answer; tell too whether another may follow over the same connection."""
+    """Send a request and read its response; return also whether the connection can be reused."""
     connection.sock.settimeout(deadline.remaining())
-    _time(connection, deadline)
+    _set_deadline(connection, deadline)
     target = f"{url.path}?{url.query}" if url.query else url.path
     connection.request(request.method, target, request.body or None, request.headers)
-    answer = connection.getresponse()
-    assert isinstance(answer, DeadlineResponse)
+    raw = connection.getresponse()
+    assert isinstance(raw, DeadlineResponse)
     try:
-        response = read_response(answer.status, answer.headers, answer.read1, deadline.expires_at, request.max_bytes)
-        return response, answer.is_complete()
+        response = read_response(raw.status, raw.headers, raw.read1, deadline.expires_at, request.max_bytes)
+        return response, raw.is_complete()
     finally:
-        answer.close()
+        raw.close()
 
 
-def _time(connection: Connection, deadline: Deadline) -> None:
+def _set_deadline(connection: Connection, deadline: Deadline) -> None:
     connection.response_class = functools.partial(DeadlineResponse, deadline)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What the cloud says when it does not answer a question, told apart, each with what to do about it.
+"""Classify the cloud's error responses, each with a remedy.
 
 Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`) or not as JSON at all.
 """
@@ -17,85 +17,85 @@ from .json_body import read_object
 from .redaction import Redact
 from .transport import Response
 
-EXCERPT = 160
-NEVER_ARRIVED = (
-    "the request did not arrive in time; it is tried again, and next cycle: check whether the network is slow"
+MAX_EXCERPT = 160
+ARRIVED_LATE = (
+    "the request did not arrive in time; it is retried, also in the next cycle: check whether the network is slow"
 )
-NOT_READY = (
-    "the request met a server that does not take it; it is tried again, and next cycle: check endpoint and proxy"
+WRONG_SERVER = (
+    "the server that answered does not accept this request; it is retried, also in the next cycle: "
+    "check endpoint and proxy"
 )
-NO_SUCH_API = "the cloud knows no such API there: check region, endpoint and project_id"
-BLOCKED = "something between here and the cloud blocked the request: check firewall, proxy and endpoint"
+NO_SUCH_API = "no such API at this address: check region, endpoint and project_id"
+BLOCKED = "a firewall or proxy blocked the request: check firewall, proxy and endpoint"
 BY_STATUS: Dict[int, Tuple[Result, str]] = {
     404: (Result.NOT_FOUND, NO_SUCH_API),
     405: (Result.NOT_FOUND, NO_SUCH_API),
-    407: (Result.BAD_ANSWER, "a proxy asked for a password in the cloud's place: check proxy and endpoint"),
-    408: (Result.TIMED_OUT, NEVER_ARRIVED),
+    407: (Result.BAD_ANSWER, "a proxy requires a password: check proxy and endpoint"),
+    408: (Result.TIMED_OUT, ARRIVED_LATE),
     410: (Result.NOT_FOUND, NO_SUCH_API),
     418: (Result.BAD_ANSWER, BLOCKED),
-    421: (Result.SERVER_ERROR, NOT_READY),
-    425: (Result.SERVER_ERROR, NOT_READY),
+    421: (Result.SERVER_ERROR, WRONG_SERVER),
+    425: (Result.SERVER_ERROR, WRONG_SERVER),
     451: (Result.BAD_ANSWER, BLOCKED),
-    499: (Result.TIMED_OUT, NEVER_ARRIVED),
+    499: (Result.TIMED_OUT, ARRIVED_LATE),
     511: (Result.BAD_ANSWER, BLOCKED),
 }
-"""What needs no look at the answer: 418 and 451 are of firewalls, 511 of a network that wants a login."""
-TIMES = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6}z)", re.ASCII)
-"""How the gateway names both clocks (the SDK's issue tracker, and the gateway's page on errors)."""
+"""Statuses that need no look at the body: firewalls answer 418 and 451, a network that requires a login 511."""
+CLOCKS = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6}z)", re.ASCII)
+"""How the gateway states both clocks (source: the SDK's issue tracker, and the gateway's page on errors)."""
 
 
-def response_error(response: Response, asked: str, now: float, redact: Redact) -> QueryError:
-    """Tell which way the cloud refused.
+def response_error(response: Response, permission: str, now_s: float, redact: Redact) -> QueryError:
+    """Classify an error response.
 
     Args:
-        response: an answer with a status other than 200.
-        asked: the permission that the request needs, such as `modelarts:monitoring:get`.
-        now: seconds since 1970, held against the cloud's own Date header.
+        response: a response with a status other than 200.
+        permission: the permission that the request needs, such as `modelarts:monitoring:get`.
+        now_s: seconds since 1970, compared with the cloud's Date header.
         redact: blanks secrets in the cloud's text; a signature failure echoes the signed request.
     """
     status = response.status
     code, message = _read(response)
     request_id = redact(response.headers.get("X-Request-Id") or "")[:64]
-    seen = " ".join(
+    details = " ".join(
         part for part in (str(status), redact(code)[:40], f"request {request_id}" if request_id else "") if part
     )
-    lower = message.lower()
+    message_lower = message.lower()
 
     def error(result: Result, text: str, retry_after: Optional[float] = None) -> QueryError:
-        return QueryError(result, f"{text} [{seen}]", retry_after)
+        return QueryError(result, f"{text} [{details}]", retry_after)
 
-    if "policy doesn't allow" in lower or status == 403:
+    if "policy doesn't allow" in message_lower or status == 403:
         return error(
             Result.PERMISSION_DENIED,
-            f"the key's user lacks a permission: allow `{asked}` in an IAM policy (README, Permissions)",
+            f"the key's user lacks a permission: allow `{permission}` in an IAM policy (README, Permissions)",
         )
     if status == 401:
-        return _refused_key(lower, response.headers.get("Date"), now, seen)
+        return _key_error(message_lower, response.headers.get("Date"), now_s, details)
     if status == 429:
         return error(
             Result.THROTTLED,
-            "the cloud's request limit was reached: lower max_requests_per_minute, or ask less often",
-            _retry_after(response.headers.get("Retry-After"), now),
+            "the cloud's request limit was reached: lower max_requests_per_minute, or query less often",
+            _retry_after_s(response.headers.get("Retry-After"), now_s),
         )
     if status in BY_STATUS:
         return error(*BY_STATUS[status])
     if 500 <= status < 600:
-        return error(Result.SERVER_ERROR, "the cloud had a fault of its own; it is tried again, and next cycle")
+        return error(Result.SERVER_ERROR, "the cloud had an internal error; it is retried, also in the next cycle")
     if 300 <= status < 400:
         return error(Result.BAD_ANSWER, "the answer was a redirect, which is not followed: check endpoint and proxy")
     if not 400 <= status < 500:
-        return error(Result.BAD_ANSWER, "the answer was of a kind that the API does not give: check endpoint and proxy")
-    said = " ".join(redact(message).split())[:EXCERPT]
-    return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{said}`): check the configuration")
+        return error(Result.BAD_ANSWER, "the answer has an unexpected status: check endpoint and proxy")
+    excerpt = " ".join(redact(message).split())[:MAX_EXCERPT]
+    return error(Result.REQUEST_REJECTED, f"the cloud rejected the request (`{excerpt}`): check the configuration")
 
 
-def _refused_key(message: str, date: Optional[str], now: float, seen: str) -> QueryError:
-    stated = _stated_seconds_off(message)
-    known = clock_offset_s(date, now) if stated is None else stated
-    off = known or 0.0
+def _key_error(message: str, date: Optional[str], now_s: float, details: str) -> QueryError:
+    stated_offset_s = _stated_offset_s(message)
+    offset_s = clock_offset_s(date, now_s) if stated_offset_s is None else stated_offset_s
 
     def error(result: Result, text: str) -> QueryError:
-        return QueryError(result, f"{text} [{seen}]", clock_off=known)
+        return QueryError(result, f"{text} [{details}]", clock_off=offset_s)
 
     if "reach the limit" in message:
         return error(
@@ -103,56 +103,57 @@ def _refused_key(message: str, date: Optional[str], now: float, seen: str) -> Qu
             "the access key is locked for 5 minutes after too many refusals: find who uses a wrong key",
         )
     if "ak not exist" in message:
-        return error(Result.KEY_REFUSED, "the cloud knows no such access key: check HW_ACCESS_KEY")
-    if stated is not None or abs(off) > CLOCK_TOLERANCE:
-        where = "ahead of" if off > 0 else "behind"
+        return error(Result.KEY_REFUSED, "the access key does not exist: check HW_ACCESS_KEY")
+    if stated_offset_s is not None or abs(offset_s or 0.0) > CLOCK_TOLERANCE:
+        assert offset_s is not None
+        where = "ahead of" if offset_s > 0 else "behind"
         return error(
             Result.CLOCK_OFF,
-            f"this machine's clock is {abs(off) / 60:.0f} minutes {where} the cloud's, 15 are allowed: set it",
+            f"this machine's clock is {abs(offset_s) / 60:.0f} minutes {where} the cloud's, 15 are allowed: set it",
         )
     if "expired" in message or "decrypt token fail" in message:
         return error(
-            Result.CREDENTIALS_EXPIRED, "the temporary credentials ran out: get new ones, or use `source: sdk`"
+            Result.CREDENTIALS_EXPIRED, "the temporary credentials expired: get new ones, or use `source: sdk`"
         )
     return error(Result.KEY_REFUSED, "the signature was refused: check that the secret key belongs to the access key")
 
 
 def _read(response: Response) -> Tuple[str, str]:
-    """Read code and message out of an error body of any shape; a body that is none is its own message."""
+    """Read code and message from an error body of any shape; a body that is not JSON is its own message."""
     text = response.body.decode("utf-8", "replace")
     try:
         body = read_object(response.body)
     except QueryError:
         return "", text
-    inner = body.get("error")
-    error = inner if isinstance(inner, dict) else body
+    nested = body.get("error")
+    error = nested if isinstance(nested, dict) else body
     code = next((error[name] for name in ("error_code", "code") if isinstance(error.get(name), str)), "")
     message = next((error[name] for name in ("error_msg", "message") if isinstance(error.get(name), str)), text)
     return code, message
 
 
-def _retry_after(value: Optional[str], now: float) -> Optional[float]:
+def _retry_after_s(value: Optional[str], now_s: float) -> Optional[float]:
     if value and re.fullmatch("[0-9]+", value):
         return float(value[:6])
-    off = clock_offset_s(value, now)
-    return None if off is None else max(0.0, -off)
+    offset_s = clock_offset_s(value, now_s)
+    return None if offset_s is None else max(0.0, -offset_s)
 
 
-def clock_offset_s(date: Optional[str], now: float) -> Optional[float]:
-    """Say by how many seconds a clock is ahead of a Date header; None where there is no date."""
+def clock_offset_s(date: Optional[str], now_s: float) -> Optional[float]:
+    """Return by how many seconds a clock is ahead of a Date header; None without a valid date."""
     try:
-        return now - email.utils.parsedate_to_datetime(date or "").timestamp()
+        return now_s - email.utils.parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
 
 
-def _stated_seconds_off(message: str) -> Optional[float]:
-    """Say by how many seconds the signature's clock was ahead, where the cloud names both times."""
-    found = TIMES.search(message)
-    if found is None:
+def _stated_offset_s(message: str) -> Optional[float]:
+    """Return by how many seconds the signature's clock was ahead, if the message states both times."""
+    match = CLOCKS.search(message)
+    if match is None:
         return None
     try:
-        signature, server = (timegm(time.strptime(text, "%Y%m%dt%H%M%Sz")) for text in found.groups())
+        signature, server = (timegm(time.strptime(text, "%Y%m%dt%H%M%Sz")) for text in match.groups())
     except ValueError:  # a 13th month
         return None
     return float(signature - server)

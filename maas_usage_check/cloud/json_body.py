@@ -1,4 +1,4 @@
-"""Answers of the cloud as JSON objects: what is none is not believed."""
+"""Parse the cloud's answers as JSON objects, and report invalid ones."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def read_object(body: bytes) -> Dict[str, Any]:
     """Parse a JSON object with its numbers as Decimal; raise QueryError (BAD_ANSWER) for anything else."""
     try:
         answer = json.loads(
-            body.decode("utf-8"), parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse_constant
+            body.decode("utf-8"), parse_float=Decimal, parse_int=Decimal, parse_constant=_reject_constant
         )
     except (ValueError, ArithmeticError, RecursionError):
         start = body.lstrip()[:1]
         kind = "HTML" if start == b"<" else "an empty body" if not start else "a broken body"
         raise QueryError(
             Result.BAD_ANSWER,
-            f"the answer is not JSON but {kind}; something between here and the cloud answered in its place: "
+            f"the answer is not JSON but {kind}; a proxy or another server answered instead of the cloud: "
             "check endpoint and proxy",
         ) from None
     if not isinstance(answer, dict):
@@ -28,22 +28,22 @@ def read_object(body: bytes) -> Dict[str, Any]:
     return answer
 
 
-def undecodable(body: bytes, what: str) -> QueryError:
-    """Word why a decoder refused an answer: it is no JSON object, or else `what`."""
+def undecodable(body: bytes, reason: str) -> QueryError:
+    """Return the error of an answer that a decoder rejected: it is no JSON object, or else `reason`."""
     try:
         read_object(body)
     except QueryError as error:
         return error
-    return bad_answer(what)
+    return bad_answer(reason)
 
 
-def bad_answer(what: str) -> QueryError:
-    """Word what was wrong with an answer."""
+def bad_answer(reason: str) -> QueryError:
+    """Return the error (BAD_ANSWER) of an invalid answer."""
     return QueryError(
         Result.BAD_ANSWER,
-        f"the cloud's answer was not believed: {what}; report it if it lasts, the API may have changed",
+        f"invalid answer from the cloud: {reason}; report it if it persists, the API may have changed",
     )
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""Connections that are kept from request to request, and from cycle to cycle."""
+"""A pool of connections that are reused from request to request, and from cycle to cycle."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Connection = http.client.HTTPConnection
 
 
 class Pool:
-    """Keep connections, each for one pool_key: a host, and how it is reached. Used by many threads.
+    """Hold idle connections by pool key: the host, and the proxy and TLS options. Thread-safe.
 
-    Who takes a place gives it back, with the connection if the last answer was read to its end. A thread that hangs
-    holds up nobody: its connection is not here.
+    Each `acquire` or successful `reserve` is followed by one `release`, with the connection if it can be reused. A
+    thread that hangs blocks no other: its connection is not in the pool.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Pool:
         self._closed = False
 
     def acquire(self, pool_key: Hashable) -> Optional[Connection]:
-        """Take the connection that was used last, if one is still open at its other end; else one may be opened."""
+        """Return the most recently used connection that the server has not closed; None if a new one must be opened."""
         with self._lock:
             self._busy[pool_key] += 1
             while self._idle[pool_key]:
@@ -36,17 +36,17 @@ class Pool:
             return None
 
     def reserve(self, pool_key: Hashable, maxsize: int) -> bool:
-        """Tell whether one more may be opened before it is needed; if so it must be given back."""
+        """Reserve room for a connection that is opened ahead of its request; return whether there was room."""
         with self._lock:
             idle = self._idle[pool_key]
-            while idle and not is_open(idle[0]):  # the one that idles longest is closed first: the others need no look
+            while idle and not is_open(idle[0]):  # servers close the longest idle one first: stop at the first open one
                 idle.pop(0).close()
-            spare = self._busy[pool_key] + len(idle) < maxsize
-            self._busy[pool_key] += spare
-            return spare
+            has_room = self._busy[pool_key] + len(idle) < maxsize
+            self._busy[pool_key] += has_room
+            return has_room
 
     def release(self, pool_key: Hashable, connection: Optional[Connection], maxsize: int) -> None:
-        """Give a place back; no more than `maxsize` connections are kept for it."""
+        """Return a connection to the pool, or give up a reservation; close it beyond `maxsize` idle ones."""
         with self._lock:
             self._busy[pool_key] -= 1
             if connection is not None and not self._closed and len(self._idle[pool_key]) < maxsize:
@@ -56,25 +56,25 @@ class Pool:
             connection.close()
 
     def discard(self, pool_key: Hashable) -> None:
-        """Close what is kept for a pool_key: one of them broke or hung, and the others are as old."""
+        """Close the idle connections of a pool key: one of them broke or hung, and the others are as old."""
         with self._lock:
-            dropped = self._idle.pop(pool_key, [])
-        for connection in dropped:
+            discarded = self._idle.pop(pool_key, [])
+        for connection in discarded:
             connection.close()
 
     def close(self) -> None:
-        """Close what is kept, and what is given back from now on."""
+        """Close the idle connections, and from now on those that are released."""
         self._closed = True
         for pool_key in list(self._idle):
             self.discard(pool_key)
 
 
 def is_open(connection: Connection) -> bool:
-    """Tell whether nothing came over an idle connection, neither its end nor what nobody asked for."""
+    """Return whether an idle connection has nothing to read: neither its end nor unrequested data."""
     connection.sock.settimeout(0)
     try:
         connection.sock.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):  # TLS may have sent what is its own affair
+    except (BlockingIOError, ssl.SSLWantReadError):  # TLS may have sent a record of its own, such as a session ticket
         return True
     except OSError:
         pass

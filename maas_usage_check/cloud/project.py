@@ -1,4 +1,4 @@
-"""The project's id, looked up in IAM by the region's name."""
+"""Look up the project id in IAM by the region's name."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from .source import Call, Send
 
 
 def find_project(region: str, send: Send) -> str:
-    """Look the project up by its exact name: sub-projects begin with it too. Raise QueryError (NO_PROJECT)."""
+    """Return the id of the project with exactly this name; raise QueryError (NO_PROJECT).
+
+    Sub-projects have the region's name as a prefix.
+    """
     call = Call("iam", "iam:projects:get", "GET", "iam_endpoint", "/v3/projects", query=[("name", region)])
     projects = read_object(send(call)).get("projects")
-    found = [
+    project_ids = [
         project["id"]
         for project in (projects if isinstance(projects, list) else ())
         if isinstance(project, dict) and project.get("name") == region and project.get("enabled") is not False
         if is_project_id(project.get("id"))
     ]
-    if len(found) != 1:
-        count = "no enabled project" if not found else f"{len(found)} projects"
+    if len(project_ids) != 1:
+        count = "no enabled project" if not project_ids else f"{len(project_ids)} projects"
         raise QueryError(Result.NO_PROJECT, f"IAM lists {count} named {region}: check region, or set project_id")
-    return str(found[0])
+    return str(project_ids[0])

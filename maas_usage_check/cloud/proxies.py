@@ -1,4 +1,4 @@
-"""Which proxy stands between here and a host."""
+"""Find the proxy for a URL."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from ..config.urls import check_proxy
 
 
 def find_proxy(url: SplitResult, instance: Instance) -> Optional[SplitResult]:
-    """Find the proxy for a URL: the instance's own, else the one that the environment or the system names.
+    """Return the proxy for a URL: the instance's own, else the environment's or the system's.
 
-    Raise ConfigError where the environment names one that cannot be used.
+    Raise ConfigError if the environment names an invalid proxy.
     """
-    if url.scheme == "http" or instance.skip_proxy:  # plain http is for this machine: it must not leave it
+    if url.scheme == "http" or instance.skip_proxy:  # plain http is allowed only to loopback
         return None
-    given = instance.proxy
-    if given is None and not _may_be_named():
+    configured = instance.proxy
+    if configured is None and not _may_be_in_environment():
         return None
     import urllib.request as system
 
     bypass_environment: Any = vars(system)["proxy_bypass_environment"]  # public, but not in the stubs
-    if given is None:
+    if configured is None:
         proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
         if proxy:
             check_proxy(proxy, "HTTPS_PROXY in the environment")
     else:
-        proxy = None if bypass_environment(url.netloc, {"no": ",".join(given.no_proxy)}) else given.https
+        proxy = None if bypass_environment(url.netloc, {"no": ",".join(configured.no_proxy)}) else configured.https
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
 def proxy_headers(proxy: SplitResult) -> Dict[str, str]:
-    """Make the headers that a proxy wants of who has a password."""
+    """Return the Proxy-Authorization header; none for a proxy without a user name."""
     if proxy.username is None:
         return {}
     import base64
 
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    userpass = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(userpass.encode()).decode()}"}
 
 
-def _may_be_named() -> bool:
-    """Tell whether it is worth importing what looks for one: that takes a tenth of a `collect`."""
+def _may_be_in_environment() -> bool:
+    """Return whether urllib must look for a proxy: importing it takes a tenth of a `collect`."""
     return sys.platform in ("win32", "darwin") or any(name.lower().endswith("_proxy") for name in os.environ)

@@ -1,29 +1,29 @@
-"""Secrets are blanked in whatever is shown of the cloud's own texts."""
+"""Blank secrets in the texts of the cloud that are shown."""
 
 from __future__ import annotations
 
 import re
 from typing import Callable, Iterable, Iterator
 
-SHORTEST_CODED = 6
-"""Letters of base64 that can hardly be anything else by chance."""
+MIN_BASE64_LENGTH = 6
+"""Shorter base64 would match by chance."""
 
-NUMBERED = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
-"""A letter of ASCII, as JSON may write any."""
+JSON_ESCAPE = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
+"""An ASCII character as a JSON escape."""
 
 Redact = Callable[[str], str]
 
 
 def redactor(secrets: Iterable[str]) -> Redact:
-    """Make the function that blanks what must not be shown, in the forms in which a server may echo it."""
+    """Return a function that blanks secrets, in every encoding in which a server may echo them."""
     forms = {form.lower() for secret in secrets if secret for form in _forms(secret)}
 
     def redact(text: str) -> str:
         lower = text.lower()  # %2B may be written %2b
         found = [form for form in forms if form in lower]
-        if not found:  # as good as always: to compile a long token would take as long as the question
+        if not found:  # nearly always; compiling the pattern of a long token would take as long as the request
             return text
-        # The longest first, so that no part of one stays behind.
+        # Longest first, so no part of a longer form remains.
         pattern = "|".join(re.escape(form) for form in sorted(found, key=len, reverse=True))
         return re.sub(pattern, "***", text, flags=re.IGNORECASE)
 
@@ -31,12 +31,12 @@ def redactor(secrets: Iterable[str]) -> Redact:
 
 
 def redact_body(body: bytes, redact: Redact) -> bytes:
-    """Blank secrets in an answer of JSON, where a letter may be written by its number too."""
+    """Blank secrets in a JSON body, also where characters are escaped by number."""
     text = body.decode("utf-8", "surrogateescape")
     if "\\u00" in text:
         import json
 
-        text = NUMBERED.sub(lambda found: json.dumps(chr(int(found[1], 16)))[1:-1], text)
+        text = JSON_ESCAPE.sub(lambda match: json.dumps(chr(int(match[1], 16)))[1:-1], text)
     return redact(text).encode("utf-8", "surrogateescape")
 
 
@@ -51,7 +51,7 @@ def _forms(secret: str) -> Iterator[str]:
     yield from (escaped, escaped.replace("/", "\\/"), secret.encode().hex())
     # Base64 depends on the offset: try all three, without the edge letters that mix in other bytes.
     for shift in range(3):
-        coded = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
-        inner = coded[(0, 2, 3)[shift] :][: -1 if (len(secret) + shift) % 3 else None]
-        if len(inner) >= SHORTEST_CODED:
+        encoded = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
+        inner = encoded[(0, 2, 3)[shift] :][: -1 if (len(secret) + shift) % 3 else None]
+        if len(inner) >= MIN_BASE64_LENGTH:
             yield from (inner, inner.translate(str.maketrans("+/", "-_")))

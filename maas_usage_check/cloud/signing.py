@@ -1,4 +1,4 @@
-"""The signature, made by the SDK's own Signer, which imports no HTTP client."""
+"""Sign requests with the SDK's Signer, which imports no HTTP client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
 from .. import __version__
-from ..cloud import Credentials
+from .credentials import Credentials
 from .transport import Request
 
 
@@ -19,7 +19,7 @@ def sign_request(
     method: str,
     url: str,
     credentials: Credentials,
-    now: float,
+    now_s: float,
     query: Optional[List[Tuple[str, str]]] = None,
     body: Optional[Dict[str, Any]] = None,
 ) -> Request:
@@ -28,17 +28,17 @@ def sign_request(
     Args:
         method: GET or POST.
         url: scheme, host and path, without a query.
-        credentials: the key; a temporary one's token travels as X-Security-Token and is signed with the rest.
-        now: seconds since 1970; the cloud refuses a signature more than 15 minutes from its own clock.
+        credentials: the key; a temporary key's token is sent as X-Security-Token and signed with the rest.
+        now_s: seconds since 1970; the cloud refuses a signature more than 15 minutes off its own clock.
         query: names and values.
-        body: what is sent as JSON. The bytes sent are the bytes signed.
+        body: sent as JSON; the bytes sent are the bytes signed.
     """
     parts = urlsplit(url)
     headers = {
         "Host": parts.netloc,
         "User-Agent": f"maas-usage-check/{__version__}",
         "Accept-Encoding": "identity",
-        "X-Sdk-Date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)),
+        "X-Sdk-Date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s)),
     }
     content = b""
     if body is not None:

@@ -1,4 +1,4 @@
-"""What a source of statistics is: it says what it would ask, and asks it. The cycle knows no API by name."""
+"""The interface of a source of statistics: it plans queries and sends them. The cycle knows no API by name."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..metrics import Number
 from .transport import MAX_BODY_BYTES
 
 Query = Hashable
-"""One question; two that are equal are asked once."""
+"""One query; equal queries are sent once."""
 Outcome = Union[Any, QueryError]
-"""The source's answer to a query, or why there is none."""
+"""The source's answer to a query, or the error."""
 
 
 class Call(Struct, frozen=True):
-    """Hold one call of an API before it is signed.
+    """Describe one call of an API before it is signed. The repr shows no labels.
 
     Args:
-        api: the API that a 429 pauses.
-        permission: what a refusal names, such as `modelarts:monitoring:get`.
+        api: the name of the API; a 429 pauses all calls to it.
+        permission: the IAM permission that a refusal names, such as `modelarts:monitoring:get`.
         method: GET or POST.
         endpoint_key: the configuration key whose URL the call goes to.
         path: `{project_id}` in it is filled in.
         query: names and values.
-        body: sent as JSON; its labels are not printed.
+        body: sent as JSON.
         max_bytes: the longest body that is accepted.
     """
 
@@ -49,33 +49,33 @@ Send = Callable[[Call], bytes]
 
 
 class Series(Protocol):
-    """One point to come."""
+    """One point that a cycle will emit."""
 
     @property
     def measurement(self) -> str:
-        """Name the measurement."""
+        """Return the measurement's name."""
 
     @property
     def tags(self) -> Dict[str, str]:
-        """Tell it from others of the measurement."""
+        """Return the tags that identify the series within its measurement."""
 
     @property
     def queries(self) -> Tuple[Query, ...]:
-        """List the questions whose answers make it; without one of them there is no point."""
+        """Return the queries that the point needs; if one fails, there is no point."""
 
     @property
     def name(self) -> str:
-        """Name it to a person."""
+        """Return the series' name in logs."""
 
     def fields(self, answers: Sequence[Any]) -> Dict[str, Number]:
-        """Make its values of the answers, in the queries' order."""
+        """Compute the point's fields from the answers, in the order of `queries`."""
 
     def warning(self, fields: Dict[str, Number]) -> str:
-        """Say what is strange about its values, if anything."""
+        """Return a warning about implausible fields, or an empty string."""
 
 
 class Plan(Struct, frozen=True):
-    """Hold what a source would ask in one cycle: its series, each distinct query once, and ranges that are gone."""
+    """Hold a source's plan for one cycle: its series, each distinct query once, and the names of expired ranges."""
 
     series: Tuple[Any, ...]
     queries: Tuple[Query, ...]
@@ -83,23 +83,23 @@ class Plan(Struct, frozen=True):
 
 
 class Api(Protocol):
-    """One API that can be asked."""
+    """An API that can be queried."""
 
     def ask(self, query: Any, send: Send) -> Any:
-        """Ask one query; raise QueryError where there is no believable answer."""
+        """Send one query; raise QueryError without a valid answer."""
 
 
 class Source(Api, Protocol):
-    """One API as a source of series."""
+    """An API as a source of series."""
 
-    def plan(self, instance: Instance, now: int) -> Plan:
-        """Plan a cycle at one moment, in milliseconds since 1970."""
+    def plan(self, instance: Instance, now_ms: int) -> Plan:
+        """Plan a cycle; `now_ms` is in milliseconds since 1970."""
 
 
 def as_query_error(error: Exception) -> QueryError:
-    """Turn whatever a thread met into a failed query: a fault of ours must not look like a time-out."""
+    """Convert any exception of a worker into a QueryError: a bug of ours must not look like a timeout."""
     if isinstance(error, QueryError):
         return error
     if isinstance(error, MaasError):
         return QueryError(Result.INTERNAL, str(error))
-    return QueryError(Result.INTERNAL, f"a fault in this plugin ({type(error).__name__}): please report it")
+    return QueryError(Result.INTERNAL, f"a bug in this plugin ({type(error).__name__}): please report it")

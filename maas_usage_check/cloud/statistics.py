@@ -1,4 +1,4 @@
-"""ShowStatistics: the totals of windows of time, as series of the configured ranges.
+"""ShowStatistics: totals of time windows, as series of the configured ranges.
 
 Facts of the API: its page (support.huaweicloud.com/api-maas/ShowStatistics.html) and Huawei's own query script.
 """
@@ -19,7 +19,7 @@ from .usage import Usage, read_usage
 
 
 class TotalsQuery(Struct, frozen=True):
-    """Ask for the totals of one window under these filters. Labels are not printed."""
+    """Query the totals of one window under these filters. The repr shows no labels."""
 
     window: Window
     service_type: ServiceType
@@ -32,14 +32,14 @@ class TotalsQuery(Struct, frozen=True):
 
 
 class TotalsAnswer(Struct, frozen=True):
-    """Hold what was used in a window, and the text that said so."""
+    """Hold the usage of a window, and the answer's text."""
 
     usage: Usage
     text: str
 
 
 class RangeSeries(Struct, frozen=True):
-    """Hold one point to come: the totals of a range, added up from its windows, and how much of it is kept."""
+    """Describe one point: the totals of a range, summed over its windows, and which share of it the cloud still has."""
 
     measurement: str
     tags: Dict[str, str]
@@ -48,40 +48,40 @@ class RangeSeries(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Name it to a person: a label is a tag here, and so no secret."""
+        """Return the series' name in logs: a label is a tag here, so it is no secret."""
         names = (self.tags["range"], self.tags["service_type"], self.tags.get("api_key_label"))
         return " ".join(name for name in names if name)
 
     def fields(self, answers: Sequence[TotalsAnswer]) -> Dict[str, Number]:
-        """Add the windows up; what the cloud did not send is left out."""
+        """Sum the windows; fields that the cloud did not send are omitted."""
         usage = reduce(add, (answer.usage for answer in answers))
         values = {name: getattr(usage, name) for name in usage.__struct_fields__}
         values.update(error_ratio=usage.error_ratio, coverage_ratio=self.coverage)
         return {name: value for name, value in values.items() if value is not None}
 
     def warning(self, fields: Dict[str, Number]) -> str:
-        """Say that errors exceed requests."""
-        return "" if "error_ratio" in fields else "more errors than requests, so that no error_ratio is given"
+        """Warn if errors exceed requests."""
+        return "" if "error_ratio" in fields else "more errors than requests: error_ratio is omitted"
 
 
 class Statistics:
-    """Ask ShowStatistics; see Source."""
+    """Query ShowStatistics; see Source."""
 
-    def plan(self, instance: Instance, now: int) -> Plan:
-        """Plan the ranges of an instance. Two that ask the same ask it once."""
+    def plan(self, instance: Instance, now_ms: int) -> Plan:
+        """Plan the ranges of an instance; equal queries are sent once."""
         series: List[RangeSeries] = []
         expired: List[str] = []
         for span in instance.ranges:
-            held = clip(span.window(now, instance.zone), now)
-            if held.windows:
-                series += _series(instance, span.name, held.windows, held.coverage)
+            clipped = clip(span.window(now_ms, instance.zone), now_ms)
+            if clipped.windows:
+                series += _series(instance, span.name, clipped.windows, clipped.coverage)
             else:
                 expired.append(span.name)
         distinct = dict.fromkeys(query for one in series for query in one.queries)
         return Plan(tuple(series), tuple(distinct), tuple(expired))
 
     def ask(self, query: TotalsQuery, send: Send) -> TotalsAnswer:
-        """Ask for the totals of one window."""
+        """Query the totals of one window."""
         body: Dict[str, Any] = {
             "service_type": int(query.service_type),
             "start_time": query.window.start,
@@ -107,9 +107,9 @@ def _series(instance: Instance, name: str, windows: Sequence[Window], coverage: 
 
 
 def label_filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
-    """List what is asked of each kind of call: the measurement of its ranges, labels to filter by, and their tag."""
+    """List the filters of an instance: the measurement of its ranges, the labels to filter by, and their tag."""
     if not instance.per_api_key:
         return [(USAGE, instance.api_keys, {})]
     each = [(KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
-    # The whole is asked without a filter, so that what no label covers shows.
+    # The total is queried without a filter, so calls that no label covers are visible.
     return [(USAGE, None, {}), *each]

@@ -1,4 +1,4 @@
-"""How a signed request reaches the cloud: a function that is handed in, and what all such functions share."""
+"""The interface of a transport, a function that sends signed requests, and the code that all transports share."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from msgspec import Struct
 
 from ..errors import QueryError, Result
 
-OF_OURS = (http.client.ImproperConnectionState, http.client.InvalidURL)
-"""What HTTP's library raises before anything is sent."""
+UNSENT_ERRORS = (http.client.ImproperConnectionState, http.client.InvalidURL)
+"""Raised by http.client before anything is sent."""
 NOT_TLS = frozenset(
     "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
 )
-"""OpenSSL's reasons where the other side spoke something else."""
-CUT_SHORT = "the connection closed in the middle of the answer; it is tried again"
+"""OpenSSL's reasons if the server does not speak TLS."""
+TRUNCATED = "the connection closed in the middle of the answer; it is retried"
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
-"""Most answers have a few hundred bytes; what is longer is none."""
+"""Most answers have a few hundred bytes; a longer body is rejected."""
 
 
 class Request(Struct, frozen=True):
-    """Hold a request exactly as it was signed, and how many bytes its answer may have.
+    """Hold a request exactly as it was signed, and the longest body that is accepted in response.
 
-    Its headers hold the signature: it prints as method and URL.
+    The headers hold the signature, so the repr shows only method and URL.
     """
 
     method: str
@@ -41,14 +41,14 @@ class Request(Struct, frozen=True):
 
 
 class Headers(Protocol):
-    """Find a header by its name in any case, as both HTTP libraries do."""
+    """Look up a header by its name in any case, as both HTTP libraries do."""
 
     def get(self, name: str, /) -> Optional[str]:
         """Return the value, or None."""
 
 
 class Response(Struct, frozen=True):
-    """Hold a whole answer; `headers` finds a name in any case. A refusal may echo the key: it prints as its status."""
+    """Hold a whole response. A refusal may echo the access key, so the repr shows only status and length."""
 
     status: int
     headers: Headers
@@ -59,18 +59,18 @@ class Response(Struct, frozen=True):
 
 
 Transport = Callable[[Request, float], Response]
-"""Send a request within so many seconds. Redirects are not followed; QueryError is the only error.
+"""Send a request with a timeout in seconds. Redirects are not followed; QueryError is the only error.
 
-One that keeps connections may offer `preconnect(url, seconds)` too, to connect before there is leave to ask.
+A transport that pools connections may also have `preconnect(url, timeout)`, to connect while a request waits.
 """
 
 
 def read_response(
     status: int, headers: Headers, read: Callable[[int], bytes], deadline: float, max_bytes: int = MAX_BODY_BYTES
 ) -> Response:
-    """Read an answer's body as a stream, to its declared length and no further than the cap and the time (monotonic).
+    """Read a response's body as a stream, up to its declared length, `max_bytes` and `deadline` (monotonic seconds).
 
-    Of a refusal the status says enough: a body that is cut, hangs or is too long makes it no passing fault.
+    The status of a refusal (401, 403) is enough: if its body is truncated, late or too long, the error stays a refusal.
     """
     try:
         return Response(status, headers, _read_body(read, headers.get("Content-Length"), deadline, max_bytes))
@@ -87,42 +87,44 @@ def _read_body(read: Callable[[int], bytes], length: Optional[str], deadline: fl
         body += chunk
         if len(body) > max_bytes:
             raise QueryError(
-                Result.BAD_ANSWER, f"the answer is longer than {max_bytes // MIB} MiB, so it is not one: check endpoint"
+                Result.BAD_ANSWER,
+                f"the answer is longer than {max_bytes // MIB} MiB, so it is not the cloud's: check endpoint",
             )
         if not chunk:
             break
         if time.monotonic() > deadline:
             raise TimeoutError
     if length is not None and length.isdigit() and len(body) < int(length):
-        raise QueryError(Result.NETWORK, CUT_SHORT)
+        raise QueryError(Result.NETWORK, TRUNCATED)
     return bytes(body)
 
 
 def transport_error(error: BaseException, host: str) -> QueryError:
-    """Tell apart a time-out, a broken connection, another protocol, and a certificate that was not believed."""
+    """Classify an error of the transport: timeout, broken connection, other protocol, or untrusted certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message
+        reason = error.verify_message
         return QueryError(
-            Result.NETWORK, f"{host}: the TLS certificate was not believed ({why}): set tls_ca_cert, or check the proxy"
+            Result.NETWORK,
+            f"{host}: the TLS certificate is not trusted ({reason}): set tls_ca_cert, or check the proxy",
         )
     if isinstance(error, (socket.timeout, TimeoutError)):
         return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
     if isinstance(error, http.client.IncompleteRead):
-        return QueryError(Result.NETWORK, CUT_SHORT)
+        return QueryError(Result.NETWORK, TRUNCATED)
     if isinstance(error, socket.gaierror):
         return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
     is_tls = not (isinstance(error, ssl.SSLError) and error.reason in NOT_TLS)
-    # Of the same kind is a connection that was closed, which is an OSError too.
-    is_http = not isinstance(error, http.client.HTTPException) or isinstance(error, (OSError, *OF_OURS))
+    # RemoteDisconnected is an HTTPException and an OSError: a closed connection, not another protocol.
+    is_http = not isinstance(error, http.client.HTTPException) or isinstance(error, (OSError, *UNSENT_ERRORS))
     if not (is_tls and is_http):
         protocol = "HTTP" if is_tls else "TLS"
         return QueryError(
             Result.NETWORK, f"{host} answered, but not in {protocol}: check endpoint, its port, and proxy"
         )
-    why = getattr(error, "strerror", None) or type(error).__name__
+    reason = getattr(error, "strerror", None) or type(error).__name__
     if str(error).startswith("Tunnel connection failed"):
-        why = f"the proxy refused: {_status(str(error)[26:29])}"  # its own words may echo the password
-    return QueryError(Result.NETWORK, f"{host}: no connection ({why}): check network, firewall and proxy")
+        reason = f"the proxy refused: {_status(str(error)[26:29])}"  # the proxy's own text may echo the password
+    return QueryError(Result.NETWORK, f"{host}: no connection ({reason}): check network, firewall and proxy")
 
 
 def _status(code: str) -> str:

@@ -1,4 +1,4 @@
-"""The value object: what was used in one window, and how an answer of the cloud becomes one."""
+"""The usage of one window as a value object, and its parser."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from .json_body import bad_answer, read_object
 
-CEILING = 10**14
-"""Of one window, far above what any team uses: a year of hours of it, added up, fits into a signed 64-bit integer."""
+MAX_VALUE = 10**14
+"""Per window, far above any team's usage. A year of hours at this value fits into a signed 64-bit integer."""
 
 TOKENS = {
     "total_tokens": "total_token",
@@ -24,7 +24,7 @@ BATCH_COUNTS = {"completed_batch_tasks": "total_completion_tasks", "inferences":
 class Usage(Struct, frozen=True):
     """Hold the totals of one window: whole tokens and plain counts.
 
-    The two batch counts are None where the cloud did not send them.
+    The two batch counts are None if the cloud did not send them.
     """
 
     total_tokens: int
@@ -37,15 +37,15 @@ class Usage(Struct, frozen=True):
 
     def __add__(self, other: Usage) -> Usage:
         sums: Dict[str, Any] = {
-            name: _plus(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__
+            name: _add(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__
         }
         return Usage(**sums)
 
     @property
     def error_ratio(self) -> Optional[float]:
-        """Divide errors by requests, as the console does; 0 when nothing was asked.
+        """Divide errors by requests, as the console does; 0 without requests.
 
-        None where errors exceed requests: the cloud keeps two counters, and one may lag behind the other.
+        None if errors exceed requests: the cloud has two counters, and one may lag behind the other.
         """
         if self.errors > self.requests:
             return None
@@ -53,34 +53,36 @@ class Usage(Struct, frozen=True):
 
 
 def read_usage(body: bytes) -> Usage:
-    """Read the answer of ShowStatistics, or refuse it.
+    """Parse an answer of ShowStatistics.
 
-    Token fields arrive in thousands with decimals (the API's page) and leave as whole tokens, worked out in
-    decimal arithmetic. Raises QueryError (BAD_ANSWER) naming what was wrong.
+    Token fields arrive in thousands with decimals (source: the API's page) and are converted to whole tokens in decimal
+    arithmetic. Raises QueryError (BAD_ANSWER) that names the invalid field.
     """
     answer = read_object(body)
-    numbers = {name: _number(answer, key, thousands=True) for name, key in TOKENS.items()}
-    numbers.update({name: _number(answer, key) for name, key in COUNTS.items()})
-    numbers.update({name: _number(answer, key) for name, key in BATCH_COUNTS.items() if answer.get(key) is not None})
+    numbers = {name: _number(answer, field, thousands=True) for name, field in TOKENS.items()}
+    numbers.update({name: _number(answer, field) for name, field in COUNTS.items()})
+    numbers.update(
+        {name: _number(answer, field) for name, field in BATCH_COUNTS.items() if answer.get(field) is not None}
+    )
     return Usage(**numbers)
 
 
-def _number(answer: Dict[str, Any], key: str, thousands: bool = False) -> int:
-    if key not in answer:
-        raise bad_answer(f"`{key}` is missing")
-    value = answer[key]
+def _number(answer: Dict[str, Any], field: str, thousands: bool = False) -> int:
+    if field not in answer:
+        raise bad_answer(f"`{field}` is missing")
+    value = answer[field]
     if not isinstance(value, Decimal):
-        raise bad_answer(f"`{key}` is not a number")
+        raise bad_answer(f"`{field}` is not a number")
     if value.is_signed() and value:
-        raise bad_answer(f"`{key}` is negative")
+        raise bad_answer(f"`{field}` is negative")
     # Compared before it is made an int: 1e999999999 would fill the memory.
-    if value > (CEILING // 1000 if thousands else CEILING):
-        raise bad_answer(f"`{key}` is too large to be true")
+    if value > (MAX_VALUE // 1000 if thousands else MAX_VALUE):
+        raise bad_answer(f"`{field}` is too large to be true")
     whole = (value * 1000 if thousands else value).to_integral_value(ROUND_HALF_UP)
     if not thousands and whole != value:
-        raise bad_answer(f"`{key}` is a count but not a whole number")
+        raise bad_answer(f"`{field}` is a count but not a whole number")
     return int(whole)
 
 
-def _plus(one: Optional[int], other: Optional[int]) -> Optional[int]:
+def _add(one: Optional[int], other: Optional[int]) -> Optional[int]:
     return None if one is None and other is None else (one or 0) + (other or 0)

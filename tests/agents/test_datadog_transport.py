@@ -117,7 +117,7 @@ def test_a_host_that_does_not_exist_is_told_in_one_line(make_check: Make, aggreg
     ("options", "code", "says"),
     [
         ({"tls_verify": False, "proxy": {"https": NOBODY}}, Result.NETWORK, "no connection"),
-        ({}, Result.NETWORK, "the TLS certificate was not believed"),
+        ({}, Result.NETWORK, "the TLS certificate is not trusted"),
         ({"tls_ca_cert": "ca.pem"}, Result.OK, ""),
     ],
 )

@@ -226,7 +226,7 @@ def test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_
     # Where it begins in the middle of a cycle, that one says of the ranges, hours and models that part is missing.
     assert said
     assert len(set(said)) == len(said)
-    assert all("the cloud had a fault of its own" in text for text in said)
+    assert all("the cloud had an internal error" in text for text in said)
     # Of the days before the first start, and of the time without Telegraf.
     assert week.telegraf.logged().count(" series missing, about ") == 2
     assert week.telegraf.logged().count(": backfill: complete") == 2

@@ -71,17 +71,17 @@ def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_witho
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
-        (metric(unit="Byte"), "comes in `Byte`, where `Count` is expected"),
-        (metric(unit=None), "comes in no unit, where `Count` is expected"),
+        (metric(unit="Byte"), "has the unit `Byte`, expected `Count`"),
+        (metric(unit=None), "has no unit, expected `Count`"),
         (metric(points=((0, 1.0), (0.5, 2.0))), "two values for one minute"),
-        (metric(points=((-2, 1.0),)), "outside the window"),
-        (metric(points=((16, 1.0),)), "outside the window"),
-        (metric(points=((0, -1.0),)), "a value that is none (-1.0)"),
-        (metric(points=((0, None),)), "a value that is none (None)"),
+        (metric(points=((-2, 1.0),)), "outside the queried window"),
+        (metric(points=((16, 1.0),)), "outside the queried window"),
+        (metric(points=((0, -1.0),)), "an invalid value (-1.0)"),
+        (metric(points=((0, None),)), "an invalid value (None)"),
         (metric(points=((0, "2"),)), "not as documented"),
-        (metric("rps"), "`rps` was not asked for"),
-        (of_model("a third"), "was not asked for"),
-        (metric(dimensions=[]), "was not asked for"),
+        (metric("rps"), "`rps` was not queried"),
+        (of_model("a third"), "was not queried"),
+        (metric(dimensions=[]), "was not queried"),
         ("rpm", "not as documented"),
     ],
 )
@@ -101,11 +101,11 @@ def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b" <html>", "is not JSON but HTML; something between here and the cloud answered in its place"),
+        (b" <html>", "is not JSON but HTML; a proxy or another server answered instead of the cloud"),
         (b"", "is not JSON but an empty body"),
         (b'"\xff"', "is not JSON but a broken body"),
         (b"[" * 99_999, "is not JSON but a broken body"),
-        (b"[]", "not believed: it is not a JSON object"),
+        (b"[]", "invalid answer from the cloud: it is not a JSON object"),
         (b"{}", "not as documented"),
         (b'{"metrics": 7}', "not as documented"),
     ],
@@ -124,7 +124,7 @@ def test_missing_metric() -> None:
     """What was asked for and did not come is not known, and said; of what came without points nothing was used."""
     data = asked(metric("tpm", points=()))
     assert (data.invalid, data.warnings) == (
-        {MODEL}, ["1 of the 3 metrics that were asked for did not come, such as `rpm` of model-1"]
+        {MODEL}, ["1 of the 3 queried metrics are missing, such as `rpm` of model-1"]
     )  # fmt: skip
     assert not asked(metric(points=()), metric("tpm", points=())).warnings
 
@@ -132,7 +132,7 @@ def test_missing_metric() -> None:
 @pytest.mark.parametrize("metrics", [(), (of_model("other", unit="Byte"),)])
 def test_nothing_believed(metrics: Any) -> None:
     """An answer without one believed model is none."""
-    with pytest.raises(QueryError, match=r"did not come|comes in") as refused:
+    with pytest.raises(QueryError, match=r"are missing|has the unit") as refused:
         CloudEye().ask(QUERY, lambda call: json.dumps({"metrics": metrics}).encode())
     assert refused.value.result == Result.BAD_ANSWER
 
@@ -159,9 +159,9 @@ def test_total_below_its_parts(total: Optional[float], believed: bool) -> None:
 
 def test_more_than_was_asked() -> None:
     """It is refused whole: more metrics, or far more values, whatever they are."""
-    with pytest.raises(QueryError, match="4 metrics, and 3 were asked for"):
+    with pytest.raises(QueryError, match="4 metrics, but 3 were queried"):
         asked(metric(), metric("tpm"), of_model("a third"))
-    with pytest.raises(QueryError, match="1,001 metrics, and 1,000 were asked for"):
+    with pytest.raises(QueryError, match="1,001 metrics, but 1,000 were queried"):
         CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1001))
     CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1000))
     for query in (QUERY, ListQuery()):
@@ -185,7 +185,7 @@ def test_long_names(long: Callable[[str], Any], letters: int) -> None:
     """A page with a name of more than 128 letters is refused whole."""
     with contextlib.ExitStack() as refused:
         if letters > 128:
-            refused.enter_context(pytest.raises(QueryError, match="a name in it has 129 letters"))
+            refused.enter_context(pytest.raises(QueryError, match="a name in it has 129 characters"))
         CloudEye().ask(ListQuery(), lambda call: page(metric(), long("x" * letters)))
 
 
@@ -240,7 +240,7 @@ def test_a_list_is_asked_page_by_page_until_one_is_empty() -> None:
 
 
 def test_a_list_that_goes_round_in_a_circle_is_not_believed() -> None:
-    with pytest.raises(QueryError, match="goes on where it was"):
+    with pytest.raises(QueryError, match="repeats its marker"):
         CloudEye().ask(ListQuery("next"), lambda call: page(metric()))
 
 
@@ -248,7 +248,7 @@ def test_a_list_that_goes_round_in_a_circle_is_not_believed() -> None:
 def test_long_marker(letters: int) -> None:
     with contextlib.ExitStack() as refused:
         if letters > 1024:
-            refused.enter_context(pytest.raises(QueryError, match="a marker of 1,025 letters"))
+            refused.enter_context(pytest.raises(QueryError, match="a marker of 1,025 characters"))
         CloudEye().ask(ListQuery(), lambda call: page(metric(), marker="x" * letters))
 
 

@@ -48,10 +48,10 @@ def test_a_security_token_is_read_from_its_line() -> None:
         (b"A\nB\nC\nD\n", "none of the three shapes"),
         (b"HW_ACCESS_KEY=A\n", "has no HW_SECRET_KEY"),
         (b"HW_ACCESS_KEY=\nHW_SECRET_KEY=B\n", "has no HW_ACCESS_KEY"),
-        (b"A B,C\n", "holds a blank"),
-        (b"AK=ONLYONE\nSK=def\n", "gives an access key that holds `=`"),
+        (b"A B,C\n", "contains a blank"),
+        (b"AK=ONLYONE\nSK=def\n", "has `=` in the access key"),
         (b"\xff\xfeA\x00", "not UTF-8"),
-        ("ключ,B".encode(), "holds a blank or a character"),
+        ("ключ,B".encode(), "contains a blank or an invalid character"),
     ],
 )
 def test_a_file_that_holds_no_key_says_why_and_never_what_it_holds(content: bytes, message: str) -> None:

@@ -18,17 +18,17 @@ from ..conftest import NOW
 KINDS = [
     (401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED, "secret key belongs to the access key"),
     (401, "APIGW.0301", "AK access failed to reach the limit, forbidden", Result.KEY_LOCKED, "locked for 5 minutes"),
-    (401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED, "no such access key"),
-    (401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED, "ran out"),
-    (401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED, "ran out"),
+    (401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED, "access key does not exist"),
+    (401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED, "expired"),
+    (401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED, "expired"),
     (401, "ModelArts.1", "policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
     (403, "ModelArts.1", "Policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
     (403, "", "", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
     (429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
     (429, "APIG.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
     (404, "APIGW.0101", "The API does not exist", Result.NOT_FOUND, "check region"),
-    (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "tried again"),
-    (500, "", "", Result.SERVER_ERROR, "tried again"),
+    (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "it is retried"),
+    (500, "", "", Result.SERVER_ERROR, "it is retried"),
     (400, "ModelArts.4", "service_type must be one of [1 2 4]", Result.REQUEST_REJECTED, "must be one of [1 2 4]"),
 ]
 SHAPES: Dict[str, Callable[[str, str], bytes]] = {

@@ -143,7 +143,7 @@ def test_an_ecs_agencys_key_is_read_by_an_sdk_of_any_age(
 
 
 def test_no_source_at_all_is_one_line_with_the_remedy() -> None:
-    with pytest.raises(QueryError, match="none of the SDK's sources gave a key") as refused:
+    with pytest.raises(QueryError, match="no SDK source returned a key") as refused:
         provider(SDK)()
     assert refused.value.result == Result.NO_CREDENTIALS
     assert "\n" not in str(refused.value)

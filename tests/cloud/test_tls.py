@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from maas_usage_check.cloud import DirectTransport, Request
-from maas_usage_check.cloud.tls import trust
+from maas_usage_check.cloud.tls import load_trust
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 
@@ -77,7 +77,7 @@ def test_a_hashed_directory_vouches_for_a_host_and_no_bundle_is_read(
 ) -> None:
     environment(folder=hashed(authority, trustme.CA()))
     assert asked(secure, transport()) == 1
-    held = trust(None, True)
+    held = load_trust(None, True)
     assert held.is_directory_only
     assert held.context.cert_store_stats()["x509_ca"] == 1  # what it has looked up
 
@@ -101,7 +101,7 @@ def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
     environment(file=bundle(trustme.CA()))
     for _ in range(2):
         words = refused(secure, transport_of_directory)
-        assert "the TLS certificate was not believed" in words
+        assert "the TLS certificate is not trusted" in words
         assert "set tls_ca_cert" in words
     assert len(secure.clients) == 3
 
@@ -111,13 +111,13 @@ def test_a_certificate_for_another_name_is_refused_at_once(
 ) -> None:
     environment(folder=hashed(authority))
     secure.url = secure.url.replace("localhost", "127.0.0.1")
-    assert "the TLS certificate was not believed" in refused(secure, transport())
+    assert "the TLS certificate is not trusted" in refused(secure, transport())
     assert len(secure.clients) == 1
 
 
 def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, environment: Any) -> None:
     environment(file=ssl.get_default_verify_paths().openssl_cafile, folder=hashed(trustme.CA()))
-    assert trust(None, True).is_directory_only
+    assert load_trust(None, True).is_directory_only
 
 
 def test_a_directory_without_hashes_vouches_for_nobody(
@@ -125,7 +125,7 @@ def test_a_directory_without_hashes_vouches_for_nobody(
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     environment(folder=str(tmp_path))
-    assert not trust(None, True).is_directory_only
+    assert not load_trust(None, True).is_directory_only
     refused(secure, transport())
 
 
@@ -166,17 +166,17 @@ def test_a_configured_hashed_directory_is_believed(secure: KeepAliveServer, auth
 def test_who_believes_everybody_reads_no_authorities(secure: KeepAliveServer, environment: Any) -> None:
     environment()
     assert asked(secure, transport(tls_verify=False)) == 1
-    assert trust(None, False).context.cert_store_stats()["x509"] == 0
+    assert load_trust(None, False).context.cert_store_stats()["x509"] == 0
 
 
 def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: Any, environment: Any) -> None:
     authority = trustme.CA()
     environment(folder=hashed(authority))
-    shared = trust(None, True)
-    assert trust(None, True) is shared
-    assert trust(None, False) is not shared
+    shared = load_trust(None, True)
+    assert load_trust(None, True) is shared
+    assert load_trust(None, False) is not shared
     environment(file=bundle(authority), folder=os.environ["SSL_CERT_DIR"])
-    assert trust(None, True) is not shared
+    assert load_trust(None, True) is not shared
 
 
 def test_replaced_authorities(secure: KeepAliveServer, authority: trustme.CA, bundle: Any) -> None:
@@ -186,12 +186,12 @@ def test_replaced_authorities(secure: KeepAliveServer, authority: trustme.CA, bu
     for _ in range(2):
         refused(secure, asking)
     assert len(secure.clients) == 2, "nothing was tried twice"
-    before = trust(str(path), True)
+    before = load_trust(str(path), True)
     path.write_text("half a file")
     assert refused(secure, asking) == f"tls_ca_cert: {path} cannot be read as certificates; name a PEM file"
     bundle(authority)
     assert asked(secure, asking, other) == 3 + 2 * 2
-    assert trust(str(path), True) is not before, "who is made anew, as on SIGHUP, reads it too"
+    assert load_trust(str(path), True) is not before, "who is made anew, as on SIGHUP, reads it too"
 
 
 def test_replaced_authorities_of_a_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:

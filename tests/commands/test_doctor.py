@@ -134,7 +134,7 @@ def test_clock_off(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
     [
         ("GET", 403, "project", "iam:projects:get"),
         ("POST", 403, "permission", "modelarts:monitoring:get"),
-        ("POST", 500, "answer", "a fault of its own"),
+        ("POST", 500, "answer", "an internal error"),
     ],
 )
 def test_refusal(cloud: Cloud, examine: Examine, method: str, status: int, stage: str, words: str) -> None:
@@ -179,7 +179,7 @@ def test_failed_half(cloud: Cloud, examine: Examine) -> None:
     cloud.responder = lambda request: Response(b"{}", 500) if window_length(request) == 12 * HOUR - 1 else None
     code, found = examine()
     assert (code, failed(found)) == (1, ["hours"])
-    assert "a fault of its own" in found["hours"][1]
+    assert "an internal error" in found["hours"][1]
 
 
 def test_rate_limit_skips_hours(cloud: Cloud, examine: Examine) -> None:

@@ -72,11 +72,10 @@ FOLDED = ("The answer is not what the API's page says", "One question of several
 
 REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED)
 NO_JSON = (
-    "the answer is not JSON but {}; something between here and the cloud answered in its place: "
-    "check endpoint and proxy"
+    "the answer is not JSON but {}; a proxy or another server answered instead of the cloud: check endpoint and proxy"
 )
 DENIED = "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions) […]"
-UNEXPECTED_ANSWER = "the cloud's answer was not believed: {}; report it if it lasts, the API may have changed"
+UNEXPECTED_ANSWER = "invalid answer from the cloud: {}; report it if it persists, the API may have changed"
 STAMP = "%Y%m%dT%H%M%SZ"
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n"
 
@@ -123,40 +122,40 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     ("The secret key is wrong", 401, "APIGW.0301", "verify ak sk signature fail", Result.KEY_REFUSED,
      "the signature was refused: check that the secret key belongs to the access key [401…]"),
     ("The access key does not exist", 401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED,
-     "the cloud knows no such access key: check HW_ACCESS_KEY [401…]"),
+     "the access key does not exist: check HW_ACCESS_KEY [401…]"),
     ("Somebody has locked the key", 401, "APIGW.0301", "AK access failed to reach the limit, forbidden",
      Result.KEY_LOCKED,
      "the access key is locked for 5 minutes after too many refusals: find who uses a wrong key [401…]"),
     ("Temporary credentials ran out", 401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED,
-     "the temporary credentials ran out: get new ones, or use `source: sdk` [401…]"),
+     "the temporary credentials expired: get new ones, or use `source: sdk` [401…]"),
     ("Temporary credentials ran out", 401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED,
-     "the temporary credentials ran out: get new ones, or use `source: sdk` [401…]"),
+     "the temporary credentials expired: get new ones, or use `source: sdk` [401…]"),
     ("A permission is missing", 403, "ModelArts.0403", "Policy doesn't allow modelarts:monitoring:get",
      Result.PERMISSION_DENIED, DENIED.format("modelarts:monitoring:get")),
     ("A permission is missing", 401, "ModelArts.0403", "policy doesn't allow modelarts:monitoring:get",
      Result.PERMISSION_DENIED, DENIED.format("modelarts:monitoring:get")),
     ("The region, the endpoint or the project is wrong", 404, "APIGW.0101",
      "The API does not exist or has not been published in the environment", Result.NOT_FOUND,
-     "the cloud knows no such API there: check region, endpoint and project_id [404…]"),
+     "no such API at this address: check region, endpoint and project_id [404…]"),
     ("The cloud does not take the question", 400, "ModelArts.0104", "service_type must be one of [1 2 4]",
      Result.REQUEST_REJECTED,
      "the cloud rejected the request (`…service_type must be one of [1 2 4]…`): check the configuration [400…]"),
     ("The cloud's limit is reached", 429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED,
-     "the cloud's request limit was reached: lower max_requests_per_minute, or ask less often [429…]"),
+     "the cloud's request limit was reached: lower max_requests_per_minute, or query less often [429…]"),
     *[("The cloud has a fault of its own", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
-       f"the cloud had a fault of its own; it is tried again, and next cycle [{status}…]")
+       f"the cloud had an internal error; it is retried, also in the next cycle [{status}…]")
       for status in (500, 502, 503, 504)],
     *[("The request does not arrive in time", status, "", "Request Time-out", Result.TIMED_OUT,
-       "the request did not arrive in time; it is tried again, and next cycle: check whether the network is slow "
+       "the request did not arrive in time; it is retried, also in the next cycle: check whether the network is slow "
        "[…]") for status in (408, 499)],
     *[("The request meets another server", status, "", "Misdirected Request", Result.SERVER_ERROR,
-       "the request met a server that does not take it; it is tried again, and next cycle: check endpoint and proxy "
-       "[…]") for status in (421, 425)],
+       "the server that answered does not accept this request; it is retried, also in the next cycle: "
+       "check endpoint and proxy […]") for status in (421, 425)],
     *[("Something blocks the request", status, "", "Blocked", Result.BAD_ANSWER,
-       "something between here and the cloud blocked the request: check firewall, proxy and endpoint […]")
+       "a firewall or proxy blocked the request: check firewall, proxy and endpoint […]")
       for status in (418, 451, 511)],
     ("Something blocks the request", 407, "", "Proxy Authentication Required", Result.BAD_ANSWER,
-     "a proxy asked for a password in the cloud's place: check proxy and endpoint [407…]"),
+     "a proxy requires a password: check proxy and endpoint [407…]"),
 ]  # fmt: skip
 
 
@@ -200,7 +199,7 @@ def network_failures() -> Iterator[Row]:
     for name, fault, line in (
         ("reset before the headers", always(Act.RESET), no_connection),
         ("closed before the headers", always(b""), no_connection),
-        ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; it is tried again"),
+        ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; it is retried"),
         ("reset after the headers", always(HEAD, Act.RESET), no_connection),
     ):
         yield Row("Nobody answers, or the connection breaks", name, fault, Result.NETWORK, line)
@@ -224,8 +223,8 @@ def wrong_answers() -> Iterator[Row]:
         ("depth", http(200, b"[" * 99_999), NO_JSON.format("a broken body")),
         ("{}", http(200, b"{}", Content_Encoding="gzip"), UNEXPECTED_ANSWER.format("`total_token` is missing")),
         ("302", http(302, Location="/x"), f"the answer was a redirect, which is not followed: {proxy} [302]"),
-        ("204", http(204), f"the answer was of a kind that the API does not give: {proxy} [204]"),
-        ("2 MiB", http(200, b" " * 2**21), "the answer is longer than 1 MiB, so it is not one: check endpoint"),
+        ("204", http(204), f"the answer has an unexpected status: {proxy} [204]"),
+        ("2 MiB", http(200, b" " * 2**21), "the answer is longer than 1 MiB, so it is not the cloud's: check endpoint"),
     ):
         yield Row("Something else answers in the cloud's place", name, always(answer), Result.BAD_ANSWER, line)
     title = "The answer is not what the API's page says"
@@ -246,7 +245,7 @@ def wrong_answers() -> Iterator[Row]:
         "",
         replace_field("total_error_count", "999999999"),
         Result.OK,
-        "more errors than requests, so that no error_ratio is given",
+        "more errors than requests: error_ratio is omitted",
         points=2,
     )
 

@@ -66,7 +66,7 @@ class Account(Collecting):
         """Run a cycle at `now`, milliseconds; record its hours; return its output or, with JSON, its log."""
         self.form, self.requests = form, 0
         done = self.collect(now)
-        assert (done.returncode, "fault in this plugin" in done.stderr) == (0, False), done.stderr
+        assert (done.returncode, "bug in this plugin" in done.stderr) == (0, False), done.stderr
         for line in done.stdout.splitlines() if form == "json" else ():
             point = json.loads(line)
             if re.fullmatch("huawei_maas(_model)?(_key)?_hourly", point["measurement"]):

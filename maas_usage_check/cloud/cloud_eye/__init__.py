@@ -1,6 +1,6 @@
-"""Cloud Eye, namespace SYS.MaaS: what there is, and its values by the minute or the hour.
+"""Cloud Eye, namespace SYS.MaaS: the list of metrics, and their values by the minute or the hour.
 
-Facts: the official SDK's own text (huaweicloudsdkces), and Huawei's cloudeye-exporter.
+Sources: the official SDK's own text (huaweicloudsdkces), and Huawei's cloudeye-exporter.
 """
 
 from __future__ import annotations

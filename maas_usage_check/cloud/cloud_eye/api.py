@@ -1,4 +1,4 @@
-"""Cloud Eye as what a session can ask."""
+"""Cloud Eye as an API that a session can query."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .metric_list import ListQuery, fetch_page
 
 
 class CloudEye:
-    """Ask Cloud Eye; see Api."""
+    """Query Cloud Eye; see Api."""
 
     def ask(self, query: Union[ListQuery, DataQuery], send: Send) -> Any:
-        """Ask for a page of the list, or for data."""
+        """Fetch a page of the list of metrics, or metric data."""
         return fetch_page(query, send) if isinstance(query, ListQuery) else fetch_metric_data(query, send)

@@ -1,4 +1,4 @@
-"""The metrics of the namespace that have a place in the catalogue, and how each comes to its unit there."""
+"""The metrics of the namespace that the catalogue has, and their conversion to its units."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class Dimensions(NamedTuple):
-    """Name one model service, and with a key the part of it that this API key used; without, all of it."""
+    """Identify a model service, or with `key_id` the share of it that this API key used."""
 
     api_id: str
     key_id: str = ""
 
 
 class Metric(NamedTuple):
-    """Say which field a metric is, the unit that it comes in, and how many of the field's unit one of it is."""
+    """Map a metric to its field: `unit` is the cloud's unit, `factor` converts a value to the field's unit."""
 
     field: str
     unit: str
     factor: Decimal = Decimal(1)
 
     def convert(self, value: float) -> float:
-        """Turn a value into the field's unit, in decimal arithmetic."""
+        """Convert a value to the field's unit, in decimal arithmetic."""
         return value if self.factor == 1 else float(Decimal(repr(value)) * self.factor)
 
 
@@ -42,6 +42,6 @@ METRICS: Dict[str, Metric] = {
     "req_count_5xx": Metric("errors_5xx", "Count"),
     "req_error_rate": Metric("error_ratio", "%", _PERCENT),
 }
-"""By the id that the cloud knows; the exporter's list of metrics says what each means."""
+"""By the cloud's metric name; source of the meanings: the exporter's list of metrics."""
 HOURLY_METRICS = ("total_tokens", "prompt_tokens", "completion_tokens", "rpm", "req_count_4xx", "req_count_5xx")
-"""What an hour is added up from: calls are the sum of `rpm`, errors that of both classes."""
+"""The metrics of an hour: requests are the sum of `rpm`, errors the sum of both classes."""

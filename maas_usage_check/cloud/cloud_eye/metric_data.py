@@ -1,4 +1,4 @@
-"""The values of many metrics in one window: BatchListMetricData."""
+"""BatchListMetricData: the values of many metrics in one window."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ HOUR = 60 * MINUTE
 TOKENS = ("total_tokens", "prompt_tokens", "completion_tokens")
 MAX_METRICS = 500
 MAX_POINTS = 3000
-"""Of a whole answer; what is beyond is left out in silence."""
+"""Per answer; the cloud silently omits the data points beyond."""
 MAX_VALUE = 1e14
-"""More than any team uses, and still a whole number that everybody can hold."""
+"""More than any team uses, and still exact as a float."""
 PERIODS = {MINUTE: ("1", "average"), HOUR: ("3600", "sum")}
-"""How a period is written, and what is asked of it: the raw value of a minute, the sum of an hour's."""
+"""The API's name of a period, and its aggregation: the raw value of a minute, the sum of an hour."""
 
 Values = Dict[int, Dict[str, float]]
-"""By when a period begins, in milliseconds, and the metric's id."""
+"""By the start of the period, in milliseconds, and the metric's name."""
 
 
 class DataQuery(Struct, frozen=True):
-    """Ask for metrics of `[start, until)`, in milliseconds, full periods."""
+    """Query metrics in `[start_ms, until_ms)`, whole periods of `period_ms`."""
 
     metrics: Tuple[Tuple[Dimensions, str], ...]
     start_ms: int
@@ -40,9 +40,9 @@ class DataQuery(Struct, frozen=True):
 
 
 class MetricData(NamedTuple):
-    """Hold what was answered: values in the cloud's unit, a sentence for each that is not believed, and whose they are.
+    """Hold the values in the cloud's unit, a warning per invalid metric, and the models and hours that are invalid.
 
-    A metric without a value had none; of what is doubted, all of a model or one hour of it, that is not known.
+    A metric without values had no usage. The values of an invalid model or hour are unknown.
     """
 
     values: Dict[Dimensions, Values]
@@ -72,22 +72,22 @@ _ANSWER, _METRIC = msgspec.json.Decoder(_Answer), msgspec.json.Decoder(_Metric)
 
 
 def max_metrics_per_query(periods: int) -> int:
-    """Tell how many metrics an answer can hold of so many periods: one more may come, for `from` is rounded down."""
+    """Return how many metrics of this many periods fit into an answer; `from` is rounded down, so one more may come."""
     return min(MAX_METRICS, (MAX_POINTS - 1) // (periods + 1))
 
 
 def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
-    """Ask for the values; raise QueryError where nothing of the answer can be believed."""
-    period, asked_for = PERIODS[query.period_ms]
+    """Fetch the values; raise QueryError if the whole answer is invalid."""
+    period, aggregation = PERIODS[query.period_ms]
     body: Dict[str, Any] = {
         "metrics": [
-            {"namespace": NAMESPACE, "metric_name": name, "dimensions": _written(dimensions)}
+            {"namespace": NAMESPACE, "metric_name": name, "dimensions": _dimension_list(dimensions)}
             for dimensions, name in query.metrics
         ],
         "from": query.start_ms,
         "to": query.until_ms - 1,
         "period": period,
-        "filter": asked_for,
+        "filter": aggregation,
     }
     path = "/V1.0/{project_id}/batch-query-metric-data"
     call = Call(
@@ -100,13 +100,13 @@ def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise undecodable(received, f"the metric data are not as documented ({error})") from None
     check_metric_count(len(answer.metrics), len(query.metrics))
-    return _read(query, answer.metrics, asked_for)
+    return _read(query, answer.metrics, aggregation)
 
 
-def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> MetricData:
+def _read(query: DataQuery, raw_metrics: Sequence[msgspec.Raw], aggregation: str) -> MetricData:
     data, points = MetricData({}, [], set(), set()), 0
     missing = set(query.metrics)
-    for raw in given:
+    for raw in raw_metrics:
         try:
             metric = _METRIC.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -115,22 +115,22 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Met
         points += len(metric.datapoints)
         dimensions = read_dimensions(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
-            data.warnings.append(f"`{metric.metric_name[:40]}` was not asked for, or comes twice")
+            data.warnings.append(f"`{metric.metric_name[:40]}` was not queried, or comes twice")
             continue
-        values, doubt = _values(query, metric, asked_for)
-        if doubt:
-            data.warnings.append(f"`{metric.metric_name}` of {dimensions.api_id} {doubt}")
+        values, reason = _values(query, metric, aggregation)
+        if reason:
+            data.warnings.append(f"`{metric.metric_name}` of {dimensions.api_id} {reason}")
             data.invalid.add(dimensions)
         missing.remove((dimensions, metric.metric_name))
-        of_series = data.values.setdefault(dimensions, {})
+        series_values = data.values.setdefault(dimensions, {})
         for at, value in values.items():
-            of_series.setdefault(at, {})[metric.metric_name] = value
+            series_values.setdefault(at, {})[metric.metric_name] = value
     if points >= MAX_POINTS:
-        raise bad_answer(f"it has {points:,} data points, and the cloud leaves out what is beyond {MAX_POINTS:,}")
+        raise bad_answer(f"it has {points:,} data points, and the cloud omits those beyond {MAX_POINTS:,}")
     if missing:
         dimensions, name = min(missing)
         data.warnings.append(
-            f"{len(missing):,} of the {len(query.metrics):,} metrics that were asked for did not come, such as "
+            f"{len(missing):,} of the {len(query.metrics):,} queried metrics are missing, such as "
             f"`{name}` of {dimensions.api_id}"
         )
         data.invalid.update(dimensions for dimensions, _ in missing)
@@ -142,39 +142,39 @@ def _read(query: DataQuery, given: Sequence[msgspec.Raw], asked_for: str) -> Met
 
 
 def _check_hours(data: MetricData) -> None:
-    """Doubt each hour whose total is less than its parts."""
+    """Mark each hour whose total is below the sum of its parts as invalid."""
     for dimensions, hours in data.values.items():
         for at, values in hours.items():
             total, *parts = (Decimal(repr(values.get(name, 0.0))) for name in TOKENS)
             if total < sum(parts):
                 data.invalid_hours.add((dimensions, at))
                 data.warnings.append(
-                    f"an hour of {dimensions.api_id} has fewer tokens in all ({total}) than in its parts"
+                    f"an hour of {dimensions.api_id} has fewer total tokens ({total}) than prompt and completion tokens"
                 )
 
 
-def _values(query: DataQuery, metric: _Metric, asked_for: str) -> Tuple[Dict[int, float], str]:
-    """Read the values of one metric, or say what is wrong with them."""
+def _values(query: DataQuery, metric: _Metric, aggregation: str) -> Tuple[Dict[int, float], str]:
+    """Return the values of one metric, or the reason why they are invalid."""
     unit = METRICS[metric.metric_name].unit
-    largest = 100.0 if unit == "%" else MAX_VALUE
+    max_value = 100.0 if unit == "%" else MAX_VALUE
     if metric.unit != unit:
-        return {}, f"comes in {f'`{metric.unit[:20]}`' if metric.unit else 'no unit'}, where `{unit}` is expected"
+        return {}, f"has {f'the unit `{metric.unit[:20]}`' if metric.unit else 'no unit'}, expected `{unit}`"
     values: Dict[int, float] = {}
     for point in metric.datapoints:
-        at, value = point.timestamp // query.period_ms * query.period_ms, getattr(point, asked_for)
-        if value is None or not 0 <= value <= largest:
-            return {}, f"has a value that is none ({value})"
-        # One point more than asked may come before the window, and one at its end where that counts as inside.
+        at, value = point.timestamp // query.period_ms * query.period_ms, getattr(point, aggregation)
+        if value is None or not 0 <= value <= max_value:
+            return {}, f"has an invalid value ({value})"
+        # The cloud may send one extra point before the window, and one at its end if it treats `to` as inclusive.
         if at in (query.start_ms - query.period_ms, query.until_ms):
             continue
         if not query.start_ms <= at < query.until_ms:
-            return {}, f"has a value outside the window that was asked ({point.timestamp})"
+            return {}, f"has a value outside the queried window ({point.timestamp})"
         if at in values:
             return {}, f"has two values for one {'minute' if query.period_ms == MINUTE else 'hour'}"
         values[at] = value
     return values, ""
 
 
-def _written(dimensions: Dimensions) -> List[Dict[str, str]]:
+def _dimension_list(dimensions: Dimensions) -> List[Dict[str, str]]:
     named = {"maas_api_id": dimensions.api_id, "maas_key_id": dimensions.key_id}
     return [{"name": name, "value": value} for name, value in named.items() if value]

@@ -1,4 +1,4 @@
-"""Which metrics there are: the pages of ListMetrics."""
+"""ListMetrics: the pages of the list of metrics."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .known_metrics import MAX_ANSWER_BYTES, METRICS, NAMESPACE, Dimensions
 from .limits import check_metric_count, check_name_lengths, check_value_count
 
 PAGE_SIZE = 1000
-"""The most that the API gives at once."""
+"""The API's maximum."""
 MAX_PAGES = 100
 MAX_MARKER_LENGTH = 1024
-"""Letters: it names a metric and its dimensions, and goes into the next page's URL."""
+"""Characters; a marker names a metric and its dimensions, and is part of the next page's URL."""
 MAX_UNKNOWN = 100
-"""Ids without a place here that are remembered: enough for a person."""
+"""Unknown metric names that are remembered: enough for a person."""
 
 
 class ListQuery(Struct, frozen=True):
-    """Ask for one page."""
+    """Query one page."""
 
     marker: Optional[str] = None
 
 
 class Listing(Struct):
-    """Hold what one page or several list: of each model and key the metrics; and the ids that have no place here."""
+    """Hold the metrics of each model and key over one or more pages, and the names of unknown metrics."""
 
     metrics: Dict[Dimensions, List[str]] = {}
     unknown: List[str] = []
@@ -50,7 +50,7 @@ class ListedMetric(Struct):
 
 
 class MetaData(Struct):
-    """Hold where the list goes on."""
+    """Hold the marker of the next page."""
 
     marker: Optional[str] = None
 
@@ -63,7 +63,7 @@ class Page(Struct):
 
     @property
     def marker(self) -> Optional[str]:
-        """Name the next page; there is none after one that lists nothing."""
+        """Return the marker of the next page; None on the last page, and on an empty one."""
         return self.meta_data.marker or None if self.metrics else None
 
 
@@ -71,7 +71,7 @@ _PAGE = msgspec.json.Decoder(Page)
 
 
 def fetch_page(query: ListQuery, send: Send) -> Page:
-    """Ask for a page; raise QueryError where it cannot be believed."""
+    """Fetch a page; raise QueryError if it is invalid."""
     parameters = [("limit", str(PAGE_SIZE)), ("namespace", NAMESPACE)]
     if query.marker is not None:
         parameters.append(("start", query.marker))
@@ -90,14 +90,14 @@ def fetch_page(query: ListQuery, send: Send) -> Page:
         texts = (text for dimension in metric.dimensions for text in (dimension.name, dimension.value))
         check_name_lengths([metric.metric_name, *texts])
     if len(page.marker or "") > MAX_MARKER_LENGTH:
-        raise bad_answer(f"the list of metrics goes on at a marker of {len(page.marker or ''):,} letters")
+        raise bad_answer(f"the list of metrics continues at a marker of {len(page.marker or ''):,} characters")
     if page.marker is not None and page.marker == query.marker:
-        raise bad_answer("the list of metrics goes on where it was")
+        raise bad_answer("the list of metrics repeats its marker")
     return page
 
 
 def add_page(listing: Listing, page: Page) -> None:
-    """Put a page to those before; raise QueryError where they do not end."""
+    """Add a page to a listing; raise QueryError beyond MAX_PAGES pages."""
     listing.pages += 1
     if listing.pages > MAX_PAGES:
         raise bad_answer(f"the list of metrics has more than {MAX_PAGES} pages")
@@ -112,11 +112,11 @@ def add_page(listing: Listing, page: Page) -> None:
             listing.metrics.setdefault(dimensions, []).append(metric.metric_name)
 
 
-def read_dimensions(given: List[Dimension]) -> Optional[Dimensions]:
-    """Read the dimensions of a metric; None where they are not those of a model, or of a model and a key."""
-    values = {each.name: each.value for each in given}
-    names = {"maas_api_id"} if len(given) == 1 else {"maas_api_id", "maas_key_id"}
-    # They become tags, which not every format lets hold whatever there is.
+def read_dimensions(listed: List[Dimension]) -> Optional[Dimensions]:
+    """Parse a metric's dimensions; None unless they are those of a model, or of a model and a key."""
+    values = {each.name: each.value for each in listed}
+    names = {"maas_api_id"} if len(listed) == 1 else {"maas_api_id", "maas_key_id"}
+    # They become tags, and not every format allows every character in a tag.
     if values.keys() != names or not all(value.isprintable() and value.strip(" \\") for value in values.values()):
         return None
     return Dimensions(values["maas_api_id"], values.get("maas_key_id", ""))

@@ -1,4 +1,4 @@
-"""A server that keeps connections, and does with each what a test wants of it."""
+"""An HTTP server with keep-alive, whose handler controls bytes and connections."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 from maas_usage_check.emulator.emulator import Emulator
 
 
-class Asked(NamedTuple):
-    """One request: by which connection it came, as the how manieth of it, and what it says."""
+class ReceivedRequest(NamedTuple):
+    """Hold a request, the number of its connection, and its number within the connection; both count from 1."""
 
     connection: int
     number: int
@@ -26,40 +26,43 @@ class Asked(NamedTuple):
     client: socket.socket
 
 
-Behave = Callable[[Asked], Optional[bytes]]
-"""Answer a request; None closes the connection."""
+Handler = Callable[[ReceivedRequest], Optional[bytes]]
+"""Return the bytes of the response; None closes the connection."""
 
 
-def http(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
-    """Write an answer."""
-    given = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
-    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+def http_response(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
+    """Build a response."""
+    all_headers = {
+        "Content-Length": str(len(body)),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
     return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
 
 
-def truly(emulator: Emulator) -> Behave:
-    """Answer as the emulator does."""
+def emulator_handler(emulator: Emulator) -> Handler:
+    """Return a handler that answers as the emulator does."""
 
-    def answer(asked: Asked) -> bytes:
-        said = emulator.answer(asked.method, asked.target, asked.headers, asked.body)
-        return http(said.body, said.status, **said.headers)
+    def answer(request: ReceivedRequest) -> bytes:
+        reply = emulator.answer(request.method, request.target, request.headers, request.body)
+        return http_response(reply.body, reply.status, **reply.headers)
 
     return answer
 
 
 def reset(client: socket.socket) -> None:
-    """Let the server's thread close with a reset instead of a farewell."""
+    """Let the server's thread close the connection with RST instead of FIN."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.shutdown(socket.SHUT_RD)
 
 
 class KeepAliveServer:
-    """Serve connections, each in a thread of its own, until it is closed. It counts from 1."""
+    """Serve each connection in a thread of its own, until it is closed."""
 
     def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:
-        self.behave: Behave = lambda asked: http(f"{asked.connection} {asked.number}".encode())
+        self.handler: Handler = lambda request: http_response(f"{request.connection} {request.number}".encode())
         self.clients: List[socket.socket] = []
-        self.asked: List[Asked] = []
+        self.requests: List[ReceivedRequest] = []
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
@@ -67,9 +70,9 @@ class KeepAliveServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
-    def ways(self) -> List[Tuple[int, int]]:
-        """List by which connection each request came, and as the how manieth."""
-        return [(asked.connection, asked.number) for asked in self.asked]
+    def connection_log(self) -> List[Tuple[int, int]]:
+        """Return connection number and request number of each request."""
+        return [(request.connection, request.number) for request in self.requests]
 
     def close(self) -> None:
         for each in (self._listener, *self.clients):
@@ -93,9 +96,9 @@ class KeepAliveServer:
                 method, target, _ = line.decode().split(" ")
                 headers = dict(parse_headers(stream))
                 body = stream.read(int(headers.get("Content-Length", 0)))
-                asked = Asked(connection, number, method, target, headers, body, client)
-                self.asked.append(asked)
-                answer = self.behave(asked)
+                request = ReceivedRequest(connection, number, method, target, headers, body, client)
+                self.requests.append(request)
+                answer = self.handler(request)
                 if answer is None:
                     return
                 if answer:

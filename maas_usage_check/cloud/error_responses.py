@@ -81,7 +81,9 @@ def response_error(response: Response, permission: str, now_s: float, redact: Re
     if status in BY_STATUS:
         return error(*BY_STATUS[status])
     if 500 <= status < 600:
-        return error(Result.SERVER_ERROR, "the cloud had an internal error; it is retried, also in the next cycle")
+        return error(
+            Result.SERVER_ERROR, "the cloud had an internal error; the request is retried, also in the next cycle"
+        )
     if 300 <= status < 400:
         return error(Result.BAD_ANSWER, "the answer was a redirect, which is not followed: check endpoint and proxy")
     if not 400 <= status < 500:
@@ -104,8 +106,7 @@ def _key_error(message: str, date: Optional[str], now_s: float, details: str) ->
         )
     if "ak not exist" in message:
         return error(Result.KEY_REFUSED, "the access key does not exist: check HW_ACCESS_KEY")
-    if stated_offset_s is not None or abs(offset_s or 0.0) > CLOCK_TOLERANCE:
-        assert offset_s is not None
+    if offset_s is not None and (stated_offset_s is not None or abs(offset_s) > CLOCK_TOLERANCE):
         where = "ahead of" if offset_s > 0 else "behind"
         return error(
             Result.CLOCK_OFF,

@@ -18,7 +18,7 @@ NOT_TLS = frozenset(
     "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
 )
 """OpenSSL's reasons if the server does not speak TLS."""
-TRUNCATED = "the connection closed in the middle of the answer; it is retried"
+TRUNCATED = "the connection closed in the middle of the answer; the request is retried"
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
 """Most answers have a few hundred bytes; a longer body is rejected."""

@@ -1,4 +1,4 @@
-"""Servers of real sockets, and the authority that vouches for the one that speaks TLS."""
+"""Servers on real sockets, and the authority that signs the certificate of the one with TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each limit of the client: one below it, at it, one above."""
+"""Each limit of the client: one below, at, and one above."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..fixed_clock import FixedClock
 
 
 class Recorder:
-    """A transport that records how long it may take, and fails so that nothing is proven."""
+    """A transport that records its timeouts, and fails so that the key stays unverified."""
 
     def __init__(self, clock: FixedClock) -> None:
         self.clock = clock
         self.timeouts: List[float] = []
         self.connected_ahead: List[float] = []
-        self.act: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], None] = lambda: None
 
     def __call__(self, request: Request, timeout: float) -> Response:
         self.timeouts.append(timeout)
-        self.act()
+        self.on_request()
         return Response(404, {}, b"")
 
     def preconnect(self, url: str, timeout: float) -> None:
@@ -66,12 +66,12 @@ def error_of(session: Session, goes: Callable[[], None] = lambda: None) -> Query
 def test_timeout_within_the_cycle(
     clock: FixedClock, transport: Recorder, session: Session, left: float, timeout: float
 ) -> None:
-    """Neither a request nor a connection ahead of one may take longer than what is left of the cycle."""
+    """The timeout of a request, and of a connection opened ahead, is at most the rest of the cycle."""
 
-    def ask_meanwhile() -> None:
+    def ask_during_request() -> None:
         error_of(session)
 
-    transport.act = ask_meanwhile
+    transport.on_request = ask_during_request
     clock.at += 25 - left
     error_of(session)
     assert transport.timeouts == transport.connected_ahead == pytest.approx([timeout])
@@ -81,7 +81,7 @@ def test_timeout_within_the_cycle(
 def test_end_before_a_request(
     clock: FixedClock, transport: Recorder, session: Session, seconds: float, sent: int
 ) -> None:
-    """Nothing is sent once the time is up, or after a stop, although there was leave."""
+    """Nothing is sent after the deadline, even with a slot."""
     began = clock.clock.monotonic()
 
     def goes() -> None:
@@ -97,14 +97,16 @@ def test_stop_before_a_request(transport: Recorder, session: Session) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(24.9, "own"), (25, "late"), (26, "late")])
-def test_whose_time_was_up(clock: FixedClock, transport: Recorder, session: Session, seconds: float, text: str) -> None:
-    """A time-out at the cycle's end is the deadline's, an earlier one the request's."""
+def test_timeout_or_deadline(
+    clock: FixedClock, transport: Recorder, session: Session, seconds: float, text: str
+) -> None:
+    """A timeout at the end of the cycle is reported as the deadline's, an earlier one as the request's."""
 
     def fail() -> None:
         clock.at += seconds
         raise QueryError(Result.TIMED_OUT, "own")
 
-    transport.act = fail
+    transport.on_request = fail
     assert str(error_of(session)) == text
 
 
@@ -115,7 +117,7 @@ def test_pauses(
     clock: FixedClock, transport: Recorder, session: Session, monkeypatch: pytest.MonkeyPatch,
     left: float, pauses: List[float],
 ) -> None:  # fmt: skip
-    """A failure that may pass is tried twice more, after half a second and one, spread by half, within the cycle."""
+    """A temporary failure is retried twice within the cycle, after 0.5 s and 1 s, each with 50 % jitter."""
     spreads: List[Tuple[float, float]] = []
 
     def longest(low: float, high: float) -> float:
@@ -126,9 +128,9 @@ def test_pauses(
         raise QueryError(Result.NETWORK, "x")
 
     monkeypatch.setattr("random.uniform", longest)
-    transport.act = fail
+    transport.on_request = fail
     clock.at += 25 - left
-    assert error_of(session).result == Result.NETWORK, "not that its time is up"
+    assert error_of(session).result == Result.NETWORK, "not TIMED_OUT"
     assert clock.slept == pytest.approx(pauses)
     assert len(transport.timeouts) == len(pauses) + 1
     assert set(spreads) == {(0.5, 1.5)}
@@ -157,8 +159,8 @@ def test_status(status: int, result: Result) -> None:
     ("seconds", "result"),
     [(900, Result.KEY_REFUSED), (901, Result.CLOCK_OFF), (-900, Result.KEY_REFUSED), (-901, Result.CLOCK_OFF)],
 )
-def test_clock_that_is_off(seconds: int, result: Result) -> None:
-    """15 minutes between both clocks are allowed."""
+def test_wrong_clock(seconds: int, result: Result) -> None:
+    """The clocks may differ by 15 minutes."""
     refused = Response(401, {"Date": "Mon, 23 Nov 2026 12:00:00 GMT"}, b"")
     error = response_error(refused, "", NOW + seconds, str)
     assert (error.result, error.clock_off) == (result, seconds)
@@ -169,8 +171,8 @@ def test_clock_that_is_off(seconds: int, result: Result) -> None:
     ("length", "declared", "read"), [(9, 9, True), (10, 10, True), (11, 11, False), (9, 10, False), (10, 9, True)]
 )
 @pytest.mark.parametrize("status", [200, 401, 403, 500])
-def test_length_of_an_answer(status: int, length: int, declared: int, read: bool) -> None:
-    """A body may have 10 bytes here, and one shorter than it says was cut; a refusal needs none."""
+def test_body_length(status: int, length: int, declared: int, read: bool) -> None:
+    """A body has at most 10 bytes here, and at least its declared length; a refusal needs no body."""
     chunks = iter([b"x" * length, b""])
     refused = status in (401, 403)
     with contextlib.nullcontext() if read or refused else pytest.raises(QueryError):
@@ -178,13 +180,13 @@ def test_length_of_an_answer(status: int, length: int, declared: int, read: bool
         assert answer.body == (b"x" * length if read else b"")
 
 
-def test_answer_without_an_end() -> None:
+def test_endless_body() -> None:
     with pytest.raises(TimeoutError):
         read_response(200, {}, lambda size: b"x", 0.0)
 
 
 @pytest.mark.parametrize(("length", "shown"), [(160, 160), (161, 160)])
-def test_length_of_what_the_cloud_said(length: int, shown: int) -> None:
+def test_excerpt_length(length: int, shown: int) -> None:
     assert f"`{'x' * shown}`" in str(response_error(Response(400, {}, b"x" * length), "", NOW, str))
 
 

@@ -1,4 +1,4 @@
-"""What is asked of Cloud Eye, and what of its answers is believed."""
+"""Cloud Eye: the requests, and which answers are accepted."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "tpm"), (OTHER, "rpm")), START, START
 
 
 def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 2.0),), **more: Any) -> Dict[str, Any]:
-    """Write one metric of an answer; a point is its minute and value."""
+    """Build one metric of an answer; a point is its minute and value."""
     datapoints = [{"average": value, "timestamp": START + int(minute * MINUTE)} for minute, value in points]
-    written = {"namespace": "SYS.MaaS", "metric_name": name, "datapoints": datapoints}
+    fields = {"namespace": "SYS.MaaS", "metric_name": name, "datapoints": datapoints}
     dimensions = [{"name": "maas_api_id", "value": "model-1"}]
-    return {**written, "dimensions": dimensions, **({} if unit is None else {"unit": unit}), **more}
+    return {**fields, "dimensions": dimensions, **({} if unit is None else {"unit": unit}), **more}
 
 
-def of_model(name: str, points: Any = (), **more: Any) -> Dict[str, Any]:
+def model_metric(name: str, points: Any = (), **more: Any) -> Dict[str, Any]:
     return metric(points=points, dimensions=[{"name": "maas_api_id", "value": name}], **more)
 
 
-def asked(*metrics: Any, query: DataQuery = QUERY) -> MetricData:
-    """Answer with these metrics of one model, and soundly of another, which used nothing."""
-    answer = {"metrics": [*metrics, *([of_model("other")] if (OTHER, "rpm") in query.metrics else [])]}
+def fetch(*metrics: Any, query: DataQuery = QUERY) -> MetricData:
+    """Fetch an answer with these metrics of MODEL, and a valid one without points of OTHER."""
+    answer = {"metrics": [*metrics, *([model_metric("other")] if (OTHER, "rpm") in query.metrics else [])]}
     data: MetricData = CloudEye().ask(query, lambda call: json.dumps(answer).encode())
     return data
 
 
-def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
+def test_request_of_minutes() -> None:
+    """A query of minutes has the documented format."""
     calls: List[Call] = []
     dimensions = [{"name": "maas_api_id", "value": "model-1"}, {"name": "maas_key_id", "value": "key-1"}]
     answer = json.dumps({"metrics": [metric(dimensions=dimensions)]}).encode()
-    CloudEye().ask(DataQuery(((KEY, "rpm"),), START, START + MINUTE, MINUTE), lambda call: _note(calls, call, answer))
+    CloudEye().ask(DataQuery(((KEY, "rpm"),), START, START + MINUTE, MINUTE), lambda call: _record(calls, call, answer))
     assert calls[0].path == "/V1.0/{project_id}/batch-query-metric-data"
     assert calls[0].body == {
         "metrics": [{"namespace": "SYS.MaaS", "metric_name": "rpm", "dimensions": dimensions}],
@@ -56,20 +57,21 @@ def test_a_question_of_minutes_is_of_the_documented_shape() -> None:
     }  # fmt: skip
 
 
-def test_values_come_by_minute_and_metric() -> None:
-    data = asked(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
+def test_values() -> None:
+    data = fetch(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
     assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}, OTHER: {}}
     assert not data.warnings
 
 
-def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_without_a_word() -> None:
-    data = asked(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("tpm", points=()))
+def test_extra_points() -> None:
+    """An extra point at either end of the window is dropped silently."""
+    data = fetch(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("tpm", points=()))
     assert data.values[MODEL] == {START: {"rpm": 2.0}}
     assert not data.warnings
 
 
 @pytest.mark.parametrize(
-    ("wrong", "what"),
+    ("invalid", "warning"),
     [
         (metric(unit="Byte"), "has the unit `Byte`, expected `Count`"),
         (metric(unit=None), "has no unit, expected `Count`"),
@@ -80,26 +82,28 @@ def test_the_point_more_than_asked_that_may_come_at_either_end_is_left_out_witho
         (metric(points=((0, None),)), "an invalid value (None)"),
         (metric(points=((0, "2"),)), "not as documented"),
         (metric("rps"), "`rps` was not queried"),
-        (of_model("a third"), "was not queried"),
+        (model_metric("a third"), "was not queried"),
         (metric(dimensions=[]), "was not queried"),
         ("rpm", "not as documented"),
     ],
 )
-def test_a_metric_that_is_not_believed_is_named_and_the_rest_goes_on(wrong: Any, what: str) -> None:
-    data = asked(wrong, metric("tpm"))
+def test_invalid_metric(invalid: Any, warning: str) -> None:
+    """An invalid metric is named in a warning; the other metrics are used."""
+    data = fetch(invalid, metric("tpm"))
     assert (data.values[MODEL], data.invalid) == ({START: {"tpm": 2.0}}, {MODEL})
-    assert what in data.warnings[0]
+    assert warning in data.warnings[0]
 
 
-def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
-    data = asked(metric(), metric(points=((0, 7.0),)))
+def test_duplicate_metric() -> None:
+    """Of a metric that comes twice, the second is dropped with a warning."""
+    data = fetch(metric(), metric(points=((0, 7.0),)))
     assert data.values[MODEL] == {START: {"rpm": 2.0}}
     assert "comes twice" in data.warnings[0]
 
 
-@pytest.mark.parametrize("question", [QUERY, ListQuery()])
+@pytest.mark.parametrize("query", [QUERY, ListQuery()])
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "text"),
     [
         (b" <html>", "is not JSON but HTML; a proxy or another server answered instead of the cloud"),
         (b"", "is not JSON but an empty body"),
@@ -110,38 +114,36 @@ def test_a_metric_that_comes_twice_is_not_believed_the_second_time() -> None:
         (b'{"metrics": 7}', "not as documented"),
     ],
 )
-def test_an_answer_that_is_none_is_not_believed_at_all(
-    question: Union[DataQuery, ListQuery], body: bytes, words: str
-) -> None:
+def test_invalid_answer(query: Union[DataQuery, ListQuery], body: bytes, text: str) -> None:
     with pytest.raises(QueryError) as refused:
-        CloudEye().ask(question, lambda call: body)
+        CloudEye().ask(query, lambda call: body)
     assert refused.value.result == Result.BAD_ANSWER
     assert "\n" not in str(refused.value)
-    assert words in str(refused.value)
+    assert text in str(refused.value)
 
 
 def test_missing_metric() -> None:
-    """What was asked for and did not come is not known, and said; of what came without points nothing was used."""
-    data = asked(metric("tpm", points=()))
+    """A missing metric is unknown, with a warning; one without points was not used."""
+    data = fetch(metric("tpm", points=()))
     assert (data.invalid, data.warnings) == (
         {MODEL}, ["1 of the 3 queried metrics are missing, such as `rpm` of model-1"]
     )  # fmt: skip
-    assert not asked(metric(points=()), metric("tpm", points=())).warnings
+    assert not fetch(metric(points=()), metric("tpm", points=())).warnings
 
 
-@pytest.mark.parametrize("metrics", [(), (of_model("other", unit="Byte"),)])
-def test_nothing_believed(metrics: Any) -> None:
-    """An answer without one believed model is none."""
+@pytest.mark.parametrize("metrics", [(), (model_metric("other", unit="Byte"),)])
+def test_no_valid_model(metrics: Any) -> None:
+    """An answer without any valid model is rejected."""
     with pytest.raises(QueryError, match=r"are missing|has the unit") as refused:
         CloudEye().ask(QUERY, lambda call: json.dumps({"metrics": metrics}).encode())
     assert refused.value.result == Result.BAD_ANSWER
 
 
 @pytest.mark.parametrize(
-    ("total", "believed"), [(29.0, False), (30.0, True), (31.0, True), (None, False), (30.3, True), (30.299, False)]
+    ("total", "valid"), [(29.0, False), (30.0, True), (31.0, True), (None, False), (30.3, True), (30.299, False)]
 )
-def test_total_below_its_parts(total: Optional[float], believed: bool) -> None:
-    """Such an hour is not believed, and the model's other hours are; a missing total is 0."""
+def test_total_below_its_parts(total: Optional[float], valid: bool) -> None:
+    """Only that hour of the model is invalid; a missing total is 0."""
     prompt, completion = (10.1, 20.2) if total and total % 1 else (10.0, 20.0)
     parts = {"total_tokens": total, "prompt_tokens": prompt, "completion_tokens": completion}
     query = DataQuery(tuple((MODEL, name) for name in parts), START, START + 2 * HOUR, HOUR)
@@ -151,16 +153,16 @@ def test_total_below_its_parts(total: Optional[float], believed: bool) -> None:
         ])
         for name, value in parts.items()
     ]  # fmt: skip
-    data = asked(*metrics, query=query)
-    assert data.invalid_hours == (set() if believed else {(MODEL, START)})
-    assert bool(data.warnings) != believed
+    data = fetch(*metrics, query=query)
+    assert data.invalid_hours == (set() if valid else {(MODEL, START)})
+    assert bool(data.warnings) != valid
     assert not data.invalid
 
 
-def test_more_than_was_asked() -> None:
-    """It is refused whole: more metrics, or far more values, whatever they are."""
+def test_more_metrics_than_queried() -> None:
+    """An answer with more metrics, or far more values, than queried is rejected as a whole."""
     with pytest.raises(QueryError, match="4 metrics, but 3 were queried"):
-        asked(metric(), metric("tpm"), of_model("a third"))
+        fetch(metric(), metric("tpm"), model_metric("a third"))
     with pytest.raises(QueryError, match="1,001 metrics, but 1,000 were queried"):
         CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1001))
     CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1000))
@@ -169,59 +171,64 @@ def test_more_than_was_asked() -> None:
             CloudEye().ask(query, lambda call: b'{"metrics": [' + b"0," * 100_000 + b"0]}")
 
 
-@pytest.mark.parametrize(("metrics", "points", "most"), [(1, 0, 64), (3, 2, 224)])
-def test_values_of_an_answer(metrics: int, points: int, most: int) -> None:
-    for count in (most - 1, most):
+@pytest.mark.parametrize(("metrics", "points", "limit"), [(1, 0, 64), (3, 2, 224)])
+def test_value_count(metrics: int, points: int, limit: int) -> None:
+    for count in (limit - 1, limit):
         check_value_count(b"," * count, metrics, points)
     with pytest.raises(QueryError, match="far more values"):
-        check_value_count(b"," * (most + 1), metrics, points)
+        check_value_count(b"," * (limit + 1), metrics, points)
 
 
-@pytest.mark.parametrize("letters", [127, 128, 129])
+@pytest.mark.parametrize("length", [127, 128, 129])
 @pytest.mark.parametrize("long", [
-    lambda name: metric(name), of_model, lambda name: metric(dimensions=[{"name": name, "value": "model-1"}]),
+    lambda name: metric(name), model_metric, lambda name: metric(dimensions=[{"name": name, "value": "model-1"}]),
 ])  # fmt: skip
-def test_long_names(long: Callable[[str], Any], letters: int) -> None:
-    """A page with a name of more than 128 letters is refused whole."""
+def test_long_names(long: Callable[[str], Any], length: int) -> None:
+    """A page with a name of more than 128 characters is rejected as a whole."""
     with contextlib.ExitStack() as refused:
-        if letters > 128:
+        if length > 128:
             refused.enter_context(pytest.raises(QueryError, match="a name in it has 129 characters"))
-        CloudEye().ask(ListQuery(), lambda call: page(metric(), long("x" * letters)))
+        CloudEye().ask(ListQuery(), lambda call: page(metric(), long("x" * length)))
 
 
-@pytest.mark.parametrize(("share", "believed"), [(100.0, True), (100.5, False)])
-def test_of_more_calls_than_there_were_none_can_have_failed(share: float, believed: bool) -> None:
+@pytest.mark.parametrize(("share", "valid"), [(100.0, True), (100.5, False)])
+def test_error_rate_above_100(share: float, valid: bool) -> None:
     query = DataQuery(((MODEL, "req_error_rate"), (OTHER, "rpm")), START, START + MINUTE, MINUTE)
-    data = asked(metric("req_error_rate", "%", ((0, share),)), query=query)
-    assert bool(data.values[MODEL]) == believed
-    assert data.invalid == (set() if believed else {MODEL})
+    data = fetch(metric("req_error_rate", "%", ((0, share),)), query=query)
+    assert bool(data.values[MODEL]) == valid
+    assert data.invalid == (set() if valid else {MODEL})
 
 
-def test_a_number_beyond_all_numbers_is_not_believed() -> None:
-    body = json.dumps({"metrics": [metric(points=((0, 77.0),)), of_model("other")]}).replace("77.0", "1e999").encode()
+def test_infinite_value() -> None:
+    body = (
+        json.dumps({"metrics": [metric(points=((0, 77.0),)), model_metric("other")]}).replace("77.0", "1e999").encode()
+    )
     assert not CloudEye().ask(QUERY, lambda call: body).values.get(MODEL)
 
 
-def test_an_answer_that_reaches_3000_points_is_taken_for_incomplete() -> None:
+def test_truncated_answer() -> None:
+    """An answer of 3,000 points is rejected as incomplete."""
     metrics = tuple((Dimensions(f"m{i}"), "rpm") for i in range(200))
     query = DataQuery(metrics, START, START + 15 * MINUTE, MINUTE)
     points = [(minute, 1.0) for minute in range(15)]
 
-    asked(*(of_model(f"m{i}", points) for i in range(199)), query=query)
+    fetch(*(model_metric(f"m{i}", points) for i in range(199)), query=query)
     with pytest.raises(QueryError, match="3,000 data points"):
-        asked(*(of_model(f"m{i}", points) for i in range(200)), query=query)
+        fetch(*(model_metric(f"m{i}", points) for i in range(200)), query=query)
 
 
 @given(st.integers(1, 3000))
-def test_a_question_never_asks_for_as_many_points_as_are_left_out_even_if_one_more_comes(periods: int) -> None:
-    most = max_metrics_per_query(periods)
-    assert most <= 500
-    assert most * (periods + 1) < 3000
-    assert most == 500 or (most + 1) * (periods + 1) >= 3000
+def test_max_metrics_per_query(periods: int) -> None:
+    """A query stays below 3,000 points, also with an extra point per metric."""
+    limit = max_metrics_per_query(periods)
+    assert limit <= 500
+    assert limit * (periods + 1) < 3000
+    assert limit == 500 or (limit + 1) * (periods + 1) >= 3000
 
 
 @given(st.decimals(0, 10**9, places=3), st.sampled_from(sorted(METRICS)))
-def test_units_are_converted_without_an_error_of_binary_fractions(value: Any, name: str) -> None:
+def test_unit_conversion(value: Any, name: str) -> None:
+    """Units are converted without binary rounding errors."""
     factors = {"tpm": 1000, "ttft": Fraction(1, 1000), "tpot": Fraction(1, 1000), "latency_avg": Fraction(1, 1000)}
     exact = Fraction(value) * factors.get(name, Fraction(1, 100) if name == "req_error_rate" else 1)
     assert METRICS[name].convert(float(value)) == float(exact)
@@ -231,28 +238,29 @@ def page(*metrics: Any, marker: Optional[str] = "next") -> bytes:
     return json.dumps({"metrics": metrics, "meta_data": {"count": len(metrics), "marker": marker, "total": 9}}).encode()
 
 
-def test_a_list_is_asked_page_by_page_until_one_is_empty() -> None:
+def test_pages() -> None:
+    """The list is fetched page by page until a page is empty."""
     calls: List[Call] = []
-    first = CloudEye().ask(ListQuery(), lambda call: _note(calls, call, page(metric())))
-    last = CloudEye().ask(ListQuery(first.marker), lambda call: _note(calls, call, page()))
+    first = CloudEye().ask(ListQuery(), lambda call: _record(calls, call, page(metric())))
+    last = CloudEye().ask(ListQuery(first.marker), lambda call: _record(calls, call, page()))
     assert [dict(call.query or ()).get("start") for call in calls] == [None, "next"]
     assert (first.marker, last.marker) == ("next", None)
 
 
-def test_a_list_that_goes_round_in_a_circle_is_not_believed() -> None:
+def test_repeated_marker() -> None:
     with pytest.raises(QueryError, match="repeats its marker"):
         CloudEye().ask(ListQuery("next"), lambda call: page(metric()))
 
 
-@pytest.mark.parametrize("letters", [1023, 1024, 1025])
-def test_long_marker(letters: int) -> None:
+@pytest.mark.parametrize("length", [1023, 1024, 1025])
+def test_long_marker(length: int) -> None:
     with contextlib.ExitStack() as refused:
-        if letters > 1024:
+        if length > 1024:
             refused.enter_context(pytest.raises(QueryError, match="a marker of 1,025 characters"))
-        CloudEye().ask(ListQuery(), lambda call: page(metric(), marker="x" * letters))
+        CloudEye().ask(ListQuery(), lambda call: page(metric(), marker="x" * length))
 
 
-def test_a_list_without_end_is_not_believed() -> None:
+def test_endless_list() -> None:
     listing = Listing()
     for _ in range(100):
         add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(metric())))
@@ -260,7 +268,8 @@ def test_a_list_without_end_is_not_believed() -> None:
         add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(metric())))
 
 
-def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
+def test_unknown_metrics() -> None:
+    """Unknown metrics of the list are dropped and named once."""
     both = [{"name": "maas_key_id", "value": "key-1"}, {"name": "maas_api_id", "value": "model-1"}]
     other = [{"name": "maas_service_name", "value": "model-1"}]
     unprintable = [{"name": "maas_api_id", "value": "a\nb"}]
@@ -284,7 +293,7 @@ def test_of_a_list_what_has_no_place_is_left_out_and_named_once() -> None:
 
 @pytest.mark.parametrize(("names", "remembered"), [(99, 99), (100, 100), (101, 100)])
 def test_unknown_names(names: int, remembered: int) -> None:
-    """So many are remembered, over all lists, and each is news once."""
+    """At most 100 are remembered over all lists, and each is reported once."""
     listing, models = Listing(), ModelList()
     add_page(listing, CloudEye().ask(ListQuery(), lambda call: page(*(metric(f"m{i}") for i in range(names)))))
     assert len(listing.unknown) == remembered
@@ -293,6 +302,6 @@ def test_unknown_names(names: int, remembered: int) -> None:
     ]  # fmt: skip
 
 
-def _note(calls: List[Call], call: Call, answer: bytes = b'{"metrics": []}') -> bytes:
+def _record(calls: List[Call], call: Call, answer: bytes = b'{"metrics": []}') -> bytes:
     calls.append(call)
     return answer

@@ -29,13 +29,13 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_credentials_file_is_read_in_each_of_its_shapes(tmp_path: Path, shape: str) -> None:
+def test_file_formats(tmp_path: Path, shape: str) -> None:
     path = tmp_path / "credentials"
     path.write_bytes(SHAPES[shape].encode())
     assert from_file(str(path)) == Credentials(AK, SK)
 
 
-def test_a_security_token_is_read_from_its_line() -> None:
+def test_security_token() -> None:
     for text in (f"{AK}\n{SK}\ntoken==\n", f"HW_ACCESS_KEY={AK}\nHW_SECRET_KEY={SK}\nHW_SECURITY_TOKEN=token==\n"):
         assert parse(text.encode(), "f") == Credentials(AK, SK, "token==")
     assert parse(f"{AK}\n{SK}\n{TOKEN}".encode(), "f").token == TOKEN
@@ -54,7 +54,8 @@ def test_a_security_token_is_read_from_its_line() -> None:
         ("ключ,B".encode(), "contains a blank or an invalid character"),
     ],
 )
-def test_a_file_that_holds_no_key_says_why_and_never_what_it_holds(content: bytes, message: str) -> None:
+def test_invalid_file(content: bytes, message: str) -> None:
+    """The error of an invalid file names the reason, and quotes nothing of the file."""
     with pytest.raises(QueryError) as refused:
         parse(content, "/etc/maas/credentials")
     assert refused.value.result == Result.NO_CREDENTIALS
@@ -64,7 +65,8 @@ def test_a_file_that_holds_no_key_says_why_and_never_what_it_holds(content: byte
 
 
 @given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "ignore")))
-def test_any_bytes_are_a_key_or_a_documented_error(content: bytes) -> None:
+def test_any_bytes(content: bytes) -> None:
+    """Any bytes are a key or NO_CREDENTIALS."""
     try:
         credentials = parse(content, "f")
     except QueryError as refused:
@@ -74,7 +76,7 @@ def test_any_bytes_are_a_key_or_a_documented_error(content: bytes) -> None:
         assert credentials.sk
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_unreadable_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe", "\0"):
         with pytest.raises(QueryError) as refused:
@@ -82,28 +84,30 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         assert refused.value.result == Result.NO_CREDENTIALS
 
 
-def test_the_environment_gives_key_and_token() -> None:
+def test_environment() -> None:
     environ = {"HW_ACCESS_KEY": f" {AK}", "HW_SECRET_KEY": f"{SK}\n", "HW_SECURITY_TOKEN": "t"}
     assert from_environment(environ) == Credentials(AK, SK, "t")
 
 
 @pytest.mark.parametrize("missing", ["HW_ACCESS_KEY", "HW_SECRET_KEY"])
-def test_a_variable_that_is_not_set_or_empty_is_named(missing: str) -> None:
+def test_missing_variable(missing: str) -> None:
     with pytest.raises(QueryError, match=f"{missing} not set"):
         from_environment({"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, missing: " "})
 
 
-def test_a_file_that_its_group_or_everyone_can_read_is_reported_with_the_remedy(tmp_path: Path) -> None:
+def test_readable_by_others(tmp_path: Path) -> None:
+    """A file that its group or everyone can read is reported with the remedy."""
     path = tmp_path / "credentials"
     path.touch()
     for mode, open_to_others in ((0o622, False), (0o640, True), (0o604, True)):
         path.chmod(mode)
-        said = readable_by_others(str(path), {})
-        assert (said or "").endswith(f"chmod 600 {path}") is open_to_others
+        warning = readable_by_others(str(path), {})
+        assert (warning or "").endswith(f"chmod 600 {path}") is open_to_others
     assert readable_by_others(str(tmp_path / "missing"), {}) is None
 
 
-def test_what_systemd_hands_over_is_guarded_whatever_its_mode_says(tmp_path: Path) -> None:
+def test_systemd_credentials(tmp_path: Path) -> None:
+    """The mode of a file in systemd's credentials directory is not reported."""
     path = tmp_path / "credentials"
     path.touch(0o440)
     assert readable_by_others(str(path), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None

@@ -1,4 +1,4 @@
-"""Every error that the facts name, in each of its body shapes."""
+"""Each known error response, in each body format."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ KINDS = [
     (429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
     (429, "APIG.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
     (404, "APIGW.0101", "The API does not exist", Result.NOT_FOUND, "check region"),
-    (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "it is retried"),
-    (500, "", "", Result.SERVER_ERROR, "it is retried"),
+    (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "the request is retried"),
+    (500, "", "", Result.SERVER_ERROR, "the request is retried"),
     (400, "ModelArts.4", "service_type must be one of [1 2 4]", Result.REQUEST_REJECTED, "must be one of [1 2 4]"),
 ]
 SHAPES: Dict[str, Callable[[str, str], bytes]] = {
@@ -39,16 +39,15 @@ SHAPES: Dict[str, Callable[[str, str], bytes]] = {
 }
 
 
-def refuse(status: int, body: bytes, headers: Optional[Dict[str, str]] = None) -> QueryError:
+def classify(status: int, body: bytes, headers: Optional[Dict[str, str]] = None) -> QueryError:
     return response_error(Response(status, headers or {}, body), "modelarts:monitoring:get", NOW, redactor([""]))
 
 
 @pytest.mark.parametrize(("status", "code", "text", "result", "remedy"), KINDS)
-def test_every_known_error_is_told_apart_in_every_shape(
-    status: int, code: str, text: str, result: Result, remedy: str
-) -> None:
+def test_known_errors(status: int, code: str, text: str, result: Result, remedy: str) -> None:
+    """Each known error is classified in each body format."""
     for shape in SHAPES.values():
-        error = refuse(status, shape(code, text), {"X-Request-Id": "id-1"})
+        error = classify(status, shape(code, text), {"X-Request-Id": "id-1"})
         assert error.result == result
         assert all(words in str(error) for words in (remedy, str(status), "request id-1"))
         assert len(str(error).splitlines()) == 1
@@ -56,44 +55,47 @@ def test_every_known_error_is_told_apart_in_every_shape(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "x"}', b'{"error_code": 1, "error_msg": []}', b"\xff\xfe"])
-def test_a_body_of_no_known_shape_is_still_one_clear_line(body: bytes) -> None:
-    assert refuse(401, body).result == Result.KEY_REFUSED
-    assert len(str(refuse(400, body)).splitlines()) == 1
+def test_unknown_body(body: bytes) -> None:
+    assert classify(401, body).result == Result.KEY_REFUSED
+    assert len(str(classify(400, body)).splitlines()) == 1
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
-def test_an_unreadable_date_blames_no_clock(date: str) -> None:
-    assert refuse(401, b"verify ak sk signature fail", {"Date": date}).result == Result.KEY_REFUSED
+def test_invalid_date(date: str) -> None:
+    """An invalid Date header is not reported as a wrong clock."""
+    assert classify(401, b"verify ak sk signature fail", {"Date": date}).result == Result.KEY_REFUSED
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("7", 7.0), ("0", 0.0), (formatdate(NOW + 90, usegmt=True), 90.0), (formatdate(NOW - 90, usegmt=True), 0.0),
-     *((told, None) for told in (None, "soon", "-5", "\u00b2", "\u0663", "1.5", "")), ("9" * 400, 999999.0)],
+     *((text, None) for text in (None, "soon", "-5", "\u00b2", "\u0663", "1.5", "")), ("9" * 400, 999999.0)],
 )  # fmt: skip
-def test_retry_after_is_read_as_seconds_or_as_a_date(value: Any, seconds: Any) -> None:
+def test_retry_after(value: Any, seconds: Any) -> None:
     headers = {} if value is None else {"Retry-After": value}
-    assert refuse(429, b"", headers).retry_after == seconds
+    assert classify(429, b"", headers).retry_after == seconds
 
 
-def test_control_characters_of_the_cloud_do_not_reach_the_log() -> None:
-    error = refuse(400, json.dumps({"error_msg": "a\x1b[31m\n\x00b\u2028c"}).encode())
+def test_control_characters() -> None:
+    error = classify(400, json.dumps({"error_msg": "a\x1b[31m\n\x00b\u2028c"}).encode())
     assert str(error).isprintable()
 
 
-def test_a_signature_that_expired_names_both_clocks_with_or_without_blanks() -> None:
+def test_stated_clocks() -> None:
+    """The offset is read from the message, with or without blanks."""
     for blank in ("", " "):
         text = f"calc aksk signature fail:signature expired, signature time:{blank}20211217T064303Z,"
-        error = refuse(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
+        error = classify(401, SHAPES["flat"]("APIGW.0301", f"{text}{blank}server time:{blank}20211217T065904Z"))
         assert (error.result, error.clock_off) == (Result.CLOCK_OFF, -961)
         assert "16 minutes behind" in str(error)
 
 
-def test_a_date_that_is_off_explains_an_expired_signature_too_and_is_remembered_with_every_refusal() -> None:
+def test_clock_offset() -> None:
+    """A wrong clock explains an expired signature too; every refusal has the offset."""
     date = {"Date": formatdate(NOW - 3600, usegmt=True)}
     for text in ("signature expired", "decrypt token fail", "verify ak sk signature fail"):
-        error = refuse(401, SHAPES["flat"]("APIGW.0301", text), date)
+        error = classify(401, SHAPES["flat"]("APIGW.0301", text), date)
         assert error.result == Result.CLOCK_OFF
         assert error.clock_off == 3600
     for text in ("ak not exist", "AK access failed to reach the limit"):
-        assert refuse(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600
+        assert classify(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600

@@ -1,4 +1,4 @@
-"""Connections that are kept, over real sockets, to a server that closes, resets, repeats itself or says nothing."""
+"""Pooled connections over real sockets, to a server that closes, resets, sends unrequested bytes or hangs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maas_usage_check.scheduling import Gates
 from maas_usage_check.state import Store
 
 from ..conftest import AK, SK, FixedClock, wait_for
-from ..keep_alive_server import Asked, KeepAliveServer, http, reset, truly
+from ..keep_alive_server import KeepAliveServer, ReceivedRequest, emulator_handler, http_response, reset
 
 
 @pytest.fixture
@@ -38,191 +38,201 @@ def get(transport: DirectTransport, url: str, timeout: float = 30) -> Response:
     return transport(Request("GET", url, {"Host": "x"}, b""), timeout)
 
 
-def gone(client: socket.socket) -> bool:
-    """Tell whether the server has seen the end of a connection, and closed it too."""
+def is_closed(client: socket.socket) -> bool:
+    """Return whether the server has seen the end of a connection and closed its own side."""
     return client.fileno() == -1
 
 
-def test_requests_one_after_another_go_over_one_connection(server: KeepAliveServer, make: Any) -> None:
+def test_reuse(server: KeepAliveServer, make: Any) -> None:
     transport = make()
     assert [get(transport, server.url).body for _ in range(3)] == [b"1 1", b"1 2", b"1 3"]
 
 
-def test_an_answer_in_chunks_and_a_refusal_leave_the_connection_as_good_as_new(
-    server: KeepAliveServer, make: Any
-) -> None:
+def test_reuse_after_any_response(server: KeepAliveServer, make: Any) -> None:
+    """A chunked response, a refusal and an empty response leave the connection reusable."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-    answers = [chunked, http(b"{}", 403), http(b"", 204), http(b"x")]
-    server.behave = lambda asked: answers[asked.number - 1]
+    answers = [chunked, http_response(b"{}", 403), http_response(b"", 204), http_response(b"x")]
+    server.handler = lambda request: answers[request.number - 1]
     transport = make()
     for _ in answers:
         get(transport, server.url)
     assert len(server.clients) == 1
 
 
-def test_what_follows_an_interim_answer_is_never_taken_for_the_next_ones(server: KeepAliveServer, make: Any) -> None:
-    def behave(asked: Asked) -> bytes:
-        if asked.connection == 1:
-            asked.client.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-            return b""
-        return http(b"its own")
+def test_interim_response(server: KeepAliveServer, make: Any) -> None:
+    """Bytes after an interim response are never read as the response to the next request."""
 
-    server.behave = behave
+    def handle(request: ReceivedRequest) -> bytes:
+        if request.connection == 1:
+            request.client.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+            return b""
+        return http_response(b"its own")
+
+    server.handler = handle
     transport = make()
     assert get(transport, server.url).status == 103
     assert get(transport, server.url).body == b"its own"
 
 
 @pytest.mark.parametrize(
-    "spoil",
-    [lambda client: client.close(), lambda client: client.shutdown(1), lambda client: client.sendall(http(b"unasked"))],
-    ids=["closed", "half-closed", "unasked bytes"],
+    "damage",
+    [
+        lambda client: client.close(),
+        lambda client: client.shutdown(1),
+        lambda client: client.sendall(http_response(b"unrequested")),
+    ],
+    ids=["closed", "half-closed", "unrequested bytes"],
 )
-def test_a_connection_that_was_spoilt_is_noticed_before_a_request_is_spent_on_it(
-    server: KeepAliveServer, make: Any, spoil: Callable[[socket.socket], None]
-) -> None:
+def test_broken_idle_connection(server: KeepAliveServer, make: Any, damage: Callable[[socket.socket], None]) -> None:
+    """A broken idle connection is detected before a request is sent over it."""
     go, done = threading.Event(), threading.Event()
 
-    def behave(asked: Asked) -> bytes:
-        if asked.connection > 1:
-            return http(b"anew")
-        asked.client.sendall(http(b"first"))
+    def handle(request: ReceivedRequest) -> bytes:
+        if request.connection > 1:
+            return http_response(b"new")
+        request.client.sendall(http_response(b"first"))
         go.wait(30)
-        spoil(asked.client)
+        damage(request.client)
         done.set()
         return b""
 
-    server.behave = behave
+    server.handler = handle
     transport = make()
     assert get(transport, server.url).body == b"first"
     go.set()
     assert done.wait(30)
-    assert get(transport, server.url).body == b"anew"
-    assert server.ways == [(1, 1), (2, 1)]
+    assert get(transport, server.url).body == b"new"
+    assert server.connection_log == [(1, 1), (2, 1)]
 
 
-@pytest.mark.parametrize("how", [lambda asked: None, lambda asked: reset(asked.client)], ids=["closed", "reset"])
-def test_a_request_that_a_kept_connection_did_not_answer_with_a_byte_is_sent_again_at_once(
-    server: KeepAliveServer, make: Any, how: Any
-) -> None:
-    def behave(asked: Asked) -> Optional[bytes]:
-        return http(b"well") if (asked.connection, asked.number) != (1, 2) else how(asked)
+@pytest.mark.parametrize("how", [lambda request: None, lambda request: reset(request.client)], ids=["closed", "reset"])
+def test_resend(server: KeepAliveServer, make: Any, how: Any) -> None:
+    """A request is sent again at once if a pooled connection closes before the first byte of the response."""
 
-    server.behave = behave
+    def handle(request: ReceivedRequest) -> Optional[bytes]:
+        return http_response(b"well") if (request.connection, request.number) != (1, 2) else how(request)
+
+    server.handler = handle
     transport = make()
     assert [get(transport, server.url).body for _ in range(3)] == [b"well"] * 3
-    assert server.ways == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert server.connection_log == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-def test_it_is_sent_again_only_once(server: KeepAliveServer, make: Any) -> None:
-    server.behave = lambda asked: http(b"well") if asked.connection == asked.number == 1 else None
+def test_resend_once(server: KeepAliveServer, make: Any) -> None:
+    server.handler = lambda request: http_response(b"well") if request.connection == request.number == 1 else None
     transport = make()
     get(transport, server.url)
     with pytest.raises(QueryError) as failed:
         get(transport, server.url)
     assert failed.value.result == Result.NETWORK
-    assert server.ways == [(1, 1), (1, 2), (2, 1)]
+    assert server.connection_log == [(1, 1), (1, 2), (2, 1)]
 
 
 @pytest.mark.parametrize(
-    "begun", [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n", http(b"long")[:-1]], ids=["byte", "headers", "body"]
+    "begun",
+    [b"H", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n", http_response(b"long")[:-1]],
+    ids=["byte", "headers", "body"],
 )
-def test_a_request_whose_answer_had_begun_is_not_sent_again(server: KeepAliveServer, make: Any, begun: bytes) -> None:
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.number == 1:
-            return http(b"well")
-        asked.client.sendall(begun)
+def test_no_resend_after_first_byte(server: KeepAliveServer, make: Any, begun: bytes) -> None:
+    def handle(request: ReceivedRequest) -> Optional[bytes]:
+        if request.number == 1:
+            return http_response(b"well")
+        request.client.sendall(begun)
         return None
 
-    server.behave = behave
+    server.handler = handle
     transport = make()
     get(transport, server.url)
     with pytest.raises(QueryError) as failed:
         get(transport, server.url)
     assert failed.value.result == Result.NETWORK
-    assert server.ways == [(1, 1), (1, 2)]
+    assert server.connection_log == [(1, 1), (1, 2)]
 
 
-def test_a_connection_whose_answer_does_not_come_in_time_is_not_used_again(server: KeepAliveServer, make: Any) -> None:
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.number == 2:
-            asked.client.recv(1)  # nothing comes but the end
+def test_timeout_closes_connection(server: KeepAliveServer, make: Any) -> None:
+    """A connection whose response is late is closed and not reused."""
+
+    def handle(request: ReceivedRequest) -> Optional[bytes]:
+        if request.number == 2:
+            request.client.recv(1)  # returns when the client closes
             return None
-        return http(f"{asked.connection}".encode())
+        return http_response(f"{request.connection}".encode())
 
-    server.behave = behave
+    server.handler = handle
     transport = make()
     get(transport, server.url)
     with pytest.raises(QueryError) as failed:
         get(transport, server.url, timeout=0.2)
     assert failed.value.result == Result.TIMED_OUT
     assert get(transport, server.url).body == b"2"
-    wait_for(lambda: gone(server.clients[0]), "the first to be closed")
+    wait_for(lambda: is_closed(server.clients[0]), "the first to be closed")
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        http(b"x", Connection="close"),
-        http(b"x").replace(b"HTTP/1.1", b"HTTP/1.0"),
-        http(b"x" * 2_000_000),
+        http_response(b"x", Connection="close"),
+        http_response(b"x").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        http_response(b"x" * 2_000_000),
     ],
-    ids=["said so", "HTTP/1.0", "too long"],
+    ids=["Connection: close", "HTTP/1.0", "too long"],
 )
-def test_a_connection_that_cannot_be_kept_is_closed(server: KeepAliveServer, make: Any, answer: bytes) -> None:
-    server.behave = lambda asked: answer
+def test_not_reusable(server: KeepAliveServer, make: Any, answer: bytes) -> None:
+    server.handler = lambda request: answer
     transport = make()
     for _ in range(2):
         try:
             get(transport, server.url)
         except QueryError as error:
             assert error.result == Result.BAD_ANSWER
-    assert server.ways == [(1, 1), (2, 1)]
-    wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
+    assert server.connection_log == [(1, 1), (2, 1)]
+    wait_for(lambda: all(map(is_closed, server.clients)), "the connections to be closed")
 
 
-def test_no_more_are_kept_than_may_be_used_at_once_and_closing_closes_them(server: KeepAliveServer, make: Any) -> None:
+def test_maxsize(server: KeepAliveServer, make: Any) -> None:
+    """The pool keeps at most `max_concurrency` idle connections, and closes them with itself."""
     transport, five = make(max_concurrency=3), threading.Barrier(5)
 
-    def behave(asked: Asked) -> bytes:
+    def handle(request: ReceivedRequest) -> bytes:
         five.wait(30)
-        return http(b"x")
+        return http_response(b"x")
 
-    server.behave = behave
+    server.handler = handle
     with ThreadPoolExecutor(5) as many:
         list(many.map(lambda _: get(transport, server.url), range(5)))
-    wait_for(lambda: sum(map(gone, server.clients)) == 2, "two to be closed")
+    wait_for(lambda: sum(map(is_closed, server.clients)) == 2, "two to be closed")
     transport.close()
-    wait_for(lambda: sum(map(gone, server.clients)) == 5, "all to be closed")
+    wait_for(lambda: sum(map(is_closed, server.clients)) == 5, "all to be closed")
 
 
-def test_a_connection_that_comes_back_after_the_closing_is_closed(server: KeepAliveServer, make: Any) -> None:
+def test_release_after_close(server: KeepAliveServer, make: Any) -> None:
+    """A connection that is released after the pool was closed is closed."""
     transport, release = make(), threading.Event()
 
-    def behave(asked: Asked) -> bytes:
+    def handle(request: ReceivedRequest) -> bytes:
         release.wait(30)
-        return http(b"x")
+        return http_response(b"x")
 
-    server.behave = behave
+    server.handler = handle
     with ThreadPoolExecutor(1) as one:
         answer = one.submit(get, transport, server.url)
-        wait_for(lambda: server.asked, "the request")
+        wait_for(lambda: server.requests, "the request")
         transport.close()
         release.set()
         assert answer.result(30).body == b"x"
-    wait_for(lambda: gone(server.clients[0]), "the connection to be closed")
+    wait_for(lambda: is_closed(server.clients[0]), "the connection to be closed")
 
 
-def test_instances_share_a_pool_but_not_the_connections_of_other_options(server: KeepAliveServer, make: Any) -> None:
+def test_shared_pool(server: KeepAliveServer, make: Any) -> None:
+    """Instances share a pool, but not connections with other proxy or TLS options."""
     pool = Pool()
     for transport in (make(pool, tags=["n:1"]), make(pool, tags=["n:2"]), make(pool, skip_proxy=True)):
         get(transport, server.url)
-    assert server.ways == [(1, 1), (1, 2), (2, 1)]
+    assert server.connection_log == [(1, 1), (1, 2), (2, 1)]
 
 
-def test_a_connection_made_ahead_carries_the_next_request_although_tls_had_something_to_say(
-    secure: KeepAliveServer, make: Any, ca_file: str
-) -> None:
+def test_preconnect(secure: KeepAliveServer, make: Any, ca_file: str) -> None:
+    """The next request uses a connection opened ahead, also if TLS session tickets have arrived."""
     transport = make(tls_ca_cert=ca_file)
     transport.preconnect(secure.url, 5)
     assert len(secure.clients) == 1
@@ -230,7 +240,8 @@ def test_a_connection_made_ahead_carries_the_next_request_although_tls_had_somet
     assert len(secure.clients) == 1
 
 
-def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepAliveServer, make: Any) -> None:
+def test_preconnect_maxsize(server: KeepAliveServer, make: Any) -> None:
+    """At most `max_concurrency` connections are opened ahead; closed ones are replaced."""
     transport = make(max_concurrency=2)
     for _ in range(4):
         transport.preconnect(server.url, 5)
@@ -244,7 +255,7 @@ def test_no_more_are_made_ahead_than_may_be_used_at_once(server: KeepAliveServer
 
 @pytest.fixture
 def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector]:
-    """Make a collector that reaches a server over real sockets."""
+    """Return a factory of collectors that reach a server over real sockets."""
 
     def make(server: KeepAliveServer, gates: Optional[Gates] = None, **keys: Any) -> Collector:
         url = server.url.rstrip("/")
@@ -254,20 +265,19 @@ def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector
     return make
 
 
-def test_who_waits_for_the_first_request_alone_connects_meanwhile(
-    server: KeepAliveServer, collect: Any, clock: FixedClock
-) -> None:
-    answer = truly(Emulator({AK: SK}, now=clock.now))
+def test_preconnect_during_first_request(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
+    """While the cycle's first request is alone in flight, the other workers connect."""
+    answer = emulator_handler(Emulator({AK: SK}, now=clock.now))
     alone = []
 
-    def behave(asked: Asked) -> Optional[bytes]:
-        if len(server.asked) == 1:
-            # On loopback the first may take one of those that were made ahead.
-            wait_for(lambda: len(server.clients) >= 3, "the others' connections")
-            alone.append(len(server.asked) == 1)
-        return answer(asked)
+    def handle(request: ReceivedRequest) -> Optional[bytes]:
+        if len(server.requests) == 1:
+            # On loopback the first request may use a connection that was opened ahead.
+            wait_for(lambda: len(server.clients) >= 3, "the other workers' connections")
+            alone.append(len(server.requests) == 1)
+        return answer(request)
 
-    server.behave = behave
+    server.handler = handle
     ranges = [f"last_{hours}h" for hours in range(3, 23)]
     batch = collect(server, ranges=ranges, timeout=30, deadline=60).cycle()
     assert (batch.result, len(batch.points)) == (Result.OK, 21)
@@ -275,9 +285,10 @@ def test_who_waits_for_the_first_request_alone_connects_meanwhile(
     assert len(server.clients) <= 4
 
 
-def test_nobody_connects_while_nobody_may_ask(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
+def test_no_preconnect_while_open(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
+    """While the circuit breaker is open, nothing connects."""
     gates = Gates(Store(), clock.clock)
-    server.behave = truly(Emulator({AK: "another"}, now=clock.now))
+    server.handler = emulator_handler(Emulator({AK: "another"}, now=clock.now))
     assert collect(server, gates).cycle().result == Result.KEY_REFUSED
     later = KeepAliveServer()
     assert collect(later, gates).cycle().result == Result.KEY_REFUSED
@@ -285,11 +296,11 @@ def test_nobody_connects_while_nobody_may_ask(server: KeepAliveServer, collect: 
     assert later.clients == []
 
 
-def test_a_request_that_was_sent_again_counts_as_one(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
-    answer = truly(Emulator({AK: SK}, now=clock.now))
-    server.behave = lambda asked: None if (asked.connection, asked.number) == (1, 2) else answer(asked)
+def test_resend_counts_once(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
+    answer = emulator_handler(Emulator({AK: SK}, now=clock.now))
+    server.handler = lambda request: None if (request.connection, request.number) == (1, 2) else answer(request)
     collector = collect(server, ranges=["last_7d"])
     for _ in range(2):
         batch = collector.cycle()
         assert (batch.result, batch.points[-1].fields["http_requests"]) == (Result.OK, 1)
-    assert server.ways == [(1, 1), (1, 2), (2, 1)]
+    assert server.connection_log == [(1, 1), (1, 2), (2, 1)]

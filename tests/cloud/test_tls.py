@@ -1,4 +1,4 @@
-"""Whose certificates are believed: a hashed directory first, the bundle for what it does not vouch for, nobody else."""
+"""Which authorities are trusted: the hashed directory, then the bundle, and no others."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_to
 
 
-def asked(server: KeepAliveServer, *transports: DirectTransport) -> int:
-    """Ask by each transport; count the connections that it took."""
+def count_connections(server: KeepAliveServer, *transports: DirectTransport) -> int:
+    """Send a request over each transport; return the number of connections so far."""
     for transport in transports:
         assert transport(Request("GET", server.url, {"Host": "x"}, b""), 30).status == 200
         transport.close()
@@ -64,81 +64,80 @@ def transport(**keys: Any) -> DirectTransport:
     return DirectTransport(load_instance(keys, {}, "instances[0]"))
 
 
-def refused(server: KeepAliveServer, transport: DirectTransport) -> str:
+def refusal(server: KeepAliveServer, transport: DirectTransport) -> str:
     with pytest.raises(QueryError) as failed:
         transport(Request("GET", server.url, {"Host": "x"}, b""), 30)
     assert failed.value.result == Result.NETWORK
-    assert server.asked == []
+    assert server.requests == []
     return str(failed.value)
 
 
-def test_a_hashed_directory_vouches_for_a_host_and_no_bundle_is_read(
-    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any
-) -> None:
+def test_hashed_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any) -> None:
+    """A host that the hashed directory verifies needs no bundle."""
     environment(folder=hashed(authority, trustme.CA()))
-    assert asked(secure, transport()) == 1
-    held = load_trust(None, True)
-    assert held.is_directory_only
-    assert held.context.cert_store_stats()["x509_ca"] == 1  # what it has looked up
+    assert count_connections(secure, transport()) == 1
+    trust = load_trust(None, True)
+    assert trust.is_directory_only
+    assert trust.context.cert_store_stats()["x509_ca"] == 1  # only the authority that was looked up
 
 
-def test_a_host_that_only_the_bundle_vouches_for_is_tried_once_more(
+def test_bundle_loaded_on_demand(
     secure: KeepAliveServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
 ) -> None:
+    """A host that only the bundle verifies costs one more connection."""
     environment(folder=hashed(trustme.CA()))
     one, other = transport(), transport()
-    # It stands for the system's bundle here: named before, it would have been read at once.
+    # This file plays the system's bundle: set earlier, it would have been loaded at once.
     environment(file=bundle(authority))
-    assert asked(secure, one) == 2
-    assert asked(secure, other) == 3, "who was widened once stays so"
+    assert count_connections(secure, one) == 2
+    assert count_connections(secure, other) == 3, "the loaded bundle is shared"
 
 
-def test_an_authority_that_neither_directory_nor_bundle_knows_is_refused(
-    secure: KeepAliveServer, hashed: Any, bundle: Any, environment: Any
-) -> None:
+def test_unknown_authority(secure: KeepAliveServer, hashed: Any, bundle: Any, environment: Any) -> None:
+    """A certificate is refused if neither directory nor bundle has its authority."""
     environment(folder=hashed(trustme.CA()))
     transport_of_directory = transport()
     environment(file=bundle(trustme.CA()))
     for _ in range(2):
-        words = refused(secure, transport_of_directory)
-        assert "the TLS certificate is not trusted" in words
-        assert "set tls_ca_cert" in words
+        text = refusal(secure, transport_of_directory)
+        assert "the TLS certificate is not trusted" in text
+        assert "set tls_ca_cert" in text
     assert len(secure.clients) == 3
 
 
-def test_a_certificate_for_another_name_is_refused_at_once(
-    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any
-) -> None:
+def test_wrong_host_name(secure: KeepAliveServer, authority: trustme.CA, hashed: Any, environment: Any) -> None:
+    """A certificate for another name is refused at once."""
     environment(folder=hashed(authority))
     secure.url = secure.url.replace("localhost", "127.0.0.1")
-    assert "the TLS certificate is not trusted" in refused(secure, transport())
+    assert "the TLS certificate is not trusted" in refusal(secure, transport())
     assert len(secure.clients) == 1
 
 
-def test_the_systems_own_bundle_may_be_named_without_being_read(hashed: Any, environment: Any) -> None:
+def test_system_bundle_in_environment(hashed: Any, environment: Any) -> None:
+    """SSL_CERT_FILE may name the system's own bundle; it is not loaded then."""
     environment(file=ssl.get_default_verify_paths().openssl_cafile, folder=hashed(trustme.CA()))
     assert load_trust(None, True).is_directory_only
 
 
-def test_a_directory_without_hashes_vouches_for_nobody(
+def test_directory_without_hashes(
     secure: KeepAliveServer, authority: trustme.CA, tmp_path: Path, environment: Any
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     environment(folder=str(tmp_path))
     assert not load_trust(None, True).is_directory_only
-    refused(secure, transport())
+    refusal(secure, transport())
 
 
 @pytest.mark.parametrize(
-    ("file", "folder", "configured", "believed"),
+    ("file", "folder", "configured", "trusted"),
     [
-        ("own", "other", "", True),  # a bundle that the environment names is read at once
+        ("own", "other", "", True),  # a bundle that the environment names is loaded at once
         ("other", "other", "", False),
-        ("", "other", "own", True),  # a configured authority wins over the environment's
+        ("", "other", "own", True),  # a configured authority overrides the environment's
         ("", "own", "other", False),
     ],
 )
-def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
+def test_named_bundle(
     secure: KeepAliveServer,
     authority: trustme.CA,
     hashed: Any,
@@ -147,29 +146,32 @@ def test_a_bundle_that_is_named_is_read_at_once_and_vouches_alone(
     file: str,
     folder: str,
     configured: str,
-    believed: bool,
+    trusted: bool,
 ) -> None:
+    """A bundle that is named is loaded at once, and only its authorities are trusted."""
     named = {"own": authority, "other": trustme.CA()}
     environment(file=bundle(named[file]) if file else "", folder=hashed(named[folder]))
-    asking = transport(**({"tls_ca_cert": bundle(named[configured])} if configured else {}))
-    if believed:
-        assert asked(secure, asking) == 1
+    client = transport(**({"tls_ca_cert": bundle(named[configured])} if configured else {}))
+    if trusted:
+        assert count_connections(secure, client) == 1
     else:
-        refused(secure, asking)
+        refusal(secure, client)
         assert len(secure.clients) == 1
 
 
-def test_a_configured_hashed_directory_is_believed(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
-    assert asked(secure, transport(tls_ca_cert=hashed(authority))) == 1
+def test_configured_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
+    assert count_connections(secure, transport(tls_ca_cert=hashed(authority))) == 1
 
 
-def test_who_believes_everybody_reads_no_authorities(secure: KeepAliveServer, environment: Any) -> None:
+def test_without_verification(secure: KeepAliveServer, environment: Any) -> None:
+    """With tls_verify false, no authorities are loaded."""
     environment()
-    assert asked(secure, transport(tls_verify=False)) == 1
+    assert count_connections(secure, transport(tls_verify=False)) == 1
     assert load_trust(None, False).context.cert_store_stats()["x509"] == 0
 
 
-def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: Any, environment: Any) -> None:
+def test_shared_context(hashed: Any, bundle: Any, environment: Any) -> None:
+    """Instances with the same authorities share one context."""
     authority = trustme.CA()
     environment(folder=hashed(authority))
     shared = load_trust(None, True)
@@ -180,24 +182,24 @@ def test_instances_that_trust_the_same_share_one_context(hashed: Any, bundle: An
 
 
 def test_replaced_authorities(secure: KeepAliveServer, authority: trustme.CA, bundle: Any) -> None:
-    """A file that was replaced in place is read again by the request that needs it; one that was not is not."""
+    """A file that was replaced in place is loaded again by the request that needs it, an unchanged file is not."""
     path = Path(bundle(trustme.CA()))
-    asking, other = transport(tls_ca_cert=str(path)), transport(tls_ca_cert=str(path))
+    client, other = transport(tls_ca_cert=str(path)), transport(tls_ca_cert=str(path))
     for _ in range(2):
-        refused(secure, asking)
-    assert len(secure.clients) == 2, "nothing was tried twice"
+        refusal(secure, client)
+    assert len(secure.clients) == 2, "no request connected twice"
     before = load_trust(str(path), True)
     path.write_text("half a file")
-    assert refused(secure, asking) == f"tls_ca_cert: {path} cannot be read as certificates; name a PEM file"
+    assert refusal(secure, client) == f"tls_ca_cert: {path} cannot be read as certificates; name a PEM file"
     bundle(authority)
-    assert asked(secure, asking, other) == 3 + 2 * 2
-    assert load_trust(str(path), True) is not before, "who is made anew, as on SIGHUP, reads it too"
+    assert count_connections(secure, client, other) == 3 + 2 * 2
+    assert load_trust(str(path), True) is not before, "a new transport, as after SIGHUP, loads it too"
 
 
-def test_replaced_authorities_of_a_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
+def test_replaced_directory(secure: KeepAliveServer, authority: trustme.CA, hashed: Any) -> None:
     folder = Path(hashed(trustme.CA()))
-    asking = transport(tls_ca_cert=str(folder))
-    refused(secure, asking)
+    client = transport(tls_ca_cert=str(folder))
+    refusal(secure, client)
     shutil.rmtree(folder)
     assert hashed(authority) == str(folder)
-    assert asked(secure, asking) >= 2
+    assert count_connections(secure, client) >= 2

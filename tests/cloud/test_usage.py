@@ -18,11 +18,11 @@ SAMPLE = {
 }  # fmt: skip
 
 
-def test_the_sample_of_the_documentation_becomes_whole_tokens() -> None:
+def test_documented_sample() -> None:
     assert read_usage(json.dumps(SAMPLE).encode()) == Usage(2_482_084_980, 2_456_504_362, 24_872_928, 67188, 8002, 0, 0)
 
 
-def test_the_batch_counts_stay_none_where_the_cloud_sends_none_or_null() -> None:
+def test_missing_batch_counts() -> None:
     without = {key: value for key, value in SAMPLE.items() if key not in BATCH_COUNTS.values()}
     for answer in (without, {**SAMPLE, **dict.fromkeys(BATCH_COUNTS.values())}):
         usage = read_usage(json.dumps(answer).encode())
@@ -30,7 +30,7 @@ def test_the_batch_counts_stay_none_where_the_cloud_sends_none_or_null() -> None
 
 
 @given(st.integers(0, 10**14 - 1), st.integers(0, 9))
-def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, tenth: int) -> None:
+def test_thousands(tokens: int, tenth: int) -> None:
     """A token field with three decimals is exact, and a fourth is rounded to the nearest."""
     text = f"{tokens // 1000}.{tokens % 1000:03d}{tenth}"
     body = json.dumps({**SAMPLE, "total_token": 0}).replace('"total_token": 0', f'"total_token": {text}')
@@ -38,7 +38,8 @@ def test_thousands_become_whole_tokens_without_a_rounding_error(tokens: int, ten
 
 
 @pytest.mark.parametrize("value", '-1 NaN Infinity 1e400 1e999999999 "12" true [] {} -1e-9 9223372036854775808'.split())
-def test_a_number_that_is_none_is_not_believed_and_named(value: str) -> None:
+def test_invalid_number(value: str) -> None:
+    """An invalid number is rejected, and the error names its field."""
     for key in (*TOKENS.values(), *COUNTS.values(), *BATCH_COUNTS.values()):
         body = json.dumps({**SAMPLE, key: "@"}).replace('"@"', value)
         with pytest.raises(QueryError, match=f"{key}|not JSON") as refused:
@@ -47,20 +48,20 @@ def test_a_number_that_is_none_is_not_believed_and_named(value: str) -> None:
 
 
 @pytest.mark.parametrize("key", [*TOKENS.values(), *COUNTS.values()])
-def test_a_missing_number_is_named(key: str) -> None:
+def test_missing_number(key: str) -> None:
     answer = {name: value for name, value in SAMPLE.items() if name != key}
-    for body, why in ((answer, "is missing"), ({**SAMPLE, key: None}, "is not a number")):
-        with pytest.raises(QueryError, match=f"`{key}` {why}"):
+    for body, reason in ((answer, "is missing"), ({**SAMPLE, key: None}, "is not a number")):
+        with pytest.raises(QueryError, match=f"`{key}` {reason}"):
             read_usage(json.dumps(body).encode())
 
 
-def test_a_count_that_is_not_whole_is_not_believed() -> None:
+def test_fractional_count() -> None:
     with pytest.raises(QueryError, match="not a whole number"):
         read_usage(json.dumps({**SAMPLE, "total_request_count": 1.5}).encode())
 
 
 @pytest.mark.parametrize("body", [b'{"a":', b"\xff\xfe", b'{"total_token": ' + b"9" * 200_000 + b"}"])
-def test_what_is_no_json_object_is_not_believed(body: bytes) -> None:
+def test_not_json(body: bytes) -> None:
     with pytest.raises(QueryError) as refused:
         read_usage(body)
     assert refused.value.result == Result.BAD_ANSWER
@@ -73,7 +74,8 @@ json_values = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(SAMPLE, json_values)))
-def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
+def test_any_answer(answer: Any) -> None:
+    """Any answer is a complete Usage or BAD_ANSWER."""
     try:
         usage = read_usage(json.dumps(answer).encode())
     except QueryError as refused:
@@ -82,7 +84,8 @@ def test_any_answer_is_either_counted_whole_or_refused(answer: Any) -> None:
         assert all(0 <= value < 2**63 for value in (usage.total_tokens, usage.requests, usage.errors))
 
 
-def test_more_errors_than_requests_are_believed_but_make_no_ratio() -> None:
+def test_more_errors_than_requests() -> None:
+    """More errors than requests are accepted, without an error ratio."""
     usage = read_usage(json.dumps({**SAMPLE, "total_request_count": 2, "total_error_count": 3}).encode())
     assert (usage.requests, usage.errors, usage.error_ratio) == (2, 3, None)
 
@@ -91,16 +94,16 @@ def test_more_errors_than_requests_are_believed_but_make_no_ratio() -> None:
 def test_largest_number_of_a_window(name: str, thousands: int) -> None:
     """A year of hours of it fits into 64 bits, and so do two windows of a range."""
     largest = 10**14 // thousands
-    for believed in (largest - 1, largest):
-        usage = read_usage(json.dumps({**SAMPLE, name: believed}).encode())
+    for accepted in (largest - 1, largest):
+        usage = read_usage(json.dumps({**SAMPLE, name: accepted}).encode())
         number = max(usage.total_tokens, usage.requests)
-        assert number == believed * thousands
+        assert number == accepted * thousands
         assert 8784 * number < 2**63
     with pytest.raises(QueryError, match="too large"):
         read_usage(json.dumps({**SAMPLE, name: largest + 1}).encode())
 
 
-def test_windows_add_up_and_the_ratio_is_errors_by_requests() -> None:
+def test_sum() -> None:
     total = Usage(10, 6, 4, 8, 2) + Usage(1, 1, 0, 0, 0, 3, None)
     assert total == Usage(11, 7, 4, 8, 2, 3, None)
     assert total.error_ratio == 0.25

@@ -143,7 +143,7 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     ("The cloud's limit is reached", 429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED,
      "the cloud's request limit was reached: lower max_requests_per_minute, or query less often [429…]"),
     *[("The cloud has a fault of its own", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
-       f"the cloud had an internal error; it is retried, also in the next cycle [{status}…]")
+       f"the cloud had an internal error; the request is retried, also in the next cycle [{status}…]")
       for status in (500, 502, 503, 504)],
     *[("The request does not arrive in time", status, "", "Request Time-out", Result.TIMED_OUT,
        "the request did not arrive in time; it is retried, also in the next cycle: check whether the network is slow "
@@ -199,7 +199,7 @@ def network_failures() -> Iterator[Row]:
     for name, fault, line in (
         ("reset before the headers", always(Act.RESET), no_connection),
         ("closed before the headers", always(b""), no_connection),
-        ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; it is retried"),
+        ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; the request is retried"),
         ("reset after the headers", always(HEAD, Act.RESET), no_connection),
     ):
         yield Row("Nobody answers, or the connection breaks", name, fault, Result.NETWORK, line)

@@ -17,7 +17,7 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import Result
 
 from ..conftest import AK, SK, FixedClock, Program, wait_for
-from ..keep_alive_server import Asked, KeepAliveServer, http, reset, truly
+from ..keep_alive_server import KeepAliveServer, ReceivedRequest, emulator_handler, http_response, reset
 from .checks import run_cycle
 from .conftest import Lengths
 
@@ -34,17 +34,17 @@ class DroppingServer(KeepAliveServer):
         self.dropped = 0
         """Number of the last dropped connection: requests over it and those before it get no answer."""
         self.release = threading.Event()
-        self._truth = truly(self.emulator)
-        self.behave = self.answer
+        self._truth = emulator_handler(self.emulator)
+        self.handler = self.answer
 
-    def answer(self, asked: Asked) -> Optional[bytes]:
+    def answer(self, request: ReceivedRequest) -> Optional[bytes]:
         if self.drop_next_cycle:  # a worker may open one more connection until the cycle's first request
             self.drop_next_cycle = False
             self.dropped = len(self.clients)
-        if asked.connection <= self.dropped:
+        if request.connection <= self.dropped:
             self.release.wait(30)
             return None
-        return self._truth(asked)
+        return self._truth(request)
 
     def for_each_client(self, act: Callable[[Any], None]) -> None:
         for client in self.clients:
@@ -102,7 +102,7 @@ def test_closed_between_cycles(server: DroppingServer, daemon: Any, how: str) ->
     for _ in range(10):
         server.for_each_client(BETWEEN[how])
         assert run_healthy_cycle(daemon)["http_requests"] == QUERIES
-    assert len(server.asked) == 11 * QUERIES
+    assert len(server.requests) == 11 * QUERIES
     assert how != "kept" or len(server.clients) <= 4
     # The pool keeps one to four connections.
     wait_for(lambda: files() <= before + 3, "the files to be closed")
@@ -113,14 +113,14 @@ def test_silently_dropped(server: DroppingServer, daemon: Any) -> None:
     run_healthy_cycle(daemon)
     server.drop_next_cycle = True
     assert run_healthy_cycle(daemon)["http_requests"] == QUERIES + 1
-    assert sum(asked.connection <= server.dropped for asked in server.asked) == QUERIES + 1
+    assert sum(request.connection <= server.dropped for request in server.requests) == QUERIES + 1
     assert run_healthy_cycle(daemon)["http_requests"] == QUERIES
 
 
 @pytest.mark.timeout(600)
 def test_requests_leak_nothing(server: DroppingServer, lengths: Lengths) -> None:
     """Requests leak no connection and no object."""
-    server.behave = lambda asked: None if asked.number == 7 else http(b"x")
+    server.handler = lambda request: None if request.number == 7 else http_response(b"x")
     transport = DirectTransport(load_instance({}, {}, "instances[0]"))
     request = Request("GET", server.url, {"Host": "x"}, b"")
     samples = []
@@ -129,7 +129,7 @@ def test_requests_leak_nothing(server: DroppingServer, lengths: Lengths) -> None
         assert transport(request, 5).body == b"x"
         if i % part == part - 1:
             server.clients.clear()
-            server.asked.clear()
+            server.requests.clear()
             gc.collect()
             samples.append((len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
     transport.close()

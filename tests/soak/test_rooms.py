@@ -14,9 +14,9 @@ from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.queue_get import next_of
 
-from ..cloud.test_pool import get, gone
+from ..cloud.test_pool import get, is_closed
 from ..conftest import wait_for
-from ..keep_alive_server import Asked, KeepAliveServer, http
+from ..keep_alive_server import KeepAliveServer, ReceivedRequest, http_response
 
 
 @pytest.fixture
@@ -38,32 +38,32 @@ def test_time_out(server: KeepAliveServer, transport: DirectTransport) -> None:
     release = threading.Event()
     both = threading.Barrier(2)
 
-    def behave(asked: Asked) -> Optional[bytes]:
-        if asked.number == 1 and asked.connection <= 2:
+    def handle(request: ReceivedRequest) -> Optional[bytes]:
+        if request.number == 1 and request.connection <= 2:
             both.wait(5)
-        elif asked.connection <= 2:
+        elif request.connection <= 2:
             release.wait(10)
-        return http(b"well")
+        return http_response(b"well")
 
-    server.behave = behave
+    server.handler = handle
     with ThreadPoolExecutor(2) as two:
         list(two.map(lambda _: get(transport, server.url), range(2)))
     with pytest.raises(QueryError) as failed:
         get(transport, server.url, timeout=0.2)
     assert failed.value.result == Result.TIMED_OUT
     assert get(transport, server.url).body == b"well"
-    assert [way[0] for way in server.ways].count(3) == 1
+    assert [connection for connection, _ in server.connection_log].count(3) == 1
     release.set()
-    wait_for(lambda: all(map(gone, server.clients[:2])), "both to be closed")
+    wait_for(lambda: all(map(is_closed, server.clients[:2])), "both to be closed")
 
 
 def test_endless_refusal(server: KeepAliveServer, transport: DirectTransport) -> None:
     """A connection is closed if the body of a refusal never ends."""
-    server.behave = lambda asked: http(b"x", 401, Content_Length="2")[:-1]
+    server.handler = lambda request: http_response(b"x", 401, Content_Length="2")[:-1]
     for _ in range(2):
         assert get(transport, server.url, timeout=0.5).status == 401
-    assert server.ways == [(1, 1), (2, 1)]
-    wait_for(lambda: all(map(gone, server.clients)), "the connections to be closed")
+    assert server.connection_log == [(1, 1), (2, 1)]
+    wait_for(lambda: all(map(is_closed, server.clients)), "the connections to be closed")
 
 
 def test_tiny_timeout() -> None:

@@ -133,8 +133,8 @@ class DirectTransport:
         if self._trust is trust and trust.is_outdated:
             try:
                 self._trust = load_trust(self._instance.tls_ca_cert, self._instance.tls_verify)
-            except ConfigError as error:
-                raise QueryError(Result.NETWORK, str(error)) from None
+            except ConfigError as config_error:
+                raise QueryError(Result.NETWORK, str(config_error)) from None
         return self._trust is not trust  # another thread may have reloaded them
 
     def _try_connect(self, url: SplitResult, deadline: Deadline) -> Connection:

@@ -16,7 +16,9 @@ def find_proxy(url: SplitResult, instance: Instance) -> Optional[SplitResult]:
 
     Raise ConfigError if the environment names an invalid proxy.
     """
-    if url.scheme == "http" or instance.skip_proxy:  # plain http is allowed only to loopback
+    if (
+        url.scheme == "http" or instance.skip_proxy
+    ):  # plain http is allowed only to loopback: it must not leave the machine
         return None
     configured = instance.proxy
     if configured is None and not _may_be_in_environment():

@@ -6,7 +6,7 @@ import re
 from typing import Callable, Iterable, Iterator
 
 MIN_BASE64_LENGTH = 6
-"""Shorter base64 would match by chance."""
+"""Shorter base64 could match by chance."""
 
 JSON_ESCAPE = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
 """An ASCII character as a JSON escape."""

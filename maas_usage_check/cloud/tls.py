@@ -14,7 +14,7 @@ from ..errors import ConfigError
 HASHED = re.compile("[0-9a-f]{8}[.][0-9]+")
 """OpenSSL finds an authority in a directory by the hash of its name."""
 UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's codes for a certificate whose authority it cannot find: the only errors that more authorities can fix."""
+"""OpenSSL's codes for a certificate whose authority it cannot find: the errors that more authorities can fix."""
 Stamps = Tuple[Optional[Tuple[int, ...]], ...]
 
 

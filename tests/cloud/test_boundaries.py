@@ -50,8 +50,8 @@ def transport(clock: FixedClock) -> Recorder:
 @pytest.fixture
 def session(clock: FixedClock, transport: Recorder) -> Session:
     """A session of 25 s."""
-    gates, give_up = Gates(Store(), clock.clock), clock.clock.monotonic() + 25
-    session = Session(INSTANCE, lambda: Credentials(AK, SK), transport, gates, clock.clock, give_up, {}, late="late")
+    gates, deadline = Gates(Store(), clock.clock), clock.clock.monotonic() + 25
+    session = Session(INSTANCE, lambda: Credentials(AK, SK), transport, gates, clock.clock, deadline, {}, late="late")
     session.connect()
     return session
 

@@ -18,7 +18,7 @@ def find_proxy(url: SplitResult, instance: Instance) -> Optional[SplitResult]:
     """
     if (
         url.scheme == "http" or instance.skip_proxy
-    ):  # plain http is allowed only to loopback: it must not leave the machine
+    ):  # plain http is for loopback: it must not leave the machine
         return None
     configured = instance.proxy
     if configured is None and not _may_be_in_environment():

@@ -200,9 +200,8 @@ def test_error_rate_above_100(share: float, valid: bool) -> None:
 
 
 def test_infinite_value() -> None:
-    body = (
-        json.dumps({"metrics": [metric(points=((0, 77.0),)), model_metric("other")]}).replace("77.0", "1e999").encode()
-    )
+    answer = json.dumps({"metrics": [metric(points=((0, 77.0),)), model_metric("other")]})
+    body = answer.replace("77.0", "1e999").encode()
     assert not CloudEye().ask(QUERY, lambda call: body).values.get(MODEL)
 
 

@@ -16,9 +16,7 @@ def find_proxy(url: SplitResult, instance: Instance) -> Optional[SplitResult]:
 
     Raise ConfigError if the environment names an invalid proxy.
     """
-    if (
-        url.scheme == "http" or instance.skip_proxy
-    ):  # plain http is for loopback: it must not leave the machine
+    if url.scheme == "http" or instance.skip_proxy:  # plain http is for loopback: it must not leave the machine
         return None
     configured = instance.proxy
     if configured is None and not _may_be_in_environment():

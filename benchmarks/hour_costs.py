@@ -26,7 +26,7 @@ from maas_usage_check.ledger.counters import compact
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import FIELDS
 from maas_usage_check.ledger.schema import write_transaction
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 HOUR = 3_600_000
@@ -58,7 +58,7 @@ class SimulatedCycles:
             self.instance,
             lambda: Credentials(ak, sk),
             self.send,
-            Gates(self.store, self.clock),
+            Schedulers(self.store, self.clock),
             self.clock,
             consumer=Consumer("benchmark", HOURS),
         )

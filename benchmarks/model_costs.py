@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from hour_costs import URL, SimulatedCycles, measure_command
+from maas_usage_check.scheduling.priority_queue import HEALING
 from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
@@ -21,7 +22,6 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
-from maas_usage_check.scheduling.priority_queue import HEALING
 
 FEW, MANY = (3, 8), (30, 20)
 """Models and keys: 297 and 6,930 metrics."""

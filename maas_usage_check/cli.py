@@ -20,17 +20,18 @@ from .collection import (
     Collector,
     Problem,
     Runtime,
-    forewarn,
     make_collectors,
     on_sigterm,
     open_store,
     run_cycle,
+    run_preflight,
 )
 from .commands.arguments import read_arguments
 from .commands.stdout_writer import StdoutWriter, write_all
 from .commands.terminal import wrap_stdout
 from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, one_line
+from .scheduling import WINDOW_S
 
 COLLECTED, NOT_COLLECTED, CONFIG_WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -117,7 +118,7 @@ def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
     with contextlib.closing(open_store(instances, warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
         consumer = f"collect {os.path.realpath(args.config)}"
         collectors = make_collectors(instances, store, consumer, args.format, pool=pool, runtime=runtime)
-        forewarn(collectors, warn, args.deadline)
+        run_preflight(collectors, warn, args.deadline)
         on_sigterm(collectors, writer.stop)
         batches = run_cycle(collectors, args.deadline)
         write_batches(batches, args.format, args.output, writer)
@@ -148,7 +149,7 @@ def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
     consumer = f"serve {os.path.abspath(args.config)}"
 
     def load() -> ContextManager[List[Collector]]:
-        return _collectors(load_file(args.config, runtime.clock.now()), consumer, "prometheus", runtime)
+        return _collectors(load_file(args.config, runtime.clock.now()), consumer, "prometheus", runtime, WINDOW_S)
 
     serve(args, load, _log, runtime.clock)
     return COLLECTED
@@ -156,14 +157,16 @@ def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
 
 @contextlib.contextmanager
 def _collectors(
-    instances: Sequence[Instance], consumer: str, format_name: str, runtime: Runtime
+    instances: Sequence[Instance], consumer: str, format_name: str, runtime: Runtime, rate_extension_s: float = 0.0
 ) -> Iterator[List[Collector]]:
     """Create the collectors of a daemon and log the warnings of its configuration."""
     for text in load_warnings(instances, runtime.clock.now()):
         _warn(text)
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store, contextlib.closing(Pool()) as pool:
-        collectors = make_collectors(instances, store, consumer, format_name, pool=pool, runtime=runtime)
-        forewarn(collectors, _warn)
+        collectors = make_collectors(
+            instances, store, consumer, format_name, pool=pool, runtime=runtime, rate_extension_s=rate_extension_s
+        )
+        run_preflight(collectors, _warn)
         yield collectors
 
 
@@ -184,7 +187,7 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
     instances = load_file(args.config, now) if args.config is not None else [load_instance({}, {}, "arguments", now)]
     marks: List[str] = []
     with contextlib.closing(open_store(instances, _warn, runtime.clock)) as store:
-        examined = [examine(instance, store, runtime) for instance in instances]
+        examined = [examine(instance, store, runtime, _warn) for instance in instances]
         several = len(instances) > 1
         content = f"{len(instances)} instances" if several else f"region {instances[0].region}"
         print(f"ok    configuration    {args.config or 'the defaults'}: {content}")  # noqa: T201

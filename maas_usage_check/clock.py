@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Callable
 
@@ -11,9 +12,13 @@ CLOCK_TOLERANCE = 15 * 60.0
 """Seconds that a signature's time may differ from the cloud's (the API gateway's page on errors)."""
 
 
+def _wait(condition: threading.Condition, seconds: float) -> None:
+    condition.wait(seconds)
+
+
 class Clock(Struct, frozen=True):
-    """The current time (seconds since 1970), monotonic seconds, and sleep (seconds)."""
+    """Seconds since 1970, seconds that never jump, and a way to wait for a condition or so many seconds."""
 
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    wait: Callable[[threading.Condition, float], object] = _wait

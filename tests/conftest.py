@@ -10,7 +10,6 @@ import time
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
-from weakref import WeakKeyDictionary
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,7 +25,7 @@ from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.ledger import Consumer
-from maas_usage_check.scheduling import Gates, worker_pool
+from maas_usage_check.scheduling import Schedulers, watchdog
 from maas_usage_check.state import Store
 
 from .fixed_clock import FixedClock
@@ -54,7 +53,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr(worker_pool, "_left", WeakKeyDictionary())  # each test has a clock of its own
+    monkeypatch.setattr(watchdog, "_left", {})  # each test has a clock of its own
     # Without byte code each of a thousand processes would compile the plugin.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
@@ -160,7 +159,7 @@ def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
         entry: Dict[str, Any],
         credentials: Optional[Credentials] = None,
         clock: Optional[Clock] = None,
-        gates: Optional[Gates] = None,
+        schedulers: Optional[Schedulers] = None,
         consumer: Optional[Consumer] = None,
         provider: Optional[Provider] = None,
         transport: Optional[client.Transport] = None,
@@ -168,10 +167,10 @@ def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
         clock = clock or fixed
         instance = load_instance(entry, {}, "instances[0]", clock.now())
         fixed_credentials = credentials or Credentials(AK, SK)
-        gates = gates or Gates(Store(), clock)
+        schedulers = schedulers or Schedulers(Store(), clock)
         source = provider or (lambda: fixed_credentials)
         transport = transport or EmulatorTransport(cloud, instance)
-        return Collector(instance, source, transport, gates, clock, consumer=consumer)
+        return Collector(instance, source, transport, schedulers, clock, consumer=consumer)
 
     return make
 

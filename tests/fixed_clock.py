@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import List
 
@@ -18,10 +19,15 @@ class FixedClock:
         self.at = at
         self.slept: List[float] = []
         self._began = at - time.monotonic()
-        self.clock = Clock(self.now, lambda: self.at - self._began, self.sleep)
+        self.clock = Clock(self.now, lambda: self.at - self._began, self.wait)
 
     def now(self) -> float:
         return self.at
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        """Move on by so many seconds, unless something happens first: a request in flight may end."""
+        if not condition.wait(0.01):
+            self.sleep(seconds)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .client import Client
 from .credentials import Credentials, Provider, provider, readable_by_others
 from .direct_transport import DirectTransport
 from .pool import Pool
@@ -10,6 +11,6 @@ from .statistics import Statistics
 from .transport import Request, Response, Transport
 
 __all__ = [
-    "Api", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request", "Response",
-    "Source", "Statistics", "Transport", "as_query_error", "provider", "readable_by_others",
+    "Api", "Client", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request",
+    "Response", "Source", "Statistics", "Transport", "as_query_error", "provider", "readable_by_others",
 ]  # fmt: skip

@@ -8,12 +8,20 @@ from .json_body import read_object
 from .source import Call, Send
 
 
-def find_project(region: str, send: Send) -> str:
-    """Return the id of the project with exactly this name; raise QueryError (NO_PROJECT).
+class Iam:
+    """Query IAM; see Api."""
 
-    Sub-projects have the region's name as a prefix.
-    """
-    call = Call("iam", "iam:projects:get", "GET", "iam_endpoint", "/v3/projects", query=[("name", region)])
+    name = "iam"
+    endpoint_key = "iam_endpoint"
+
+    def ask(self, query: str, send: Send) -> str:
+        """Return the id of the project with exactly this name; raise QueryError (NO_PROJECT)."""
+        return _find_project(query, send)
+
+
+def _find_project(region: str, send: Send) -> str:
+    # Sub-projects have the region's name as a prefix.
+    call = Call("iam:projects:get", "GET", "/v3/projects", query=[("name", region)])
     projects = read_object(send(call)).get("projects")
     project_ids = [
         project["id"]

@@ -21,20 +21,16 @@ class Call(Struct, frozen=True):
     """Describe one call of an API before it is signed. The repr shows no labels.
 
     Args:
-        api: the name of the API; a 429 pauses all calls to it.
         permission: the IAM permission that a refusal names, such as `modelarts:monitoring:get`.
         method: GET or POST.
-        endpoint_key: the configuration key whose URL the call goes to.
         path: `{project_id}` in it is filled in.
         query: names and values.
         body: sent as JSON.
         max_bytes: the longest body that is accepted.
     """
 
-    api: str
     permission: str
     method: str
-    endpoint_key: str
     path: str
     query: Optional[List[Tuple[str, str]]] = None
     body: Optional[Dict[str, Any]] = None
@@ -83,7 +79,15 @@ class Plan(Struct, frozen=True):
 
 
 class Api(Protocol):
-    """An API that can be queried."""
+    """An API that can be queried.
+
+    Attributes:
+        name: a 429 pauses all calls to the API of this name.
+        endpoint_key: the configuration key whose URL the calls go to.
+    """
+
+    name: str
+    endpoint_key: str
 
     def ask(self, query: Any, send: Send) -> Any:
         """Send one query; raise QueryError without a valid answer."""

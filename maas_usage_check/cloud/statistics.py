@@ -67,6 +67,9 @@ class RangeSeries(Struct, frozen=True):
 class Statistics:
     """Query ShowStatistics; see Source."""
 
+    name = "statistics"
+    endpoint_key = "endpoint"
+
     def plan(self, instance: Instance, now_ms: int) -> Plan:
         """Plan the ranges of an instance; equal queries are sent once."""
         series: List[RangeSeries] = []
@@ -93,7 +96,7 @@ class Statistics:
         if query.ips is not None:
             body["ips"] = list(query.ips)
         path = "/v1/{project_id}/maas/monitoring/show-statistics"
-        answer = send(Call("statistics", "modelarts:monitoring:get", "POST", "endpoint", path, body=body))
+        answer = send(Call("modelarts:monitoring:get", "POST", path, body=body))
         return TotalsAnswer(read_usage(answer), answer.decode("utf-8"))
 
 

@@ -1,35 +1,41 @@
-"""What is asked after the ranges, as far as rate and deadline leave room, and what it adds to a batch at the end."""
+"""The queries of a cycle after its ranges: hours and models, each a source with a memory in the ledger."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import AbstractSet, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+from typing import (
+    AbstractSet,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+    Union,
+)
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from ..clock import Clock
 from ..cloud import Api, as_query_error
 from ..errors import QueryError, Result
-from ..ledger import INCREMENTS, Account, Consumer
+from ..ledger import Account, QueryTask
 from ..metrics import Number, Point
-from ..scheduling import PriorityQueue, QueryTask, Session
-from ..scheduling.worker_pool import Crew
+from ..scheduling import Outcome, Request, effect_of
 from ..state import UnusableError
 from .problems import Problem
+from .session import Session
 
-GIVING = 3.0
-"""Seconds that giving out may take after the deadline: a folder of the state that hangs must not keep the cycle."""
-PASSED_OVER = frozenset({Result.NETWORK, Result.SERVER_ERROR, Result.BAD_ANSWER, Result.REQUEST_REJECTED})
-"""Failures of one question; after any other the rest would fare alike."""
-HAS_ANOTHER = PASSED_OVER | {Result.TIMED_OUT}
-"""Failures after which what is to be asked instead is."""
+Failure = Union[QueryError, UnusableError]
 
 
-class Share(NamedTuple):
-    """Hold what a keeper adds to a batch; see Batch for `answered`.
+class PartialBatch(NamedTuple):
+    """What a source adds to a batch; see Batch for `answered`.
 
-    `is_partial` says that something is missing though no question failed.
+    `is_partial`: something is missing though no query failed.
     """
 
     points: List[Point]
@@ -39,154 +45,159 @@ class Share(NamedTuple):
     answered: AbstractSet[str] = frozenset()
 
 
-class Cycle(Struct, frozen=True):
-    """Hold what is known of a cycle at its end.
+class CycleEnd(Struct, frozen=True):
+    """What a source knows at the end of a cycle.
 
-    `now` is its time in milliseconds, `tags` are those of every point, `answered` tells whether any range was, and
-    `give_up` is when nobody waits any more, in monotonic seconds; `trouble` is what the keeper met in the state before.
+    Attributes:
+        account: whose usage it is, as far as it is known.
+        now_ms: the cycle's time.
+        tags: of every point.
+        answered: whether any query for ranges succeeded.
+        ends: of each query of the source, None or why it failed.
+        failure: what prevented some of them from being planned.
+        commit: called just before a transaction commits; False rolls it back.
     """
 
     account: Account
-    now: int
+    now_ms: int
     tags: Dict[str, str]
     answered: bool
-    give_up: float
-    trouble: Optional[UnusableError] = None
-
-
-class Keeper(Protocol):
-    """One kind of what is asked after the ranges."""
+    ends: Sequence[Optional[QueryError]]
+    failure: Optional[UnusableError]
+    commit: Callable[[], bool]
 
     @property
-    def source(self) -> Api:
-        """Name whom it asks."""
-
-    def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
-        """List its questions; `answered` tells whether any range was."""
-
-    def asked(self, now: int) -> Sequence[QueryError]:
-        """Take note that the asking is over; return what of the answers was not believed."""
-
-    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
-        """Make its share of a batch, knowing of each question None, or why it failed."""
+    def failures(self) -> List[QueryError]:
+        """List the failures of queries."""
+        return [end for end in self.ends if end is not None]
 
 
-class Spare:
-    """Ask for all keepers of one instance, the most urgent first, and give out what they have. One cycle at a time."""
-
-    def __init__(self, keepers: Sequence[Keeper], consumer: Consumer, workers: int, clock: Clock) -> None:
-        self._keepers = keepers
-        self._consumer = consumer
-        self._workers = workers
-        self._clock = clock
-        self._ends: List[List[Optional[QueryError]]] = [[] for _ in keepers]
-        self._troubles: Dict[int, UnusableError] = {}
+class BackgroundSource(Protocol):
+    """One kind of background query. Methods raise UnusableError where the state cannot be used."""
 
     @property
-    def counts_once(self) -> bool:
-        """Tell whether what is given out must not be lost."""
-        return self._consumer.kind == INCREMENTS
+    def api(self) -> Api:
+        """Return the API that it calls."""
 
-    def ask(self, session: Session, crew: Crew, now: int, give_up: float, answered: bool) -> List[Optional[QueryError]]:
-        """Ask what there is to ask, until all is answered or the time is up.
+    def plan(self, account: Account, now_ms: int, answered: bool) -> Sequence[QueryTask]:
+        """Plan a cycle's queries; `answered`: whether any query for ranges succeeded."""
 
-        Return for each question None, or why it failed; what is left for a later cycle is no failure.
+    def finish(self, now_ms: int) -> Sequence[QueryError]:
+        """Store what was queried; return the values that were not believed."""
 
-        Args:
-            session: connected.
-            crew: does it.
-            now: the cycle's time, in milliseconds.
-            give_up: monotonic seconds.
-            answered: whether any range was.
-        """
-        self._ends, self._troubles = [[] for _ in self._keepers], {}
-        account = Account(session.project_id, session.key_name)
-        listing = {i: partial(each.asks, account, now, answered) for i, each in enumerate(self._keepers)}
-        begun: Dict[int, Sequence[QueryTask]] = {}
-        for i, asks in crew.do(listing, give_up=give_up).items():
-            if not isinstance(asks, Exception):
-                begun[i] = asks
-            elif isinstance(asks, UnusableError):
-                self._troubles[i] = asks
-            else:
-                self._ends[i].append(as_query_error(asks))
-        work = PriorityQueue(begun)
-        workers = dict.fromkeys(range(self._workers), partial(self._work, work, session, give_up))
-        crew.do(workers, self._workers, give_up)
-        work.stop()
-        for i, ask in work.left():
-            if ask.is_live:  # of the present there is no later
-                self._ends[i].append(self._why(i, session.not_sent()))
-        noting = {i: partial(each.asked, now) for i, each in enumerate(self._keepers)}
-        noted = Crew(self._clock).do(noting, give_up=self._clock.monotonic() + GIVING)
-        for i, doubts in noted.items():
-            if isinstance(doubts, UnusableError):
-                self._troubles[i] = doubts
-            elif not isinstance(doubts, Exception):
-                self._ends[i] += doubts
-        return [end for ends in self._ends for end in ends]
+    def emit(self, end: CycleEnd) -> Any:
+        """Read from the ledger what is to be emitted, and store that it was."""
 
-    def give(self, session: Session, now: int, tags: Dict[str, str], answered: bool, deadline: float) -> Share:
-        """Put the shares of all keepers together.
+    def build(self, end: CycleEnd, emitted: Any) -> PartialBatch:
+        """Build points and problems from the result of `emit`, or from the Failure that prevented it."""
 
-        Args:
-            session: knows whose hours they are, if it was connected.
-            now: the cycle's time, in milliseconds.
-            tags: of every point.
-            answered: whether any range was.
-            deadline: the cycle's, in monotonic seconds.
-        """
-        give_up = max(deadline, self._clock.monotonic() + GIVING)
-        cycle = Cycle(Account(session.project_id, session.key_name), now, tags, answered, give_up)
-        asked, self._ends = self._ends, [[] for _ in self._keepers]
-        troubles, self._troubles = self._troubles, {}
-        shares = [
-            keeper.give(replace(cycle, trouble=troubles.get(i)), ends)
-            for i, (keeper, ends) in enumerate(zip(self._keepers, asked))
-        ]
-        return Share(
-            [point for share in shares for point in share.points],
-            {name: value for share in shares for name, value in share.health.items()},
-            [problem for share in shares for problem in share.problems],
-            any(share.is_partial for share in shares),
-            {key for share in shares for key in share.answered},
-        )
 
-    def _why(self, keeper: int, late: QueryError) -> QueryError:
-        return next((end for end in reversed(self._ends[keeper]) if end is not None), late)
+class BackgroundQueries:
+    """The queries of one source in one cycle.
 
-    def _work(self, work: PriorityQueue, session: Session, give_up: float) -> None:
-        for i, ask in iter(work.take, None):
-            follow: Sequence[QueryTask] = ()
-            try:
-                follow = self._answer(session, i, ask, partial(work.goes, i, ask))
-            except UnusableError as trouble:
-                self._troubles[i] = trouble
-                work.drop(i)
-            except Exception as error:
-                self._note(work, i, ask, as_query_error(error), give_up)
-            finally:
-                work.done(i, ask, follow)
+    Attributes:
+        ends: of each query, None or why it failed.
+    """
 
-    def _answer(self, session: Session, keeper: int, ask: QueryTask, goes: Callable[[], None]) -> Sequence[QueryTask]:
-        """Ask it; return what follows from its answer, or what is asked instead."""
+    def __init__(self, source: BackgroundSource, session: Session) -> None:
+        self.ends: List[Optional[QueryError]] = []
+        self._source = source
+        self._session = session
+        self._failure: Optional[UnusableError] = None
+        self._emitted: Any = None
+        self._open_live: Set[QueryTask] = set()
+        self._stopped_by: Optional[QueryError] = None
+
+    @property
+    def _account(self) -> Account:
+        return Account(self._session.project_id, self._session.key_name)
+
+    def plan(self, now_ms: int, answered: bool) -> List[Request]:
+        """Make the requests of the planned queries."""
         try:
-            follow = ask.on_answer(session.ask_spare(self._keepers[keeper].source, ask.query, goes))
-        except QueryError as failed:
-            if ask.fallback is None or failed.result not in HAS_ANOTHER:
-                raise
-            self._ends[keeper].append(failed)
-            return ask.fallback()
-        self._ends[keeper].append(None)
-        return follow
+            return self._requests(self._source.plan(self._account, now_ms, answered))
+        except Exception as error:
+            self._record_failure(error)
+            return []
 
-    def _note(self, work: PriorityQueue, keeper: int, ask: QueryTask, failed: QueryError, give_up: float) -> None:
-        if failed.result == Result.REQUEST_REJECTED and ask.on_rejected is not None:
-            ask.on_rejected()
-            return
-        if failed.result not in PASSED_OVER:
-            work.drop(keeper)
-        # A query that was not sent is sent in a later cycle, unless it is of the present.
-        deferred = failed.is_consequence and failed.result != Result.THROTTLED
-        if ask.is_live or not (deferred or self._clock.monotonic() >= give_up):
-            self._ends[keeper].append(failed)
+    def finish(self, now_ms: int) -> None:
+        """End the queries. A query left for a later cycle is no failure."""
+        self.ends += [self._stopped_by or self._session.group.not_sent_error() for _ in self._open_live]
+        try:
+            self.ends += self._source.finish(now_ms)
+        except Exception as error:
+            self._record_failure(error)
+
+    def emit(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> None:
+        """Emit from the ledger; see CycleEnd."""
+        end = CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
+        try:
+            self._emitted = self._source.emit(end)
+        except Exception as error:
+            self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
+
+    def build(self, now_ms: int, tags: Dict[str, str], answered: bool, late: Failure) -> PartialBatch:
+        """Build points and problems; `late` is why nothing was emitted in time."""
+        end = CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, lambda: False)
+        return self._source.build(end, late if self._emitted is None else self._emitted)
+
+    def _requests(self, tasks: Iterable[QueryTask]) -> List[Request]:
+        requests = []
+        for task in tasks:
+            if task.is_live:
+                self._open_live.add(task)
+            on_end = partial(self._on_end, task)
+            requests.append(
+                self._session.request(
+                    self._source.api, task.query, on_end, task.priority, is_dropped=lambda: self._stopped_by is not None
+                )
+            )
+        return requests
+
+    def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
+        self._open_live.discard(task)
+        try:
+            if isinstance(outcome, QueryError):
+                return self._requests(self._on_failure(task, outcome))
+            follow_ups = self._requests(task.on_answer(outcome))
+            self.ends.append(None)
+            return follow_ups
+        except Exception as error:
+            self._record_failure(error)
+            return []
+
+    def _on_failure(self, task: QueryTask, failure: QueryError) -> Sequence[QueryTask]:
+        if failure.result == Result.REQUEST_REJECTED and task.on_rejected is not None:
+            task.on_rejected()
+            return ()
+        effect, is_dropped = effect_of(failure), self._stopped_by is not None
+        if task.fallback is not None and effect.allows_fallback and not failure.is_consequence:
+            self.ends.append(failure)
+            return task.fallback()
+        if effect.stops_source and not is_dropped:
+            self._stopped_by = failure
+        # A query that was not sent is sent in a later cycle, unless it is about the present.
+        is_deferred = failure.is_consequence and failure.result != Result.THROTTLED
+        if task.is_live or not is_deferred:
+            self.ends.append(self._stopped_by if is_dropped else failure)
+        return ()
+
+    def _record_failure(self, error: Exception) -> None:
+        if isinstance(error, UnusableError):
+            self._failure = error
+            self._stopped_by = self._stopped_by or QueryError(Result.INTERNAL, str(error), is_consequence=True)
+        else:
+            self.ends.append(as_query_error(error))
+
+
+def first_failure(failures: Sequence[QueryError], missing: str) -> str:
+    """Write one line: the first failure of a query that was sent, the number of others, and what is missing."""
+    first = next((failure for failure in failures if not failure.is_consequence), failures[0])
+    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    return f"{first} ({missing}{more})"
+
+
+def state_problem(where: str, part: str, missing: str, why: Failure) -> Problem:
+    """Make the problem of a part that the state, or a fault of this plugin, prevented."""
+    text = why.line(missing) if isinstance(why, UnusableError) else f"{why} ({missing.lower()})"
+    return Problem("W", f"{where}: {text}", f"{where} {part}")

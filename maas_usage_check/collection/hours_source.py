@@ -1,68 +1,65 @@
-"""The hours' share of a cycle."""
+"""The hours of one instance as a background source."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Sequence, Union
 
-from ..clock import Clock
 from ..cloud import Api
 from ..config import Instance
 from ..errors import QueryError
-from ..ledger import Account, Consumer, Emitted, HourPlanner, emit
+from ..ledger import Account, Consumer, Emitted, HourPlanner, QueryTask, emit
 from ..metrics import Number
-from ..scheduling import QueryTask
 from ..state import Store
-from .background import Cycle, Share
+from .background import CycleEnd, Failure, PartialBatch, first_failure, state_problem
 from .problems import Problem
-from .run_with_deadline import give_in_time, lost, told
 
 NOT_BELIEVED = "hours and counts are paused and checked again in an hour; report it if it lasts"
 
 
-class Hourly:
-    """Keep the hours of one instance, and give them out to one consumer; see Keeper."""
+class HoursSource:
+    """Query the hours of an instance and emit them to one consumer; see BackgroundSource."""
 
-    def __init__(self, instance: Instance, source: Api, store: Store, consumer: Consumer, clock: Clock) -> None:
-        self.source = source
-        self._instance = instance
+    def __init__(self, instance: Instance, api: Api, store: Store, consumer: Consumer) -> None:
+        self.api = api
+        self._where = instance.display_name
         self._consumer = consumer
-        self._clock = clock
         self._planner = HourPlanner(instance, store)
 
-    def asks(self, account: Account, now: int, answered: bool) -> Sequence[QueryTask]:
-        """List the questions about the hours, of a cloud that answered those about the ranges."""
-        return self._planner.plan(account, now) if answered else ()
+    def plan(self, account: Account, now_ms: int, answered: bool) -> Sequence[QueryTask]:
+        """Plan the queries about hours, of a cloud that answered those about ranges."""
+        return self._planner.plan(account, now_ms) if answered else ()
 
-    def asked(self, now: int) -> Sequence[QueryError]:
-        """Take note of what was asked."""
-        self._planner.record_queried(now)
+    def finish(self, now_ms: int) -> Sequence[QueryError]:
+        """Store which series were queried."""
+        self._planner.record_queried(now_ms)
         return ()
 
-    def give(self, cycle: Cycle, ends: Sequence[Optional[QueryError]]) -> Share:
-        """Make the hours' share of a batch."""
-        failures, answered = [end for end in ends if end is not None], cycle.answered or None in ends
-        make = partial(emit, self._planner, self._consumer, cycle.account, cycle.now, cycle.tags, answered)
-        made = give_in_time(self._clock, self._planner.store, cycle.give_up, make)
-        where = self._instance.display_name
+    def emit(self, end: CycleEnd) -> Emitted:
+        """Read the changed hours or the counts."""
+        answered = end.answered or None in end.ends
+        return emit(self._planner, self._consumer, end.account, end.now_ms, end.tags, answered, end.commit)
+
+    def build(self, end: CycleEnd, emitted: Union[Emitted, Failure]) -> PartialBatch:
+        """Build the points and problems of hours."""
+        where = self._where
         problems: List[Problem] = []
-        keys = {f"{where} hours"} if None in ends else set()
-        if failures:
-            text = told(failures, "some hours were not asked")
+        answered = {f"{where} hours"} if None in end.ends else set()
+        if end.failures:
+            text = first_failure(end.failures, "some hours were not queried")
             problems.append(Problem("W", f"{where}: {text}", f"{where} hours"))
-        if not isinstance(made, Emitted):
-            paused = lost(where, "hours' state", "Hours and counters are paused", made)
-            return Share([], {}, [*problems, paused], is_partial=True, answered=keys)
-        if cycle.trouble:
-            problems.append(lost(where, "hours' state", "Some hours were not asked", cycle.trouble))
-        if made.failed:
-            problems.append(Problem("W", f"{where}: {made.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
-        problems += [Problem("I", f"{where}: {text}", text) for text in made.notices]
+        if not isinstance(emitted, Emitted):
+            problems.append(state_problem(where, "hours' state", "Hours and counters are paused", emitted))
+            return PartialBatch([], {}, problems, is_partial=True, answered=answered)
+        if end.failure:
+            problems.append(state_problem(where, "hours' state", "Some hours were not queried", end.failure))
+        if emitted.failed:
+            problems.append(Problem("W", f"{where}: {emitted.failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
+        problems += [Problem("I", f"{where}: {text}", text) for text in emitted.notices]
         health: Dict[str, Number] = {}
-        if made.missing_hours is not None:
-            health["missing_hours"] = made.missing_hours
-        if made.newest_use_ms:
-            health["newest_usage_timestamp_seconds"] = made.newest_use_ms // 1000
-        is_partial = bool(made.failed) or cycle.trouble is not None
-        keys |= {f"{where} hours' state", f"{where} hours' sum"}
-        return Share(made.points, health, problems, is_partial, keys)
+        if emitted.missing_hours is not None:
+            health["missing_hours"] = emitted.missing_hours
+        if emitted.newest_use_ms:
+            health["newest_usage_timestamp_seconds"] = emitted.newest_use_ms // 1000
+        is_partial = bool(emitted.failed) or end.failure is not None
+        answered |= {f"{where} hours' state", f"{where} hours' sum"}
+        return PartialBatch(emitted.points, health, problems, is_partial, answered)

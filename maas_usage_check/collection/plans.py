@@ -10,13 +10,13 @@ from ..errors import QueryError
 from ..metrics import Point
 
 
-def whole(plans: Sequence[Plan]) -> Plan:
+def merge_plans(plans: Sequence[Plan]) -> Plan:
     """Put the plans of all sources together."""
     parts = ((getattr(plan, name) for plan in plans) for name in Plan.__struct_fields__)
     return Plan(*(tuple(itertools.chain.from_iterable(part)) for part in parts))
 
 
-def points_of(
+def build_points(
     plan: Plan, outcomes: Dict[Query, Outcome], tags: Dict[str, str], time: int
 ) -> Tuple[List[Point], Dict[str, List[str]]]:
     """Make a point of each series all of whose queries were answered, and name those whose values are strange."""

@@ -1,4 +1,4 @@
-"""What can be known to go wrong before anything is asked."""
+"""Warnings about what will go wrong, before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,64 +8,63 @@ from typing import Callable, Dict, List, Optional, Sequence
 from ..clock import Clock
 from ..cloud import readable_by_others
 from ..config import CredentialsSource, Instance
-from ..scheduling import tenth
-from ..scheduling.worker_pool import Crew
+from ..scheduling import background_share, run_with_deadline
 from ..state import Warn, writable_by_others
 from .collector import Collector
 
+FILE_S = 1.0
+"""Seconds to wait for the file system, which hangs where a drive does."""
 
-def forewarn(collectors: Sequence[Collector], warn: Warn, deadline: Optional[float] = None) -> None:
-    """Say before anything is asked what can be known to go wrong; `deadline` is seconds, instead of the instances'."""
+
+def run_preflight(collectors: Sequence[Collector], warn: Warn, timeout: Optional[float] = None) -> None:
+    """Warn of limits that the configuration exceeds, and of files that others can change or read.
+
+    Args:
+        collectors: of one file, or of one check.
+        warn: takes one line.
+        timeout: seconds of a cycle, instead of the instances' deadline.
+    """
     sources: Dict[CredentialsSource, List[Collector]] = {}
     for collector in collectors:
         sources.setdefault(collector.instance.credentials, []).append(collector)
     for source, sharing in sources.items():
         instances = [collector.instance for collector in sharing]
         queries = sum(len(collector.plan().queries) for collector in sharing)
-        asking = any(collector.asks_hours for collector in sharing)
-        slow = slow_hours(instances, queries, deadline) if asking else None
-        for too_many in (over_rate(instances, queries, deadline), slow):
-            if too_many:
-                warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {too_many}")
+        collects_hours = any(collector.consumer is not None for collector in sharing)
+        slow = slow_hours(instances, queries, timeout) if collects_hours else None
+        for text in (over_rate(instances, queries, timeout), slow):
+            if text:
+                warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {text}")
         if source.path:
-            others = _looked(partial(readable_by_others, source.path))
+            others = _inspect(partial(readable_by_others, source.path))
             if others:
                 warn(f"credentials file {source.path}: {others}")
     for folder in dict.fromkeys(collector.instance.state_dir for collector in collectors):
-        others = _looked(partial(writable_by_others, folder)) if folder else None
+        others = _inspect(partial(writable_by_others, folder)) if folder else None
         if others:
             warn(f"state_dir {folder}: {others}")
 
 
-def _looked(look: Callable[[], Optional[str]]) -> Optional[str]:
-    """Look at the file system, which hangs where a drive does."""
-    seen = Crew(Clock()).do({"": look}, give_up=Clock().monotonic() + 1.0).get("")
-    return seen if isinstance(seen, str) else None
-
-
-def over_rate(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
-    """Say with the numbers that the cycles of one key cannot fit its rate and their deadline; None when they can."""
-    limit = _limit(instances)
-    kept = tenth(limit) if limit > 1 and any(instance.hourly for instance in instances) else 0
-    seconds = _seconds(instances, deadline)
-    room = (limit - kept) * _minutes(seconds)
-    # A project that is remembered is not looked up, but that is known only once the key is.
+def over_rate(instances: Sequence[Instance], queries: int, timeout: Optional[float] = None) -> Optional[str]:
+    """Write, with the numbers, that the cycles of one key cannot fit its rate and their deadline; None if they can."""
+    limit, seconds = _limit(instances), _seconds(instances, timeout)
+    room = limit * _minutes(seconds)
+    # A stored project is not looked up, but which are stored is known only once the access key is.
     lookups = sum(1 for instance in instances if instance.project_id is None)
-    calls, at_most = queries + lookups, "at most " if lookups else ""
-    if calls <= room:
+    requests, at_most = queries + lookups, "at most " if lookups else ""
+    if requests <= room:
         return None
-    less = ", less a tenth for the hours" if kept else ""
     return (
-        f"{at_most}{calls} calls are planned per cycle, but {limit} a minute (max_requests_per_minute{less}) let "
-        f"{room} through within the deadline of {seconds:g} s: {at_most}{calls - room} will be left out and go first "
-        "in the next cycle; ask fewer ranges, service types or labels"
+        f"{at_most}{requests} requests are planned per cycle, but max_requests_per_minute ({limit}) allows {room} "
+        f"within the deadline of {seconds:g} s: {at_most}{requests - room} will be deferred to the next cycle; query "
+        "fewer ranges, service types or labels"
     )
 
 
-def slow_hours(instances: Sequence[Instance], queries: int, deadline: Optional[float] = None) -> Optional[str]:
-    """Say with the numbers that hours cannot be asked as often as they may change; None when they can.
+def slow_hours(instances: Sequence[Instance], queries: int, timeout: Optional[float] = None) -> Optional[str]:
+    """Write, with the numbers, that hours cannot be queried as often as they may change; None if they can.
 
-    Every hour each of the last three hours of a series is asked, and once its past.
+    Every hour, each of the last three hours of a series is queried, and once its past.
     """
     hourly = [instance for instance in instances if instance.hourly]
     if not hourly:
@@ -75,25 +74,31 @@ def slow_hours(instances: Sequence[Instance], queries: int, deadline: Optional[f
     series = [len(list_series(instance)) for instance in hourly]
     past = sum(count * instance.backfill_days * 24 for count, instance in zip(series, hourly))
     limit, interval = _limit(instances), max(instance.min_collection_interval for instance in hourly)
-    room = max(tenth(limit), limit - queries) * _minutes(_seconds(instances, deadline))
-    left = int(min(room * 3600 / interval, limit * 60))
-    calls = 4 * sum(series)
-    if calls <= left:
+    share = background_share(limit)
+    room = max(0, min(share, limit - queries)) * _minutes(_seconds(instances, timeout))
+    left = int(min(room * 3600 / interval, share * 60))
+    requests = 4 * sum(series)
+    if requests <= left:
         return None
     return (
-        f"the hours of {sum(series)} series take {calls} calls an hour, but max_requests_per_minute of {limit} leaves "
-        f"{left} beside the ranges in cycles {interval:g} s apart (min_collection_interval): an hour may be wrong for "
-        f"more than 70 minutes after it is over, and its {past:,} hours of the past may take "
-        f"{-(-past * 6 // 5 // max(1, left) // 24):,} days; ask fewer service types or labels"
+        f"the hours of {sum(series)} series take {requests} requests an hour, but max_requests_per_minute ({limit}) "
+        f"leaves {left} beside the ranges in cycles {interval:g} s apart (min_collection_interval): an hour may be "
+        f"wrong for more than 70 minutes after it is over, and its {past:,} hours of the past may take "
+        f"{-(-past * 6 // 5 // max(1, left) // 24):,} days; query fewer service types or labels"
     )
+
+
+def _inspect(inspect: Callable[[], Optional[str]]) -> Optional[str]:
+    found = run_with_deadline(inspect, Clock(), FILE_S)
+    return found if isinstance(found, str) else None
 
 
 def _limit(instances: Sequence[Instance]) -> int:
     return min(instance.max_requests_per_minute for instance in instances)
 
 
-def _seconds(instances: Sequence[Instance], deadline: Optional[float]) -> float:
-    return max(instance.deadline for instance in instances) if deadline is None else deadline
+def _seconds(instances: Sequence[Instance], timeout: Optional[float]) -> float:
+    return max(instance.deadline for instance in instances) if timeout is None else timeout
 
 
 def _minutes(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""A cycle of all instances side by side, as the command line runs it."""
+"""A cycle of all instances at once, as the command line runs it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 from ..clock import Clock
 from ..cloud import DirectTransport, Pool, Source, provider
 from ..config import Instance
-from ..scheduling import Gates
-from ..scheduling.worker_pool import Crew
+from ..scheduling import Priority, Schedulers
 from ..state import Store, Warn, find_file
-from .collector import SOURCES, Batch, Collector
+from .collector import SOURCES, Collector
+from .cycle import Batch
 
 if TYPE_CHECKING:
     from ..ledger import Consumer
 
 
 class Runtime(NamedTuple):
-    """Hold the clock of a process and the constructor of its transports. Tests replace both."""
+    """The clock of a process and the constructor of its transports. Tests replace both."""
 
     clock: Clock = Clock()
     connect: Callable[[Instance, Optional[Pool]], DirectTransport] = DirectTransport
@@ -36,29 +36,35 @@ def make_collectors(
     sources: Sequence[Source] = (),
     pool: Optional[Pool] = None,
     runtime: Runtime = REAL,
+    rate_extension_s: float = 0.0,
+    priority: Priority = Priority.RANGE,
 ) -> List[Collector]:
-    """Make a collector for each instance. They share one store: those of one key must pass one gate.
+    """Make a collector for each instance; those of one access key share its scheduler.
 
     Args:
         instances: of one file.
-        store: where they leave what outlives them.
+        store: the state.
         taker: names who takes their hours or counts.
         form: in which format; None where nobody does.
-        sources: what is asked for the first instances; the others ask for all that is known of.
-        pool: keeps their connections from cycle to cycle; whoever made it closes it.
+        sources: of the first instances; the others query all that are known.
+        pool: keeps their connections from cycle to cycle; its maker closes it.
         runtime: their clock and their transport.
+        rate_extension_s: see Collector.
+        priority: see Collector.
     """
     clock, pool = runtime.clock, pool or Pool()
-    gates = Gates(store, clock)
+    schedulers = Schedulers(store, clock)
     return [
         Collector(
             instance,
             provider(instance.credentials),
             runtime.connect(instance, pool),
-            gates,
+            schedulers,
             clock,
             sources[i : i + 1] or SOURCES,
-            consumer=_consumer(f"{taker} {i}", form) if form and (instance.hourly or instance.models) else None,
+            _consumer(f"{taker} {i}", form) if form and (instance.hourly or instance.models) else None,
+            rate_extension_s,
+            priority,
         )
         for i, instance in enumerate(instances)
     ]
@@ -71,34 +77,31 @@ def _consumer(name: str, form: str) -> Consumer:
 
 
 def open_store(instances: Sequence[Instance], warn: Warn, clock: Clock) -> Store:
-    """Open the store of a file's instances, which name one folder at most."""
+    """Open the state of a file's instances, which name one folder at most."""
     folder = next((instance.state_dir for instance in instances if instance.state_dir), None)
     return Store(partial(find_file, folder), warn, clock.now)
 
 
 def run_cycle(
     collectors: Sequence[Collector],
-    deadline: Optional[float] = None,
+    timeout: Optional[float] = None,
     progress: Callable[[], None] = lambda: None,
     now: Optional[float] = None,
 ) -> List[Batch]:
     """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order."""
-    at = collectors[0].now() if now is None else now
-    cycles = {i: partial(collector.cycle, deadline, progress, at) for i, collector in enumerate(collectors)}
-    batches: List[Batch] = []
-    for _, ended in sorted(Crew(Clock()).do(cycles, workers=len(cycles)).items()):
-        if isinstance(ended, Exception):
-            raise ended
-        batches.append(ended)
-    return batches
+    now = collectors[0].clock.now() if now is None else now
+    cycles = [collector.start(timeout, progress, now) for collector in collectors]
+    for cycle in cycles:
+        cycle.end_queries()
+    return [cycle.result() for cycle in cycles]
 
 
-def on_sigterm(collectors: Sequence[Collector], also: Callable[[], None] = lambda: None) -> None:
+def on_sigterm(collectors: Sequence[Collector], then: Callable[[], None] = lambda: None) -> None:
     """Let SIGTERM end the running cycle with what is complete, instead of ending the process."""
 
     def handle(number: int, frame: object) -> None:
         for collector in collectors:
             collector.cancel()
-        also()
+        then()
 
     signal.signal(signal.SIGTERM, handle)

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import queue
 import threading
-from typing import Callable, Sequence
+from typing import Callable, List, Sequence
 
 from ..collection import Collector, Problem, on_sigterm, run_cycle
 from ..errors import ConfigError
-from ..metrics import find_encoder
-from ..queue_get import next_of
+from ..metrics import Point, find_encoder
+from ..scheduling import start_thread, wait_for
 from .problem_log import CONFIGURATION, ProblemLog
 from .stdout_writer import EOF_TIMEOUT, SIGTERM_TIMEOUT, StdoutWriter, read_some
 
-CYCLE, END, STOP = "newline", "end of file", "SIGTERM"
+
+class _Requests:
+    """What standard input and SIGTERM ask for."""
+
+    def __init__(self, stdin: int, writer: StdoutWriter) -> None:
+        self.arrived = threading.Event()
+        self.newline = self.ended = self.stopped = False
+        self._stdin = stdin
+        self._writer = writer
+
+    def read(self) -> bool:
+        """Read what there is; return False at end of file."""
+        # Not through sys.stdin: a thread that holds its lock at exit aborts the interpreter.
+        text = read_some(self._stdin)
+        self.newline = self.newline or b"\n" in text
+        if not text:
+            self.ended = True
+            self._writer.stop(EOF_TIMEOUT)
+        self.arrived.set()
+        return bool(text)
+
+    def read_all(self) -> None:
+        """Read until end of file."""
+        while self.read():
+            pass
+
+    def stop(self) -> None:
+        """End the program. Sets flags: safe in signal handlers."""
+        self.stopped = True
+        self._writer.stop(SIGTERM_TIMEOUT)
 
 
 def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, writer: StdoutWriter) -> None:
@@ -24,51 +51,30 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, writer: St
     Newlines that arrive during a cycle count as one. A batch is one write of whole lines. Raise MaasError if the last
     one is not read.
     """
-    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def hear(signal: str) -> None:
-        asked.put(signal)
-        if signal in (END, STOP):
-            writer.stop(EOF_TIMEOUT if signal == END else SIGTERM_TIMEOUT)
-
-    on_sigterm(collectors, lambda: hear(STOP))
-    listener = threading.Thread(target=_listen, args=(stdin, hear), daemon=True)
-    with contextlib.suppress(RuntimeError):  # no thread can be started: then newlines are read between the cycles
-        listener.start()
+    requests = _Requests(stdin, writer)
+    on_sigterm(collectors, requests.stop)
+    has_reader = start_thread(requests.read_all)
     encode = find_encoder("influx")
-    ended = False
-    while not ended:
-        while listener.ident is None and asked.empty():
-            _hear_once(stdin, hear)
-        signals = [next_of(asked, math.inf)]
-        while not asked.empty():
-            signals.append(asked.get())
-        # Drop queued newlines after SIGTERM: their cycle would look like a failure.
-        if STOP in signals:
+    while not requests.stopped:
+        if not has_reader:  # no thread can be started: newlines are read between the cycles
+            requests.read()
+        wait_for(requests.arrived, lambda: math.inf, lambda: requests.stopped)
+        requests.arrived.clear()
+        newline, requests.newline = requests.newline, False
+        if newline and not requests.stopped:  # after SIGTERM a cycle would look like a failure
+            _run_cycle(collectors, log, writer, encode)
+        if requests.ended and not requests.newline:
             return
-        ended = END in signals
-        if CYCLE not in signals:
-            continue
-        try:
-            batches = run_cycle(collectors)
-        except ConfigError as error:
-            log.report([Problem("E", str(error), CONFIGURATION)])
-            continue
-        writer.write(encode([point for batch in batches for point in batch.points]).encode())
-        answered = {CONFIGURATION, *(problem_key for batch in batches for problem_key in batch.answered)}
-        log.report((problem for batch in batches for problem in batch.problems), answered)
 
 
-def _listen(stdin: int, hear: Callable[[str], None]) -> None:
-    # Not through sys.stdin: a thread that holds its lock at exit aborts the interpreter.
-    while _hear_once(stdin, hear):
-        pass
-
-
-def _hear_once(stdin: int, hear: Callable[[str], None]) -> bool:
-    read = read_some(stdin)
-    if not read:
-        hear(END)
-    elif b"\n" in read:
-        hear(CYCLE)
-    return bool(read)
+def _run_cycle(
+    collectors: Sequence[Collector], log: ProblemLog, writer: StdoutWriter, encode: Callable[[List[Point]], str]
+) -> None:
+    try:
+        batches = run_cycle(collectors)
+    except ConfigError as error:
+        log.report([Problem("E", str(error), CONFIGURATION)])
+        return
+    writer.write(encode([point for batch in batches for point in batch.points]).encode())
+    answered = {CONFIGURATION, *(problem_key for batch in batches for problem_key in batch.answered)}
+    log.report((problem for batch in batches for problem in batch.problems), answered)

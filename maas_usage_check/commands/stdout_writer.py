@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-import queue
 import select
-from typing import Callable, List, Optional
+import time
+from functools import partial
+from typing import Callable
 
+from ..clock import Clock
 from ..errors import MaasError
-from ..queue_get import next_of
-from ..scheduling import run_apart
+from ..scheduling import OUTPUT_STOP_S, Watched
 
-SIGTERM_TIMEOUT = 0.5
+SIGTERM_TIMEOUT = OUTPUT_STOP_S
 """Seconds for a batch after SIGTERM."""
 EOF_TIMEOUT = 3.0
 """Seconds for the last batch after end of file."""
-STOP: List[BaseException] = []
 
 
 class StdoutWriter:
@@ -29,36 +29,24 @@ class StdoutWriter:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._timeout = math.inf
-        self._events: queue.SimpleQueue[List[BaseException]] = queue.SimpleQueue()
+        self._stopped_at = 0.0
 
     def stop(self, timeout: float = SIGTERM_TIMEOUT) -> None:
         """Limit the current batch, and later ones, to so many seconds each; the shortest limit holds.
 
         Safe in signal handlers.
         """
+        self._stopped_at = time.monotonic()
         self._timeout = min(self._timeout, timeout)
-        self._events.put(STOP)
 
     def write(self, batch: bytes) -> None:
         """Write a batch; raise MaasError if the reader blocks it until the timeout."""
-
-        def write() -> None:
-            errors: List[BaseException] = []
-            try:
-                self._write(batch)
-            except BaseException as error:  # raised again in the caller's thread
-                errors.append(error)
-            self._events.put(errors)
-
-        if not run_apart(write):
-            write()  # without a timeout
-        event: Optional[List[BaseException]] = STOP
-        while event is STOP:
-            event = next_of(self._events, self._timeout)
-        if event is None:
+        began = time.monotonic()
+        watched = Watched(partial(self._write, batch))
+        if not watched.wait(Clock(), lambda: max(began, self._stopped_at) + self._timeout):
             raise MaasError("standard output is not being read: the collected points could not be written")
-        for error in event:
-            raise error
+        if watched.outcome is not None:
+            raise watched.outcome
 
 
 def write_all(descriptor: int, data: bytes) -> None:

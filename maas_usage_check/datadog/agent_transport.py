@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 from ..clock import Clock
 from ..cloud.tls import ca_files, file_stamps
 from ..cloud.transport import Request, Response, read_response, transport_error
-from ..scheduling import Crew
+from ..scheduling import run_with_deadline
 
 GRACE = 0.5
 """Seconds after the timeout in which a refusal without its body is still recognised by its status."""
@@ -56,9 +56,7 @@ class AgentTransport:
         """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
         clock = Clock()
         # The client restarts its timeout with every byte of the headers: a worker limits the total.
-        deadline = clock.monotonic() + timeout + GRACE
-        results = Crew(clock).do({"": partial(self._send, request, timeout)}, give_up=deadline)
-        result = results.get("", TimeoutError())
+        result = run_with_deadline(partial(self._send, request, timeout), clock, timeout + GRACE) or TimeoutError()
         if isinstance(result, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
             raise transport_error(_root(result), urlsplit(request.url).netloc)
         if isinstance(result, Exception):

@@ -12,13 +12,13 @@ from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..clock import Clock
 from ..cloud import Credentials, Provider, provider
-from ..collection import Batch, Collector, forewarn
+from ..collection import Batch, Collector, run_preflight
 from ..config import load, load_warnings
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
 from ..metrics.datadog import samples
 from ..metrics.freshness import fresh_points
-from ..scheduling import Gates
+from ..scheduling import WINDOW_S, Schedulers
 from ..state import Store, find_file
 from .agent_transport import AgentTransport
 
@@ -31,18 +31,18 @@ SLACK = 15.0
 """Seconds: a run may be early by the Agent's own interval and still collects."""
 
 # Shared by all instances of the process that use the same access key.
-_GATES: Dict[Tuple[Optional[str], str], Gates] = {}
-_GATES_LOCK = threading.Lock()
+_SCHEDULERS: Dict[Tuple[Optional[str], str], Schedulers] = {}
+_SCHEDULERS_LOCK = threading.Lock()
 
 
-def shared_gates(state_dir: Optional[str]) -> Gates:
-    """Find the gates over the store of a folder, or over the one in the Agent's own."""
+def shared_schedulers(state_dir: Optional[str]) -> Schedulers:
+    """Find the schedulers over the store of a folder, or over the one in the Agent's own."""
     where = (state_dir, str(datadog_agent.get_config("run_path") or ""))
-    with _GATES_LOCK:
-        if where not in _GATES:
+    with _SCHEDULERS_LOCK:
+        if where not in _SCHEDULERS:
             find = partial(find_file, state_dir, agent_folder=where[1])
-            _GATES[where] = Gates(Store(find, logging.getLogger(__name__).warning), Clock())
-        return _GATES[where]
+            _SCHEDULERS[where] = Schedulers(Store(find, logging.getLogger(__name__).warning), Clock())
+        return _SCHEDULERS[where]
 
 
 class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships no types
@@ -51,15 +51,17 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
     A run before `min_collection_interval` has passed repeats the last result, also a failure, without a query.
 
     Args:
-        gates: the gates of the access keys; by default those that all checks of the process share.
+        schedulers: of the access keys; by default those that all checks of the process share.
         clock: the clock.
     """
 
     HA_SUPPORTED = True  # of redundant Agents only the active one queries the API
 
-    def __init__(self, *args: Any, gates: Optional[Gates] = None, clock: Optional[Clock] = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, schedulers: Optional[Schedulers] = None, clock: Optional[Clock] = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._gates = gates
+        self._schedulers = schedulers
         self._clock = clock or Clock()
         self._collector: Optional[Collector] = None
         self._last_start_s = 0.0
@@ -78,7 +80,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             self._last_start_s, self._batch, self._cycle_warnings = now, None, []
             for text in load_warnings([collector.instance], self._clock.now()):
                 self._cycle_warnings.append(_agent_path(text))
-            forewarn([collector], self._cycle_warnings.append)
+            run_preflight([collector], self._cycle_warnings.append)
             self._batch = collector.cycle()
         assert self._batch is not None
         if not self._cancelled:  # a cancelled cycle is not a failure
@@ -94,10 +96,12 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         try:
             instance = load({"init_config": self.init_config, "instances": [self.instance]})[0]
             source = self._registering_secrets(provider(instance.credentials))
-            gates = self._gates or shared_gates(instance.state_dir)
+            schedulers = self._schedulers or shared_schedulers(instance.state_dir)
             consumer = Consumer(f"agent {self.check_id} {instance.display_name}", INCREMENTS)
             transport = AgentTransport(self.http, self._make_client, instance.tls_ca_cert)
-            collector = Collector(instance, source, transport, gates, self._clock, consumer=consumer)
+            collector = Collector(
+                instance, source, transport, schedulers, self._clock, consumer=consumer, rate_extension_s=WINDOW_S
+            )
             collector.plan()  # raises ConfigError
         except ConfigError as error:
             raise ConfigurationError(_agent_path(str(error))) from None

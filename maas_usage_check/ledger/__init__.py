@@ -12,10 +12,11 @@ from .hour_planner import Account, HourPlanner
 from .hour_series import list_series, usage_values
 from .hour_values import settled_until
 from .lookup import HeldHours, lookup
+from .query_task import QueryTask
 from .schema import check_ledger
 from .watermarks import COUNTERS, HOURS, INCREMENTS, Consumer
 
 __all__ = [
-    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Emitted", "HeldHours", "HourPlanner",
+    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Emitted", "HeldHours", "HourPlanner", "QueryTask",
     "check_ledger", "difference", "emit", "list_series", "lookup", "settled_until", "usage_values",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from ..cloud.statistics import TotalsAnswer
 from ..config import Instance
-from ..scheduling.priority_queue import BACKFILL, CHECK, DUE, HEALING, QueryTask
+from ..scheduling import Priority
 from ..state import Store
 from . import bisect
 from .bisect import PendingWindow
@@ -18,6 +18,7 @@ from .daily_check import DailyCheck
 from .hour_series import HourSeries, list_series, usage_values
 from .hour_store import HourStore
 from .hour_values import DAY, oldest_hour, settled_until
+from .query_task import QueryTask
 from .schema import Transaction, write_transaction
 
 
@@ -65,7 +66,9 @@ class HourPlanner:
             for series, hour_store in hour_stores.values():
                 due = bisect.plan_windows(hour_store, self.first_hours(hour_store)[1], now_ms)
                 for window in bisect.pending_windows(hour_store):
-                    priority = (DUE, queried_at[hour_store.id]) if window in due else _priority(hour_store, window)
+                    priority = (
+                        (Priority.RECENT, queried_at[hour_store.id]) if window in due else _priority(hour_store, window)
+                    )
                     tasks.append(self._query_task(series, account, window, priority, now_ms))
             return tasks
 
@@ -105,7 +108,7 @@ class HourPlanner:
 
     def _check_task(self, account: Account, check: DailyCheck, series: HourSeries, now_ms: int) -> QueryTask:
         on_answer = partial(self._on_check_answer, account, len(check.answers), series, now_ms)
-        return QueryTask((CHECK,), series.query(*check.next_window), on_answer)
+        return QueryTask((Priority.DAILY_CHECK,), series.query(*check.next_window), on_answer)
 
     def _on_check_answer(
         self, account: Account, position: int, series: HourSeries, now_ms: int, answer: TotalsAnswer
@@ -119,5 +122,5 @@ class HourPlanner:
 
 def _priority(hour_store: HourStore, window: PendingWindow) -> Tuple[int, ...]:
     if window.conflicts:  # they are not stored: confirm them in this cycle
-        return (DUE, 0)
-    return (HEALING if bisect.is_fully_known(hour_store, window) else BACKFILL,)
+        return (Priority.RECENT, 0)
+    return (Priority.REPAIR if bisect.is_fully_known(hour_store, window) else Priority.BACKFILL,)

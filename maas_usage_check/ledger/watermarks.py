@@ -23,6 +23,11 @@ class Consumer(Struct, frozen=True):
     name: str
     kind: str
 
+    @property
+    def is_incremental(self) -> bool:
+        """True if what is emitted to it once is never emitted again."""
+        return self.kind == INCREMENTS
+
 
 def changed_hours(hour_store: HourStore, consumer: Consumer, first: int) -> List[Hour]:
     """Return the hours that changed since an hour before the consumer's last cycle: its newest points may be lost."""

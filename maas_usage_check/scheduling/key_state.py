@@ -1,21 +1,45 @@
-"""What is remembered of one key, for all runs and processes that use it."""
+"""The state of one access key, which all processes that use the key share."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Dict, Optional
+import contextlib
+import hashlib
+import os
+from typing import ClassVar, Dict, Iterator, Optional
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from ..clock import Clock
+from ..cloud.credentials import Credentials
+from ..state import Store
 
-class KeyEntry(Struct, omit_defaults=True):
-    """Hold what is remembered of one key; times are seconds since 1970.
+VERIFIED_S = 60.0
+"""A success of another process verifies the access key for so long."""
+LONGEST_PROBE_S = 3600.0
 
-    `cause` is the Result of the last refusal and `why` its text; `clock_off` is by how many seconds this machine's
-    clock was ahead then, and `clock_zero` the wall clock's time when the monotonic one was 0, which moves when the
-    clock is set; `throttled` holds until when each API is left alone; `sent` counts requests by whole second, `spare`
-    those of them that could wait; `left_out` holds when a question found no room; `lone_until` is when the lone
-    request under way must be over; `proven_by` names the process that last proved the key, at `proven_at`.
+
+class KeyEntry(
+    Struct,
+    omit_defaults=True,
+    rename={"background": "spare", "deferred": "left_out", "probe_until": "lone_until"},
+):
+    """The stored state of one access key; times are seconds since 1970.
+
+    Attributes:
+        refusals: how many in a row.
+        not_before: when the circuit breaker closes.
+        cause: the Result of the last refusal.
+        why: its text.
+        clock_off: seconds by which this machine's clock was ahead of the cloud's then.
+        clock_zero: the wall clock's time when the monotonic clock was 0; it moves when the clock is set.
+        throttled: by API, until when a 429 lasts.
+        sent: requests by whole second; leased ones count at the last second at which they may be sent.
+        background: those of them that are background.
+        deferred: by query key, when the rate first left no room for it.
+        probe_until: when the probe in flight must be over.
+        proven_by: the process that last verified the key, at `proven_at`.
+        projects: project ids by where they were looked up.
     """
 
     max_age_s: ClassVar[float] = 7 * 86_400.0  # temporary keys come and go
@@ -28,15 +52,15 @@ class KeyEntry(Struct, omit_defaults=True):
     clock_zero: float = 0.0
     throttled: Dict[str, float] = field(default_factory=dict)
     sent: Dict[int, int] = field(default_factory=dict)
-    spare: Dict[int, int] = field(default_factory=dict)
-    left_out: Dict[str, float] = field(default_factory=dict)
-    lone_until: float = 0.0
+    background: Dict[int, int] = field(default_factory=dict)
+    deferred: Dict[str, float] = field(default_factory=dict)
+    probe_until: float = 0.0
     proven_by: str = ""
     proven_at: float = 0.0
     projects: Dict[str, str] = field(default_factory=dict)
 
     def merge(self, unwritten: KeyEntry) -> KeyEntry:
-        """Take the newer entry, but of waits and counts whichever is the more careful."""
+        """Return the newer entry with the longer waits and the higher counts of both."""
         waiting = max(self, unwritten, key=lambda entry: entry.not_before)
         return replace(
             unwritten,
@@ -48,6 +72,7 @@ class KeyEntry(Struct, omit_defaults=True):
             clock_zero=waiting.clock_zero,
             throttled=_larger(self.throttled, unwritten.throttled),
             sent=_larger(self.sent, unwritten.sent),
+            background=_larger(self.background, unwritten.background),
             projects={**self.projects, **unwritten.projects},
         )
 
@@ -57,12 +82,71 @@ def _larger(one: Dict, other: Dict) -> Dict:  # type: ignore[type-arg] # of any 
 
 
 class Salt(Struct, omit_defaults=True):
-    """Keep the random salt of the digests under which keys are remembered."""
+    """The random salt of the digests that name access keys in the state."""
 
     max_age_s: ClassVar[float] = float("inf")
 
     value: str = ""
 
     def merge(self, unwritten: Salt) -> Salt:
-        """Take the file's: other processes use it already."""
+        """Return the stored salt: other processes use it already."""
         return self if self.value else unwritten
+
+
+def key_name(store: Store, credentials: Credentials) -> str:
+    """Name an access key by a digest of it under the state's random salt."""
+    # Not durable: a refusal that is durable writes all that came before it.
+    with store.entry(Salt, "") as salt:
+        salt.value = salt.value or os.urandom(16).hex()
+    named = "\0".join((credentials.ak, credentials.sk)).encode()
+    return hashlib.blake2b(named, key=salt.value.encode()[:64], digest_size=16).hexdigest()
+
+
+class KeyState:
+    """The entry of one access key in the state.
+
+    Attributes:
+        name: the key's digest.
+        latest: the entry as of the last transaction.
+    """
+
+    def __init__(self, name: str, store: Store, clock: Clock) -> None:
+        self.name = name
+        self.store = store
+        self.latest = KeyEntry()
+        self._clock = clock
+        self._process = os.urandom(8).hex()
+
+    @contextlib.contextmanager
+    def transaction(self, durable: bool = False) -> Iterator[KeyEntry]:
+        """Change the entry in one transaction."""
+        with self.store.entry(KeyEntry, self.name, durable) as entry:
+            self.latest = entry
+            yield entry
+
+    def verified_elsewhere(self, entry: KeyEntry) -> bool:
+        """Return true if another process verified the key within the last minute."""
+        now = self._clock.now()
+        return entry.proven_by not in ("", self._process) and now - VERIFIED_S < entry.proven_at <= now
+
+    def record_verification(self, entry: KeyEntry, verified: bool) -> None:
+        """Tell other processes whether a request has just verified the key, or was refused."""
+        entry.proven_by, entry.proven_at = (self._process, self._clock.now()) if verified else ("", 0.0)
+
+    def claim_probe(self, entry: KeyEntry, seconds: float) -> bool:
+        """Try to be the only one, among all processes, to send a request; for so many seconds at most.
+
+        The kernel frees the lock of a process that died. The entry ends the claim of a process that hangs.
+        """
+        now = self._clock.now()
+        # A claim beyond the longest wait was made under a clock that has been set back since.
+        overdue = not now < entry.probe_until <= now + LONGEST_PROBE_S
+        if self.store.acquire(self.name) or overdue:
+            entry.probe_until = min(now + seconds, now + LONGEST_PROBE_S)
+            return True
+        return False
+
+    def release_probe(self, entry: KeyEntry) -> None:
+        """End the claim."""
+        entry.probe_until = 0.0
+        self.store.release(self.name)

@@ -1,101 +1,134 @@
-"""How many requests of one key leave within a minute, and whose turn it is when not all of them fit.
+"""How many requests of one access key leave within a minute, among all processes.
 
-All of it works on the key's entry, so that processes that run at once count together.
+Places are leased from the key's entry in batches, so that a cycle costs a few transactions and not one per request. A
+leased place counts until a minute after the last moment at which it may be used; unused ones are given back.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Optional
+from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
 
+from ..clock import Clock
 from ..errors import QueryError, Result
 from .key_state import KeyEntry
 
-MINUTE = 61.0
-"""Sends are counted per whole second, so a minute's window needs one second more."""
-TURN_KEPT = 900.0
-"""After 15 minutes a left-out question loses its place, lest one that is never asked again block others."""
+WINDOW_S = 61.0
+"""Requests are counted by whole second, so the window of a minute needs one second more."""
+LEASE_S = 5.0
+LEASE_SIZE = 16
+DEFERRED_S = 900.0
+"""A deferred query keeps its queue position for so long, lest one that is never sent again stay ahead of others."""
 
 
-def tenth(per_minute: int) -> int:
-    """Tell how much of the rate is kept for what can wait."""
-    return -(-per_minute // 10)
+class Lane(NamedTuple):
+    """Requests that share a limit: the instance's requests per minute, all of it or its background share."""
+
+    per_minute: int
+    is_background: bool
 
 
-def sent(entry: KeyEntry, now: float) -> int:
-    """Count the requests of the last minute."""
-    return sum(_recent(entry.sent, now).values())
+def background_share(per_minute: int) -> int:
+    """Return how many background requests may leave within a minute: half of the rate, at least one."""
+    return max(1, per_minute // 2)
 
 
-def ahead(entry: KeyEntry, turn: str, now: float) -> int:
-    """Count what was left out earlier, and so goes first."""
-    waiting = list(_waiting(entry, now))
-    return waiting.index(turn) if turn in waiting else len(waiting)
+class _Lease:
+    def __init__(self, second: int, count: int, until: float) -> None:
+        self.second = second
+        self.count = count
+        self.until = until
+        self.used: List[int] = []
 
 
-def wait(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: float) -> float:
-    """Say in how many seconds a request may go; 0 means now.
+class RateLimiter:
+    """The places that this process has leased."""
 
-    Args:
-        entry: the key's.
-        turn: the question's; what has none can wait for a later cycle, and lets nothing go first.
-        per_minute: how many may leave within a minute.
-        kept: how many of them are kept for the other kind. A tenth is never kept from what can wait.
-        now: seconds since 1970.
-    """
-    all_sent, spare = sent(entry, now), sum(_recent(entry.spare, now).values())
-    if turn is None:
-        free = all_sent < per_minute - kept or spare < tenth(per_minute)
-    else:
-        before = ahead(entry, turn, now)
-        all_sent, free = all_sent + before, all_sent + before - spare < max(1, per_minute - kept)
-    if free and all_sent < per_minute:
-        return 0.0
-    return min(_recent(entry.sent, now), default=int(now)) + MINUTE - now
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._leases: Dict[Lane, _Lease] = {}
+
+    @property
+    def has_leases(self) -> bool:
+        """True if there is something to give back."""
+        return bool(self._leases)
+
+    def acquire(self, lane: Lane) -> bool:
+        """Use a leased place, without a transaction; return False where there is none."""
+        lease = self._leases.get(lane)
+        if lease is None or len(lease.used) >= lease.count or self._clock.monotonic() >= lease.until:
+            return False
+        lease.used.append(int(self._clock.now()))
+        return True
+
+    def wait(self, entry: KeyEntry, lane: Lane) -> float:
+        """Give back the lane's unused places; return the seconds until there is a place, 0 if there is one."""
+        self._settle(entry, lane)
+        return room(entry, lane, self._clock.now())[1]
+
+    def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> None:
+        """Lease up to so many places where `wait` returned 0, and use one of them."""
+        now = self._clock.now()
+        count, second = min(wanted, LEASE_SIZE, room(entry, lane, now)[0]), int(now + LEASE_S)
+        for counts in _counts_of(entry, lane):
+            counts[second] = counts.get(second, 0) + count
+        self._leases[lane] = _Lease(second, count, self._clock.monotonic() + LEASE_S)
+        self.acquire(lane)
+
+    def give_back(self, entry: KeyEntry) -> None:
+        """Give back all unused places; used ones count from the second at which they were used."""
+        for lane in list(self._leases):
+            self._settle(entry, lane)
+
+    def _settle(self, entry: KeyEntry, lane: Lane) -> None:
+        now, lease = self._clock.now(), self._leases.pop(lane, None)
+        entry.sent, entry.background = _recent(entry.sent, now), _recent(entry.background, now)
+        if lease is None:
+            return
+        for counts in _counts_of(entry, lane):
+            left = counts.pop(lease.second, 0) - lease.count
+            if left > 0:  # other leases
+                counts[lease.second] = left
+            for second in lease.used:
+                counts[second] = counts.get(second, 0) + 1
 
 
-def is_full(entry: KeyEntry, per_minute: int, kept: int, now: float) -> bool:
-    """Tell whether a question finds no room, whatever goes first, until the oldest request is a minute old."""
-    all_sent, spare = sent(entry, now), sum(_recent(entry.spare, now).values())
-    return all_sent >= per_minute or all_sent - spare >= max(1, per_minute - kept)
+def room(entry: KeyEntry, lane: Lane, now: float) -> Tuple[int, float]:
+    """Return how many requests may leave, and, if none, the seconds until one may."""
+    free, wait_s = lane.per_minute, 0.0
+    limits = [(entry.sent, lane.per_minute), (entry.background, background_share(lane.per_minute))]
+    for counts, limit in limits[: 1 + lane.is_background]:
+        recent = _recent(counts, now)
+        left = limit - sum(recent.values())
+        if left <= 0:
+            wait_s = max(wait_s, min(recent) + WINDOW_S - now)
+        free = min(free, left)
+    return max(0, free), wait_s
 
 
-def take(entry: KeyEntry, turn: Optional[str], now: float) -> None:
-    """Count a request that goes."""
-    second = int(now)
-    entry.sent = _recent(entry.sent, now)
-    entry.sent[second] = entry.sent.get(second, 0) + 1
-    if turn is None:
-        entry.spare = _recent(entry.spare, now)
-        entry.spare[second] = entry.spare.get(second, 0) + 1
-    else:
-        entry.left_out.pop(turn, None)
+def defer(entry: KeyEntry, query_keys: Iterable[str], served: Set[str], now: float) -> None:
+    """Remember queries that found no room: they go first in the next cycle, the one deferred longest before others."""
+    deferred = {key: at for key, at in entry.deferred.items() if now - DEFERRED_S < at <= now and key not in served}
+    for key in query_keys:
+        deferred.setdefault(key, now)
+    entry.deferred = deferred
 
 
-def leave_out(entry: KeyEntry, turns: Iterable[str], now: float) -> None:
-    """Remember requests that found no room: they go first next time, after those that have waited longer."""
-    waiting = _waiting(entry, now)
-    for turn in turns:
-        waiting.setdefault(turn, now)
-    entry.left_out = waiting
-
-
-def over_rate(entry: KeyEntry, turn: Optional[str], per_minute: int, kept: int, now: float) -> QueryError:
-    """Say why a request was left out."""
-    before = 0 if turn is None else ahead(entry, turn, now)
-    first = f" and {before} that were left out before go first" if before else ""
+def over_rate(entry: KeyEntry, lane: Lane, now: float) -> QueryError:
+    """Make the error of a request that finds no room before its deadline."""
+    share = f"; {background_share(lane.per_minute)} of them for background" if lane.is_background else ""
     return QueryError(
         Result.OVER_RATE,
-        f"{sent(entry, now)} requests left within a minute{first}, max_requests_per_minute lets "
-        f"{max(1, per_minute - kept)} go; what is left out goes first in the next cycle: ask fewer ranges, service "
-        "types or labels, or raise it (the cloud allows 200 per user)",
+        f"rate limit: {sum(_recent(entry.sent, now).values())} requests sent in the last minute, "
+        f"max_requests_per_minute allows {lane.per_minute}{share}; deferred queries go first in the next cycle: query "
+        "fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
         is_consequence=True,
     )
 
 
-def _recent(sends: Dict[int, int], now: float) -> Dict[int, int]:
-    # What lies ahead of now comes from a clock that was set back: it would block for ever.
-    return {second: count for second, count in sends.items() if now - MINUTE < second <= now}
+def _counts_of(entry: KeyEntry, lane: Lane) -> List[Dict[int, int]]:
+    return [entry.sent, entry.background][: 1 + lane.is_background]
 
 
-def _waiting(entry: KeyEntry, now: float) -> Dict[str, float]:
-    return {turn: at for turn, at in entry.left_out.items() if now - TURN_KEPT < at <= now}
+def _recent(counts: Dict[int, int], now: float) -> Dict[int, int]:
+    # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
+    return {second: count for second, count in counts.items() if now - WINDOW_S < second <= now + LEASE_S}

@@ -76,14 +76,14 @@ def need_library(module: str) -> Any:
 def make_check(
     datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: FixedClock
 ) -> Callable[..., Any]:
-    """Make a check as the Agent does: by keywords, then the id. All of one test share gates, those of no other."""
+    """Make a check as the Agent does: by keywords, then the id. All of one test share schedulers, those of no other."""
     from maas_usage_check import MaasUsageCheck
-    from maas_usage_check.scheduling import Gates
+    from maas_usage_check.scheduling import Schedulers
     from maas_usage_check.state import Store, find_file
 
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
-    shared: Dict[Any, Gates] = {}
+    shared: Dict[Any, Schedulers] = {}
 
     def make(
         entry: Dict[str, Any],
@@ -91,14 +91,14 @@ def make_check(
         check_id: str = "maas_usage_check:c0ffee",
         init_config: Optional[Dict[str, Any]] = None,
     ) -> Any:
-        if start not in shared:  # each start of the Agent has gates of its own, and the file of the last
+        if start not in shared:  # each start of the Agent has schedulers of its own, and the file of the last
             store = Store(lambda: find_file(str(tmp_path / "run")), lambda text: None, clock.now)
-            shared[start] = Gates(store, clock.clock)
+            shared[start] = Schedulers(store, clock.clock)
         check = MaasUsageCheck(
             name="maas_usage_check",
             init_config=init_config or {},
             instances=(entry,),
-            gates=shared[start],
+            schedulers=shared[start],
             clock=clock.clock,
         )
         check.check_id = check_id

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, List, Tuple
+from typing import Callable, List
 
 import pytest
 
-from maas_usage_check.cloud import Credentials, DirectTransport, Request, Response, Statistics
+from maas_usage_check.cloud import Client, Credentials, DirectTransport, Request, Response
 from maas_usage_check.cloud.error_responses import response_error
+from maas_usage_check.cloud.source import Call
 from maas_usage_check.cloud.transport import read_response
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.scheduling import Gates, Session
-from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK
 from ..fixed_clock import FixedClock
@@ -35,11 +34,10 @@ class Recorder:
 
     def preconnect(self, url: str, timeout: float) -> None:
         self.connected_ahead.append(timeout)
-        self.clock.sleep(100)
 
 
 INSTANCE = load_instance({"project_id": "a" * 32, "timeout": 10}, {}, "x", NOW)
-QUERY = Statistics().plan(INSTANCE, int(NOW * 1000)).queries[0]
+CALL = Call("modelarts:monitoring:get", "POST", "/v1/{project_id}/x", body={})
 
 
 @pytest.fixture
@@ -48,58 +46,42 @@ def transport(clock: FixedClock) -> Recorder:
 
 
 @pytest.fixture
-def session(clock: FixedClock, transport: Recorder) -> Session:
-    """A session of 25 s."""
-    gates, deadline = Gates(Store(), clock.clock), clock.clock.monotonic() + 25
-    session = Session(INSTANCE, lambda: Credentials(AK, SK), transport, gates, clock.clock, deadline, {}, late="late")
-    session.connect()
-    return session
+def client(clock: FixedClock, transport: Recorder) -> Client:
+    """A client of a cycle of 25 s."""
+    deadline = clock.clock.monotonic() + 25
+    return Client(INSTANCE, Credentials(AK, SK), transport, clock.clock, lambda: deadline, "late")
 
 
-def error_of(session: Session, goes: Callable[[], None] = lambda: None) -> QueryError:
+def error_of(client: Client) -> QueryError:
     with pytest.raises(QueryError) as failed:
-        session.ask_spare(Statistics(), QUERY, goes)
+        client.send("endpoint", CALL)
     return failed.value
 
 
 @pytest.mark.parametrize(("left", "timeout"), [(10.1, 10), (10, 10), (9.9, 9.9), (0.05, 0.05)])
 def test_timeout_within_the_cycle(
-    clock: FixedClock, transport: Recorder, session: Session, left: float, timeout: float
+    clock: FixedClock, transport: Recorder, client: Client, left: float, timeout: float
 ) -> None:
     """The timeout of a request, and of a connection opened ahead, is at most the rest of the cycle."""
-
-    def ask_during_request() -> None:
-        error_of(session)
-
-    transport.on_request = ask_during_request
     clock.at += 25 - left
-    error_of(session)
+    error_of(client)
+    client.preconnect("endpoint")
     assert transport.timeouts == transport.connected_ahead == pytest.approx([timeout])
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(24, 1), (25, 0), (26, 0)])
 def test_end_before_a_request(
-    clock: FixedClock, transport: Recorder, session: Session, seconds: float, sent: int
+    clock: FixedClock, transport: Recorder, client: Client, seconds: float, sent: int
 ) -> None:
-    """Nothing is sent after the deadline, even with a slot."""
-    began = clock.clock.monotonic()
-
-    def goes() -> None:
-        clock.at += seconds - (clock.clock.monotonic() - began)
-
-    error_of(session, goes)
-    assert len(transport.timeouts) == sent
-
-
-def test_stop_before_a_request(transport: Recorder, session: Session) -> None:
-    assert error_of(session, session.stop).result == Result.TIMED_OUT
-    assert transport.timeouts == []
+    """Nothing is sent or connected after the deadline."""
+    clock.at += seconds
+    error_of(client)
+    client.preconnect("endpoint")
+    assert len(transport.timeouts) == len(transport.connected_ahead) == client.http_requests == sent
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(24.9, "own"), (25, "late"), (26, "late")])
-def test_timeout_or_deadline(
-    clock: FixedClock, transport: Recorder, session: Session, seconds: float, text: str
-) -> None:
+def test_timeout_or_deadline(clock: FixedClock, transport: Recorder, client: Client, seconds: float, text: str) -> None:
     """A timeout at the end of the cycle is reported as the deadline's, an earlier one as the request's."""
 
     def fail() -> None:
@@ -107,33 +89,7 @@ def test_timeout_or_deadline(
         raise QueryError(Result.TIMED_OUT, "own")
 
     transport.on_request = fail
-    assert str(error_of(session)) == text
-
-
-@pytest.mark.parametrize(
-    ("left", "pauses"), [(0.7, []), (0.75, []), (0.8, [0.75]), (2.2, [0.75]), (2.3, [0.75, 1.5]), (25, [0.75, 1.5])]
-)
-def test_pauses(
-    clock: FixedClock, transport: Recorder, session: Session, monkeypatch: pytest.MonkeyPatch,
-    left: float, pauses: List[float],
-) -> None:  # fmt: skip
-    """A temporary failure is retried twice within the cycle, after 0.5 s and 1 s, each with 50 % jitter."""
-    spreads: List[Tuple[float, float]] = []
-
-    def longest(low: float, high: float) -> float:
-        spreads.append((low, high))
-        return high
-
-    def fail() -> None:
-        raise QueryError(Result.NETWORK, "x")
-
-    monkeypatch.setattr("random.uniform", longest)
-    transport.on_request = fail
-    clock.at += 25 - left
-    assert error_of(session).result == Result.NETWORK, "not TIMED_OUT"
-    assert clock.slept == pytest.approx(pauses)
-    assert len(transport.timeouts) == len(pauses) + 1
-    assert set(spreads) == {(0.5, 1.5)}
+    assert str(error_of(client)) == text
 
 
 @pytest.mark.parametrize(

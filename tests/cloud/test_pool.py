@@ -14,7 +14,7 @@ from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 from ..conftest import AK, SK, FixedClock, wait_for
@@ -257,10 +257,12 @@ def test_preconnect_maxsize(server: KeepAliveServer, make: Any) -> None:
 def collect(make_collector: Callable[..., Collector]) -> Callable[..., Collector]:
     """Return a factory of collectors that reach a server over real sockets."""
 
-    def make(server: KeepAliveServer, gates: Optional[Gates] = None, **keys: Any) -> Collector:
+    def make(server: KeepAliveServer, schedulers: Optional[Schedulers] = None, **keys: Any) -> Collector:
         url = server.url.rstrip("/")
         entry = {"endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, **keys}
-        return make_collector(entry, gates=gates, transport=DirectTransport(load_instance(entry, {}, "instances[0]")))
+        return make_collector(
+            entry, schedulers=schedulers, transport=DirectTransport(load_instance(entry, {}, "instances[0]"))
+        )
 
     return make
 
@@ -287,11 +289,11 @@ def test_preconnect_during_first_request(server: KeepAliveServer, collect: Any, 
 
 def test_no_preconnect_while_open(server: KeepAliveServer, collect: Any, clock: FixedClock) -> None:
     """While the circuit breaker is open, nothing connects."""
-    gates = Gates(Store(), clock.clock)
+    schedulers = Schedulers(Store(), clock.clock)
     server.handler = emulator_handler(Emulator({AK: "another"}, now=clock.now))
-    assert collect(server, gates).cycle().result == Result.KEY_REFUSED
+    assert collect(server, schedulers).cycle().result == Result.KEY_REFUSED
     later = KeepAliveServer()
-    assert collect(later, gates).cycle().result == Result.KEY_REFUSED
+    assert collect(later, schedulers).cycle().result == Result.KEY_REFUSED
     later.close()
     assert later.clients == []
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List
 from maas_usage_check.collection import Batch, Collector
 from maas_usage_check.ledger import HOURS, Consumer
 from maas_usage_check.metrics import Point
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 from ..conftest import Cloud, FixedClock
@@ -39,8 +39,10 @@ class Account:
         self.clock.at += seconds
 
     def collector(self, takes: str = HOURS, name: str = "one", **keys: Any) -> Collector:
-        gates = Gates(Store(lambda: str(self.path), now=self.clock.now), self.clock.clock)
-        return self.make(self.cloud.entry(**{**self.keys, **keys}), gates=gates, consumer=Consumer(name, takes))
+        schedulers = Schedulers(Store(lambda: str(self.path), now=self.clock.now), self.clock.clock)
+        return self.make(
+            self.cloud.entry(**{**self.keys, **keys}), schedulers=schedulers, consumer=Consumer(name, takes)
+        )
 
     def cycle(self, takes: str = HOURS, name: str = "one", **keys: Any) -> Batch:
         """Run one cycle as a run of its own."""

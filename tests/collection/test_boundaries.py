@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Callable, List, Optional
 
 import pytest
 
-from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import Collector
+from maas_usage_check.collection.background import first_failure
 from maas_usage_check.collection.last_success import LastSuccess
 from maas_usage_check.collection.preflight import over_rate, slow_hours
-from maas_usage_check.collection.run_with_deadline import told
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.scheduling import Crew
 
 from ..conftest import NOW, Cloud
 
@@ -31,13 +28,13 @@ def test_minutes_of_a_plan(deadline: float, room: int) -> None:
     """A deadline gives a plan the rate of one minute, and of one more for each 61 s."""
     instance = made(max_requests_per_minute=10, project_id="a" * 32)
     assert over_rate([instance], room, deadline) is None
-    told = f"let {room} through within the deadline of {deadline:g} s: 1 will be left out"
+    told = f"allows {room} within the deadline of {deadline:g} s: 1 will be deferred"
     assert told in str(over_rate([instance], room + 1, deadline))
 
 
-@pytest.mark.parametrize(("limit", "room"), [(1, 1), (2, 1), (10, 9), (11, 9)])
+@pytest.mark.parametrize(("limit", "room"), [(1, 1), (2, 2), (10, 10)])
 def test_room_beside_hours(limit: int, room: int) -> None:
-    """A tenth is kept for the hours, unless it were all."""
+    """Ranges may use all of the rate, also beside hours."""
     instance = made(max_requests_per_minute=limit, project_id="a" * 32, hourly=True)
     assert over_rate([instance], room) is None
     assert over_rate([instance], room + 1) is not None
@@ -47,17 +44,20 @@ def test_room_beside_hours(limit: int, room: int) -> None:
     ("limit", "queries", "interval", "labels", "words"),
     [
         (10, 9, 900, 0, None),
-        (10, 9, 901, 0, "take 4 calls an hour, but max_requests_per_minute of 10 leaves 3 "),
+        (10, 9, 901, 0, "take 4 requests an hour, but max_requests_per_minute (10) leaves 3 "),
         (10, 8, 1800, 0, None),
-        (10, 20, 900, 0, None),
-        (20, 20, 1800, 0, None),
+        (10, 10, 900, 0, "leaves 0 beside the ranges"),
+        (8, 4, 3600, 0, None),
+        (8, 5, 3600, 0, "leaves 3 "),
+        (9, 4, 3600, 0, None),
+        (7, 0, 3600, 0, "leaves 3 "),
         (1, 0, 1, 14, None),
-        (1, 0, 1, 15, "the hours of 16 series take 64 calls an hour, but max_requests_per_minute of 1 leaves 60 "),
+        (1, 0, 1, 15, "the hours of 16 series take 64 requests an hour, but max_requests_per_minute (1) leaves 60 "),
         (1, 0, 3600, 0, "its 696 hours of the past may take 35 days"),
     ],
 )
 def test_hours_that_come_too_slowly(limit: int, queries: int, interval: int, labels: int, words: Optional[str]) -> None:
-    """A series takes 4 calls an hour, of what the ranges leave and of a tenth at least."""
+    """A series takes 4 requests an hour, of the background share and of what the ranges leave."""
     of_keys = {"per_api_key": True, "api_keys": [str(n) for n in range(labels)]} if labels else {}
     instance = made(max_requests_per_minute=limit, min_collection_interval=interval, hourly=True, **of_keys)
     told = slow_hours([instance], queries)
@@ -71,30 +71,8 @@ def test_instances_of_one_key() -> None:
         made(max_requests_per_minute=10, min_collection_interval=60, deadline=61, hourly=True, tags=["a:1"]),
         made(max_requests_per_minute=20, min_collection_interval=3600, deadline=25, hourly=True, tags=["a:2"]),
     ]
-    assert "max_requests_per_minute of 10 leaves 2 beside the ranges in cycles 3600 s" in str(slow_hours(both, 9))
-    assert "let 18 through within the deadline of 61 s" in str(over_rate(both, 30))
-
-
-def test_nothing_starts_after_a_stop() -> None:
-    """A worker whose piece ends after the stop starts no other one."""
-    heard, ended = threading.Event(), threading.Event()
-    began: List[str] = []
-
-    def monotonic() -> float:  # first read when the stop is heard
-        heard.set()
-        ended.wait(20)
-        return Clock().monotonic()
-
-    crew = Crew(Clock(monotonic=monotonic))
-
-    def stop() -> Optional[bool]:
-        began.append("stop")
-        crew.stop()
-        return heard.wait(20)
-
-    works = {"stop": stop, "next": lambda: began.append("next")}
-    crew.do(works, progress=ended.set)
-    assert began == ["stop"]
+    assert "max_requests_per_minute (10) leaves 2 beside the ranges in cycles 3600 s" in str(slow_hours(both, 9))
+    assert "allows 20 within the deadline of 61 s" in str(over_rate(both, 30))
 
 
 def test_cycle_after_a_stop(cloud: Cloud, make_collector: Callable[..., Collector]) -> None:
@@ -126,4 +104,4 @@ def test_later_success_holds(memory: float, file: float) -> None:
 
 @pytest.mark.parametrize(("count", "text"), [(1, "x (lost)"), (2, "x (lost, and 1 more)"), (3, "x (lost, and 2 more)")])
 def test_failures_of_one_line(count: int, text: str) -> None:
-    assert told([QueryError(Result.NETWORK, "x")] * count, "lost") == text
+    assert first_failure([QueryError(Result.NETWORK, "x")] * count, "lost") == text

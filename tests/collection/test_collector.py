@@ -9,14 +9,14 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.collection.collector import MOST_HANGING
+from maas_usage_check.collection.cycle import MOST_HUNG
 from maas_usage_check.config.ranges import DAY, HOUR, RETENTION
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_usage import API_KEYS
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import KEY_USAGE, USAGE
-from maas_usage_check.scheduling import Crew, Gates
-from maas_usage_check.scheduling.worker_pool import SLOW, hanging
+from maas_usage_check.scheduling import Schedulers, hung_threads, run_with_deadline
+from maas_usage_check.scheduling.watchdog import HUNG_S
 from maas_usage_check.state import Store
 
 from ..conftest import SK, Cloud, FixedClock, wait_for
@@ -40,16 +40,15 @@ class Hang:
 
 
 @pytest.fixture
-def hang(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hang]:
-    monkeypatch.setattr("maas_usage_check.scheduling.worker_pool.AGAIN", 0.01)
+def hang(clock: FixedClock) -> Iterator[Hang]:
     made = Hang(clock)
     yield made
     made.release.set()
 
 
 @pytest.fixture
-def gates(clock: FixedClock) -> Gates:
-    return Gates(Store(), clock.clock)
+def schedulers(clock: FixedClock) -> Schedulers:
+    return Schedulers(Store(), clock.clock)
 
 
 def broken(status: int, body: bytes = b"{}") -> Callable[[Request], Response]:
@@ -177,10 +176,10 @@ def test_a_passing_fault_is_tried_again_within_the_cycle(cloud: Cloud, make_coll
     assert len(cloud.requests) == 3
 
 
-def test_the_last_success_is_remembered(cloud: Cloud, make_collector: Make, gates: Gates) -> None:
-    first = make_collector(cloud.entry(), gates=gates).cycle()
+def test_the_last_success_is_remembered(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
+    first = make_collector(cloud.entry(), schedulers=schedulers).cycle()
     cloud.responder = broken(400)
-    second = make_collector(cloud.entry(), gates=gates).cycle()
+    second = make_collector(cloud.entry(), schedulers=schedulers).cycle()
     name = "last_success_timestamp_seconds"
     assert health(second)["up"] == 0
     assert health(second)[name] == health(first)[name] == MONDAY
@@ -248,38 +247,33 @@ def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_colle
 
 
 def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
-    cloud: Cloud, make_collector: Make, gates: Gates
+    cloud: Cloud, make_collector: Make, schedulers: Schedulers
 ) -> None:
     cloud.responder = when(lambda body: body["infer_type"] == "batch", broken(403))
     entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
     del entry["project_id"]
     for _ in range(3):
-        usage, api = make_collector(entry, gates=gates).cycle().points
+        usage, api = make_collector(entry, schedulers=schedulers).cycle().points
         assert usage.tags["project_id"] == PROJECT_ID
         assert "project_id" not in api.tags
     assert [request.method for request in cloud.requests].count("GET") == 1
     cloud.responder = broken(403)
     for _ in range(2):
-        make_collector(entry, gates=gates).cycle()
+        make_collector(entry, schedulers=schedulers).cycle()
     assert [request.method for request in cloud.requests].count("GET") == 2
 
 
 @pytest.mark.parametrize(
     ("seconds", "count", "level"),
-    [(SLOW, 1, ""), (SLOW + 1, 1, "W"), (SLOW + 1, MOST_HANGING - 1, "W"), (SLOW + 1, MOST_HANGING, "E")],
+    [(HUNG_S, 1, ""), (HUNG_S + 1, 1, "W"), (HUNG_S + 1, MOST_HUNG - 1, "W"), (HUNG_S + 1, MOST_HUNG, "E")],
 )
 def test_threads_that_hang(
     cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: float, count: int, level: str
 ) -> None:
     """They are warned of, and beyond a number nothing is asked until they end."""
-    release, crew = threading.Event(), Crew(clock.clock)
-    all_began = threading.Barrier(count, action=crew.stop)
-
-    def hang() -> None:
-        all_began.wait(30)
-        release.wait(30)
-
-    crew.do(dict.fromkeys(range(count), hang), workers=count)
+    release = threading.Event()
+    for _ in range(count):
+        assert run_with_deadline(lambda: release.wait(30), clock.clock, 0) is None
     clock.at += seconds
     collector = make_collector(cloud.entry(ranges=["last_7d"]))
     batch = collector.cycle()
@@ -288,7 +282,7 @@ def test_threads_that_hang(
     assert bool(cloud.requests) == (level != "E")
     assert [problem.level for problem in batch.problems] == [level] * bool(level)
     assert all(f"{count} threads of earlier cycles hang" in problem.text for problem in batch.problems)
-    wait_for(lambda: hanging(clock.clock.monotonic()) == 0, "the threads to end")
+    wait_for(lambda: hung_threads(clock.clock.monotonic()) == 0, "the threads to end")
     assert collector.cycle().problems == ()
 
 

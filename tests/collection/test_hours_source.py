@@ -40,14 +40,17 @@ def test_hours_at_their_own_time(account: Account) -> None:
     assert len(account.cloud.requests) - before == 1 + 3  # the range, and the last hours
 
 
-def test_ranges_go_first_and_leave_a_tenth_of_the_rate_to_the_hours(account: Account) -> None:
-    batch = account.cycle(ranges=[f"last_{n}d" for n in range(1, 21)], max_requests_per_minute=20)
-    assert len(points(batch, USAGE)) == 18
-    assert health(batch)["http_requests"] == 20
-    assert health(batch)["failed_queries"] == 2
+@pytest.mark.parametrize(
+    ("rate", "ranges", "hours"), [(1, 1, 0), (2, 1, 1), (3, 2, 1), (3, 1, 1), (20, 20, 0), (20, 8, 10)]
+)
+def test_ranges_first(account: Account, rate: int, ranges: int, hours: int) -> None:
+    """Ranges go first and may use all of the rate; hours take what is left of it, at most half."""
+    batch = account.cycle(ranges=[f"last_{n}d" for n in range(1, ranges + 1)], max_requests_per_minute=rate)
+    assert len(points(batch, USAGE)) == ranges
+    assert (health(batch)["http_requests"], health(batch)["failed_queries"]) == (ranges + hours, 0)
     sent = [body["end_time"] for body in account.cloud.statistics()]
-    assert sent[:18] == [account.now] * 18
-    assert all((end + 1) % HOUR == 0 for end in sent[18:])
+    assert sent[:ranges] == [account.now] * ranges
+    assert all((end + 1) % HOUR == 0 for end in sent[ranges:])
 
 
 def test_hours_leave_room_for_the_ranges_of_a_cycle_within_the_minute(account: Account) -> None:
@@ -86,7 +89,7 @@ def test_a_refusal_in_the_middle_of_a_backfill_ends_the_asking_but_not_the_cycle
 
 
 def test_a_label_has_hours_of_its_own_beside_the_whole(account: Account) -> None:
-    batch = account.cycle(per_api_key=True, api_keys=["team-search", ""])
+    batch = account.cycle(per_api_key=True, api_keys=["team-search", ""], max_requests_per_minute=200)
     of_labels = points(batch, KEY_HOURLY)
     assert {point.tags["api_key_label"] for point in of_labels} == {"team-search", "online_experience"}
     for point in of_labels:

@@ -461,10 +461,12 @@ def test_an_answer_of_2_mib(account: ModelAccount, path: str) -> None:
     assert points(collector.cycle(), MODEL)
 
 
-def test_ranges_leave_a_tenth_of_the_rate_to_the_models(account: ModelAccount) -> None:
-    account.cycle(ranges=[f"last_{days}d" for days in range(1, 26)], max_requests_per_minute=20)
-    assert len(account.calls("/show-statistics")) <= 18
-    assert len(account.calls(LIST)) == 2
+def test_ranges_before_models(account: ModelAccount) -> None:
+    """Where the ranges use up the rate, the live minutes are missing, and a warning says so."""
+    batch = account.cycle(ranges=[f"last_{days}d" for days in range(1, 21)], max_requests_per_minute=20)
+    assert len(account.calls("/show-statistics")) == 20
+    assert account.calls(LIST) == []
+    assert "Cloud Eye: rate limit: 20 requests sent in the last minute" in str(texts(batch))
 
 
 def test_minutes_that_find_no_room_in_the_rate(account: ModelAccount) -> None:

@@ -186,9 +186,9 @@ def test_no_warning_of_hourly_requests(program: Program, report: Report) -> None
     report.yaml = f"hourly: true\nproject_id: {'d3m0' * 8}\nmax_requests_per_minute: 5\nservice_types: [1, 2, 4]\n"
     report.yaml += "min_collection_interval: 3600"
     stderr = program("collect", "--config", report.config()).stderr
-    assert "12 calls are planned per cycle, but 5 a minute" in stderr
-    assert "the hours of 3 series take 12 calls an hour" in stderr
-    assert "calls an hour" not in report("--last", "1d").stderr
+    assert "12 requests are planned per cycle, but max_requests_per_minute (5) allows 5" in stderr
+    assert "the hours of 3 series take 12 requests an hour" in stderr
+    assert "requests an hour" not in report("--last", "1d").stderr
 
 
 def test_queried_hours(cloud: Cloud, collected: Report, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Consumer
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store, find_file
 
 from ..conftest import AK, NOW, SK
@@ -50,7 +50,9 @@ class Simulation:
         self.clock_error_s = 0.0
         self.emulator = Emulator({AK: SK}, ledger, now=lambda: NOW + self.elapsed_s, models=models)
         self.clock = Clock(
-            now=lambda: NOW + self.clock_error_s + self.elapsed_s, monotonic=lambda: self.elapsed_s, sleep=self.sleep
+            now=lambda: NOW + self.clock_error_s + self.elapsed_s,
+            monotonic=lambda: self.elapsed_s,
+            wait=lambda condition, seconds: condition.wait(0.01) or self.sleep(seconds),
         )
         self.key_file = folder / "key"
         self.state_dir = folder / "state"
@@ -80,7 +82,7 @@ class Simulation:
         self, count: int = 1, store: Optional[Store] = None, consumer: Optional[Consumer] = None, **keys: Any
     ) -> List[Collector]:
         """Make collectors as the command line does, over `store`; None: over the state file."""
-        gates = Gates(
+        schedulers = Schedulers(
             store or Store(lambda: find_file(str(self.state_dir)), self.fail_on_warning, self.clock.now), self.clock
         )
         entry = {
@@ -91,7 +93,9 @@ class Simulation:
         }
         entries = [{"tags": [f"n:{i}"], **entry} for i in range(count)]
         return [
-            Collector(instance, provider(instance.credentials), self.transport, gates, self.clock, consumer=consumer)
+            Collector(
+                instance, provider(instance.credentials), self.transport, schedulers, self.clock, consumer=consumer
+            )
             for instance in load({"instances": entries}, self.clock.now())
         ]
 

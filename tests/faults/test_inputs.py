@@ -18,7 +18,7 @@ from maas_usage_check.config import load, load_file
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.metrics import find_encoder
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK
@@ -77,9 +77,9 @@ def test_any_answer(answers: Any, needs_lookup: bool) -> None:
         entry["project_id"] = PROJECT_ID
     (instance,) = load({"instances": [entry]}, NOW)
     clock = Clock(now=lambda: NOW, sleep=lambda seconds: None)
-    gates = Gates(Store(), clock)
+    schedulers = Schedulers(Store(), clock)
     transport = lambda request, timeout: answers.pop()  # noqa: E731
-    batch = Collector(instance, lambda: Credentials(AK, SK), transport, gates, clock).cycle()
+    batch = Collector(instance, lambda: Credentials(AK, SK), transport, schedulers, clock).cycle()
     assert batch.result != Result.INTERNAL, batch.problems
     assert all(str(problem).isprintable() for problem in batch.problems)
     assert all(parse_line(line) for line in find_encoder("influx")(batch.points).splitlines())

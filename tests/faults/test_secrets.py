@@ -20,7 +20,7 @@ from maas_usage_check.collection import Collector, make_collectors, open_store, 
 from maas_usage_check.config import load
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.scheduling import Gates
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 from ..conftest import Program
@@ -181,7 +181,7 @@ def test_text_of_a_transport(secret: str, tmp_path: Path) -> None:
         raise QueryError(Result.BAD_ANSWER, f"a proxy answered {quoted}")
 
     clock = Clock()
-    collector = Collector(instance, lambda: Credentials(AK, SK, TOKEN), refuse, Gates(Store(), clock), clock)
+    collector = Collector(instance, lambda: Credentials(AK, SK, TOKEN), refuse, Schedulers(Store(), clock), clock)
     problems = " ".join(map(str, collector.cycle().problems))
     assert "a proxy answered ***" in problems
     check_clean("the diagnosis", problems)

@@ -14,9 +14,9 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 from line_protocol_parser import parse_line
+from maas_usage_check.scheduling.threads import MOST_IDLE
 
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.scheduling.threads import MOST_IDLE
 
 from ..commands.exporter import running_exporter
 from ..conftest import AK, Program, wait_for

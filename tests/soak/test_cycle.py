@@ -8,14 +8,14 @@ import time
 from typing import Any, Callable, List
 
 import pytest
+from maas_usage_check.scheduling.threads import NAME
+from maas_usage_check.scheduling.worker_pool import hanging
 
 from maas_usage_check.clock import Clock
 from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
-from maas_usage_check.scheduling import Crew, Gates
-from maas_usage_check.scheduling.threads import NAME
-from maas_usage_check.scheduling.worker_pool import hanging
+from maas_usage_check.scheduling import Crew, Schedulers
 from maas_usage_check.state import Store
 
 from ..agents.models import MINUTE
@@ -107,7 +107,7 @@ def count_threads() -> int:
 
 def test_few_threads_for_many_instances(cloud: Cloud, make_collector: Callable[..., Collector]) -> None:
     """Many instances of one key start few threads: most would only wait for each other."""
-    gates, before, seen = Gates(Store(), Clock()), count_threads(), [0]
+    schedulers, before, seen = Schedulers(Store(), Clock()), count_threads(), [0]
 
     def count(request: Any) -> None:
         seen.append(count_threads())
@@ -115,7 +115,7 @@ def test_few_threads_for_many_instances(cloud: Cloud, make_collector: Callable[.
     cloud.responder, cloud.emulator.requests_per_minute = count, 1000
     ranges = ["last_4h", "last_5h", "last_6h", "last_7h"]
     collectors: List[Collector] = [
-        make_collector(cloud.entry(ranges=ranges, max_requests_per_minute=1000, tags=[f"n:{n}"]), gates=gates)
+        make_collector(cloud.entry(ranges=ranges, max_requests_per_minute=1000, tags=[f"n:{n}"]), schedulers=schedulers)
         for n in range(INSTANCES)
     ]
     assert [batch.result for batch in run_cycle(collectors)] == [Result.OK] * INSTANCES

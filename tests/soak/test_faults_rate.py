@@ -80,9 +80,9 @@ def test_preflight(simulation: Simulation) -> None:
     for project, deadline in ((PROJECT_ID, None), (None, None), (PROJECT_ID, 130.0)):
         forewarn(simulation.collectors(10, **KEYS, project_id=project), warnings.append, deadline)
     first, second = warnings
-    assert "30 calls are planned per cycle, but 12 a minute" in first
+    assert "30 requests are planned per cycle, but max_requests_per_minute (12)" in first
     assert "18 will be left out" in first
-    assert "at most 40 calls are planned" in second
+    assert "at most 40 requests are planned" in second
 
 
 def test_retries_count(simulation: Simulation) -> None:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Iterator, Optional
 
 import pytest
+from maas_usage_check.queue_get import next_of
 
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.queue_get import next_of
 
 from ..cloud.test_pool import get, is_closed
 from ..conftest import wait_for

@@ -90,9 +90,7 @@ def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
         "filter": aggregation,
     }
     path = "/V1.0/{project_id}/batch-query-metric-data"
-    call = Call(
-        "cloud_eye", "ces:metricData:list", "POST", "cloud_eye_endpoint", path, body=body, max_bytes=MAX_ANSWER_BYTES
-    )
+    call = Call("ces:metricData:list", "POST", path, body=body, max_bytes=MAX_ANSWER_BYTES)
     received = send(call)
     check_value_count(received, len(query.metrics), MAX_POINTS)
     try:

@@ -76,9 +76,7 @@ def fetch_page(query: ListQuery, send: Send) -> Page:
     if query.marker is not None:
         parameters.append(("start", query.marker))
     path = "/V1.0/{project_id}/metrics"
-    call = Call(
-        "cloud_eye", "ces:metrics:list", "GET", "cloud_eye_endpoint", path, query=parameters, max_bytes=MAX_ANSWER_BYTES
-    )
+    call = Call("ces:metrics:list", "GET", path, query=parameters, max_bytes=MAX_ANSWER_BYTES)
     body = send(call)
     check_value_count(body, PAGE_SIZE)
     try:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Set
 
 from ...cloud.cloud_eye import CloudEye, DataQuery, Dimensions, Listing, ListQuery, MetricData
 from ...cloud.cloud_eye.metric_data import MINUTE, max_metrics_per_query
 from ...cloud.cloud_eye.metric_list import PAGE_SIZE, Page, add_page
 from ...cloud.json_body import bad_answer
+from ...collection import Session
 from ...config import Instance
 from ...errors import QueryError
 from ...ledger import Account
 from ...ledger.hour_values import HOUR
 from ...ledger.models.lookup_models import complete_hours_until, lookup_models
-from ...scheduling import Session
+from ...scheduling import Priority
 from ...state import Store
 from ..comparison import compare
+from .attempt import attempt, query_cloud
 from .finding import OK, WARN, Finding, mark_error
-from .within import within
 
 STAGE = "Cloud Eye"
 QUERIED_MINUTES = 60
@@ -36,7 +36,7 @@ def check_cloud_eye(instance: Instance, session: Session, store: Store, now_ms: 
         store: the ledger with the hours to compare.
         now_ms: milliseconds since 1970.
     """
-    page = within(instance.timeout, partial(session.ask, SOURCE, ListQuery()))
+    page = query_cloud(session, SOURCE, ListQuery(), Priority.LIVE)
     if isinstance(page, QueryError):
         return _failed(page)
     listed = _listed(page)
@@ -47,7 +47,7 @@ def check_cloud_eye(instance: Instance, session: Session, store: Store, now_ms: 
     end = now_ms // MINUTE * MINUTE
     metrics = tuple((Dimensions(model), "rpm") for model in models[: max_metrics_per_query(QUERIED_MINUTES)])
     query = DataQuery(metrics, end - QUERIED_MINUTES * MINUTE, end, MINUTE)
-    data = within(instance.timeout, partial(session.ask, SOURCE, query))
+    data = query_cloud(session, SOURCE, query, Priority.LIVE)
     if isinstance(data, QueryError):
         return _failed(data)
     if data.warnings:
@@ -85,4 +85,4 @@ def _comparison(instance: Instance, session: Session, store: Store, now_ms: int)
         account = Account(session.project_id, session.key_name)
         return compare(instance, store, account, known.tokens_by_hour(hours), now_ms)
 
-    return str(within(instance.timeout, compare_hours)).rstrip(".")
+    return str(attempt(instance.timeout, compare_hours)).rstrip(".")

@@ -16,24 +16,26 @@ from ...clock import CLOCK_TOLERANCE, Clock
 from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
-from ...collection import Runtime
+from ...collection import Runtime, Session
 from ...config import Instance
 from ...config.ranges import parse_range
 from ...errors import QueryError, Result
 from ...ledger import check_ledger
-from ...scheduling import Gates, Session
-from ...state import MissingError, Store, UnusableError
+from ...scheduling import WINDOW_S, Group, Priority, Schedulers
+from ...state import MissingError, Store, UnusableError, Warn
 from . import cloud_eye_stage, hours_stage
+from .attempt import attempt, query_cloud
 from .finding import FAIL, OK, SKIP, WARN, Finding
-from .within import all_within, within
 
 
-def examine(instance: Instance, store: Store, runtime: Runtime) -> Iterator[Finding]:
+def examine(instance: Instance, store: Store, runtime: Runtime, warn: Warn) -> Iterator[Finding]:
     """Yield the findings of one instance, each as soon as it is known; raise ConfigError before the first."""
-    return _run_stages(instance, _RecordingTransport(runtime.connect(instance, None)), store, runtime.clock)
+    return _run_stages(instance, _RecordingTransport(runtime.connect(instance, None)), store, runtime.clock, warn)
 
 
-def _run_stages(instance: Instance, transport: _RecordingTransport, store: Store, clock: Clock) -> Iterator[Finding]:
+def _run_stages(
+    instance: Instance, transport: _RecordingTransport, store: Store, clock: Clock, warn: Warn
+) -> Iterator[Finding]:
     yield _check_state(instance, store, int(clock.now() * 1000))
     credentials, finding = _check_credentials(instance)
     yield finding
@@ -45,11 +47,10 @@ def _run_stages(instance: Instance, transport: _RecordingTransport, store: Store
         why = "no credentials" if credentials is None else "the cloud was not reached"
         yield from [Finding(SKIP, stage, f"not queried: {why}") for stage in ("clock", *_query_stages(instance))]
         return
-    gates = Gates(store, clock)
-    findings = list(_run_query_stages(instance, credentials, transport, gates, clock))
+    schedulers = Schedulers(store, clock)
+    findings = list(_run_query_stages(instance, credentials, transport, schedulers, clock, warn))
     transport.direct.close()
-    entry = gates.of(credentials).seen
-    yield _check_clock(transport, entry.clock_off if clock.now() < entry.not_before else None, clock)
+    yield _check_clock(transport, schedulers.of(credentials).refused_clock_off, clock)
     yield from findings
 
 
@@ -82,7 +83,7 @@ def _check_state(instance: Instance, store: Store, now_ms: int) -> Finding:
             return Finding(FAIL, "state", str(error))
         return Finding(OK, "state", path)
 
-    result = within(instance.timeout, check)
+    result = attempt(instance.timeout, check)
     if isinstance(result, QueryError):
         return Finding(FAIL, "state", str(store.hang_error() if store.hangs else result))
     return result
@@ -90,7 +91,7 @@ def _check_state(instance: Instance, store: Store, now_ms: int) -> Finding:
 
 def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Finding]:
     source = instance.credentials
-    credentials = within(instance.timeout, provider(source))
+    credentials = attempt(instance.timeout, provider(source))
     if isinstance(credentials, QueryError):
         return None, Finding(FAIL, "credentials", str(credentials))
     kind = "temporary key" if credentials.token else "key"
@@ -109,7 +110,7 @@ def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[F
     addresses = {url: transport.address(url) for url in dict.fromkeys(urls)}
     names: List[str] = []
     for host, port in dict.fromkeys(addresses.values()):
-        resolved = within(instance.timeout, partial(socket.getaddrinfo, host, port))
+        resolved = attempt(instance.timeout, partial(socket.getaddrinfo, host, port))
         if isinstance(resolved, QueryError):
             yield Finding(FAIL, "name resolution", f"{host}: {_resolution_error(resolved)}")
             yield Finding(SKIP, "TCP and TLS", "not tried: no address to connect to")
@@ -118,7 +119,7 @@ def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[F
     yield Finding(OK, "name resolution", ", ".join(names))
     connected: List[str] = []
     for url in addresses:
-        protocol = within(instance.timeout, partial(transport.check_connection, url, instance.timeout))
+        protocol = attempt(instance.timeout, partial(transport.check_connection, url, instance.timeout))
         if isinstance(protocol, QueryError):
             yield Finding(FAIL, "TCP and TLS", str(protocol))
             return
@@ -135,31 +136,47 @@ def _resolution_error(error: QueryError) -> str:
 
 
 def _run_query_stages(
-    instance: Instance, credentials: Credentials, transport: _RecordingTransport, gates: Gates, clock: Clock
+    instance: Instance,
+    credentials: Credentials,
+    transport: _RecordingTransport,
+    schedulers: Schedulers,
+    clock: Clock,
+    warn: Warn,
 ) -> Iterator[Finding]:
     """Query the project, a day and its last hours, a day in halves, and Cloud Eye; without retries."""
     ranges = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
     kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
     one, now_ms = replace(instance, ranges=ranges, **kinds), int(clock.now() * 1000)
     recent, halves = Statistics().plan(one, now_ms).queries, hours_stage.plan_queries(one, now_ms)
-    deadline = clock.monotonic() + (8 if instance.models else 6) * instance.timeout
-    query_keys = dict.fromkeys((*recent, *halves), instance.project_query_key)
-    session = Session(instance, lambda: credentials, transport, gates, clock, deadline, query_keys, pauses=())
+    group = Group(
+        instance.max_requests_per_minute,
+        instance.max_concurrency,
+        clock.monotonic() + (8 if instance.models else 6) * instance.timeout,
+        extension_s=WINDOW_S,
+        request_s=instance.timeout,
+        retries_s=(),
+    )
+
+    def log_wait(seconds: float) -> None:
+        used = f"max_requests_per_minute ({instance.max_requests_per_minute}) is used up"
+        warn(f"rate limit: waiting {seconds:.0f} s, {used}")
+
+    session = Session(instance, lambda: credentials, transport, schedulers, clock, group, on_wait=log_wait)
     outcomes: List[Any] = []
+    store = schedulers.store
     try:
-        connected = within(instance.timeout, session.connect)
+        connected = attempt(instance.timeout + WINDOW_S, session.connect)
         if isinstance(connected, QueryError):
-            yield Finding(FAIL, "project", str(gates.store.hang_error() if gates.store.hangs else connected))
+            yield Finding(FAIL, "project", str(store.hang_error() if store.hangs else connected))
             yield from [Finding(SKIP, stage, "not queried: no project") for stage in _query_stages(instance)[1:]]
             return
         how = "as configured" if instance.project_id else "found by the region's name"
         yield Finding(OK, "project", f"{session.project_id}, {how}")
         yield from _check_statistics(instance, session, recent, halves, outcomes)
         if instance.models:
-            yield cloud_eye_stage.check_cloud_eye(instance, session, gates.store, now_ms)
+            yield cloud_eye_stage.check_cloud_eye(instance, session, store, now_ms)
     finally:
-        session.stop()
-        within(instance.timeout, partial(session.close, outcomes))
+        attempt(instance.timeout, partial(session.close, outcomes))
 
 
 def _check_statistics(
@@ -167,7 +184,7 @@ def _check_statistics(
 ) -> Iterator[Finding]:
     source = Statistics()
     for query in recent:
-        answer = within(instance.timeout, partial(session.ask, source, query))
+        answer = query_cloud(session, source, query)
         outcomes.append(answer)
         if isinstance(answer, QueryError):
             denied = answer.result == Result.PERMISSION_DENIED
@@ -177,8 +194,7 @@ def _check_statistics(
             return
     yield Finding(OK, "permission", "the key may read the statistics")
     yield Finding(OK, "answer", _describe_recent_calls(outcomes[0].usage.requests, outcomes[1].usage.requests))
-    tasks = [partial(session.ask, source, query) for query in halves]
-    answers = all_within(3 * instance.timeout, tasks, instance.max_concurrency)
+    answers = [query_cloud(session, source, query, Priority.DAILY_CHECK) for query in halves]
     outcomes += answers
     yield hours_stage.compare_halves(halves, answers)
 

@@ -18,7 +18,7 @@ from ...config.ranges import HOUR
 from ...errors import ConfigError
 from ...ledger import Account, HeldHours, lookup
 from ...metrics import Point
-from ...scheduling import Crew, Gates
+from ...scheduling import Schedulers, run_with_deadline
 from ...state import MissingError, Store
 from .periods import Layout, is_long, local_time
 
@@ -35,6 +35,7 @@ class MissingOnly:
     def __init__(self, from_ledger: HeldHours) -> None:
         self._answers = from_ledger.answers
         self._statistics = Statistics()
+        self.name, self.endpoint_key = self._statistics.name, self._statistics.endpoint_key
 
     def plan(self, instance: Instance, now: int) -> Plan:
         """Leave out the series that the ledger has."""
@@ -50,8 +51,8 @@ class MissingOnly:
 
 def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> HeldHours:
     """Read a layout's days or hours from the ledger; an unreadable ledger has none, so all are queried."""
-    task = partial(_read, layout.queried, Gates(store, clock), now_ms)
-    result = Crew(clock).do({"": task}, give_up=clock.monotonic() + LEDGER_TIMEOUT_S).get("", store.hang_error())
+    task = partial(_read, layout.queried, Schedulers(store, clock), now_ms)
+    result = run_with_deadline(task, clock, LEDGER_TIMEOUT_S) or store.hang_error()
     if isinstance(result, HeldHours):
         return result
     return HeldHours({}, reason="" if isinstance(result, MissingError) else str(result))
@@ -119,14 +120,13 @@ def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -
     return f"{found:,} of {total:,} hours are from the ledger of hours, last updated {as_of:%Y-%m-%d %H:%M}."
 
 
-def _read(instance: Instance, gates: Gates, now_ms: int) -> HeldHours:
-    gate = gates.of(provider(instance.credentials)())
-    with gate.entry() as entry:
-        project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
+def _read(instance: Instance, schedulers: Schedulers, now_ms: int) -> HeldHours:
+    scheduler = schedulers.of(provider(instance.credentials)())
+    project_id = instance.project_id or scheduler.load_projects().get(instance.project_query_key, "")
     if not is_project_id(project_id):  # never looked up with this access key, so the ledger has no hours of it
         return NO_HOURS
     windows = [each.window(now_ms, instance.zone) for each in instance.ranges]
-    return lookup(instance, gates.store, Account(project_id, gate.name), windows, now_ms)
+    return lookup(instance, schedulers.store, Account(project_id, scheduler.key_name), windows, now_ms)
 
 
 def _queries(layout: Layout, now_ms: int) -> List[TotalsQuery]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from ...cloud import Pool
 from ...collection import Problem, Runtime, open_store
 from ...config import Instance
-from ...scheduling import Crew, Gates
+from ...scheduling import Schedulers, Watched
 from ...state import Store, Warn
 from ..comparison import compare
 from .csv_json import encode_records
@@ -59,21 +59,26 @@ def report_models(
     reports: List[ModelsReport] = []
     clock, now_ms = runtime.clock, now_s * 1000
     with contextlib.closing(open_store(instances, warn, clock)) as store, contextlib.closing(Pool()) as pool:
-        gates = Gates(store, clock)
+        schedulers = Schedulers(store, clock)
         ranges = [complete_hours(instance, now_ms) for instance in instances]
         transports = [runtime.connect(instance, pool) for instance in instances]
-        tasks = {
-            i: partial(
-                query_models, instance, transports[i], _needed_hours(instance, hours, now_ms), gates, clock, now_ms
+        running = {
+            i: Watched(
+                partial(
+                    query_models,
+                    instance,
+                    transports[i],
+                    _needed_hours(instance, hours, now_ms),
+                    schedulers,
+                    clock,
+                    now_ms,
+                )
             )
             for i, (instance, hours) in enumerate(zip(instances, ranges))
             if hours.available
         }
-        results = Crew(clock).do(tasks, workers=len(tasks))
         for i, (instance, tz, hours) in enumerate(zip(instances, zones, ranges)):
-            result = results.get(i)
-            if isinstance(result, Exception):
-                raise result
+            result = running[i].result() if i in running else None
             report = None if result is None else _make_report(instance, tz, hours, result, store, now_ms)
             log_problems(_problems(instance, result, report))
             reports += [report] if report else []

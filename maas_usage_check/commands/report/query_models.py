@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, TypeVar
+from typing import Callable, List, NamedTuple, Optional, Sequence, TypeVar
 
 from ...clock import Clock
 from ...cloud import DirectTransport, as_query_error, provider
 from ...cloud.cloud_eye import CloudEye, Listing, ListQuery
 from ...cloud.cloud_eye.metric_list import add_page
 from ...cloud.json_body import bad_answer
+from ...collection import Session
 from ...config import Instance
 from ...errors import QueryError, Result
 from ...ledger import Account
 from ...ledger.models.lookup_models import KnownModels, lookup_models
-from ...scheduling import Crew, Gates, Session
+from ...scheduling import Group, Priority, Schedulers, run_with_deadline
 
 T = TypeVar("T")
 SOURCE = CloudEye()
+CLOSE_S = 0.5
+"""Seconds that the state may take at the end."""
 
 
 class ModelsResult(NamedTuple):
@@ -29,7 +32,12 @@ class ModelsResult(NamedTuple):
 
 
 def query_models(
-    instance: Instance, transport: DirectTransport, hours: Sequence[int], gates: Gates, clock: Clock, now_ms: int
+    instance: Instance,
+    transport: DirectTransport,
+    hours: Sequence[int],
+    schedulers: Schedulers,
+    clock: Clock,
+    now_ms: int,
 ) -> ModelsResult:
     """Read hours from the ledger and query the missing ones, within the instance's deadline.
 
@@ -37,48 +45,57 @@ def query_models(
         instance: the owner of the models.
         transport: sends the requests.
         hours: beginnings of the hours, in milliseconds since 1970.
-        gates: the schedulers of the access keys.
+        schedulers: of all access keys.
         clock: measures the deadline.
         now_ms: milliseconds since 1970.
     """
-    deadline = clock.monotonic() + instance.deadline
     late = f"no answer within the deadline of {instance.deadline:g} s: raise deadline"
-    session = Session(instance, provider(instance.credentials), transport, gates, clock, deadline, {}, late=late)
-    timed_out = QueryError(Result.TIMED_OUT, late)
+    group = Group(
+        instance.max_requests_per_minute,
+        instance.max_concurrency,
+        clock.monotonic() + instance.deadline,
+        request_s=instance.timeout,
+        is_cancelled=lambda: is_over,
+    )
+    session = Session(instance, provider(instance.credentials), transport, schedulers, clock, group, late=late)
+    is_over = False
 
     def run_until_deadline(task: Callable[[], T]) -> T:
-        result = Crew(clock).do({"": task}, give_up=deadline).get("", timed_out)
-        if result is timed_out and gates.store.hangs:
-            raise QueryError(Result.TIMED_OUT, str(gates.store.hang_error()))
+        result = run_with_deadline(task, clock, group.deadline - clock.monotonic() + CLOSE_S)
         if isinstance(result, Exception):
             raise as_query_error(result)
+        if result is None and schedulers.store.hangs:
+            raise QueryError(Result.TIMED_OUT, str(schedulers.store.hang_error()))
+        if result is None:
+            raise QueryError(Result.TIMED_OUT, late)
         return result
 
     failures: List[QueryError] = []
     known: Optional[KnownModels] = None
     try:
         run_until_deadline(session.connect)
-        known = run_until_deadline(partial(lookup_models, instance, gates.store, session.project_id, hours, now_ms))
+        known = run_until_deadline(
+            partial(lookup_models, instance, schedulers.store, session.project_id, hours, now_ms)
+        )
         if known.needs_list(hours):
             try:
                 known.update_list(run_until_deadline(partial(_read_list, session)))
             except QueryError as error:
                 failures.append(error)
         missing = list(known.missing_queries(hours))
-        tasks = {query: partial(session.ask_spare, SOURCE, query) for query, _ in missing}
-        results = Crew(clock).do(tasks, instance.max_concurrency, deadline)
-        for query, batch in missing:
-            answer: Any = results.get(query, timed_out)
-            if isinstance(answer, Exception):
-                failures.append(as_query_error(answer))
+        queries = [query for query, _ in missing]
+        answers = run_until_deadline(partial(session.query_all, SOURCE, queries, Priority.BACKFILL))
+        for (query, batch), answer in zip(missing, answers):
+            if isinstance(answer, QueryError):
+                failures.append(answer)
             else:
                 known.on_answer(query, batch, answer)
                 failures += [bad_answer(doubt) for doubt in answer.warnings]
     except QueryError as error:
         failures.append(error)
     finally:
-        session.stop()
-        Crew(clock).do({"": partial(session.close, ())}, give_up=clock.monotonic() + 0.5)
+        is_over = True
+        run_with_deadline(session.close, clock, CLOSE_S)
     return ModelsResult(known, Account(session.project_id, session.key_name), failures)
 
 
@@ -86,7 +103,7 @@ def _read_list(session: Session) -> Listing:
     """Read all pages of the metric list; raise QueryError."""
     listing, query = Listing(), ListQuery()
     while True:
-        page = session.ask_spare(SOURCE, query)
+        page = session.query(SOURCE, query, Priority.BACKFILL)
         add_page(listing, page)
         if page.marker is None:
             return listing

@@ -18,11 +18,11 @@ from ...collection import (
     Collector,
     Problem,
     Runtime,
-    forewarn,
     make_collectors,
     on_sigterm,
     open_store,
     run_cycle,
+    run_preflight,
 )
 from ...config import load_file, load_instance, load_warnings
 from ...config.ranges import clip
@@ -83,7 +83,7 @@ def report(
         queried = [*(layout.queried for layout in layouts), *itertools.chain(*label_instances)]
         sources = [MissingOnly(found) for found in from_ledger]
         collectors = make_collectors(queried, store, sources=sources, pool=pool, runtime=runtime)
-        forewarn(collectors, warn)
+        run_preflight(collectors, warn)
         on_sigterm(collectors)
         results = iter(run_with_progress(collectors, now_s))
     batches = [merge_from_ledger(layout, next(results), found, now_ms) for layout, found in zip(layouts, from_ledger)]

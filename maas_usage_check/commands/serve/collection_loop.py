@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import signal
+import threading
 from contextlib import ExitStack
 from typing import Callable, ContextManager, Dict, List, Sequence, Set
 
@@ -11,12 +11,11 @@ from ...clock import Clock
 from ...collection import Batch, Collector, Problem, on_sigterm, run_cycle
 from ...errors import ConfigError
 from ...metrics import Point
-from ...queue_get import next_of
+from ...scheduling import wait_for
 from ..problem_log import CONFIGURATION, ProblemLog
 from .snapshot import Snapshot, points_after_failure
 
 Load = Callable[[], ContextManager[List[Collector]]]
-RELOAD, STOP = "SIGHUP", "SIGTERM"
 GRACE = 60.0
 """Seconds by which a cycle may be late on a busy machine."""
 
@@ -41,12 +40,11 @@ class CollectionLoop:
         self._log = log
         self._clock = clock
         self._problem_log = ProblemLog(log, clock.monotonic)
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._stopped = False
+        self._reload_requested = self._stopped = False
         self._resources = ExitStack()
         on_sigterm([], self._stop)
         if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, lambda *_: self._told.put(RELOAD))
+            signal.signal(signal.SIGHUP, self._request_reload)
         self._use(self._resources.enter_context(load()))
 
     def run(self) -> None:
@@ -56,17 +54,24 @@ class CollectionLoop:
                 wait = max(0.0, min(self._next_cycles) - self._clock.monotonic())
                 timeout = max(collector.instance.deadline for collector in self._collectors)
                 self._snapshot.set_deadline(self._clock.monotonic() + wait + timeout + GRACE)
-                told = next_of(self._told, wait)
-                if told is None:
-                    self._collect()
-                elif told == RELOAD:
+                self._wait(min(self._next_cycles))
+                if self._reload_requested:
+                    self._reload_requested = False
                     self._reload()
+                elif not self._stopped:
+                    self._collect()
         finally:
             self._resources.close()
 
     def _stop(self) -> None:
         self._stopped = True
-        self._told.put(STOP)
+
+    def _request_reload(self, number: int, frame: object) -> None:
+        self._reload_requested = True
+
+    def _wait(self, until: float) -> None:
+        never = threading.Event()
+        wait_for(never, lambda: until, lambda: self._stopped or self._reload_requested, self._clock.monotonic)
 
     def _use(self, collectors: List[Collector]) -> None:
         self._collectors = collectors

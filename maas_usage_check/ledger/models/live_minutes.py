@@ -10,7 +10,8 @@ from ...cloud.cloud_eye.metric_data import Values
 from ...config import Instance
 from ...metrics import Number, Point
 from ...metrics.freshness import is_fresh
-from ...scheduling.priority_queue import LATE, LIVE, QueryTask
+from ...scheduling import Priority
+from ..query_task import QueryTask
 from .minute_queries import Batch, HeldMinutes, complete_until, gap_batches, missed_since, recent_batches
 from .model_list import ModelList
 from .model_series import measurements_of, model_tags
@@ -38,7 +39,7 @@ class LiveMinutes:
     def plan(self) -> Iterator[QueryTask]:
         """Yield the query tasks: the last minutes, and those since the held ones."""
         late = gap_batches(self._models, self._held, self._until) if self._held else ()
-        for priority, batches in ((LIVE, recent_batches(self._models, self._until)), (LATE, late)):
+        for priority, batches in ((Priority.LIVE, recent_batches(self._models, self._until)), (Priority.GAP, late)):
             for batch in batches:
                 self._planned += 1
                 self._unanswered.append(batch)

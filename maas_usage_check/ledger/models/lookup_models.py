@@ -11,7 +11,7 @@ from msgspec import Struct
 from ...cloud.cloud_eye import HOURLY_METRICS, DataQuery, Dimensions, Listing, MetricData
 from ...cloud.cloud_eye.metric_data import max_metrics_per_query
 from ...config import Instance
-from ...scheduling.priority_queue import BACKFILL
+from ...scheduling import Priority
 from ...state import Store, UnusableError
 from ..hour_store import HourStore
 from ..hour_values import DAY, FIELDS, HOUR, MINUTE, ZEROS, Values, add, floor_hour
@@ -21,7 +21,7 @@ from .model_list import ListedModel, ModelList, has_hours
 from .model_series import pack_batches, valid_hours
 from .sweep import SWEEPS, HistoryStart, ModelHourPlanner
 
-HOURS_RETENTION = SWEEPS[BACKFILL][0] * HOUR
+HOURS_RETENTION = SWEEPS[Priority.BACKFILL][0] * HOUR
 """Cloud Eye keeps hours for so long."""
 LISTED_FOR = 180 * MINUTE
 """Cloud Eye lists a model for so long after its last call (console manual)."""

@@ -10,10 +10,11 @@ from msgspec import Struct
 from ...cloud.cloud_eye import HOURLY_METRICS, DataQuery, Dimensions, MetricData
 from ...cloud.cloud_eye.metric_data import max_metrics_per_query
 from ...config import Instance
-from ...scheduling.priority_queue import BACKFILL, DUE, HEALING, QueryTask
+from ...scheduling import Priority
 from ...state import Store
 from ..hour_store import HourStore
 from ..hour_values import DAY, HOUR, MAX_CONFLICTS, Values, floor_hour, oldest_hour, settled_until
+from ..query_task import QueryTask
 from ..schema import Transaction, write_transaction
 from .model_list import QUERIED_FOR, ListedModel, ModelList, has_hours
 from .model_series import SETTLED_AFTER, model_series_name, pack_batches, valid_hours
@@ -22,8 +23,10 @@ BEFORE_OTHERS = -(2**62)
 """Of one priority, hours of models go first: one request brings the hours of many models."""
 RECENT_HOURS = 3
 """The last hours, queried in each cycle."""
-SWEEPS = {HEALING: (26, HOUR), BACKFILL: (239, DAY)}
+SWEEPS = {Priority.REPAIR: (26, HOUR), Priority.BACKFILL: (239, DAY)}
 """By priority: hours of a sweep, and its interval. Cloud Eye keeps 10 days, and silently moves up an earlier start."""
+STORED_AS = {Priority.REPAIR: 3, Priority.BACKFILL: 5}
+"""The number of each sweep in the state."""
 
 Conflicts = Mapping[Tuple[Dimensions, int], Tuple[Values, ...]]
 """By model and hour, this cycle's answers that contradict a known hour."""
@@ -104,16 +107,21 @@ class ModelHourPlanner(Struct, frozen=True):
             remaining = {priority: self._remaining(transaction, priority, named, new, now_ms) for priority in SWEEPS}
         present = {each.dimensions for each in models.present}
         listed = [each for each in named.values() if each.dimensions in present]
-        yield from self._plan_hours(DUE, listed, RECENT_HOURS, first, now_ms)
+        yield from self._plan_hours(Priority.RECENT, listed, RECENT_HOURS, first, now_ms)
         for priority, names in remaining.items():
             for gone in (False, True):  # apart: a query with a model that is no longer listed may be rejected
                 batch = [named[name] for name in names if (named[name].dimensions not in present) == gone]
                 yield from self._plan_hours(priority, batch, SWEEPS[priority][0], first, now_ms, gone)
 
     def _remaining(
-        self, transaction: Transaction, priority: int, named: Dict[str, ListedModel], new: Sequence[str], now_ms: int
+        self,
+        transaction: Transaction,
+        priority: Priority,
+        named: Dict[str, ListedModel],
+        new: Sequence[str],
+        now_ms: int,
     ) -> List[str]:
-        entry_name, interval = f"{self.project_scope} {priority}", SWEEPS[priority][1]
+        entry_name, interval = f"{self.project_scope} {STORED_AS[priority]}", SWEEPS[priority][1]
         sweep = transaction.get(Sweep, entry_name)
         if now_ms // interval != sweep.began // interval:
             sweep = Sweep(now_ms, list(named))
@@ -123,7 +131,7 @@ class ModelHourPlanner(Struct, frozen=True):
         return sweep.left
 
     def _plan_hours(
-        self, priority: int, models: Sequence[ListedModel], hours: int, first: int, now_ms: int, gone: bool = False
+        self, priority: Priority, models: Sequence[ListedModel], hours: int, first: int, now_ms: int, gone: bool = False
     ) -> Iterator[QueryTask]:
         until = floor_hour(now_ms)
         start = max(first, until - hours * HOUR)
@@ -133,7 +141,7 @@ class ModelHourPlanner(Struct, frozen=True):
 
     def _plan_window(
         self,
-        priority: int,
+        priority: Priority,
         models: Sequence[ListedModel],
         start: int,
         until: int,
@@ -149,7 +157,7 @@ class ModelHourPlanner(Struct, frozen=True):
 
     def _on_answer(
         self,
-        priority: int,
+        priority: Priority,
         batch: Sequence[ListedModel],
         query: DataQuery,
         now_ms: int,
@@ -178,13 +186,13 @@ class ModelHourPlanner(Struct, frozen=True):
         starts = [at for _, at in unconfirmed]
         return list(self._plan_window(priority, again, min(starts), max(starts) + HOUR, now_ms, unconfirmed))
 
-    def _mark_queried(self, priority: int, models: Sequence[ListedModel], now_ms: int) -> None:
+    def _mark_queried(self, priority: Priority, models: Sequence[ListedModel], now_ms: int) -> None:
         """Remove models from the rest of a sweep."""
         if priority not in SWEEPS:
             return
         queried = {self.series_name(each) for each in models}
         with write_transaction(self.store, now_ms) as transaction:
-            entry_name = f"{self.project_scope} {priority}"
+            entry_name = f"{self.project_scope} {STORED_AS[priority]}"
             sweep = transaction.get(Sweep, entry_name)
             sweep.left = [name for name in sweep.left if name not in queried]
             transaction.put(entry_name, sweep)

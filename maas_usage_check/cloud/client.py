@@ -1,0 +1,93 @@
+"""The client on top of the SDK's signer: signs a call, sends it, classifies the answer."""
+
+from __future__ import annotations
+
+from typing import Callable, List
+
+from msgspec.structs import replace
+
+from ..clock import Clock
+from ..config import Instance
+from ..errors import QueryError, Result
+from .credentials import Credentials
+from .redaction import redact_body, redactor
+from .signing import sign_request
+from .source import Call
+from .transport import Transport
+
+
+class Client:
+    """Send the calls of one cycle with one access key. QueryError is the only error.
+
+    Args:
+        instance: names hosts and options.
+        credentials: the access key.
+        transport: carries requests.
+        clock: tells the time.
+        deadline: returns the cycle's, in monotonic seconds.
+        late: the text of the error of a request that the deadline cut short.
+
+    Attributes:
+        project_id: fills `{project_id}` in a call's path.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        credentials: Credentials,
+        transport: Transport,
+        clock: Clock,
+        deadline: Callable[[], float],
+        late: str,
+    ) -> None:
+        self.project_id = instance.project_id or ""
+        self._instance = instance
+        self._credentials = credentials
+        self._transport = transport
+        self._preconnect = getattr(transport, "preconnect", None)  # where the transport keeps connections
+        self._clock = clock
+        self._deadline = deadline
+        self._late = late
+        self._redact = redactor(credentials.secrets())
+        self._sent: List[str] = []  # the method of each request: to append is one step, whatever the threads
+
+    @property
+    def http_requests(self) -> int:
+        """Count the requests that were sent."""
+        return len(self._sent)
+
+    def send(self, endpoint_key: str, call: Call) -> bytes:
+        """Sign a call and send it to the endpoint of a configuration key; return the body of a 200, without secrets."""
+        timeout = self._timeout()
+        if timeout <= 0:
+            raise QueryError(Result.TIMED_OUT, self._late, is_consequence=True)
+        url = getattr(self._instance, endpoint_key) + call.path.replace("{project_id}", self.project_id)
+        request = sign_request(call.method, url, self._credentials, self._clock.now(), call.query, call.body)
+        self._sent.append(call.method)
+        try:
+            response = self._transport(replace(request, max_bytes=call.max_bytes), timeout)
+        except QueryError as error:
+            if error.result == Result.TIMED_OUT and self._clock.monotonic() >= self._deadline():
+                raise QueryError(Result.TIMED_OUT, self._late) from None
+            # A proxy may quote what was sent to it.
+            error.args = (self._redact_error(str(error)),)
+            raise
+        if response.status == 200:
+            return redact_body(response.body, self._redact)
+        from .error_responses import response_error
+
+        raise response_error(response, call.permission, self._clock.now(), self._redact_error)
+
+    def preconnect(self, endpoint_key: str) -> None:
+        """Open a connection before a request may be sent."""
+        timeout = self._timeout()
+        if self._preconnect is not None and timeout > 0:
+            self._preconnect(getattr(self._instance, endpoint_key), timeout)
+
+    def _timeout(self) -> float:
+        return min(self._instance.timeout, self._deadline() - self._clock.monotonic())
+
+    def _redact_error(self, text: str) -> str:
+        # Labels are secret too where they are no tag. In an answer they may be part of a number.
+        labels = () if self._instance.per_api_key else self._instance.api_keys or ()
+        return redactor(labels)(self._redact(text))

@@ -1,0 +1,323 @@
+"""Decides which request of one access key goes next, at a given time and without a thread.
+
+The most urgent request goes first, among equals the one deferred longest. Before it goes it needs a closed circuit
+breaker, a slot, a verified key (or the probe: the only request in flight), and a place in the rate.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import threading
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+
+from ..clock import Clock
+from ..errors import QueryError, Result
+from . import circuit_breaker, rate_limiter
+from .key_state import KeyEntry, KeyState
+from .outcomes import API, Outcome, effect_of
+from .priority import Priority
+from .rate_limiter import Lane, RateLimiter
+
+RETRIES_S = (0.5, 1.0)
+"""Seconds before each further try, each spread by half, so that many agents do not come back together."""
+PROBE_POLL_S = 0.05
+"""Seconds until the probe of another process is looked at again."""
+FULL_S = 1.0
+"""Seconds for which a full rate is remembered; another process may give places back."""
+
+
+class Group:
+    """The requests of one cycle: they share limits and a deadline.
+
+    Args:
+        per_minute: requests that may leave within a minute.
+        concurrency: requests in flight at most.
+        deadline: monotonic seconds; what was not sent by then is not sent.
+        extension_s: seconds by which waiting for the rate may move the deadline of foreground requests.
+        request_s: seconds that a request may take after such a wait.
+        is_cancelled: reads a flag; nothing is sent once it is true.
+        not_sent: the text of the error of a request that was not sent by the deadline.
+        retries_s: seconds before each further try of a request.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        concurrency: int,
+        deadline: float,
+        *,
+        extension_s: float = 0.0,
+        request_s: float = 0.0,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        not_sent: str = "not sent before the deadline",
+        retries_s: Sequence[float] = RETRIES_S,
+    ) -> None:
+        self.per_minute = per_minute
+        self.concurrency = concurrency
+        self.deadline = deadline
+        self.latest = deadline + extension_s
+        self.request_s = request_s
+        self.is_cancelled = is_cancelled
+        self.not_sent = not_sent
+        self.retries_s = retries_s
+        self.pending = 0
+        self.ended = threading.Event()
+        self.ended.set()
+        self.throttled: Set[str] = set()
+        self.deferred: List[str] = []
+        self.served: Set[str] = set()
+        self.rate_wait_s = 0.0
+
+    def not_sent_error(self) -> QueryError:
+        """Make the error of a request that was not sent by the deadline."""
+        return QueryError(Result.TIMED_OUT, self.not_sent, is_consequence=True)
+
+
+class Request:
+    """One request to come.
+
+    Args:
+        group: its cycle.
+        priority: a Priority, then whatever orders the requests of that priority.
+        api: the API that it calls.
+        run: sends it and returns the believed answer; raises QueryError.
+        on_end: takes the answer or the QueryError, and returns the requests that follow.
+        query_key: names the query from cycle to cycle; one that the rate defers goes first in the next.
+        preconnect: opens a connection that it may use.
+        is_dropped: reads a flag; it is not sent once it is true.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        priority: Tuple[int, ...],
+        api: str,
+        run: Callable[[], Any],
+        on_end: Callable[[Outcome], Iterable[Request]],
+        query_key: str = "",
+        preconnect: Callable[[], None] = lambda: None,
+        is_dropped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.group = group
+        self.priority = priority
+        self.api = api
+        self.run = run
+        self.on_end = on_end
+        self.query_key = query_key
+        self.preconnect = preconnect
+        self.is_dropped = is_dropped
+        self.lane = Lane(group.per_minute, Priority(priority[0]).is_background)
+        self.is_connected = False
+        self.tries = 0
+        self.failure: Optional[QueryError] = None
+
+
+class RequestQueue:
+    """The requests of one access key. Not for several threads at once: the caller holds a lock.
+
+    Attributes:
+        pause_s: after `next` returned None, the seconds until it may return another; infinite where that depends on
+            a call of this class alone.
+    """
+
+    def __init__(self, key: KeyState, clock: Clock) -> None:
+        self.key = key
+        self.pause_s = math.inf
+        self.in_flight: List[Request] = []
+        self._clock = clock
+        self._limiter = RateLimiter(clock)
+        self._groups: Set[Group] = set()
+        self._lanes: Dict[Lane, List[Tuple[Tuple[Any, ...], int, Request]]] = {}
+        self._retries: List[Tuple[float, int, Request]] = []
+        self._full: Dict[Lane, Tuple[float, float]] = {}
+        self._numbers = itertools.count()
+        self._verified = False
+        self._probe: Optional[Request] = None
+
+    def __len__(self) -> int:
+        """Count the requests that wait."""
+        return sum(map(len, self._lanes.values())) + len(self._retries)
+
+    @property
+    def is_open(self) -> bool:
+        """True while a cycle runs, and so more requests may come."""
+        return bool(self._groups)
+
+    @property
+    def concurrency(self) -> int:
+        """Return how many requests may be in flight once the key is verified."""
+        return max((group.concurrency for group in self._groups), default=0)
+
+    def is_verified(self) -> bool:
+        """Return true if more than one request may be in flight."""
+        # Without the file, the refusals of other processes cannot be known.
+        return not self.key.store.unreadable and (self._verified or self.key.verified_elsewhere(self.key.latest))
+
+    def open(self, group: Group) -> None:
+        """Begin a cycle."""
+        if not self._groups:
+            self._verified = False
+            with self.key.transaction() as entry:
+                circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
+        self._groups.add(group)
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Add requests."""
+        for request in requests:
+            request.group.pending += 1
+            request.group.ended.clear()
+            self._push(request)
+
+    def to_connect(self) -> Optional[Request]:
+        """Return a request, once each, that may connect while the probe is in flight."""
+        if not self._lanes or not self.in_flight or self.is_verified():
+            return None
+        first = heapq.nsmallest(self.concurrency, itertools.chain(*self._lanes.values()))
+        request = next((entry[-1] for entry in first if not entry[-1].is_connected), None)
+        if request is not None:
+            request.is_connected = True
+        return request
+
+    def next(self) -> Optional[Tuple[Request, Optional[QueryError]]]:
+        """Pop the request that goes now, or one that cannot go any more, with the error; None if none can now."""
+        now = self._clock.monotonic()
+        while self._retries and self._retries[0][0] <= now:
+            self._push(heapq.heappop(self._retries)[-1])
+        self.pause_s = self._retries[0][0] - now if self._retries else math.inf
+        for lane in sorted(self._lanes, key=lambda lane: self._lanes[lane][0][:2]):
+            request = self._lanes[lane][0][-1]
+            try:
+                self._raise_if_over(request, now)
+                if self._slots_full(request.group, now):
+                    return None
+                wait_s = self._permit(request, now)
+            except QueryError as error:
+                return self._pop(lane), request.failure or error
+            if not wait_s:
+                if request.query_key in self.key.latest.deferred:
+                    request.group.served.add(request.query_key)
+                self.in_flight.append(request)
+                return self._pop(lane), None
+            self.pause_s = min(self.pause_s, wait_s)
+        return None
+
+    def record(self, request: Request, outcome: Outcome) -> bool:
+        """Record how a request ended; return False if it will be tried again."""
+        now, failure = self._clock.monotonic(), outcome if isinstance(outcome, QueryError) else None
+        effect, is_probe = effect_of(outcome), self._probe is request
+        self.in_flight.remove(request)
+        # A refusal is on disk before anybody goes on.
+        if effect.opens or is_probe or (effect.verifies and self.key.latest.refusals):
+            with self.key.transaction(durable=bool(effect.opens)) as entry:
+                verified = effect.verifies or self._verified
+                circuit_breaker.record(entry, request.api, failure, verified, self._clock.now(), now)
+                if effect.verifies or effect.opens:
+                    self.key.record_verification(entry, effect.verifies)
+                if is_probe:
+                    self._release_probe(entry)
+        if effect.verifies or effect.opens:
+            self._verified = effect.verifies
+        if effect.opens == API:
+            for group in self._groups:
+                group.throttled.add(request.api)
+        if effect.retry and request.tries < len(request.group.retries_s):
+            import random
+
+            ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            request.tries, request.failure = request.tries + 1, failure
+            if ready < request.group.deadline:
+                heapq.heappush(self._retries, (ready, next(self._numbers), request))
+                return False
+        return True
+
+    def finish(self, request: Request, follow_ups: Iterable[Request] = ()) -> None:
+        """Add what follows from a request, then end it: its group must not seem over before."""
+        self.submit(follow_ups)
+        request.group.pending -= 1
+        if not request.group.pending:
+            request.group.ended.set()
+
+    def close(self, group: Group, projects: Dict[str, str]) -> None:
+        """End a cycle and store what the next needs.
+
+        Args:
+            group: the cycle's.
+            projects: ids found in this cycle by where they were looked up; an empty one is to be looked up again.
+        """
+        self._groups.discard(group)
+        for lane in list(self._lanes):
+            self._lanes[lane] = [entry for entry in self._lanes[lane] if entry[-1].group is not group]
+            heapq.heapify(self._lanes[lane])
+            if not self._lanes[lane]:
+                del self._lanes[lane]
+        self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
+        hangs = self._probe is not None and self._probe.group is group
+        returns = self._limiter.has_leases and not self._groups
+        if projects or hangs or returns or group.deferred or group.served:
+            self._full.clear()
+            with self.key.transaction() as entry:
+                rate_limiter.defer(entry, group.deferred, group.served, self._clock.now())
+                known = {**entry.projects, **projects}
+                entry.projects = {where: project for where, project in known.items() if project}
+                if returns:
+                    self._limiter.give_back(entry)
+                if hangs:
+                    self._release_probe(entry)
+
+    def _push(self, request: Request) -> None:
+        deferred_at = self.key.latest.deferred.get(request.query_key, math.inf)
+        order = (request.priority[0], deferred_at, *request.priority[1:])
+        heapq.heappush(self._lanes.setdefault(request.lane, []), (order, next(self._numbers), request))
+
+    def _pop(self, lane: Lane) -> Request:
+        request = heapq.heappop(self._lanes[lane])[-1]
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+        return request
+
+    def _raise_if_over(self, request: Request, now: float) -> None:
+        group = request.group
+        if group.is_cancelled() or request.is_dropped() or group.deadline <= now:
+            raise group.not_sent_error()
+        circuit_breaker.raise_if_open(self.key.latest, request.api, self._clock.now(), request.api in group.throttled)
+
+    def _slots_full(self, group: Group, now: float) -> bool:
+        # A request that hangs past its deadline holds no slot: it would block the key until a restart.
+        live = sum(request.group.deadline > now for request in self.in_flight)
+        return live >= (group.concurrency if self.is_verified() else 1)
+
+    def _permit(self, request: Request, now: float) -> float:
+        """Take a place in the rate, and the probe where the key is not verified; return 0, or the seconds to wait.
+
+        Raise QueryError where the request cannot go before its deadline.
+        """
+        lane, group = request.lane, request.group
+        if self.is_verified() and self._limiter.acquire(lane):
+            return 0.0
+        checked, free_at = self._full.get(lane, (-math.inf, 0.0))
+        if now >= min(checked + FULL_S, free_at):
+            with self.key.transaction() as entry:
+                circuit_breaker.raise_if_open(entry, request.api, self._clock.now(), request.api in group.throttled)
+                wait_s = self._limiter.wait(entry, lane)
+                if not wait_s:
+                    if not self.is_verified():
+                        if not self.key.claim_probe(entry, group.deadline - now):
+                            return PROBE_POLL_S
+                        self._probe = request
+                    self._limiter.lease(entry, lane, len(self._lanes[lane]))
+                    return 0.0
+            free_at = now + wait_s
+            self._full[lane] = now, free_at
+        if not lane.is_background:
+            group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
+        if free_at >= group.deadline:
+            group.deferred += [request.query_key] if request.query_key else []
+            raise rate_limiter.over_rate(self.key.latest, lane, self._clock.now())
+        group.rate_wait_s = free_at - now
+        return free_at - now
+
+    def _release_probe(self, entry: KeyEntry) -> None:
+        self._probe = None
+        self.key.release_probe(entry)

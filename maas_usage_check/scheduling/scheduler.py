@@ -1,0 +1,171 @@
+"""One scheduler per access key: a queue that decides, and a few daemon workers that send."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from typing import Callable, Dict, Iterable, Mapping, Optional
+
+from ..clock import Clock
+from ..cloud import Credentials, as_query_error
+from ..errors import QueryError
+from ..state import Store
+from . import watchdog
+from .key_state import KeyState, key_name
+from .outcomes import Outcome
+from .request_queue import Group, Request, RequestQueue
+
+
+class Scheduler:
+    """Send the requests of one access key, of all cycles of this process."""
+
+    def __init__(self, key: KeyState, clock: Clock) -> None:
+        self.key_name = key.name
+        self._key = key
+        self._clock = clock
+        self._queue = RequestQueue(key, clock)
+        self._changed = threading.Condition()
+        self._workers = 0
+        self._is_timed = False
+
+    @property
+    def projects(self) -> Mapping[str, str]:
+        """Return the known project ids by where they were looked up."""
+        return self._key.latest.projects
+
+    def load_projects(self) -> Mapping[str, str]:
+        """Read the known project ids from the state."""
+        with self._changed, self._key.transaction() as entry:
+            return dict(entry.projects)
+
+    @property
+    def refused_clock_off(self) -> Optional[float]:
+        """Return how far the clock was off when the key was refused, while the refusal lasts."""
+        entry = self._key.latest
+        return entry.clock_off if self._clock.now() < entry.not_before else None
+
+    def open(self, group: Group) -> None:
+        """Begin a cycle."""
+        with self._changed:
+            self._queue.open(group)
+
+    def submit(self, requests: Iterable[Request]) -> None:
+        """Add requests of a cycle that was begun."""
+        with self._changed:
+            self._queue.submit(requests)
+            self._hire()
+            self._changed.notify_all()
+
+    def wait(self, group: Group, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
+        """Wait until all requests of a cycle have ended, its deadline has passed or it is cancelled.
+
+        `on_wait` is called once where a request waits for the rate, with the seconds.
+        """
+        while not group.ended.is_set() and not group.is_cancelled() and self._clock.monotonic() < group.deadline:
+            with self._changed:
+                self._hire()  # in place of those that hang
+                has_workers = self._workers > 0
+            if not has_workers:  # no thread can be started
+                self._step(is_worker=False)
+            elif group.rate_wait_s:
+                on_wait(group.rate_wait_s)
+                on_wait, group.rate_wait_s = lambda seconds: None, 0.0
+            else:
+                group.ended.wait(max(0.0, min(watchdog.POLL_S, group.deadline - self._clock.monotonic())))
+
+    def close(self, group: Group, projects: Dict[str, str]) -> None:
+        """End a cycle; see RequestQueue.close."""
+        with self._changed:
+            for request in self._queue.in_flight:
+                if request.group is group:
+                    watchdog.leave_behind(request, self._clock.monotonic())
+            self._queue.close(group, projects)
+            self._changed.notify_all()
+
+    def _hire(self) -> None:
+        wanted = min(len(self._queue), self._queue.concurrency)
+        while self._active() < wanted and watchdog.start_thread(self._work):
+            self._workers += 1
+
+    def _active(self) -> int:
+        now = self._clock.monotonic()
+        return self._workers - sum(request.group.deadline <= now for request in self._queue.in_flight)
+
+    def _work(self) -> None:
+        while self._step():
+            pass
+
+    def _step(self, is_worker: bool = True) -> bool:
+        """End one request, connect, or pause; return False if this worker is not needed any more."""
+        with self._changed:
+            decision = self._queue.next()
+            if decision is not None:
+                self._changed.notify()  # another worker takes over the timed pause
+            elif not is_worker:
+                self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
+            elif not self._queue.is_open or self._active() > self._queue.concurrency:
+                self._workers -= 1
+                return False
+            else:
+                self._pause()
+        if decision is not None:
+            self._end(*decision)
+        return True
+
+    def _pause(self) -> None:
+        connect = self._queue.to_connect()
+        if connect is not None:
+            self._changed.release()
+            try:
+                connect.preconnect()
+            finally:
+                self._changed.acquire()
+        elif self._is_timed or math.isinf(self._queue.pause_s):
+            self._changed.wait()
+        else:
+            self._is_timed = True
+            self._clock.wait(self._changed, self._queue.pause_s)
+            self._is_timed = False
+
+    def _end(self, request: Request, error: Optional[QueryError]) -> None:
+        outcome: Outcome = error
+        if error is None:
+            try:
+                outcome = request.run()
+            except Exception as raised:
+                outcome = as_query_error(raised)
+            with self._changed:
+                watchdog.came_back(request)
+                was_verified = self._queue.is_verified()
+                has_ended = self._queue.record(request, outcome)
+                if self._queue.is_verified() != was_verified:
+                    self._changed.notify_all()
+            if not has_ended:
+                return
+        follow_ups: Iterable[Request] = ()
+        with contextlib.suppress(Exception):  # whoever takes an outcome handles its own errors
+            follow_ups = list(request.on_end(outcome))
+        with self._changed:
+            self._queue.finish(request, follow_ups)
+            self._hire()
+            if follow_ups:
+                self._changed.notify_all()
+
+
+class Schedulers:
+    """The schedulers of all access keys over one state."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._schedulers: Dict[str, Scheduler] = {}
+
+    def of(self, credentials: Credentials) -> Scheduler:
+        """Find the scheduler of an access key."""
+        name = key_name(self.store, credentials)
+        with self._lock:
+            if name not in self._schedulers:
+                self._schedulers[name] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
+            return self._schedulers[name]

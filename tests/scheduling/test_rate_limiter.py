@@ -1,0 +1,212 @@
+"""The rate of an access key: its boundaries, its leases, and who goes first."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+
+from maas_usage_check.errors import Result
+from maas_usage_check.scheduling import Priority, background_share
+from maas_usage_check.scheduling.key_state import KeyEntry
+from maas_usage_check.scheduling.rate_limiter import DEFERRED_S, LEASE_S, LEASE_SIZE, WINDOW_S, Lane, defer, room
+from maas_usage_check.state import Store
+
+from ..conftest import FixedClock
+from .account import Account
+
+AT = 1_795_437_000.0
+
+
+@pytest.mark.parametrize(("rate", "share"), [(1, 1), (2, 1), (3, 1), (4, 2), (100, 50), (101, 50)])
+def test_background_share(rate: int, share: int) -> None:
+    assert background_share(rate) == share
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 100])
+@pytest.mark.parametrize("first", [Priority.RANGE, Priority.BACKFILL])
+def test_halves(clock: FixedClock, rate: int, first: Priority) -> None:
+    """Background takes at most half of the rate, at least one; the foreground takes what is left, also all of it."""
+    account = Account(clock, rate=rate)
+    group = account.group()
+    account.submit(group, *map(str, range(rate + 1)), priority=first)
+    sent = 0
+    while account.send():
+        sent += 1
+    assert sent == (rate if first == Priority.RANGE else background_share(rate))
+    assert set(account.errors()) == {Result.OVER_RATE}
+    account.submit(group, *map(str, range(rate + 1)), priority=Priority.RANGE)
+    while account.send():
+        sent += 1
+    assert sent == rate
+
+
+@pytest.mark.parametrize(
+    ("age", "free"), [(0.0, 0), (60.0, 0), (60.999, 0), (61.0, 1), (-LEASE_S, 0), (-LEASE_S - 1.001, 1)]
+)
+def test_window(age: float, free: int) -> None:
+    """A request counts for a minute; one from beyond any lease was counted by a clock that was set back since."""
+    assert room(KeyEntry(sent={int(AT): 1}), Lane(1, False), AT + age)[0] == free
+
+
+@pytest.mark.parametrize(
+    ("sent", "background", "is_background", "wait_s"),
+    [
+        ({0: 2}, {}, False, WINDOW_S),
+        ({0: 1, 5: 1}, {}, False, WINDOW_S),
+        ({0: 1}, {0: 1}, False, 0.0),
+        ({0: 1}, {0: 1}, True, WINDOW_S),
+        ({0: 1, 5: 1}, {5: 1}, True, WINDOW_S + 5),
+    ],
+)
+def test_wait(sent: dict, background: dict, is_background: bool, wait_s: float) -> None:  # type: ignore[type-arg]
+    """The wait ends when the oldest request of the limit that is reached leaves the window."""
+    entry = KeyEntry(
+        sent={int(AT) + at: count for at, count in sent.items()},
+        background={int(AT) + at: count for at, count in background.items()},
+    )
+    assert room(entry, Lane(2, is_background), AT)[1] == wait_s
+
+
+def test_transactions(clock: FixedClock) -> None:
+    """A cycle takes one transaction for every 16 requests, not one for each."""
+    account, transactions = Account(clock, rate=1000), []
+    original = account.key.transaction
+
+    def count(durable: bool = False):  # type: ignore[no-untyped-def]
+        transactions.append(durable)
+        return original(durable)
+
+    account.key.transaction = count  # type: ignore[method-assign]
+    group = account.group()
+    account.submit(group, *map(str, range(3 * LEASE_SIZE)))
+    while account.send():
+        pass
+    account.queue.close(group, {})
+    assert len(transactions) == 1 + 1 + 3 + 1  # it begins, the key is verified, three leases, it ends
+
+
+def test_full_rate_costs_few_transactions(clock: FixedClock) -> None:
+    account, transactions = Account(clock, rate=1), []
+    original = account.key.transaction
+
+    def count(durable: bool = False):  # type: ignore[no-untyped-def]
+        transactions.append(durable)
+        return original(durable)
+
+    group = account.group()
+    account.key.transaction = count  # type: ignore[method-assign]
+    account.submit(group, *map(str, range(500)))
+    while account.send():
+        pass
+    account.queue.close(group, {})
+    assert len(account.errors()) == 499
+    assert len(transactions) == 4
+
+
+@pytest.mark.parametrize(("after", "taken"), [(0.0, 2), (LEASE_S + WINDOW_S - 1, 2), (LEASE_S + WINDOW_S, 0)])
+def test_lease_of_a_killed_process(clock: FixedClock, after: float, taken: int) -> None:
+    """Leased places count until a minute after the last moment at which they could be used."""
+    store = Store()
+    killed = Account(clock, store, rate=3)
+    killed.submit(killed.group(), "a", "b")
+    assert killed.next() is not None
+    clock.at += after
+    assert room(killed.key.latest, Lane(3, False), clock.at)[0] == 3 - taken
+
+
+def test_unused_places_are_given_back(clock: FixedClock) -> None:
+    store = Store()
+    one = Account(clock, store, rate=10)
+    group = one.group()
+    one.submit(group, *"abcdefgh")
+    one.send()
+    one.queue.close(group, {})
+    other = Account(clock, store, rate=10)
+    other.submit(other.group(), *map(str, range(10)))
+    assert sum(other.send() is not None for _ in range(10)) == 9
+
+
+def test_expired_lease(clock: FixedClock) -> None:
+    """A place that was not used in time is leased again, and counted once."""
+    account = Account(clock, rate=10)
+    group = account.group()
+    account.submit(group, "a", "b", "c")
+    account.send()
+    clock.at += LEASE_S
+    assert [account.send(), account.send()] == ["b", "c"]
+    account.queue.close(group, {})
+    assert sum(account.key.latest.sent.values()) == 3
+
+
+def test_deferred_queries_go_first(clock: FixedClock) -> None:
+    """In the next cycle, also of another run, the query deferred longest goes first."""
+    store, sent = Store(), []
+    for _ in range(5):
+        account = Account(clock, store, rate=2)
+        group = account.group(1.0)
+        account.submit(group, *"abcde")
+        sent.append([account.send(), account.send()])
+        account.next()
+        account.queue.close(group, {})
+        clock.at += 300
+    assert sent == [["a", "b"], ["c", "d"], ["e", "a"], ["b", "c"], ["d", "a"]]
+
+
+@pytest.mark.parametrize(("age", "kept"), [(DEFERRED_S - 0.001, True), (DEFERRED_S, False), (-0.001, False)])
+def test_age_of_deferred_queries(age: float, kept: bool) -> None:
+    entry = KeyEntry(deferred={"a": AT})
+    defer(entry, [], set(), AT + age)
+    assert ("a" in entry.deferred) == kept
+
+
+def test_deferral_at_once(clock: FixedClock) -> None:
+    """What cannot go before the deadline is deferred without waiting, with the numbers."""
+    account = Account(clock, rate=3)
+    group = account.group(60.0)
+    account.submit(group, *"abcd")
+    assert [account.send() for _ in range(4)] == ["a", "b", "c", None]
+    assert "rate limit: 3 requests sent in the last minute, max_requests_per_minute allows 3" in str(
+        account.ended[-1][1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "extension_s", "waits"), [(61.0, 0, False), (61.1, 0, True), (25, 36.0, False), (25, 36.1, True)]
+)
+def test_wait_within_the_deadline(clock: FixedClock, seconds: float, extension_s: float, waits: bool) -> None:
+    """The foreground waits for the rate within its deadline, and where it may be extended within that."""
+    account = Account(clock, rate=1)
+    first = account.group()
+    account.submit(first, "a")
+    account.send()
+    account.queue.close(first, {})
+    clock.at = int(clock.at)  # the second at which it was counted
+    group = account.group(seconds, extension_s=extension_s, request_s=10)
+    account.submit(group, "b")
+    assert account.send() is None
+    assert (group.pending == 1) == waits
+    if waits:
+        assert account.queue.pause_s == 61
+        clock.at += 61
+        assert account.send() == "b"
+        assert group.deadline <= group.latest
+
+
+def test_background_never_extends_a_cycle(clock: FixedClock) -> None:
+    account = Account(clock, rate=1)
+    group = account.group(25, extension_s=61, request_s=10)
+    account.submit(group, "a", "b", priority=Priority.RECENT)
+    assert [account.send(), account.send()] == ["a", None]
+    assert account.errors() == [Result.OVER_RATE]
+
+
+def test_instances_with_rates_of_their_own(clock: FixedClock) -> None:
+    """One whose rate is used up does not hold up another of the same key."""
+    account = Account(clock)
+    slow, fast = account.group(1e9, rate=1), account.group(rate=100)
+    account.submit(slow, "a", "b")
+    account.submit(fast, "c")
+    sent: List[object] = [account.send() for _ in range(3)]
+    assert sorted(filter(None, sent)) == ["a", "c"]  # type: ignore[type-var]
+    assert account.queue.pause_s == pytest.approx(61, abs=1)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from msgspec import Struct
+
 
 class Result(IntEnum):
     """The outcome of a cycle or query: the field `result_code` of `huawei_maas_api`.
@@ -84,3 +86,18 @@ class QueryError(MaasError):
         self.is_consequence = is_consequence
         self.retry_after = retry_after
         self.clock_off = clock_off
+
+
+class Problem(Struct, frozen=True):
+    """Hold one thing that went wrong.
+
+    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` names
+    the part that recovers as a whole, such as an instance's hours, and is empty where it is said once.
+    """
+
+    level: str
+    text: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.level}! {self.text}"

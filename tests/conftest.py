@@ -19,13 +19,14 @@ from werkzeug.serving import WSGIRequestHandler
 from werkzeug.test import EnvironBuilder
 
 from maas_usage_check import cloud as client
+from maas_usage_check import watchdog
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials, Provider
 from maas_usage_check.collection import Collector
 from maas_usage_check.config import load_instance
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.ledger import Consumer
-from maas_usage_check.scheduling import Schedulers, watchdog
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
 from .fixed_clock import FixedClock

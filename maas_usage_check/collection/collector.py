@@ -13,8 +13,7 @@ from .last_success import digest
 from .plans import merge_plans
 
 if TYPE_CHECKING:
-    from ..ledger import Consumer
-    from .background import BackgroundSource
+    from ..ledger import BackgroundSource, Consumer
 
 SOURCES: Tuple[Source, ...] = (Statistics(),)
 
@@ -61,11 +60,11 @@ class Collector:
         self.background: List[BackgroundSource] = []
         # What is not configured is not imported: it takes a third of a `collect`.
         if consumer is not None and instance.hourly:
-            from .hours_source import HoursSource
+            from ..ledger.hours_source import HoursSource
 
             self.background.append(HoursSource(instance, sources[0], schedulers.store, consumer))
         if consumer is not None and instance.models:
-            from .models_source import ModelsSource
+            from ..ledger.models.models_source import ModelsSource
 
             self.background.append(ModelsSource(instance, schedulers.store, consumer))
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Sequence, Tup
 from msgspec import Struct
 
 from ..cloud import Outcome, Query, as_query_error
-from ..errors import QueryError, Result
+from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
-from ..scheduling import STATE_STOP_S, Group, Request, Watched, hung_threads
+from ..scheduling import Group, Request
+from ..watchdog import STATE_STOP_S, Watched, hung_threads
 from .last_success import LastSuccess
 from .plans import build_points, merge_plans
-from .problems import Problem, answered_of, decisive, problems_of
+from .problems import answered_of, decisive, problems_of
 from .session import Session
 
 if TYPE_CHECKING:
-    from .background import BackgroundQueries, Failure
+    from ..ledger import Failure
+    from .background import BackgroundQueries
     from .collector import Collector
 
 MOST_HUNG = 32

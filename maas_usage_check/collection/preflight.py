@@ -8,8 +8,9 @@ from typing import Callable, Dict, List, Optional, Sequence
 from ..clock import Clock
 from ..cloud import readable_by_others
 from ..config import CredentialsSource, Instance
-from ..scheduling import background_share, run_with_deadline
+from ..scheduling import background_share
 from ..state import Warn, writable_by_others
+from ..watchdog import run_with_deadline
 from .collector import Collector
 
 FILE_S = 1.0

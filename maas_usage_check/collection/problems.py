@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Sequence, Set, Tuple
 
-from msgspec import Struct
-
 from ..cloud import Outcome, Plan, Query
 from ..config import Instance
-from ..errors import QueryError, Result
-
-
-class Problem(Struct, frozen=True):
-    """Hold one thing that went wrong.
-
-    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` names
-    the part that recovers as a whole, such as an instance's hours, and is empty where it is said once.
-    """
-
-    level: str
-    text: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.level}! {self.text}"
+from ..errors import Problem, QueryError, Result
 
 
 def decisive(failures: Sequence[QueryError], worked: bool) -> Result:

@@ -7,10 +7,11 @@ from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequ
 
 from ..clock import Clock
 from ..cloud import Api, Client, Provider, Transport
+from ..cloud.outcomes import Outcome
 from ..cloud.project import Iam
 from ..config import Instance, is_project_id
 from ..errors import QueryError, Result
-from ..scheduling import Group, Outcome, Priority, Request, Scheduler, Schedulers
+from ..scheduling import Group, Priority, Request, Scheduler, Schedulers
 
 
 class Session:

@@ -6,11 +6,12 @@ import math
 import threading
 from typing import Callable, List, Sequence
 
-from ..collection import Collector, Problem, on_sigterm, run_cycle
-from ..errors import ConfigError
+from ..collection import Collector
+from ..errors import ConfigError, Problem
 from ..metrics import Point, find_encoder
-from ..scheduling import start_thread, wait_for
+from ..watchdog import start_thread, wait_for
 from .problem_log import CONFIGURATION, ProblemLog
+from .runner import on_sigterm, run_cycle
 from .stdout_writer import EOF_TIMEOUT, SIGTERM_TIMEOUT, StdoutWriter, read_some
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Callable, Collection, Dict, Iterable, Set, Tuple
 
-from ..collection import Problem
+from ..errors import Problem
 
 REPEAT_AFTER = 3600.0
 """Seconds between two lines about the same problem."""

@@ -11,7 +11,7 @@ from typing import Callable
 
 from ..clock import Clock
 from ..errors import MaasError
-from ..scheduling import OUTPUT_STOP_S, Watched
+from ..watchdog import OUTPUT_STOP_S, Watched
 
 SIGTERM_TIMEOUT = OUTPUT_STOP_S
 """Seconds for a batch after SIGTERM."""

@@ -16,7 +16,7 @@ from requests.auth import AuthBase
 from ..clock import Clock
 from ..cloud.tls import ca_files, file_stamps
 from ..cloud.transport import Request, Response, read_response, transport_error
-from ..scheduling import run_with_deadline
+from ..watchdog import run_with_deadline
 
 GRACE = 0.5
 """Seconds after the timeout in which a refusal without its body is still recognised by its status."""

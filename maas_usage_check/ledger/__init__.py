@@ -6,6 +6,7 @@ commands). It must not know HTTP, commands or output formats.
 
 from __future__ import annotations
 
+from .background_source import BackgroundSource, CycleEnd, Failure, PartialBatch
 from .daily_check import difference
 from .emit import Emitted, emit
 from .hour_planner import Account, HourPlanner
@@ -17,6 +18,24 @@ from .schema import check_ledger
 from .watermarks import COUNTERS, HOURS, INCREMENTS, Consumer
 
 __all__ = [
-    "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "Emitted", "HeldHours", "HourPlanner", "QueryTask",
-    "check_ledger", "difference", "emit", "list_series", "lookup", "settled_until", "usage_values",
+    "COUNTERS",
+    "HOURS",
+    "INCREMENTS",
+    "Account",
+    "BackgroundSource",
+    "Consumer",
+    "CycleEnd",
+    "Emitted",
+    "Failure",
+    "HeldHours",
+    "HourPlanner",
+    "PartialBatch",
+    "QueryTask",
+    "check_ledger",
+    "difference",
+    "emit",
+    "list_series",
+    "lookup",
+    "settled_until",
+    "usage_values",
 ]  # fmt: skip

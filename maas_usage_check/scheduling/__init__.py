@@ -6,31 +6,9 @@ processes share. Knows no API, no YAML, no metrics.
 
 from __future__ import annotations
 
-from .outcomes import EFFECTS, Outcome, effect_of
 from .priority import Priority
 from .rate_limiter import WINDOW_S, background_share
-from .request_queue import RETRIES_S, Group, Request
+from .request_queue import Group, Request
 from .scheduler import Scheduler, Schedulers
-from .watchdog import OUTPUT_STOP_S, STATE_STOP_S, Watched, hung_threads, run_with_deadline, start_thread, wait_for
 
-__all__ = [
-    "EFFECTS",
-    "OUTPUT_STOP_S",
-    "RETRIES_S",
-    "STATE_STOP_S",
-    "WINDOW_S",
-    "Group",
-    "Outcome",
-    "Priority",
-    "Request",
-    "Scheduler",
-    "Schedulers",
-    "Watched",
-
-    "background_share",
-    "effect_of",
-    "hung_threads",
-    "run_with_deadline",
-    "start_thread",
-    "wait_for",
-]  # fmt: skip
+__all__ = ["WINDOW_S", "Group", "Priority", "Request", "Scheduler", "Schedulers", "background_share"]

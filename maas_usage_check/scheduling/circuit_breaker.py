@@ -9,9 +9,9 @@ from math import ceil
 from typing import Optional
 
 from ..clock import CLOCK_TOLERANCE
+from ..cloud.outcomes import API, KEY, effect_of
 from ..errors import QueryError, Result
 from .key_state import KeyEntry
-from .outcomes import API, KEY, effect_of
 
 FIRST_WAIT_S = 300.0
 LONGEST_WAIT_S = 3600.0

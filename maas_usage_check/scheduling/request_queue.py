@@ -13,10 +13,10 @@ import threading
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from ..clock import Clock
+from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
 from . import circuit_breaker, rate_limiter
 from .key_state import KeyEntry, KeyState
-from .outcomes import API, Outcome, effect_of
 from .priority import Priority
 from .rate_limiter import Lane, RateLimiter
 

@@ -7,13 +7,13 @@ import math
 import threading
 from typing import Callable, Dict, Iterable, Mapping, Optional
 
+from .. import watchdog
 from ..clock import Clock
 from ..cloud import Credentials, as_query_error
+from ..cloud.outcomes import Outcome
 from ..errors import QueryError
 from ..state import Store
-from . import watchdog
 from .key_state import KeyState, key_name
-from .outcomes import Outcome
 from .request_queue import Group, Request, RequestQueue
 
 

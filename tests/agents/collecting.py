@@ -12,7 +12,7 @@ from typing import Any, Dict, cast
 from werkzeug.datastructures import Headers
 
 from maas_usage_check import cloud
-from maas_usage_check.collection import Runtime
+from maas_usage_check.commands.runner import Runtime
 from maas_usage_check.emulator.emulator import Emulator
 
 from ..conftest import Cloud, FixedClock

@@ -8,11 +8,11 @@ import pytest
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import Collector
-from maas_usage_check.collection.background import first_failure
 from maas_usage_check.collection.last_success import LastSuccess
 from maas_usage_check.collection.preflight import over_rate, slow_hours
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.ledger.background_source import first_failure
 
 from ..conftest import NOW, Cloud
 

@@ -15,9 +15,9 @@ from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_usage import API_KEYS
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import KEY_USAGE, USAGE
-from maas_usage_check.scheduling import Schedulers, hung_threads, run_with_deadline
-from maas_usage_check.scheduling.watchdog import HUNG_S
+from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
+from maas_usage_check.watchdog import HUNG_S, hung_threads, run_with_deadline
 
 from ..conftest import SK, Cloud, FixedClock, wait_for
 from ..fixed_clock import MONDAY

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple
 
 from maas_usage_check.cloud import Request, Response
-from maas_usage_check.collection import Problem
 from maas_usage_check.commands.problem_log import ProblemLog
-from maas_usage_check.errors import QueryError, Result
+from maas_usage_check.errors import Problem, QueryError, Result
 from maas_usage_check.ledger import HOURS, Consumer
 
 from ..conftest import SK

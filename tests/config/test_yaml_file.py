@@ -9,7 +9,7 @@ from typing import Callable
 import pytest
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.collection import make_collectors
+from maas_usage_check.commands.runner import make_collectors
 from maas_usage_check.config import load_file, load_warnings
 from maas_usage_check.errors import ConfigError
 from maas_usage_check.state import Store

@@ -11,7 +11,7 @@ from typing import Any, Iterator, Optional
 import pytest
 
 from maas_usage_check.cloud import DirectTransport, Pool
-from maas_usage_check.collection import Runtime
+from maas_usage_check.commands.runner import Runtime
 from maas_usage_check.config import Instance
 from maas_usage_check.emulator.emulator import Emulator
 

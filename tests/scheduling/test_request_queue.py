@@ -7,9 +7,9 @@ from typing import List, Optional
 
 import pytest
 
+from maas_usage_check.cloud.outcomes import API, EFFECTS, KEY
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.scheduling import EFFECTS, Priority
-from maas_usage_check.scheduling.outcomes import API, KEY
+from maas_usage_check.scheduling import Priority
 from maas_usage_check.state import Store
 
 from ..conftest import FixedClock

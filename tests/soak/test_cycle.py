@@ -12,7 +12,8 @@ from maas_usage_check.scheduling.threads import NAME
 from maas_usage_check.scheduling.worker_pool import hanging
 
 from maas_usage_check.clock import Clock
-from maas_usage_check.collection import Collector, run_cycle
+from maas_usage_check.collection import Collector
+from maas_usage_check.commands.runner import run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Crew, Schedulers

@@ -9,7 +9,8 @@ from typing import Any, Dict, List, Set, Tuple
 import pytest
 
 from maas_usage_check.cloud import Response
-from maas_usage_check.collection import Batch, forewarn, run_cycle
+from maas_usage_check.collection import Batch, forewarn
+from maas_usage_check.commands.runner import run_cycle
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE

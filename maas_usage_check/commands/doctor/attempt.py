@@ -9,7 +9,8 @@ from ...clock import Clock
 from ...cloud import Api, as_query_error
 from ...collection import Session
 from ...errors import QueryError, Result
-from ...scheduling import Priority, Watched
+from ...scheduling import Priority
+from ...watchdog import Watched
 
 T = TypeVar("T")
 

@@ -16,13 +16,14 @@ from ...clock import CLOCK_TOLERANCE, Clock
 from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
-from ...collection import Runtime, Session
+from ...collection import Session
 from ...config import Instance
 from ...config.ranges import parse_range
 from ...errors import QueryError, Result
 from ...ledger import check_ledger
 from ...scheduling import WINDOW_S, Group, Priority, Schedulers
 from ...state import MissingError, Store, UnusableError, Warn
+from ..runner import Runtime
 from . import cloud_eye_stage, hours_stage
 from .attempt import attempt, query_cloud
 from .finding import FAIL, OK, SKIP, WARN, Finding

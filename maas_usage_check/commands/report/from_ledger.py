@@ -18,8 +18,9 @@ from ...config.ranges import HOUR
 from ...errors import ConfigError
 from ...ledger import Account, HeldHours, lookup
 from ...metrics import Point
-from ...scheduling import Schedulers, run_with_deadline
+from ...scheduling import Schedulers
 from ...state import MissingError, Store
+from ...watchdog import run_with_deadline
 from .periods import Layout, is_long, local_time
 
 NO_HOURS = HeldHours({})

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from ...cloud import Pool
-from ...collection import Problem, Runtime, open_store
 from ...config import Instance
-from ...scheduling import Schedulers, Watched
+from ...errors import Problem
+from ...scheduling import Schedulers
 from ...state import Store, Warn
+from ...watchdog import Watched
 from ..comparison import compare
+from ..runner import Runtime, open_store
 from .csv_json import encode_records
 from .model_rows import HourRange, complete_hours, estimate_month, last_week_hours, make_model_rows
 from .models_table import KNOWN_HOURS_NOTE, ModelsReport, print_models_table, token_share

@@ -15,7 +15,8 @@ from ...config import Instance
 from ...errors import QueryError, Result
 from ...ledger import Account
 from ...ledger.models.lookup_models import KnownModels, lookup_models
-from ...scheduling import Group, Priority, Schedulers, run_with_deadline
+from ...scheduling import Group, Priority, Schedulers
+from ...watchdog import run_with_deadline
 
 T = TypeVar("T")
 SOURCE = CloudEye()

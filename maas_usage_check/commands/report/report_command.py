@@ -13,20 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ...cloud import Pool
 from ...cloud.statistics import TotalsAnswer, TotalsQuery
-from ...collection import (
-    Batch,
-    Collector,
-    Problem,
-    Runtime,
-    make_collectors,
-    on_sigterm,
-    open_store,
-    run_cycle,
-    run_preflight,
-)
+from ...collection import Batch, Collector, run_preflight
 from ...config import load_file, load_instance, load_warnings
 from ...config.ranges import clip
+from ...errors import Problem
 from ...state import Warn
+from ..runner import Runtime, make_collectors, on_sigterm, open_store, run_cycle
 from .csv_json import encode_records, make_records
 from .from_ledger import (
     NO_HOURS,

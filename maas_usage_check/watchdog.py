@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Callable, Dict, Generic, Optional, TypeVar, Union
 
-from ..clock import Clock
+from .clock import Clock
 
 POLL_S = 0.2
 """A stop, a deadline or a jump of the clock is noticed after so many seconds at most."""

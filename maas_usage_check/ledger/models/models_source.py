@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
-from ..cloud.cloud_eye import CloudEye
-from ..cloud.json_body import bad_answer
-from ..config import Instance
-from ..errors import QueryError
-from ..ledger import Account, Consumer, QueryTask
-from ..ledger.models import ModelHourPlanner, ModelList, ModelPlanner, emit_models, resolve_project_id
-from ..ledger.models.model_planner import shorten, stored_list
-from ..metrics import Point
-from ..state import Store
-from .background import CycleEnd, Failure, PartialBatch, first_failure, state_problem
-from .problems import Problem
+from ...cloud.cloud_eye import CloudEye
+from ...cloud.json_body import bad_answer
+from ...config import Instance
+from ...errors import Problem, QueryError
+from ...metrics import Point
+from ...state import Store
+from ..background_source import CycleEnd, Failure, PartialBatch, first_failure, state_problem
+from ..hour_planner import Account
+from ..query_task import QueryTask
+from ..watermarks import Consumer
+from .emit_models import emit_models, resolve_project_id
+from .model_list import ModelList
+from .model_planner import ModelPlanner, shorten, stored_list
+from .sweep import ModelHourPlanner
 
 Emitted = Tuple[List[Point], List[str]]
 """The points of hours, and prices that no model has."""

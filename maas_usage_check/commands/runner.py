@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 
 from ..clock import Clock
 from ..cloud import DirectTransport, Pool, Source, provider
+from ..collection.collector import SOURCES, Collector
+from ..collection.cycle import Batch
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..state import Store, Warn, find_file
-from .collector import SOURCES, Collector
-from .cycle import Batch
 
 if TYPE_CHECKING:
     from ..ledger import Consumer

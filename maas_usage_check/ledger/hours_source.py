@@ -6,12 +6,14 @@ from typing import Dict, List, Sequence, Union
 
 from ..cloud import Api
 from ..config import Instance
-from ..errors import QueryError
-from ..ledger import Account, Consumer, Emitted, HourPlanner, QueryTask, emit
+from ..errors import Problem, QueryError
 from ..metrics import Number
 from ..state import Store
-from .background import CycleEnd, Failure, PartialBatch, first_failure, state_problem
-from .problems import Problem
+from .background_source import CycleEnd, Failure, PartialBatch, first_failure, state_problem
+from .emit import Emitted, emit
+from .hour_planner import Account, HourPlanner
+from .query_task import QueryTask
+from .watermarks import Consumer
 
 NOT_BELIEVED = "hours and counts are paused and checked again in an hour; report it if it lasts"
 

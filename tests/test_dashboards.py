@@ -11,7 +11,7 @@ import pytest
 from tools.panel_queries import COSTS, KEYS, MODELS
 from tools.panels import ROWS
 
-from .agents.dashboards import INFLUXDB, PROMETHEUS, panels, variables
+from .agents.grafana_dashboards import INFLUXDB, PROMETHEUS, panels, variables
 
 BOTH = pytest.mark.parametrize("dashboard", [PROMETHEUS, INFLUXDB], ids=["prometheus", "influxdb"])
 

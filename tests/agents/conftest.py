@@ -1,4 +1,4 @@
-"""Tests with the real agents. Without one of them they skip, saying so; in CI that is forbidden."""
+"""Tests with the real agents. A test whose agent is missing is skipped; in CI it fails."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from .wheel import build
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Have one worker run all of a module, whose simulated span is made once; what may take longest begins first."""
+    """Run each module in one worker, as its simulated span is built once; modules with the longest time limit first."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=allowed, reverse=True)
+    items.sort(key=time_limit, reverse=True)
 
 
-def allowed(item: pytest.Item) -> float:
-    """Return the seconds of the item's own time limit, 0 without one."""
+def time_limit(item: pytest.Item) -> float:
+    """Return the item's own time limit in seconds, 0 without one."""
     marker = item.get_closest_marker("timeout")
     return float(marker.args[0]) if marker else 0.0
 
 
 @pytest.fixture
 def need() -> Callable[..., str]:
-    """Find a program, or skip; fail where MAAS_AGENTS_REQUIRED is set."""
+    """Return `find`, which skips the test if a program is missing, or fails if MAAS_AGENTS_REQUIRED is set."""
     return find
 
 
 @pytest.fixture
 def command(program: Program) -> str:
-    """Write a program that stands for the installed one, on the clock of the tests; return its path."""
+    """Write a script that runs the program on the tests' clock, in place of the installed one; return its path."""
     return script(program.folder / "bin" / "maas-usage-check", f'{shlex.join(program.command)} "$@"')
 
 
 @pytest.fixture
 def real_time(cloud: Cloud, program: Program) -> None:
-    """Put the cloud and processes on the clock of this machine, for what has no clock of the tests."""
+    """Run the cloud and processes on this machine's clock, for programs that do not use the tests' clock."""
     cloud.emulator.now = time.time
     write_shift(program.command[-1], 0)
 
@@ -66,7 +66,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def need_library(module: str) -> Any:
-    """Import a part of a real agent: without it the tests are skipped, or fail where agents are required."""
+    """Import an agent's library; without it the tests are skipped, or fail if MAAS_AGENTS_REQUIRED is set."""
     if os.environ.get("MAAS_AGENTS_REQUIRED"):
         return importlib.import_module(module)
     return pytest.importorskip(module, reason=f"{module} is not installed: pip install '.[agents]'")

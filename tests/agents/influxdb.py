@@ -27,7 +27,7 @@ bind-address = "127.0.0.1:0"
 
 @contextlib.contextmanager
 def influxdb(folder: Path) -> Iterator[str]:
-    """Run an InfluxDB with an empty database until the block ends; yield its URL."""
+    """Run an InfluxDB with an empty database; yield its URL."""
     program = find("influxd", "Debian package influxdb")
 
     def command(port: int) -> List[str]:

@@ -20,10 +20,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 OPENER = build_opener(ProxyHandler({}))
-"""Goes straight to loopback, whatever proxy the environment names."""
+"""Opens URLs without a proxy."""
 PROMETHEUS = "Debian package prometheus"
 INSTALLED = "/usr/local/bin/maas-usage-check"
-"""Where the examples have the program."""
+"""The program's path in the examples."""
 
 
 def find(name: str, package: str = "") -> str:
@@ -38,7 +38,7 @@ def missing(why: str) -> NoReturn:
 
 
 def replaced(text: str, places: Mapping[str, str]) -> str:
-    """Put the names of a test in the places of those that a text has."""
+    """Replace paths and names of a text by those of a test; each must occur."""
     for old, new in places.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -46,12 +46,12 @@ def replaced(text: str, places: Mapping[str, str]) -> str:
 
 
 def environ(folder: Path, **more: str) -> Dict[str, str]:
-    """Give a program nothing of the developer's environment but the path."""
+    """Return an environment with nothing of the developer's but PATH."""
     return {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "XDG_STATE_HOME": str(folder), **more}
 
 
 def free_port() -> int:
-    """Find a port that the kernel gives to no connection of its own; `listening` copes with one taken meanwhile."""
+    """Return a free port outside the ephemeral range. Another process may bind it meanwhile: see `listening`."""
     for port in random.sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.socket() as bound:
             bound.bind(("127.0.0.1", port))
@@ -63,7 +63,7 @@ def wait(until: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Return the first true result; fail when none comes in time."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
-        with contextlib.suppress(OSError):  # not up yet
+        with contextlib.suppress(OSError):  # not listening yet
             result = until()
             if result:
                 return result
@@ -73,7 +73,7 @@ def wait(until: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program until the block ends; what it says goes to a file that a failure shows."""
+    """Run a program until the block ends; a failure prints its log."""
     log = folder / f"{Path(command[0]).name}.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environ(folder), cwd=folder)
@@ -93,7 +93,7 @@ def running(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[b
 
 @contextlib.contextmanager
 def listening(command: Callable[[int], Sequence[str]], folder: Path, is_ready: Callable[[str], Any]) -> Iterator[str]:
-    """Run a server on a free port until the block ends, on another where that was taken meanwhile; yield its URL."""
+    """Run a server on a free port until the block ends, and retry if the port is in use; yield its URL."""
     for port in (free_port() for _ in range(5)):
         url, arguments = f"http://127.0.0.1:{port}", command(port)
         with running(arguments, folder) as process:
@@ -101,9 +101,9 @@ def listening(command: Callable[[int], Sequence[str]], folder: Path, is_ready: C
             if process.poll() is None:
                 yield url
                 return
-        said = (folder / f"{Path(arguments[0]).name}.log").read_text(errors="replace")
-        assert re.search("address already in use", said, re.IGNORECASE), said[-4000:]
-    pytest.fail("five ports in a row were taken")
+        log = (folder / f"{Path(arguments[0]).name}.log").read_text(errors="replace")
+        assert re.search("address already in use", log, re.IGNORECASE), log[-4000:]
+    pytest.fail("five ports in a row were in use")
 
 
 def _wait_for_server(process: subprocess.Popen[bytes], url: str, is_ready: Callable[[str], Any]) -> None:
@@ -111,7 +111,7 @@ def _wait_for_server(process: subprocess.Popen[bytes], url: str, is_ready: Calla
 
 
 def get(url: str, **parameters: str) -> Any:
-    """Ask an HTTP API on loopback; return what the JSON holds."""
+    """GET a URL on loopback; return the decoded JSON."""
     with OPENER.open(f"{url}?{urlencode(parameters)}", timeout=60) as answer:
         return json.load(answer)
 
@@ -123,7 +123,7 @@ def run(command: List[str], folder: Path, **more: str) -> subprocess.CompletedPr
 
 @contextlib.contextmanager
 def prometheus_over(samples: Sequence[str], folder: Path, *options: str) -> Iterator[str]:
-    """Fill a real Prometheus with back-dated samples, lines of OpenMetrics in the order of time; yield its URL."""
+    """Run a Prometheus over past samples, OpenMetrics lines in the order of time; yield its URL."""
     promtool = find("promtool", PROMETHEUS)
     (folder / "samples").write_text("\n".join([*samples, "# EOF\n"]))
     made = run([promtool, "tsdb", "create-blocks-from", "openmetrics", *options, "--quiet", "samples", "data"], folder)
@@ -134,7 +134,7 @@ def prometheus_over(samples: Sequence[str], folder: Path, *options: str) -> Iter
 
 @contextlib.contextmanager
 def prometheus(folder: Path, config: str, *options: str) -> Iterator[str]:
-    """Run a Prometheus whose data are in a folder until the block ends; yield its URL."""
+    """Run a Prometheus over a data folder until the block ends; yield its URL."""
     (folder / "prometheus.yml").write_text(config)
     own = [find("prometheus", PROMETHEUS), "--config.file=prometheus.yml", "--storage.tsdb.path=data", *options]
     with listening(
@@ -144,14 +144,14 @@ def prometheus(folder: Path, config: str, *options: str) -> Iterator[str]:
 
 
 def rows(url: str, query: str, at: Optional[float] = None) -> List[Dict[str, Any]]:
-    """Return what a Prometheus answers to a query, now or at a moment in seconds."""
+    """Return the result of an instant query, now or at a time in seconds."""
     moment = {} if at is None else {"time": f"{at:.3f}"}
     found: List[Dict[str, Any]] = get(f"{url}/api/v1/query", query=query, **moment)["data"]["result"]
     return found
 
 
 def rows_over_time(url: str, query: str, start: int, end: int, step: int) -> List[Tuple[Dict[str, str], int, float]]:
-    """Return labels, time and value of all that a Prometheus answers over time; times are milliseconds."""
+    """Return labels, time and value of each result of a range query; times are milliseconds."""
     times = {name: str(at / 1000) for name, at in (("start", start), ("end", end), ("step", step))}
     found = get(f"{url}/api/v1/query_range", query=query, **times)["data"]["result"]
     return [(row["metric"], round(at * 1000), float(value)) for row in found for at, value in row["values"]]

@@ -1,6 +1,6 @@
-"""The alert rules that look back over days, in the real promtool: each fires when it should, and only then.
+"""Alert rules that look back over days, in the real promtool: each fires when it should, and only then.
 
-Those that need no day are in examples/prometheus/alerts_test.yml.
+The other rules are tested by examples/prometheus/alerts_test.yml.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Callable, List, Optional, Tuple
 
 import pytest
 
-from . import alerts
-from .alerts import DAY, HOUR, Value, collection, counter, series
+from . import promtool
+from .promtool import DAY, HOUR, Value, collection, counter, series
 
 pytestmark = pytest.mark.timeout(180)
 Check = Callable[..., None]
@@ -23,13 +23,13 @@ NEWEST = "huawei_maas_api_newest_usage_timestamp_seconds"
 BUDGET = 1_000_000_000
 COARSE = HOUR // 2
 JANUARY_24 = {"step": COARSE, "clock": "23 * 86400"}
-"""A clock by which these weeks begin on the 24th: the month has 8 days left."""
+"""With this clock these weeks begin on 24 January: the month has 8 days left."""
 CHANGE = 8 * DAY
 
 
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
-    return partial(alerts.check, tmp_path)
+    return partial(promtool.check, tmp_path)
 
 
 def steady(value: float) -> Value:
@@ -44,66 +44,72 @@ def unless(start: int, end: int) -> Callable[[int], bool]:
     return lambda at: not start <= at < end
 
 
-def of_month(total: float, there: Callable[[int], bool] = lambda at: True) -> Value:
-    """Make the range this_month of an account that used so much in January and begins anew in February."""
-    return lambda at: (total if at < CHANGE else (at - CHANGE) / (40 * DAY) * BUDGET) if there(at) else None
+def month_range(total: float, exists: Callable[[int], bool] = lambda at: True) -> Value:
+    """Make the range this_month: `total` in January, and a new month from February on."""
+    return lambda at: (total if at < CHANGE else (at - CHANGE) / (40 * DAY) * BUDGET) if exists(at) else None
 
 
-def test_the_budget_is_the_calendar_months_and_each_token_of_it_counts_once(check: Check) -> None:
+def test_token_budget(check: Check) -> None:
+    """The token budget is of the calendar month, and each token counts once."""
     hole = unless(CHANGE - HOUR // 2, CHANGE + HOUR // 2)
 
     def fast(at: int) -> float:
         return BUDGET / (6 * DAY)
 
-    def forgot(at: int) -> float:  # the state was lost after the fourth day: what was before it is not known any more
+    def forgot(at: int) -> float:  # the state was lost after the fourth day, and with it the earlier counts
         lost = at >= 4 * DAY
         return BUDGET * (0.4 * min(at / DAY - 4, 3) if lost else 0.5 + 0.7 * min(at / DAY, 3) / 3)
 
     this_month = {"range": "this_month", "service_type": "preset"}
-    given = [
+    input_series = [
         series(TOKENS, counter(fast), "counted", service_type="preset"),
         series(TOKENS, counter(fast, hole), "counted, with a gap at the change", service_type="preset"),
         series(TOKENS, counter(fast, unless(5 * DAY, 5 * DAY + HOUR)), "restarted", service_type="preset"),
         series(TOKENS, forgot, "the state was lost", service_type="preset"),
         series(TOKENS, counter(steady(BUDGET / (9 * DAY))), "little", service_type="preset"),
-        series(RANGE, of_month(1.1 * BUDGET), "told", **this_month),
-        series(RANGE, of_month(0.6 * BUDGET), "told of two services", **this_month),
-        series(RANGE, of_month(0.6 * BUDGET), "told of two services", **{**this_month, "service_type": "my_service"}),
-        series(RANGE, of_month(0.9 * BUDGET), "told less than counted", **this_month),
-        series(TOKENS, counter(fast), "told less than counted", service_type="preset"),
-        series(RANGE, of_month(0.6 * BUDGET), "two hosts", instance="one", **this_month),
-        series(RANGE, of_month(0.6 * BUDGET), "two hosts", instance="two", **this_month),
+        series(RANGE, month_range(1.1 * BUDGET), "reported", **this_month),
+        series(RANGE, month_range(0.6 * BUDGET), "reported of two services", **this_month),
+        series(
+            RANGE, month_range(0.6 * BUDGET), "reported of two services", **{**this_month, "service_type": "my_service"}
+        ),
+        series(RANGE, month_range(0.9 * BUDGET), "reported less than counted", **this_month),
+        series(TOKENS, counter(fast), "reported less than counted", service_type="preset"),
+        series(RANGE, month_range(0.6 * BUDGET), "two hosts", instance="one", **this_month),
+        series(RANGE, month_range(0.6 * BUDGET), "two hosts", instance="two", **this_month),
         series(RANGE, steady(5 * BUDGET), "other ranges", range="last_30d", service_type="preset"),
         series("huawei_maas_key_usage_total_tokens", steady(2 * BUDGET), "keys", api_key_label="x", **this_month),
     ]
     counted = {"counted", "counted, with a gap at the change", "restarted"}
-    told = {"told", "told of two services"}
+    reported = {"reported", "reported of two services"}
     expected = [
-        (HOUR, 4 * DAY, told),
-        (4 * DAY, CHANGE - HOUR, {*told, *counted, "the state was lost"}),
+        (HOUR, 4 * DAY, reported),
+        (4 * DAY, CHANGE - HOUR, {*reported, *counted, "the state was lost"}),
         (CHANGE + 2 * HOUR, CHANGE + 5 * DAY, ()),
         (CHANGE + 5 * DAY, CHANGE + 7 * DAY, counted),
     ]
-    check("MaasTokenBudgetUsed", given, *expected, **JANUARY_24)
+    check("MaasTokenBudgetUsed", input_series, *expected, **JANUARY_24)
 
 
-def test_the_budget_holds_through_a_partial_failure_until_that_has_an_alarm_of_its_own(check: Check) -> None:
-    given = [
-        series(RANGE, of_month(0.6 * BUDGET, unless(DAY, 2 * DAY)), "r", range="this_month", service_type="preset"),
-        series(RANGE, of_month(0.6 * BUDGET), "r", range="this_month", service_type="my_service"),
+def test_token_budget_partial_failure(check: Check) -> None:
+    """The budget alert stays through a partial failure until that has its own alert."""
+    input_series = [
+        series(RANGE, month_range(0.6 * BUDGET, unless(DAY, 2 * DAY)), "r", range="this_month", service_type="preset"),
+        series(RANGE, month_range(0.6 * BUDGET), "r", range="this_month", service_type="my_service"),
     ]
     minutes = [DAY + minute * 60 for minute in range(0, 115, 10)]
-    check("MaasTokenBudgetUsed", given, *((at - 300, at, ["r"]) for at in minutes))
+    check("MaasTokenBudgetUsed", input_series, *((at - 300, at, ["r"]) for at in minutes))
 
 
-def test_the_forecast_is_the_month_so_far_and_its_rest_at_the_rate_of_the_last_week(check: Check) -> None:
+def test_token_forecast(check: Check) -> None:
+    """The forecast is the month so far plus its rest at the rate of the last week."""
+
     def ranges(case: str, month: float, week: float) -> List[Tuple[str, Value]]:
         return [
-            series(RANGE, of_month(month * BUDGET), case, range="this_month", service_type="preset"),
+            series(RANGE, month_range(month * BUDGET), case, range="this_month", service_type="preset"),
             series(RANGE, steady(week * BUDGET), case, range="last_7d", service_type="preset"),
         ]
 
-    given = [
+    input_series = [
         *ranges("grows", 0.8, 0.21),
         *ranges("grows little", 0.8, 0.16),
         *ranges("is over already", 1.1, 0.2),
@@ -115,15 +121,17 @@ def test_the_forecast_is_the_month_so_far_and_its_rest_at_the_rate_of_the_last_w
         (2 * DAY, CHANGE, ()),  # 0.8 + 0.21 / 7 * 6 = 0.98; counted: 8 days of 0.1
         (CHANGE + 2 * HOUR, 12 * DAY, ["counted"]),  # 28 days of 0.1
     ]
-    check("MaasTokenBudgetForecast", given, *expected, **JANUARY_24)
+    check("MaasTokenBudgetForecast", input_series, *expected, **JANUARY_24)
 
 
-def test_cost_over_budget_is_the_calendar_months_by_currency_and_the_forecast_comes_before_it(check: Check) -> None:
+def test_cost_budget(check: Check) -> None:
+    """The cost budget is of the calendar month, by currency; the forecast alerts before it."""
+
     def spends(total: float, days: float, case: str, **labels: str) -> Tuple[str, Value]:
         model = {"maas_api_id": "m", "model": "m", "currency": "CNY", **labels}
         return series(COST, counter(steady(total / (days * DAY))), case, **model)
 
-    given = [
+    input_series = [
         spends(10_000, 5, "fast"),
         spends(6_000, 6, "two models"),
         spends(6_000, 6, "two models", maas_api_id="n", model="n"),
@@ -136,16 +144,17 @@ def test_cost_over_budget_is_the_calendar_months_by_currency_and_the_forecast_co
     ]
     over = ["fast", "two models"]
     used = [(HOUR, 4 * DAY, ()), (4 * DAY, CHANGE, over), (CHANGE + HOUR, 12 * DAY, ())]
-    check("MaasCostBudgetUsed", given, *used, **JANUARY_24)
+    check("MaasCostBudgetUsed", input_series, *used, **JANUARY_24)
     forecast = [
         (3 * DAY, 4 * DAY, over),
         (7 * DAY, CHANGE, ()),
         (CHANGE + 2 * HOUR, 9 * DAY, [*over, "two currencies", "two jobs"]),
     ]
-    check("MaasCostBudgetForecast", given, *forecast, **JANUARY_24)
+    check("MaasCostBudgetForecast", input_series, *forecast, **JANUARY_24)
 
 
-def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_held_back(check: Check) -> None:
+def test_unusual_day(check: Check) -> None:
+    """A day is compared with its weekday; usage that an outage delayed does not count."""
     usual, spike = 10_000_000 / DAY, 8 * DAY
     outage, gap = unless(8 * DAY, 9 * DAY), unless(8 * DAY, 8 * DAY + HOUR)
     long_outage = unless(5 * DAY, 9 * DAY)
@@ -156,7 +165,7 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
     def times(factor: float) -> Value:
         return since(spike, factor * usual, usual)
 
-    def held(answered: Callable[[int], bool]) -> Value:
+    def delayed(answered: Callable[[int], bool]) -> Value:
         total = counter(steady(usual))
         seen = 0.0
 
@@ -168,25 +177,25 @@ def test_a_day_is_unusual_against_its_own_weekday_and_not_for_what_an_outage_hel
 
         return value
 
-    given = [
+    input_series = [
         *usual_day("spike", counter(times(4))),
         *usual_day("two services", counter(steady(usual))),
         series(TOKENS, counter(times(6)), "two services", service_type="x"),
         *usual_day("twice", counter(times(2))),
         *usual_day("week ends", counter(lambda at: usual if at // DAY % 7 < 5 else usual / 10)),
         *usual_day("tiny", counter(since(spike, 1.0, 0.01))),
-        *usual_day("the cloud was down", held(outage), is_up=outage),
-        *usual_day("the cloud was down for days", held(long_outage), is_up=long_outage),
+        *usual_day("the cloud was down", delayed(outage), is_up=outage),
+        *usual_day("the cloud was down for days", delayed(long_outage), is_up=long_outage),
         *usual_day("the host was down", counter(steady(usual), outage), runs=outage),
         *usual_day("a gap of an hour", counter(steady(usual), gap), runs=gap),
         *usual_day("spike and a gap", counter(times(4), gap), runs=gap),
     ]
     unusual = (8 * DAY, 10 * DAY + HOUR, ["spike", "two services", "spike and a gap"])
-    check("MaasDayUnusual", given, (HOUR, 8 * DAY, ()), unusual, step=HOUR // 6)
+    check("MaasDayUnusual", input_series, (HOUR, 8 * DAY, ()), unusual, step=HOUR // 6)
 
 
-def of_model(case: str, rate: Value, **fields: Value) -> List[Tuple[str, Value]]:
-    """Make the gauges of a model; what it has besides requests is there when they are."""
+def model_gauges(case: str, rate: Value, **fields: Value) -> List[Tuple[str, Value]]:
+    """Make the gauges of a model; the other fields exist whenever requests_per_minute does."""
 
     def gauge(field: str, value: Value) -> Tuple[str, Value]:
         return series(f"huawei_maas_model_{field}", value, case, maas_api_id="m", model="m")
@@ -200,52 +209,55 @@ def of_model(case: str, rate: Value, **fields: Value) -> List[Tuple[str, Value]]
     ]
 
 
-def test_a_model_is_slow_by_its_own_last_week(check: Check) -> None:
+def test_slow_model(check: Check) -> None:
+    """A model is compared with its own last week."""
     late = DAY + 12 * HOUR
     slower, busy = since(late, 9.0, 2.0), steady(20.0)
-    given = [
-        *of_model("slower", busy, latency_seconds=slower),
-        *of_model("slow as ever", busy, latency_seconds=steady(9.0)),
-        *of_model("a little slower", busy, latency_seconds=since(late, 3.5, 2.0)),
-        *of_model("new", since(late, 20.0), latency_seconds=steady(9.0)),
-        *of_model("new and slower", since(late - 4 * HOUR, 20.0), latency_seconds=slower),
-        *of_model("a lone slow call", lambda at: 1.0 if at % HOUR == 0 else None, latency_seconds=slower),
-        *of_model("silent since", since(late, None, 20.0), latency_seconds=slower),
-        *of_model("a slow minute", busy, latency_seconds=lambda at: 9.0 if at == late else 2.0),
+    input_series = [
+        *model_gauges("slower", busy, latency_seconds=slower),
+        *model_gauges("slow as ever", busy, latency_seconds=steady(9.0)),
+        *model_gauges("a little slower", busy, latency_seconds=since(late, 3.5, 2.0)),
+        *model_gauges("new", since(late, 20.0), latency_seconds=steady(9.0)),
+        *model_gauges("new and slower", since(late - 4 * HOUR, 20.0), latency_seconds=slower),
+        *model_gauges("a lone slow call", lambda at: 1.0 if at % HOUR == 0 else None, latency_seconds=slower),
+        *model_gauges("silent since", since(late, None, 20.0), latency_seconds=slower),
+        *model_gauges("a slow minute", busy, latency_seconds=lambda at: 9.0 if at == late else 2.0),
     ]
-    check("MaasModelSlow", given, (HOUR, late, ()), (late, late + 6 * HOUR, ["slower"]))
+    check("MaasModelSlow", input_series, (HOUR, late, ()), (late, late + 6 * HOUR, ["slower"]))
 
 
-def test_a_model_that_stops_answering_is_told_from_a_night_a_failure_and_a_gap(check: Check) -> None:
+def test_model_not_answering(check: Check) -> None:
+    """A model that stops answering is distinguished from a night, a failure and a gap."""
     stop, gap = 7 * DAY + 12 * HOUR, unless(7 * DAY + 12 * HOUR, 7 * DAY + 13 * HOUR)
     busy, until_stop = steady(20.0), since(stop, None, 20.0)
 
-    def whenever(there: Callable[[int], bool]) -> Value:
-        return lambda at: 20.0 if there(at) else None
+    def whenever(exists: Callable[[int], bool]) -> Value:
+        return lambda at: 20.0 if exists(at) else None
 
     def model(case: str, rate: Value, fail: float = 0.0, **when: Callable[[int], bool]) -> List[Tuple[str, Value]]:
-        return [*of_model(case, rate, error_ratio=since(stop, fail, 0.0)), *collection(case, **when)]
+        return [*model_gauges(case, rate, error_ratio=since(stop, fail, 0.0)), *collection(case, **when)]
 
-    given = [
+    input_series = [
         *model("no call", until_stop),
         *model("all fail", busy, fail=1.0),
         *model("half fail", busy, fail=0.5),
-        *of_model("no ratio", busy),
+        *model_gauges("no ratio", busy),
         *collection("no ratio"),
         *model("night", whenever(lambda at: 9 * HOUR <= at % DAY < 18 * HOUR)),
         *model("renamed", until_stop),
         series("huawei_maas_model_requests_per_minute", since(stop, 20.0), "renamed", maas_api_id="m", model="new"),
         *model("a weekday of rest", whenever(lambda at: at // (12 * HOUR) % 14 != 1)),
         *model("rarely called", since(stop, None, 1.0)),
-        *model("not asked", until_stop, is_up=lambda at: at < stop),
+        *model("no queries", until_stop, is_up=lambda at: at < stop),
         *model("gone with its collection", until_stop, runs=lambda at: at < stop),
         *model("a gap of an hour", whenever(gap), runs=gap),
         *model("a failure of an hour", whenever(gap), is_up=gap),
     ]
-    check("MaasModelNotAnswering", given, (HOUR, stop, ()), (stop, 8 * DAY, ["no call", "all fail"]))
+    check("MaasModelNotAnswering", input_series, (HOUR, stop, ()), (stop, 8 * DAY, ["no call", "all fail"]))
 
 
-def test_a_key_begins_to_spend_after_a_week_without_and_only_where_a_week_is_known(check: Check) -> None:
+def test_new_key(check: Check) -> None:
+    """A key begins to spend after a week without usage, if that week is known."""
     begins = 9 * DAY
 
     def label(case: str, before: Optional[float], then: float = 50_000) -> Tuple[str, Value]:
@@ -260,7 +272,7 @@ def test_a_key_begins_to_spend_after_a_week_without_and_only_where_a_week_is_kno
         return series("huawei_maas_model_consumed_tokens_total", since(began, 1.0), case)
 
     new = since(begins, 1.0, 0.0)
-    given = [
+    input_series = [
         label("label", 0),
         label("label with a little before", 20),
         label("label that only tries", 0, 5_000),
@@ -282,14 +294,15 @@ def test_a_key_begins_to_spend_after_a_week_without_and_only_where_a_week_is_kno
         (begins, begins + DAY, ["label", "key"]),
         (begins + DAY + 6 * HOUR, begins + 2 * DAY, ()),
     ]
-    check("MaasKeyBegins", given, *expected, step=COARSE)
+    check("MaasKeyBegins", input_series, *expected, step=COARSE)
 
 
-def test_the_statistics_are_late_only_where_something_was_used(check: Check) -> None:
+def test_late_statistics(check: Check) -> None:
+    """The statistics are late only where calls were made."""
     late, cloud_eye = 8 * DAY, "huawei_maas_model_consumed_requests_total"
 
-    def newest(used: Callable[[int], bool]) -> Value:
-        """Make the end of the newest hour with use, told 2 hours later."""
+    def newest_usage(used: Callable[[int], bool]) -> Value:
+        """Make the end of the newest hour with use, reported 2 hours later."""
         return lambda at: next(
             (hour for hour in range((at - 2 * HOUR) // HOUR * HOUR, -DAY, -HOUR) if used(hour - 1)), -DAY
         )
@@ -297,33 +310,34 @@ def test_the_statistics_are_late_only_where_something_was_used(check: Check) -> 
     def until_late(at: int) -> bool:
         return at < late
 
-    def told(used: Callable[[int], bool], case: str) -> List[Tuple[str, Value]]:
-        return [series(NEWEST, newest(used), case), *collection(case)]
+    def reported(used: Callable[[int], bool], case: str) -> List[Tuple[str, Value]]:
+        return [series(NEWEST, newest_usage(used), case), *collection(case)]
 
-    given = [
-        *told(until_late, "late"),
-        *told(until_late, "late, as Cloud Eye shows"),
+    input_series = [
+        *reported(until_late, "late"),
+        *reported(until_late, "late, as Cloud Eye shows"),
         series(cloud_eye, counter(steady(1.0)), "late, as Cloud Eye shows", model="m"),
-        *told(until_late, "unused, as Cloud Eye shows"),
+        *reported(until_late, "unused, as Cloud Eye shows"),
         series(cloud_eye, counter(since(late, 0.0, 1.0)), "unused, as Cloud Eye shows", model="m"),
-        *told(lambda at: True, "in time"),
-        *told(lambda at: 9 <= at // HOUR % 24 < 18, "night"),
-        *told(lambda at: at < 2 * DAY, "unused since days"),
-        series(NEWEST, newest(until_late), "not asked"),
-        *collection("not asked", until_late),
+        *reported(lambda at: True, "in time"),
+        *reported(lambda at: 9 <= at // HOUR % 24 < 18, "night"),
+        *reported(lambda at: at < 2 * DAY, "unused since days"),
+        series(NEWEST, newest_usage(until_late), "no queries"),
+        *collection("no queries", until_late),
     ]
     silent = (late + 4 * HOUR, late + 20 * HOUR, ["late", "late, as Cloud Eye shows"])
-    check("MaasStatisticsLate", given, (HOUR, late + 4 * HOUR, ()), silent, step=HOUR // 6)
+    check("MaasStatisticsLate", input_series, (HOUR, late + 4 * HOUR, ()), silent, step=HOUR // 6)
 
 
-def test_the_alerts_of_the_collection_name_each_cause_in_words(tmp_path: Path) -> None:
-    assert alerts.causes(tmp_path, "MaasCredentialsRefused", range(1, 20)) == {
+def test_causes(tmp_path: Path) -> None:
+    """The alerts of the collection name each cause in words."""
+    assert promtool.causes(tmp_path, "MaasCredentialsRefused", range(1, 20)) == {
         2: "none found",
         **dict.fromkeys((3, 5), "the access key or its secret is wrong"),
         4: "the access key is locked",
         6: "this host's clock is more than 15 minutes off",
         7: "the temporary key has expired",
     }
-    down = alerts.causes(tmp_path, "MaasCollectionDown", range(2, 20))
+    down = promtool.causes(tmp_path, "MaasCollectionDown", range(2, 20))
     assert (sorted(down), len(set(down.values()))) == (list(range(8, 20)), 10)
     assert (down[8], down[19]) == ("the key's user lacks a permission", "result code 19")

@@ -1,4 +1,4 @@
-"""The example for Categraf, held against the contract of its exec input: it cannot be installed by name."""
+"""The example for Categraf, run by the rules of its exec input: Categraf itself cannot be installed here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sample = Tuple[str, float]
 
 
 def gather(exec_toml: str, environ: Dict[str, str]) -> Tuple[List[Sample], List[str]]:
-    """Run each command of each instance once; return the samples and what went to the log."""
+    """Run each command of each instance once; return the samples and the log."""
     tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
     samples: List[Sample] = []
     log: List[str] = []
@@ -27,7 +27,7 @@ def gather(exec_toml: str, environ: Dict[str, str]) -> Tuple[List[Sample], List[
         for command in instance["commands"]:
             words, seconds = shlex.split(command), instance["timeout"]
             done = subprocess.run(words, capture_output=True, encoding="utf-8", env=environ, timeout=seconds)
-            if done.returncode or done.stderr:  # Categraf throws every sample away
+            if done.returncode or done.stderr:  # Categraf drops all samples
                 log.append(done.stderr)
                 continue
             families = text_string_to_metric_families(done.stdout)
@@ -37,7 +37,7 @@ def gather(exec_toml: str, environ: Dict[str, str]) -> Tuple[List[Sample], List[
 
 @pytest.fixture
 def example(command: str) -> Callable[[str], str]:
-    """Name this test's program and configuration in the example."""
+    """Return a function that puts this test's program and a configuration into the example."""
     return lambda config: replaced(EXAMPLE, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config})
 
 
@@ -45,7 +45,8 @@ def names(samples: List[Sample]) -> List[str]:
     return [name for name, _ in samples]
 
 
-def test_the_example_brings_what_the_cloud_answered(cloud: Cloud, program: Program, example: Any) -> None:
+def test_example(cloud: Cloud, program: Program, example: Any) -> None:
+    """The example collects the cloud's values."""
     samples, log = gather(example(program.cloud_config(cloud, "ranges: [last_7d, last_14d]")), program.environ)
     assert log == []
     tokens = sorted(value for name, value in samples if name == NEVER_ZERO)
@@ -55,7 +56,8 @@ def test_the_example_brings_what_the_cloud_answered(cloud: Cloud, program: Progr
     assert "huawei_maas_api_up" in names(samples)
 
 
-def test_warnings_and_failures_cost_no_sample(cloud: Cloud, program: Program, example: Any) -> None:
+def test_warnings_and_failures(cloud: Cloud, program: Program, example: Any) -> None:
+    """Warnings and failures drop no sample."""
     text = example(program.cloud_config(cloud, "ranges: [last_1d, last_2h]\nhourly: true"))
     plain = text.replace(" --quiet --exit-zero", "")
     assert plain != text
@@ -63,7 +65,7 @@ def test_warnings_and_failures_cost_no_sample(cloud: Cloud, program: Program, ex
     assert log == []
     assert names(samples).count(NEVER_ZERO) == 2
     assert names(samples).count("huawei_maas_consumed_tokens_total") == 1
-    samples, log = gather(plain, program.environ)  # this is what the two options are for
+    samples, log = gather(plain, program.environ)  # without the two options all samples are dropped
     assert (samples, len(log)) == ([], 1)
     wrong = {**program.environ, "HW_SECRET_KEY": "wrong"}
     samples, log = gather(text, wrong)

@@ -1,4 +1,4 @@
-"""Simulated days of hours and models under the Agent's real base library, held against the emulator's ledger."""
+"""Simulated days of hours and models under the Agent's real base library, compared with the simulated usage."""
 
 from __future__ import annotations
 
@@ -12,28 +12,39 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from ..conftest import NOW, Cloud, FixedClock
 from .conftest import need_library
-from .hours import COUNTS, HOUR, NOTHING, Books, Counts, Use, added
-from .models import MINUTE, MINUTE_FIELDS, Series, cost, entry_of, minute, newest, priced, series_in, series_of
-from .months import SERVICES, counts_since
+from .expected_hours import COUNTS, HOUR, NOTHING, ExpectedCounts, HourlyUsage, Usage, sum_usage
+from .expected_models import (
+    MINUTE,
+    MINUTE_FIELDS,
+    Series,
+    all_series,
+    expected_cost,
+    expected_minute,
+    model_entry,
+    newest_minute,
+    priced_series,
+    series_from_tags,
+)
+from .simulated_account import SERVICES, expected_counts
 from .test_datadog_check import metadata
 
 need_library("datadog_checks.base")
 
 Make = Callable[..., Any]
 INTERVAL = 300
-"""Seconds between cycles; the Agent runs the check more often, and what it has is repeated."""
+"""Seconds between cycles; the Agent runs the check more often, and the last values are repeated."""
 FIRST, SECOND, THIRD = SimulatedModels(3).ids()
 
 
 class Agent:
-    """Run checks by the test's clock, and read what was submitted."""
+    """Runs checks on the test's clock, and reads the submitted metrics."""
 
     def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         clock.at = NOW + 600
         self.cloud, self.clock, self.make, self.aggregator = cloud, clock, make, aggregator
         self.began = int(clock.at * 1000)
         self.silent = range(self.began + 5 * HOUR, self.began + 9 * HOUR)
-        cloud.emulator.usage = self.ledger = Books(late=True, restating=True)
+        cloud.emulator.usage = self.ledger = HourlyUsage(late=True, restating=True)
         cloud.emulator.models = self.models = SimulatedModels(
             3,
             2,
@@ -42,7 +53,7 @@ class Agent:
             busy=lambda model, at: model != SECOND or at not in self.silent,
         )
         self.entry = cloud.entry(
-            **entry_of(self.models),
+            **model_entry(self.models),
             hourly=True,
             backfill_days=1,
             ranges=["last_1d"],
@@ -57,7 +68,7 @@ class Agent:
     def now(self) -> int:
         return int(self.clock.at * 1000)
 
-    def at(self, minutes: float) -> None:
+    def set_minutes(self, minutes: float) -> None:
         self.clock.at = self.began / 1000 + minutes * 60
 
     def run(self, check: Any) -> str:
@@ -67,14 +78,14 @@ class Agent:
         return json.loads(report)[0]["message"] if report else ""
 
     def submitted(self, nature: int, *names: str) -> Dict[Series, float]:
-        """Return what the last run submitted under these names: of services, labels, models and keys."""
+        """Return the values that the last run submitted under these names, by service and label or model and key."""
         found: Dict[Series, float] = {}
         for name in names:
             for sample in self.aggregator.metrics(f"huawei_maas.{name}"):
                 assert sample.type == nature
                 tags = dict(tag.split(":", 1) for tag in sample.tags)
                 of_service = (tags.get("service_type", ""), tags.get("api_key_label", ""))
-                series = series_in(tags) if "maas_api_id" in tags else of_service
+                series = series_from_tags(tags) if "maas_api_id" in tags else of_service
                 assert (series not in found, bool(series[1])) == (True, "key" in name)
                 found[series] = sample.value
         return found
@@ -88,7 +99,7 @@ class Agent:
                 found.setdefault(series, {})[field] = value
         return found
 
-    def counts(self) -> Dict[Series, Use]:
+    def counts(self) -> Dict[Series, Usage]:
         names = [[f"{kind}consumed.{count}" for kind in ("", "key_", "model_", "model_key_")] for count in COUNTS]
         columns = [self.submitted(self.aggregator.COUNT, *some) for some in names]
         assert all(column.keys() == columns[0].keys() for column in columns)
@@ -96,16 +107,16 @@ class Agent:
         return {series: tuple(int(column[series]) for column in columns) for series in columns[0]}
 
     def is_unlisted(self, series: Series) -> bool:
-        """Return whether a model is back but may not be listed yet: the list is read once an hour."""
+        """Return whether a model has calls again but may not be listed yet: the list is read once an hour."""
         return series[0] == SECOND and self.silent.stop <= self.now < self.silent.stop + 90 * MINUTE
 
-    def truth(self) -> Dict[Series, Counts]:
-        return counts_since(self.ledger, self.models, self.began)
+    def truth(self) -> Dict[Series, ExpectedCounts]:
+        return expected_counts(self.ledger, self.models, self.began)
 
-    def look(self, truth: Dict[Series, Counts], hours: bool = True, models: bool = True) -> None:
+    def update(self, truth: Dict[Series, ExpectedCounts], hours: bool = True, models: bool = True) -> None:
         for (name, _), each in truth.items():
             if hours if name in SERVICES else models:
-                each.look(self.now)
+                each.update(self.now)
 
 
 def fail(request: Request) -> Response:
@@ -128,7 +139,7 @@ def agent(cloud: Cloud, clock: FixedClock, make_check: Make, aggregator: Any) ->
 
 
 def steps(hours: int) -> Iterator[float]:
-    """Go through the minutes in which a check runs: often in one hour of twelve, seldom in the others."""
+    """Yield the minutes in which a check runs: often in one hour of twelve, rarely in the others."""
     at = 0.0
     while at < hours * 60:
         yield at
@@ -138,20 +149,21 @@ def steps(hours: int) -> Iterator[float]:
 HOURS = 36
 DOWN, NO_MODELS, NO_HOURS = range(13, 15), range(20, 22), range(25, 27)
 RESTARTED, RENAMED = (420, 1380), 1890
-"""When the Agent starts anew, and when the configuration is changed, and so the check's id: minutes."""
+"""Minutes at which the Agent restarts, and at which an edited configuration changes the check's id."""
 
 
 @pytest.mark.timeout(300)
-def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_trouble(agent: Agent) -> None:
+def test_counts_and_costs(agent: Agent) -> None:
+    """Counts and costs add up to the hours, through outages, restarts and restatements of a day and a half."""
     hour = agent.began // HOUR
     for of, factor, after in ((-5, 3.0, 4), (3, 0.0, 7), (16, 3.0, 19), (16, 0.0, 28), (20, 2.0, 27), (29, 0.0, 33)):
         start, at = (hour + of) * HOUR, (hour + after) * HOUR
         agent.ledger.restate(start, factor, at=at)
         for key in (None, agent.models.key_ids(FIRST)[1]):
-            # Once an hour all of the last day is asked: what is said from a full hour on is seen in the next cycle.
+            # The sweep reads the last day once an hour: a restatement at a full hour is seen in the next cycle.
             agent.models.restate(FIRST, key, start, factor, at=at)
-    truth, total, held, cycles = agent.truth(), {}, 0, 0
-    costs: Dict[Series, List[float]] = {series: [] for series in priced(agent.models)}
+    truth, total, fallen, cycles = agent.truth(), {}, 0, 0
+    costs: Dict[Series, List[float]] = {series: [] for series in priced_series(agent.models)}
     started, options, check = 1, {}, agent.make(agent.entry)
     for minutes in steps(HOURS):
         is_down, no_models, no_hours = (minutes // 60 in hours for hours in (DOWN, NO_MODELS, NO_HOURS))
@@ -161,85 +173,90 @@ def test_counts_and_costs_add_up_to_the_hours_through_a_day_and_a_half_of_troubl
         if minutes in (*RESTARTED, RENAMED):
             started += 1
             check = agent.make(agent.entry, started, **options)
-        agent.at(minutes)
-        asked = len(agent.cloud.requests)
+        agent.set_minutes(minutes)
+        requests = len(agent.cloud.requests)
         assert bool(agent.run(check)) is is_down
         counts = agent.counts()
-        if asked == len(agent.cloud.requests):  # the last gauges are repeated
+        if requests == len(agent.cloud.requests):  # the last gauges are repeated
             assert not counts
             continue
         cycles += 1
         if not is_down:
-            agent.look(truth, hours=not no_hours, models=not no_models)
+            agent.update(truth, hours=not no_hours, models=not no_models)
         else:
             assert not any(counts.values())
         if is_down or no_models:
             assert not agent.gauges()
         else:
-            expected = {each: newest(agent.models, each, agent.now) for each in series_of(agent.models)}
+            expected = {each: newest_minute(agent.models, each, agent.now) for each in all_series(agent.models)}
             shown = agent.gauges()
             assert shown == {each: fields for each, fields in expected.items() if each in shown}
             missing = {each for each, fields in expected.items() if fields and each in counts} - set(shown)
             assert not [each for each in missing if not agent.is_unlisted(each)]
         for each, rise in counts.items():
-            total[each] = added(total.get(each, NOTHING), rise)
-            assert total[each] == truth[each].most or agent.is_unlisted(each)
+            total[each] = sum_usage(total.get(each, NOTHING), rise)
+            assert total[each] == truth[each].maximum or agent.is_unlisted(each)
         spent = agent.submitted(agent.aggregator.COUNT, "model_cost_consumed.cost", "model_key_cost_consumed.cost")
         for series, value in spent.items():
-            assert value == float(cost(agent.models, series[0], counts[series]))
+            assert value == float(expected_cost(agent.models, series[0], counts[series]))
             costs[series].append(value)
         whole = truth["preset", ""]
-        held += whole.most[0] > whole.known(agent.now)[0]
+        fallen += whole.maximum[0] > whole.reported(agent.now)[0]
     assert cycles > 80
-    assert held > 0
+    assert fallen > 0
     assert set(total) == set(truth)
-    assert all(each.most > NOTHING for each in truth.values())
+    assert all(each.maximum > NOTHING for each in truth.values())
     for series, added_up in costs.items():
-        assert sum(added_up) == pytest.approx(float(cost(agent.models, series[0], truth[series].most)))
+        assert sum(added_up) == pytest.approx(float(expected_cost(agent.models, series[0], truth[series].maximum)))
 
 
-def test_a_minute_is_repeated_until_it_ended_15_minutes_ago_and_no_longer(agent: Agent) -> None:
+def test_repeated_minute(agent: Agent) -> None:
+    """A minute is repeated for 15 minutes after its end."""
     check = agent.make({**agent.entry, "min_collection_interval": 3600})
     assert agent.run(check) == ""
-    first, asked = agent.gauges(), len(agent.cloud.requests)
+    first, requests = agent.gauges(), len(agent.cloud.requests)
     assert (FIRST, "") in first
     minutes_before = range(agent.began // MINUTE * MINUTE, 0, -MINUTE)
     ended = {
-        series: next(at + MINUTE for at in minutes_before if minute(agent.models, series, at, agent.began) == fields)
+        series: next(
+            at + MINUTE for at in minutes_before if expected_minute(agent.models, series, at, agent.began) == fields
+        )
         for series, fields in first.items()
     }
     for minutes in range(1, 20):
-        agent.at(minutes)
+        agent.set_minutes(minutes)
         assert agent.run(check) == ""
         assert agent.gauges() == {
             series: fields for series, fields in first.items() if agent.now - ended[series] <= 15 * MINUTE
         }
-    assert len(agent.cloud.requests) == asked
+    assert len(agent.cloud.requests) == requests
     assert not agent.gauges()
 
 
-def test_two_checks_over_one_state_each_get_all_and_what_the_other_asked_too(agent: Agent) -> None:
+def test_two_checks(agent: Agent) -> None:
+    """Two checks over one state each submit all counts, those from the other's queries too."""
     checks = [
         agent.make({**agent.entry, "tags": [f"view:{name}"]}, check_id=f"maas_usage_check:{name}")
         for name in ("one", "two")
     ]
     truth = agent.truth()
-    totals: List[Dict[Series, Use]] = [{}, {}]
+    totals: List[Dict[Series, Usage]] = [{}, {}]
     for number, minutes in enumerate(range(0, 12 * 60, 15)):
         agent.cloud.responder = fail if 10 <= minutes // 60 < 11 else None
-        agent.at(minutes)
+        agent.set_minutes(minutes)
         assert bool(agent.run(checks[number % 2])) is bool(agent.cloud.responder)
         if not agent.cloud.responder:
-            agent.look(truth)
+            agent.update(truth)
         total = totals[number % 2]
-        total.update({each: added(total.get(each, NOTHING), rise) for each, rise in agent.counts().items()})
-        assert total == {each: truth[each].most for each in total}
+        total.update({each: sum_usage(total.get(each, NOTHING), rise) for each, rise in agent.counts().items()})
+        assert total == {each: truth[each].maximum for each in total}
     assert set(totals[0]) == set(totals[1]) == set(truth)
 
 
-def test_what_is_submitted_with_hours_and_models_is_what_the_metadata_says(agent: Agent) -> None:
+def test_metadata(agent: Agent) -> None:
+    """Submitted metrics match metadata.csv."""
     check = agent.make(agent.entry)
     for minutes in (0, 180):
-        agent.at(minutes)
+        agent.set_minutes(minutes)
         assert agent.run(check) == ""
     agent.aggregator.assert_metrics_using_metadata(metadata(), check_symmetric_inclusion=True)

@@ -1,4 +1,4 @@
-"""What is handed out for Datadog: held against the catalogue, and against the models of Datadog's own client."""
+"""The assets for Datadog, checked against the catalogue and the models of Datadog's own client."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(path: Path) -> Dict[str, Any]:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Go through all texts of a document."""
+    """Yield all strings of a document."""
     if isinstance(value, str):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -41,7 +41,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def unparsed(value: Any, path: str = "") -> Iterator[str]:
-    """Name what Datadog's client did not know how to read."""
+    """Yield the paths that Datadog's client could not parse."""
     from datadog_api_client.model_utils import OpenApiModel, UnparsedObject
 
     if isinstance(value, UnparsedObject) or getattr(value, "_unparsed", False) is True:
@@ -60,7 +60,8 @@ def parse(document: Dict[str, Any], model: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", [DASHBOARD, *MONITORS], ids=lambda path: path.stem)
-def test_every_metric_and_tag_that_an_asset_asks_for_exists(path: Path) -> None:
+def test_queries(path: Path) -> None:
+    """Every metric and tag of an asset's queries exists."""
     queries = [text for text in strings(read(path)) if re.search(r":huawei_maas\.\w+\.\w+\{", text)]
     assert queries
     for query in queries:
@@ -70,10 +71,11 @@ def test_every_metric_and_tag_that_an_asset_asks_for_exists(path: Path) -> None:
             assert {*filters, *(by.split(",") if by else [])} <= TAGS
 
 
-def test_the_dashboard_shows_every_metric_that_people_read() -> None:
+def test_dashboard_metrics() -> None:
+    """The dashboard shows every metric that is meant for people."""
     text = DASHBOARD.read_text(encoding="utf-8")
     shown = {name for name in KNOWN if f":{name}{{" in text}
-    unread = {  # a total that slides answers no question of the dashboard; the parts of what is shown are for queries
+    unread = {  # sliding totals answer no question of the dashboard; parts of shown values are for queries
         name
         for name in KNOWN
         for _, measurement, field in [name.split(".")]
@@ -85,7 +87,8 @@ def test_the_dashboard_shows_every_metric_that_people_read() -> None:
     assert KNOWN - shown == unread - {"huawei_maas.usage.total_tokens", "huawei_maas.usage.coverage_ratio"}
 
 
-def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> None:
+def test_dashboard_variables() -> None:
+    """The dashboard uses its variables, and they filter by tags that exist."""
     variables = {variable["name"]: variable["prefix"] for variable in read(DASHBOARD)["template_variables"]}
     assert set(variables.values()) == {"region", "project_id", "service_type", "model"}
     used = {name for text in strings(read(DASHBOARD)) for name in re.findall(r"\$(\w+)", text)}
@@ -93,7 +96,8 @@ def test_the_dashboards_variables_are_used_and_filter_by_tags_that_exist() -> No
 
 
 @pytest.mark.parametrize("path", [DASHBOARD, *MONITORS], ids=lambda path: path.stem)
-def test_datadogs_own_client_reads_the_asset(path: Path) -> None:
+def test_client_parses(path: Path) -> None:
+    """Datadog's own client parses the asset."""
     need_library("datadog_api_client")
     from datadog_api_client.v1.model.dashboard import Dashboard
     from datadog_api_client.v1.model.monitor import Monitor
@@ -108,7 +112,8 @@ def test_datadogs_own_client_reads_the_asset(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MONITORS, ids=lambda path: path.stem)
-def test_a_monitors_query_and_threshold_agree_and_its_message_says_what_to_do(path: Path) -> None:
+def test_monitor(path: Path) -> None:
+    """A monitor's query and threshold agree, and its message says what to do."""
     definition = read(path)["definition"]
     limit = float(re.search(r"[<>]=? ([0-9.]+)$", definition["query"])[1])  # type: ignore[index]
     assert limit == definition["options"]["thresholds"]["critical"]
@@ -117,7 +122,8 @@ def test_a_monitors_query_and_threshold_agree_and_its_message_says_what_to_do(pa
     assert set(re.findall(r"\{\{(\w+)\.name\}\}", definition["message"] + definition["name"])) <= grouped
 
 
-def test_the_validator_of_the_agents_own_integrations_reads_the_example_and_finds_nothing_wrong() -> None:
+def test_example_configuration() -> None:
+    """The validator of the Agent's integrations accepts conf.yaml.example."""
     validator = need_library("datadog_checks.dev.tooling.config_validator.validator")
     example = (ASSETS / "conf.yaml.example").read_text(encoding="utf-8")
     assert [str(error) for error in validator.validate_config(example)] == []
@@ -126,9 +132,8 @@ def test_the_validator_of_the_agents_own_integrations_reads_the_example_and_find
         assert "is not accepted" in str(error)
 
 
-def test_assets_writes_the_whole_tree_names_each_file_and_leaves_the_rest_as_it_was(
-    program: Program, tmp_path: Path
-) -> None:
+def test_assets_command(program: Program, tmp_path: Path) -> None:
+    """The command `assets` writes the whole tree, prints each file, and changes no other file."""
     folder = tmp_path / "new" / "folder"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "mine.json").write_text("{}")
@@ -142,7 +147,8 @@ def test_assets_writes_the_whole_tree_names_each_file_and_leaves_the_rest_as_it_
     assert program("assets", str(tmp_path / "made" / "anew")).returncode == 0
 
 
-def test_assets_into_what_is_no_folder_is_one_line(program: Program, tmp_path: Path) -> None:
+def test_assets_into_a_file(program: Program, tmp_path: Path) -> None:
+    """The command `assets` reports a target that is no folder in one line."""
     (tmp_path / "file").write_text("")
     line = only_line(program("assets", str(tmp_path / "file")), 2)
     assert (line[:3], "cannot be written" in line) == ("E! ", True)

@@ -44,13 +44,13 @@ def values(aggregator: Any, name: str) -> List[float]:
 
 
 def run(check: Any) -> str:
-    """Run as the Agent does; return the error's message."""
+    """Run a check as the Agent does; return its error, or an empty text."""
     report = check.run()
     return json.loads(report)[0]["message"] if report else ""
 
 
 def in_threads(checks: List[Any]) -> List[str]:
-    """Run checks side by side, as the Agent does; return the errors' messages."""
+    """Run checks in parallel, as the Agent does; return their errors."""
     with ThreadPoolExecutor(len(checks)) as threads:
         return list(threads.map(run, checks))
 
@@ -62,9 +62,8 @@ def refuse(request: Request) -> Response:
     return Response(answer.body, answer.status, answer.headers)
 
 
-def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
-    cloud: Cloud, make_check: Make, aggregator: Any, dd_run_check: Any
-) -> None:
+def test_gauges(cloud: Cloud, make_check: Make, aggregator: Any, dd_run_check: Any) -> None:
+    """Every field of the ranges is a gauge with the documented tags."""
     spans, services = ["last_7d", "last_24h"], ["preset", "custom_endpoint"]
     by_key = {"api_keys": ["team-search", ""], "per_api_key": True}
     dd_run_check(make_check(cloud.entry(ranges=spans, service_types=services, tags=["team:search"], **by_key)))
@@ -83,31 +82,29 @@ def test_every_field_of_the_ranges_is_a_gauge_with_the_tags_of_the_design(
 
 
 @pytest.mark.parametrize(
-    ("entry", "says"),
+    ("entry", "error"),
     [
         ({"init_config": {"ak": "typed-here-by-mistake"}}, "init_config.ak: access keys do not belong here"),
         ({"region": "Not a region"}, "instance.region: must be a region's id such as cn-southwest-2"),
         ({"secret_key": "typed-here-by-mistake"}, "instance.secret_key: access keys do not belong here"),
     ],
 )
-def test_a_bad_instance_is_one_line_that_names_the_key(
-    make_check: Make, aggregator: Any, cloud: Cloud, entry: Dict[str, Any], says: str
-) -> None:
+def test_bad_instance(make_check: Make, aggregator: Any, cloud: Cloud, entry: Dict[str, Any], error: str) -> None:
+    """A bad instance is one line that names the configuration key."""
     init_config = entry.pop("init_config", {})
     check = make_check(cloud.entry(**entry), init_config=init_config)
     report = json.loads(check.run())[0]
-    assert says in report["message"]
+    assert error in report["message"]
     assert "\n" not in report["message"]
     assert "ConfigurationError" in report["traceback"]
     assert "typed-here-by-mistake" not in json.dumps(report)
     assert not aggregator.metric_names
     assert not cloud.requests
-    assert run(check) == report["message"]  # and again, until it is mended
+    assert run(check) == report["message"]  # repeated until it is corrected
 
 
-def test_warnings_name_the_instance_and_are_those_of_the_last_run(
-    cloud: Cloud, make_check: Make, tmp_path: Path
-) -> None:
+def test_warnings(cloud: Cloud, make_check: Make, tmp_path: Path) -> None:
+    """Warnings name the instance, and are those of the last run."""
     path = tmp_path / "key"
     path.write_text(f"{AK},{SK}")
     path.chmod(0o644)
@@ -126,13 +123,14 @@ def test_warnings_name_the_instance_and_are_those_of_the_last_run(
     ("interval", "steps", "cycles"),
     [
         (300, [15.0] * 100, 6),  # at 0, 285, 570, 855, 1140 and 1425 s
-        # A schedule of exactly the interval never misses its turn.
+        # A schedule of exactly the interval runs a cycle each time.
         (120, [119.9, 120.1, 119.0, 121.0, 119.5], 5),
     ],
 )
-def test_runs_within_the_interval_repeat_the_last_cycle(
+def test_repeated_cycle(
     cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock, interval: int, steps: List[float], cycles: int
 ) -> None:
+    """Runs within the interval repeat the last cycle."""
     entry = cloud.entry(ranges=["last_7d", "last_24h"], min_collection_interval=interval)
     del entry["project_id"]
     check = make_check(entry)
@@ -140,26 +138,25 @@ def test_runs_within_the_interval_repeat_the_last_cycle(
     for seconds in steps:
         assert run(check) == ""
         clock.at += seconds
-    assert len(cloud.requests) == 1 + 2 * cycles  # the project, and one question per range
+    assert len(cloud.requests) == 1 + 2 * cycles  # the project lookup, and one query per range
     aggregator.assert_metric(TOKENS, count=2 * len(steps))
     aggregator.assert_metric(UP, value=1, count=len(steps))
 
 
-def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
-    cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock
-) -> None:
+def test_repeated_failure(cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock) -> None:
+    """A failure is repeated as a failure, without old values."""
     check = make_check(cloud.entry(ranges=["last_7d"]))
     assert run(check) == ""
     clock.at += 300
     cloud.responder = refuse
     aggregator.reset()
     first = run(check)
-    asked = len(cloud.requests)
+    requests = len(cloud.requests)
     clock.at += 15
     assert "refused" in first
     assert "\n" not in first
     assert run(check) == first
-    assert len(cloud.requests) == asked
+    assert len(cloud.requests) == requests
     assert values(aggregator, UP) == [0, 0]
     assert values(aggregator, CODE) == [3, 3]
     assert not values(aggregator, TOKENS)
@@ -169,9 +166,8 @@ def test_a_failure_is_repeated_as_a_failure_and_no_old_value_passes_for_new(
     assert len(values(aggregator, TOKENS)) == 1
 
 
-def test_an_edited_tag_keeps_the_project_id_and_the_lockout_over_a_restart(
-    cloud: Cloud, make_check: Make, aggregator: Any
-) -> None:
+def test_edited_tag(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    """An edited tag keeps the project id and the wait after a refusal over a restart."""
     entry = cloud.entry(ranges=["last_7d"])
     del entry["project_id"]
     assert run(make_check(entry)) == ""
@@ -186,9 +182,8 @@ def test_an_edited_tag_keeps_the_project_id_and_the_lockout_over_a_restart(
 
 
 @pytest.mark.usefixtures("real_time")
-def test_the_store_is_in_the_agents_own_folder_unless_state_dir_says_otherwise(
-    cloud: Cloud, datadog_agent: Any, tmp_path: Path, make_check: Make
-) -> None:
+def test_state_folder(cloud: Cloud, datadog_agent: Any, tmp_path: Path, make_check: Make) -> None:
+    """The state is in the Agent's run_path unless state_dir is set."""
     datadog_agent._config["run_path"] = str(tmp_path / "run_path")
     for state_dir in (None, str(tmp_path / "configured")):
         check = maas_usage_check.MaasUsageCheck("maas_usage_check", {}, [cloud.entry(state_dir=state_dir)])
@@ -199,10 +194,11 @@ def test_the_store_is_in_the_agents_own_folder_unless_state_dir_says_otherwise(
 
 @pytest.mark.usefixtures("real_time")
 @pytest.mark.parametrize("state", ["a folder", "a file"])
-def test_two_instances_in_two_threads_try_a_wrong_key_once_wherever_the_state_is(
+def test_wrong_key_in_two_threads(
     cloud: Cloud, datadog_agent: Any, aggregator: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
 ) -> None:
-    (tmp_path / "a file").write_text("no folder: nothing can be kept in it")
+    """Two instances in two threads try a wrong key once, with or without a state folder."""
+    (tmp_path / "a file").write_text("a file, no folder")
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", "wrong")
     checks = [
@@ -217,7 +213,8 @@ def test_two_instances_in_two_threads_try_a_wrong_key_once_wherever_the_state_is
     assert values(aggregator, UP) == [0, 0]
 
 
-def test_two_instances_in_two_threads_both_collect(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+def test_two_threads(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    """Two instances in two threads both collect."""
     checks = [make_check(cloud.entry(tags=[f"account:{i}"])) for i in (1, 2)]
     assert in_threads(checks) == ["", ""]
     aggregator.assert_metric(UP, value=1, count=2)
@@ -225,9 +222,8 @@ def test_two_instances_in_two_threads_both_collect(cloud: Cloud, make_check: Mak
     aggregator.assert_no_duplicate_all()
 
 
-def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
-    cloud: Cloud, make_check: Make, aggregator: Any
-) -> None:
+def test_cancelled(cloud: Cloud, make_check: Make, aggregator: Any) -> None:
+    """A cancelled check submits no failure."""
     check = make_check(cloud.entry())
 
     def dropped(request: Request) -> Response:
@@ -241,7 +237,7 @@ def test_an_instance_that_the_agent_drops_leaves_no_false_alarm(
 
 
 def find_checks(name: str) -> List[Any]:
-    """Find checks as the Agent's loader does, which takes the first: strict subclasses without subclasses, by name."""
+    """Find checks as the Agent's loader does: strict subclasses of AgentCheck without subclasses, sorted by name."""
     from datadog_checks.base import AgentCheck
 
     module = importlib.import_module(name)
@@ -251,9 +247,8 @@ def find_checks(name: str) -> List[Any]:
 
 
 @pytest.mark.usefixtures("real_time")
-def test_the_agent_finds_the_class_feeds_it_an_instance_and_runs_it(
-    cloud: Cloud, aggregator: Any, datadog_agent: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loader(cloud: Cloud, aggregator: Any, datadog_agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Agent's loader finds the class, loads an instance and runs it."""
     monkeypatch.setenv("HW_ACCESS_KEY", AK)
     monkeypatch.setenv("HW_SECRET_KEY", SK)
     (found,) = find_checks("maas_usage_check")
@@ -276,12 +271,12 @@ def test_the_agent_finds_the_class_feeds_it_an_instance_and_runs_it(
         "huawei_maas.api.up", value=1, tags=["region:cn-southwest-2", "team:search", "kube_cluster_name:c1"]
     )
     assert check.sanitize(f"a traceback with {AK} and {SK}") == "a traceback with ******** and ********"
-    assert len(check.get_warnings()) == 1  # of May the cloud holds nothing any more
+    assert len(check.get_warnings()) == 1  # the cloud no longer has data of May
 
 
 WITHOUT_BASE = """
 import sys
-sys.modules["datadog_checks"] = None  # as if it were not there
+sys.modules["datadog_checks"] = None  # as if it were not installed
 import maas_usage_check, maas_usage_check.cli
 assert "MaasUsageCheck" not in dir(maas_usage_check)
 assert not hasattr(maas_usage_check, "MaasUsageCheck")
@@ -293,12 +288,13 @@ assert not {"datadog_checks", "requests", "urllib3"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("code", [WITHOUT_BASE, COMMAND_LINE], ids=["base library missing", "command line"])
-def test_the_package_does_without_the_base_library(code: str) -> None:
+def test_without_base_library(code: str) -> None:
+    """The package works without the base library."""
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
 
 
 def test_wrong_clock_at_the_first_start(cloud: Cloud, make_check: Make, aggregator: Any, clock: FixedClock) -> None:
-    """A history begins with the first answer: nothing that was used before is submitted, nor its cost."""
+    """A history begins with the first answer: no earlier usage is submitted, nor its cost."""
     prices = {
         "currency": "CNY",
         "models": {model: {"prompt": 2, "completion": 8} for model in cloud.emulator.models.ids()},

@@ -1,6 +1,6 @@
-"""The Datadog monitors over made-up weeks, each case a region: each alerts when it should, and only then.
+"""The Datadog monitors over synthetic weeks, each case a region: each alerts when it should, and only then.
 
-Those that add counts up are held against what the Agent's base library submitted, in test_queries.py.
+test_queries.py tests the monitors that add counts up.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import pytest
 
 from maas_usage_check.errors import Result
 
-from .datadog_monitors import alerts
-from .datadog_queries import Sample
+from .datadog_monitor_eval import alerts
+from .datadog_query_eval import Sample
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 NOW = 30 * DAY + 12 * HOUR
 STEP = 5 * MINUTE
-# Cycles are around now and around each time that a monitor may look back to.
+# Cycles before now and before each time that a monitor compares with.
 CYCLES = sorted(NOW - back - age for back in (0, DAY, 7 * DAY, 14 * DAY) for age in range(0, 3 * HOUR, STEP))
 CREDENTIALS = set("NO_CREDENTIALS KEY_REFUSED KEY_LOCKED BACKING_OFF CLOCK_OFF CREDENTIALS_EXPIRED".split())
 Value = Callable[[float], Optional[float]]
@@ -38,7 +38,7 @@ def series(metric: str, value: Value, **tags: str) -> Series:
 
 
 def alerting(name: str, cases: Dict[str, List[Series]]) -> Set[str]:
-    """Name the cases that a monitor alerts on."""
+    """Return the cases that a monitor alerts on."""
     samples = [
         Sample(at, metric, {"region": region, "project_id": "p", **tags}, found)
         for at in CYCLES
@@ -59,7 +59,8 @@ def of_model(calls: Value, **fields: Value) -> List[Series]:
     return [series(f"model.{field}", value, maas_api_id="m", model="m") for field, value in fields.items()]
 
 
-def test_a_model_of_whose_calls_many_fail_is_told_within_minutes() -> None:
+def test_model_error_ratio() -> None:
+    """A model with many failing calls alerts within minutes."""
     lately, before = NOW - 10 * MINUTE, NOW - 30 * MINUTE
     cases = {
         "a half": of_model(always(20), error_ratio=since(lately, 0.5, 0.0)),
@@ -71,7 +72,8 @@ def test_a_model_of_whose_calls_many_fail_is_told_within_minutes() -> None:
     assert alerting("model_error_ratio", cases) == {"a half"}
 
 
-def test_a_model_is_slow_against_the_same_time_a_week_ago() -> None:
+def test_model_latency() -> None:
+    """A model's latency is compared with the same time a week ago."""
     lately = NOW - HOUR
     cases = {
         "slower": of_model(always(20), latency_seconds=since(lately, 9.0, 2.0)),
@@ -84,7 +86,8 @@ def test_a_model_is_slow_against_the_same_time_a_week_ago() -> None:
     assert alerting("model_latency", cases) == {"slower", "slower for two days"}
 
 
-def test_a_model_answers_no_call_where_all_fail_and_not_where_none_is_known() -> None:
+def test_model_not_answering() -> None:
+    """A model answers no call if all calls fail, not if there are none."""
     lately = NOW - 20 * MINUTE
     cases = {
         "all fail": of_model(always(20), error_ratio=since(lately, 1.0, 0.0)),
@@ -95,7 +98,8 @@ def test_a_model_answers_no_call_where_all_fail_and_not_where_none_is_known() ->
     assert alerting("model_not_answering", cases) == {"all fail"}
 
 
-def test_a_day_is_unusual_by_what_the_cloud_says_of_it_and_not_for_what_came_at_once() -> None:
+def test_unusual_day() -> None:
+    """A day is unusual by the cloud's range, not by counts that arrive at once after an outage."""
     today, outage = NOW - DAY, NOW - 20 * MINUTE
     cases = {
         "four times": [tokens(since(today, 40e6, 10e6))],
@@ -113,7 +117,9 @@ def test_a_day_is_unusual_by_what_the_cloud_says_of_it_and_not_for_what_came_at_
     assert alerting("day_unusual", cases) == {"four times"}
 
 
-def test_a_key_begins_to_spend_after_a_week_without() -> None:
+def test_new_key() -> None:
+    """A key begins to spend after a week without usage."""
+
     def key(value: Value) -> List[Series]:
         tags = {"range": "last_7d", "service_type": "preset", "infer_type": "real_time", "api_key_label": "x"}
         return [series("key_usage.total_tokens", value, **tags)]
@@ -130,7 +136,9 @@ def test_a_key_begins_to_spend_after_a_week_without() -> None:
     assert alerting("key_begins", cases) == {"begins"}
 
 
-def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
+def test_late_statistics() -> None:
+    """The statistics are late only if they were in time yesterday and a week ago."""
+
     def api(newest: Value, answered: Value = lambda at: at) -> List[Series]:
         return [
             series("api.newest_usage_timestamp_seconds", newest),
@@ -144,7 +152,7 @@ def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
         "night": api(lambda at: at // DAY * DAY),  # noon is twelve hours later on any day
         "unused a week ago": api(lambda at: min(at, stopped) - (HOUR if at > NOW - 5 * DAY else 9 * HOUR)),
         "unused yesterday": api(lambda at: min(at, stopped) - (HOUR if at < NOW - 5 * DAY else 9 * HOUR)),
-        "not asked": api(lambda at: min(at, stopped) - HOUR, lambda at: min(at, stopped)),
+        "no queries": api(lambda at: min(at, stopped) - HOUR, lambda at: min(at, stopped)),
         "hours are off": api(lambda at: None),
     }
     assert alerting("statistics_late", cases) == {"late"}
@@ -154,9 +162,9 @@ def test_the_statistics_are_late_only_where_they_were_in_time_before() -> None:
     ("name", "span", "limit"),
     [("token_budget", "this_month", 1_000_000_000), ("token_forecast", "last_7d", 233_333_333)],
 )
-def test_tokens_are_over_their_limit_together_and_hold_through_two_hours_without_a_part(
-    name: str, span: str, limit: int
-) -> None:
+def test_tokens_over_limit(name: str, span: str, limit: int) -> None:
+    """The sum of all services is over the limit, and holds for two hours without one of them."""
+
     def beside(part: Value, shown: str = span) -> List[Series]:
         return [tokens(part, shown), tokens(always(limit - 10), shown, "my_service", "batch")]
 
@@ -177,20 +185,21 @@ def test_tokens_are_over_their_limit_together_and_hold_through_two_hours_without
         ("credentials_refused", CREDENTIALS),
     ],
 )
-def test_the_code_of_the_last_cycles_decides(name: str, alerted: Set[str]) -> None:
-    """A failure of all in between does not end what is told of a part; a cycle without fault does."""
+def test_result_code(name: str, alerted: Set[str]) -> None:
+    """The result codes of the last cycles decide; a failed cycle between partial ones does not end their alert."""
     cases = {result.name: [series("api.result_code", always(result))] for result in Result}
     cases["in turns"] = [series("api.result_code", lambda at: 1 if at // STEP % 2 else 14)]
     assert alerting(name, cases) == alerted
 
 
-def test_the_collection_is_down_when_nothing_was_answered_for_three_hours() -> None:
+def test_collection_down() -> None:
+    """The collection is down after three hours without a successful query."""
     values = {"down": always(0), "up": always(1), "down for two hours": since(NOW - 2 * HOUR, 0, 1)}
     assert alerting("collection_down", {case: [series("api.up", value)] for case, value in values.items()}) == {"down"}
 
 
 def test_one_fault_is_one_alert() -> None:
-    """The credentials have a monitor of their own."""
+    """Credentials have a monitor of their own: no fault raises both."""
     faults = set(Result) - {Result.OK, Result.PARTIAL}
     cases = {fault.name: [series("api.up", always(0)), series("api.result_code", always(fault))] for fault in faults}
     down = alerting("collection_down", cases)

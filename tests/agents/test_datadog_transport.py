@@ -1,4 +1,4 @@
-"""The Agent's own HTTP client as the transport: its options hold, and nothing of it spoils a signature."""
+"""The Agent's HTTP client as transport: its options apply, and signatures stay valid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 Make = Callable[..., Any]
 CODE = "huawei_maas.api.result_code"
-NOBODY = "http://127.0.0.1:1"
+NO_SERVER = "http://127.0.0.1:1"
 
 
 def outcome(check: Any, aggregator: Any) -> Tuple[float, str]:
@@ -40,7 +40,7 @@ def outcome(check: Any, aggregator: Any) -> Tuple[float, str]:
 
 @pytest.fixture
 def secure_cloud(clock: FixedClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """The cloud behind TLS, with a certificate that nobody knows; its authority is in ca.pem."""
+    """The cloud behind TLS, with a certificate of an unknown authority, which is in ca.pem."""
     monkeypatch.chdir(tmp_path)
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.cert_pem.write_to_path("ca.pem")
@@ -49,18 +49,18 @@ def secure_cloud(clock: FixedClock, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         yield Cloud(server, Emulator({AK: SK}, now=clock.now))
 
 
-def test_nothing_of_the_client_and_its_configuration_spoils_a_signature(
+def test_signature(
     cloud: Cloud, make_check: Make, aggregator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a netrc, nor a login, headers and proxies for plain HTTP; a temporary key's token is sent too."""
+    """Signatures stay valid with a netrc, a login, headers and proxies for http; a temporary key's token is sent."""
     for name in (".netrc", "_netrc"):  # the home folder is the test's own, see clean_environment
         (tmp_path / name).write_text("default login root password x\n")
         (tmp_path / name).chmod(0o600)
-    monkeypatch.setenv("http_proxy", NOBODY)
+    monkeypatch.setenv("http_proxy", NO_SERVER)
     monkeypatch.setenv("HW_SECURITY_TOKEN", "a-token")
     cloud.emulator.tokens[AK] = "a-token"
     headers = {"Authorization": "Bearer x", "X-Sdk-Date": "19700101T000000Z", "X-Team": "search"}
-    options = {"username": "root", "password": "x", "extra_headers": headers, "proxy": {"http": NOBODY}}
+    options = {"username": "root", "password": "x", "extra_headers": headers, "proxy": {"http": NO_SERVER}}
     assert outcome(make_check(cloud.entry(**options)), aggregator) == (0, "")
     assert {request.headers["Authorization"].split()[0] for request in cloud.requests} == {"SDK-HMAC-SHA256"}
     assert cloud.requests[0].headers["X-Team"] == "search"
@@ -69,7 +69,7 @@ def test_nothing_of_the_client_and_its_configuration_spoils_a_signature(
 
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 9999999\r\n\r\n"
 SLOW = drip(b"x" * 4000)
-"""Longer than a test may take."""
+"""Takes longer than the test's time limit."""
 IN_TIME = "did not answer in time"
 
 
@@ -78,7 +78,7 @@ IN_TIME = "did not answer in time"
     [
         (always(http(302, Location="/x")), {"allow_redirects": True}, Result.BAD_ANSWER, "not followed"),
         (always(HEAD, *[b" " * 65_536] * 64), {}, Result.BAD_ANSWER, "longer than 1 MiB"),
-        # What is never unpacked cannot fill the memory.
+        # An answer is never decompressed, so it cannot fill the memory.
         (always(http(200, b"{}", Content_Encoding="gzip")), {}, Result.BAD_ANSWER, "`total_token` is missing"),
         (always(b"SSH-2.0-x\r\n"), {}, Result.NETWORK, "answered, but not in HTTP"),
         (always(HEAD[:-2] + b"X-Slow: ", *SLOW), {"timeout": 0.3}, Result.TIMED_OUT, IN_TIME),
@@ -95,55 +95,60 @@ IN_TIME = "did not answer in time"
         "the Agent's read_timeout",
     ],
 )
-def test_an_answer_that_is_not_believed(
+def test_bad_answer(
     make_check: Make, aggregator: Any, fault: Fault, options: Dict[str, Any], code: Result, says: str
 ) -> None:
+    """Answers that are slow, too long or of another form are failures."""
     server = FaultyServer(Emulator({AK: SK}))
     server.fault = fault
     entry = {"endpoint": server.url, "project_id": PROJECT_ID, "ranges": ["last_7d"], "deadline": 600}
-    found, said = outcome(make_check({**entry, **options}), aggregator)
+    result_code, error = outcome(make_check({**entry, **options}), aggregator)
     server.stop()
-    assert (found, says in said) == (code, True), said
+    assert (result_code, says in error) == (code, True), error
     assert code in RETRYABLE or len(server.requests) == 1
 
 
-def test_a_host_that_does_not_exist_is_told_in_one_line(make_check: Make, aggregator: Any) -> None:
+def test_unknown_host(make_check: Make, aggregator: Any) -> None:
+    """An unknown host is reported in one line."""
     url = "https://maas.invalid"
-    code, said = outcome(make_check({"endpoint": url, "iam_endpoint": url}), aggregator)
-    assert (code, "maas.invalid: no such host" in said) == (Result.NETWORK, True), said
+    code, error = outcome(make_check({"endpoint": url, "iam_endpoint": url}), aggregator)
+    assert (code, "maas.invalid: no such host" in error) == (Result.NETWORK, True), error
 
 
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        ({"tls_verify": False, "proxy": {"https": NOBODY}}, Result.NETWORK, "no connection"),
+        ({"tls_verify": False, "proxy": {"https": NO_SERVER}}, Result.NETWORK, "no connection"),
         ({}, Result.NETWORK, "the TLS certificate is not trusted"),
         ({"tls_ca_cert": "ca.pem"}, Result.OK, ""),
     ],
 )
-def test_the_agents_proxy_and_certificates_hold(
+def test_proxy_and_certificates(
     secure_cloud: Cloud, make_check: Make, aggregator: Any, options: Dict[str, Any], code: Result, says: str
 ) -> None:
-    found, said = outcome(make_check(secure_cloud.entry(ranges=["last_7d"], **options)), aggregator)
-    assert (found, bool(secure_cloud.requests), bool(said)) == (code, not code, bool(code))
-    assert says in said
+    """The Agent's options for proxies and certificates apply."""
+    result_code, error = outcome(make_check(secure_cloud.entry(ranges=["last_7d"], **options)), aggregator)
+    assert (result_code, bool(secure_cloud.requests), bool(error)) == (code, not code, bool(code))
+    assert says in error
 
 
 def test_replaced_authorities(
     secure_cloud: Cloud, make_check: Make, aggregator: Any, tmp_path: Path, clock: FixedClock
 ) -> None:
-    """The Agent's client reads `tls_ca_cert` once; the request that finds it replaced asks by another client."""
-    known, asked = (tmp_path / "ca.pem").read_bytes(), {"ranges": ["last_7d"], "tls_ca_cert": "kept.pem"}
-    trustme.CA().cert_pem.write_to_path("kept.pem")
-    check = make_check(secure_cloud.entry(min_collection_interval=0.1, **asked))
+    """A replaced `tls_ca_cert` is read by a new client: the Agent's client reads it once."""
+    certificate, options = (tmp_path / "ca.pem").read_bytes(), {"ranges": ["last_7d"], "tls_ca_cert": "replaced.pem"}
+    trustme.CA().cert_pem.write_to_path("replaced.pem")
+    check = make_check(secure_cloud.entry(min_collection_interval=0.1, **options))
     assert outcome(check, aggregator)[0] == Result.NETWORK
-    (tmp_path / "kept.pem").write_bytes(known)
+    (tmp_path / "replaced.pem").write_bytes(certificate)
     aggregator.reset()
     clock.at += 300
     assert outcome(check, aggregator) == (0, "")
 
 
-def test_every_http_option_of_the_base_library_may_be_configured() -> None:
+def test_http_options() -> None:
+    """Every HTTP option of the base library is accepted."""
+
     from datadog_checks.base.utils.http import STANDARD_FIELDS
 
     assert set(STANDARD_FIELDS) <= {*AGENT_INSTANCE_KEYS, *Instance.__struct_fields__}

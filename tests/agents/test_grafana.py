@@ -1,7 +1,7 @@
-"""Every panel of the Grafana dashboards over weeks in a real Prometheus and a real InfluxDB, held against the ledger.
+"""Every panel of the Grafana dashboards in a real Prometheus and a real InfluxDB, compared with the simulated usage.
 
-Where a range begins and ends at samples, `increase` is exact in Prometheus 2; in Prometheus 3, which leaves out the
-sample at the range's beginning, it is stretched by a scrape interval.
+If a range begins and ends at samples, `increase` is exact in Prometheus 2. Prometheus 3 leaves out the sample at the
+range's beginning, and stretches the increase by a scrape interval.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import pytest
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 
-from . import dashboards
-from .account import REGION
-from .dashboards import INFLUXDB, PROMETHEUS, Chosen, Range, is_over_time, panel_of
-from .hours import COUNTS, HOUR
+from . import grafana_dashboards
+from .demo_account import REGION
+from .expected_hours import COUNTS, HOUR
+from .expected_models import MINUTE_FIELDS, all_series, expected_cost, model_names, newest_minute, priced_series
+from .grafana_dashboards import INFLUXDB, PROMETHEUS, Chosen, Range, find_panel, is_over_time
 from .influxdb import influxdb, query
-from .models import MINUTE_FIELDS, cost, named, newest, priced, series_of
 from .month_in_prometheus import BEGAN, DOWN, LOST, Month
-from .months import END, SERVICES, Values, choice
 from .programs import find, prometheus_over, rows_over_time
+from .simulated_account import END, SERVICES, Values, choose
 from .weeks_in_influxdb import START, Weeks
 
 pytestmark = pytest.mark.timeout(400)
@@ -32,18 +32,18 @@ MINUTELY = ("1m", "5m")
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
-    find("prometheus")  # before what takes long
+    find("prometheus")  # skip before the slow part
     month = Month(tmp_path_factory.mktemp("prometheus"))
-    month.live()
-    with prometheus_over(month.samples, month.folder, "--max-block-duration=800h") as month.store:
+    month.run()
+    with prometheus_over(month.samples, month.folder, "--max-block-duration=800h") as month.store_url:
         yield month
 
 
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weeks]:
     weeks = Weeks(tmp_path_factory.mktemp("influxdb"))
-    with influxdb(weeks.folder) as weeks.store:
-        weeks.live()
+    with influxdb(weeks.folder) as weeks.store_url:
+        weeks.run()
         yield weeks
 
 
@@ -56,10 +56,10 @@ def account(request: pytest.FixtureRequest) -> Any:
 
 
 def shown_by(account: Account, title: str, chosen: Chosen, picked: Range, fixed: bool = False) -> Values:
-    """Read a panel: values by legend; over time by legend and time, milliseconds."""
-    panel, found = panel_of(account.board, title), {}
+    """Return a panel's values by legend, or for a time series by legend and time in milliseconds."""
+    panel, found = find_panel(account.dashboard, title), {}
     for target in panel["targets"]:
-        for key, value in account.answer(panel, target, chosen, dashboards.range_of(panel, picked, fixed)):
+        for key, value in account.answer(panel, target, chosen, grafana_dashboards.panel_range(panel, picked, fixed)):
             assert key not in found
             found[key] = value
     return found
@@ -67,68 +67,75 @@ def shown_by(account: Account, title: str, chosen: Chosen, picked: Range, fixed:
 
 def compare(account: Account, title: str, chosen: Chosen, picked: Range) -> None:
     shown, expected = shown_by(account, title, chosen, picked), account.truth(chosen, picked).of(title)
-    panel = panel_of(account.board, title)
+    panel = find_panel(account.dashboard, title)
     assert expected
-    if account.board is INFLUXDB and is_over_time(panel) and panel["interval"] not in MINUTELY:
-        # Hours without use may be missing.
+    if account.dashboard is INFLUXDB and is_over_time(panel) and panel["interval"] not in MINUTELY:
+        # Hours without usage may be missing.
         shown, expected = ({key: value for key, value in each.items() if value != 0} for each in (shown, expected))
     assert shown == expected
 
 
-TITLES = dashboards.titles(PROMETHEUS)
-"""And of the other one: see tests/test_dashboards.py."""
+TITLES = grafana_dashboards.titles(PROMETHEUS)
+"""The dashboard for InfluxDB has the same: see tests/test_dashboards.py."""
 
 
 @pytest.mark.parametrize(
-    "chosen", [choice(), choice(service_type=("preset",), model=("large", "small"))], ids=["everything", "a part"]
+    "chosen", [choose(), choose(service_type=("preset",), model=("large", "small"))], ids=["everything", "a part"]
 )
 @pytest.mark.parametrize("title", TITLES)
-def test_every_panel_shows_what_the_ledger_holds(account: Account, title: str, chosen: Chosen) -> None:
-    panel = panel_of(account.board, title)
+def test_every_panel(account: Account, title: str, chosen: Chosen) -> None:
+    """Every panel shows the simulated usage."""
+    panel = find_panel(account.dashboard, title)
     over_time = account.hours if panel["interval"] in MINUTELY else account.month
     compare(account, title, chosen, over_time if is_over_time(panel) else account.week)
 
 
-@pytest.mark.parametrize("title", [title for title in TITLES if not is_over_time(panel_of(PROMETHEUS, title))])
-def test_a_partial_failure_is_said_and_is_no_fall_in_use(account: Account, title: str) -> None:
-    compare(account, title, choice(), account.after)
+@pytest.mark.parametrize("title", [title for title in TITLES if not is_over_time(find_panel(PROMETHEUS, title))])
+def test_partial_failure(account: Account, title: str) -> None:
+    """A partial failure shows, but not as a fall in usage."""
+    compare(account, title, choose(), account.after)
 
 
-def test_every_variable_offers_what_there_is(account: Account) -> None:
-    filled = [one for one in dashboards.variables(account.board).values() if one["type"] == "query"]
-    assert {variable["name"]: account.offered(variable["query"]) for variable in filled} == {
+def test_variables(account: Account) -> None:
+    """Every variable offers the values of its tag."""
+    filled = [one for one in grafana_dashboards.variables(account.dashboard).values() if one["type"] == "query"]
+    assert {variable["name"]: account.variable_values(variable["query"]) for variable in filled} == {
         "region": {REGION},
         "project_id": {PROJECT_ID},
         "infer_type": {"real_time"},
         "service_type": set(SERVICES),
-        "model": {named(account.models).get(each, each) for each in account.models.ids()},
+        "model": {model_names(account.models).get(each, each) for each in account.models.ids()},
     }
 
 
 @pytest.mark.parametrize("title", ["Forecast for the month", "Forecast against the budget"])
-def test_a_forecast_is_the_same_between_two_fixed_times(month: Month, title: str) -> None:
-    fixed = shown_by(month, title, choice(), Range(END - HOUR, END), fixed=True)
-    assert fixed == shown_by(month, title, choice(), month.week)
+def test_forecast_in_a_fixed_range(month: Month, title: str) -> None:
+    """A forecast is the same in a fixed range."""
+    fixed = shown_by(month, title, choose(), Range(END - HOUR, END), fixed=True)
+    assert fixed == shown_by(month, title, choose(), month.week)
 
 
-def test_prometheus_marks_where_a_cycle_was_partial_or_failed(month: Month) -> None:
+def test_annotations_prometheus(month: Month) -> None:
+    """Annotations mark partial and failed cycles, in Prometheus."""
     (mark,) = PROMETHEUS["annotations"]["list"]
-    text = dashboards.filled_in(PROMETHEUS, mark["expr"], choice())
-    shown = rows_over_time(month.store, text, BEGAN, month.partial, HOUR)
+    text = grafana_dashboards.fill_in(PROMETHEUS, mark["expr"], choose())
+    shown = rows_over_time(month.store_url, text, BEGAN, month.partial, HOUR)
     assert len({tuple(tags.items()) for tags, _, _ in shown}) == 1
     assert [at for _, at, _ in shown] == [at for at in month.scrapes if at in DOWN or at == month.partial]
 
 
-def test_influxdb_marks_where_a_cycle_was_partial_or_failed(weeks: Weeks) -> None:
+def test_annotations_influxdb(weeks: Weeks) -> None:
+    """Annotations mark partial and failed cycles, in InfluxDB."""
     (mark,) = INFLUXDB["annotations"]["list"]
     text = mark["query"].replace("$timeFilter", f"time >= {START}ms and time <= {weeks.partial}ms")
-    (row,) = query(weeks.store, dashboards.filled_in(INFLUXDB, text, choice()))
+    (row,) = query(weeks.store_url, grafana_dashboards.fill_in(INFLUXDB, text, choose()))
     codes = (Result.REQUEST_REJECTED, Result.PARTIAL)
     assert {tuple(mark) for mark in row["values"]} == {(weeks.partial, code) for code in codes}
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_counters_are_what_the_hours_added_up_to_and_begin_at_0(month: Month, count: str) -> None:
+def test_counters(month: Month, count: str) -> None:
+    """Counters begin at 0 and equal the sum of the hours."""
     field, counted = COUNTS.index(count), month.counts
     assert month.shown_samples(f"(model_)?(key_)?consumed_{count}_total") == {
         (series, at): counts[field] for series, scraped in counted.items() for at, counts in scraped.items()
@@ -140,26 +147,30 @@ def test_counters_are_what_the_hours_added_up_to_and_begin_at_0(month: Month, co
         assert values == sorted(values)
 
 
-def test_costs_are_those_of_the_counted_tokens_in_decimal_arithmetic(month: Month) -> None:
+def test_costs(month: Month) -> None:
+    """Cost counters are the counted tokens times the prices, in decimal arithmetic."""
     assert month.shown_samples("model_(key_)?cost_consumed_cost_total") == {
-        (series, at): float(cost(month.models, series[0], counts))
-        for series in priced(month.models)
+        (series, at): float(expected_cost(month.models, series[0], counts))
+        for series in priced_series(month.models)
         for at, counts in month.counts[series].items()
     }
 
 
 @pytest.mark.parametrize("field", MINUTE_FIELDS)
-def test_each_cycle_shows_the_newest_complete_minute(month: Month, field: str) -> None:
+def test_newest_minute(month: Month, field: str) -> None:
+    """Each cycle shows the newest complete minute."""
     assert month.shown_samples(f"model_(key_)?{field}") == {
         (series, at): shown[field]
         for at, cycle in month.scrapes.items()
-        for series in (series_of(month.models) if cycle not in DOWN else ())
-        for shown in [newest(month.models, series, cycle)]
+        for series in (all_series(month.models) if cycle not in DOWN else ())
+        for shown in [newest_minute(month.models, series, cycle)]
         if field in shown
     }
 
 
-def test_promtool_finds_nothing_wrong_with_the_metrics_but_that_hours_are_no_base_unit(month: Month) -> None:
+def test_promtool(month: Month) -> None:
+    """`promtool check metrics` objects only to the unit hours."""
+
     def check(text: str) -> str:
         promtool = [find("promtool"), "check", "metrics"]
         done = subprocess.run(promtool, input=text, capture_output=True, encoding="utf-8", timeout=30)

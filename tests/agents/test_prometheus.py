@@ -13,16 +13,16 @@ import pytest
 from maas_usage_check.emulator.simulated_usage import HOUR, SimulatedUsage
 
 from ..fixed_clock import MONDAY
-from .collecting import Collecting
-from .hours import Books, SentCloud, added, use
+from .collect_runner import CollectRunner
+from .expected_hours import HourlyUsage, SignatureTimeEmulator, expected_hour, sum_usage
 from .programs import PROMETHEUS, ROOT, find, listening, listens, prometheus, rows, run, wait
 
 EXAMPLES = ROOT / "examples" / "prometheus"
 NOW = int(MONDAY * 1000)
 SERVICES = {"my_service": 1, "preset": 2, "custom_endpoint": 4}
 ENTRY = {"timezone": "Asia/Shanghai", "service_types": list(SERVICES)}
-# Three instances of one project that overlap: all of it; a part of that again, with its keys; and one key alone. Only a
-# tag of the user's tells their series apart, and yet nothing may count twice.
+# Three overlapping instances of one project: all calls; a part again, by API key; and one API key. Their series differ
+# only by a user's tag, and nothing may count twice.
 ENTRIES: List[Dict[str, Any]] = [
     {**ENTRY, "ranges": ["last_7d", "last_14d"]},
     {**ENTRY, "ranges": ["last_7d"], "per_api_key": True, "api_keys": ["team-search", ""], "tags": ["view:by_key"]},
@@ -30,7 +30,7 @@ ENTRIES: List[Dict[str, Any]] = [
 ]
 
 
-class Store(Collecting):
+class Store(CollectRunner):
     """A Prometheus with the account's metrics."""
 
     prometheus = ""
@@ -38,11 +38,11 @@ class Store(Collecting):
     def __init__(self, folder: Path) -> None:
         self.file = folder / "textfile" / "maas-usage.prom"
         self.file.parent.mkdir()
-        self.books = Books()
-        super().__init__(folder, SentCloud(self.books), "prometheus", *ENTRIES)
+        self.usage = HourlyUsage()
+        super().__init__(folder, SignatureTimeEmulator(self.usage), "prometheus", *ENTRIES)
 
     def feed(self, at: int = NOW, **keys: str) -> List[str]:
-        """Run a cycle; list what it said, but for the warning that instances ask about the same calls on purpose."""
+        """Run a cycle; return its exit code and log, without the warning that instances overlap."""
         done = self.collect(at, "--output", str(self.file), **keys)
         *others, shared = done.stderr.splitlines()
         assert shared.startswith("W! instances[1]: queries the same calls as instances[0]")
@@ -74,40 +74,46 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             yield store
 
 
-def test_the_query_of_the_docs_adds_up_what_the_ledger_holds(store: Store) -> None:
+def test_query_of_docs(store: Store) -> None:
+    """The query of docs/prometheus-textfile.md returns the simulated usage."""
     page = (ROOT / "docs" / "prometheus-textfile.md").read_text(encoding="utf-8")
     (query,) = re.findall(r"```promql\n(.+?)```", page, re.DOTALL)
     now = NOW // HOUR * HOUR
     assert {row["service_type"]: float(row["value"]) for row in store.query(query)} == {
-        name: added(*(use(SimulatedUsage(), at, now, number) for at in range(now - 7 * 24 * HOUR + HOUR, now, HOUR)))[0]
+        name: sum_usage(
+            *(expected_hour(SimulatedUsage(), at, now, number) for at in range(now - 7 * 24 * HOUR + HOUR, now, HOUR))
+        )[0]
         for name, number in SERVICES.items()
     }
 
 
-def test_node_exporter_takes_both_files(store: Store) -> None:
+def test_node_exporter(store: Store) -> None:
+    """node_exporter reads both files."""
     assert [row["value"] for row in store.query("node_textfile_scrape_error")] == ["0"]
     files = {Path(row["file"]).name for row in store.query("node_textfile_mtime_seconds")}
     assert files == {"maas-usage.prom", "maas-usage.api.prom"}
 
 
-def test_either_failure_raises_its_alarm_and_a_refused_key_leaves_the_usage(store: Store) -> None:
-    store.books.unreadable = SERVICES["preset"]
+def test_failures(store: Store) -> None:
+    """A partial failure and a refused key raise their alerts, and the usage stays."""
+    store.usage.refused_service_type = SERVICES["preset"]
     code, warning, *_ = store.feed(NOW + 2 * HOUR)
     assert (code, warning[:3]) == ("exit code 0", "W! ")
-    wait(lambda: store.query("huawei_maas_api_result_code == 1"), "the news")
+    wait(lambda: store.query("huawei_maas_api_result_code == 1"), "the partial result")
     assert wait(lambda: store.query('ALERTS{alertname="MaasCollectionPartial",alertstate="pending"}'), "the alert")
     assert store.feed(NOW + 3 * HOUR, sk="not-the-secret-key")[0] == "exit code 1"
-    wait(lambda: {row["value"] for row in store.query("huawei_maas_api_up")} == {"0"}, "the bad news")
+    wait(lambda: {row["value"] for row in store.query("huawei_maas_api_up")} == {"0"}, "the failure")
     usage = store.query('huawei_maas_usage_total_tokens{range="last_7d"}')
     assert sorted(row["service_type"] for row in usage) == ["custom_endpoint"] * 2 + ["my_service"] * 2
-    # Of the instance that was refused, and of the others, which were therefore held back.
+    # The code of the refused instance, and of the others, which wait because of it.
     assert {row["value"] for row in store.query("huawei_maas_api_result_code")} == {"3"}
     raised = wait(lambda: store.query('ALERTS{alertname="MaasCredentialsRefused"}'), "the alert")
     assert {row["alertstate"] for row in raised} <= {"pending", "firing"}
 
 
 @pytest.mark.parametrize("command", [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]])
-def test_promtool_finds_nothing_wrong_with_the_alert_rules(command: List[str], tmp_path: Path) -> None:
+def test_alert_rules(command: List[str], tmp_path: Path) -> None:
+    """promtool accepts the alert rules and their tests pass."""
     shutil.copytree(EXAMPLES, tmp_path / "rules")
     checked = run([find("promtool", PROMETHEUS), *command], tmp_path / "rules")
     assert checked.returncode == 0, checked.stdout + checked.stderr

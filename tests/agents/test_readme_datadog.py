@@ -1,4 +1,4 @@
-"""The README's way to the Datadog Agent, with the Agent's base library in the place of the Agent."""
+"""The README's steps for the Datadog Agent, with the Agent's base library in place of the Agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ need_library("datadog_checks.base")
 
 
 def program_of_the_docs() -> str:
-    """Take the program that stands for the Agent out of docs/datadog.md."""
+    """Return the program of docs/datadog.md, which runs the check in place of the Agent."""
     page = (ROOT / "docs" / "datadog.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     return str(text)
@@ -29,11 +29,10 @@ def program_of_the_docs() -> str:
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
 @pytest.mark.usefixtures("real_time")
-def test_the_commands_followed_in_order_show_usage_from_the_wheel(
-    cloud: Cloud, program: Program, tmp_path: Path
-) -> None:
+def test_commands(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    """The commands, run in order, show usage from the installed wheel."""
     checkout, agent, installed = (tmp_path / name for name in ("checkout", "agent", "installed"))
-    # A copy, for a build leaves folders behind.
+    # A copy, because a build leaves folders behind.
     shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info"))
     pip = script(tmp_path / "pip", f'{sys.executable} -m pip --quiet --disable-pip-version-check "$@"')
     script(agent / "embedded" / "bin" / "pip", f'{pip} "$@" --no-deps --target {installed}')
@@ -53,13 +52,13 @@ def test_the_commands_followed_in_order_show_usage_from_the_wheel(
         "-o dd-agent -g dd-agent": f"-o {getpass.getuser()}",
         "systemctl restart datadog-agent": "true",
     }
-    said = follow("Datadog Agent", places, config, cloud, program, checkout)
+    output = follow("Datadog Agent", places, config, cloud, program, checkout)
     assert (installed / "maas_usage_check" / "__init__.py").exists()
-    rows = re.findall(r"^huawei_maas\.usage\.total_tokens (\S+) .*range:(\w+)", said, re.MULTILINE)
+    rows = re.findall(r"^huawei_maas\.usage\.total_tokens (\S+) .*range:(\w+)", output, re.MULTILINE)
     shown = {name: float(value) for value, name in rows}
     assert set(shown) == {"today", "this_month", "last_1d", "last_7d", "last_14d", "last_30d"}
     assert shown["last_7d"] > 0
-    assert re.findall(r"^huawei_maas\.api\.up (\S+)", said, re.MULTILINE) == ["1.0"]
+    assert re.findall(r"^huawei_maas\.api\.up (\S+)", output, re.MULTILINE) == ["1.0"]
     key = tmp_path / "maas.key"
     assert (key.read_text(), key.stat().st_mode & 0o777) == (f"{AK},{SK}\n", 0o600)
     assert SK not in config.read_text()

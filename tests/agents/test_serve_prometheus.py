@@ -1,7 +1,7 @@
 """A real Prometheus that scrapes `serve` over TLS with a client certificate, as examples/prometheus/scrape.yml says.
 
-Twelve simulated hours go by, through an outage of the cloud, a kill and a reload; the counters are held against the
-emulator's ledger.
+The test simulates twelve hours with an outage of the cloud, a kill and a reload, and compares the counters with the
+simulated usage.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from maas_usage_check.emulator.loopback_server import serve_emulator
 from .. import shifted_clock
 from ..commands.exporter import Exporter, running_exporter
 from ..conftest import NOW, Cloud, Program, wait_for
-from .account import AK, REGION, SK
-from .hours import COUNTS, HOUR, Books, Consumed, SentCloud, Use
+from .demo_account import AK, REGION, SK
+from .expected_hours import COUNTS, HOUR, HourlyUsage, ServiceCounts, SignatureTimeEmulator, Usage
 from .programs import PROMETHEUS, ROOT, environ, find, free_port, get, prometheus, replaced, rows, wait
 
 pytestmark = pytest.mark.timeout(180)
@@ -50,16 +50,16 @@ TOKENS = "huawei_maas_consumed_tokens_total"
 
 
 class Days:
-    """Simulated time, the exporter, what it must have counted, and the Prometheus at `store` that scrapes it."""
+    """Simulated time, the exporter, its expected counts, and the Prometheus at `store` that scrapes it."""
 
     store = ""
 
-    def __init__(self, folder: Path, cloud: SentCloud, options: List[str], context: ssl.SSLContext) -> None:
+    def __init__(self, folder: Path, cloud: SignatureTimeEmulator, options: List[str], context: ssl.SSLContext) -> None:
         self.folder, self.cloud, self.options, self.context = folder, cloud, options, context
         self.address = f"127.0.0.1:{free_port()}"
-        self.truth = {name: Consumed(cloud.usage, BEGAN, service_type=number) for name, number in SERVICES.items()}
-        self.known: List[Dict[str, Use]] = []
-        """What was counted at each step."""
+        self.truth = {name: ServiceCounts(cloud.usage, BEGAN, service_type=number) for name, number in SERVICES.items()}
+        self.counts_per_step: List[Dict[str, Usage]] = []
+        """Expected counts at each step."""
         self.shift(0)
         self.exporter = self.start()
 
@@ -69,7 +69,7 @@ class Days:
         return at
 
     def command(self, *arguments: str) -> Dict[str, Any]:
-        """Say how to run the program by simulated time."""
+        """Return the arguments for subprocess that run the program on simulated time."""
         program = [sys.executable, shifted_clock.__file__, str(self.folder / "shift"), *arguments]
         keys = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, "PYTHONPATH": str(ROOT)}
         config = ["--config", str(self.folder / "conf.yaml")]
@@ -79,7 +79,7 @@ class Days:
         command = self.command("serve", "--listen", self.address, *self.options)
         return Exporter(subprocess.Popen(**command, stderr=subprocess.PIPE), self.context)
 
-    def live(self, step: int) -> None:
+    def run_step(self, step: int) -> None:
         at = self.shift(step)
         self.cloud.is_down = step in DOWN
         if step == KILLED:
@@ -89,27 +89,27 @@ class Days:
             self.exporter.process.send_signal(signal.SIGHUP)
         if not self.cloud.is_down:
             for truth in self.truth.values():
-                truth.look(at)
-        self.known.append({service: truth.most for service, truth in self.truth.items()})
+                truth.update(at)
+        self.counts_per_step.append({service: truth.maximum for service, truth in self.truth.items()})
         up = {REGION: float(not self.cloud.is_down)}
         wait_for(
             lambda: (
                 self.exporter.samples("huawei_maas_api_up") == up
-                and counts_in(self.exporter.get().text) == self.known[-1]
+                and counts_in(self.exporter.get().text) == self.counts_per_step[-1]
             ),
-            f"what step {step} must count",
+            f"the counts of step {step}",
         )
 
     def rows(self, query: str, at: Optional[float] = None) -> List[Dict[str, Any]]:
         return rows(self.store, query, at)
 
     def scraped(self, metric: str, service: str) -> List[Tuple[float, int]]:
-        """List all samples of a counter: when, and how many."""
+        """Return the time and value of each sample of a counter."""
         (row,) = self.rows(f'{metric}{{service_type="{service}"}}[1h]')
         return [(float(at), int(value)) for at, value in row["values"]]
 
 
-def counts_in(text: str) -> Dict[str, Use]:
+def counts_in(text: str) -> Dict[str, Usage]:
     lines = [re.findall(rf'^huawei_maas_consumed_{count}_total.*="(\w+)"}} (.+)$', text, re.M) for count in COUNTS]
     return {
         service: tuple(int(float(dict(found)[service])) for found in lines if service in dict(found))
@@ -119,9 +119,9 @@ def counts_in(text: str) -> Dict[str, Use]:
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
-    find("prometheus", PROMETHEUS)  # before what takes long
+    find("prometheus", PROMETHEUS)  # skip before the slow part
     folder = tmp_path_factory.mktemp("serve")
-    ca, cloud = trustme.CA(), SentCloud(Books())
+    ca, cloud = trustme.CA(), SignatureTimeEmulator(HourlyUsage())
     cloud.requests_per_minute = 1_000_000  # a simulated half hour takes a second
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     for name, host in (("server", "127.0.0.1"), ("client", "prometheus.example.org")):
@@ -145,8 +145,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
             with prometheus(folder, replaced(with_tls, places)) as days.store:
                 wait(lambda: days.rows(TOKENS), "the first scrape")
                 for step in range(STEPS):
-                    days.live(step)
-                last = days.known[-1]["preset"][0]
+                    days.run_step(step)
+                last = days.counts_per_step[-1]["preset"][0]
                 wait(lambda: days.scraped(TOKENS, "preset")[-1][1] == last, "the last")
                 yield days
         finally:
@@ -154,55 +154,62 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
             days.exporter.process.wait(10)
 
 
-def test_increase_is_what_the_ledger_grew_by_over_an_outage_a_kill_and_a_reload(days: Days) -> None:
+def test_increase(days: Days) -> None:
+    """`increase` equals the growth of the usage over an outage, a kill and a reload."""
     for i, count in enumerate(COUNTS):
         metric = f"huawei_maas_consumed_{count}_total"
         for service in SERVICES:
             (first, _), *_, (last, _) = days.scraped(metric, service)
-            # From sample to sample nothing is stretched.
+            # A window from sample to sample is not stretched.
             query = f'increase({metric}{{service_type="{service}"}}[{round((last - first) * 1000)}ms])'
             (row,) = days.rows(query, last)
-            assert float(row["value"][1]) == days.truth[service].known(BEGAN + (STEPS - 1) * STEP)[i]
-    assert days.truth["preset"].most[0] > 0
+            assert float(row["value"][1]) == days.truth[service].reported(BEGAN + (STEPS - 1) * STEP)[i]
+    assert days.truth["preset"].maximum[0] > 0
 
 
-def test_every_sample_was_true_of_some_step_and_none_fell(days: Days) -> None:
+def test_samples(days: Days) -> None:
+    """Every sample is the count of some step, and none falls."""
     for service in SERVICES:
         values = [value for _, value in days.scraped(TOKENS, service)]
         assert values == sorted(values)
-        assert set(values) <= {known[service][0] for known in days.known}
+        assert set(values) <= {known[service][0] for known in days.counts_per_step}
     assert len({value for _, value in days.scraped(TOKENS, "preset")}) > 5
-    # One series for each came through the kill.
+    # The kill started no second series.
     labels = [row["metric"] for row in days.rows(f"count_over_time({TOKENS}[1h])")]
     assert sorted((row["job"], row["instance"], row["service_type"]) for row in labels) == [
         ("maas-usage-check", days.address, service) for service in sorted(SERVICES)
     ]
 
 
-def test_prometheus_knows_each_metric_by_the_type_and_the_help_of_the_catalogue(days: Days) -> None:
-    told = get(f"{days.store}/api/v1/metadata")["data"]
+def test_types_and_help(days: Days) -> None:
+    """Prometheus reads types and help from the catalogue."""
+    metadata = get(f"{days.store}/api/v1/metadata")["data"]
     # OpenMetrics names a counter without its ending.
-    ((counter,), (gauge,)) = told["huawei_maas_consumed_tokens"], told["huawei_maas_api_up"]
+    ((counter,), (gauge,)) = metadata["huawei_maas_consumed_tokens"], metadata["huawei_maas_api_up"]
     assert (counter["type"], gauge["type"]) == ("counter", "gauge")
     assert counter["help"].startswith("Tokens used since the hour")
     assert all(row["value"][1] == "1" for row in days.rows("up"))
 
 
-def test_the_textfile_goes_on_with_the_counters_of_the_exporter(days: Days) -> None:
+def test_textfile(days: Days) -> None:
+    """`collect` continues the exporter's counters."""
     command = days.command("collect", "--format", "prometheus")
     done = subprocess.run(**command, capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
-    assert counts_in(done.stdout) == days.known[-1]
+    assert counts_in(done.stdout) == days.counts_per_step[-1]
 
 
-def test_it_said_no_more_than_the_outage_and_the_reload(days: Days) -> None:
+def test_log(days: Days) -> None:
+    """The restarted exporter logs the reload, and no problem."""
     assert os.path.exists(days.folder / "state")
     assert days.exporter.problems == []
     assert "I! configuration reloaded" in days.exporter.log
 
 
 @pytest.mark.usefixtures("real_time")
-def test_the_shipped_alerts_see_what_the_exporter_says(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+def test_alerts(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    """The shipped alert rules work with the exporter's metrics."""
+
     def alerts() -> Dict[str, Dict[str, str]]:
         return {row["metric"]["alertname"]: row["metric"] for row in rows(address, "ALERTS")}
 

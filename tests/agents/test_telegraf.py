@@ -1,4 +1,4 @@
-"""A real Telegraf runs the shipped examples, and what it wrote out is held against the emulator's ledger."""
+"""A real Telegraf runs the shipped examples; its output is compared with the emulator's answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Telegraf:
         self.log_before_the_end = ""
 
     def run(self, example: str, config: str, enough: Callable[[List[Dict[str, Any]]], bool], **environ: str) -> None:
-        """Run until what was written is enough, then stop as systemd would."""
+        """Run until `enough` is true of the points, then stop as systemd would."""
         text = (EXAMPLES / example).read_text(encoding="utf-8")
         places = {INSTALLED: self.command, "/etc/maas-usage-check/conf.yaml": config, '"5m"': '"1s"'}
         path = self.program.folder / "telegraf.conf"
@@ -78,33 +78,31 @@ def two_batches(points: List[Dict[str, Any]]) -> bool:
     return sum(point["measurement"] == "huawei_maas_api" for point in points) >= 2
 
 
-def is_a_week(asked: Dict[str, Any]) -> bool:
-    return bool(asked["end_time"] - asked["start_time"] == 7 * 86_400_000)
+def is_a_week(query: Dict[str, Any]) -> bool:
+    return bool(query["end_time"] - query["start_time"] == 7 * 86_400_000)
 
 
 @every_example
-def test_telegraf_collects_all_three_default_ranges_with_every_shipped_example(
-    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
-) -> None:
-    # One at a time, so that the answers come in the order of the questions.
+def test_default_ranges(cloud: Cloud, program: Program, telegraf: Telegraf, example: str) -> None:
+    # max_concurrency 1, so that the answers come in the order of the queries.
+    """Every shipped example collects the three default ranges."""
     telegraf.run(example, program.cloud_config(cloud, "max_concurrency: 1"), two_batches)
     points = telegraf.points()
     assert set(ranges(points)) == {"last_7d", "last_14d", "last_30d"}
-    answers, asked = [answer for answer in cloud.responses if "total_token" in answer], cloud.statistics()
-    (tokens,) = {round(answer["total_token"] * 1000) for body, answer in zip(asked, answers) if is_a_week(body)}
+    answers, queries = [answer for answer in cloud.responses if "total_token" in answer], cloud.statistics()
+    (tokens,) = {round(answer["total_token"] * 1000) for body, answer in zip(queries, answers) if is_a_week(body)}
     for week in (point for point in points if point["tags"].get("range") == "last_7d"):
         assert (week["tags"]["service_type"], week["fields"]["total_tokens"]) == ("preset", tokens)
         assert type(week["fields"]["total_tokens"]) is int
         # Telegraf rounds a time to its interval.
-        assert min(abs(week["time"] / 1e6 - body["end_time"]) for body in asked) <= 1000
-    # While it stops, Telegraf may say that it could not read to the end what it closes itself.
+        assert min(abs(week["time"] / 1e6 - body["end_time"]) for body in queries) <= 1000
+    # While it stops, Telegraf may log that it could not read a pipe that it closed itself.
     assert " E! " not in telegraf.log_before_the_end
 
 
 @every_example
-def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
-    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
-) -> None:
+def test_refused_key(cloud: Cloud, program: Program, telegraf: Telegraf, example: str) -> None:
+    """A refused key is an api point without usage."""
     telegraf.run(example, program.cloud_config(cloud), two_batches, HW_SECRET_KEY="wrong")
     points = telegraf.points()
     assert ranges(points) == []
@@ -115,9 +113,9 @@ def test_a_refused_key_reaches_telegraf_as_a_point_and_never_as_usage(
 
 
 @pytest.mark.parametrize("example", ["exec.conf", "execd.conf"])
-def test_a_partial_cycle_is_logged_as_a_warning(
-    cloud: Cloud, program: Program, telegraf: Telegraf, example: str
-) -> None:
+def test_partial_cycle(cloud: Cloud, program: Program, telegraf: Telegraf, example: str) -> None:
+    """A partial cycle is logged as a warning."""
+
     def refuse_a_week(request: Request) -> Optional[Response]:
         refused = request.method == "POST" and is_a_week(json.loads(request.get_data()))
         return Response(b'{"error_msg": "no such week"}', 400) if refused else None
@@ -129,7 +127,8 @@ def test_a_partial_cycle_is_logged_as_a_warning(
     assert "no such week" in telegraf.logged()
 
 
-def test_telegraf_starts_although_there_are_no_credentials(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:
+def test_no_credentials(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:
+    """Telegraf starts without credentials."""
     for name in ("HW_ACCESS_KEY", "HW_SECRET_KEY"):
         program.environ.pop(name)
     telegraf.run("execd.conf", program.cloud_config(cloud), two_batches)
@@ -137,14 +136,13 @@ def test_telegraf_starts_although_there_are_no_credentials(cloud: Cloud, program
     assert telegraf.logged().count("not set in the environment") == 1
 
 
-def test_tags_of_any_script_and_tiny_ratios_arrive_as_they_were_sent(
-    cloud: Cloud, program: Program, telegraf: Telegraf
-) -> None:
-    told = (
+def test_encoding(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:
+    """Tags in any script and tiny ratios arrive unchanged."""
+    body = (
         b'{"total_request_count": 90000000000000, "total_error_count": 1, "total_token": 99999999999.999,'
         b'"total_prompt_token": 0.001, "total_completion_token": 0}'
     )
-    cloud.responder = lambda request: Response(told) if request.method == "POST" else None
+    cloud.responder = lambda request: Response(body) if request.method == "POST" else None
     tags = 'tags: ["team:平台 a,b=c", "slash:a\\\\b", "quote:it\'s \\"x\\""]\nranges: [last_1d]'
     telegraf.run("execd.conf", program.cloud_config(cloud, tags), two_batches)
     point = next(point for point in telegraf.points() if point["measurement"] == "huawei_maas_usage")

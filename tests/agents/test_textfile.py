@@ -1,4 +1,4 @@
-"""The way to Prometheus' textfile collector of docs/prometheus-textfile.md, followed in order."""
+"""The steps of docs/prometheus-textfile.md for Prometheus' textfile collector, run in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ..walkthrough import blocks, follow, install_script, write_config
 from .programs import replaced, run
 
 
-def test_the_service_writes_usage(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+def test_service(cloud: Cloud, program: Program, tmp_path: Path) -> None:
+    """The service of docs/prometheus-textfile.md writes usage."""
     etc, lib, config = ("/etc/maas-usage-check", "/var/lib/prometheus", tmp_path / "etc" / "conf.yaml")
     unit = tmp_path / "maas-usage-check.service"
     here = {etc: str(config.parent), lib: str(tmp_path / "lib")}

@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what they hold, and the wheel beside the Agent's base library, installed for real."""
+"""The content of the wheel and the sdist, and the wheel installed beside the Agent's base library."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .programs import ROOT
 from .test_datadog_assets import ASSETS, EXAMPLES
 from .wheel import call, install
 
-pytestmark = pytest.mark.timeout(300)  # it installs for real
+pytestmark = pytest.mark.timeout(300)  # it installs packages
 
 LINKED = "examples/prometheus/alerts"
-"""A link to the rules, which are an asset anyway, and what tests them."""
+"""A link to the alert rules, which are an asset, and their tests."""
 ANOTHER_PYMONGO = "4.8.0"
 LOAD_AND_RUN = """
 import sys
@@ -38,7 +38,8 @@ print(check.run() or [metric.value for metric in aggregator.metrics("huawei_maas
 """
 
 
-def test_the_wheel_brings_the_examples_the_assets_and_nothing_of_the_repository_besides(wheel: Path) -> None:
+def test_wheel_content(wheel: Path) -> None:
+    """The wheel holds the package, its assets and the examples, and nothing else."""
     archive = zipfile.ZipFile(wheel)
     assert {name.split("/")[0] for name in archive.namelist()} == {
         "maas_usage_check",
@@ -47,11 +48,12 @@ def test_the_wheel_brings_the_examples_the_assets_and_nothing_of_the_repository_
     assert "maas_usage_check/py.typed" in archive.namelist()
     ours = {str(path.relative_to(ASSETS)): path for path in ASSETS.rglob("*") if path.is_file()}
     ours.update({f"examples/{path.relative_to(EXAMPLES)}": path for path in EXAMPLES.rglob("*") if path.is_file()})
-    held = {name.partition("/assets/")[2]: archive.read(name) for name in archive.namelist() if "/assets/" in name}
-    assert held == {name: path.read_bytes() for name, path in ours.items() if not name.startswith(LINKED)}
+    packaged = {name.partition("/assets/")[2]: archive.read(name) for name in archive.namelist() if "/assets/" in name}
+    assert packaged == {name: path.read_bytes() for name, path in ours.items() if not name.startswith(LINKED)}
 
 
-def test_the_sdist_has_no_link_and_all_that_its_tests_read(wheel: Path) -> None:
+def test_sdist_content(wheel: Path) -> None:
+    """The sdist holds no link, and every file of the repository."""
     (sdist,) = wheel.parent.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         members = {member.name.split("/", 1)[-1]: member for member in archive.getmembers()}
@@ -61,7 +63,8 @@ def test_the_sdist_has_no_link_and_all_that_its_tests_read(wheel: Path) -> None:
     assert sorted(set(wanted) - set(members)) == []
 
 
-def test_the_metadata_need_no_agent_and_lead_nowhere_that_is_not(wheel: Path) -> None:
+def test_metadata(wheel: Path) -> None:
+    """The metadata require no agent, and their links work outside the repository."""
     archive = zipfile.ZipFile(wheel)
     (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = message_from_bytes(archive.read(name))
@@ -76,9 +79,8 @@ def test_the_metadata_need_no_agent_and_lead_nowhere_that_is_not(wheel: Path) ->
 
 
 @pytest.mark.usefixtures("real_time")
-def test_the_wheel_goes_with_the_base_library_and_the_agents_own_pin_stays(
-    wheel: Path, tmp_path: Path, cloud: Cloud
-) -> None:
+def test_base_library(wheel: Path, tmp_path: Path, cloud: Cloud) -> None:
+    """The wheel installs beside the Agent's base library without changing its pinned versions."""
     need_library("datadog_checks.base")
     constraints = tmp_path / "final_constraints-py3.txt"
     constraints.write_text(f"pymongo=={ANOTHER_PYMONGO}\n")

@@ -1,4 +1,4 @@
-"""The user parameter in the real zabbix_agent2; what a real Zabbix makes of it is in test_zabbix_server.py."""
+"""The user parameter in the real zabbix_agent2; test_zabbix_server.py adds a real server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGENT = "apt-get install zabbix-agent2"
 
 @pytest.fixture
 def collect(program: Program, command: str) -> Callable[..., str]:
-    """Have the agent run the user parameter, as `zabbix_agent2 -t` shows it, and return its text."""
+    """Return a function that runs the user parameter by `zabbix_agent2 -t` and returns its text."""
     agent = find("zabbix_agent2", AGENT)
 
     def collected(config: str, parameter: str = PARAMETER, **environ: str) -> str:
@@ -38,7 +38,8 @@ def collect(program: Program, command: str) -> Callable[..., str]:
     return collected
 
 
-def test_every_item_of_an_expression_is_there() -> None:
+def test_trigger_expressions() -> None:
+    """Every item of a trigger's expression exists."""
     keys = set(re.findall(r" key: (maas\.[\w.]+\[.*\])$", TEXT, re.MULTILINE))
     used = set(re.findall(r"/(maas\.[\w.]+\[.*?\])", TEXT))
     assert used <= keys
@@ -46,8 +47,8 @@ def test_every_item_of_an_expression_is_there() -> None:
     assert not re.findall(r"expression: .*<[^=>].*", TEXT)
 
 
-def test_the_way_of_the_docs(cloud: Cloud, program: Program, command: str, tmp_path: Path, collect: Any) -> None:
-    """Its agent finds the key in the file, and its text has each range."""
+def test_docs(cloud: Cloud, program: Program, command: str, tmp_path: Path, collect: Any) -> None:
+    """The steps of docs/other-agents.md work: the agent's user reads the key, and the text has every range."""
     page, config = "docs/other-agents.md", tmp_path / "etc" / "conf.yaml"
     check = "runuser -u zabbix -- zabbix_agent2 -t maas.collect"
     places = {
@@ -68,14 +69,16 @@ def test_the_way_of_the_docs(cloud: Cloud, program: Program, command: str, tmp_p
     assert re.search(r"^huawei_maas_api_up\{.*\} 1$", text, re.MULTILINE)
 
 
-def test_the_agent_would_put_a_warning_among_the_values(cloud: Cloud, program: Program, collect: Any) -> None:
+def test_warning(cloud: Cloud, program: Program, collect: Any) -> None:
+    """Without --quiet, the agent mixes a warning into the values."""
     config = program.cloud_config(cloud, "ranges: [last_1d, last_2h]")
     assert "W! " not in collect(config)
     loud: Dict[str, str] = {"parameter": PARAMETER.replace(" --quiet", "")}
-    assert "W! " in collect(config, **loud)  # this is what the option is for
+    assert "W! " in collect(config, **loud)  # which is why the example has --quiet
 
 
-def test_the_timeout_of_the_user_parameter_is_above_its_deadline() -> None:
+def test_timeout() -> None:
+    """The agent's Timeout is longer than the deadline of `collect`."""
     found = re.search(r"--deadline (\d+).*^Timeout=(\d+)", PARAMETER, re.DOTALL | re.MULTILINE)
     assert found
     assert int(found[1]) < int(found[2]) <= 30

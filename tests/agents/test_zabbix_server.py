@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from maas_usage_check.emulator.simulated_models import SimulatedModels
-from tools import zabbix as made
+from tools import zabbix as zabbix_template
 
 from ..conftest import AK, SK, Cloud, Program
 from .programs import INSTALLED, find, listening, listens, replaced, wait
@@ -21,7 +21,7 @@ UP = "maas.api.up[cn-southwest-2]"
 WEEK = 7 * 86_400_000
 KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0" * 8 + "]"
 MODELS = SimulatedModels(2, 1, busy=lambda model, start: True)
-"""No more of them: the server keeps 64 KB of a text."""
+"""Only two: the server keeps 64 KB of a text."""
 ALL = f"""\
 max_concurrency: 1
 ranges: [last_7d, today]
@@ -37,11 +37,11 @@ prices: {{currency: CNY, models: {{large: {{prompt: 2, completion: 8}}}}}}
 """
 KINDS = set("usage key_usage consumed key_consumed model model_consumed model_cost_consumed api".split())
 Values = Dict[Tuple[str, FrozenSet[str]], float]
-"""By the metric, and by its labels' values."""
+"""Values by metric and by the labels' values."""
 
 
-def told(text: str) -> Values:
-    """Read the text of the master item; the keys of models have no items."""
+def expected_values(text: str) -> Values:
+    """Parse the text of the master item, without keys of models, which have no items."""
     return {
         (re.sub("_total$", "", one.name), frozenset(one.labels.values())): one.value
         for family in text_string_to_metric_families(text)
@@ -50,8 +50,8 @@ def told(text: str) -> Values:
     }
 
 
-def shown(items: Dict[str, str]) -> Values:
-    """Read the items that were discovered, but those that are calculated."""
+def item_values(items: Dict[str, str]) -> Values:
+    """Return the values of the discovered items that are not calculated."""
     found = {tuple(key[:-1].split("[")): value for key, value in items.items() if "[" in key and ".hour[" not in key}
     return {
         (name.replace("maas.", "huawei_maas_").replace(".", "_"), frozenset(labels.split(","))): float(value)
@@ -59,10 +59,9 @@ def shown(items: Dict[str, str]) -> Values:
     }
 
 
-@pytest.mark.timeout(600)  # it waits for the agent's interval, so it begins early
-def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
-    cloud: Cloud, program: Program, command: str, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(600)  # it waits for the agent's interval
+def test_zabbix(cloud: Cloud, program: Program, command: str, tmp_path: Path) -> None:
+    """Zabbix shows every value in an item, and a refused key as a problem."""
     find("zabbix_agent2", AGENT)
     cloud.emulator.models = MODELS
     key = tmp_path / "key"
@@ -72,8 +71,10 @@ def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
     parameter = tmp_path / "maas-usage-check.conf"
     parameter.write_text(replaced(PARAMETER, {INSTALLED: command, "/etc/maas-usage-check/conf.yaml": config}))
     with zabbix(tmp_path) as server:
-        # The server keeps the master item's text, so that the others can be held against it.
-        server.add_host(replaced(TEXT, {"delay: 5m": "delay: 10s", "history: '0'": "history: 1d"}), made.TEMPLATE)
+        # The server keeps the master item's text, to compare the other items with it.
+        server.add_host(
+            replaced(TEXT, {"delay: 5m": "delay: 10s", "history: '0'": "history: 1d"}), zabbix_template.TEMPLATE
+        )
 
         def agent(port: int) -> List[str]:
             main = tmp_path / "zabbix_agent2.conf"
@@ -85,29 +86,29 @@ def test_a_real_zabbix_shows_every_value_and_a_refused_key_as_a_problem(
             return [find("zabbix_agent2", AGENT), "-c", str(main)]
 
         with listening(agent, tmp_path, listens):
-            items = wait(lambda: whole(server), "every value in an item of its own", 180)
-            assert int(items[KEY]) in weeks(cloud)
+            items = wait(lambda: complete_items(server), "every value in an item of its own", 180)
+            assert int(items[KEY]) in week_totals(cloud)
             assert {name.split(".")[1] for name in items if "[" in name} == KINDS
             assert server.problems() == []
             key.write_text(f"{AK},wrong\n")
             wait(lambda: server.problems() == ["MaaS credentials do not work: cn-southwest-2"], "the problem", 60)
             items = server.items()
             assert items[UP] == "0"
-            assert int(items[KEY]) in weeks(cloud)  # no failure is a zero
+            assert int(items[KEY]) in week_totals(cloud)  # no failure is a zero
 
 
-def whole(server: Zabbix) -> Dict[str, str]:
-    """Return the items as soon as each holds the value that the newest text has for it."""
+def complete_items(server: Zabbix) -> Dict[str, str]:
+    """Return the items if each has its value of the newest text, else none."""
     items = server.items()
-    expected = told(items.get(made.MASTER, ""))
-    return items if expected and shown(items) == pytest.approx(expected) else {}
+    expected = expected_values(items.get(zabbix_template.MASTER, ""))
+    return items if expected and item_values(items) == pytest.approx(expected) else {}
 
 
-def weeks(cloud: Cloud) -> Set[int]:
-    """Give the totals of each week that the cloud told so far of preset services."""
+def week_totals(cloud: Cloud) -> Set[int]:
+    """Return the totals that the cloud has returned for a week of preset services."""
     answers = [answer for answer in cloud.responses if "total_token" in answer]
     return {
         round(answer["total_token"] * 1000)
-        for asked, answer in zip(cloud.statistics(), answers)
-        if asked["end_time"] - asked["start_time"] == WEEK and asked["service_type"] == 2 and "api_keys" not in asked
+        for query, answer in zip(cloud.statistics(), answers)
+        if query["end_time"] - query["start_time"] == WEEK and query["service_type"] == 2 and "api_keys" not in query
     }

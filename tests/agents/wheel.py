@@ -1,4 +1,4 @@
-"""The wheel as a user gets it: built from the sdist, and installed into a fresh environment."""
+"""Build the wheel from the sdist, and install it into a fresh environment, as users do."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def call(*command: Any, **options: Any) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Build the sdist of this tree, and the wheel from the sdist; return the wheel, beside which the sdist is."""
-    source = folder / "source"  # a copy, so that no build folder of the tree's own gets in
+    """Build the sdist of this tree and the wheel from it, in one folder; return the wheel."""
+    source = folder / "source"  # a copy without the working tree's build folders
     files = call("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for name in files:
         here, there = ROOT / name, source / name
@@ -34,7 +34,7 @@ def build(folder: Path) -> Path:
 
 
 def install(folder: Path, *what: Any) -> Path:
-    """Make a fresh environment of this Python, install into it as the docs say, and return its Python."""
+    """Make a fresh environment, install into it as the docs say; return its Python."""
     call(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
     call(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what)

@@ -1,4 +1,4 @@
-"""A real Zabbix: its server, its agent, its web frontend and a PostgreSQL, all on loopback and gone with the test."""
+"""A real Zabbix on loopback: server, web frontend and PostgreSQL, for the time of a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOST = "maas"
 
 
 class Zabbix:
-    """Speak to a Zabbix by its JSON-RPC."""
+    """A client of Zabbix's JSON-RPC."""
 
     def __init__(self, url: str, address: str) -> None:
         self._url = f"{url}/api_jsonrpc.php"
@@ -53,19 +53,19 @@ class Zabbix:
         self.call("host.create", host=HOST, **linked)
 
     def items(self) -> Dict[str, str]:
-        """Give the last value of each item of the host that has one, by its key."""
+        """Return the last values of the host's items by item key."""
         items = self.call("item.get", host=HOST, output="extend")
         return {item["key_"]: item["lastvalue"] for item in items if item["lastclock"] != "0"}
 
     def problems(self) -> List[str]:
-        """Name the triggers of the host that have fired."""
+        """Return the descriptions of the host's fired triggers."""
         found = self.call("trigger.get", host=HOST, output="extend", expandDescription=True, only_true=True)
         return [trigger["description"] for trigger in found]
 
 
 @contextlib.contextmanager
 def zabbix(folder: Path) -> Iterator[Zabbix]:
-    """Serve a new Zabbix."""
+    """Run a new Zabbix."""
     find("zabbix_server", WHY), find("php", WHY)
     if not FRONTEND.exists():
         missing(f"no frontend of Zabbix: {WHY}")
@@ -111,14 +111,14 @@ def _frontend(folder: Path, database: str) -> Path:
 
 @contextlib.contextmanager
 def _postgresql(folder: Path) -> Iterator[str]:
-    """Run one that listens on a socket of its own folder alone; yield that folder."""
+    """Run a PostgreSQL that listens only on a socket in its own folder; yield that folder."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     if not found:
         missing("no PostgreSQL: apt-get install postgresql")
     binaries = found[-1]
     with tempfile.TemporaryDirectory() as data:
         user: List[str] = []
-        if getpass.getuser() == "root":  # which PostgreSQL does not run as
+        if getpass.getuser() == "root":  # PostgreSQL refuses to run as root
             shutil.chown(data, "postgres")
             user = ["runuser", "-u", "postgres", "--"]
         options = f"-F -c listen_addresses='' -k {data}"

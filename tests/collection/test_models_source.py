@@ -32,8 +32,8 @@ from maas_usage_check.metrics import (
     USAGE,
 )
 
-from ..agents.hours import FIELDS
-from ..agents.models import MINUTE, Series, minute, series_in, series_of, use
+from ..agents.expected_hours import FIELDS
+from ..agents.expected_models import MINUTE, Series, all_series, expected_minute, expected_model_hour, series_from_tags
 from ..conftest import AK, SK, Cloud, FixedClock, Program, wait_for
 from .account import DAY, HOUR, Account, Make, health, points, texts
 
@@ -65,8 +65,8 @@ class ModelAccount(Account):
     def minutes(self, start: int) -> Numbers:
         """What the cloud knows now of the minutes from `start` to the newest complete one."""
         found = {
-            (series, at): minute(self.models, series, at, self.now)
-            for series in series_of(self.models)
+            (series, at): expected_minute(self.models, series, at, self.now)
+            for series in all_series(self.models)
             for at in range(start, self.edge, MINUTE)
         }
         return {each: fields for each, fields in found.items() if fields}
@@ -76,7 +76,7 @@ class ModelAccount(Account):
         return self.minutes(self.edge - 15 * MINUTE)
 
     def of_hour(self, series: Series, at: int) -> Tuple[int, ...]:
-        return use(self.models, series, at, self.now)
+        return expected_model_hour(self.models, series, at, self.now)
 
     def instead(self, path: str, answer: Callable[[Request], Any]) -> None:
         """Answer the requests of one path otherwise."""
@@ -100,7 +100,7 @@ def account(cloud: Cloud, clock: FixedClock, make_collector: Make, tmp_path: Pat
 
 def shown(batch: Batch) -> Numbers:
     return {
-        (series_in(point.tags), point.time // 1_000_000): dict(point.fields)
+        (series_from_tags(point.tags), point.time // 1_000_000): dict(point.fields)
         for name in (MODEL, MODEL_KEY)
         for point in points(batch, name)
     }
@@ -108,7 +108,7 @@ def shown(batch: Batch) -> Numbers:
 
 def hours(batch: Batch) -> Dict[Tuple[Series, int], Tuple[int, ...]]:
     return {
-        (series_in(point.tags), point.time // 1_000_000): tuple(int(point.fields[name]) for name in FIELDS)
+        (series_from_tags(point.tags), point.time // 1_000_000): tuple(int(point.fields[name]) for name in FIELDS)
         for name in (MODEL_HOURLY, MODEL_KEY_HOURLY)
         for point in points(batch, name)
     }
@@ -209,7 +209,7 @@ def test_hours_at_their_own_time(account: ModelAccount) -> None:
     batch = account.cycle(hourly=True, backfill_days=1)
     starts = range(account.hour - DAY, account.hour, HOUR)
     assert hours(batch) == {
-        (series, at): account.of_hour(series, at) for series in series_of(account.models) for at in starts
+        (series, at): account.of_hour(series, at) for series in all_series(account.models) for at in starts
     }
     unsettled = {point.time // 1_000_000 for point in points(batch, MODEL_HOURLY) if not point.fields["settled"]}
     assert unsettled == {account.hour - HOUR}
@@ -232,7 +232,7 @@ def test_a_restated_hour_comes_again(account: ModelAccount, ago: int, within: in
     account.cloud.emulator.usage = SimulatedUsage(busy=lambda start: False)
     account.keys.update(hourly=True, backfill_days=9)
     account.cycle()
-    (model, key), at = series_of(account.models)[1], account.hour - ago * HOUR
+    (model, key), at = all_series(account.models)[1], account.hour - ago * HOUR
     account.models.restate(model, key, at, factor, account.now + 1)
     account.sleep(300 + within)
     assert hours(account.cycle())[(model, key), at] == account.of_hour((model, key), at)
@@ -322,7 +322,7 @@ def test_nothing_is_counted_twice_after_months_of_silence(
     assert given[1] > 0
     again = sum(given[2:]) if takes == INCREMENTS else given[-1] - given[1]
     since = range(began + 82 * DAY, account.hour, HOUR)
-    assert 0 < again == sum(account.of_hour(series_of(account.models)[0], at)[0] for at in since)
+    assert 0 < again == sum(account.of_hour(all_series(account.models)[0], at)[0] for at in since)
 
 
 def test_a_cloud_that_does_not_answer_leaves_counters_and_brings_no_increment(account: ModelAccount) -> None:

@@ -17,9 +17,9 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 
-from ..agents.account import AK, SK
-from ..agents.collecting import Collecting
-from ..agents.hours import EVERY_KEY
+from ..agents.collect_runner import CollectRunner
+from ..agents.demo_account import AK, SK
+from ..agents.expected_hours import EVERY_KEY
 from ..conftest import NOW
 
 HOUR = 3_600_000
@@ -32,7 +32,7 @@ Series = Tuple[str, str]
 Change = Callable[["Account", Dict[str, Any], Dict[str, Any]], Any]
 
 
-class Account(Collecting):
+class Account(CollectRunner):
     """An account whose hours are known. `change` alters the answer to the request number `place` of a cycle."""
 
     def __init__(self, folder: Path) -> None:

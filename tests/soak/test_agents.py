@@ -7,12 +7,12 @@ from typing import Tuple
 import pytest
 
 from ..agents.test_telegraf_week import (  # noqa: F401
-    test_every_complete_minute_is_there_at_its_own_time_to_the_value,
-    test_every_day_in_the_database_is_that_of_the_ledger,
-    test_every_hour_of_a_model_and_its_cost_are_there_to_the_token_and_settled,
-    test_every_hour_that_is_over_is_there_once_and_settled,
-    test_telegraf_logs_the_troubles_once_each_and_where_the_backfill_begins_and_ends,
-    test_the_queries_of_the_docs_give_the_ledgers_numbers,
+    test_days,
+    test_hours,
+    test_hours_of_models,
+    test_log,
+    test_minutes,
+    test_queries_of_docs,
     week,
 )
 

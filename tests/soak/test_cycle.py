@@ -19,7 +19,7 @@ from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Crew, Schedulers
 from maas_usage_check.state import Store
 
-from ..agents.models import MINUTE
+from ..agents.expected_models import MINUTE
 from ..collection.test_models_source import ModelAccount, account, shown  # noqa: F401
 from ..conftest import Cloud, wait_for
 

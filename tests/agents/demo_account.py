@@ -1,4 +1,4 @@
-"""The account that the agents' tests use."""
+"""The emulator's demo account, which the agents' tests use."""
 
 from __future__ import annotations
 

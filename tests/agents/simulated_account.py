@@ -1,4 +1,4 @@
-"""A simulated month of an account whose every number is known, for the dashboards' stores."""
+"""An account with simulated usage, and the values that the Grafana dashboards must show of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.errors import Result
 
 from ..conftest import NOW
-from .account import REGION
-from .collecting import Collecting
-from .dashboards import Chosen, Range, midnight, month_began
-from .hours import DAY, EVERY_KEY, FIELDS, HOUR, Books, Consumed, Counts, SentCloud, Use, added, use
-from .models import CURRENCY, Counted, cost, entry_of, named, newest, series_of
+from .collect_runner import CollectRunner
+from .demo_account import REGION
+from .expected_hours import (
+    DAY,
+    EVERY_KEY,
+    FIELDS,
+    HOUR,
+    ExpectedCounts,
+    HourlyUsage,
+    ServiceCounts,
+    SignatureTimeEmulator,
+    Usage,
+    expected_hour,
+    sum_usage,
+)
+from .expected_models import CURRENCY, ModelCounts, all_series, expected_cost, model_entry, model_names, newest_minute
+from .grafana_dashboards import Chosen, Range, midnight, month_start
 
 END = int(NOW * 1000)
 """2026-11-23 20:00 in Shanghai, milliseconds."""
 SERVICES = {"preset": 2, "my_service": 1}
 LABELS = {"": EVERY_KEY, "team-search": ("team-search",), "online_experience": ("",)}
-"""By its tag; the label of the whole is empty."""
+"""Labels by their tag; the empty tag stands for all labels together."""
 BUDGET, COST_BUDGET = 50_000_000, 300
-"""Less than was used."""
+"""Below the usage."""
 ENTRY = {
     "timezone": "Asia/Shanghai",
     "hourly": True,
@@ -35,106 +47,108 @@ ENTRY = {
     "deadline": 60,
     "service_types": list(SERVICES),
 }
-AGAIN = {"service_types": ["preset"], "tags": ["view:again"]}
-"""Another instance that asks a part of the same: a tag of the user's tells them apart, and nothing may count twice."""
+OVERLAPPING = {"service_types": ["preset"], "tags": ["view:again"]}
+"""Another instance with a part of the same queries; only a user's tag differs, and nothing may count twice."""
 Values = Dict[Any, Any]
 Series = Tuple[str, str]
-"""A service type and a label, or a model and a key; the label or key of the whole is empty."""
+"""A service type and a label, or a model and a key; an empty label or key stands for all together."""
 
 
-def counts_since(books: SimulatedUsage, models: SimulatedModels, began: int) -> Dict[Series, Counts]:
-    """Begin the counts of all services, labels, models and keys."""
+def expected_counts(usage: SimulatedUsage, models: SimulatedModels, began: int) -> Dict[Series, ExpectedCounts]:
+    """Return the expected counts of all services, labels, models and keys since `began`."""
     return {
         **{
-            (name, label): Consumed(books, began, service_type=number, labels=labels)
+            (name, label): ServiceCounts(usage, began, service_type=number, labels=labels)
             for name, number in SERVICES.items()
             for label, labels in LABELS.items()
         },
-        **{each: Counted(models, each, began) for each in series_of(models)},
+        **{each: ModelCounts(models, each, began) for each in all_series(models)},
     }
 
 
-class Account(Collecting):
-    """Run the plugin's cycles; at `partial` preset services cannot be read."""
+class SimulatedAccount(CollectRunner):
+    """Runs cycles over simulated usage; at the time `partial`, the cloud refuses queries of preset services."""
 
     partial: int
-    store: str
-    """The URL of what keeps its numbers."""
+    store_url: str
+    """URL of the Prometheus or InfluxDB that holds its points."""
 
-    def __init__(self, folder: Path, form: str, backfill: int, third_appears: int = 0) -> None:
+    def __init__(self, folder: Path, output_format: str, backfill: int, third_appears: int = 0) -> None:
         self.file = folder / "out.prom"
-        self.books = Books(late=True)
+        self.usage = HourlyUsage(late=True)
         self.models = SimulatedModels(3, 2, late=True, appears={SimulatedModels(3).ids()[2]: third_appears})
-        self.cloud = SentCloud(self.books, self.models)
+        self.cloud = SignatureTimeEmulator(self.usage, self.models)
         self.cloud.requests_per_minute = 5000  # a backfill in one cycle
-        self.state: Dict[int, Dict[str, float]] = {}
-        """How each cycle went, by when it ran."""
-        self.read: Dict[str, List[int]] = {name: [] for name in SERVICES}
-        """When each service type was read."""
+        self.api_fields: Dict[int, Dict[str, float]] = {}
+        """Fields of the api measurement, by the time of the cycle."""
+        self.read_at: Dict[str, List[int]] = {name: [] for name in SERVICES}
+        """Times at which each service type was read."""
         entry = {**ENTRY, "backfill_days": backfill}
-        super().__init__(folder, self.cloud, form, {**entry, **AGAIN}, {**entry, **entry_of(self.models)})
+        super().__init__(
+            folder, self.cloud, output_format, {**entry, **OVERLAPPING}, {**entry, **model_entry(self.models)}
+        )
 
     def cycle(self, at: int) -> str:
-        """Run a cycle at a moment, milliseconds; return what it wrote."""
-        self.books.unreadable = SERVICES["preset"] if at == self.partial else 0
+        """Run a cycle at `at`, milliseconds; return its output files."""
+        self.usage.refused_service_type = SERVICES["preset"] if at == self.partial else 0
         done = self.collect(at, "--output", str(self.file))
         assert done.returncode == (1 if self.cloud.is_down else 0), done.stderr
         for name, number in SERVICES.items():
-            if not self.cloud.is_down and number != self.books.unreadable:
-                self.read[name].append(at)
+            if not self.cloud.is_down and number != self.usage.refused_service_type:
+                self.read_at[name].append(at)
         return "".join(file.read_text() for file in sorted(self.folder.glob("out*.prom")))
 
-    def note(self, at: int, field: str, value: float) -> None:
-        """Keep the worse of what two instances say."""
-        said = self.state.setdefault(at, {})
-        said[field] = max(value, said.get(field, 0))
+    def record(self, at: int, field: str, value: float) -> None:
+        """Record a field of the api measurement, the larger one of the two instances."""
+        fields = self.api_fields.setdefault(at, {})
+        fields[field] = max(value, fields.get(field, 0))
 
-    def hour(self, at: int, now: int, service: str, label: str = "") -> Use:
-        """Say what the cloud says at a moment of the hour that begins at `at`."""
-        return use(self.books, at, now, SERVICES[service], LABELS[label])
+    def hour(self, at: int, now: int, service: str, label: str = "") -> Usage:
+        """Return what the cloud reports at `now` for the hour that begins at `at`."""
+        return expected_hour(self.usage, at, now, SERVICES[service], LABELS[label])
 
 
-class Truth:
-    """Say what panels must show of an account, by legend; over time by legend and time."""
+class ExpectedPanels:
+    """Expected values of the panels, by legend, or for a time series by legend and time."""
 
-    def __init__(self, account: Account, chosen: Chosen, picked: Range) -> None:
-        self.account, self.picked, self.state = account, picked, account.state
+    def __init__(self, account: SimulatedAccount, chosen: Chosen, picked: Range) -> None:
+        self.account, self.picked, self.api_fields = account, picked, account.api_fields
         self.services = chosen["service_type"] or tuple(SERVICES)
-        names = {api_id: named(account.models).get(api_id, api_id) for api_id in account.models.ids()}
+        names = {api_id: model_names(account.models).get(api_id, api_id) for api_id in account.models.ids()}
         self.models = {api_id: name for api_id, name in names.items() if name in (chosen["model"] or names.values())}
-        self.keys = sorted({key for _, key in series_of(account.models) if key})
-        self.now = max(at for at in account.state if at <= picked.end)
+        self.keys = sorted({key for _, key in all_series(account.models) if key})
+        self.now = max(at for at in account.api_fields if at <= picked.end)
 
-    def between(self, start: int, end: int, *wanted: Series) -> Use:
-        """Add up what is shown of a window."""
+    def between(self, start: int, end: int, *wanted: Series) -> Usage:
+        """Return the usage that the store shows for a window."""
         raise NotImplementedError
 
     def is_known(self, start: int, end: int) -> bool:
-        """Say whether anything is shown of a window, and be it 0."""
+        """Return whether the store has any value for a window, 0 included."""
         return True
 
     def minutes_of(self, api_id: str) -> Iterable[Tuple[int, Dict[str, float]]]:
         raise NotImplementedError
 
     def cycles_shown(self) -> Iterable[Tuple[int, int]]:
-        """Go through the times of a panel, and the cycle that is shown at each."""
+        """Yield the times of a panel and the cycle that it shows at each."""
         raise NotImplementedError
 
     def forecast(self) -> float:
         raise NotImplementedError
 
-    def used(self, *wanted: Series, since: int = 0) -> Use:
+    def used(self, *wanted: Series, since: int = 0) -> Usage:
         return self.between(since or self.picked.start, self.picked.end, *wanted)
 
     def total(self, span: str, shift: int = 0) -> int:
-        """Add up a range of which the end is when each service type was last read, or was so long before."""
-        began, found = {"today": midnight, "this_month": month_began, "last_7d": lambda at: at - 7 * DAY}[span], 0
+        """Return the tokens of a range that ends when each service type was last read, `shift` earlier."""
+        began, found = {"today": midnight, "this_month": month_start, "last_7d": lambda at: at - 7 * DAY}[span], 0
         for name in self.services:
-            at = max(when for when in self.account.read[name] if when <= self.picked.end - shift)
-            found += added(*(self.account.hour(hour, at, name) for hour in range(began(at), at, HOUR)))[0]
+            at = max(when for when in self.account.read_at[name] if when <= self.picked.end - shift)
+            found += sum_usage(*(self.account.hour(hour, at, name) for hour in range(began(at), at, HOUR)))[0]
         return found
 
-    def bars(self, step: int, value: Callable[[Use], float]) -> Values:
+    def bars(self, step: int, value: Callable[[Usage], float]) -> Values:
         first, last = ((at + 8 * HOUR) // step * step - 8 * HOUR for at in self.picked)
         return {
             (name, at): value(used)
@@ -163,14 +177,14 @@ class Truth:
         }
 
     def cycles(self, field: str) -> Values:
-        return {(REGION, at): self.state[cycle][field] for at, cycle in self.cycles_shown()}
+        return {(REGION, at): self.api_fields[cycle][field] for at, cycle in self.cycles_shown()}
 
     def costs(self, since: int = 0) -> Dict[str, float]:
         models = self.account.models
         return {
-            f"{name} {CURRENCY}": float(cost(models, each, self.used((each, ""), since=since)))
+            f"{name} {CURRENCY}": float(expected_cost(models, each, self.used((each, ""), since=since)))
             for each, name in self.models.items()
-            if each in named(models)
+            if each in model_names(models)
         }
 
     def of_models(self, field: int) -> Values:
@@ -183,7 +197,9 @@ class Truth:
         return {label: self.used(*((name, label) for name in self.services))[0] for label in LABELS if label}
 
     def failing(self) -> Values:
-        newest_minutes = {name: newest(self.account.models, (each, ""), self.now) for each, name in self.models.items()}
+        newest_minutes = {
+            name: newest_minute(self.account.models, (each, ""), self.now) for each, name in self.models.items()
+        }
         return {f"{name} {REGION}": shown["error_ratio"] for name, shown in newest_minutes.items()}
 
     def newest_use(self) -> int:
@@ -206,8 +222,8 @@ class Truth:
             "Forecast for the month": lambda: {"forecast": self.forecast()},
             "Forecast against the budget": lambda: {"forecast": self.forecast() / BUDGET},
             "Cost today": lambda: {CURRENCY: sum(self.costs(midnight(end)).values())},
-            "Cost this month": lambda: {CURRENCY: sum(self.costs(month_began(end)).values())},
-            "Cost against the budget": lambda: {CURRENCY: sum(self.costs(month_began(end)).values()) / COST_BUDGET},
+            "Cost this month": lambda: {CURRENCY: sum(self.costs(month_start(end)).values())},
+            "Cost against the budget": lambda: {CURRENCY: sum(self.costs(month_start(end)).values()) / COST_BUDGET},
             "Tokens per hour": lambda: self.bars(HOUR, lambda used: used[0]),
             "Tokens per day": lambda: self.bars(DAY, lambda used: used[0]),
             "Requests per hour": lambda: self.bars(HOUR, lambda used: used[3]),
@@ -219,12 +235,12 @@ class Truth:
             "Tokens by service type": lambda: {name: self.used((name, ""))[0] for name in self.services},
             "Tokens by API key": self.of_keys,
             "Tokens by label": self.of_labels,
-            # The worse of the two instances counts: to one of them nothing was readable.
+            # The worse one of the two instances shows: all queries of one of them were refused.
             "Collection": lambda: {REGION: 0 if fails else 1},
             "Result of the last cycle": lambda: {REGION: Result.REQUEST_REJECTED if fails else 0},
             "Last answer": lambda: {REGION: min(self.now, END)},
             "Newest usage": lambda: {REGION: self.newest_use()},
-            "Missing hours": lambda: {REGION: self.state[self.now]["missing_hours"]},
+            "Missing hours": lambda: {REGION: self.api_fields[self.now]["missing_hours"]},
             "Coverage of the ranges": lambda: {"today": 1, "this_month": 1, "last_7d": 1},
             "Requests per cycle": lambda: self.cycles("http_requests"),
             "Failed queries": lambda: self.cycles("failed_queries"),
@@ -234,12 +250,12 @@ class Truth:
         return {key: pytest.approx(value) if isinstance(value, float) else value for key, value in shown.items()}
 
 
-def ratio(used: Use) -> float:
+def ratio(used: Usage) -> float:
     return used[FIELDS.index("errors")] / used[FIELDS.index("requests")]
 
 
-def choice(**chosen: Tuple[str, ...]) -> Chosen:
-    """Choose in the dashboard's variables; what is not named is All."""
+def choose(**chosen: Tuple[str, ...]) -> Chosen:
+    """Choose values of the dashboard's variables; the others are All."""
     everything = dict.fromkeys(("region", "project_id", "service_type", "infer_type", "model"))
-    typed = {"budget": BUDGET, "cost_budget": COST_BUDGET, "timezone": "Asia/Shanghai", "utc_offset": 8}
-    return {**everything, **{name: (str(value),) for name, value in typed.items()}, **chosen}
+    text_boxes = {"budget": BUDGET, "cost_budget": COST_BUDGET, "timezone": "Asia/Shanghai", "utc_offset": 8}
+    return {**everything, **{name: (str(value),) for name, value in text_boxes.items()}, **chosen}

@@ -1,4 +1,4 @@
-"""A real Telegraf that runs the plugin by a clock that the test moves, and feeds a real InfluxDB."""
+"""A real Telegraf that runs the plugin on a simulated clock and feeds a real InfluxDB."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .. import shifted_clock
 from ..conftest import NOW, wait_for
-from .account import AK, SK
-from .hours import Books, SentCloud
+from .demo_account import AK, SK
+from .expected_hours import HourlyUsage, SignatureTimeEmulator
 from .influxdb import influxdb
 from .programs import ROOT, environ, find, missing, run
 
@@ -69,21 +69,21 @@ exec {python} {program} {folder}/shift "$@"
 
 
 class Telegraf:
-    """Hold the time, the cloud, and a Telegraf between them and the database at `database`."""
+    """A Telegraf with the plugin's clock and cloud, which writes to the InfluxDB at `database`."""
 
     def __init__(self, database: str, folder: Path, how: str, models: SimulatedModels) -> None:
         self.database = database
         self.folder = folder
-        self.books = Books(late=True, restating=True)
-        self.cloud = SentCloud(self.books, models)
+        self.usage = HourlyUsage(late=True, restating=True)
+        self.cloud = SignatureTimeEmulator(self.usage, models)
         self._shift = NOW - time.time()
-        self.move(0)
+        self.advance(0)
         self._binary = find("telegraf", "build one with outputs.influxdb")
         if "outputs.influxdb" not in run([self._binary, "plugins", "outputs"], folder).stdout:
             missing("this telegraf was built without outputs.influxdb")
-        names = {"folder": folder, "python": sys.executable, "program": shifted_clock.__file__, "database": database}
-        (folder / "telegraf.conf").write_text((AGENT + how).format(**names))
-        (folder / "plugin").write_text(PLUGIN.format(**names))
+        values = {"folder": folder, "python": sys.executable, "program": shifted_clock.__file__, "database": database}
+        (folder / "telegraf.conf").write_text((AGENT + how).format(**values))
+        (folder / "plugin").write_text(PLUGIN.format(**values))
         (folder / "plugin").chmod(0o755)
         self._cycles = open(folder / "cycles", "a+b")  # noqa: SIM115 - closed with the test
         self._newest: Dict[str, Any] = {"time": 0}
@@ -91,10 +91,10 @@ class Telegraf:
 
     @property
     def now(self) -> int:
-        """Tell the time in milliseconds."""
+        """The simulated time, milliseconds."""
         return int((time.time() + self._shift) * 1000)
 
-    def move(self, hours: float) -> None:
+    def advance(self, hours: float) -> None:
         self._shift += hours * 3600
         shifted_clock.write_shift(str(self.folder / "shift"), self._shift)
 
@@ -116,26 +116,26 @@ class Telegraf:
             self._process = None
 
     def close(self) -> None:
-        """Let the cloud say nothing new, so that after two hours the newest of what it said is there; then stop."""
+        """Freeze the usage, run two more hours so that all of it is read, and stop."""
         self.cycle()
-        self.books.closed = self.now
+        self.usage.frozen_at = self.now
         for _ in range(2):
-            self.move(1)
+            self.advance(1)
             self.cycle()
         self.stop()
 
     @property
     def plugin(self) -> int:
-        """Tell the number of the plugin's newest process."""
+        """The process id of the plugin's newest process."""
         return int((self.folder / "pid").read_text())
 
     def cycle(self) -> Dict[str, Any]:
-        """Wait for the end of a cycle that began by the clock as it is; return how it went."""
+        """Wait for the end of a cycle that began now; return its api fields."""
         since = (self.now - 1000) * 1_000_000  # Telegraf may round the time
         wait_for(lambda: self._seen()["time"] >= since, "a cycle", 120.0)
         return dict(self._newest["fields"])
 
-    def logged(self) -> str:
+    def log(self) -> str:
         return (self.folder / "telegraf.log").read_text()
 
     def _seen(self) -> Dict[str, Any]:
@@ -148,7 +148,7 @@ class Telegraf:
 
 @contextlib.contextmanager
 def telegraf(folder: Path, how: str, more: str, models: SimulatedModels) -> Iterator[Telegraf]:
-    """Start all of it, with a configuration and what is added to it; stop Telegraf with the block."""
+    """Start InfluxDB, the emulator and Telegraf, with `more` added to the configuration; stop them at the end."""
     with influxdb(folder) as database:
         made = Telegraf(database, folder, how, models)
         with serve_emulator(made.cloud) as url:
@@ -157,7 +157,7 @@ def telegraf(folder: Path, how: str, more: str, models: SimulatedModels) -> Iter
             try:
                 yield made
             except BaseException:
-                print(made.logged()[-4000:])  # noqa: T201 - pytest shows it with the failure
+                print(made.log()[-4000:])  # noqa: T201 - pytest shows it with the failure
                 raise
             finally:
                 made.stop()

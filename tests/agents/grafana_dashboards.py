@@ -1,4 +1,4 @@
-"""Read a dashboard as Grafana would, in Shanghai: its panels' queries and times, with the variables filled in."""
+"""Read a dashboard as Grafana does in Shanghai: its panels' queries and times, with the variables filled in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 class Range(NamedTuple):
-    """Hold a range that somebody picked, milliseconds."""
+    """A picked time range, milliseconds."""
 
     start: int
     end: int
@@ -34,7 +34,7 @@ def titles(dashboard: Dict[str, Any]) -> List[str]:
     return [panel["title"] for panel in panels(dashboard)]
 
 
-def panel_of(dashboard: Dict[str, Any], title: str) -> Dict[str, Any]:
+def find_panel(dashboard: Dict[str, Any], title: str) -> Dict[str, Any]:
     (found,) = [panel for panel in panels(dashboard) if panel["title"] == title]
     return found
 
@@ -47,40 +47,40 @@ def variables(dashboard: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
-def range_of(panel: Dict[str, Any], picked: Range, fixed: bool = False) -> Range:
-    """Say which range a panel shows where another was picked; one that ends now, unless it is of two fixed times."""
+def panel_range(panel: Dict[str, Any], picked: Range, fixed: bool = False) -> Range:
+    """Return the range that a panel shows for a picked one, which ends now unless it is `fixed`."""
     since = "" if fixed else panel.get("timeFrom", "")
-    shift = length(panel.get("timeShift", "0h"))
+    shift = duration_ms(panel.get("timeShift", "0h"))
     start = {
         "": picked.start,
         "now/d": midnight(picked.end),
-        "now/M": month_began(picked.end),
+        "now/M": month_start(picked.end),
         "now-29d/d": midnight(picked.end - 29 * UNITS["d"]),
     }[since]
     return Range(start - shift, picked.end - shift)
 
 
-def length(text: str) -> int:
-    """Read a length of time, milliseconds."""
+def duration_ms(text: str) -> int:
+    """Parse a duration such as 5m; return milliseconds."""
     return int(text[:-1]) * UNITS[text[-1]]
 
 
 def midnight(at: int) -> int:
-    """Say when the day began."""
-    return _began(at, hour=0)
+    """Return when the day began."""
+    return _start_of(at, hour=0)
 
 
-def month_began(at: int) -> int:
-    return _began(at, day=1, hour=0)
+def month_start(at: int) -> int:
+    return _start_of(at, day=1, hour=0)
 
 
-def _began(at: int, **replaced: int) -> int:
+def _start_of(at: int, **replaced: int) -> int:
     local = dt.datetime.fromtimestamp(at / 1000, SHANGHAI).replace(minute=0, second=0, microsecond=0, **replaced)
     return int(local.timestamp() * 1000)
 
 
-def filled_in(dashboard: Dict[str, Any], query: str, chosen: Chosen) -> str:
-    """Put the variables' values into a query; a name that is no variable is an error."""
+def fill_in(dashboard: Dict[str, Any], query: str, chosen: Chosen) -> str:
+    """Replace the variables in a query by their values; an unknown variable is an error."""
     known = variables(dashboard)
 
     def value(found: re.Match[str]) -> str:
@@ -94,5 +94,5 @@ def filled_in(dashboard: Dict[str, Any], query: str, chosen: Chosen) -> str:
 
 
 def legend(pattern: str, tags: Dict[str, str]) -> str:
-    """Name a series as either data source does: {{name}} or $tag_name."""
+    """Fill in a legend of either data source: {{name}} or $tag_name."""
     return re.sub(r"\{\{(\w+)\}\}|\$tag_(\w+)", lambda found: tags.get(found[1] or found[2], ""), pattern).strip()

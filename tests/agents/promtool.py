@@ -1,4 +1,4 @@
-"""Run the alert rules over made-up weeks in the real promtool: each case is a region of its own."""
+"""Run the alert rules over synthetic weeks in the real promtool; each case is a region of its own."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .programs import PROMETHEUS, ROOT, find, run
 RULES = ROOT / "examples" / "prometheus" / "alerts.yml"
 HOUR, DAY = 3600, 24 * 3600
 CLOCK = "8 * 3600"
-"""How the rules' month is ahead of UTC."""
+"""Seconds by which the rules' month is ahead of UTC."""
 Value = Callable[[int], Optional[float]]
-"""What a series is at so many seconds since 1970, when these weeks begin; None: absent."""
+"""The value of a series at a time, seconds since 1970, when these weeks begin; None: no sample."""
 Expected = Tuple[int, int, Collection[str]]
-"""In which cases an alert, and no others, was firing at some time from a moment to another."""
+"""Start, end, and the cases in which, and only in which, the alert fired at some time between them."""
 
 
 def series(name: str, value: Value, case: str, **labels: str) -> Tuple[str, Value]:
-    """Make a series of a case."""
+    """Return the name and value of a series of a case."""
     written = ",".join(f'{key}="{text}"' for key, text in {"region": case, "project_id": "p", **labels}.items())
     return f"{name}{{{written}}}", value
 
@@ -30,7 +30,7 @@ def series(name: str, value: Value, case: str, **labels: str) -> Tuple[str, Valu
 def collection(
     case: str, is_up: Callable[[int], bool] = lambda at: True, runs: Callable[[int], bool] = lambda at: True
 ) -> List[Tuple[str, Value]]:
-    """Make the api series of a case: when it got answers, and when its process ran at all."""
+    """Make the api series of a case. `is_up`: queries succeed; `runs`: the process runs."""
     newest = 0
 
     def last_success(at: int) -> Optional[float]:
@@ -45,32 +45,37 @@ def collection(
     ]
 
 
-def counter(rate: Value, there: Callable[[int], bool] = lambda at: True) -> Value:
-    """Make a counter that grows by `rate(at)` a second; it is asked in the order of time."""
+def counter(rate: Value, exists: Callable[[int], bool] = lambda at: True) -> Value:
+    """Make a counter that grows by `rate(at)` per second; it must be called in the order of time."""
     total, before = 0.0, 0
 
     def value(at: int) -> Optional[float]:
         nonlocal total, before
         total, before = total + (rate(at) or 0.0) * (at - before), at
-        return total if there(at) else None
+        return total if exists(at) else None
 
     return value
 
 
 def check(
-    folder: Path, alert: str, given: List[Tuple[str, Value]], *expected: Expected, step: int = 300, clock: str = CLOCK
+    folder: Path,
+    alert: str,
+    input_series: List[Tuple[str, Value]],
+    *expected: Expected,
+    step: int = 300,
+    clock: str = CLOCK,
 ) -> None:
-    """Fail with what promtool says unless the alert fired when and where it should.
+    """Fail with promtool's output unless the alert fired as expected.
 
-    Other alerts are left out, and each step is evaluated: a month is long.
+    Other alerts are removed from the rules, to save time.
 
     Args:
-        folder: where to write.
-        alert: its name.
-        given: the series that there are.
-        expected: what must be.
-        step: seconds between samples, and between evaluations. Above 300 what a rule reads must lie at a sample.
-        clock: how the month's clock is ahead.
+        folder: for promtool's files.
+        alert: the name of the alert.
+        input_series: names and values.
+        expected: when it fires, and for which cases.
+        step: seconds between samples and between evaluations; above 300, rules must read at the time of a sample.
+        clock: replaces CLOCK in the rules.
     """
     text = RULES.read_text(encoding="utf-8")
     assert text.count(CLOCK) == 1
@@ -83,7 +88,7 @@ def check(
     firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
     test = {
         "interval": f"{step}s",
-        "input_series": [{"series": name, "values": _written(value, last, step)} for name, value in given],
+        "input_series": [{"series": name, "values": _written(value, last, step)} for name, value in input_series],
         "promql_expr_test": [
             {
                 "expr": f"group by (region) (last_over_time({firing}[{end - start}s]))",
@@ -101,7 +106,7 @@ def check(
 
 
 def causes(folder: Path, alert: str, codes: Collection[int]) -> Dict[int, str]:
-    """Return what the summary of an alert says behind its colon, of instances that fail with these codes."""
+    """Return the cause in an alert's summary, the text after its colon, for each result code."""
     (rule,) = [
         rule
         for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
@@ -115,8 +120,8 @@ def causes(folder: Path, alert: str, codes: Collection[int]) -> Dict[int, str]:
     tests = [{"interval": "1m", "input_series": series, "alert_rule_test": [wanted]}]
     (folder / "alerts.yml").write_text(json.dumps({"groups": [{"name": "one", "rules": [rule]}]}))
     (folder / "test.yml").write_text(json.dumps({"rule_files": ["alerts.yml"], "tests": tests}))
-    told = run([find("promtool", PROMETHEUS), "test", "rules", "test.yml"], folder)
-    found = re.findall('summary="[^"]*?([0-9]+)[^"]*?: (.*)"', told.stdout + told.stderr)
+    done = run([find("promtool", PROMETHEUS), "test", "rules", "test.yml"], folder)
+    found = re.findall('summary="[^"]*?([0-9]+)[^"]*?: (.*)"', done.stdout + done.stderr)
     return {int(region): cause for region, cause in found}
 
 

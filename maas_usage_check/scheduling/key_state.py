@@ -7,7 +7,7 @@ import hashlib
 import os
 from typing import ClassVar, Dict, Iterator, Optional
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ..clock import Clock
@@ -20,21 +20,17 @@ LONGEST_PROBE_S = 3600.0
 
 
 class KeyEntry(
-    Struct,
-    omit_defaults=True,
-    rename={"background": "spare", "deferred": "left_out", "probe_until": "lone_until"},
+    Struct, omit_defaults=True, rename={"background": "spare", "deferred": "left_out", "probe_until": "lone_until"}
 ):
     """The stored state of one access key; times are seconds since 1970.
 
     Attributes:
-        refusals: how many in a row.
+        refusals: how many in a row; `cause` is the Result of the last one and `why` its text.
         not_before: when the circuit breaker closes.
-        cause: the Result of the last refusal.
-        why: its text.
-        clock_off: seconds by which this machine's clock was ahead of the cloud's then.
+        clock_off: seconds by which this machine's clock was ahead of the cloud's at the refusal.
         clock_zero: the wall clock's time when the monotonic clock was 0; it moves when the clock is set.
         throttled: by API, until when a 429 lasts.
-        sent: requests by whole second; leased ones count at the last second at which they may be sent.
+        sent: requests by second; a leased place counts at the last second at which it may be used.
         background: those of them that are background.
         deferred: by query key, when the rate first left no room for it.
         probe_until: when the probe in flight must be over.
@@ -50,26 +46,22 @@ class KeyEntry(
     why: str = ""
     clock_off: Optional[float] = None
     clock_zero: float = 0.0
-    throttled: Dict[str, float] = field(default_factory=dict)
-    sent: Dict[int, int] = field(default_factory=dict)
-    background: Dict[int, int] = field(default_factory=dict)
-    deferred: Dict[str, float] = field(default_factory=dict)
+    throttled: Dict[str, float] = {}
+    sent: Dict[int, int] = {}
+    background: Dict[int, int] = {}
+    deferred: Dict[str, float] = {}
     probe_until: float = 0.0
     proven_by: str = ""
     proven_at: float = 0.0
-    projects: Dict[str, str] = field(default_factory=dict)
+    projects: Dict[str, str] = {}
 
     def merge(self, unwritten: KeyEntry) -> KeyEntry:
-        """Return the newer entry with the longer waits and the higher counts of both."""
-        waiting = max(self, unwritten, key=lambda entry: entry.not_before)
+        """Return the unwritten entry with the longer waits and the higher counts of both."""
+        waits = ("refusals", "not_before", "cause", "why", "clock_off", "clock_zero")
+        longer = max(self, unwritten, key=lambda entry: entry.not_before)
         return replace(
             unwritten,
-            refusals=waiting.refusals,
-            not_before=waiting.not_before,
-            cause=waiting.cause,
-            why=waiting.why,
-            clock_off=waiting.clock_off,
-            clock_zero=waiting.clock_zero,
+            **{name: getattr(longer, name) for name in waits},
             throttled=_larger(self.throttled, unwritten.throttled),
             sent=_larger(self.sent, unwritten.sent),
             background=_larger(self.background, unwritten.background),

@@ -6,7 +6,10 @@ leased place counts until a minute after the last moment at which it may be used
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
+import math
+from typing import Dict, Iterable, List, NamedTuple, Set
+
+from msgspec import Struct
 
 from ..clock import Clock
 from ..errors import QueryError, Result
@@ -16,15 +19,21 @@ WINDOW_S = 61.0
 """Requests are counted by whole second, so the window of a minute needs one second more."""
 LEASE_S = 5.0
 LEASE_SIZE = 16
+FULL_S = 1.0
+"""A full rate is checked again after so long: another process may give places back."""
 DEFERRED_S = 900.0
 """A deferred query keeps its queue position for so long, lest one that is never sent again stay ahead of others."""
 
 
 class Lane(NamedTuple):
-    """Requests that share a limit: the instance's requests per minute, all of it or its background share."""
+    """Requests that share a limit: all of an instance's requests per minute, or its background share."""
 
     per_minute: int
     is_background: bool
+
+    def counts(self, entry: KeyEntry) -> List[Dict[int, int]]:
+        """Return the counts by second that a request of this lane adds to."""
+        return [entry.sent, entry.background] if self.is_background else [entry.sent]
 
 
 def background_share(per_minute: int) -> int:
@@ -32,12 +41,13 @@ def background_share(per_minute: int) -> int:
     return max(1, per_minute // 2)
 
 
-class _Lease:
-    def __init__(self, second: int, count: int, until: float) -> None:
-        self.second = second
-        self.count = count
-        self.until = until
-        self.used: List[int] = []
+class _Lease(Struct):
+    second: int = 0
+    count: int = 0
+    until: float = -math.inf
+    used: List[int] = []
+    full_until: float = -math.inf
+    free_at: float = 0.0
 
 
 class RateLimiter:
@@ -47,11 +57,6 @@ class RateLimiter:
         self._clock = clock
         self._leases: Dict[Lane, _Lease] = {}
 
-    @property
-    def has_leases(self) -> bool:
-        """True if there is something to give back."""
-        return bool(self._leases)
-
     def acquire(self, lane: Lane) -> bool:
         """Use a leased place, without a transaction; return False where there is none."""
         lease = self._leases.get(lane)
@@ -60,75 +65,68 @@ class RateLimiter:
         lease.used.append(int(self._clock.now()))
         return True
 
-    def wait(self, entry: KeyEntry, lane: Lane) -> float:
-        """Give back the lane's unused places; return the seconds until there is a place, 0 if there is one."""
+    def full_for(self, lane: Lane) -> float:
+        """Return the seconds until there is a place, as found in the last second; 0 if that is not known."""
+        now, lease = self._clock.monotonic(), self._leases.get(lane, _Lease())
+        return lease.free_at - now if now < min(lease.full_until, lease.free_at) else 0.0
+
+    def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> float:
+        """Lease up to so many places and use one; return 0, or the seconds until there is one."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
         self._settle(entry, lane)
-        return room(entry, lane, self._clock.now())[1]
-
-    def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> None:
-        """Lease up to so many places where `wait` returned 0, and use one of them."""
-        now = self._clock.now()
-        count, second = min(wanted, LEASE_SIZE, room(entry, lane, now)[0]), int(now + LEASE_S)
-        for counts in _counts_of(entry, lane):
+        free, wait_s = lane.per_minute, 0.0
+        for counts, limit in zip(lane.counts(entry), (lane.per_minute, background_share(lane.per_minute))):
+            left = limit - sum(counts.values())
+            free = min(free, left)
+            wait_s = max(wait_s, min(counts) + WINDOW_S - now if left <= 0 else 0.0)
+        if wait_s:
+            self._leases[lane] = _Lease(full_until=monotonic + FULL_S, free_at=monotonic + wait_s)
+            return wait_s
+        second, count = int(now + LEASE_S), min(wanted, LEASE_SIZE, free)
+        for counts in lane.counts(entry):
             counts[second] = counts.get(second, 0) + count
-        self._leases[lane] = _Lease(second, count, self._clock.monotonic() + LEASE_S)
-        self.acquire(lane)
+        self._leases[lane] = _Lease(second, count, monotonic + LEASE_S, [int(now)])
+        return 0.0
 
-    def give_back(self, entry: KeyEntry) -> None:
-        """Give back all unused places; used ones count from the second at which they were used."""
+    def settle(self, entry: KeyEntry) -> None:
+        """Give back unused places; used ones count from the second at which they were used."""
         for lane in list(self._leases):
             self._settle(entry, lane)
 
+    @property
+    def has_leases(self) -> bool:
+        """True if there are places to settle."""
+        return any(lease.count for lease in self._leases.values())
+
     def _settle(self, entry: KeyEntry, lane: Lane) -> None:
-        now, lease = self._clock.now(), self._leases.pop(lane, None)
-        entry.sent, entry.background = _recent(entry.sent, now), _recent(entry.background, now)
-        if lease is None:
-            return
-        for counts in _counts_of(entry, lane):
-            left = counts.pop(lease.second, 0) - lease.count
-            if left > 0:  # other leases
-                counts[lease.second] = left
+        now, lease = self._clock.now(), self._leases.pop(lane, _Lease())
+        for counts in (entry.sent, entry.background):
+            # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
+            for second in [at for at in counts if not now - WINDOW_S < at <= now + LEASE_S]:
+                del counts[second]
+        for counts in lane.counts(entry):
+            others = counts.pop(lease.second, 0) - lease.count
+            if others > 0:
+                counts[lease.second] = others
             for second in lease.used:
                 counts[second] = counts.get(second, 0) + 1
 
 
-def room(entry: KeyEntry, lane: Lane, now: float) -> Tuple[int, float]:
-    """Return how many requests may leave, and, if none, the seconds until one may."""
-    free, wait_s = lane.per_minute, 0.0
-    limits = [(entry.sent, lane.per_minute), (entry.background, background_share(lane.per_minute))]
-    for counts, limit in limits[: 1 + lane.is_background]:
-        recent = _recent(counts, now)
-        left = limit - sum(recent.values())
-        if left <= 0:
-            wait_s = max(wait_s, min(recent) + WINDOW_S - now)
-        free = min(free, left)
-    return max(0, free), wait_s
-
-
-def defer(entry: KeyEntry, query_keys: Iterable[str], served: Set[str], now: float) -> None:
+def defer(entry: KeyEntry, query_keys: Iterable[str], sent: Set[str], now: float) -> None:
     """Remember queries that found no room: they go first in the next cycle, the one deferred longest before others."""
-    deferred = {key: at for key, at in entry.deferred.items() if now - DEFERRED_S < at <= now and key not in served}
+    deferred = {key: at for key, at in entry.deferred.items() if now - DEFERRED_S < at <= now and key not in sent}
     for key in query_keys:
         deferred.setdefault(key, now)
     entry.deferred = deferred
 
 
-def over_rate(entry: KeyEntry, lane: Lane, now: float) -> QueryError:
+def over_rate(entry: KeyEntry, lane: Lane) -> QueryError:
     """Make the error of a request that finds no room before its deadline."""
-    share = f"; {background_share(lane.per_minute)} of them for background" if lane.is_background else ""
+    share = f" ({background_share(lane.per_minute)} in the background)" if lane.is_background else ""
     return QueryError(
         Result.OVER_RATE,
-        f"rate limit: {sum(_recent(entry.sent, now).values())} requests sent in the last minute, "
-        f"max_requests_per_minute allows {lane.per_minute}{share}; deferred queries go first in the next cycle: query "
-        "fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
+        f"rate limit: {sum(entry.sent.values())} requests sent in the last minute, max_requests_per_minute allows "
+        f"{lane.per_minute}{share}; deferred queries go first in the next cycle: query fewer ranges, service types or "
+        "labels, or raise it (the cloud allows 200 per user)",
         is_consequence=True,
     )
-
-
-def _counts_of(entry: KeyEntry, lane: Lane) -> List[Dict[int, int]]:
-    return [entry.sent, entry.background][: 1 + lane.is_background]
-
-
-def _recent(counts: Dict[int, int], now: float) -> Dict[int, int]:
-    # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
-    return {second: count for second, count in counts.items() if now - WINDOW_S < second <= now + LEASE_S}

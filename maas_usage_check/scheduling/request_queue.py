@@ -12,26 +12,26 @@ import math
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
+from msgspec import Struct, field
+
 from ..clock import Clock
 from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
 from . import circuit_breaker, rate_limiter
-from .key_state import KeyEntry, KeyState
+from .key_state import KeyState
 from .priority import Priority
 from .rate_limiter import Lane, RateLimiter
 
 RETRIES_S = (0.5, 1.0)
 """Seconds before each further try, each spread by half, so that many agents do not come back together."""
 PROBE_POLL_S = 0.05
-"""Seconds until the probe of another process is looked at again."""
-FULL_S = 1.0
-"""Seconds for which a full rate is remembered; another process may give places back."""
+"""Seconds until the probe of another process is checked again."""
 
 
-class Group:
+class Group(Struct, eq=False):
     """The requests of one cycle: they share limits and a deadline.
 
-    Args:
+    Attributes:
         per_minute: requests that may leave within a minute.
         concurrency: requests in flight at most.
         deadline: monotonic seconds; what was not sent by then is not sent.
@@ -39,48 +39,40 @@ class Group:
         request_s: seconds that a request may take after such a wait.
         is_cancelled: reads a flag; nothing is sent once it is true.
         not_sent: the text of the error of a request that was not sent by the deadline.
-        retries_s: seconds before each further try of a request.
+        ended: set while no request is pending.
+        rate_wait_s: seconds that a request waits for the rate.
     """
 
-    def __init__(
-        self,
-        per_minute: int,
-        concurrency: int,
-        deadline: float,
-        *,
-        extension_s: float = 0.0,
-        request_s: float = 0.0,
-        is_cancelled: Callable[[], bool] = lambda: False,
-        not_sent: str = "not sent before the deadline",
-        retries_s: Sequence[float] = RETRIES_S,
-    ) -> None:
-        self.per_minute = per_minute
-        self.concurrency = concurrency
-        self.deadline = deadline
-        self.latest = deadline + extension_s
-        self.request_s = request_s
-        self.is_cancelled = is_cancelled
-        self.not_sent = not_sent
-        self.retries_s = retries_s
-        self.pending = 0
-        self.ended = threading.Event()
+    per_minute: int
+    concurrency: int
+    deadline: float
+    extension_s: float = 0.0
+    request_s: float = 0.0
+    is_cancelled: Callable[[], bool] = lambda: False
+    not_sent: str = "not sent before the deadline"
+    retries_s: Sequence[float] = RETRIES_S
+    latest: float = 0.0
+    pending: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+    throttled: Set[str] = set()
+    deferred: List[str] = []
+    sent: Set[str] = set()
+    rate_wait_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.latest = self.deadline + self.extension_s
         self.ended.set()
-        self.throttled: Set[str] = set()
-        self.deferred: List[str] = []
-        self.served: Set[str] = set()
-        self.rate_wait_s = 0.0
 
     def not_sent_error(self) -> QueryError:
         """Make the error of a request that was not sent by the deadline."""
         return QueryError(Result.TIMED_OUT, self.not_sent, is_consequence=True)
 
 
-class Request:
+class Request(Struct, eq=False):
     """One request to come.
 
-    Args:
-        group: its cycle.
-        priority: a Priority, then whatever orders the requests of that priority.
+    Attributes:
+        priority: a Priority, then the order among the requests of that priority.
         api: the API that it calls.
         run: sends it and returns the believed answer; raises QueryError.
         on_end: takes the answer or the QueryError, and returns the requests that follow.
@@ -89,29 +81,25 @@ class Request:
         is_dropped: reads a flag; it is not sent once it is true.
     """
 
-    def __init__(
-        self,
-        group: Group,
-        priority: Tuple[int, ...],
-        api: str,
-        run: Callable[[], Any],
-        on_end: Callable[[Outcome], Iterable[Request]],
-        query_key: str = "",
-        preconnect: Callable[[], None] = lambda: None,
-        is_dropped: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.group = group
-        self.priority = priority
-        self.api = api
-        self.run = run
-        self.on_end = on_end
-        self.query_key = query_key
-        self.preconnect = preconnect
-        self.is_dropped = is_dropped
-        self.lane = Lane(group.per_minute, Priority(priority[0]).is_background)
-        self.is_connected = False
-        self.tries = 0
-        self.failure: Optional[QueryError] = None
+    group: Group
+    priority: Tuple[int, ...]
+    api: str
+    run: Callable[[], Any]
+    on_end: Callable[[Outcome], Iterable[Request]]
+    query_key: str = ""
+    preconnect: Callable[[], None] = lambda: None
+    is_dropped: Callable[[], bool] = lambda: False
+    is_connected: bool = False
+    tries: int = 0
+    failure: Optional[QueryError] = None
+
+    @property
+    def lane(self) -> Lane:
+        """Return the limit that it shares with others."""
+        return Lane(self.group.per_minute, Priority(self.priority[0]).is_background)
+
+
+Entry = Tuple[Tuple[Any, ...], int, Request]
 
 
 class RequestQueue:
@@ -126,12 +114,11 @@ class RequestQueue:
         self.key = key
         self.pause_s = math.inf
         self.in_flight: List[Request] = []
+        self.groups: Set[Group] = set()
         self._clock = clock
         self._limiter = RateLimiter(clock)
-        self._groups: Set[Group] = set()
-        self._lanes: Dict[Lane, List[Tuple[Tuple[Any, ...], int, Request]]] = {}
-        self._retries: List[Tuple[float, int, Request]] = []
-        self._full: Dict[Lane, Tuple[float, float]] = {}
+        self._lanes: Dict[Lane, List[Entry]] = {}
+        self._retries: List[Entry] = []
         self._numbers = itertools.count()
         self._verified = False
         self._probe: Optional[Request] = None
@@ -141,14 +128,9 @@ class RequestQueue:
         return sum(map(len, self._lanes.values())) + len(self._retries)
 
     @property
-    def is_open(self) -> bool:
-        """True while a cycle runs, and so more requests may come."""
-        return bool(self._groups)
-
-    @property
     def concurrency(self) -> int:
         """Return how many requests may be in flight once the key is verified."""
-        return max((group.concurrency for group in self._groups), default=0)
+        return max((group.concurrency for group in self.groups), default=0)
 
     def is_verified(self) -> bool:
         """Return true if more than one request may be in flight."""
@@ -156,12 +138,12 @@ class RequestQueue:
         return not self.key.store.unreadable and (self._verified or self.key.verified_elsewhere(self.key.latest))
 
     def open(self, group: Group) -> None:
-        """Begin a cycle."""
-        if not self._groups:
+        """Begin a cycle; the key is verified anew, for it may have been revoked since the last one."""
+        if not self.groups:
             self._verified = False
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
-        self._groups.add(group)
+        self.groups.add(group)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Add requests."""
@@ -183,21 +165,21 @@ class RequestQueue:
     def next(self) -> Optional[Tuple[Request, Optional[QueryError]]]:
         """Pop the request that goes now, or one that cannot go any more, with the error; None if none can now."""
         now = self._clock.monotonic()
-        while self._retries and self._retries[0][0] <= now:
+        while self._retries and self._retries[0][0][0] <= now:
             self._push(heapq.heappop(self._retries)[-1])
-        self.pause_s = self._retries[0][0] - now if self._retries else math.inf
-        for lane in sorted(self._lanes, key=lambda lane: self._lanes[lane][0][:2]):
+        self.pause_s = self._retries[0][0][0] - now if self._retries else math.inf
+        for lane in sorted(self._lanes, key=lambda lane: self._lanes[lane][0]):
             request = self._lanes[lane][0][-1]
             try:
                 self._raise_if_over(request, now)
                 if self._slots_full(request.group, now):
                     return None
-                wait_s = self._permit(request, now)
+                wait_s = self._permit(request, lane, now)
             except QueryError as error:
                 return self._pop(lane), request.failure or error
             if not wait_s:
                 if request.query_key in self.key.latest.deferred:
-                    request.group.served.add(request.query_key)
+                    request.group.sent.add(request.query_key)
                 self.in_flight.append(request)
                 return self._pop(lane), None
             self.pause_s = min(self.pause_s, wait_s)
@@ -216,11 +198,12 @@ class RequestQueue:
                 if effect.verifies or effect.opens:
                     self.key.record_verification(entry, effect.verifies)
                 if is_probe:
-                    self._release_probe(entry)
+                    self._probe = None
+                    self.key.release_probe(entry)
         if effect.verifies or effect.opens:
             self._verified = effect.verifies
         if effect.opens == API:
-            for group in self._groups:
+            for group in self.groups:
                 group.throttled.add(request.api)
         if effect.retry and request.tries < len(request.group.retries_s):
             import random
@@ -228,7 +211,7 @@ class RequestQueue:
             ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             request.tries, request.failure = request.tries + 1, failure
             if ready < request.group.deadline:
-                heapq.heappush(self._retries, (ready, next(self._numbers), request))
+                heapq.heappush(self._retries, ((ready,), next(self._numbers), request))
                 return False
         return True
 
@@ -246,25 +229,22 @@ class RequestQueue:
             group: the cycle's.
             projects: ids found in this cycle by where they were looked up; an empty one is to be looked up again.
         """
-        self._groups.discard(group)
-        for lane in list(self._lanes):
-            self._lanes[lane] = [entry for entry in self._lanes[lane] if entry[-1].group is not group]
-            heapq.heapify(self._lanes[lane])
-            if not self._lanes[lane]:
-                del self._lanes[lane]
+        self.groups.discard(group)
+        left = {lane: [entry for entry in heap if entry[-1].group is not group] for lane, heap in self._lanes.items()}
+        self._lanes = {lane: sorted(heap) for lane, heap in left.items() if heap}
         self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group
-        returns = self._limiter.has_leases and not self._groups
-        if projects or hangs or returns or group.deferred or group.served:
-            self._full.clear()
+        settles = self._limiter.has_leases and not self.groups
+        if projects or hangs or settles or group.deferred or group.sent:
             with self.key.transaction() as entry:
-                rate_limiter.defer(entry, group.deferred, group.served, self._clock.now())
+                rate_limiter.defer(entry, group.deferred, group.sent, self._clock.now())
                 known = {**entry.projects, **projects}
                 entry.projects = {where: project for where, project in known.items() if project}
-                if returns:
-                    self._limiter.give_back(entry)
+                if settles:
+                    self._limiter.settle(entry)
                 if hangs:
-                    self._release_probe(entry)
+                    self._probe = None
+                    self.key.release_probe(entry)
 
     def _push(self, request: Request) -> None:
         deferred_at = self.key.latest.deferred.get(request.query_key, math.inf)
@@ -288,36 +268,33 @@ class RequestQueue:
         live = sum(request.group.deadline > now for request in self.in_flight)
         return live >= (group.concurrency if self.is_verified() else 1)
 
-    def _permit(self, request: Request, now: float) -> float:
+    def _permit(self, request: Request, lane: Lane, now: float) -> float:
         """Take a place in the rate, and the probe where the key is not verified; return 0, or the seconds to wait.
 
         Raise QueryError where the request cannot go before its deadline.
         """
-        lane, group = request.lane, request.group
+        group = request.group
         if self.is_verified() and self._limiter.acquire(lane):
             return 0.0
-        checked, free_at = self._full.get(lane, (-math.inf, 0.0))
-        if now >= min(checked + FULL_S, free_at):
+        wait_s = self._limiter.full_for(lane)
+        if not wait_s:
             with self.key.transaction() as entry:
-                circuit_breaker.raise_if_open(entry, request.api, self._clock.now(), request.api in group.throttled)
-                wait_s = self._limiter.wait(entry, lane)
-                if not wait_s:
-                    if not self.is_verified():
-                        if not self.key.claim_probe(entry, group.deadline - now):
-                            return PROBE_POLL_S
-                        self._probe = request
-                    self._limiter.lease(entry, lane, len(self._lanes[lane]))
-                    return 0.0
-            free_at = now + wait_s
-            self._full[lane] = now, free_at
+                self._raise_if_over(request, now)
+                is_probe = not self.is_verified()
+                if is_probe and not self.key.claim_probe(entry, group.deadline - now):
+                    return PROBE_POLL_S
+                wait_s = self._limiter.lease(entry, lane, len(self._lanes[lane]))
+                if is_probe and wait_s:
+                    self.key.release_probe(entry)
+                elif is_probe:
+                    self._probe = request
+            if not wait_s:
+                return 0.0
+        free_at = now + wait_s
         if not lane.is_background:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []
-            raise rate_limiter.over_rate(self.key.latest, lane, self._clock.now())
-        group.rate_wait_s = free_at - now
-        return free_at - now
-
-    def _release_probe(self, entry: KeyEntry) -> None:
-        self._probe = None
-        self.key.release_probe(entry)
+            raise rate_limiter.over_rate(self.key.latest, lane)
+        group.rate_wait_s = wait_s
+        return wait_s

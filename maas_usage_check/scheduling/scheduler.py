@@ -104,7 +104,7 @@ class Scheduler:
                 self._changed.notify()  # another worker takes over the timed pause
             elif not is_worker:
                 self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
-            elif not self._queue.is_open or self._active() > self._queue.concurrency:
+            elif not self._queue.groups or self._active() > self._queue.concurrency:
                 self._workers -= 1
                 return False
             else:

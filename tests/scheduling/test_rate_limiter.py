@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List
 
 import pytest
 
 from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Priority, background_share
 from maas_usage_check.scheduling.key_state import KeyEntry
-from maas_usage_check.scheduling.rate_limiter import DEFERRED_S, LEASE_S, LEASE_SIZE, WINDOW_S, Lane, defer, room
+from maas_usage_check.scheduling.rate_limiter import (
+    DEFERRED_S,
+    FULL_S,
+    LEASE_S,
+    LEASE_SIZE,
+    WINDOW_S,
+    Lane,
+    RateLimiter,
+    defer,
+)
 from maas_usage_check.state import Store
 
 from ..conftest import FixedClock
 from .account import Account
 
 AT = 1_795_437_000.0
+Counts = Dict[int, int]
 
 
 @pytest.mark.parametrize(("rate", "share"), [(1, 1), (2, 1), (3, 1), (4, 2), (100, 50), (101, 50)])
@@ -46,7 +56,8 @@ def test_halves(clock: FixedClock, rate: int, first: Priority) -> None:
 )
 def test_window(age: float, free: int) -> None:
     """A request counts for a minute; one from beyond any lease was counted by a clock that was set back since."""
-    assert room(KeyEntry(sent={int(AT): 1}), Lane(1, False), AT + age)[0] == free
+    limiter = RateLimiter(FixedClock(AT + age).clock)
+    assert (limiter.lease(KeyEntry(sent={int(AT): 1}), Lane(1, False), 1) == 0) == free
 
 
 @pytest.mark.parametrize(
@@ -59,13 +70,23 @@ def test_window(age: float, free: int) -> None:
         ({0: 1, 5: 1}, {5: 1}, True, WINDOW_S + 5),
     ],
 )
-def test_wait(sent: dict, background: dict, is_background: bool, wait_s: float) -> None:  # type: ignore[type-arg]
+def test_wait(sent: Counts, background: Counts, is_background: bool, wait_s: float) -> None:
     """The wait ends when the oldest request of the limit that is reached leaves the window."""
     entry = KeyEntry(
         sent={int(AT) + at: count for at, count in sent.items()},
         background={int(AT) + at: count for at, count in background.items()},
     )
-    assert room(entry, Lane(2, is_background), AT)[1] == wait_s
+    assert RateLimiter(FixedClock(AT).clock).lease(entry, Lane(2, is_background), 1) == wait_s
+
+
+@pytest.mark.parametrize(("after", "full"), [(0.0, True), (FULL_S - 0.001, True), (FULL_S, False)])
+def test_full_rate_is_checked_again(after: float, full: bool) -> None:
+    """Another process may give places back."""
+    clock, lane = FixedClock(AT), Lane(1, False)
+    limiter = RateLimiter(clock.clock)
+    limiter.lease(KeyEntry(sent={int(AT): 1}), lane, 1)
+    clock.at += after
+    assert limiter.full_for(lane) == pytest.approx(WINDOW_S - after if full else 0)
 
 
 def test_transactions(clock: FixedClock) -> None:
@@ -112,7 +133,10 @@ def test_lease_of_a_killed_process(clock: FixedClock, after: float, taken: int) 
     killed.submit(killed.group(), "a", "b")
     assert killed.next() is not None
     clock.at += after
-    assert room(killed.key.latest, Lane(3, False), clock.at)[0] == 3 - taken
+    other = Account(clock, store, rate=3)
+    other.key.record_verification(killed.key.latest, True)
+    other.submit(other.group(seconds=1), "c", "d", "e")
+    assert sum(other.send() is not None for _ in range(3)) == 3 - taken
 
 
 def test_unused_places_are_given_back(clock: FixedClock) -> None:

@@ -73,7 +73,7 @@ class RateLimiter:
     def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> float:
         """Lease up to so many places and use one; return 0, or the seconds until there is one."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        self._settle(entry, lane)
+        self.settle(entry)
         free, wait_s = lane.per_minute, 0.0
         for counts, limit in zip(lane.counts(entry), (lane.per_minute, background_share(lane.per_minute))):
             left = limit - sum(counts.values())
@@ -90,26 +90,22 @@ class RateLimiter:
 
     def settle(self, entry: KeyEntry) -> None:
         """Give back unused places; used ones count from the second at which they were used."""
-        for lane in list(self._leases):
-            self._settle(entry, lane)
+        now = self._clock.now()
+        for lane, lease in self._leases.items():
+            for counts in lane.counts(entry):
+                counts[lease.second] = counts.get(lease.second, 0) - lease.count
+                for second in lease.used:
+                    counts[second] = counts.get(second, 0) + 1
+        self._leases.clear()
+        for counts in (entry.sent, entry.background):
+            # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
+            for at in [at for at in counts if counts[at] <= 0 or not now - WINDOW_S < at <= now + LEASE_S]:
+                del counts[at]
 
     @property
     def has_leases(self) -> bool:
         """True if there are places to settle."""
         return any(lease.count for lease in self._leases.values())
-
-    def _settle(self, entry: KeyEntry, lane: Lane) -> None:
-        now, lease = self._clock.now(), self._leases.pop(lane, _Lease())
-        for counts in (entry.sent, entry.background):
-            # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
-            for second in [at for at in counts if not now - WINDOW_S < at <= now + LEASE_S]:
-                del counts[second]
-        for counts in lane.counts(entry):
-            others = counts.pop(lease.second, 0) - lease.count
-            if others > 0:
-                counts[lease.second] = others
-            for second in lease.used:
-                counts[second] = counts.get(second, 0) + 1
 
 
 def defer(entry: KeyEntry, query_keys: Iterable[str], sent: Set[str], now: float) -> None:

@@ -168,7 +168,10 @@ class RequestQueue:
         while self._retries and self._retries[0][0][0] <= now:
             self._push(heapq.heappop(self._retries)[-1])
         self.pause_s = self._retries[0][0][0] - now if self._retries else math.inf
+        full: Set[int] = set()
         for lane in sorted(self._lanes, key=lambda lane: self._lanes[lane][0]):
+            if lane.per_minute in full:
+                continue
             request = self._lanes[lane][0][-1]
             try:
                 self._raise_if_over(request, now)
@@ -182,6 +185,7 @@ class RequestQueue:
                     request.group.sent.add(request.query_key)
                 self.in_flight.append(request)
                 return self._pop(lane), None
+            full.add(lane.per_minute)
             self.pause_s = min(self.pause_s, wait_s)
         return None
 

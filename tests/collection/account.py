@@ -38,14 +38,18 @@ class Account:
     def sleep(self, seconds: float) -> None:
         self.clock.at += seconds
 
-    def collector(self, kind: str = HOURS, name: str = "one", **keys: Any) -> Collector:
+    def collector(self, kind: str = HOURS, name: str = "one", rate_extension_s: float = 0.0, **keys: Any) -> Collector:
+        """Make a collector with a scheduler of its own over the common state, as a new process does."""
         schedulers = Schedulers(Store(lambda: str(self.path), now=self.clock.now), self.clock.clock)
         return self.make(
-            self.cloud.entry(**{**self.keys, **keys}), schedulers=schedulers, consumer=Consumer(name, kind)
+            self.cloud.entry(**{**self.keys, **keys}),
+            schedulers=schedulers,
+            consumer=Consumer(name, kind),
+            rate_extension_s=rate_extension_s,
         )
 
     def cycle(self, kind: str = HOURS, name: str = "one", **keys: Any) -> Batch:
-        """Run one cycle with a collector of its own, as a new process does."""
+        """Run one cycle as a process of its own does."""
         return self.collector(kind, name, **keys).cycle()
 
     def truth(self, start: int, **filters: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict
 
 import pytest
 from werkzeug import Request, Response
@@ -23,27 +23,7 @@ from ..conftest import SK, Cloud, FixedClock, wait_for
 from ..fixed_clock import MONDAY
 from ..program import EmulatorTransport
 from .account import Make, health, points, texts
-
-
-class Hang:
-    """A response, a transport or a provider that hangs past every deadline, until the test ends."""
-
-    def __init__(self, clock: FixedClock) -> None:
-        self._clock = clock
-        self.release = threading.Event()
-        self.threads: List[threading.Thread] = []
-
-    def __call__(self, *_: Any) -> Any:
-        self.threads.append(threading.current_thread())
-        self._clock.at += 60
-        self.release.wait(30)
-
-
-@pytest.fixture
-def hang(clock: FixedClock) -> Iterator[Hang]:
-    hang = Hang(clock)
-    yield hang
-    hang.release.set()
+from .conftest import Hang
 
 
 @pytest.fixture

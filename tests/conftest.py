@@ -164,6 +164,7 @@ def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
         consumer: Optional[Consumer] = None,
         provider: Optional[Provider] = None,
         transport: Optional[client.Transport] = None,
+        rate_extension_s: float = 0.0,
     ) -> Collector:
         clock = clock or fixed
         instance = load_instance(entry, {}, "instances[0]", clock.now())
@@ -171,7 +172,9 @@ def make_collector(cloud: Cloud, clock: FixedClock) -> Callable[..., Collector]:
         schedulers = schedulers or Schedulers(Store(), clock)
         source = provider or (lambda: fixed_credentials)
         transport = transport or EmulatorTransport(cloud, instance)
-        return Collector(instance, source, transport, schedulers, clock, consumer=consumer)
+        return Collector(
+            instance, source, transport, schedulers, clock, consumer=consumer, rate_extension_s=rate_extension_s
+        )
 
     return make
 

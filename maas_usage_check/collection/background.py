@@ -7,6 +7,7 @@ from typing import (
     Any,
     Callable,
     Dict,
+    Hashable,
     Iterable,
     List,
     Optional,
@@ -38,6 +39,7 @@ class BackgroundQueries:
         self._emitted: Any = None
         self._open_live: Set[QueryTask] = set()
         self._stopped_by: Optional[QueryError] = None
+        self._is_finished = False
 
     @property
     def _account(self) -> Account:
@@ -51,9 +53,10 @@ class BackgroundQueries:
             self._record_failure(error)
             return []
 
-    def finish(self, now_ms: int) -> None:
-        """End the queries. A query left for a later cycle is no failure."""
-        self.ends += [self._stopped_by or self._session.group.not_sent_error() for _ in self._open_live]
+    def finish(self, now_ms: int, unanswered: Callable[[Hashable], QueryError]) -> None:
+        """End the queries. A query left for a later cycle is no failure; `unanswered` makes those of live ones."""
+        self._is_finished = True
+        self.ends += [self._stopped_by or unanswered(task.query) for task in list(self._open_live)]
         try:
             self.ends += self._source.finish(now_ms)
         except Exception as error:
@@ -86,6 +89,8 @@ class BackgroundQueries:
         return requests
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
+        if self._is_finished:  # too late: it has been counted
+            return []
         self._open_live.discard(task)
         try:
             if isinstance(outcome, QueryError):

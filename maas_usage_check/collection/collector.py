@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple
 
 from ..clock import Clock
@@ -56,7 +57,7 @@ class Collector:
         self.priority = priority
         self.name = digest(instance)
         self.last_success = 0.0
-        self.is_cancelled = False
+        self.cancelled_at = math.inf
         self.background: List[BackgroundSource] = []
         # What is not configured is not imported: it takes a third of a `collect`.
         if consumer is not None and instance.hourly:
@@ -75,7 +76,12 @@ class Collector:
 
     def cancel(self) -> None:
         """End the running cycle with what is complete, and every later one. Sets a flag: safe in signal handlers."""
-        self.is_cancelled = True
+        self.cancelled_at = min(self.cancelled_at, self.clock.monotonic())
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once `cancel` was called."""
+        return self.cancelled_at < math.inf
 
     def start(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Hashable, List, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -114,22 +114,27 @@ class Cycle:
         cut, why = collector.is_cancelled or store.hangs, LATE.format(self._timeout)
         if cut:
             why = "the cycle was ended by a signal" if collector.is_cancelled else str(store.hang_error())
-        late = QueryError(Result.TIMED_OUT, why)
+        self._late = self._unsent = QueryError(Result.TIMED_OUT, why)
         # Where no query was sent, something before them hung.
-        sent = self._session.sent.intersection(self._source_of)
-        unsent = self._group.not_sent_error() if sent and not cut else late
-        self._outcomes = {
-            query: self._outcomes.get(query, late if query in sent else unsent) for query in self._plan.queries
-        }
-        now, cancelled = clock.monotonic(), collector.is_cancelled
-        self._emit_until = now + STATE_STOP_S if cancelled else max(now + EMIT_S, self._group.deadline)
+        if self._session.sent.intersection(self._source_of) and not cut:
+            self._unsent = self._group.not_sent_error()
+        self._outcomes = {query: self._outcomes.get(query, self._unanswered(query)) for query in self._plan.queries}
+        self._ended = clock.monotonic()
         self._emission = Watched(self._emit)
 
     def result(self) -> Batch:
         """Wait for the ledger and build the batch; `end_queries` comes first."""
-        self._emission.wait(self._collector.clock, lambda: self._emit_until)
+        self._emission.wait(self._collector.clock, self._emit_until)
         self._is_emitted = True
         return self._batch()
+
+    def _emit_until(self) -> float:
+        # SIGTERM may come while the state hangs.
+        cancelled_at = max(self._ended, self._collector.cancelled_at)
+        return min(max(self._ended + EMIT_S, self._group.deadline), cancelled_at + STATE_STOP_S)
+
+    def _unanswered(self, query: Hashable) -> QueryError:
+        return self._late if query in self._session.sent else self._unsent
 
     def _query(self) -> None:
         """Send all queries, in a thread of its own: credentials, names and files may hang."""
@@ -170,7 +175,7 @@ class Cycle:
         """Store what the next cycle needs, and emit from the ledger; in a thread of its own, for the state may hang."""
         collector = self._collector
         for each in self._background:
-            each.finish(self._now_ms)
+            each.finish(self._now_ms, self._unanswered)
         self._session.close(list(self._outcomes.values()))
         success = None in self._ends() or self._any_answered()
         with collector.schedulers.store.entry(LastSuccess, collector.name) as last:

@@ -62,15 +62,17 @@ class Scheduler:
 
         `on_wait` is called once where a request waits for the rate, with the seconds.
         """
-        while not group.ended.is_set() and not group.is_cancelled() and self._clock.monotonic() < group.deadline:
+        while True:
+            if group.rate_wait_s:  # first: the wait may be over by now
+                on_wait(group.rate_wait_s)
+                on_wait, group.rate_wait_s = lambda seconds: None, 0.0
+            if group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline:
+                return
             with self._changed:
                 self._hire()  # in place of those that hang
                 has_workers = self._workers > 0
             if not has_workers:  # no thread can be started
                 self._step(is_worker=False)
-            elif group.rate_wait_s:
-                on_wait(group.rate_wait_s)
-                on_wait, group.rate_wait_s = lambda seconds: None, 0.0
             else:
                 group.ended.wait(max(0.0, min(watchdog.POLL_S, group.deadline - self._clock.monotonic())))
 

@@ -32,25 +32,30 @@ class Account:
 
     @property
     def hour(self) -> int:
-        """Where the running hour begins."""
+        """The start of the current hour, in ms."""
         return self.now // HOUR * HOUR
 
     def sleep(self, seconds: float) -> None:
         self.clock.at += seconds
 
-    def collector(self, takes: str = HOURS, name: str = "one", **keys: Any) -> Collector:
+    def collector(self, kind: str = HOURS, name: str = "one", rate_extension_s: float = 0.0, **keys: Any) -> Collector:
+        """Make a collector with a scheduler of its own over the common state, as a new process does."""
         schedulers = Schedulers(Store(lambda: str(self.path), now=self.clock.now), self.clock.clock)
         return self.make(
-            self.cloud.entry(**{**self.keys, **keys}), schedulers=schedulers, consumer=Consumer(name, takes)
+            self.cloud.entry(**{**self.keys, **keys}),
+            schedulers=schedulers,
+            consumer=Consumer(name, kind),
+            rate_extension_s=rate_extension_s,
         )
 
-    def cycle(self, takes: str = HOURS, name: str = "one", **keys: Any) -> Batch:
-        """Run one cycle as a run of its own."""
-        return self.collector(takes, name, **keys).cycle()
+    def cycle(self, kind: str = HOURS, name: str = "one", **keys: Any) -> Batch:
+        """Run one cycle as a process of its own does."""
+        return self.collector(kind, name, **keys).cycle()
 
     def truth(self, start: int, **filters: Any) -> int:
-        asked = {"service_type": 2, "start_time": start, "end_time": start + HOUR - 1, **filters}
-        return round(self.cloud.emulator.usage.totals(asked, self.now)["total_token"] * 1000)
+        """Return the total tokens of an hour by the emulator's own data."""
+        query = {"service_type": 2, "start_time": start, "end_time": start + HOUR - 1, **filters}
+        return round(self.cloud.emulator.usage.totals(query, self.now)["total_token"] * 1000)
 
 
 def points(batch: Batch, measurement: str) -> List[Point]:

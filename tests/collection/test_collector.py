@@ -1,10 +1,10 @@
-"""One cycle, through the real client, against the emulator's own ledger."""
+"""One cycle through the real client, against the emulator."""
 
 from __future__ import annotations
 
 import json
 import threading
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict
 
 import pytest
 from werkzeug import Request, Response
@@ -23,27 +23,7 @@ from ..conftest import SK, Cloud, FixedClock, wait_for
 from ..fixed_clock import MONDAY
 from ..program import EmulatorTransport
 from .account import Make, health, points, texts
-
-
-class Hang:
-    """Hang past every deadline, until the test ends: what is injected here may be a host, a thread or a folder."""
-
-    def __init__(self, clock: FixedClock) -> None:
-        self._clock = clock
-        self.release = threading.Event()
-        self.threads: List[threading.Thread] = []
-
-    def __call__(self, *_: Any) -> Any:
-        self.threads.append(threading.current_thread())
-        self._clock.at += 60
-        self.release.wait(30)
-
-
-@pytest.fixture
-def hang(clock: FixedClock) -> Iterator[Hang]:
-    made = Hang(clock)
-    yield made
-    made.release.set()
+from .conftest import Hang
 
 
 @pytest.fixture
@@ -51,20 +31,21 @@ def schedulers(clock: FixedClock) -> Schedulers:
     return Schedulers(Store(), clock.clock)
 
 
-def broken(status: int, body: bytes = b"{}") -> Callable[[Request], Response]:
+def respond(status: int, body: bytes = b"{}") -> Callable[[Request], Response]:
     return lambda request: Response(body, status)
 
 
-def when(
+def respond_if(
     condition: Callable[[Dict[str, Any]], bool], response: Callable[[Request], Response]
 ) -> Callable[[Request], Any]:
-    """Answer otherwise where the body of a statistics call meets a condition."""
+    """Replace the responses to statistics requests whose body meets a condition."""
     return lambda request: (
         response(request) if request.method == "POST" and condition(json.loads(request.get_data())) else None
     )
 
 
-def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector: Make) -> None:
+def test_totals(cloud: Cloud, make_collector: Make) -> None:
+    """Every total equals the emulator's own ledger, summed hour by hour."""
     entry = cloud.entry(
         ranges=["last_7d", "last_30d", "last_3h"], service_types=[1, 2, 4], infer_types=["real_time", "batch"]
     )
@@ -76,7 +57,7 @@ def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector
         now = point.time // 1_000_000
         start = max(now - hours_of[point.tags["range"]] * HOUR, now - RETENTION)
         service = {"my_service": 1, "preset": 2, "custom_endpoint": 4}[point.tags["service_type"]]
-        # Counted hour by hour, without the windows of the plan and without the emulator's answers.
+        # Hour by hour: neither the plan's windows nor the emulator's answers are used.
         hours = list(
             cloud.emulator.usage.hours(service, point.tags["infer_type"], list(API_KEYS), start, now - 2 * HOUR)
         )
@@ -86,7 +67,7 @@ def test_every_total_equals_the_ledger_of_the_cloud(cloud: Cloud, make_collector
         assert all(type(value) is int for name, value in point.fields.items() if not name.endswith("_ratio"))
 
 
-def test_tags_and_time_of_a_point(cloud: Cloud, make_collector: Make) -> None:
+def test_tags_and_time(cloud: Cloud, make_collector: Make) -> None:
     batch = make_collector(cloud.entry(ranges=["today"], tags=["team:a"], timezone="Asia/Shanghai")).cycle()
     usage, api = batch.points
     own = {"region": "cn-southwest-2", "project_id": PROJECT_ID, "team": "a"}
@@ -95,7 +76,8 @@ def test_tags_and_time_of_a_point(cloud: Cloud, make_collector: Make) -> None:
     assert usage.time == api.time == MONDAY * 10**9
 
 
-def test_each_distinct_question_is_asked_once(cloud: Cloud, make_collector: Make) -> None:
+def test_equal_queries(cloud: Cloud, make_collector: Make) -> None:
+    """Ranges with the same window share one query."""
     ranges = ["last_7d", "last_168h", "last_30d", "last_720h", "last_1d", "last_24h"]
     batch = make_collector(cloud.entry(ranges=ranges, service_types=[1, 2])).cycle()
     assert len(points(batch, USAGE)) == 12
@@ -104,7 +86,7 @@ def test_each_distinct_question_is_asked_once(cloud: Cloud, make_collector: Make
     assert {request.method for request in cloud.requests} == {"POST"}
 
 
-def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) -> None:
+def test_labels(cloud: Cloud, make_collector: Make) -> None:
     """Series of labels have a measurement of their own beside the unfiltered whole; without, the whole is filtered."""
     labels = ["team-search", ""]
     batch = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True)).cycle()
@@ -113,15 +95,16 @@ def test_labels_with_series_and_as_a_filter(cloud: Cloud, make_collector: Make) 
     (whole,) = points(batch, USAGE)
     (both,) = points(make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels)).cycle(), USAGE)
     assert "api_key_label" not in {**whole.tags, **both.tags}
-    asked = [body.get("api_keys") for body in cloud.statistics()]
-    assert (asked[0], sorted(asked[1:3]), asked[3]) == (None, [[""], ["team-search"]], labels)
+    filters = [body.get("api_keys") for body in cloud.statistics()]
+    assert (filters[0], sorted(filters[1:3]), filters[3]) == (None, [[""], ["team-search"]], labels)
     now = whole.time // 1_000_000
     hours = list(cloud.emulator.usage.hours(2, "real_time", list(API_KEYS), now - 7 * DAY, now - 2 * HOUR))
     assert whole.fields["requests"] == sum(hour.requests for hour in hours)
     assert both.fields["requests"] == sum(point.fields["requests"] for point in each) < whole.fields["requests"]
 
 
-def test_body_and_headers_of_a_request(cloud: Cloud, make_collector: Make) -> None:
+def test_request(cloud: Cloud, make_collector: Make) -> None:
+    """The body has the filters, the headers name the plugin, and the secret key is in neither."""
     make_collector(cloud.entry(ranges=["last_7d"], ips=["10.0.0.1"])).cycle()
     (request,) = cloud.requests
     assert json.loads(request.get_data())["ips"] == ["10.0.0.1"]
@@ -129,9 +112,9 @@ def test_body_and_headers_of_a_request(cloud: Cloud, make_collector: Make) -> No
     assert SK not in str(request.headers) + request.full_path + request.get_data(as_text=True)
 
 
-def test_a_range_of_which_the_second_of_two_queries_fails(cloud: Cloud, make_collector: Make) -> None:
-    """It gives no point, and the api point says so."""
-    cloud.responder = when(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, broken(400))
+def test_half_a_range(cloud: Cloud, make_collector: Make) -> None:
+    """A range of which one of two queries fails has no point, and the api point says so."""
+    cloud.responder = respond_if(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, respond(400))
     batch = make_collector(cloud.entry()).cycle()
     assert sorted(point.tags["range"] for point in points(batch, USAGE)) == ["last_14d", "last_7d"]
     fields = health(batch)
@@ -145,15 +128,15 @@ def test_a_range_of_which_the_second_of_two_queries_fails(cloud: Cloud, make_col
 @pytest.mark.parametrize(
     ("response", "result", "requests"),
     [
-        (broken(400), Result.REQUEST_REJECTED, 4),
-        (broken(403), Result.PERMISSION_DENIED, 4),
-        (broken(401), Result.KEY_REFUSED, 1),
-        (broken(429), Result.THROTTLED, 1),
-        (broken(500), Result.SERVER_ERROR, 12),
-        (broken(200), Result.BAD_ANSWER, 4),
+        (respond(400), Result.REQUEST_REJECTED, 4),
+        (respond(403), Result.PERMISSION_DENIED, 4),
+        (respond(401), Result.KEY_REFUSED, 1),
+        (respond(429), Result.THROTTLED, 1),
+        (respond(500), Result.SERVER_ERROR, 12),
+        (respond(200), Result.BAD_ANSWER, 4),
     ],
 )
-def test_requests_of_a_cycle_that_fails(
+def test_failed_cycle(
     cloud: Cloud, make_collector: Make, response: Callable[[Request], Response], result: Result, requests: int
 ) -> None:
     """What may pass is tried three times, what ends all queries once. The api point says why there is no usage."""
@@ -169,65 +152,71 @@ def test_requests_of_a_cycle_that_fails(
     assert len(cloud.requests) == fields["http_requests"] == requests
 
 
-def test_a_passing_fault_is_tried_again_within_the_cycle(cloud: Cloud, make_collector: Make) -> None:
-    cloud.next_responders = [broken(503), broken(504)]
+def test_retries(cloud: Cloud, make_collector: Make) -> None:
+    """A fault that passes is retried within the cycle."""
+    cloud.next_responders = [respond(503), respond(504)]
     batch = make_collector(cloud.entry(ranges=["last_7d"])).cycle()
     assert batch.result == Result.OK
     assert len(cloud.requests) == 3
 
 
-def test_the_last_success_is_remembered(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
+def test_last_success(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
+    """The time of the last success is stored, for cycles that fail."""
     first = make_collector(cloud.entry(), schedulers=schedulers).cycle()
-    cloud.responder = broken(400)
+    cloud.responder = respond(400)
     second = make_collector(cloud.entry(), schedulers=schedulers).cycle()
     name = "last_success_timestamp_seconds"
     assert health(second)["up"] == 0
     assert health(second)[name] == health(first)[name] == MONDAY
 
 
-def test_the_first_request_goes_alone_and_then_as_many_as_configured(cloud: Cloud, make_collector: Make) -> None:
-    lock, under_way, seen, four = threading.Lock(), [0], [], threading.Barrier(4)
+def test_concurrency(cloud: Cloud, make_collector: Make) -> None:
+    """The first request goes alone; after its success max_concurrency are in flight."""
+    lock, in_flight, counts, four = threading.Lock(), [0], [], threading.Barrier(4)
 
-    def with_others(request: Request) -> None:
+    def count(request: Request) -> None:
         with lock:
-            under_way[0] += 1
-            seen.append(under_way[0])
-            first = len(seen) == 1
+            in_flight[0] += 1
+            counts.append(in_flight[0])
+            first = len(counts) == 1
         if not first:
-            four.wait(10)  # broken, and the answer a 500, where fewer than four are under way
+            four.wait(10)  # breaks, and the answer is a 500, if fewer than four are in flight
         with lock:
-            under_way[0] -= 1
+            in_flight[0] -= 1
 
-    cloud.responder = with_others
+    cloud.responder = count
     ranges = [f"last_{hours}h" for hours in range(1, 14)]
     assert make_collector(cloud.entry(ranges=ranges, max_concurrency=4)).cycle().result == Result.OK
-    assert seen[:2] == [1, 1]
-    assert max(seen) == 4
+    assert counts[:2] == [1, 1]
+    assert max(counts) == 4
 
 
-def test_labels_that_are_no_tags_are_redacted(cloud: Cloud, make_collector: Make) -> None:
-    cloud.responder = broken(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
-    for per_api_key, said in ((False, "unknown key *** of 10.0.0.1"), (True, "unknown key team-planted of 10.0.0.1")):
+def test_redacted_labels(cloud: Cloud, make_collector: Make) -> None:
+    """Labels that are no tags do not appear in errors."""
+    cloud.responder = respond(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
+    for per_api_key, text in ((False, "unknown key *** of 10.0.0.1"), (True, "unknown key team-planted of 10.0.0.1")):
         entry = cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=per_api_key)
-        assert f"`{said}`" in make_collector(entry).cycle().problems[0].text
+        assert f"`{text}`" in make_collector(entry).cycle().problems[0].text
 
 
-def test_the_deadline_ends_a_cycle_with_what_is_complete(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
-    cloud.responder = when(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
+def test_deadline(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    """The deadline ends a cycle with what is complete."""
+    cloud.responder = respond_if(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
     batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], max_concurrency=1)).cycle()
     assert [point.tags["range"] for point in points(batch, USAGE)] == ["last_1h", "last_2h"]
     assert batch.result == Result.PARTIAL
     assert "no answer within the deadline of 25 s" in batch.problems[0].text
 
 
-def test_what_hangs_outside_our_reach(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
-    """A name resolution may hang, or a file with credentials: neither holds the cycle or keeps the process."""
+def test_hangs(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    """A name resolution may hang, or a file with credentials: neither blocks the cycle or the exit of the process."""
     for injected in ({"transport": hang}, {"provider": hang}):
         assert make_collector(cloud.entry(), **injected).cycle().result == Result.TIMED_OUT
     assert [thread.daemon for thread in hang.threads] == [True, True]
 
 
-def test_ranges_that_reach_past_what_is_kept(cloud: Cloud, make_collector: Make) -> None:
+def test_expired_ranges(cloud: Cloud, make_collector: Make) -> None:
+    """A range that begins before the 30 days kept says how much it covers; one that ends before them is a warning."""
     old = {"name": "old", "from": "2020-01-01", "to": "2020-02-01"}
     batch = make_collector(cloud.entry(ranges=["last_60d", old])).cycle()
     (point,) = points(batch, USAGE)
@@ -238,7 +227,8 @@ def test_ranges_that_reach_past_what_is_kept(cloud: Cloud, make_collector: Make)
     assert (alone.result, alone.problems[0].level, health(alone)["up"]) == (Result.NOTHING_KEPT, "W", 0)
 
 
-def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+def test_late_answer(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
+    """An answer after the deadline does not count in the next cycle."""
     cloud.next_responders = [lambda request: hang() or Response(b"{}", 400)]
     collector = make_collector(cloud.entry(ranges=["last_7d"]))
     assert collector.cycle().result == Result.TIMED_OUT
@@ -246,10 +236,9 @@ def test_a_late_answer_does_not_count_in_the_next_cycle(cloud: Cloud, make_colle
     assert collector.cycle().result == Result.OK
 
 
-def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
-    cloud: Cloud, make_collector: Make, schedulers: Schedulers
-) -> None:
-    cloud.responder = when(lambda body: body["infer_type"] == "batch", broken(403))
+def test_project_lookup(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
+    """The project id is stored, and looked up again after a cycle in which all queries lacked a permission."""
+    cloud.responder = respond_if(lambda body: body["infer_type"] == "batch", respond(403))
     entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
     del entry["project_id"]
     for _ in range(3):
@@ -257,7 +246,7 @@ def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
         assert usage.tags["project_id"] == PROJECT_ID
         assert "project_id" not in api.tags
     assert [request.method for request in cloud.requests].count("GET") == 1
-    cloud.responder = broken(403)
+    cloud.responder = respond(403)
     for _ in range(2):
         make_collector(entry, schedulers=schedulers).cycle()
     assert [request.method for request in cloud.requests].count("GET") == 2
@@ -267,10 +256,10 @@ def test_the_project_is_looked_up_again_once_all_queries_lack_a_permission(
     ("seconds", "count", "level"),
     [(HUNG_S, 1, ""), (HUNG_S + 1, 1, "W"), (HUNG_S + 1, MOST_HUNG - 1, "W"), (HUNG_S + 1, MOST_HUNG, "E")],
 )
-def test_threads_that_hang(
+def test_hung_threads(
     cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: float, count: int, level: str
 ) -> None:
-    """They are warned of, and beyond a number nothing is asked until they end."""
+    """Hung threads are a warning; from a number on, nothing is queried until they end."""
     release = threading.Event()
     for _ in range(count):
         assert run_with_deadline(lambda: release.wait(30), clock.clock, 0) is None
@@ -293,9 +282,7 @@ def test_threads_that_hang(
         (5, "not sent: earlier requests used up the 25 s deadline; check whether the cloud is slow", ""),
     ],
 )
-def test_a_slow_cloud(
-    cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: int, first: str, last: str
-) -> None:
+def test_slow_cloud(cloud: Cloud, clock: FixedClock, make_collector: Make, seconds: int, first: str, last: str) -> None:
     """The first line says that the cloud did not answer; what was not sent because of it comes after."""
 
     def slow(request: Any, timeout: float) -> Any:

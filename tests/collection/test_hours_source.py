@@ -1,4 +1,4 @@
-"""The hours' share of cycles, against the emulator."""
+"""The hours of a cycle, against the emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def account(cloud: Cloud, clock: FixedClock, make_collector: Make, tmp_path: Pat
     return Account(cloud, clock, make_collector, tmp_path)
 
 
-def test_hours_at_their_own_time(account: Account) -> None:
+def test_hours(account: Account) -> None:
+    """An hour has its own time and the cloud's values; later cycles query only the last hours."""
     batch = account.cycle()
     hours = {point.time // 1_000_000: point.fields for point in points(batch, HOURLY)}
     assert min(hours) == account.hour - DAY
@@ -31,9 +32,9 @@ def test_hours_at_their_own_time(account: Account) -> None:
     assert {at for at, fields in hours.items() if fields["settled"]} == settled
     assert health(batch)["missing_hours"] == 0
     assert health(batch)["newest_usage_timestamp_seconds"] == max(hours) // 1000 + 3600
-    _, *asked = account.cloud.statistics()
-    assert asked
-    assert all(body["start_time"] % HOUR == 0 == (body["end_time"] + 1) % HOUR for body in asked)
+    _, *queries = account.cloud.statistics()
+    assert queries
+    assert all(body["start_time"] % HOUR == 0 == (body["end_time"] + 1) % HOUR for body in queries)
     account.sleep(300)
     before = len(account.cloud.requests)
     account.cycle()
@@ -53,7 +54,8 @@ def test_ranges_first(account: Account, rate: int, ranges: int, hours: int) -> N
     assert all((end + 1) % HOUR == 0 for end in sent[ranges:])
 
 
-def test_hours_leave_room_for_the_ranges_of_a_cycle_within_the_minute(account: Account) -> None:
+def test_ranges_during_a_backfill(account: Account) -> None:
+    """A backfill leaves room for the ranges of further cycles within the same minute."""
     collector = account.collector(backfill_days=29, ranges=["last_1d", "last_2d"], max_requests_per_minute=30)
     for _ in range(3):
         batch = collector.cycle()
@@ -62,7 +64,8 @@ def test_hours_leave_room_for_the_ranges_of_a_cycle_within_the_minute(account: A
     assert health(batch)["failed_queries"] == 0
 
 
-def test_series_take_turns_where_the_rate_lets_few_calls_through(account: Account) -> None:
+def test_series_take_turns(account: Account) -> None:
+    """Where the rate allows few requests, the series queried longest ago goes first."""
     labels = [f"label-{n}" for n in range(5)]
     account.keys.update(per_api_key=True, api_keys=labels, ranges=["last_1d"], max_requests_per_minute=10)
     for _ in range(8):
@@ -74,7 +77,8 @@ def test_series_take_turns_where_the_rate_lets_few_calls_through(account: Accoun
 
 
 @pytest.mark.parametrize("status", [429, 401, 403])
-def test_a_refusal_in_the_middle_of_a_backfill_ends_the_asking_but_not_the_cycle(account: Account, status: int) -> None:
+def test_refusal_during_a_backfill(account: Account, status: int) -> None:
+    """A refusal stops the queries but not the cycle: it emits what it has, and the backfill goes on later."""
     account.cloud.responder = lambda request: Response(b"{}", status) if len(account.cloud.requests) > 10 else None
     batch = account.cycle(max_concurrency=1)
     assert len(account.cloud.requests) == 11
@@ -88,7 +92,8 @@ def test_a_refusal_in_the_middle_of_a_backfill_ends_the_asking_but_not_the_cycle
     assert health(account.cycle())["missing_hours"] == 0
 
 
-def test_a_label_has_hours_of_its_own_beside_the_whole(account: Account) -> None:
+def test_labels(account: Account) -> None:
+    """A label has hours of its own beside the whole."""
     batch = account.cycle(per_api_key=True, api_keys=["team-search", ""], max_requests_per_minute=200)
     of_labels = points(batch, KEY_HOURLY)
     assert {point.tags["api_key_label"] for point in of_labels} == {"team-search", "online_experience"}
@@ -98,7 +103,8 @@ def test_a_label_has_hours_of_its_own_beside_the_whole(account: Account) -> None
     assert {point.time for point in points(batch, HOURLY)} == {point.time for point in of_labels}
 
 
-def test_a_single_failure_leaves_the_other_hours_alone(account: Account) -> None:
+def test_single_failure(account: Account) -> None:
+    """A single failure does not affect the other hours."""
     account.cloud.responder = lambda request: Response(b"<html>", 200) if len(account.cloud.requests) == 4 else None
     batch = account.cycle()
     assert health(batch)["failed_queries"] == 1
@@ -107,14 +113,15 @@ def test_a_single_failure_leaves_the_other_hours_alone(account: Account) -> None
     assert health(account.cycle())["missing_hours"] == 0
 
 
-def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account) -> None:
+def test_daily_check(account: Account) -> None:
+    """Hours that do not add up to their day are not emitted and not counted, until they do."""
     truth = account.cloud.emulator.usage.totals
 
-    def counts_the_next_hour_too(asked: Dict[str, Any], now: int) -> Dict[str, Any]:
-        wider = {**asked, "end_time": asked["end_time"] + HOUR}
-        return truth(wider if asked["end_time"] - asked["start_time"] < HOUR else asked, now)
+    def include_next_hour(query: Dict[str, Any], now: int) -> Dict[str, Any]:
+        wider = {**query, "end_time": query["end_time"] + HOUR}
+        return truth(wider if query["end_time"] - query["start_time"] < HOUR else query, now)
 
-    account.cloud.emulator.usage.totals = counts_the_next_hour_too  # type: ignore[method-assign]
+    account.cloud.emulator.usage.totals = include_next_hour  # type: ignore[method-assign]
     account.keys["backfill_days"] = 3
     for _ in range(4):
         batch = account.cycle(COUNTERS)
@@ -122,11 +129,11 @@ def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account)
     assert [point.fields["tokens"] for point in points(batch, CONSUMED)] == [0]
     assert not points(account.cycle(), HOURLY)
     assert health(batch)["result_code"] == Result.PARTIAL
-    (said,) = texts(batch)
-    assert "their day has" in said
-    asked = len(account.cloud.requests)
+    (text,) = texts(batch)
+    assert "their day has" in text
+    requests = len(account.cloud.requests)
     account.cycle()
-    assert len(account.cloud.requests) == asked + 1  # the range alone
+    assert len(account.cloud.requests) == requests + 1  # the range alone
     account.cloud.emulator.usage.totals = truth  # type: ignore[method-assign]
     account.sleep(3600)
     account.cycle()
@@ -134,7 +141,8 @@ def test_hours_that_do_not_add_up_to_their_day_are_not_emitted(account: Account)
     assert points(account.cycle(), HOURLY)
 
 
-def test_labels_and_keys_are_not_in_the_state(account: Account) -> None:
+def test_private_labels(account: Account) -> None:
+    """Labels are not in the state."""
     account.cycle(api_keys=["very-private-label"])
     with sqlite3.connect(account.path) as connection:
         assert "very-private-label" not in "".join(connection.iterdump())

@@ -150,7 +150,9 @@ def test_hanging_folder(
     done = program.process("doctor", "--config", server.config(program, timeout=1, state_dir=str(state.parent)),
                            LD_PRELOAD=library)  # fmt: skip
     assert done.returncode == 1
-    assert f"FAIL  state            {silent}" in done.stdout.splitlines()
+    lines = done.stdout.splitlines()
+    assert f"FAIL  state            {silent}" in lines
+    assert "skip  answer           not queried: the state does not answer" in lines
     assert "check the network" not in done.stdout
 
 

@@ -60,15 +60,23 @@ class RateLimiter:
         lease.used.append(int(self._clock.now()))
         return True
 
-    def wait(self, entry: KeyEntry, lane: Lane) -> float:
-        """Give back the lane's unused places; return the seconds until there is a place, 0 if there is one."""
-        self._settle(entry, lane)
-        return room(entry, lane, self._clock.now())[1]
+    def wait(self, entry: KeyEntry, lane: Lane, ahead: int = 0) -> float:
+        """Give back the lane's unused places; return the seconds until there is a place, 0 if there is one.
 
-    def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> None:
-        """Lease up to so many places where `wait` returned 0, and use one of them."""
+        `ahead`: how many queries go first.
+        """
+        self._settle(entry, lane)
         now = self._clock.now()
-        count, second = min(wanted, LEASE_SIZE, room(entry, lane, now)[0]), int(now + LEASE_S)
+        free, wait_s = room(entry, lane, now)
+        if 0 < free <= ahead:
+            wait_s = min(entry.sent, default=int(now)) + WINDOW_S - now
+        return wait_s
+
+    def lease(self, entry: KeyEntry, lane: Lane, wanted: int, reserved: int = 0) -> None:
+        """Lease up to so many places where `wait` returned 0, and use one of them; `reserved` stay free for others."""
+        now = self._clock.now()
+        free = max(1, room(entry, lane, now)[0] - reserved)
+        count, second = min(wanted, LEASE_SIZE, free), int(now + LEASE_S)
         for counts in _counts_of(entry, lane):
             counts[second] = counts.get(second, 0) + count
         self._leases[lane] = _Lease(second, count, self._clock.monotonic() + LEASE_S)
@@ -113,14 +121,15 @@ def defer(entry: KeyEntry, query_keys: Iterable[str], served: Set[str], now: flo
     entry.deferred = deferred
 
 
-def over_rate(entry: KeyEntry, lane: Lane, now: float) -> QueryError:
-    """Make the error of a request that finds no room before its deadline."""
+def over_rate(entry: KeyEntry, lane: Lane, now: float, ahead: int = 0) -> QueryError:
+    """Make the error of a request that finds no room before its deadline; `ahead`: how many queries go first."""
+    first = f"; {ahead} deferred earlier go first" if ahead else ""
     share = f"; {background_share(lane.per_minute)} of them for background" if lane.is_background else ""
     return QueryError(
         Result.OVER_RATE,
         f"rate limit: {sum(_recent(entry.sent, now).values())} requests sent in the last minute, "
-        f"max_requests_per_minute allows {lane.per_minute}{share}; deferred queries go first in the next cycle: query "
-        "fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
+        f"max_requests_per_minute allows {lane.per_minute}{share}{first}; deferred queries go first in the next cycle: "
+        "query fewer ranges, service types or labels, or raise it (the cloud allows 200 per user)",
         is_consequence=True,
     )
 

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import math
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..clock import Clock
 from ..cloud.outcomes import API, Outcome, effect_of
@@ -114,6 +114,15 @@ class Request:
         self.failure: Optional[QueryError] = None
 
 
+class _Full(NamedTuple):
+    """What was found for a lane, for all requests that were not deferred earlier than `deferred_at`."""
+
+    checked: float = -math.inf
+    free_at: float = 0.0
+    deferred_at: float = math.inf
+    ahead: int = 0
+
+
 class RequestQueue:
     """The requests of one access key. Not for several threads at once: the caller holds a lock.
 
@@ -131,7 +140,7 @@ class RequestQueue:
         self._groups: Set[Group] = set()
         self._lanes: Dict[Lane, List[Tuple[Tuple[Any, ...], int, Request]]] = {}
         self._retries: List[Tuple[float, int, Request]] = []
-        self._full: Dict[Lane, Tuple[float, float]] = {}
+        self._full: Dict[Lane, _Full] = {}
         self._numbers = itertools.count()
         self._verified = False
         self._probe: Optional[Request] = None
@@ -296,27 +305,39 @@ class RequestQueue:
         lane, group = request.lane, request.group
         if self.is_verified() and self._limiter.acquire(lane):
             return 0.0
-        checked, free_at = self._full.get(lane, (-math.inf, 0.0))
-        if now >= min(checked + FULL_S, free_at):
+        full = self._full.get(lane, _Full())
+        # What has no name, as the look-up of a project, lets nothing go first: all others may depend on it.
+        deferred_at = self._lanes[lane][0][0][1] if request.query_key else -math.inf
+        if now >= min(full.checked + FULL_S, full.free_at) or deferred_at < full.deferred_at:
             with self.key.transaction() as entry:
                 circuit_breaker.raise_if_open(entry, request.api, self._clock.now(), request.api in group.throttled)
-                wait_s = self._limiter.wait(entry, lane)
+                others = self._deferred_elsewhere(entry, lane)
+                ahead = sum(at < deferred_at for at in others)
+                wait_s = self._limiter.wait(entry, lane, ahead)
                 if not wait_s:
                     if not self.is_verified():
                         if not self.key.claim_probe(entry, group.deadline - now):
                             return PROBE_POLL_S
                         self._probe = request
-                    self._limiter.lease(entry, lane, len(self._lanes[lane]))
+                    self._limiter.lease(entry, lane, len(self._lanes[lane]), len(others))
                     return 0.0
-            free_at = now + wait_s
-            self._full[lane] = now, free_at
+            full = self._full[lane] = _Full(now, now + wait_s, deferred_at, ahead)
+        free_at = full.free_at
         if not lane.is_background:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []
-            raise rate_limiter.over_rate(self.key.latest, lane, self._clock.now())
+            raise rate_limiter.over_rate(self.key.latest, lane, self._clock.now(), full.ahead)
         group.rate_wait_s = free_at - now
         return free_at - now
+
+    def _deferred_elsewhere(self, entry: KeyEntry, lane: Lane) -> List[float]:
+        """List when each deferred query that does not wait here was deferred: another process may send it."""
+        if lane.is_background or not entry.deferred:
+            return []
+        rate_limiter.defer(entry, (), set().union(*(group.served for group in self._groups)), self._clock.now())
+        queued = {waiting[-1].query_key for waiting in itertools.chain(*self._lanes.values())}
+        return [at for query_key, at in entry.deferred.items() if query_key not in queued]
 
     def _release_probe(self, entry: KeyEntry) -> None:
         self._probe = None

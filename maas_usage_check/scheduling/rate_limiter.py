@@ -7,7 +7,7 @@ leased place counts until a minute after the last moment at which it may be used
 from __future__ import annotations
 
 import math
-from typing import Dict, Iterable, List, NamedTuple, Set
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Set
 
 from msgspec import Struct
 
@@ -46,8 +46,10 @@ class _Lease(Struct):
     count: int = 0
     until: float = -math.inf
     used: List[int] = []
-    full_until: float = -math.inf
+    checked: float = -math.inf
     free_at: float = 0.0
+    deferred_at: float = math.inf
+    ahead: int = 0
 
 
 class RateLimiter:
@@ -65,28 +67,58 @@ class RateLimiter:
         lease.used.append(int(self._clock.now()))
         return True
 
-    def full_for(self, lane: Lane) -> float:
-        """Return the seconds until there is a place, as found in the last second; 0 if that is not known."""
-        now, lease = self._clock.monotonic(), self._leases.get(lane, _Lease())
-        return lease.free_at - now if now < min(lease.full_until, lease.free_at) else 0.0
+    def full_for(self, lane: Lane, deferred_at: float) -> float:
+        """Return the seconds until there is a place, as found in the last second; 0 if that is not known.
 
-    def lease(self, entry: KeyEntry, lane: Lane, wanted: int) -> float:
-        """Lease up to so many places and use one; return 0, or the seconds until there is one."""
-        now, monotonic = self._clock.now(), self._clock.monotonic()
+        `deferred_at`: when the request was deferred; what was found for a later one does not hold for it.
+        """
+        now, lease = self._clock.monotonic(), self._leases.get(lane, _Lease())
+        is_known = now < min(lease.checked + FULL_S, lease.free_at) and deferred_at >= lease.deferred_at
+        return lease.free_at - now if is_known else 0.0
+
+    def lease(
+        self, entry: KeyEntry, lane: Lane, wanted: int, deferred_at: float = math.inf, others: Sequence[float] = ()
+    ) -> float:
+        """Lease up to so many places and use one; return 0, or the seconds until there is one.
+
+        Args:
+            entry: of the access key.
+            lane: whose places.
+            wanted: how many.
+            deferred_at: when the request was deferred.
+            others: when queries of other processes were deferred; places are left for them.
+        """
+        now, monotonic, ahead = self._clock.now(), self._clock.monotonic(), sum(at < deferred_at for at in others)
         self.settle(entry)
         free, wait_s = lane.per_minute, 0.0
         for counts, limit in zip(lane.counts(entry), (lane.per_minute, background_share(lane.per_minute))):
             left = limit - sum(counts.values())
             free = min(free, left)
             wait_s = max(wait_s, min(counts) + WINDOW_S - now if left <= 0 else 0.0)
+        if 0 < free <= ahead:
+            wait_s = min(entry.sent, default=int(now)) + WINDOW_S - now
         if wait_s:
-            self._leases[lane] = _Lease(full_until=monotonic + FULL_S, free_at=monotonic + wait_s)
+            free_at = monotonic + wait_s
+            self._leases[lane] = _Lease(checked=monotonic, free_at=free_at, deferred_at=deferred_at, ahead=ahead)
             return wait_s
-        second, count = int(now + LEASE_S), min(wanted, LEASE_SIZE, free)
+        second, count = int(now + LEASE_S), min(wanted, LEASE_SIZE, max(1, free - len(others)))
         for counts in lane.counts(entry):
             counts[second] = counts.get(second, 0) + count
         self._leases[lane] = _Lease(second, count, monotonic + LEASE_S, [int(now)])
         return 0.0
+
+    def over_rate(self, entry: KeyEntry, lane: Lane) -> QueryError:
+        """Make the error of a request that finds no room before its deadline."""
+        share = f" ({background_share(lane.per_minute)} in the background)" if lane.is_background else ""
+        ahead = self._leases[lane].ahead
+        first = f"; {ahead} deferred earlier go first" if ahead else ""
+        return QueryError(
+            Result.OVER_RATE,
+            f"rate limit: {sum(entry.sent.values())} requests sent in the last minute, max_requests_per_minute allows "
+            f"{lane.per_minute}{share}{first}; deferred queries go first in the next cycle: query fewer ranges, "
+            "service types or labels, or raise it (the cloud allows 200 per user)",
+            is_consequence=True,
+        )
 
     def settle(self, entry: KeyEntry) -> None:
         """Give back unused places; used ones count from the second at which they were used."""
@@ -114,15 +146,3 @@ def defer(entry: KeyEntry, query_keys: Iterable[str], sent: Set[str], now: float
     for key in query_keys:
         deferred.setdefault(key, now)
     entry.deferred = deferred
-
-
-def over_rate(entry: KeyEntry, lane: Lane) -> QueryError:
-    """Make the error of a request that finds no room before its deadline."""
-    share = f" ({background_share(lane.per_minute)} in the background)" if lane.is_background else ""
-    return QueryError(
-        Result.OVER_RATE,
-        f"rate limit: {sum(entry.sent.values())} requests sent in the last minute, max_requests_per_minute allows "
-        f"{lane.per_minute}{share}; deferred queries go first in the next cycle: query fewer ranges, service types or "
-        "labels, or raise it (the cloud allows 200 per user)",
-        is_consequence=True,
-    )

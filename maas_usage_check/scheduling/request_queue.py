@@ -18,7 +18,7 @@ from ..clock import Clock
 from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
 from . import circuit_breaker, rate_limiter
-from .key_state import KeyState
+from .key_state import KeyEntry, KeyState
 from .priority import Priority
 from .rate_limiter import Lane, RateLimiter
 
@@ -280,14 +280,17 @@ class RequestQueue:
         group = request.group
         if self.is_verified() and self._limiter.acquire(lane):
             return 0.0
-        wait_s = self._limiter.full_for(lane)
+        # A query without a key, as the lookup of a project, lets nothing go first: all others may depend on it.
+        deferred_at = self._lanes[lane][0][0][1] if request.query_key else -math.inf
+        wait_s = self._limiter.full_for(lane, deferred_at)
         if not wait_s:
             with self.key.transaction() as entry:
                 self._raise_if_over(request, now)
                 is_probe = not self.is_verified()
                 if is_probe and not self.key.claim_probe(entry, group.deadline - now):
                     return PROBE_POLL_S
-                wait_s = self._limiter.lease(entry, lane, len(self._lanes[lane]))
+                others = self._deferred_elsewhere(entry, lane)
+                wait_s = self._limiter.lease(entry, lane, len(self._lanes[lane]), deferred_at, others)
                 if is_probe and wait_s:
                     self.key.release_probe(entry)
                 elif is_probe:
@@ -299,6 +302,14 @@ class RequestQueue:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []
-            raise rate_limiter.over_rate(self.key.latest, lane)
+            raise self._limiter.over_rate(self.key.latest, lane)
         group.rate_wait_s = wait_s
         return wait_s
+
+    def _deferred_elsewhere(self, entry: KeyEntry, lane: Lane) -> List[float]:
+        """List when each deferred query that does not wait here was deferred: another process may send it."""
+        if lane.is_background or not entry.deferred:
+            return []
+        rate_limiter.defer(entry, (), set().union(*(group.sent for group in self.groups)), self._clock.now())
+        queued = {waiting[-1].query_key for waiting in itertools.chain(*self._lanes.values())}
+        return [at for query_key, at in entry.deferred.items() if query_key not in queued]

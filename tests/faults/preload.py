@@ -13,6 +13,7 @@ HEAD = """
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 """
@@ -45,6 +46,42 @@ int fcntl64(int file, int command, ...) {
 }
 """
 """Refuse all locks; WHEN_OPENED is replaced by what happens when the state file is opened."""
+HANG = """
+static void hang(const char *path) {
+    if (!strstr(path, getenv("HANG_AT")) || access(getenv("HANG_AFTER"), F_OK)) return;
+    if (write(2, "hangs\\n", 6)) for (;;) pause();
+}
+static int opened(const char *name, const char *path, int flags, mode_t mode) {
+    hang(path);
+    int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, name);
+    return real(path, flags, mode);
+}
+int open(const char *path, int flags, ...) {
+    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
+    return opened("open", path, flags, mode);
+}
+int open64(const char *path, int flags, ...) {
+    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
+    return opened("open64", path, flags, mode);
+}
+static ssize_t wrote(const char *name, int file, const void *data, size_t size, off64_t at) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[length < 0 ? 0 : length] = 0;
+    hang(path);
+    ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, name);
+    return real(file, data, size, at);
+}
+ssize_t pwrite(int file, const void *data, size_t size, off_t at) { return wrote("pwrite", file, data, size, at); }
+ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
+    return wrote("pwrite64", file, data, size, at);
+}
+"""
+"""Hang at each open of a file whose path contains $HANG_AT, and at each write to it, once the file $HANG_AFTER exists.
+
+A thread that hangs writes "hangs" to standard error.
+"""
 KILL_AT_WRITE = """
 static long left;
 void kill_at_write(long number) { left = number; }

@@ -14,7 +14,7 @@ from ..conftest import Program
 from .checks import stored_requests
 from .faulty_cloud import Act, FaultyServer
 
-PROCESSES = 6
+PROCESSES = 10
 
 
 def collect_at_once(

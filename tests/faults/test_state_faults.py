@@ -8,14 +8,16 @@ import resource
 import sqlite3
 import subprocess
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator, List
 
 import pytest
 from line_protocol_parser import parse_line
 
+from maas_usage_check.emulator.emulator import PROJECT_ID
+
 from ..conftest import Program
 from .checks import run_cycle, stored_requests
-from .faulty_cloud import FaultyServer
+from .faulty_cloud import Act, Exchange, FaultyServer, Step
 from .preload import NO_LOCKS, compile_library
 
 NAME = "maas-usage-check.sqlite3"
@@ -79,6 +81,28 @@ def test_hours_on_full_disk(server: FaultyServer, program: Program, state: Path,
     done = in_shell(program, f'ulimit -f {blocks}; exec "$@"', "doctor", "--config", config)
     assert done.returncode == 1
     assert done.stdout.splitlines()[1] == f"FAIL  state            {full}; free some space"
+
+
+def test_one_request_at_a_time(server: FaultyServer, program: Program, state: Path) -> None:
+    """Without a state that can be read or written, the refusals of other processes are not known."""
+    in_flight: List[Exchange] = []
+    most: List[int] = []
+
+    def slow(exchange: Exchange) -> Iterator[Step]:
+        in_flight.append(exchange)
+        most.append(len(in_flight))
+        yield from [Act.PAUSE] * 3
+        in_flight.remove(exchange)
+        yield exchange.true_answer()
+
+    server.fault = slow
+    ranges = [f"last_{days}d" for days in range(1, 8)]
+    config = server.config(program, project_id=PROJECT_ID, state_dir=str(state.parent), ranges=ranges, deadline=300)
+    done = on_a_full_disk(program, "collect", "--config", config)
+    assert (done.returncode, code(done), done.stderr.count("\n")) == (0, 0, 1)
+    assert most == [1] * 7
+    assert program.process("collect", "--config", config).returncode == 0
+    assert max(most) > 1
 
 
 def test_disk_has_room_again(server: FaultyServer, program: Program, config: str, state: Path) -> None:
@@ -150,7 +174,9 @@ def test_hanging_folder(
     done = program.process("doctor", "--config", server.config(program, timeout=1, state_dir=str(state.parent)),
                            LD_PRELOAD=library)  # fmt: skip
     assert done.returncode == 1
-    assert f"FAIL  state            {silent}" in done.stdout.splitlines()
+    lines = done.stdout.splitlines()
+    assert f"FAIL  state            {silent}" in lines
+    assert "skip  answer           not queried: the state does not answer" in lines
     assert "check the network" not in done.stdout
 
 

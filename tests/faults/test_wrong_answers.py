@@ -64,7 +64,7 @@ class Account(CollectRunner):
 
     def cycle(self, now: int, form: str = "json") -> str:
         """Run a cycle at `now`, milliseconds; record its hours; return its output or, with JSON, its log."""
-        self.form, self.requests = form, 0
+        self.output_format, self.requests = form, 0
         done = self.collect(now)
         assert (done.returncode, "bug in this plugin" in done.stderr) == (0, False), done.stderr
         for line in done.stdout.splitlines() if form == "json" else ():
@@ -222,7 +222,7 @@ def test_wrong_clock_at_the_first_start(tmp_path: Path, days: int) -> None:
     """A history begins with the first answer: past usage is not counted as new after a refused cycle."""
     account = Account(tmp_path)
     account.emulator.now, off = lambda: NOW, days * 86_400.0
-    account.form = "prometheus"
+    account.output_format = "prometheus"
     account.clock.set_by(off)
     assert account.collect(BEGIN + days * 24 * HOUR).returncode == 1
     account.clock.set_by(-off)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Dict, List
 
 import pytest
@@ -86,7 +87,7 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     limiter = RateLimiter(clock.clock)
     limiter.lease(KeyEntry(sent={int(AT): 1}), lane, 1)
     clock.at += after
-    assert limiter.full_for(lane) == pytest.approx(WINDOW_S - after if full else 0)
+    assert limiter.full_for(lane, math.inf) == pytest.approx(WINDOW_S - after if full else 0)
 
 
 def test_transactions(clock: FixedClock) -> None:
@@ -234,3 +235,41 @@ def test_instances_with_rates_of_their_own(clock: FixedClock) -> None:
     sent: List[object] = [account.send() for _ in range(3)]
     assert sorted(filter(None, sent)) == ["a", "c"]  # type: ignore[type-var]
     assert account.queue.pause_s == pytest.approx(61, abs=1)
+
+
+def test_turns_of_two_processes(clock: FixedClock) -> None:
+    """Of two processes that need all of the rate each, the one that always comes first leaves room every other time."""
+    store, sent = Store(), []
+    one, other = (Account(clock, store, rate=3) for _ in range(2))
+    for _ in range(4):
+        for account in (one, other):
+            group, names = account.group(), []
+            account.submit(group, *(f"{account is one} {i}" for i in range(3)))
+            while (name := account.send()) is not None:
+                names.append(name)
+            account.queue.close(group, {})
+            sent.append(len(names))
+        clock.at += WINDOW_S
+    assert sent == [3, 0, 0, 3] * 2
+
+
+@pytest.mark.parametrize(("deferred", "sent"), [(0, 12), (1, 11), (11, 1), (12, 0), (13, 0)])
+def test_room_for_deferred_queries(clock: FixedClock, deferred: int, sent: int) -> None:
+    """Queries that another process deferred keep their places; those of this process, and a look-up, go first."""
+    account = Account(clock, rate=12)
+    with account.key.transaction() as entry:
+        defer(entry, map(str, range(deferred)), set(), clock.at - DEFERRED_S + 1)
+    group = account.group()
+    account.submit(group, *(f"new {i}" for i in range(12)))
+    names = []
+    while (name := account.send()) is not None:
+        names.append(name)
+    assert len(names) == sent
+    if deferred > 1:
+        account.submit(group, "")
+        assert account.send() == ""
+        sent += 1
+    account.submit(group, "new", *map(str, range(deferred)))
+    for i in range(min(deferred, 12 - sent)):
+        assert account.send() == str(i)
+    assert account.send() is None

@@ -44,8 +44,9 @@ def _run_stages(
     for finding in _check_network(instance, transport.direct):
         reached = reached and finding.mark != FAIL
         yield finding
-    if credentials is None or not reached:
+    if credentials is None or not reached or store.hangs:
         why = "no credentials" if credentials is None else "the cloud was not reached"
+        why = "the state does not answer" if store.hangs else why
         yield from [Finding(SKIP, stage, f"not queried: {why}") for stage in ("clock", *_query_stages(instance))]
         return
     schedulers = Schedulers(store, clock)

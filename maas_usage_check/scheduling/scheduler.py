@@ -29,6 +29,15 @@ class Scheduler:
         self._workers = 0
         self._wakes_at = math.inf
 
+    def hangs(self) -> bool:
+        """Return true if a thread that hangs in the state holds the lock: this scheduler can do nothing more."""
+        if not self._key.store.hangs:
+            return False
+        is_free = self._changed.acquire(timeout=watchdog.POLL_S)
+        if is_free:
+            self._changed.release()
+        return not is_free
+
     @property
     def projects(self) -> Mapping[str, str]:
         """Return the known project ids by where they were looked up."""
@@ -169,9 +178,9 @@ class Schedulers:
         self._schedulers: Dict[str, Scheduler] = {}
 
     def of(self, credentials: Credentials) -> Scheduler:
-        """Find the scheduler of an access key."""
+        """Find the scheduler of an access key; one that hangs is replaced."""
         name = key_name(self.store, credentials)
         with self._lock:
-            if name not in self._schedulers:
+            if name not in self._schedulers or self._schedulers[name].hangs():
                 self._schedulers[name] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
             return self._schedulers[name]

@@ -11,6 +11,7 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.scheduling import Group, Priority, Request, Scheduler, Schedulers
+from maas_usage_check.scheduling.key_state import KeyEntry
 from maas_usage_check.state import Store
 
 from ..conftest import AK, NOW, SK, wait_for
@@ -115,3 +116,34 @@ def test_hung_connections(workers: Workers) -> None:
     workers.submit(second, "f", "g", "h")
     workers.watch(second)
     workers.wait_for("f", "g", "h")
+
+
+class HangingStore(Store):
+    """A state in which the next transaction of an access key hangs."""
+
+    hangs = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    def entry(self, kind: Any, name: str, durable: bool = False) -> Any:
+        if self.hangs and kind is KeyEntry:
+            self.entered.set()
+            self.release.wait(30)
+        return super().entry(kind, name, durable)
+
+
+def test_scheduler_that_hangs_is_replaced() -> None:
+    """A thread that hangs in the state holds the lock of its scheduler: the next cycle gets another one."""
+    store, credentials = HangingStore(), Credentials(AK, SK)
+    schedulers = Schedulers(store, Clock())
+    first = schedulers.of(credentials)
+    store.hangs = True
+    assert schedulers.of(credentials) is first
+    threading.Thread(target=first.load_projects, daemon=True).start()
+    wait_for(store.entered.is_set, "the transaction", 10)
+    second = schedulers.of(credentials)
+    assert second is not first
+    assert schedulers.of(credentials) is second
+    store.release.set()

@@ -38,6 +38,7 @@ class BackgroundQueries:
         self._emitted: Any = None
         self._open_live: Set[QueryTask] = set()
         self._stopped_by: Optional[QueryError] = None
+        self._is_finished = False
 
     @property
     def _account(self) -> Account:
@@ -53,7 +54,8 @@ class BackgroundQueries:
 
     def finish(self, now_ms: int) -> None:
         """End the queries. A query left for a later cycle is no failure."""
-        self.ends += [self._stopped_by or self._session.group.not_sent_error() for _ in self._open_live]
+        self._is_finished = True  # what ends from now on is too late
+        self.ends += [self._stopped_by or self._session.group.not_sent_error() for _ in list(self._open_live)]
         try:
             self.ends += self._source.finish(now_ms)
         except Exception as error:
@@ -86,6 +88,8 @@ class BackgroundQueries:
         return requests
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
+        if self._is_finished:
+            return []
         self._open_live.discard(task)
         try:
             if isinstance(outcome, QueryError):

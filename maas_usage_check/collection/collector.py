@@ -57,6 +57,7 @@ class Collector:
         self.name = digest(instance)
         self.last_success = 0.0
         self.is_cancelled = False
+        self.cancelled_at = 0.0
         self.background: List[BackgroundSource] = []
         # What is not configured is not imported: it takes a third of a `collect`.
         if consumer is not None and instance.hourly:
@@ -74,16 +75,17 @@ class Collector:
         return merge_plans([source.plan(self.instance, now_ms) for source in self.sources])
 
     def cancel(self) -> None:
-        """End the running cycle with what is complete, and every later one. Sets a flag: safe in signal handlers."""
+        """End the running cycle with what is complete, and every later one. Sets flags: safe in signal handlers."""
+        self.cancelled_at = self.clock.monotonic()
         self.is_cancelled = True
 
-    def start(
+    def new_cycle(
         self,
         timeout: Optional[float] = None,
         progress: Callable[[], None] = lambda: None,
         now: Optional[float] = None,
     ) -> Cycle:
-        """Begin a cycle.
+        """Plan a cycle; raise ConfigError where the host's time zone is not known.
 
         Args:
             timeout: seconds, instead of the instance's deadline.
@@ -99,7 +101,8 @@ class Collector:
         progress: Callable[[], None] = lambda: None,
         now: Optional[float] = None,
     ) -> Batch:
-        """Run a cycle to its end; see `start`."""
-        cycle = self.start(timeout, progress, now)
+        """Run a cycle to its end; see `new_cycle`."""
+        cycle = self.new_cycle(timeout, progress, now)
+        cycle.start()
         cycle.end_queries()
         return cycle.result()

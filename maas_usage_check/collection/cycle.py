@@ -56,7 +56,7 @@ class Batch(Struct, frozen=True):
 
 
 class Cycle:
-    """A cycle that runs from the moment it is made until `result` has waited for it.
+    """A cycle: `start`, `end_queries`, `result`. To plan it may raise ConfigError.
 
     Args:
         collector: the instance's.
@@ -97,6 +97,9 @@ class Cycle:
             self._background = [BackgroundQueries(source, self._session) for source in collector.background]
         self._is_over = self._is_emitted = False
         self._hung = hung_threads(self._began)
+
+    def start(self) -> None:
+        """Begin to query."""
         if self._hung < MOST_HUNG and (self._source_of or self._background):
             self._queries = Watched(self._query)
         else:
@@ -114,22 +117,28 @@ class Cycle:
         cut, why = collector.is_cancelled or store.hangs, LATE.format(self._timeout)
         if cut:
             why = "the cycle was ended by a signal" if collector.is_cancelled else str(store.hang_error())
-        late = QueryError(Result.TIMED_OUT, why)
+        bug = self._queries.outcome  # None, unless the code that queries failed
+        late = as_query_error(bug) if bug else QueryError(Result.TIMED_OUT, why)
         # Where no query was sent, something before them hung.
         sent = self._session.sent.intersection(self._source_of)
         unsent = self._group.not_sent_error() if sent and not cut else late
         self._outcomes = {
             query: self._outcomes.get(query, late if query in sent else unsent) for query in self._plan.queries
         }
-        now, cancelled = clock.monotonic(), collector.is_cancelled
-        self._emit_until = now + STATE_STOP_S if cancelled else max(now + EMIT_S, self._group.deadline)
+        self._queries_ended_at = clock.monotonic()
         self._emission = Watched(self._emit)
 
     def result(self) -> Batch:
         """Wait for the ledger and build the batch; `end_queries` comes first."""
-        self._emission.wait(self._collector.clock, lambda: self._emit_until)
+        self._emission.wait(self._collector.clock, self._emit_deadline)
         self._is_emitted = True
         return self._batch()
+
+    def _emit_deadline(self) -> float:
+        collector, ended_at = self._collector, self._queries_ended_at
+        if collector.is_cancelled:
+            return max(ended_at, collector.cancelled_at) + STATE_STOP_S
+        return max(ended_at + EMIT_S, self._group.deadline)
 
     def _query(self) -> None:
         """Send all queries, in a thread of its own: credentials, names and files may hang."""
@@ -154,9 +163,10 @@ class Cycle:
             session.run([one for each in self._background for one in each.plan(self._now_ms, answered)])
 
     def _on_end(self, query: Query, outcome: Outcome) -> Sequence[Request]:
+        outcomes = self._outcomes  # those of the batch are others: `end_queries` copies them
         # A query that was cancelled did not fail.
         if not (self._is_over or (isinstance(outcome, QueryError) and self._group.is_cancelled())):
-            self._outcomes[query] = outcome
+            outcomes[query] = outcome
             self._progress()
         return ()
 

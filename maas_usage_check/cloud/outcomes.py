@@ -47,7 +47,7 @@ EFFECTS: Dict[Result, Effect] = {
     Result.NO_PROJECT: Effect(verifies=True),
     Result.NOT_FOUND: Effect(verifies=True),
     Result.THROTTLED: Effect(opens=API),
-    Result.OVER_RATE: Effect(deferred=True),
+    Result.OVER_RATE: Effect(stops_source=False, deferred=True),
     Result.TIMED_OUT: Effect(retry=True),
     Result.NETWORK: Effect(retry=True, stops_source=False),
     Result.SERVER_ERROR: Effect(retry=True, stops_source=False),

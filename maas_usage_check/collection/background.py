@@ -55,7 +55,7 @@ class BackgroundQueries:
 
     def finish(self, now_ms: int, unanswered: Callable[[Hashable], QueryError]) -> None:
         """End the queries. A query left for a later cycle is no failure; `unanswered` makes those of live ones."""
-        self._is_finished = True
+        self._is_finished = True  # what ends from now on is too late
         self.ends += [self._stopped_by or unanswered(task.query) for task in list(self._open_live)]
         try:
             self.ends += self._source.finish(now_ms)
@@ -89,7 +89,7 @@ class BackgroundQueries:
         return requests
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
-        if self._is_finished:  # too late: it has been counted
+        if self._is_finished:
             return []
         self._open_live.discard(task)
         try:

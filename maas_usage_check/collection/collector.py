@@ -83,13 +83,13 @@ class Collector:
         """True once `cancel` was called."""
         return self.cancelled_at < math.inf
 
-    def start(
+    def new_cycle(
         self,
         timeout: Optional[float] = None,
         progress: Callable[[], None] = lambda: None,
         now: Optional[float] = None,
     ) -> Cycle:
-        """Begin a cycle.
+        """Plan a cycle; raise ConfigError where the host's time zone is not known.
 
         Args:
             timeout: seconds, instead of the instance's deadline.
@@ -105,7 +105,8 @@ class Collector:
         progress: Callable[[], None] = lambda: None,
         now: Optional[float] = None,
     ) -> Batch:
-        """Run a cycle to its end; see `start`."""
-        cycle = self.start(timeout, progress, now)
+        """Run a cycle to its end; see `new_cycle`."""
+        cycle = self.new_cycle(timeout, progress, now)
+        cycle.start()
         cycle.end_queries()
         return cycle.result()

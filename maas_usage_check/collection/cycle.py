@@ -56,7 +56,7 @@ class Batch(Struct, frozen=True):
 
 
 class Cycle:
-    """A cycle that runs from the moment it is made until `result` has waited for it.
+    """A cycle: `start`, `end_queries`, `result`. To plan it may raise ConfigError.
 
     Args:
         collector: the instance's.
@@ -97,6 +97,9 @@ class Cycle:
             self._background = [BackgroundQueries(source, self._session) for source in collector.background]
         self._is_over = self._is_emitted = False
         self._hung = hung_threads(self._began)
+
+    def start(self) -> None:
+        """Begin to query."""
         if self._hung < MOST_HUNG and (self._source_of or self._background):
             self._queries = Watched(self._query)
         else:
@@ -114,7 +117,8 @@ class Cycle:
         cut, why = collector.is_cancelled or store.hangs, LATE.format(self._timeout)
         if cut:
             why = "the cycle was ended by a signal" if collector.is_cancelled else str(store.hang_error())
-        self._late = self._unsent = QueryError(Result.TIMED_OUT, why)
+        bug = self._queries.outcome  # None, unless the code that queries failed
+        self._late = self._unsent = as_query_error(bug) if bug else QueryError(Result.TIMED_OUT, why)
         # Where no query was sent, something before them hung.
         if self._session.sent.intersection(self._source_of) and not cut:
             self._unsent = self._group.not_sent_error()
@@ -159,9 +163,10 @@ class Cycle:
             session.run([one for each in self._background for one in each.plan(self._now_ms, answered)])
 
     def _on_end(self, query: Query, outcome: Outcome) -> Sequence[Request]:
+        outcomes = self._outcomes  # those of the batch are others: `end_queries` copies them
         # A query that was cancelled did not fail.
         if not (self._is_over or (isinstance(outcome, QueryError) and self._group.is_cancelled())):
-            self._outcomes[query] = outcome
+            outcomes[query] = outcome
             self._progress()
         return ()
 

@@ -28,7 +28,8 @@ class _Requests:
         """Read what there is; return False at end of file."""
         # Not through sys.stdin: a thread that holds its lock at exit aborts the interpreter.
         text = read_some(self._stdin)
-        self.newline = self.newline or b"\n" in text
+        if b"\n" in text:
+            self.newline = True
         if not text:
             self.ended = True
             self._writer.stop(EOF_TIMEOUT)
@@ -61,8 +62,8 @@ def run(collectors: Sequence[Collector], log: ProblemLog, stdin: int, writer: St
             requests.read()
         wait_for(requests.arrived, lambda: math.inf, lambda: requests.stopped)
         requests.arrived.clear()
-        newline, requests.newline = requests.newline, False
-        if newline and not requests.stopped:  # after SIGTERM a cycle would look like a failure
+        if requests.newline and not requests.stopped:  # after SIGTERM a cycle would look like a failure
+            requests.newline = False  # only where it was true: another may arrive at this very moment
             _run_cycle(collectors, log, writer, encode)
         if requests.ended and not requests.newline:
             return

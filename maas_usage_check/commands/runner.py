@@ -90,7 +90,9 @@ def run_cycle(
 ) -> List[Batch]:
     """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order."""
     now = collectors[0].clock.now() if now is None else now
-    cycles = [collector.start(timeout, progress, now) for collector in collectors]
+    cycles = [collector.new_cycle(timeout, progress, now) for collector in collectors]
+    for cycle in cycles:  # once all are planned
+        cycle.start()
     for cycle in cycles:
         cycle.end_queries()
     return [cycle.result() for cycle in cycles]

@@ -15,7 +15,7 @@ from ..cloud.credentials import Credentials
 from ..state import Store
 
 VERIFIED_S = 60.0
-"""A success of another process verifies the access key for so long."""
+"""A success verifies the access key for so long, also for other processes."""
 LONGEST_PROBE_S = 3600.0
 
 

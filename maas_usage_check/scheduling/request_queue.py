@@ -18,7 +18,7 @@ from ..clock import Clock
 from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
 from . import circuit_breaker, rate_limiter
-from .key_state import KeyEntry, KeyState
+from .key_state import VERIFIED_S, KeyEntry, KeyState
 from .priority import Priority
 from .rate_limiter import Lane, RateLimiter
 
@@ -120,7 +120,7 @@ class RequestQueue:
         self._lanes: Dict[Lane, List[Entry]] = {}
         self._retries: List[Entry] = []
         self._numbers = itertools.count()
-        self._verified = False
+        self._verified_until = -math.inf
         self._probe: Optional[Request] = None
 
     def __len__(self) -> int:
@@ -135,12 +135,13 @@ class RequestQueue:
     def is_verified(self) -> bool:
         """Return true if more than one request may be in flight."""
         # Without the file, the refusals of other processes cannot be known.
-        return not self.key.store.unreadable and (self._verified or self.key.verified_elsewhere(self.key.latest))
+        verified = self._clock.monotonic() < self._verified_until or self.key.verified_elsewhere(self.key.latest)
+        return verified and not self.key.store.unreadable
 
     def open(self, group: Group) -> None:
         """Begin a cycle; the key is verified anew, for it may have been revoked since the last one."""
         if not self.groups:
-            self._verified = False
+            self._verified_until = -math.inf
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
         self.groups.add(group)
@@ -197,7 +198,7 @@ class RequestQueue:
         # A refusal is on disk before anybody goes on.
         if effect.opens or is_probe or (effect.verifies and self.key.latest.refusals):
             with self.key.transaction(durable=bool(effect.opens)) as entry:
-                verified = effect.verifies or self._verified
+                verified = effect.verifies or now < self._verified_until
                 circuit_breaker.record(entry, request.api, failure, verified, self._clock.now(), now)
                 if effect.verifies or effect.opens:
                     self.key.record_verification(entry, effect.verifies)
@@ -205,7 +206,7 @@ class RequestQueue:
                     self._probe = None
                     self.key.release_probe(entry)
         if effect.verifies or effect.opens:
-            self._verified = effect.verifies
+            self._verified_until = now + VERIFIED_S if effect.verifies else -math.inf
         if effect.opens == API:
             for group in self.groups:
                 group.throttled.add(request.api)

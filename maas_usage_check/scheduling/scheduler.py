@@ -27,7 +27,16 @@ class Scheduler:
         self._queue = RequestQueue(key, clock)
         self._changed = threading.Condition()
         self._workers = 0
-        self._is_timed = False
+        self._wakes_at = math.inf
+
+    def hangs(self) -> bool:
+        """Return true if a thread that hangs in the state holds the lock: this scheduler can do nothing more."""
+        if not self._key.store.hangs:
+            return False
+        is_free = self._changed.acquire(timeout=watchdog.POLL_S)
+        if is_free:
+            self._changed.release()
+        return not is_free
 
     @property
     def projects(self) -> Mapping[str, str]:
@@ -71,6 +80,8 @@ class Scheduler:
             with self._changed:
                 self._hire()  # in place of those that hang
                 has_workers = self._workers > 0
+                if self._active() < self._workers:  # a request hangs: its slot is free
+                    self._changed.notify()
             if not has_workers:  # no thread can be started
                 self._step(is_worker=False)
             else:
@@ -117,18 +128,22 @@ class Scheduler:
 
     def _pause(self) -> None:
         connect = self._queue.to_connect()
+        wakes_at = self._clock.monotonic() + self._queue.pause_s
         if connect is not None:
+            self._workers -= 1  # it may hang, and others work meanwhile
             self._changed.release()
             try:
                 connect.preconnect()
             finally:
                 self._changed.acquire()
-        elif self._is_timed or math.isinf(self._queue.pause_s):
+                self._workers += 1
+        elif wakes_at >= self._wakes_at:  # another worker wakes up by then
             self._changed.wait()
         else:
-            self._is_timed = True
+            self._wakes_at = wakes_at
             self._clock.wait(self._changed, self._queue.pause_s)
-            self._is_timed = False
+            if self._wakes_at == wakes_at:
+                self._wakes_at = math.inf
 
     def _end(self, request: Request, error: Optional[QueryError]) -> None:
         outcome: Outcome = error
@@ -165,9 +180,9 @@ class Schedulers:
         self._schedulers: Dict[str, Scheduler] = {}
 
     def of(self, credentials: Credentials) -> Scheduler:
-        """Find the scheduler of an access key."""
+        """Find the scheduler of an access key; one that hangs is replaced."""
         name = key_name(self.store, credentials)
         with self._lock:
-            if name not in self._schedulers:
+            if name not in self._schedulers or self._schedulers[name].hangs():
                 self._schedulers[name] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
             return self._schedulers[name]

@@ -90,6 +90,16 @@ def test_verified_key_is_verified_again_in_the_next_cycle(account: Account) -> N
     assert account.next() is None
 
 
+@pytest.mark.parametrize(("after", "in_flight"), [(59.999, 2), (60.0, 1)])
+def test_verification_ends(account: Account, after: float, in_flight: int) -> None:
+    """Within a cycle too: it may have waited for the rate, and the key may have been revoked meanwhile."""
+    group = account.group(100)
+    account.submit(group, "a", "b", "c")
+    account.send()
+    account.clock.at += after
+    assert sum(account.next() is not None for _ in range(2)) == in_flight
+
+
 @pytest.mark.parametrize("result", REFUSALS)
 def test_waits_after_refusals(account: Account, result: Result) -> None:
     """Nothing is sent for 5 minutes, then 10, up to 60, also while other requests were in flight."""

@@ -53,8 +53,8 @@ class CollectionLoop:
         try:
             while not self._stopped:
                 wait = max(0.0, min(self._next_cycles) - self._clock.monotonic())
-                timeout = max(collector.instance.deadline for collector in self._collectors)
-                self._snapshot.set_deadline(self._clock.monotonic() + wait + timeout + GRACE)
+                longest = max(each.instance.deadline + each.rate_extension_s for each in self._collectors)
+                self._snapshot.set_deadline(self._clock.monotonic() + wait + longest + GRACE)
                 self._wait(min(self._next_cycles))
                 if self._reload_requested:
                     self._reload_requested = False

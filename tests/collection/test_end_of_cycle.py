@@ -1,0 +1,121 @@
+"""The end of a cycle: a signal while it emits, answers that come too late, and an instance that cannot be planned."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any, List, Sequence
+
+import pytest
+
+from maas_usage_check import watchdog
+from maas_usage_check.cloud import Credentials
+from maas_usage_check.cloud.statistics import Statistics
+from maas_usage_check.collection.background import BackgroundQueries
+from maas_usage_check.commands.runner import run_cycle
+from maas_usage_check.errors import ConfigError, QueryError, Result
+from maas_usage_check.ledger import PartialBatch, QueryTask
+from maas_usage_check.scheduling import Group, Priority
+from maas_usage_check.watchdog import STATE_STOP_S
+
+from ..conftest import AK, SK, Cloud, FixedClock
+from .account import Make
+
+
+class Source:
+    """A background source with two live queries."""
+
+    api = Statistics()
+
+    def __init__(self) -> None:
+        self.answers: List[Any] = []
+
+    def plan(self, *_: Any) -> Sequence[QueryTask]:
+        return [QueryTask((Priority.LIVE, i), i, self.on_answer) for i in range(2)]
+
+    def on_answer(self, answer: Any) -> Sequence[QueryTask]:
+        self.answers.append(answer)
+        return ()
+
+    def finish(self, now_ms: int) -> Sequence[QueryError]:
+        return ()
+
+    def emit(self, end: Any) -> Any:
+        return None
+
+    def build(self, end: Any, emitted: Any) -> PartialBatch:
+        return PartialBatch([], {}, [])
+
+
+@pytest.mark.parametrize("waited_s", [0.0, 1.0])
+def test_cancel_while_the_state_hangs(cloud: Cloud, clock: FixedClock, make_collector: Make, waited_s: float) -> None:
+    """The deadline is 25 s away, and yet the cycle waits for the state no longer than STATE_STOP_S."""
+    collector, release, ended = make_collector(cloud.entry(ranges=["today"])), threading.Event(), []
+
+    class Hanging(Source):
+        def plan(self, *_: Any) -> Sequence[QueryTask]:
+            return ()
+
+        def emit(self, end: Any) -> Any:
+            clock.at += waited_s
+            collector.cancel()
+            clock.at += STATE_STOP_S + 0.001
+            ended.append(release.wait(10))
+
+    collector.background.append(Hanging())
+    collector.cycle()
+    assert not ended
+    release.set()
+
+
+def test_late_ends_change_nothing() -> None:
+    source, group = Source(), Group(100, 4, 0.0)
+
+    def request(api: Any, query: Any, on_end: Any, priority: Any, is_dropped: Any) -> Any:
+        return SimpleNamespace(on_end=on_end)
+
+    session: Any = SimpleNamespace(project_id="p", key_name="k", group=group, request=request)
+    queries = BackgroundQueries(source, session)
+    first, second = queries.plan(0, True)
+    first.on_end("in time")
+    queries.finish(0, lambda query: group.not_sent_error())
+    second.on_end("late")
+    assert source.answers == ["in time"]
+    assert [end and end.result for end in queries.ends] == [None, Result.TIMED_OUT]
+
+
+def test_nothing_starts_unless_all_is_planned(
+    cloud: Cloud, make_collector: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cycle that nobody ends would stay open for ever."""
+    monkeypatch.setattr(watchdog, "start_thread", lambda work: False)  # it would run at once, in this thread
+    connected = []
+
+    def provide() -> Credentials:
+        connected.append(True)
+        return Credentials(AK, SK)
+
+    class Unplannable(Statistics):
+        def plan(self, *_: Any) -> Any:
+            raise ConfigError("timezone: the host's is not known")
+
+    first, second = make_collector(cloud.entry(), provider=provide), make_collector(cloud.entry(tags=["a:b"]))
+    second.sources = (Unplannable(),)
+    with pytest.raises(ConfigError):
+        run_cycle([first, second])
+    assert not connected
+
+
+def test_bug_is_no_timeout(cloud: Cloud, make_collector: Make) -> None:
+    """An exception of the code that queries is reported as what it is."""
+
+    class Broken(Statistics):
+        @property
+        def name(self) -> str:  # type: ignore[override]
+            raise ZeroDivisionError
+
+    collector = make_collector(cloud.entry())
+    collector.sources = (Broken(),)
+    batch = collector.cycle()
+    assert batch.result == Result.INTERNAL
+    assert "ZeroDivisionError" in batch.problems[0].text

@@ -324,7 +324,7 @@ class RequestQueue:
                     return 0.0
             full = self._full[lane] = _Full(now, now + wait_s, deferred_at, ahead)
         free_at = full.free_at
-        if not lane.is_background:
+        if not lane.is_background and free_at < group.latest:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import random
 import threading
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -233,8 +234,6 @@ class RequestQueue:
             for group in self._groups:
                 group.throttled.add(request.api)
         if effect.retry and request.tries < len(request.group.retries_s):
-            import random
-
             ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             request.tries, request.failure = request.tries + 1, failure
             if ready < request.group.deadline:

@@ -25,7 +25,7 @@ def __dir__() -> List[str]:
 
 
 def _has_agent_base() -> bool:
-    from importlib.util import find_spec
+    from importlib.util import find_spec  # saves 2 million instructions of a `collect`
 
     try:
         return find_spec("datadog_checks.base") is not None

@@ -74,7 +74,7 @@ class Client:
             raise
         if response.status == 200:
             return redact_body(response.body, self._redact)
-        from .error_responses import response_error
+        from .error_responses import response_error  # saves 10 million instructions, 2 % of a `collect`
 
         raise response_error(response, call.permission, self._clock.now(), self._redact_error)
 

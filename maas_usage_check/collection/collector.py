@@ -59,7 +59,7 @@ class Collector:
         self.last_success = 0.0
         self.cancelled_at = math.inf
         self.background: List[BackgroundSource] = []
-        # What is not configured is not imported: it takes a third of a `collect`.
+        # Imported where configured: saves 92 million instructions of a `collect` without hours, and 84 without models.
         if consumer is not None and instance.hourly:
             from ..ledger.hours_source import HoursSource
 

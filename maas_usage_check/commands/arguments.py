@@ -52,7 +52,7 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _unknown_command(command: str) -> str:
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # saves 2 million instructions of a `collect`
 
     # Quote only a similar word, which has at most 16 characters: any other may be a secret.
     for similar in get_close_matches(command, COMMANDS, n=1):

@@ -57,7 +57,7 @@ def check_keys(mapping: Mapping[Any, Any], known: Iterable[str], path: str) -> N
     known = tuple(known)
     for config_key in mapping:
         if config_key not in known:
-            import difflib
+            import difflib  # saves 2 million instructions of a `collect`
 
             similar = difflib.get_close_matches(str(config_key), known, 1)
             remedy = f"did you mean `{similar[0]}`?" if similar else "conf.yaml.example lists all keys"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, Callable, Dict, List, Set, Sized
 
@@ -62,8 +63,6 @@ def _label(value: Any) -> str:
 
 
 def _address(value: Any) -> str:
-    import ipaddress
-
     if not isinstance(value, str):
         raise ValueError("must be an address in quotes")
     try:

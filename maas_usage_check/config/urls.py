@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from typing import Optional
 
 import msgspec
@@ -11,9 +12,9 @@ import msgspec
 from ..errors import ConfigError
 from .instance import Proxy
 
-LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
+LOOPBACK = r"localhost|127(\.\d{1,3}){3}|\[::1\]"
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
-PROXY = re.compile(r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
+PROXY = r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
 
 
 def read_endpoint(value: str, default: str, path: str) -> str:
@@ -23,7 +24,7 @@ def read_endpoint(value: str, default: str, path: str) -> str:
         raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
     if not _is_port(url[3]):
         raise ConfigError(f"{path}: the port must be 1 to 65535")
-    if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
+    if url[1] == "http" and not re.fullmatch(LOOPBACK, url[2], re.ASCII):
         raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
     return (value or default).rstrip("/")
 
@@ -47,7 +48,7 @@ def check_proxy(url: str, path: str) -> None:
         )
     if url.lower().startswith("socks"):
         raise ConfigError(f"{path}: SOCKS proxies are not supported; use an http proxy")
-    match = PROXY.fullmatch(url)
+    match = re.fullmatch(PROXY, url, re.IGNORECASE)
     if not (match and _is_port(match[1])):
         raise ConfigError(f"{path}: must be a URL of scheme, host and port, such as http://proxy.example:3128")
 
@@ -58,8 +59,6 @@ def _is_port(text: Optional[str]) -> bool:
 
 def check_authorities(file: str, path: str) -> None:
     """Raise ConfigError for a file without certificates. A folder is accepted unread."""
-    import ssl
-
     if os.path.isdir(file):
         return
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import random
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
@@ -211,8 +212,6 @@ class RequestQueue:
             for group in self.groups:
                 group.throttled.add(request.api)
         if effect.retry and request.tries < len(request.group.retries_s):
-            import random
-
             ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             request.tries, request.failure = request.tries + 1, failure
             if ready < request.group.deadline:
@@ -299,7 +298,7 @@ class RequestQueue:
             if not wait_s:
                 return 0.0
         free_at = now + wait_s
-        if not lane.is_background:
+        if not lane.is_background and free_at < group.latest:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []

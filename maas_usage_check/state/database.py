@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from typing import Iterator, Optional, Tuple
+from urllib.parse import quote
 
 from .failures import DISK_FULL, FAILURES, MOVE_AWAY, MissingError, UnusableError, classify, has_room
 from .permissions import make_file, make_folder
@@ -126,8 +127,6 @@ class Database:
         return None
 
     def _open_read_only(self, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
-        from urllib.parse import quote
-
         url = f"file:{quote(self.path)}?{mode}"
         return sqlite3.connect(url, timeout=busy_timeout_s, uri=True, isolation_level=None)
 

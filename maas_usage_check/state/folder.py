@@ -41,7 +41,7 @@ def _candidates(environ: Mapping[str, str], agent_folder: str) -> Iterator[str]:
     base = environ.get("XDG_STATE_HOME") or environ.get("LOCALAPPDATA") or os.path.expanduser("~/.local/state")
     if os.path.isabs(base):
         yield os.path.join(base, "maas-usage-check")
-    import tempfile
+    import tempfile  # saves 9 million instructions, 2 % of a `collect`
 
     with contextlib.suppress(FileNotFoundError):  # no temporary folder can be written either
         yield os.path.join(tempfile.gettempdir(), f"maas-usage-check-{getattr(os, 'getuid', lambda: 'user')()}")

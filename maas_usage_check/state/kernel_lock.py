@@ -8,6 +8,11 @@ from typing import Optional
 
 from .permissions import make_file
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 MAX_OFFSET = 2**31 - 1
 
 
@@ -23,9 +28,7 @@ class KernelLock:
 
     def acquire(self, name: str) -> Optional[bool]:
         """Return whether this process has the lock; None if the system or the file system has no locks."""
-        try:
-            import fcntl
-        except ImportError:
+        if fcntl is None:
             return None
         try:
             if self._descriptor is None:
@@ -39,9 +42,7 @@ class KernelLock:
 
     def release(self, name: str) -> None:
         """Release the lock, if this process has it."""
-        if self._descriptor is not None:
-            import fcntl
-
+        if fcntl is not None and self._descriptor is not None:
             with contextlib.suppress(OSError):
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(name))
 

@@ -114,7 +114,7 @@ def test_not_a_regular_file(tmp_path: Path, make: Callable[[Path], None]) -> Non
     assert refusal(str(path)) == f"{path}: is not a regular file; pass a YAML file as --config"
 
 
-@pytest.mark.parametrize("content", [b"\x00", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"\x00", b"\x01", b"\xff\xfe\x00"])
 def test_binary_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "conf.yaml"
     path.write_bytes(content)

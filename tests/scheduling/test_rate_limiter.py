@@ -218,6 +218,17 @@ def test_wait_within_the_deadline(clock: FixedClock, seconds: float, extension_s
         assert group.deadline <= group.latest
 
 
+def test_deferral_extends_no_cycle(clock: FixedClock) -> None:
+    """A request that cannot wait long enough does not keep the cycle waiting for those in flight."""
+    account = Account(clock, rate=1)
+    group = account.group(25, extension_s=36, request_s=10)
+    deadline = group.deadline
+    account.submit(group, "a", "b")
+    assert [account.send(), account.send()] == ["a", None]
+    assert account.errors() == [Result.OVER_RATE]
+    assert group.deadline == deadline
+
+
 def test_background_never_extends_a_cycle(clock: FixedClock) -> None:
     account = Account(clock, rate=1)
     group = account.group(25, extension_s=61, request_s=10)

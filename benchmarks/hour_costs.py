@@ -49,7 +49,11 @@ class SimulatedCycles:
     def __init__(self, folder: str, usage: SimulatedUsage, **options: Any) -> None:
         self.seconds = 0.0
         self.emulator = Emulator(DEMO_CREDENTIALS, usage, lambda: NOW + self.seconds, requests_per_minute=10**9)
-        self.clock = Clock(now=self.emulator.now, monotonic=lambda: self.seconds, sleep=self.sleep)
+        self.clock = Clock(
+            now=self.emulator.now,
+            monotonic=lambda: self.seconds,
+            wait=lambda condition, seconds: condition.wait(0.01) or self.sleep(seconds),
+        )
         self.store = Store(lambda: os.path.join(folder, "state.sqlite"))
         entry = {"endpoint": URL, "iam_endpoint": URL, "project_id": PROJECT_ID, "ranges": ["last_1d"], **options}
         self.instance: Instance = load({"instances": [{"max_requests_per_minute": 86_400, **entry}]}, NOW)[0]

@@ -86,3 +86,17 @@ def test_unwritable_state(busy: Cloud, program: Program) -> None:
     assert log_line("Hours and counters are paused").fullmatch(first)
     assert [other for other in others if str(folder) in other]
     assert [point.split(",")[0] for point in done.stdout.splitlines()] == ["huawei_maas_usage", "huawei_maas_api"]
+
+
+def test_rate_limit(cloud: Cloud, clock: FixedClock, program: Program) -> None:
+    """The lines of a used-up rate limit are those of docs/freshness-and-cost.md."""
+    page = (ROOT / "docs" / "freshness-and-cost.md").read_text(encoding="utf-8")
+    config = program.cloud_config(cloud, "max_requests_per_minute: 20")
+    for _ in range(6):
+        done = program("collect", "--config", config)
+    assert done.returncode == 1
+    assert f"\n{done.stderr}```\n" in page
+    clock.sleep(42)
+    done = program("collect", "--config", config)
+    assert done.returncode == 0
+    assert f"\n{done.stderr}$ " in page

@@ -129,6 +129,15 @@ def test_clock_off(cloud: Cloud, clock: FixedClock, examine: Examine) -> None:
     assert len(cloud.requests) == 1
 
 
+def test_waits_for_the_rate(cloud: Cloud, clock: FixedClock, program: Program) -> None:
+    """Its own requests may use up the rate: it waits for a minute and says so, and the clock is not off by the wait."""
+    done = program("doctor", "--config", program.cloud_config(cloud, "max_requests_per_minute: 2"))
+    assert done.stderr.startswith("W! rate limit: waiting 61 s, max_requests_per_minute (2) is used up\n")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "no problems")
+    assert "ok    clock            0.0 minutes" in done.stdout
+    assert clock.at >= MONDAY + 60
+
+
 @pytest.mark.parametrize(
     ("method", "status", "stage", "words"),
     [

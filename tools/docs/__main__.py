@@ -32,6 +32,7 @@ CHECKS: List[Check] = [
     facts.policies,
     costs.polling,
     costs.models,
+    costs.rate,
     contributing.targets,
     contributing.files,
     contributing.rooms,

@@ -12,6 +12,7 @@ from maas_usage_check.config import load_instance
 from maas_usage_check.ledger.models.model_list import ListedModel
 from maas_usage_check.ledger.models.model_series import pack_batches
 from maas_usage_check.ledger.models.sweep import RECENT_HOURS, SWEEPS
+from maas_usage_check.scheduling import WINDOW_S, background_share
 
 from .pages import Pages, Problem
 
@@ -51,6 +52,15 @@ def models(pages: Pages) -> Iterator[Problem]:
     for (line, cells), row in zip(rows, expected):
         if cells != row:
             yield page.problem(f"costs {' | '.join(row)}", line)
+
+
+def rate(pages: Pages) -> Iterator[Problem]:
+    """Report that the background share of the default rate, or the longest wait for it, is not on the page."""
+    page = pages.read(PAGE)
+    share = background_share(load_instance({}, {}, "instances[0]", NOW).max_requests_per_minute)
+    for text in (f"{share} background requests", f"at most {WINDOW_S:g} s"):
+        if not list(page.matches(f"({text})")):
+            yield page.problem(f"`{text}` is missing")
 
 
 def _calls(number: int, of_keys: int) -> List[int]:

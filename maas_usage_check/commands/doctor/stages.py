@@ -31,7 +31,8 @@ from .finding import FAIL, OK, SKIP, WARN, Finding
 
 def examine(instance: Instance, store: Store, runtime: Runtime, warn: Warn) -> Iterator[Finding]:
     """Yield the findings of one instance, each as soon as it is known; raise ConfigError before the first."""
-    return _run_stages(instance, _RecordingTransport(runtime.connect(instance, None)), store, runtime.clock, warn)
+    transport = _RecordingTransport(runtime.connect(instance, None), runtime.clock)
+    return _run_stages(instance, transport, store, runtime.clock, warn)
 
 
 def _run_stages(
@@ -52,7 +53,7 @@ def _run_stages(
     schedulers = Schedulers(store, clock)
     findings = list(_run_query_stages(instance, credentials, transport, schedulers, clock, warn))
     transport.direct.close()
-    yield _check_clock(transport, schedulers.of(credentials).refused_clock_off, clock)
+    yield _check_clock(transport, schedulers.of(credentials).refused_clock_off)
     yield from findings
 
 
@@ -61,15 +62,19 @@ def _query_stages(instance: Instance) -> List[str]:
 
 
 class _RecordingTransport:
-    """Record the first response: its Date is the cloud's clock."""
+    """Compare the clock with the Date of the first response, the cloud's clock, as it arrives."""
 
-    def __init__(self, direct: DirectTransport) -> None:
+    def __init__(self, direct: DirectTransport, clock: Clock) -> None:
         self.direct = direct
-        self.first_response: Optional[Response] = None
+        self.has_response = False
+        self.offset_s: Optional[float] = None
+        self._clock = clock
 
     def __call__(self, request: Request, timeout: float) -> Response:
         response = self.direct(request, timeout)
-        self.first_response = self.first_response or response
+        if not self.has_response:
+            self.has_response = True
+            self.offset_s = clock_offset_s(response.headers.get("Date"), self._clock.now())
         return response
 
 
@@ -211,10 +216,9 @@ def _describe_recent_calls(day: int, last_hours: int) -> str:
     return "0 calls in the last 24 hours: nobody called, or the calls have another service type, label or region"
 
 
-def _check_clock(transport: _RecordingTransport, recorded_offset_s: Optional[float], clock: Clock) -> Finding:
-    """Compare the clock with the cloud's Date; if nothing was sent, use the offset recorded with the last refusal."""
-    response = transport.first_response
-    offset_s = clock_offset_s(response.headers.get("Date"), clock.now()) if response else recorded_offset_s
+def _check_clock(transport: _RecordingTransport, recorded_offset_s: Optional[float]) -> Finding:
+    """Report how far the clock is off; if nothing was sent, as recorded with the last refusal."""
+    offset_s = transport.offset_s if transport.has_response else recorded_offset_s
     if offset_s is None:
         return Finding(SKIP, "clock", "not known: no response had a usable Date")
     minutes = abs(offset_s) / 60

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
 
-from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Response
 from maas_usage_check.cloud.credentials import Credentials, from_file
 from maas_usage_check.collection import Collector
@@ -21,7 +20,7 @@ from maas_usage_check.metrics import find_encoder
 from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store
 
-from ..conftest import AK, NOW, SK
+from ..conftest import AK, NOW, SK, FixedClock
 
 YAML_PARTS = (
     "instances:|- region:|ranges: [|last_7d|]|{|}|&a|*a|!!python/object|tags:|\n| |'|\"|>|---|2026-02-30|0x|1e400|"
@@ -76,7 +75,7 @@ def test_any_answer(answers: Any, needs_lookup: bool) -> None:
     if not needs_lookup:
         entry["project_id"] = PROJECT_ID
     (instance,) = load({"instances": [entry]}, NOW)
-    clock = Clock(now=lambda: NOW, sleep=lambda seconds: None)
+    clock = FixedClock(NOW).clock
     schedulers = Schedulers(Store(), clock)
     transport = lambda request, timeout: answers.pop()  # noqa: E731
     batch = Collector(instance, lambda: Credentials(AK, SK), transport, schedulers, clock).cycle()

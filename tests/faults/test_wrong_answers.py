@@ -62,12 +62,12 @@ class Account(CollectRunner):
     def is_range(self, body: Dict[str, Any]) -> bool:
         return "end_time" in body and body["end_time"] % HOUR != HOUR - 1
 
-    def cycle(self, now: int, form: str = "json") -> str:
+    def cycle(self, now: int, output_format: str = "json") -> str:
         """Run a cycle at `now`, milliseconds; record its hours; return its output or, with JSON, its log."""
-        self.form, self.requests = form, 0
+        self.output_format, self.requests = output_format, 0
         done = self.collect(now)
         assert (done.returncode, "bug in this plugin" in done.stderr) == (0, False), done.stderr
-        for line in done.stdout.splitlines() if form == "json" else ():
+        for line in done.stdout.splitlines() if output_format == "json" else ():
             point = json.loads(line)
             if re.fullmatch("huawei_maas(_model)?(_key)?_hourly", point["measurement"]):
                 series = (point["tags"].get("maas_api_id", ""), point["tags"].get("maas_key_id", ""))
@@ -76,7 +76,7 @@ class Account(CollectRunner):
                 # A restated hour may keep its old value for a while.
                 valid = [self.truth(series, at, when) for when in (now, ALL_KNOWN - 1)]
                 assert not settled or tuple(values) in valid, (series, at)
-        return done.stdout if form == "prometheus" else done.stderr
+        return done.stdout if output_format == "prometheus" else done.stderr
 
     def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
         if not series[0]:
@@ -222,7 +222,7 @@ def test_wrong_clock_at_the_first_start(tmp_path: Path, days: int) -> None:
     """A history begins with the first answer: past usage is not counted as new after a refused cycle."""
     account = Account(tmp_path)
     account.emulator.now, off = lambda: NOW, days * 86_400.0
-    account.form = "prometheus"
+    account.output_format = "prometheus"
     account.clock.set_by(off)
     assert account.collect(BEGIN + days * 24 * HOUR).returncode == 1
     account.clock.set_by(-off)

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Set, Tuple
 import pytest
 
 from maas_usage_check.cloud import Response
-from maas_usage_check.collection import Batch, forewarn
+from maas_usage_check.collection import Batch, run_preflight
 from maas_usage_check.commands.runner import run_cycle
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
@@ -68,7 +68,7 @@ def test_ten_instances(simulation: Simulation, one_process: bool, interval: int)
             if count < 3:
                 problem = str(batch.problems[0])
                 assert problem.startswith("W! " if count else "E! ")
-                assert "max_requests_per_minute lets 12 go" in problem
+                assert "max_requests_per_minute allows 12" in problem
         simulation.elapsed_s = began + interval
     assert max_per_minute(simulation) == 12
     for i in range(len(cycles) - 2):
@@ -79,10 +79,10 @@ def test_preflight(simulation: Simulation) -> None:
     """Warn of too low a rate, for all instances of the key, with project lookups and the command line's deadline."""
     warnings: List[str] = []
     for project, deadline in ((PROJECT_ID, None), (None, None), (PROJECT_ID, 130.0)):
-        forewarn(simulation.collectors(10, **KEYS, project_id=project), warnings.append, deadline)
+        run_preflight(simulation.collectors(10, **KEYS, project_id=project), warnings.append, deadline)
     first, second = warnings
     assert "30 requests are planned per cycle, but max_requests_per_minute (12)" in first
-    assert "18 will be left out" in first
+    assert "18 will be deferred" in first
     assert "at most 40 requests are planned" in second
 
 

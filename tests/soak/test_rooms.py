@@ -1,14 +1,12 @@
-"""Races that show now and then: short time-outs over real sockets, and CPython's queues."""
+"""Races that show now and then: short time-outs over real sockets."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Iterator, Optional
 
 import pytest
-from maas_usage_check.queue_get import next_of
 
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
@@ -64,17 +62,3 @@ def test_endless_refusal(server: KeepAliveServer, transport: DirectTransport) ->
         assert get(transport, server.url, timeout=0.5).status == 401
     assert server.connection_log == [(1, 1), (2, 1)]
     wait_for(lambda: all(map(is_closed, server.clients)), "the connections to be closed")
-
-
-def test_tiny_timeout() -> None:
-    """A get with a tiny timeout ends. SimpleQueue of CPython 3.8 to 3.12 hangs if it expires before the wait begins."""
-    ended = []
-
-    def wait() -> None:
-        for seconds in (0, 1e-6, 1e-5):
-            for _ in range(20_000):
-                next_of(queue.SimpleQueue(), seconds)
-            ended.append(seconds)
-
-    threading.Thread(target=wait, daemon=True).start()
-    wait_for(lambda: len(ended) == 3, "all waits to end")

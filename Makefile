@@ -1,11 +1,11 @@
-# Python 3 and make are all that this needs; every target installs what it uses into .venv.
+# Needs Python 3 and make; every target installs its requirements into .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 AGENTS = tests/agents
 UNIT = --ignore=tests/agents --ignore=tests/faults --ignore=tests/soak tests
 WORKERS ?= 2
-# Without byte code every process of a test would compile the plugin anew.
+# Without byte code, every process of a test would compile the plugin again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check docs agents faults soak audit package bench clean
@@ -43,7 +43,7 @@ check: $(VENV)/checked
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Links, generated parts, the structure of the Chinese pages, and what pages name.
+# Check links, generated parts, the structure of the Chinese pages, and names in pages.
 docs: $(VENV)/tested
 	$(BIN)/python -m tools.docs
 
@@ -51,21 +51,21 @@ docs: $(VENV)/tested
 agents: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs --numprocesses=3 --dist=loadgroup $(AGENTS)
 
-# Behaviour under faults: limits, secrets, kills, one simulated week.
+# Behaviour under faults: limits, secrets, kills, a simulated week.
 faults: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs --numprocesses=$(WORKERS) tests/faults
 
-# Hours long, and not part of CI: simulated months, hypothesis' long profile, `make test` at five clocks and under load.
+# Takes hours, not in CI: simulated months, hypothesis' long profile, `make test` at five times of the clock and under load.
 soak: $(VENV)/with-agents
 	scripts/soak $(BIN)/pytest $(UNIT)
 
-# Of what users install, not of the tools around it.
+# Audit the dependencies of users, not those of development.
 audit: $(VENV)/checked
 	$(BIN)/python -c "from importlib.metadata import requires as needs; \
 		print(*[line for line in needs('maas-usage-check') if 'extra ==' not in line], sep='\n')" > $(VENV)/requirements.txt
 	$(BIN)/pip-audit --requirement $(VENV)/requirements.txt --progress-spinner off
 
-# The sdist, the wheel that is built from it, and each of them in an empty environment.
+# Build the sdist and the wheel from it, and try each in an empty environment.
 package: $(VENV)/with-packaging
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 README = (HERE / "README.md").read_text(encoding="utf-8")
-# A link to a file of the repository leads nowhere from where the package is published.
+# Relative links do not work where the package is published.
 LONG = re.sub(r"!?\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?://)[^)\s]*\)", r"\1", README)
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
 
@@ -39,14 +39,14 @@ setup(
     long_description=LONG,
     long_description_content_type="text/markdown",
     author="The maas-usage-check maintainers",
-    # Nothing is published yet: the release checklist has an address that is read, and the repository's, put in here.
+    # Placeholder: the release checklist replaces it by a real address, and adds the repository's URL.
     author_email="maintainers@maas-usage-check.invalid",
     project_urls={"API of the cloud": "https://support.huaweicloud.com/intl/en-us/api-maas/api-maas-0002.html"},
     license="Apache-2.0",
     keywords="huawei cloud maas modelarts llm tokens usage cost monitoring datadog telegraf prometheus zabbix categraf",
     packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
     package_data={"maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"]},
-    # A link to the rules that are an asset already, and what tests them.
+    # A link to the alert rules, which are an asset, and their tests.
     exclude_package_data={"maas_usage_check": ["assets/examples/prometheus/alerts*.yml"]},
     python_requires=">=3.8",
     install_requires=[

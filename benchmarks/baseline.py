@@ -1,4 +1,4 @@
-"""The plain way: the SDK's full client asks one range. The project id is given, so it sends one request, not two."""
+"""Baseline: the SDK's full client queries one range. With a known project id it sends one request, not two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86_400_000
 
 
 class Statistics(SdkResponse):
-    """The answer's model, as the SDK generates them."""
+    """The response's model, as the SDK generates it."""
 
     openapi_types = {"total_token": "float", "total_request_count": "int"}  # noqa: RUF012 - the SDK's own form
     attribute_map = {"total_token": "total_token", "total_request_count": "total_request_count"}  # noqa: RUF012
@@ -28,7 +28,7 @@ class Statistics(SdkResponse):
 
 
 class MaasClient(Client):
-    """The client, as the SDK generates them."""
+    """The client, as the SDK generates it."""
 
     def __init__(self) -> None:
         super().__init__()

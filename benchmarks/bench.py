@@ -1,4 +1,4 @@
-"""Measure what the design promises, as ratios within one run, and print the table for this folder's README."""
+"""Measure the promised limits as ratios within one run; print the table of this folder's README."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ SETTLED = 200
 
 
 class SlowEmulator(Emulator):
-    """An emulator that takes its time."""
+    """An emulator that delays its answers."""
 
     delay = 0.0
 
     def answer(self, *request: Any) -> Reply:
-        """Wait, then answer."""
+        """Wait for `delay` seconds, then answer."""
         time.sleep(self.delay)
         return super().answer(*request)
 
 
 def serve(delay: float, urls: Any) -> None:
-    """Serve an emulator from a process of its own, so that its work is not counted."""
+    """Serve an emulator; run in a process of its own, so that its work is not measured."""
     emulator = SlowEmulator(DEMO_CREDENTIALS, requests_per_minute=10**9)
     emulator.delay = delay
     with serve_emulator(emulator) as url:
@@ -57,7 +57,7 @@ def serve(delay: float, urls: Any) -> None:
 
 @contextlib.contextmanager
 def cloud(delay: float = 0.0) -> Iterator[str]:
-    """Yield the URL of an emulator."""
+    """Run an emulator in a process; yield its URL."""
     context = multiprocessing.get_context("spawn")
     urls = context.Queue()
     process = context.Process(target=serve, args=(delay, urls), daemon=True)
@@ -70,7 +70,7 @@ def cloud(delay: float = 0.0) -> Iterator[str]:
 
 
 def config(folder: str, url: str, more: str = "") -> str:
-    """Write the configuration of one instance with a known project."""
+    """Write the configuration of one instance with a project id; return its path."""
     path = Path(folder) / "conf.yaml"
     path.write_text(
         f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
@@ -80,14 +80,14 @@ def config(folder: str, url: str, more: str = "") -> str:
 
 
 def seconds(command: List[str]) -> float:
-    """Run a command and time it."""
+    """Run a command; return its seconds."""
     began = time.perf_counter()
     subprocess.run(command, env=ENVIRON, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
 def one_process(folder: str) -> str:
-    """Time a `collect` of three ranges (four requests) beside the plain baseline's one, turn by turn."""
+    """Time a `collect` of three ranges (four requests) and the baseline of one, alternately."""
     with cloud() as url:
         ours = [COMMAND, "collect", "--config", config(folder, url)]
         plain = [sys.executable, str(HERE / "baseline.py"), url, PROJECT_ID]
@@ -97,16 +97,16 @@ def one_process(folder: str) -> str:
 
 
 def one_cycle(folder: str) -> str:
-    """Time a cycle of 60 distinct queries against answers that take 100 ms, as the cycle itself reports it."""
+    """Time a cycle of 60 queries with answers after 100 ms, by its own duration_seconds."""
     ranges = ", ".join(f"last_{hours}h" for hours in range(1, 61))
     with cloud(0.1) as url:
         path = config(folder, url, f"    max_concurrency: 8\n    ranges: [{ranges}]\n")
-        took = statistics.median([duration(path, ENVIRON) for _ in range(5)][1:])  # the first proves the key, alone
-    return row("60 queries of 100 ms, 8 at once, of a proven key / ideal 0.8 s", f"{took:.3f} s", took / 0.8, 1.15)
+        took = statistics.median([duration(path, ENVIRON) for _ in range(5)][1:])  # the first cycle verifies the key
+    return row("60 queries of 100 ms, 8 at once, of a verified key / ideal 0.8 s", f"{took:.3f} s", took / 0.8, 1.15)
 
 
 def daemon(folder: str) -> List[str]:
-    """Watch the memory and the processor time of `execd` over many cycles."""
+    """Measure the memory and the processor time of `execd` over many cycles."""
     with cloud() as url:
         command = [COMMAND, "execd", "--config", config(folder, url)]
         process = subprocess.Popen(command, env=ENVIRON, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -125,8 +125,8 @@ def daemon(folder: str) -> List[str]:
     ]
 
 
-def grown(folder: str) -> List[str]:
-    """Measure what must not grow faster than the work."""
+def growth_rows(folder: str) -> List[str]:
+    """Measure processor time that must not grow faster than the number of queries."""
     with cloud() as url:
         return growth.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, url, row)
 
@@ -159,18 +159,18 @@ def hours(folder: str) -> List[str]:
 
 
 def row(what: str, measured: str, ratio: float, limit: float) -> str:
-    """Write one row of the table."""
+    """Format one row of the table; the ratio must not exceed the limit."""
     return f"| {what} | {measured} | {ratio:.2f} | {limit:g} | {'yes' if ratio <= limit else '**no**'} |"
 
 
 def main() -> int:
-    """Measure everything; return 1 where a promise is not kept."""
+    """Measure everything; return 1 if a limit is exceeded."""
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             one_process(folder),
             one_cycle(folder),
             *daemon(folder),
-            *grown(folder),
+            *growth_rows(folder),
             *hours(folder),
         ]
         rows += model_costs.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)

@@ -1,4 +1,4 @@
-"""Measure what must not grow faster than the work: many instances of one key, and what is left out of a cycle."""
+"""Measure processor time that must not grow faster than the queries: of many instances, and of deferred queries."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ CYCLES = 20
 Instances = List[Dict[str, Any]]
 KINDS = {"service_types": ["preset", "my_service"], "infer_types": ["real_time", "batch"]}
 RANGES = [f"last_{hours}h" for hours in range(4, 204)]
-"""With the kinds 800 queries."""
+"""With KINDS, 800 queries."""
 
 
-def compare(place: Callable[[], str], environ: Dict[str, str], url: str, pair: Sequence[Instances]) -> List[float]:
-    """Run two `execd` turn by turn; return the processor seconds of a cycle of each, after the first."""
+def compare(
+    make_folder: Callable[[], str], environ: Dict[str, str], url: str, pair: Sequence[Instances]
+) -> List[float]:
+    """Run two `execd` alternately; return the mean processor seconds of a cycle of each, after the first."""
     with ExitStack() as running:
-        daemons = [running.enter_context(started(place(), environ, url, instances)) for instances in pair]
+        daemons = [running.enter_context(started(make_folder(), environ, url, instances)) for instances in pair]
         for timed in daemons:
             timed()
         return [sum(times) / CYCLES for times in zip(*([timed() for timed in daemons] for _ in range(CYCLES)))]
@@ -31,7 +33,7 @@ def compare(place: Callable[[], str], environ: Dict[str, str], url: str, pair: S
 
 @contextmanager
 def started(folder: str, environ: Dict[str, str], url: str, instances: Instances) -> Iterator[Callable[[], float]]:
-    """Start an `execd`; yield what runs a cycle of it, and returns the processor seconds it took."""
+    """Start an `execd`; yield a function that runs a cycle and returns its processor seconds."""
     shared = {
         "endpoint": url, "iam_endpoint": url, "project_id": PROJECT_ID, "state_dir": f"{folder}/state",
         "max_requests_per_minute": 86_400, "deadline": 20,
@@ -51,16 +53,16 @@ def started(folder: str, environ: Dict[str, str], url: str, instances: Instances
         yield timed
 
 
-def left_out(queries: int) -> Instances:
-    """Write an instance of so many queries, of which one may go in a minute."""
+def deferring_instance(queries: int) -> Instances:
+    """Return an instance of so many queries, of which the rate limit allows one per minute."""
     labels = [f"team-{n}" for n in range(queries // 40 - 1)]
     return [{"ranges": RANGES[:10], **KINDS, "max_requests_per_minute": 1, "api_keys": labels, "per_api_key": True}]
 
 
 def rows(
-    place: Callable[[], str], environ: Dict[str, str], url: str, row: Callable[[str, str, float, float], str]
+    make_folder: Callable[[], str], environ: Dict[str, str], url: str, row: Callable[[str, str, float, float], str]
 ) -> List[str]:
-    """Measure, and write rows of the table; `place` makes a folder."""
+    """Measure; return rows of the table; `make_folder` makes one for each run."""
     many = [
         {
             "ranges": RANGES[n : n + 4],
@@ -70,10 +72,10 @@ def rows(
         }
         for n, kind, infer in product(range(0, 200, 4), KINDS["service_types"], KINDS["infer_types"])
     ]
-    apart, together = compare(place, environ, url, (many, [{"ranges": RANGES, **KINDS}]))
-    all_left, half = compare(place, environ, url, (left_out(2000), left_out(1000)))
-    of_many, of_one = f"{apart / 0.8:.2f} ms / {together / 0.8:.2f} ms", f"{all_left:.3f} s / {half:.3f} s"
+    apart, together = compare(make_folder, environ, url, (many, [{"ranges": RANGES, **KINDS}]))
+    all_left, half = compare(make_folder, environ, url, (deferring_instance(2000), deferring_instance(1000)))
+    per_query, per_cycle = f"{apart / 0.8:.2f} ms / {together / 0.8:.2f} ms", f"{all_left:.3f} s / {half:.3f} s"
     return [
-        row("200 instances of one key / one with as many queries, per query", of_many, apart / together, 2),
-        row("a cycle in which all is left out, 2,000 queries / 1,000", of_one, all_left / half, 2.2),
+        row("200 instances of one key / one with as many queries, per query", per_query, apart / together, 2),
+        row("a cycle that defers all of 2,000 queries / of 1,000", per_cycle, all_left / half, 2.2),
     ]

@@ -1,4 +1,4 @@
-"""Count what a `collect` executes, which the machine's load does not change, where valgrind is installed."""
+"""Count the instructions of a `collect` by valgrind, if installed: the machine's load does not change them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Callable, Dict, List
 from runs import COMMAND
 
 IMPORTS = "import ssl, http.client, json"
-"""What no plugin that asks over https does without."""
+"""The imports that any plugin with https needs."""
 FULL = "    hourly: true\n    models: true\n"
 
 
 def count(command: List[str], environ: Dict[str, str]) -> float:
-    """Return the instructions of a run of Python, in millions."""
-    under = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, *command]
-    said = subprocess.run(under, env=environ, check=True, capture_output=True, text=True).stderr
-    found = re.search(r"Collected : (\d+)", said)
-    assert found, said
+    """Run Python; return its instructions in millions."""
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, *command]
+    output = subprocess.run(valgrind, env=environ, check=True, capture_output=True, text=True).stderr
+    found = re.search(r"Collected : (\d+)", output)
+    assert found, output
     return int(found[1]) / 1e6
 
 
 def steady(config: str, environ: Dict[str, str]) -> float:
-    """Count a `collect` some hours after the first ones, which learned what there is."""
+    """Count a `collect` some hours after the first ones, which filled the state."""
     command = [COMMAND, "collect", "--config", config]
     for _ in range(3):
         subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
@@ -42,12 +42,12 @@ def steady(config: str, environ: Dict[str, str]) -> float:
 def rows(
     config: Callable[[str], str], environ: Dict[str, str], row: Callable[[str, str, float, float], str]
 ) -> List[str]:
-    """Compare `collect` with Python's own imports, and one of all there is with one of ranges; none without valgrind.
+    """Compare `collect` with Python's imports, and all sources with ranges alone; no rows without valgrind.
 
     Args:
-        config: writes a configuration with these keys besides, each in a folder of its own.
-        environ: holds the key.
-        row: writes a row.
+        config: writes a configuration with more lines, in a folder of its own; returns its path.
+        environ: has the access key and its secret.
+        row: formats a row.
     """
     if shutil.which("valgrind") is None:
         return []

@@ -1,4 +1,4 @@
-"""Measure what a real link costs: TLS that is verified, by the system's store, and round trips that take time."""
+"""Measure the costs of a real link: TLS verified by the system's certificates, and round trips."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Row = Callable[[str, str, float, float], str]
 
 
 class Secure(NamedTuple):
-    """Hold where a cloud is served over TLS, and an environment whose store of authorities knows it."""
+    """The URL of a cloud over TLS, and an environment that trusts its certificate."""
 
     url: str
     environ: Dict[str, str]
 
 
 def serve(folder: str, urls: Any) -> None:
-    """Serve an emulator over TLS from a process of its own."""
+    """Serve an emulator over TLS; run in a process of its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/server.pem")
     with serve_emulator(Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9), tls=context) as url:
@@ -57,13 +57,13 @@ def serve(folder: str, urls: Any) -> None:
 
 @contextlib.contextmanager
 def process(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    """Run a function in a process of its own, and yield the first thing that it says."""
+    """Run a function in a process; yield the first item of the queue that is its last argument."""
     context = multiprocessing.get_context("spawn")
-    says = context.Queue()
-    started = context.Process(target=target, args=(*args, says), daemon=True)
+    results = context.Queue()
+    started = context.Process(target=target, args=(*args, results), daemon=True)
     started.start()
     try:
-        yield says.get(timeout=30)
+        yield results.get(timeout=30)
     finally:
         started.terminate()
         started.join()
@@ -71,7 +71,7 @@ def process(target: Callable[..., None], *args: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def cloud(folder: str) -> Iterator[Secure]:
-    """Serve a cloud whose authority is one more in the system's hashed directory."""
+    """Serve a cloud whose authority is added to the system's hashed directory."""
     root = trustme.CA()
     issued = root.create_child_ca().issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(f"{folder}/server.pem")
@@ -89,25 +89,25 @@ def cloud(folder: str) -> Iterator[Secure]:
         yield Secure(url, environ)
 
 
-def delay(port: int, round_trip: float, count: Any, says: Any) -> None:
-    """Pass connections on as a long link would, from a process of its own."""
-    asyncio.run(_delay(port, round_trip, count, says))
+def delay(port: int, round_trip: float, count: Any, ports: Any) -> None:
+    """Forward connections with a round trip of so many seconds; run in a process of its own."""
+    asyncio.run(_delay(port, round_trip, count, ports))
 
 
-async def _delay(port: int, round_trip: float, count: Any, says: Any) -> None:
+async def _delay(port: int, round_trip: float, count: Any, ports: Any) -> None:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         count.value += 1
-        # On loopback a connection takes no time to open: what is sent over it first pays for that.
+        # A connection on loopback opens at once, so the first bytes are delayed by its round trip.
         opened = time.monotonic() + round_trip
         cloud_reader, cloud_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(_pass(reader, cloud_writer, opened), _pass(cloud_reader, writer, opened))
 
     async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, opened: float) -> None:
-        under_way: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
+        in_flight: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
 
         async def arrive() -> None:
             while True:
-                due, data = await under_way.get()
+                due, data = await in_flight.get()
                 await asyncio.sleep(due - time.monotonic())
                 if not data:
                     writer.close()
@@ -117,25 +117,25 @@ async def _delay(port: int, round_trip: float, count: Any, says: Any) -> None:
         arriving = asyncio.ensure_future(arrive())
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
-                under_way.put_nowait((max(time.monotonic(), opened) + round_trip / 2, data))
-        under_way.put_nowait((time.monotonic() + round_trip / 2, b""))
+                in_flight.put_nowait((max(time.monotonic(), opened) + round_trip / 2, data))
+        in_flight.put_nowait((time.monotonic() + round_trip / 2, b""))
         await arriving
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=128)
-    says.put(server.sockets[0].getsockname()[1])
+    ports.put(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
 @contextlib.contextmanager
 def link(url: str, round_trip: float) -> Iterator[Tuple[str, Any]]:
-    """Put a link before a cloud; yield its URL, and the count of connections made over it."""
+    """Run a delayed link to a cloud; yield its URL, and the count of its connections."""
     count = multiprocessing.get_context("spawn").Value("i", 0)
     with process(delay, int(url.rsplit(":", 1)[1]), round_trip, count) as port:
         yield f"https://127.0.0.1:{port}", count
 
 
 def config(folder: str, name: str, url: str, more: str = "") -> str:
-    """Write the configuration of one instance with a known project."""
+    """Write the configuration of one instance with a project id; return its path."""
     path = Path(folder, f"{name}.yaml")
     path.write_text(
         f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    project_id: {PROJECT_ID}\n"
@@ -145,27 +145,27 @@ def config(folder: str, name: str, url: str, more: str = "") -> str:
 
 
 def timed(command: List[str], environ: Dict[str, str]) -> float:
-    """Run a command and time it."""
+    """Run a command; return its seconds."""
     began = time.perf_counter()
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
-def held(command: List[str], environ: Dict[str, str]) -> int:
-    """Run a command; return how much memory it held at most, in bytes."""
-    # From a small process: what the one that starts it holds counts for it too.
+def max_memory(command: List[str], environ: Dict[str, str]) -> int:
+    """Run a command; return its maximum resident memory in bytes."""
+    # From a small process: the memory of the process that forks is counted too.
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, *command]
-    said = subprocess.run(launcher, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr
-    return int(said.split()[-1]) * 1024
+    output = subprocess.run(launcher, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr
+    return int(output.split()[-1]) * 1024
 
 
 def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
-    """Run a `collect` of three ranges (four requests) and the script's one turn by turn, for their time and memory."""
+    """Compare time and memory of a `collect` of three ranges (four requests) and the script, run alternately."""
     ours = [COMMAND, "collect", "--config", config(folder, "one", secure.url)]
     theirs = [sys.executable, str(HERE / "script.py"), secure.url, PROJECT_ID]
     pairs = [(timed(ours, secure.environ), timed(theirs, secure.environ)) for _ in range(ROUNDS + 2)][2:]
     took, theirs_took = (statistics.median(times) for times in zip(*pairs))
-    sizes = [(held(ours, secure.environ), held(theirs, secure.environ)) for _ in range(5)]
+    sizes = [(max_memory(ours, secure.environ), max_memory(theirs, secure.environ)) for _ in range(5)]
     size, theirs_size = (statistics.median(each) / 1024**2 for each in zip(*sizes))
     return [
         row("https `collect`, 3 ranges / a script's run, 1 range", f"{took:.3f} s / {theirs_took:.3f} s",
@@ -175,25 +175,25 @@ def one_process(folder: str, secure: Secure, row: Row) -> List[str]:
 
 
 def make_state(folder: str, name: str, environ: Dict[str, str]) -> None:
-    """Let a `collect` make its state, without an answer that would prove the key: nobody listens at this port."""
+    """Create the state by a `collect` without a server, so that the key is not verified."""
     path = config(folder, name, "https://127.0.0.1:1")
     command = [COMMAND, "collect", "--config", path, "--deadline", "0.3"]
     subprocess.run(command, env=environ, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def executed(folder: str, secure: Secure, row: Row) -> List[str]:
+def instruction_rows(folder: str, secure: Secure, row: Row) -> List[str]:
     """Count instructions."""
 
-    def place(more: str) -> str:
+    def write_config(more: str) -> str:
         return config(
             tempfile.mkdtemp(dir=folder), "state", secure.url, f"    cloud_eye_endpoint: {secure.url}\n{more}"
         )
 
-    return instructions.rows(place, secure.environ, row)
+    return instructions.rows(write_config, secure.environ, row)
 
 
 def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
-    """Time cycles of a key that is not proven yet, over a link with a round trip."""
+    """Time cycles of an unverified key over a link with a round trip."""
     rows = []
     with link(secure.url, ROUND_TRIP) as (url, count):
         for queries, at_once in ((60, 4), (60, 8), (4, 4)):
@@ -217,7 +217,7 @@ def far_away(folder: str, secure: Secure, row: Row) -> List[str]:
 
 
 def daemon(folder: str, secure: Secure, row: Row) -> List[str]:
-    """Take the processor time of `execd` over TLS."""
+    """Measure the processor time of `execd` over TLS."""
     command = [COMMAND, "execd", "--config", config(folder, "daemon", secure.url)]
     started = subprocess.Popen(command, env=secure.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     queries, began = 0.0, 0.0
@@ -232,11 +232,11 @@ def daemon(folder: str, secure: Secure, row: Row) -> List[str]:
 
 
 def rows(folder: str, row: Row) -> List[str]:
-    """Measure all of it."""
+    """Measure everything; return rows of the table."""
     with cloud(folder) as secure:
         return [
             *one_process(folder, secure, row),
-            *executed(folder, secure, row),
+            *instruction_rows(folder, secure, row),
             *far_away(folder, secure, row),
             *daemon(folder, secure, row),
         ]

@@ -1,7 +1,7 @@
-"""The script's way: what Huawei's own query script imports, to ask one range. It verifies no certificate.
+"""Stand-in for Huawei's query script, which we may not ship: the same imports, for one range.
 
-The script itself is not ours to ship. This does less: it reads two of its many options, and the project id is given, so
-that it sends one request, not two.
+It does less: it reads two of the many options, verifies no certificate, and with a known project id sends one request,
+not two.
 """
 
 from __future__ import annotations

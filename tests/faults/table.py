@@ -67,7 +67,7 @@ class Row(NamedTuple):
         return re.search(".*".join(map(re.escape, parts)), text) is not None
 
 
-FOLDED = ("The answer is not what the API's page says", "One question of several meets one of these")
+FOLDED = ("The answer has an unexpected form", "One of several queries fails in one of these ways")
 """Titles of which markdown() shows one row: their lines differ by a field's name, or repeat those of other titles."""
 
 REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDENTIALS_EXPIRED)
@@ -123,12 +123,12 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
      "the signature was refused: check that the secret key belongs to the access key [401…]"),
     ("The access key does not exist", 401, "APIGW.0301", "ak not exist", Result.KEY_REFUSED,
      "the access key does not exist: check HW_ACCESS_KEY [401…]"),
-    ("Somebody has locked the key", 401, "APIGW.0301", "AK access failed to reach the limit, forbidden",
+    ("The access key is locked", 401, "APIGW.0301", "AK access failed to reach the limit, forbidden",
      Result.KEY_LOCKED,
      "the access key is locked for 5 minutes after too many refusals: find who uses a wrong key [401…]"),
-    ("Temporary credentials ran out", 401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED,
+    ("Temporary credentials have expired", 401, "APIGW.0301", "signature expired", Result.CREDENTIALS_EXPIRED,
      "the temporary credentials expired: get new ones, or use `source: sdk` [401…]"),
-    ("Temporary credentials ran out", 401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED,
+    ("Temporary credentials have expired", 401, "APIGW.0301", "decrypt token fail", Result.CREDENTIALS_EXPIRED,
      "the temporary credentials expired: get new ones, or use `source: sdk` [401…]"),
     ("A permission is missing", 403, "ModelArts.0403", "Policy doesn't allow modelarts:monitoring:get",
      Result.PERMISSION_DENIED, DENIED.format("modelarts:monitoring:get")),
@@ -137,24 +137,24 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
     ("The region, the endpoint or the project is wrong", 404, "APIGW.0101",
      "The API does not exist or has not been published in the environment", Result.NOT_FOUND,
      "no such API at this address: check region, endpoint and project_id [404…]"),
-    ("The cloud does not take the question", 400, "ModelArts.0104", "service_type must be one of [1 2 4]",
+    ("The cloud rejects the request", 400, "ModelArts.0104", "service_type must be one of [1 2 4]",
      Result.REQUEST_REJECTED,
      "the cloud rejected the request (`…service_type must be one of [1 2 4]…`): check the configuration [400…]"),
     ("The cloud's limit is reached", 429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED,
      "the cloud's request limit was reached: lower max_requests_per_minute, or query less often [429…]"),
-    *[("The cloud has a fault of its own", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
+    *[("The cloud has an internal error", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
        f"the cloud had an internal error; the request is retried, also in the next cycle [{status}…]")
       for status in (500, 502, 503, 504)],
     *[("The request does not arrive in time", status, "", "Request Time-out", Result.TIMED_OUT,
        "the request did not arrive in time; it is retried, also in the next cycle: check whether the network is slow "
        "[…]") for status in (408, 499)],
-    *[("The request meets another server", status, "", "Misdirected Request", Result.SERVER_ERROR,
+    *[("The request reaches the wrong server", status, "", "Misdirected Request", Result.SERVER_ERROR,
        "the server that answered does not accept this request; it is retried, also in the next cycle: "
        "check endpoint and proxy […]") for status in (421, 425)],
-    *[("Something blocks the request", status, "", "Blocked", Result.BAD_ANSWER,
+    *[("A firewall or proxy blocks the request", status, "", "Blocked", Result.BAD_ANSWER,
        "a firewall or proxy blocked the request: check firewall, proxy and endpoint […]")
       for status in (418, 451, 511)],
-    ("Something blocks the request", 407, "", "Proxy Authentication Required", Result.BAD_ANSWER,
+    ("A firewall or proxy blocks the request", 407, "", "Proxy Authentication Required", Result.BAD_ANSWER,
      "a proxy requires a password: check proxy and endpoint [407…]"),
 ]  # fmt: skip
 
@@ -176,7 +176,7 @@ def refusals() -> Iterator[Row]:
 
 def truncated_refusals() -> Iterator[Row]:
     """List refusals of which only the status arrives: it is enough."""
-    title = "The text of a refusal does not arrive"
+    title = "The body of a refusal does not arrive"
     refused, denied = ERRORS[0][-1].replace("…", ""), DENIED.format("modelarts:monitoring:get").replace("…", "403")
     head = HEAD.replace(b"200", b"401")
     yield Row(title, "401 cut short", always(head + b"{"), Result.KEY_REFUSED, refused)
@@ -202,16 +202,16 @@ def network_failures() -> Iterator[Row]:
         ("cut short", always(HEAD + b"{"), "the connection closed in the middle of the answer; the request is retried"),
         ("reset after the headers", always(HEAD, Act.RESET), no_connection),
     ):
-        yield Row("Nobody answers, or the connection breaks", name, fault, Result.NETWORK, line)
+        yield Row("No connection, or the connection breaks", name, fault, Result.NETWORK, line)
     line = "127.0.0.1:… answered, but not in HTTP: check endpoint, its port, and proxy"
     for name, answer in (("banner", b"SSH-2.0-OpenSSH_9.6\r\n"), ("noise", b"\x15\x03\x01\x00\x02\x02\x46" * 9)):
-        yield Row("What answers speaks no HTTP", name, always(answer), Result.NETWORK, line)
+        yield Row("The server does not speak HTTP", name, always(answer), Result.NETWORK, line)
     line = "127.0.0.1:… did not answer in time: check the network, or raise timeout"
     for name, fault in (
         ("after the headers", always(HEAD, Act.HANG)),
         ("a byte at a time", always(*drip(HEAD + b" " * 100))),
     ):
-        yield Row("An answer does not come in time", name, fault, Result.TIMED_OUT, line, hangs=True)
+        yield Row("No answer in time", name, fault, Result.TIMED_OUT, line, hangs=True)
 
 
 def wrong_answers() -> Iterator[Row]:
@@ -226,8 +226,8 @@ def wrong_answers() -> Iterator[Row]:
         ("204", http(204), f"the answer has an unexpected status: {proxy} [204]"),
         ("2 MiB", http(200, b" " * 2**21), "the answer is longer than 1 MiB, so it is not the cloud's: check endpoint"),
     ):
-        yield Row("Something else answers in the cloud's place", name, always(answer), Result.BAD_ANSWER, line)
-    title = "The answer is not what the API's page says"
+        yield Row("Another server answers instead of the cloud", name, always(answer), Result.BAD_ANSWER, line)
+    title = "The answer has an unexpected form"
     for name, fault, line in (
         ("[]", always(http(200, b"[]")), UNEXPECTED_ANSWER.format("it is not a JSON object")),
         ("null", replace_field("total_token", "null"), UNEXPECTED_ANSWER.format("`total_token` is not a number")),
@@ -263,7 +263,7 @@ def missing_projects() -> Iterator[Row]:
     ):
         fault = fault_if(is_project_lookup, always(http(200, json.dumps({"projects": projects}).encode())))
         line = f"IAM lists {count} named {region}: check region, or set project_id"
-        yield Row("IAM does not tell the project", name, fault, Result.NO_PROJECT, line, needs_lookup=True)
+        yield Row("The project id cannot be looked up", name, fault, Result.NO_PROJECT, line, needs_lookup=True)
     denied = fault_if(is_project_lookup, always(http(403)))
     line = DENIED.format("iam:projects:get")
     yield Row("A permission is missing", "of the lookup", denied, Result.PERMISSION_DENIED, line, needs_lookup=True)

@@ -56,9 +56,9 @@ def test_requests(cloud: Cloud, program: Program) -> None:
     hours: Dict[int, int] = {}
     counters = [0]
 
-    def start(run: int, form: str) -> subprocess.Popen[bytes]:
+    def start(run: int, output_format: str) -> subprocess.Popen[bytes]:
         write_shift(shift, MONDAY - time.time() + run * 1801.0)
-        return program.start("collect", "--config", config, "--format", form)
+        return program.start("collect", "--config", config, "--format", output_format)
 
     for run in range(12):
         process, before = start(run, "json"), len(cloud.requests)

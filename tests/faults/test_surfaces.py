@@ -24,8 +24,8 @@ from .faulty_cloud import FaultyCloud, FaultyServer
 from .table import ONE_PER_RESULT, TABLE, Row, row_ids
 
 STATE = "maas-usage-check.sqlite3"
-THREADS = 2
-"""Of execd between two cycles: the main thread, and the one that reads standard input."""
+MAX_THREADS = 2
+"""The main thread and the one that reads standard input: workers end with the cycle."""
 each_result = pytest.mark.parametrize("row", ONE_PER_RESULT, ids=row_ids(ONE_PER_RESULT))
 
 
@@ -161,7 +161,7 @@ def test_execd(
     check_locks_free(tmp_path / "shared")
     # The pool keeps an unused connection until a later cycle uses it; a leaked one stays.
     wait_for(lambda: open_files() == before, "every file and connection of a fault to be closed")
-    wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == THREADS, "the threads of faults to end")
+    wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == MAX_THREADS, "the threads of faults to end")
 
 
 def files(pid: int) -> List[str]:

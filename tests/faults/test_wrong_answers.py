@@ -62,12 +62,12 @@ class Account(CollectRunner):
     def is_range(self, body: Dict[str, Any]) -> bool:
         return "end_time" in body and body["end_time"] % HOUR != HOUR - 1
 
-    def cycle(self, now: int, form: str = "json") -> str:
+    def cycle(self, now: int, output_format: str = "json") -> str:
         """Run a cycle at `now`, milliseconds; record its hours; return its output or, with JSON, its log."""
-        self.output_format, self.requests = form, 0
+        self.output_format, self.requests = output_format, 0
         done = self.collect(now)
         assert (done.returncode, "bug in this plugin" in done.stderr) == (0, False), done.stderr
-        for line in done.stdout.splitlines() if form == "json" else ():
+        for line in done.stdout.splitlines() if output_format == "json" else ():
             point = json.loads(line)
             if re.fullmatch("huawei_maas(_model)?(_key)?_hourly", point["measurement"]):
                 series = (point["tags"].get("maas_api_id", ""), point["tags"].get("maas_key_id", ""))
@@ -76,7 +76,7 @@ class Account(CollectRunner):
                 # A restated hour may keep its old value for a while.
                 valid = [self.truth(series, at, when) for when in (now, ALL_KNOWN - 1)]
                 assert not settled or tuple(values) in valid, (series, at)
-        return done.stdout if form == "prometheus" else done.stderr
+        return done.stdout if output_format == "prometheus" else done.stderr
 
     def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
         if not series[0]:
@@ -166,7 +166,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def play(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+def run_cycles(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
     """Return a function that runs a cycle with one wrong answer and then an hour of cycles.
 
     It returns the number of requests of the first cycle.
@@ -197,11 +197,11 @@ def play(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
 
 
 @pytest.mark.parametrize("kind", WRONG_ANSWERS)
-def test_wrong_answer(play: Callable[..., int], kind: str) -> None:
+def test_wrong_answer(run_cycles: Callable[..., int], kind: str) -> None:
     """No settled point and no count is wrong, whichever request of a cycle gets the wrong answer."""
     requests = 9
     for place in range(1, 30):
-        requests = play(kind, place) if place <= requests else 0
+        requests = run_cycles(kind, place) if place <= requests else 0
     assert not requests
 
 
@@ -210,11 +210,11 @@ def test_wrong_answer(play: Callable[..., int], kind: str) -> None:
     st.sampled_from(sorted(WRONG_ANSWERS)), st.integers(1, 12), st.sampled_from([0.0, 0.5, 2.0]),
     st.integers(5, DAYS * 24 - 5), st.sampled_from([5, 60]),
 )  # fmt: skip
-def test_wrong_answer_beside_a_restatement(
-    play: Callable[..., int], kind: str, place: int, factor: float, ago: int, minutes: int
+def test_wrong_answer_and_restatement(
+    run_cycles: Callable[..., int], kind: str, place: int, factor: float, ago: int, minutes: int
 ) -> None:
-    """What the cloud says otherwise is told within an hour and a cycle all the same."""
-    play(kind, place, factor, ago, minutes)
+    """A restatement is emitted within an hour and a cycle despite a wrong answer."""
+    run_cycles(kind, place, factor, ago, minutes)
 
 
 @pytest.mark.parametrize("days", [-20, 20])

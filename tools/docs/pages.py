@@ -109,18 +109,18 @@ def sections(text: str) -> List[Section]:
     """Divide a page at its headings; the text before the first has level 0."""
     found = [Section(1, 0, "", "", [])]
     fence, language = "", ""
-    kept: List[str] = []
+    block_lines: List[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         heading, edge = HEADING.fullmatch(line), FENCE.fullmatch(line)
         prose = ""
         if fence:
             if edge and edge[1].startswith(fence) and not edge[2].strip():
-                found[-1].blocks.append(Block(language, "\n".join(kept)))
+                found[-1].blocks.append(Block(language, "\n".join(block_lines)))
                 fence = ""
             else:
-                kept.append(line)
+                block_lines.append(line)
         elif edge:
-            fence, language, kept = edge[1], edge[2].strip(), []
+            fence, language, block_lines = edge[1], edge[2].strip(), []
         elif heading:
             found.append(Section(number, len(heading[1]), heading[2].strip(), "", []))
         else:

@@ -117,8 +117,13 @@ class Scheduler:
         return self._workers - sum(task.group.deadline <= now for task in self._requests)
 
     def _work(self) -> None:
-        while self._step():
-            pass
+        try:
+            while self._step():
+                pass
+        except BaseException:  # it is replaced
+            with self._changed:
+                self._workers -= 1
+            raise
 
     def _step(self, is_worker: bool = True) -> bool:
         """End one request, connect, or pause; return False if this worker is not needed any more."""

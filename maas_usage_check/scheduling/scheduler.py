@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from typing import Callable, Dict, Iterable, Mapping, Optional
+from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Set
 
 from .. import watchdog
 from ..clock import Clock
@@ -15,6 +15,13 @@ from ..errors import QueryError
 from ..state import Store
 from .key_state import KeyState, key_name
 from .request_queue import Group, Request, RequestQueue
+
+
+class _Task:
+    """Work of a thread for a cycle that may hang."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
 
 
 class Scheduler:
@@ -27,6 +34,9 @@ class Scheduler:
         self._queue = RequestQueue(key, clock)
         self._changed = threading.Condition()
         self._workers = 0
+        self._requests: Set[_Task] = set()
+        """Requests from the decision to the use of their answers."""
+        self._connects: Set[_Task] = set()
         self._wakes_at = math.inf
 
     def hangs(self) -> bool:
@@ -79,7 +89,7 @@ class Scheduler:
                 return
             with self._changed:
                 self._hire()  # in place of those that hang
-                has_workers = self._workers > 0
+                has_workers = self._active() > 0
                 if self._active() < self._workers:  # a request hangs: its slot is free
                     self._changed.notify()
             if not has_workers:  # no thread can be started
@@ -90,24 +100,30 @@ class Scheduler:
     def close(self, group: Group, projects: Dict[str, str]) -> None:
         """End a cycle; see RequestQueue.close."""
         with self._changed:
-            for request in self._queue.in_flight:
-                if request.group is group:
-                    watchdog.leave_behind(request, self._clock.monotonic())
+            for task in (*self._requests, *self._connects):
+                if task.group is group:
+                    watchdog.leave_behind(task, self._clock.monotonic())
             self._queue.close(group, projects)
             self._changed.notify_all()
 
     def _hire(self) -> None:
-        wanted = min(len(self._queue), self._queue.concurrency)
+        hung = self._workers - self._active()
+        wanted = min(len(self._queue) + len(self._requests) - hung, self._queue.concurrency)
         while self._active() < wanted and watchdog.start_thread(self._work):
             self._workers += 1
 
     def _active(self) -> int:
         now = self._clock.monotonic()
-        return self._workers - sum(request.group.deadline <= now for request in self._queue.in_flight)
+        return self._workers - sum(task.group.deadline <= now for task in self._requests)
 
     def _work(self) -> None:
-        while self._step():
-            pass
+        try:
+            while self._step():
+                pass
+        except BaseException:  # it is replaced
+            with self._changed:
+                self._workers -= 1
+            raise
 
     def _step(self, is_worker: bool = True) -> bool:
         """End one request, connect, or pause; return False if this worker is not needed any more."""
@@ -115,6 +131,9 @@ class Scheduler:
             decision = self._queue.next()
             if decision is not None:
                 self._changed.notify()  # another worker takes over the timed pause
+                with self._unlocked(self._requests, decision[0].group):
+                    self._end(*decision)
+                self._hire()
             elif not is_worker:
                 self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
             elif not self._queue.groups or self._active() > self._queue.concurrency:
@@ -122,21 +141,29 @@ class Scheduler:
                 return False
             else:
                 self._pause()
-        if decision is not None:
-            self._end(*decision)
         return True
+
+    @contextlib.contextmanager
+    def _unlocked(self, tasks: Set[_Task], group: Group) -> Iterator[None]:
+        """Release the lock for a task."""
+        task = _Task(group)
+        tasks.add(task)
+        self._changed.release()
+        try:
+            yield
+        finally:
+            self._changed.acquire()
+            tasks.remove(task)
+            watchdog.came_back(task)
 
     def _pause(self) -> None:
         connect = self._queue.to_connect()
         wakes_at = self._clock.monotonic() + self._queue.pause_s
         if connect is not None:
             self._workers -= 1  # it may hang, and others work meanwhile
-            self._changed.release()
-            try:
+            with self._unlocked(self._connects, connect.group), contextlib.suppress(Exception):
                 connect.preconnect()
-            finally:
-                self._changed.acquire()
-                self._workers += 1
+            self._workers += 1
         elif wakes_at >= self._wakes_at:  # another worker wakes up by then
             self._changed.wait()
         else:
@@ -153,7 +180,6 @@ class Scheduler:
             except Exception as raised:
                 outcome = as_query_error(raised)
             with self._changed:
-                watchdog.came_back(request)
                 was_verified = self._queue.is_verified()
                 has_ended = self._queue.record(request, outcome)
                 if self._queue.is_verified() != was_verified:
@@ -165,7 +191,6 @@ class Scheduler:
             follow_ups = list(request.on_end(outcome))
         with self._changed:
             self._queue.finish(request, follow_ups)
-            self._hire()
             if follow_ups:
                 self._changed.notify_all()
 

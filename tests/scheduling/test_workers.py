@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
+from maas_usage_check import watchdog
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.errors import QueryError, Result
@@ -20,14 +21,14 @@ from ..conftest import AK, NOW, SK, wait_for
 class Workers:
     """A scheduler whose clock stands still; its timed pauses are recorded, and end only where something changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Optional[Store] = None) -> None:
         self.at = NOW
         self.pauses: List[float] = []
         self.ended: Dict[str, Any] = {}
         self.release = threading.Event()
         self.hung: List[str] = []
         clock = Clock(lambda: self.at, lambda: self.at, self._pause)
-        self.scheduler: Scheduler = Schedulers(Store(), clock).of(Credentials(AK, SK))
+        self.scheduler: Scheduler = Schedulers(store or Store(), clock).of(Credentials(AK, SK))
 
     def _pause(self, condition: threading.Condition, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -118,6 +119,20 @@ def test_hung_connections(workers: Workers) -> None:
     workers.wait_for("f", "g", "h")
 
 
+def test_hung_workers_without_threads(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started in place of one that hangs, the cycle's own sends the requests."""
+    first = workers.group(1)
+    workers.submit(first, "a", run=workers.hang)
+    wait_for(lambda: workers.hung, "the hung request", 10)
+    workers.at += 1
+    workers.scheduler.close(first, {})
+    monkeypatch.setattr(watchdog, "start_thread", lambda work: False)
+    second = workers.group(25)
+    workers.submit(second, "b")
+    workers.watch(second)
+    workers.wait_for("b")
+
+
 class HangingStore(Store):
     """A state in which the next transaction of an access key hangs."""
 
@@ -147,3 +162,27 @@ def test_scheduler_that_hangs_is_replaced() -> None:
     assert second is not first
     assert schedulers.of(credentials) is second
     store.release.set()
+
+
+class FailingStore(Store):
+    """A state in which transactions of an access key raise what nobody expects."""
+
+    failures = 0
+
+    def entry(self, kind: Any, name: str, durable: bool = False) -> Any:
+        if self.failures and kind is KeyEntry:
+            self.failures -= 1
+            raise ZeroDivisionError
+        return super().entry(kind, name, durable)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_workers_that_die_are_replaced() -> None:
+    store = FailingStore()
+    workers = Workers(store)
+    group = workers.group(25)
+    store.failures = 1
+    workers.submit(group, "a")
+    wait_for(lambda: not store.failures, "the failure", 10)
+    workers.watch(group)
+    workers.wait_for("a")

@@ -109,11 +109,14 @@ class RequestQueue:
     Attributes:
         pause_s: after `next` returned None, the seconds until it may return another; infinite where that depends on
             a call of this class alone.
+        concurrency: how many requests may be in flight once the key is verified. Stored, for hundreds of cycles may
+            share the key.
     """
 
     def __init__(self, key: KeyState, clock: Clock) -> None:
         self.key = key
         self.pause_s = math.inf
+        self.concurrency = 0
         self.in_flight: List[Request] = []
         self.groups: Set[Group] = set()
         self._clock = clock
@@ -128,11 +131,6 @@ class RequestQueue:
         """Count the requests that wait."""
         return sum(map(len, self._lanes.values())) + len(self._retries)
 
-    @property
-    def concurrency(self) -> int:
-        """Return how many requests may be in flight once the key is verified."""
-        return max((group.concurrency for group in self.groups), default=0)
-
     def is_verified(self) -> bool:
         """Return true if more than one request may be in flight."""
         # Without the file, the refusals of other processes cannot be known.
@@ -146,6 +144,7 @@ class RequestQueue:
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
         self.groups.add(group)
+        self.concurrency = max(self.concurrency, group.concurrency)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Add requests."""
@@ -234,6 +233,7 @@ class RequestQueue:
             projects: ids found in this cycle by where they were looked up; an empty one is to be looked up again.
         """
         self.groups.discard(group)
+        self.concurrency = max((group.concurrency for group in self.groups), default=0)
         left = {lane: [entry for entry in heap if entry[-1].group is not group] for lane, heap in self._lanes.items()}
         self._lanes = {lane: sorted(heap) for lane, heap in left.items() if heap}
         self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)

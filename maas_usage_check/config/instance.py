@@ -1,6 +1,7 @@
 """One entry of `instances` as frozen values: complete and validated."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: msgspec would compile each annotation from its text, at 3 million
+# instructions of a `collect`.
 
 import datetime as dt
 import re

@@ -1,6 +1,6 @@
 """Prices of models."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: see instance.py.
 
 from decimal import Decimal
 from typing import Dict, Optional

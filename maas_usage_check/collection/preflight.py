@@ -31,9 +31,10 @@ def run_preflight(collectors: Sequence[Collector], warn: Warn, timeout: Optional
     for source, sharing in sources.items():
         instances = [collector.instance for collector in sharing]
         queries = sum(len(collector.plan().queries) for collector in sharing)
+        seconds = _seconds(instances, timeout) + max(collector.rate_extension_s for collector in sharing)
         collects_hours = any(collector.consumer is not None for collector in sharing)
         slow = slow_hours(instances, queries, timeout) if collects_hours else None
-        for text in (over_rate(instances, queries, timeout), slow):
+        for text in (over_rate(instances, queries, seconds), slow):
             if text:
                 warn(f"{', '.join(dict.fromkeys(instance.region for instance in instances))}: {text}")
         if source.path:

@@ -6,17 +6,16 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """The most urgent first; what comes after LIVE is background."""
+    """The most urgent first.
+
+    After LIVE all take the background share of the rate. BY_HAND is for `report` and `doctor`: somebody waits for it.
+    """
 
     RANGE = 0
     LIVE = 1
-    GAP = 2
-    RECENT = 3
-    REPAIR = 4
-    DAILY_CHECK = 5
-    BACKFILL = 6
-
-    @property
-    def is_background(self) -> bool:
-        """True if it takes the background share of the rate."""
-        return self > Priority.LIVE
+    BY_HAND = 2
+    GAP = 3
+    RECENT = 4
+    REPAIR = 5
+    DAILY_CHECK = 6
+    BACKFILL = 7

@@ -86,9 +86,10 @@ class RateLimiter:
             lane: whose places.
             wanted: how many.
             deferred_at: when the request was deferred.
-            others: when queries of other processes were deferred; places are left for them.
+            others: when queries of other processes were deferred; half of the rate at most is left for them.
         """
-        now, monotonic, ahead = self._clock.now(), self._clock.monotonic(), sum(at < deferred_at for at in others)
+        now, monotonic, half = self._clock.now(), self._clock.monotonic(), lane.per_minute // 2
+        ahead = min(sum(at < deferred_at for at in others), half)
         self.settle(entry)
         free, wait_s = lane.per_minute, 0.0
         for counts, limit in zip(lane.counts(entry), (lane.per_minute, background_share(lane.per_minute))):
@@ -101,7 +102,10 @@ class RateLimiter:
             free_at = monotonic + wait_s
             self._leases[lane] = _Lease(checked=monotonic, free_at=free_at, deferred_at=deferred_at, ahead=ahead)
             return wait_s
-        second, count = int(now + LEASE_S), min(wanted, LEASE_SIZE, max(1, free - len(others)))
+        second, count = (
+            int(now + LEASE_S),
+            min(wanted, LEASE_SIZE, max(1, free - min(len(others), half))),
+        )
         for counts in lane.counts(entry):
             counts[second] = counts.get(second, 0) + count
         self._leases[lane] = _Lease(second, count, monotonic + LEASE_S, [int(now)])

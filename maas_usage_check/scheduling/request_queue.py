@@ -36,7 +36,7 @@ class Group(Struct, eq=False):
         per_minute: requests that may leave within a minute.
         concurrency: requests in flight at most.
         deadline: monotonic seconds; what was not sent by then is not sent.
-        extension_s: seconds by which waiting for the rate may move the deadline of foreground requests.
+        extension_s: seconds by which waiting for the rate may move the deadline, unless in the background.
         request_s: seconds that a request may take after such a wait.
         is_cancelled: reads a flag; nothing is sent once it is true.
         not_sent: the text of the error of a request that was not sent by the deadline.
@@ -97,7 +97,7 @@ class Request(Struct, eq=False):
     @property
     def lane(self) -> Lane:
         """Return the limit that it shares with others."""
-        return Lane(self.group.per_minute, Priority(self.priority[0]).is_background)
+        return Lane(self.group.per_minute, self.priority[0] > Priority.LIVE)
 
 
 Entry = Tuple[Tuple[Any, ...], int, Request]
@@ -290,7 +290,8 @@ class RequestQueue:
                 if is_probe and not self.key.claim_probe(entry, group.deadline - now):
                     return PROBE_POLL_S
                 others = self._deferred_elsewhere(entry, lane)
-                wait_s = self._limiter.lease(entry, lane, len(self._lanes[lane]), deferred_at, others)
+                wanted = 1 if is_probe else len(self._lanes[lane])
+                wait_s = self._limiter.lease(entry, lane, wanted, deferred_at, others)
                 if is_probe and wait_s:
                     self.key.release_probe(entry)
                 elif is_probe:
@@ -298,12 +299,13 @@ class RequestQueue:
             if not wait_s:
                 return 0.0
         free_at = now + wait_s
-        if not lane.is_background and free_at < group.latest:
+        is_awaited = request.priority[0] <= Priority.BY_HAND
+        if is_awaited and free_at < group.latest:
             group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []
             raise self._limiter.over_rate(self.key.latest, lane)
-        group.rate_wait_s = wait_s
+        group.rate_wait_s = wait_s if is_awaited else group.rate_wait_s
         return wait_s
 
     def _deferred_elsewhere(self, entry: KeyEntry, lane: Lane) -> List[float]:

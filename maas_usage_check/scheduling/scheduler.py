@@ -83,8 +83,10 @@ class Scheduler:
         """
         while True:
             if group.rate_wait_s:  # first: the wait may be over by now
-                on_wait(group.rate_wait_s)
-                on_wait, group.rate_wait_s = lambda seconds: None, 0.0
+                if group.rate_wait_s >= 1:
+                    on_wait(group.rate_wait_s)
+                    on_wait = lambda seconds: None  # noqa: E731 - once
+                group.rate_wait_s = 0.0
             if group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline:
                 return
             with self._changed:

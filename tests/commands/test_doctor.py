@@ -191,11 +191,13 @@ def test_failed_half(cloud: Cloud, examine: Examine) -> None:
     assert "an internal error" in found["hours"][1]
 
 
-def test_rate_limit_skips_hours(cloud: Cloud, examine: Examine) -> None:
-    """If the rate limit leaves no room for the hours, their stage is skipped."""
-    code, found = examine("max_requests_per_minute: 3\ntimeout: 1")
-    assert (code, found["answer"][0], found["hours"][0]) == (0, "ok", "skip")
-    assert len(cloud.requests) == 3
+def test_rate_limit(cloud: Cloud, program: Program) -> None:
+    """It waits a minute for the rate limit, and says so; a stage that finds no room then is skipped."""
+    done = program("doctor", "--config", program.cloud_config(cloud, "max_requests_per_minute: 3\ntimeout: 1"))
+    assert done.stderr == "W! rate limit: waiting 61 s, max_requests_per_minute (3) is used up\n"
+    assert "skip  hours            rate limit: " in done.stdout
+    assert done.returncode == 0
+    assert len(cloud.requests) == 4
 
 
 def test_several_instances(cloud: Cloud, program: Program) -> None:

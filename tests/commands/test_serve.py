@@ -133,7 +133,7 @@ def test_failed_cycle_keeps_counters(cloud: Cloud, program: Program, serving: In
 
     serving.run(program.cloud_config(cloud, HOURLY), fail, recover)
     assert len(serving.samples(TOTAL)) == 3
-    assert [line[:2] for line in serving.log] == ["I!", "E!", "I!"]
+    assert [line[:2] for line in serving.log] == ["I!", "E!", "I!"], serving.log
     assert serving.log[-1].endswith(": recovered")
 
 

@@ -122,7 +122,7 @@ class Scheduling(RuleBasedStateMachine):
             if name in ended or other is request or other in self.in_flight[process] or other.failure is not None:
                 continue
             assert (other.priority[0], name not in before) >= urgency, "a more urgent request could go"
-        self.sent.append((self.clock.at, Priority(request.priority[0]).is_background))
+        self.sent.append((self.clock.at, request.priority[0] > Priority.LIVE))
         self.in_flight[process].append(request)
         self.waiting[process].pop(request.query_key, None)
 

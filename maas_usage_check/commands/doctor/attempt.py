@@ -25,7 +25,7 @@ def attempt(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:
     clock, watched = Clock(), Watched(work)
     deadline = clock.monotonic() + seconds + 0.5
     if not watched.wait(clock, lambda: deadline):
-        return QueryError(Result.TIMED_OUT, f"no answer in {seconds:g} s: check the network, or raise timeout")
+        return QueryError(Result.TIMED_OUT, f"no answer in {seconds:.0f} s: check the network, or raise timeout")
     outcome = watched.outcome
     if isinstance(outcome, (OSError, UnicodeError)):
         return QueryError(Result.NETWORK, str(outcome))

@@ -15,8 +15,8 @@ from ...config import Instance
 from ...errors import QueryError, Result
 from ...ledger import Account
 from ...ledger.models.lookup_models import KnownModels, lookup_models
-from ...scheduling import Group, Priority, Schedulers
-from ...watchdog import run_with_deadline
+from ...scheduling import WINDOW_S, Group, Priority, Schedulers
+from ...watchdog import Watched, run_with_deadline
 
 T = TypeVar("T")
 SOURCE = CloudEye()
@@ -55,6 +55,7 @@ def query_models(
         instance.max_requests_per_minute,
         instance.max_concurrency,
         clock.monotonic() + instance.deadline,
+        extension_s=WINDOW_S,
         request_s=instance.timeout,
         is_cancelled=lambda: is_over,
     )
@@ -62,14 +63,14 @@ def query_models(
     is_over = False
 
     def run_until_deadline(task: Callable[[], T]) -> T:
-        result = run_with_deadline(task, clock, group.deadline - clock.monotonic() + CLOSE_S)
-        if isinstance(result, Exception):
-            raise as_query_error(result)
-        if result is None and schedulers.store.hangs:
-            raise QueryError(Result.TIMED_OUT, str(schedulers.store.hang_error()))
-        if result is None:
-            raise QueryError(Result.TIMED_OUT, late)
-        return result
+        watched = Watched(task)
+        if not watched.wait(clock, lambda: group.deadline + CLOSE_S):
+            store = schedulers.store
+            raise QueryError(Result.TIMED_OUT, str(store.hang_error()) if store.hangs else late)
+        try:
+            return watched.result()
+        except Exception as error:
+            raise as_query_error(error) from None
 
     failures: List[QueryError] = []
     known: Optional[KnownModels] = None
@@ -85,7 +86,7 @@ def query_models(
                 failures.append(error)
         missing = list(known.missing_queries(hours))
         queries = [query for query, _ in missing]
-        answers = run_until_deadline(partial(session.query_all, SOURCE, queries, Priority.BACKFILL))
+        answers = run_until_deadline(partial(session.query_all, SOURCE, queries, Priority.BY_HAND))
         for (query, batch), answer in zip(missing, answers):
             if isinstance(answer, QueryError):
                 failures.append(answer)
@@ -104,7 +105,7 @@ def _read_list(session: Session) -> Listing:
     """Read all pages of the metric list; raise QueryError."""
     listing, query = Listing(), ListQuery()
     while True:
-        page = session.query(SOURCE, query, Priority.BACKFILL)
+        page = session.query(SOURCE, query, Priority.LIVE)
         add_page(listing, page)
         if page.marker is None:
             return listing

@@ -17,6 +17,7 @@ from ...collection import Batch, Collector, run_preflight
 from ...config import load_file, load_instance, load_warnings
 from ...config.ranges import clip
 from ...errors import Problem
+from ...scheduling import WINDOW_S, Priority
 from ...state import Warn
 from ..runner import Runtime, make_collectors, on_sigterm, open_store, run_cycle
 from .csv_json import encode_records, make_records
@@ -74,7 +75,10 @@ def report(
             check_query_limit(layout, found, args.raw, now_ms)
         queried = [*(layout.queried for layout in layouts), *itertools.chain(*label_instances)]
         sources = [MissingOnly(found) for found in from_ledger]
-        collectors = make_collectors(queried, store, sources=sources, pool=pool, runtime=runtime)
+        collectors = make_collectors(
+            queried, store, sources=sources, pool=pool, runtime=runtime, rate_extension_s=WINDOW_S,
+            priority=Priority.BY_HAND if any(layout.size for layout in layouts) else Priority.RANGE,
+        )  # fmt: skip
         run_preflight(collectors, warn)
         on_sigterm(collectors)
         results = iter(run_with_progress(collectors, now_s))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from hour_costs import URL, SimulatedCycles, measure_command
-from maas_usage_check.scheduling.priority_queue import HEALING
 from runs import COMMAND
 
 from maas_usage_check.cloud import Request, Response
@@ -22,6 +21,8 @@ from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.ledger.models.sweep import STORED_AS
+from maas_usage_check.scheduling import Priority
 
 FEW, MANY = (3, 8), (30, 20)
 """Models and keys: 297 and 6,930 metrics."""
@@ -114,7 +115,7 @@ def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[flo
         (file,) = state.glob("*.sqlite3")
         for text in (
             "UPDATE hours SET changed = changed - 7200000",
-            f"DELETE FROM notes WHERE name LIKE '% {HEALING}'",
+            f"DELETE FROM notes WHERE name LIKE '% {STORED_AS[Priority.REPAIR]}'",
         ):
             with contextlib.closing(sqlite3.connect(file)) as connection, connection:
                 connection.execute(text)

@@ -40,10 +40,6 @@ class Result(IntEnum):
     INTERNAL = 19
 
 
-RETRYABLE = frozenset({Result.TIMED_OUT, Result.NETWORK, Result.SERVER_ERROR})
-"""Failures that are retried within the same cycle."""
-
-
 def one_line(text: str) -> str:
     """Replace unprintable characters with spaces: the text may quote a file or a server."""
     if text.isprintable():
@@ -89,10 +85,12 @@ class QueryError(MaasError):
 
 
 class Problem(Struct, frozen=True):
-    """Hold one thing that went wrong.
+    """One thing that went wrong.
 
-    `level` is E when nothing was collected because of it, W for other troubles, and I for what is none; `key` names
-    the part that recovers as a whole, such as an instance's hours, and is empty where it is said once.
+    Attributes:
+        level: E if nothing was collected because of it, W for other problems, I for information.
+        text: one line.
+        key: names the part that recovers as a whole, such as an instance's hours; empty where it is logged once.
     """
 
     level: str

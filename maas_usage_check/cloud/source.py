@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, Dict, Hashable, List, Optional, Protocol, Sequence, Tuple, Union
 
 from msgspec import Struct
@@ -76,6 +77,12 @@ class Plan(Struct, frozen=True):
     series: Tuple[Any, ...]
     queries: Tuple[Query, ...]
     expired: Tuple[str, ...] = ()
+
+    @classmethod
+    def merge(cls, plans: Sequence[Plan]) -> Plan:
+        """Merge the plans of several sources."""
+        parts = (tuple(itertools.chain(*(getattr(plan, name) for plan in plans))) for name in cls.__struct_fields__)
+        return cls(*parts)
 
 
 class Api(Protocol):

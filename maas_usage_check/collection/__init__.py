@@ -6,8 +6,8 @@ an API.
 
 from __future__ import annotations
 
+from .batch import Batch
 from .collector import Collector
-from .cycle import Batch
 from .preflight import run_preflight
 from .session import Session
 

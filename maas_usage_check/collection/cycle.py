@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Hashable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Sequence
 
-from msgspec import Struct
-
-from ..cloud import Outcome, Query, as_query_error
+from ..cloud import Outcome, Plan, Query, as_query_error
 from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
 from ..scheduling import Group, Request
 from ..watchdog import STATE_STOP_S, Watched, hung_threads
+from .batch import Batch, answered_keys, build_points, decisive_result, list_problems
 from .last_success import LastSuccess
-from .plans import build_points, merge_plans
-from .problems import answered_of, decisive, problems_of
 from .session import Session
 
 if TYPE_CHECKING:
@@ -35,26 +32,6 @@ EMIT_S = 3.0
 """Seconds that the state may take after the deadline."""
 
 
-class Batch(Struct, frozen=True):
-    """What one cycle yields.
-
-    Attributes:
-        points: the last one is the health of the instance.
-        problems: what went wrong, the decisive first.
-        result: the cycle's.
-        outcomes: the answer or the error of each query for a range.
-        collected: true if any query was answered.
-        answered: the keys of the problems that this cycle looked for; one without a problem has recovered.
-    """
-
-    points: Tuple[Point, ...]
-    problems: Tuple[Problem, ...]
-    result: Result
-    outcomes: Dict[Query, Outcome]
-    collected: bool
-    answered: FrozenSet[str] = frozenset()
-
-
 class Cycle:
     """A cycle: `start`, `end_queries`, `result`. To plan it may raise ConfigError.
 
@@ -73,7 +50,7 @@ class Cycle:
         self._timeout = timeout
         self._progress = progress
         plans = [(source, source.plan(instance, self._now_ms)) for source in collector.sources]
-        self._plan = merge_plans([plan for _, plan in plans])
+        self._plan = Plan.merge([plan for _, plan in plans])
         self._source_of = {query: source for source, plan in plans for query in plan.queries}
         self._group = Group(
             instance.max_requests_per_minute,
@@ -206,7 +183,7 @@ class Cycle:
         worked = len(failures) < len(ends)
         if worked:
             collector.last_success = self._now
-        result = decisive(failures, worked)
+        result = decisive_result(failures, worked)
         health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
@@ -217,9 +194,9 @@ class Cycle:
         }
         if collector.last_success:
             health["last_success_timestamp_seconds"] = int(collector.last_success)
-        points, doubts = build_points(self._plan, outcomes, self._tags(), self._now_ms * 1_000_000)
-        problems = problems_of(instance, self._plan, outcomes, worked, doubts)
-        answered = answered_of(instance, outcomes, worked)
+        points, warnings = build_points(self._plan, outcomes, self._tags(), self._now_ms * 1_000_000)
+        problems = list_problems(instance, self._plan, outcomes, worked, warnings)
+        answered = answered_keys(instance, outcomes, worked)
         if self._waited_s:
             used = f"max_requests_per_minute ({instance.max_requests_per_minute}) was used up"
             text = f"{instance.display_name}: rate limit: waited {self._waited_s:.0f} s, {used}"

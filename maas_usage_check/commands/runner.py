@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
 
 from ..clock import Clock
 from ..cloud import DirectTransport, Pool, Source, provider
+from ..collection import Batch
 from ..collection.collector import SOURCES, Collector
-from ..collection.cycle import Batch
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..state import Store, Warn, find_file

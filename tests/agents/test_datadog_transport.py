@@ -11,10 +11,11 @@ import pytest
 import trustme
 from pytest_httpserver import HTTPServer
 
+from maas_usage_check.cloud.outcomes import EFFECTS
 from maas_usage_check.config import Instance
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
-from maas_usage_check.errors import RETRYABLE, Result
+from maas_usage_check.errors import Result
 
 from ..conftest import AK, SK, Cloud, FixedClock
 from ..faults.faulty_cloud import Act, Fault, FaultyServer, always, drip, http
@@ -105,7 +106,7 @@ def test_bad_answer(
     result_code, error = outcome(make_check({**entry, **options}), aggregator)
     server.stop()
     assert (result_code, says in error) == (code, True), error
-    assert code in RETRYABLE or len(server.requests) == 1
+    assert EFFECTS[Result(code)].retry or len(server.requests) == 1
 
 
 def test_unknown_host(make_check: Make, aggregator: Any) -> None:

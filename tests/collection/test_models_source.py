@@ -476,7 +476,7 @@ def test_large_answer(account: ModelAccount, path: str) -> None:
     """An answer of 2 MiB is read: over HTTP, for the transport has the limit."""
     account.alter(path, lambda body: body + b" " * 2 * 1024 * 1024)
     collector = account.collector()
-    collector._transport = DirectTransport(collector.instance)
+    collector.transport = DirectTransport(collector.instance)
     assert points(collector.cycle(), MODEL)
 
 

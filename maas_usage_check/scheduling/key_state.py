@@ -19,9 +19,16 @@ VERIFIED_S = 60.0
 LONGEST_PROBE_S = 3600.0
 
 
-class KeyEntry(
-    Struct, omit_defaults=True, rename={"background": "spare", "deferred": "left_out", "probe_until": "lone_until"}
-):
+STORED_NAMES = {
+    "background": "spare",
+    "deferred": "left_out",
+    "probe_until": "lone_until",
+    "verified_by": "proven_by",
+    "verified_at": "proven_at",
+}
+
+
+class KeyEntry(Struct, omit_defaults=True, rename=STORED_NAMES):
     """The stored state of one access key; times are seconds since 1970.
 
     Attributes:
@@ -34,7 +41,7 @@ class KeyEntry(
         background: those of them that are background.
         deferred: by query key, when the rate first left no room for it.
         probe_until: when the probe in flight must be over.
-        proven_by: the process that last verified the key, at `proven_at`.
+        verified_by: the process that last verified the key, at `verified_at`.
         projects: project ids by where they were looked up.
     """
 
@@ -51,8 +58,8 @@ class KeyEntry(
     background: Dict[int, int] = {}
     deferred: Dict[str, float] = {}
     probe_until: float = 0.0
-    proven_by: str = ""
-    proven_at: float = 0.0
+    verified_by: str = ""
+    verified_at: float = 0.0
     projects: Dict[str, str] = {}
 
     def merge(self, unwritten: KeyEntry) -> KeyEntry:
@@ -99,13 +106,13 @@ class KeyState:
 
     Attributes:
         name: the key's digest.
-        latest: the entry as of the last transaction.
+        entry: the entry as of the last transaction.
     """
 
     def __init__(self, name: str, store: Store, clock: Clock) -> None:
         self.name = name
         self.store = store
-        self.latest = KeyEntry()
+        self.entry = KeyEntry()
         self._clock = clock
         self._process = os.urandom(8).hex()
 
@@ -113,17 +120,17 @@ class KeyState:
     def transaction(self, durable: bool = False) -> Iterator[KeyEntry]:
         """Change the entry in one transaction."""
         with self.store.entry(KeyEntry, self.name, durable) as entry:
-            self.latest = entry
+            self.entry = entry
             yield entry
 
     def verified_elsewhere(self, entry: KeyEntry) -> bool:
         """Return true if another process verified the key within the last minute."""
         now = self._clock.now()
-        return entry.proven_by not in ("", self._process) and now - VERIFIED_S < entry.proven_at <= now
+        return entry.verified_by not in ("", self._process) and now - VERIFIED_S < entry.verified_at <= now
 
     def record_verification(self, entry: KeyEntry, verified: bool) -> None:
         """Tell other processes whether a request has just verified the key, or was refused."""
-        entry.proven_by, entry.proven_at = (self._process, self._clock.now()) if verified else ("", 0.0)
+        entry.verified_by, entry.verified_at = (self._process, self._clock.now()) if verified else ("", 0.0)
 
     def claim_probe(self, entry: KeyEntry, seconds: float) -> bool:
         """Try to be the only one, among all processes, to send a request; for so many seconds at most.

@@ -22,7 +22,7 @@ LEASE_SIZE = 16
 FULL_S = 1.0
 """A full rate is checked again after so long: another process may give places back."""
 DEFERRED_S = 900.0
-"""A deferred query keeps its queue position for so long, lest one that is never sent again stay ahead of others."""
+"""A deferred query keeps its queue position for so long, lest one that is never sent again stay before others."""
 
 
 class Lane(NamedTuple):
@@ -49,7 +49,7 @@ class _Lease(Struct):
     checked: float = -math.inf
     free_at: float = 0.0
     deferred_at: float = math.inf
-    ahead: int = 0
+    queue_position: int = 0
 
 
 class RateLimiter:
@@ -89,18 +89,20 @@ class RateLimiter:
             others: when queries of other processes were deferred; half of the rate at most is left for them.
         """
         now, monotonic, half = self._clock.now(), self._clock.monotonic(), lane.per_minute // 2
-        ahead = min(sum(at < deferred_at for at in others), half)
+        queue_position = min(sum(at < deferred_at for at in others), half)
         self.settle(entry)
         free, wait_s = lane.per_minute, 0.0
         for counts, limit in zip(lane.counts(entry), (lane.per_minute, background_share(lane.per_minute))):
             left = limit - sum(counts.values())
             free = min(free, left)
             wait_s = max(wait_s, min(counts) + WINDOW_S - now if left <= 0 else 0.0)
-        if 0 < free <= ahead:
+        if 0 < free <= queue_position:
             wait_s = min(entry.sent, default=int(now)) + WINDOW_S - now
         if wait_s:
             free_at = monotonic + wait_s
-            self._leases[lane] = _Lease(checked=monotonic, free_at=free_at, deferred_at=deferred_at, ahead=ahead)
+            self._leases[lane] = _Lease(
+                checked=monotonic, free_at=free_at, deferred_at=deferred_at, queue_position=queue_position
+            )
             return wait_s
         second, count = (
             int(now + LEASE_S),
@@ -114,8 +116,8 @@ class RateLimiter:
     def over_rate(self, entry: KeyEntry, lane: Lane) -> QueryError:
         """Make the error of a request that finds no room before its deadline."""
         share = f" ({background_share(lane.per_minute)} in the background)" if lane.is_background else ""
-        ahead = self._leases[lane].ahead
-        first = f"; {ahead} deferred earlier go first" if ahead else ""
+        queue_position = self._leases[lane].queue_position
+        first = f"; {queue_position} deferred earlier go first" if queue_position else ""
         return QueryError(
             Result.OVER_RATE,
             f"rate limit: {sum(entry.sent.values())} requests sent in the last minute, max_requests_per_minute allows "

@@ -52,7 +52,7 @@ class Group(Struct, eq=False):
     is_cancelled: Callable[[], bool] = lambda: False
     not_sent: str = "not sent before the deadline"
     retries_s: Sequence[float] = RETRIES_S
-    latest: float = 0.0
+    last_deadline: float = 0.0
     pending: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     throttled: Set[str] = set()
@@ -61,7 +61,7 @@ class Group(Struct, eq=False):
     rate_wait_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.latest = self.deadline + self.extension_s
+        self.last_deadline = self.deadline + self.extension_s
         self.ended.set()
 
     def not_sent_error(self) -> QueryError:
@@ -134,7 +134,7 @@ class RequestQueue:
     def is_verified(self) -> bool:
         """Return true if more than one request may be in flight."""
         # Without the file, the refusals of other processes cannot be known.
-        verified = self._clock.monotonic() < self._verified_until or self.key.verified_elsewhere(self.key.latest)
+        verified = self._clock.monotonic() < self._verified_until or self.key.verified_elsewhere(self.key.entry)
         return verified and not self.key.store.unreadable
 
     def open(self, group: Group) -> None:
@@ -182,7 +182,7 @@ class RequestQueue:
             except QueryError as error:
                 return self._pop(lane), request.failure or error
             if not wait_s:
-                if request.query_key in self.key.latest.deferred:
+                if request.query_key in self.key.entry.deferred:
                     request.group.sent.add(request.query_key)
                 self.in_flight.append(request)
                 return self._pop(lane), None
@@ -196,7 +196,7 @@ class RequestQueue:
         effect, is_probe = effect_of(outcome), self._probe is request
         self.in_flight.remove(request)
         # A refusal is on disk before anybody goes on.
-        if effect.opens or is_probe or (effect.verifies and self.key.latest.refusals):
+        if effect.opens or is_probe or (effect.verifies and self.key.entry.refusals):
             with self.key.transaction(durable=bool(effect.opens)) as entry:
                 verified = effect.verifies or now < self._verified_until
                 circuit_breaker.record(entry, request.api, failure, verified, self._clock.now(), now)
@@ -251,7 +251,7 @@ class RequestQueue:
                     self.key.release_probe(entry)
 
     def _push(self, request: Request) -> None:
-        deferred_at = self.key.latest.deferred.get(request.query_key, math.inf)
+        deferred_at = self.key.entry.deferred.get(request.query_key, math.inf)
         order = (request.priority[0], deferred_at, *request.priority[1:])
         heapq.heappush(self._lanes.setdefault(request.lane, []), (order, next(self._numbers), request))
 
@@ -265,7 +265,7 @@ class RequestQueue:
         group = request.group
         if group.is_cancelled() or request.is_dropped() or group.deadline <= now:
             raise group.not_sent_error()
-        circuit_breaker.raise_if_open(self.key.latest, request.api, self._clock.now(), request.api in group.throttled)
+        circuit_breaker.raise_if_open(self.key.entry, request.api, self._clock.now(), request.api in group.throttled)
 
     def _slots_full(self, group: Group, now: float) -> bool:
         # A request that hangs past its deadline holds no slot: it would block the key until a restart.
@@ -300,11 +300,11 @@ class RequestQueue:
                 return 0.0
         free_at = now + wait_s
         is_awaited = request.priority[0] <= Priority.BY_HAND
-        if is_awaited and free_at < group.latest:
-            group.deadline = max(group.deadline, min(group.latest, free_at + group.request_s))
+        if is_awaited and free_at < group.last_deadline:
+            group.deadline = max(group.deadline, min(group.last_deadline, free_at + group.request_s))
         if free_at >= group.deadline:
             group.deferred += [request.query_key] if request.query_key else []
-            raise self._limiter.over_rate(self.key.latest, lane)
+            raise self._limiter.over_rate(self.key.entry, lane)
         group.rate_wait_s = wait_s if is_awaited else group.rate_wait_s
         return wait_s
 

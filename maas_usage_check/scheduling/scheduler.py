@@ -51,7 +51,7 @@ class Scheduler:
     @property
     def projects(self) -> Mapping[str, str]:
         """Return the known project ids by where they were looked up."""
-        return self._key.latest.projects
+        return self._key.entry.projects
 
     def load_projects(self) -> Mapping[str, str]:
         """Read the known project ids from the state."""
@@ -61,7 +61,7 @@ class Scheduler:
     @property
     def refused_clock_off(self) -> Optional[float]:
         """Return how far the clock was off when the key was refused, while the refusal lasts."""
-        entry = self._key.latest
+        entry = self._key.entry
         return entry.clock_off if self._clock.now() < entry.not_before else None
 
     def open(self, group: Group) -> None:
@@ -73,7 +73,7 @@ class Scheduler:
         """Add requests of a cycle that was begun."""
         with self._changed:
             self._queue.submit(requests)
-            self._hire()
+            self._start_workers()
             self._changed.notify_all()
 
     def wait(self, group: Group, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
@@ -90,7 +90,7 @@ class Scheduler:
             if group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline:
                 return
             with self._changed:
-                self._hire()  # in place of those that hang
+                self._start_workers()  # in place of those that hang
                 has_workers = self._active() > 0
                 if self._active() < self._workers:  # a request hangs: its slot is free
                     self._changed.notify()
@@ -108,7 +108,7 @@ class Scheduler:
             self._queue.close(group, projects)
             self._changed.notify_all()
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         hung = self._workers - self._active()
         wanted = min(len(self._queue) + len(self._requests) - hung, self._queue.concurrency)
         while self._active() < wanted and watchdog.start_thread(self._work):
@@ -135,7 +135,7 @@ class Scheduler:
                 self._changed.notify()  # another worker takes over the timed pause
                 with self._unlocked(self._requests, decision[0].group):
                     self._end(*decision)
-                self._hire()
+                self._start_workers()
             elif not is_worker:
                 self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
             elif not self._queue.groups or self._active() > self._queue.concurrency:
@@ -162,7 +162,7 @@ class Scheduler:
         connect = self._queue.to_connect()
         wakes_at = self._clock.monotonic() + self._queue.pause_s
         if connect is not None:
-            self._workers -= 1  # it may hang, and others work meanwhile
+            self._workers -= 1  # it may hang; others take its place
             with self._unlocked(self._connects, connect.group), contextlib.suppress(Exception):
                 connect.preconnect()
             self._workers += 1

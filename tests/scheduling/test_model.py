@@ -103,7 +103,7 @@ class Scheduling(RuleBasedStateMachine):
 
     def send(self, process: int) -> None:
         account, now = self.processes[process], self.clock.clock.monotonic()
-        before = set(account.key.latest.deferred)
+        before = set(account.key.entry.deferred)
         request = account.next()
         ended = {name for name, _ in account.ended}
         if request is None:
@@ -138,7 +138,7 @@ class Scheduling(RuleBasedStateMachine):
         effect = EFFECTS[result]
         if effect.verifies:
             self.verified[process] = True
-            if request in self.probes or self.processes[process].key.latest.refusals:
+            if request in self.probes or self.processes[process].key.entry.refusals:
                 self.verified_at[process] = self.clock.at
         elif effect.opens:
             self.verified[process] = False

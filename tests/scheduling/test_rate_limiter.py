@@ -161,7 +161,7 @@ def test_expired_lease(clock: FixedClock) -> None:
     clock.at += LEASE_S
     assert [account.send(), account.send()] == ["b", "c"]
     account.queue.close(group, {})
-    assert sum(account.key.latest.sent.values()) == 3
+    assert sum(account.key.entry.sent.values()) == 3
 
 
 def test_deferred_queries_go_first(clock: FixedClock) -> None:
@@ -215,7 +215,7 @@ def test_wait_within_the_deadline(clock: FixedClock, seconds: float, extension_s
         assert account.queue.pause_s == 61
         clock.at += 61
         assert account.send() == "b"
-        assert group.deadline <= group.latest
+        assert group.deadline <= group.last_deadline
 
 
 def test_deferral_extends_no_cycle(clock: FixedClock) -> None:

@@ -128,7 +128,7 @@ def test_refusals_in_flight_together_count_once(account: Account) -> None:
     for request in in_flight:
         assert request is not None
         account.end(request, Result.KEY_REFUSED)
-    assert account.key.latest.refusals == 1
+    assert account.key.entry.refusals == 1
 
 
 def test_answer_after_a_refusal(account: Account) -> None:
@@ -313,9 +313,9 @@ def test_projects(account: Account) -> None:
     one, other = account.group(), account.group()
     account.queue.close(one, {"here": "one"})
     account.queue.close(other, {"there": "two"})
-    assert account.key.latest.projects == {"here": "one", "there": "two"}
+    assert account.key.entry.projects == {"here": "one", "there": "two"}
     account.queue.close(account.group(), {"here": ""})
-    assert account.key.latest.projects == {"there": "two"}
+    assert account.key.entry.projects == {"there": "two"}
 
 
 def test_unreadable_state(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:

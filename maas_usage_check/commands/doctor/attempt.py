@@ -17,7 +17,9 @@ T = TypeVar("T")
 
 def query_cloud(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer or the error of a query: the state may hang."""
-    return attempt(session.group.latest - session.clock.monotonic(), partial(session.query, source, query, priority))
+    return attempt(
+        session.group.last_deadline - session.clock.monotonic(), partial(session.query, source, query, priority)
+    )
 
 
 def attempt(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:

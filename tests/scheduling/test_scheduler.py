@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import queue
+import sys
 import threading
 from collections import Counter
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
@@ -236,6 +236,7 @@ def test_no_connection_for_the_probe(threads: Threads) -> None:
     assert not connected
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_preconnect_that_fails(threads: Threads) -> None:
     """Its error is the request's affair; the worker goes on."""
     group, failed, four = threads.group(), threading.Barrier(4), threading.Barrier(4)
@@ -359,39 +360,6 @@ def test_cancel(make: Make) -> None:
     assert threads.results() == [Result.OK] * 2
 
 
-def test_hung_request_of_a_cancelled_cycle(make: Make, clock: FixedClock) -> None:
-    """It holds the slot of the probe until its cycle's deadline; then another cycle's request goes."""
-    looking: List[threading.Thread] = []
-
-    def monotonic() -> float:
-        looking.append(threading.current_thread())
-        return clock.clock.monotonic()
-
-    threads = make(used=Clock(clock.now, monotonic, clock.wait))
-    release, is_in_flight = threading.Event(), threading.Event()
-    hung: List[threading.Thread] = []
-    cancelled: List[bool] = []
-
-    def hang() -> None:
-        hung.append(threading.current_thread())
-        is_in_flight.set()
-        release.wait(2 * LIMIT_S)
-
-    one, other = threads.group(10, is_cancelled=lambda: bool(cancelled)), threads.group(60)
-    threads.submit(one, hang, str)
-    wait(is_in_flight)
-    threads.scheduler.submit([threads.request(other, "other", str)])
-    cancelled.append(True)
-    threads.wait(one)
-    looking.clear()
-    threads.scheduler.close(one, {})
-    wait_for(lambda: set(looking).intersection(threads.workers()).difference(hung), "the idle worker to look")
-    clock.at += 10
-    threads.wait(other)
-    assert ("other", "") in threads.ended
-    release.set()
-
-
 def test_follow_ups(threads: Threads) -> None:
     """All that follows from answers is sent, once, before the cycle ends."""
     group = threads.group()
@@ -410,6 +378,41 @@ def test_follow_ups(threads: Threads) -> None:
     threads.wait(group)
     assert sorted(name for name, _ in threads.ended if name.endswith(" 1")) == sorted(f"{i} 1" for i in range(256))
     assert len(threads.ended) == 511
+
+
+def test_workers_for_follow_ups(threads: Threads) -> None:
+    """As soon as an answer brings more requests there are workers for them, without a look from the cycle."""
+    group, both = threads.group(), threading.Barrier(2)
+    run = functools.partial(both.wait, LIMIT_S)
+
+    def follow_ups() -> List[Request]:
+        return [threads.request(group, "next", run) for _ in range(2)]
+
+    threads.scheduler.submit([threads.request(group, "first", str, follow_ups=follow_ups)])
+    wait(group.ended)
+    assert threads.results() == [Result.OK] * 3
+
+
+def test_use_of_the_first_answer(threads: Threads) -> None:
+    """While it takes its time, the key is verified and idle workers send the other requests."""
+    group, sent = threads.group(), threading.Event()
+    idle: List[int] = []
+
+    def is_idle() -> bool:
+        frame = sys._current_frames().get(idle[0]) if idle else None
+        return frame is not None and frame.f_code is threading.Condition.wait.__code__
+
+    def use() -> List[Request]:
+        wait(sent)
+        return []
+
+    first = threads.request(
+        group, "first", lambda: wait_for(is_idle, "the other worker to pause", LIMIT_S), follow_ups=use
+    )
+    other = threads.request(group, "next", sent.set, preconnect=lambda: idle.append(threading.get_ident()))
+    threads.scheduler.submit([first, other])
+    wait(group.ended)
+    assert threads.results() == [Result.OK] * 2
 
 
 def test_cycles_of_many_instances(threads: Threads) -> None:
@@ -458,39 +461,6 @@ def test_rate_wait(make: Make, clock: FixedClock) -> None:
     assert clock.slept == [61, 61]
 
 
-def test_retry_during_a_longer_wait(make: Make, clock: FixedClock) -> None:
-    """A retry is sent when it is due, although another worker waits for the rate until later."""
-    pauses: queue.Queue[float] = queue.Queue()
-    failed = threading.Event()
-
-    def pause(condition: threading.Condition, seconds: float) -> None:
-        pauses.put(seconds)
-        if seconds < 1:
-            clock.sleep(seconds)
-        else:
-            condition.wait()
-
-    threads = make(rate=5, used=Clock(clock.now, clock.clock.monotonic, pause))
-    threads.verify()
-    background, foreground, tries = threads.group(1000), threads.group(1000), itertools.count()
-
-    def run() -> None:
-        if next(tries) == 0:
-            pauses.get(timeout=LIMIT_S)  # another worker pauses again
-            failed.set()
-            fail(Result.NETWORK)
-
-    threads.submit(background, str, str, str, priority=Priority.RECENT)
-    assert pauses.get(timeout=LIMIT_S) == 61
-    threads.submit(foreground, run)
-    wait(failed)
-    while pauses.get(timeout=LIMIT_S) > 0.75:
-        pass
-    threads.wait(foreground)
-    assert next(tries) == 2
-
-
-@pytest.mark.usefixtures("no_threads")
 def test_no_threads(make: Make, clock: FixedClock) -> None:
     """Where no thread can be started, the waiting one sends all, and waits for retries and for the rate."""
     used = Clock(clock.now, clock.clock.monotonic, lambda condition, seconds: clock.sleep(seconds))
@@ -529,27 +499,6 @@ def test_deadline_without_threads(threads: Threads, seconds: float) -> None:
     threads.submit(group, functools.partial(threads.clock.sleep, seconds), functools.partial(pytest.fail, "sent"))
     threads.scheduler.wait(group)
     assert threads.results() == [Result.OK]
-
-
-def test_no_thread_in_place_of_one_that_hangs(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All workers hang and none can be started: the waiting thread sends."""
-    release, is_in_flight = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        is_in_flight.set()
-        release.wait(2 * LIMIT_S)
-
-    group = threads.group()
-    threads.submit(group, hang)
-    wait(is_in_flight)
-    threads.clock.at += 25
-    threads.scheduler.close(group, {})
-    group = threads.group(is_cancelled=lambda: len(threads.clock.slept) > 100)
-    monkeypatch.setattr(watchdog, "start_thread", lambda work: False)
-    threads.submit(group, str, str)
-    threads.wait(group)
-    assert threads.results() == [Result.OK] * 2
-    release.set()
 
 
 def test_one_scheduler_for_each_key(clock: FixedClock) -> None:

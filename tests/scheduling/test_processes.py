@@ -103,7 +103,8 @@ def test_probe_of_another_process(start: Start, mine: Mine, result: Result) -> N
 
 
 def test_killed_in_its_probe(start: Start, mine: Mine) -> None:
-    """The kernel frees its lock at once."""
+    """The kernel frees its lock at once, and no process that sent a probe before keeps it."""
+    start()("submit 1", "next", "end NETWORK")
     other = start()
     assert other("submit 1", "next")
     assert mine.goes() == [False]

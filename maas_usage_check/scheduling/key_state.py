@@ -115,6 +115,7 @@ class KeyState:
         self.entry = KeyEntry()
         self._clock = clock
         self._process = os.urandom(8).hex()
+        self._probe_until = 0.0
 
     @contextlib.contextmanager
     def transaction(self, durable: bool = False) -> Iterator[KeyEntry]:
@@ -141,11 +142,12 @@ class KeyState:
         # A claim beyond the longest wait was made under a clock that has been set back since.
         overdue = not now < entry.probe_until <= now + LONGEST_PROBE_S
         if self.store.acquire(self.name) or overdue:
-            entry.probe_until = min(now + seconds, now + LONGEST_PROBE_S)
+            entry.probe_until = self._probe_until = min(now + seconds, now + LONGEST_PROBE_S)
             return True
         return False
 
     def release_probe(self, entry: KeyEntry) -> None:
-        """End the claim."""
-        entry.probe_until = 0.0
+        """End the claim, unless another process has taken it over."""
+        if entry.probe_until == self._probe_until:
+            entry.probe_until = 0.0
         self.store.release(self.name)

@@ -186,3 +186,17 @@ def test_durable_refusals(clock: FixedClock, result: Result, durable: List[bool]
     recorded.clear()
     account.end(request, result)
     assert recorded == durable
+
+
+def test_release_of_a_probe_that_was_taken_over(clock: FixedClock) -> None:
+    """A process that comes back from a hung probe does not end the claim of another."""
+    store = Store()
+    hung, other = (KeyState("key", store, clock.clock) for _ in range(2))
+    with hung.transaction() as entry:
+        assert hung.claim_probe(entry, 10)
+    clock.at += 11
+    with other.transaction() as entry:
+        assert other.claim_probe(entry, 10)
+    with hung.transaction() as entry:
+        hung.release_probe(entry)
+        assert entry.probe_until == clock.at + 10

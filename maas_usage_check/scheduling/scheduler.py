@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Set
+from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Set, Tuple
 
 from .. import watchdog
 from ..clock import Clock
@@ -15,6 +15,10 @@ from ..errors import QueryError
 from ..state import Store
 from .key_state import KeyState, key_name
 from .request_queue import Group, Request, RequestQueue
+
+
+HUNG_POLL_S = 1.0
+"""Hung workers are replaced after so many seconds. Whoever waits for the cycle sees a signal sooner: see watchdog."""
 
 
 class _Task:
@@ -38,6 +42,11 @@ class Scheduler:
         """Requests from the decision to the use of their answers."""
         self._connects: Set[_Task] = set()
         self._wakes_at = math.inf
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a cycle runs."""
+        return bool(self._queue.groups)
 
     def hangs(self) -> bool:
         """Return true if a thread that hangs in the state holds the lock: this scheduler can do nothing more."""
@@ -97,12 +106,12 @@ class Scheduler:
             if not has_workers:  # no thread can be started
                 self._step(is_worker=False)
             else:
-                group.ended.wait(max(0.0, min(watchdog.POLL_S, group.deadline - self._clock.monotonic())))
+                group.ended.wait(max(0.0, min(HUNG_POLL_S, group.deadline - self._clock.monotonic())))
 
     def close(self, group: Group, projects: Dict[str, str]) -> None:
         """End a cycle; see RequestQueue.close."""
         with self._changed:
-            for task in (*self._requests, *self._connects):
+            for task in (*self._connects, *(() if group.ended.is_set() else self._requests)):
                 if task.group is group:
                     watchdog.leave_behind(task, self._clock.monotonic())
             self._queue.close(group, projects)
@@ -205,11 +214,17 @@ class Schedulers:
         self._clock = clock
         self._lock = threading.Lock()
         self._schedulers: Dict[str, Scheduler] = {}
+        self._by_key: Dict[Tuple[str, str], Scheduler] = {}
 
     def of(self, credentials: Credentials) -> Scheduler:
         """Find the scheduler of an access key; one that hangs is replaced."""
+        with self._lock:
+            busy = self._by_key.get((credentials.ak, credentials.sk))
+        if busy is not None and busy.is_busy and not busy.hangs():  # without a transaction for its name
+            return busy
         name = key_name(self.store, credentials)
         with self._lock:
             if name not in self._schedulers or self._schedulers[name].hangs():
                 self._schedulers[name] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
+            self._by_key = {(credentials.ak, credentials.sk): self._schedulers[name]}
             return self._schedulers[name]

@@ -43,7 +43,7 @@ ENTRY = {
     "ranges": ["today", "this_month", "last_7d"],
     "api_keys": ["team-search", ""],
     "per_api_key": True,
-    "max_requests_per_minute": 5000,
+    "max_requests_per_minute": 20_000,
     "deadline": 60,
     "service_types": list(SERVICES),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
-from typing import Callable, Iterable, Iterator
+from typing import Callable, FrozenSet, Iterable, Iterator, Tuple
 from urllib.parse import quote, quote_plus
 
 MIN_BASE64_LENGTH = 6
@@ -19,7 +20,7 @@ Redact = Callable[[str], str]
 
 def redactor(secrets: Iterable[str]) -> Redact:
     """Return a function that blanks secrets, in every encoding in which a server may echo them."""
-    forms = {form.lower() for secret in secrets if secret for form in _forms(secret)}
+    forms = _all_forms(tuple(secrets))
 
     def redact(text: str) -> str:
         lower = text.lower()  # %2B may be written %2b
@@ -39,6 +40,11 @@ def redact_body(body: bytes, redact: Redact) -> bytes:
     if "\\u00" in text:
         text = JSON_ESCAPE.sub(lambda match: json.dumps(chr(int(match[1], 16)))[1:-1], text)
     return redact(text).encode("utf-8", "surrogateescape")
+
+
+@functools.lru_cache(maxsize=8)  # the instances of one access key need the same
+def _all_forms(secrets: Tuple[str, ...]) -> FrozenSet[str]:
+    return frozenset(form.lower() for secret in secrets if secret for form in _forms(secret))
 
 
 def _forms(secret: str) -> Iterator[str]:

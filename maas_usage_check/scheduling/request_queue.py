@@ -234,9 +234,12 @@ class RequestQueue:
         """
         self.groups.discard(group)
         self.concurrency = max((group.concurrency for group in self.groups), default=0)
-        left = {lane: [entry for entry in heap if entry[-1].group is not group] for lane, heap in self._lanes.items()}
-        self._lanes = {lane: sorted(heap) for lane, heap in left.items() if heap}
-        self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
+        if group.pending:
+            left = {
+                lane: [entry for entry in heap if entry[-1].group is not group] for lane, heap in self._lanes.items()
+            }
+            self._lanes = {lane: sorted(heap) for lane, heap in left.items() if heap}
+            self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group
         settles = self._limiter.has_leases and not self.groups
         if projects or hangs or settles or group.deferred or group.sent:

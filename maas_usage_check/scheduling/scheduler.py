@@ -16,7 +16,6 @@ from ..state import Store
 from .key_state import KeyState, key_name
 from .request_queue import Group, Request, RequestQueue
 
-
 HUNG_POLL_S = 1.0
 """Hung workers are replaced after so many seconds. Whoever waits for the cycle sees a signal sooner: see watchdog."""
 

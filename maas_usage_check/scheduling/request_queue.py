@@ -233,7 +233,7 @@ class RequestQueue:
             projects: ids found in this cycle by where they were looked up; an empty one is to be looked up again.
         """
         self.groups.discard(group)
-        self.concurrency = max((group.concurrency for group in self.groups), default=0)
+        self.concurrency = self.concurrency if self.groups else 0
         if group.pending:
             left = {
                 lane: [entry for entry in heap if entry[-1].group is not group] for lane, heap in self._lanes.items()

@@ -82,6 +82,12 @@ def open_store(instances: Sequence[Instance], warn: Warn, clock: Clock) -> Store
     return Store(partial(find_file, folder), warn, clock.now)
 
 
+def log_waits(warn: Warn, instance: Instance) -> Callable[[float], None]:
+    """Return a function that logs how long a request waits for the rate limit."""
+    used = f"max_requests_per_minute ({instance.max_requests_per_minute}) is used up"
+    return lambda seconds: warn(f"rate limit: waiting {seconds:.0f} s, {used}")
+
+
 def run_cycle(
     collectors: Sequence[Collector],
     timeout: Optional[float] = None,

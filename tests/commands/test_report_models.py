@@ -393,3 +393,15 @@ def test_ledger_is_unchanged(collected: Report, tmp_path: Path) -> None:
     for more in ("--models --last 20d", *(f"--last 2d --daily {each}" for each in options)):
         assert collected(*more.split()).returncode == 0
     assert dump_ledger(tmp_path) == before
+
+
+def test_report_during_a_backfill(report: Report, cloud: Cloud, tmp_path: Path) -> None:
+    """The backfill has used up the background half of the rate limit: the report waits a minute, and says so."""
+    report.yaml = f"state_dir: {tmp_path}\nmax_requests_per_minute: 20\nhourly: true\nproject_id: {PROJECT_ID}\n"
+    report.program("collect", "--config", report.config())
+    done = report("--last", "1d", "--models", "--format", "csv")
+    wait = "W! rate limit: waiting 61 s, max_requests_per_minute (20) is used up\n"
+    assert (done.returncode, done.stderr) == (0, wait)
+    rows = parse_csv(done.stdout)
+    assert rows
+    assert all(row["known_hours"] == row["hours"] for row in rows)

@@ -23,7 +23,7 @@ from ...errors import QueryError, Result
 from ...ledger import check_ledger
 from ...scheduling import WINDOW_S, Group, Priority, Schedulers
 from ...state import MissingError, Store, UnusableError, Warn
-from ..runner import Runtime
+from ..runner import Runtime, log_waits
 from . import cloud_eye_stage, hours_stage
 from .attempt import attempt, query_cloud
 from .finding import FAIL, OK, SKIP, WARN, Finding
@@ -163,12 +163,8 @@ def _run_query_stages(
         request_s=instance.timeout,
         retries_s=(),
     )
-
-    def log_wait(seconds: float) -> None:
-        used = f"max_requests_per_minute ({instance.max_requests_per_minute}) is used up"
-        warn(f"rate limit: waiting {seconds:.0f} s, {used}")
-
-    session = Session(instance, lambda: credentials, transport, schedulers, clock, group, on_wait=log_wait)
+    on_wait = log_waits(warn, instance)
+    session = Session(instance, lambda: credentials, transport, schedulers, clock, group, on_wait=on_wait)
     outcomes: List[Any] = []
     store = schedulers.store
     try:

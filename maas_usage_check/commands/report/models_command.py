@@ -74,6 +74,7 @@ def report_models(
                     schedulers,
                     clock,
                     now_ms,
+                    warn,
                 )
             )
             for i, (instance, hours) in enumerate(zip(instances, ranges))

@@ -16,7 +16,9 @@ from ...errors import QueryError, Result
 from ...ledger import Account
 from ...ledger.models.lookup_models import KnownModels, lookup_models
 from ...scheduling import WINDOW_S, Group, Priority, Schedulers
+from ...state import Warn
 from ...watchdog import Watched, run_with_deadline
+from ..runner import log_waits
 
 T = TypeVar("T")
 SOURCE = CloudEye()
@@ -39,6 +41,7 @@ def query_models(
     schedulers: Schedulers,
     clock: Clock,
     now_ms: int,
+    warn: Warn,
 ) -> ModelsResult:
     """Read hours from the ledger and query the missing ones, within the instance's deadline.
 
@@ -49,6 +52,7 @@ def query_models(
         schedulers: of all access keys.
         clock: measures the deadline.
         now_ms: milliseconds since 1970.
+        warn: logs one line.
     """
     late = f"no answer within the deadline of {instance.deadline:g} s: raise deadline"
     group = Group(
@@ -59,7 +63,8 @@ def query_models(
         request_s=instance.timeout,
         is_cancelled=lambda: is_over,
     )
-    session = Session(instance, provider(instance.credentials), transport, schedulers, clock, group, late=late)
+    on_wait = log_waits(warn, instance)
+    session = Session(instance, provider(instance.credentials), transport, schedulers, clock, group, late, on_wait)
     is_over = False
 
     def run_until_deadline(task: Callable[[], T]) -> T:

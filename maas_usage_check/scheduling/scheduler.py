@@ -224,6 +224,8 @@ class Schedulers:
         name = key_name(self.store, credentials)
         with self._lock:
             if name not in self._schedulers or self._schedulers[name].hangs():
+                # Temporary keys come and go: all that an idle scheduler knows is in the state.
+                self._schedulers = {other: each for other, each in self._schedulers.items() if each.is_busy}
                 self._schedulers[name] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
             self._by_key = {(credentials.ak, credentials.sk): self._schedulers[name]}
             return self._schedulers[name]

@@ -11,6 +11,7 @@ import pytest
 
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.errors import Result
+from maas_usage_check.scheduling import Group, Schedulers
 from maas_usage_check.scheduling.key_state import KeyEntry, KeyState, Salt, key_name
 from maas_usage_check.state import Store
 
@@ -200,3 +201,14 @@ def test_release_of_a_probe_that_was_taken_over(clock: FixedClock) -> None:
     with hung.transaction() as entry:
         hung.release_probe(entry)
         assert entry.probe_until == clock.at + 10
+
+
+def test_schedulers_of_temporary_keys(clock: FixedClock) -> None:
+    """A key that is replaced every hour leaves no scheduler behind, unless a cycle still uses it."""
+    schedulers = Schedulers(Store(), clock.clock)
+    busy = schedulers.of(Credentials("busy", "sk"))
+    busy.open(Group(1, 1, 1e12))
+    for number in range(3):
+        schedulers.of(Credentials(f"ak {number}", "sk"))
+    assert schedulers.of(Credentials("busy", "sk")) is busy
+    assert len(schedulers._schedulers) == 2

@@ -78,7 +78,7 @@ class SimulatedAccount(CollectRunner):
         self.usage = HourlyUsage(late=True)
         self.models = SimulatedModels(3, 2, late=True, appears={SimulatedModels(3).ids()[2]: third_appears})
         self.cloud = SignatureTimeEmulator(self.usage, self.models)
-        self.cloud.requests_per_minute = 5000  # a backfill in one cycle
+        self.cloud.requests_per_minute = 20_000  # a backfill in one cycle
         self.api_fields: Dict[int, Dict[str, float]] = {}
         """Fields of the api measurement, by the time of the cycle."""
         self.read_at: Dict[str, List[int]] = {name: [] for name in SERVICES}

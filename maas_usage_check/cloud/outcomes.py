@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Union
+from typing import Dict, Union
+
+from msgspec import Struct
 
 from ..errors import QueryError, Result
 
@@ -10,7 +12,7 @@ KEY, API = "key", "api"
 """What the circuit breaker opens for: the whole access key, or one API of it."""
 
 
-class Effect(NamedTuple):
+class Effect(Struct, frozen=True):
     """The consequences of one result.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
+
+from msgspec import Struct
 
 from ..clock import Clock
 from ..cloud import DirectTransport, Pool, Source, provider
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..ledger import Consumer
 
 
-class Runtime(NamedTuple):
+class Runtime(Struct, frozen=True):
     """The clock of a process and the constructor of its transports. Tests replace both."""
 
     clock: Clock = Clock()

@@ -7,7 +7,7 @@ leased place counts until a minute after the last moment at which it may be used
 from __future__ import annotations
 
 import math
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Set
+from typing import Dict, Iterable, List, Sequence, Set
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ DEFERRED_S = 900.0
 """A deferred query keeps its queue position for so long, lest one that is never sent again stay before others."""
 
 
-class Lane(NamedTuple):
+class Lane(Struct, frozen=True):
     """Requests that share a limit: all of an instance's requests per minute, or its background share."""
 
     per_minute: int

@@ -18,7 +18,7 @@ class FixedClock:
     def __init__(self, at: float = MONDAY) -> None:
         self.at = at
         self.slept: List[float] = []
-        self._began = at - time.monotonic()
+        self._began = at - int(time.monotonic())  # whole seconds: a deadline is not a rounding error away
         self.clock = Clock(self.now, lambda: self.at - self._began, self.wait)
 
     def now(self) -> float:

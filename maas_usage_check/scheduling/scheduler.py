@@ -99,7 +99,7 @@ class Scheduler:
                 return
             with self._changed:
                 self._start_workers()  # in place of those that hang
-                has_workers = self._active() > 0
+                has_workers = self._active() > 0 or not len(self._queue)
                 if self._active() < self._workers:  # a request hangs: its slot is free
                     self._changed.notify()
             if not has_workers:  # no thread can be started

@@ -508,3 +508,29 @@ def test_one_scheduler_for_each_key(clock: FixedClock) -> None:
     assert one is schedulers.of(Credentials("a", "b", "token"))
     assert one is not schedulers.of(Credentials("ab", ""))
     assert one.key_name != schedulers.of(Credentials("ab", "")).key_name
+
+
+@pytest.mark.parametrize("reads", range(4, 10))
+def test_deadline_between_two_looks_at_the_clock(reads: int) -> None:
+    """The only request hangs, and the deadline passes while the wait goes on: nothing else is waited for."""
+    at, waits, release, began = itertools.count(), [], threading.Event(), threading.Event()
+    clock = Clock(
+        FixedClock().now,
+        lambda: float(next(at)),
+        lambda condition, seconds: waits.append(seconds) or condition.wait(0.1),
+    )
+
+    def hang() -> None:
+        began.set()
+        release.wait(LIMIT_S)
+
+    scheduler = Scheduler(KeyState("key", Store(), clock), clock)
+    group = Group(100, 1, 1e9)
+    scheduler.open(group)
+    scheduler.submit([Request(group, (Priority.RANGE,), "statistics", hang, lambda outcome: ())])
+    wait(began)
+    group.deadline = next(at) + reads
+    scheduler.wait(group)
+    scheduler.close(group, {})
+    release.set()
+    assert waits == []

@@ -6,7 +6,6 @@ Arguments name the parts to measure; without any, all are measured.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ import growth
 import hour_costs
 import link
 import model_costs
-from runs import COMMAND, cycle, duration, field, processor, resident
+from runs import COMMAND, cycle, duration, field, process, processor, resident
 
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
@@ -61,15 +60,8 @@ def serve(delay: float, urls: Any) -> None:
 @contextlib.contextmanager
 def cloud(delay: float = 0.0) -> Iterator[str]:
     """Run an emulator in a process; yield its URL."""
-    context = multiprocessing.get_context("spawn")
-    urls = context.Queue()
-    process = context.Process(target=serve, args=(delay, urls), daemon=True)
-    process.start()
-    try:
-        yield urls.get(timeout=30)
-    finally:
-        process.terminate()
-        process.join()
+    with process(serve, delay) as url:
+        yield url
 
 
 def config(folder: str, url: str, more: str = "") -> str:

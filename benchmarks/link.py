@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import instructions
 import trustme
-from runs import COMMAND, cycle, duration, field, processor
+from runs import COMMAND, cycle, duration, field, process, processor
 
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
@@ -53,20 +53,6 @@ def serve(folder: str, urls: Any) -> None:
     with serve_emulator(Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9), tls=context) as url:
         urls.put(url)
         time.sleep(3600)
-
-
-@contextlib.contextmanager
-def process(target: Callable[..., None], *args: Any) -> Iterator[Any]:
-    """Run a function in a process; yield the first item of the queue that is its last argument."""
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    started = context.Process(target=target, args=(*args, results), daemon=True)
-    started.start()
-    try:
-        yield results.get(timeout=30)
-    finally:
-        started.terminate()
-        started.join()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import sqlite3
 import subprocess
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from hour_costs import URL, SimulatedCycles, measure_command
-from runs import COMMAND
+from runs import COMMAND, process
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.emulator import usage_by_minute
@@ -72,27 +71,13 @@ def requests_of_an_hour(folder: str) -> List[Counter[str]]:
 
 
 def serve(urls: Any) -> None:
-    """Serve an emulator; in a process of its own, so that its processor time is not measured."""
+    """Serve an emulator with 6,930 metrics; in a process of its own, so that its processor time is not measured."""
     usage_by_minute.NIGHT_REQUESTS_PER_HOUR = 5_000  # each key uses each model at any time of the day
     with serve_emulator(
         Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))
     ) as url:
         urls.put(url)
         time.sleep(3600)
-
-
-@contextlib.contextmanager
-def cloud() -> Iterator[str]:
-    """Yield the URL of an emulator with 6,930 metrics."""
-    context = multiprocessing.get_context("spawn")
-    urls = context.Queue()
-    process = context.Process(target=serve, args=(urls,), daemon=True)
-    process.start()
-    try:
-        yield urls.get(timeout=30)
-    finally:
-        process.terminate()
-        process.join()
 
 
 def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[float, int]]:
@@ -103,7 +88,7 @@ def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[flo
     """
     path, state = Path(folder) / "conf.yaml", Path(folder) / "state"
     command = [COMMAND, "collect", "--config", str(path)]
-    with cloud() as url:
+    with process(serve) as url:
         path.write_text(
             f"instances:\n  - endpoint: {url}\n    iam_endpoint: {url}\n    cloud_eye_endpoint: {url}\n"
             f"    project_id: {PROJECT_ID}\n    hourly: true\n    models: true\n    backfill_days: 10\n"

@@ -1,15 +1,31 @@
-"""Run the measured command, and read the fields of its api points."""
+"""Run the measured command and its servers, and read the fields of its api points."""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 COMMAND = str(Path(sys.executable).parent / "maas-usage-check")
 API = "huawei_maas_api"
+
+
+@contextlib.contextmanager
+def process(target: Callable[..., None], *args: Any) -> Iterator[Any]:
+    """Run a function in a process; yield the first item of the queue that is its last argument."""
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    started = context.Process(target=target, args=(*args, results), daemon=True)
+    started.start()
+    try:
+        yield results.get(timeout=30)
+    finally:
+        started.terminate()
+        started.join()
 
 
 def duration(config: str, environ: Dict[str, str]) -> float:

@@ -69,7 +69,7 @@ class Client:
         except QueryError as error:
             if error.result == Result.TIMED_OUT and self._clock.monotonic() >= self._deadline():
                 raise QueryError(Result.TIMED_OUT, self._late) from None
-            # A proxy may quote what was sent to it.
+            # A proxy may quote the request.
             error.args = (self._redact_error(str(error)),)
             raise
         if response.status == 200:

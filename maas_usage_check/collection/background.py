@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Hashable,
-    Iterable,
-    List,
-    Optional,
-    Sequence,
-    Set,
-)
+from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set
 
 from ..cloud import as_query_error
 from ..cloud.outcomes import Outcome, effect_of
@@ -41,10 +31,6 @@ class BackgroundQueries:
         self._stopped_by: Optional[QueryError] = None
         self._is_finished = False
 
-    @property
-    def _account(self) -> Account:
-        return Account(self._session.project_id, self._session.key_name)
-
     def plan(self, now_ms: int, answered: bool) -> List[Request]:
         """Make the requests of the planned queries."""
         try:
@@ -64,16 +50,22 @@ class BackgroundQueries:
 
     def emit(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> None:
         """Emit from the ledger; see CycleEnd."""
-        end = CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
         try:
-            self._emitted = self._source.emit(end)
+            self._emitted = self._source.emit(self._cycle_end(now_ms, tags, answered, commit))
         except Exception as error:
             self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
 
     def build(self, now_ms: int, tags: Dict[str, str], answered: bool, late: Failure) -> PartialBatch:
         """Build points and problems; `late` is why nothing was emitted in time."""
-        end = CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, lambda: False)
+        end = self._cycle_end(now_ms, tags, answered, lambda: False)
         return self._source.build(end, late if self._emitted is None else self._emitted)
+
+    @property
+    def _account(self) -> Account:
+        return Account(self._session.project_id, self._session.key_name)
+
+    def _cycle_end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
+        return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
 
     def _requests(self, tasks: Iterable[QueryTask]) -> List[Request]:
         requests = []

@@ -67,7 +67,7 @@ class Collector(Struct, eq=False):
         return Plan.merge([source.plan(self.instance, now_ms) for source in self.sources])
 
     def cancel(self) -> None:
-        """End the running cycle with what is complete, and every later one. Sets a flag: safe in signal handlers."""
+        """End this cycle with its complete results, and every later one. Sets a flag: safe in signal handlers."""
         self.cancelled_at = min(self.cancelled_at, self.clock.monotonic())
 
     @property

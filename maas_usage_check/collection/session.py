@@ -75,11 +75,6 @@ class Session:
         return self.project_id
 
     @property
-    def is_connected(self) -> bool:
-        """True if queries can be sent."""
-        return self._scheduler is not None and bool(self.project_id)
-
-    @property
     def key_name(self) -> str:
         """Return the digest of the access key; empty while there is none."""
         return self._scheduler.key_name if self._scheduler else ""

@@ -25,7 +25,7 @@ class _Requests:
         self._writer = writer
 
     def read(self) -> bool:
-        """Read what there is; return False at end of file."""
+        """Read the available bytes; return False at end of file."""
         # Not through sys.stdin: a thread that holds its lock at exit aborts the interpreter.
         text = read_some(self._stdin)
         if b"\n" in text:

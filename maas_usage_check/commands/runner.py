@@ -107,7 +107,7 @@ def run_cycle(
 
 
 def on_sigterm(collectors: Sequence[Collector], then: Callable[[], None] = lambda: None) -> None:
-    """Let SIGTERM end the running cycle with what is complete, instead of ending the process."""
+    """Let SIGTERM end the running cycle with the complete results, instead of ending the process."""
 
     def handle(number: int, frame: object) -> None:
         for collector in collectors:

@@ -31,7 +31,7 @@ def parse_authorization(headers: Mapping[str, str]) -> Optional[Authorization]:
 def signature_error(
     authorization: Authorization, secret_key: str, canonical: str, headers: Mapping[str, str], now_s: float
 ) -> Optional[str]:
-    """Return what is wrong with a signature, in the cloud's words; None if it is valid."""
+    """Return the cloud's error text for a signature; None if it is valid."""
     date = headers.get("x-sdk-date", "")
     try:
         signed_s = timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))

@@ -1,4 +1,4 @@
-"""What a background source offers to a cycle, and what it adds to a batch."""
+"""The interface of a background source, and its part of a batch."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ class BackgroundSource(Protocol):
         """Plan a cycle's queries; `answered`: whether any query for ranges succeeded."""
 
     def finish(self, now_ms: int) -> Sequence[QueryError]:
-        """Store what was queried; return the values that were not believed."""
+        """Store the answers; return an error for each rejected value."""
 
     def emit(self, end: CycleEnd) -> Any:
-        """Read from the ledger what is to be emitted, and store that it was."""
+        """Read the changes from the ledger, and store that they were emitted."""
 
     def build(self, end: CycleEnd, emitted: Any) -> PartialBatch:
         """Build points and problems from the result of `emit`, or from the Failure that prevented it."""
 
 
 def first_failure(failures: Sequence[QueryError], missing: str) -> str:
-    """Write one line: the first failure of a query that was sent, the number of others, and what is missing."""
+    """Write one line: the first failure of a query that was sent, the number of others, and the missing data."""
     first = next((failure for failure in failures if not failure.is_consequence), failures[0])
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     return f"{first} ({missing}{more})"

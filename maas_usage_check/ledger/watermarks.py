@@ -25,7 +25,7 @@ class Consumer(Struct, frozen=True):
 
     @property
     def is_incremental(self) -> bool:
-        """True if what is emitted to it once is never emitted again."""
+        """True if no value is emitted to it twice."""
         return self.kind == INCREMENTS
 
 

@@ -17,9 +17,9 @@ HEAD = """
 #include <string.h>
 #include <unistd.h>
 """
-NO_LOCKS = """
+OPEN = """
 static int opened(const char *name, const char *path, int flags, mode_t mode) {
-    if (strstr(path, "maas-usage-check.sqlite3")) { WHEN_OPENED }
+    WHEN_OPENED
     int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, name);
     return real(path, flags, mode);
 }
@@ -31,6 +31,11 @@ int open64(const char *path, int flags, ...) {
     va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
     return opened("open64", path, flags, mode);
 }
+"""
+"""Do WHEN_OPENED, which is replaced, before each open of `path`."""
+NO_LOCKS = (
+    OPEN.replace("WHEN_OPENED", 'if (strstr(path, "maas-usage-check.sqlite3")) { WHEN_OPENED }')
+    + """
 static int controlled(const char *name, int file, int command, void *value) {
     if (command == F_SETLK || command == F_SETLKW) { errno = ENOLCK; return -1; }
     int (*real)(int, int, ...) = dlsym(RTLD_NEXT, name);
@@ -45,25 +50,17 @@ int fcntl64(int file, int command, ...) {
     return controlled("fcntl64", file, command, value);
 }
 """
+)
 """Refuse all locks; WHEN_OPENED is replaced by what happens when the state file is opened."""
-HANG = """
+HANG = (
+    """
 static void hang(const char *path) {
     if (!strstr(path, getenv("HANG_AT")) || access(getenv("HANG_AFTER"), F_OK)) return;
     if (write(2, "hangs\\n", 6)) for (;;) pause();
 }
-static int opened(const char *name, const char *path, int flags, mode_t mode) {
-    hang(path);
-    int (*real)(const char *, int, ...) = dlsym(RTLD_NEXT, name);
-    return real(path, flags, mode);
-}
-int open(const char *path, int flags, ...) {
-    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
-    return opened("open", path, flags, mode);
-}
-int open64(const char *path, int flags, ...) {
-    va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
-    return opened("open64", path, flags, mode);
-}
+"""
+    + OPEN.replace("WHEN_OPENED", "hang(path);")
+    + """
 static ssize_t wrote(const char *name, int file, const void *data, size_t size, off64_t at) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -78,6 +75,7 @@ ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
     return wrote("pwrite64", file, data, size, at);
 }
 """
+)
 """Hang at each open of a file whose path contains $HANG_AT, and at each write to it, once the file $HANG_AFTER exists.
 
 A thread that hangs writes "hangs" to standard error.

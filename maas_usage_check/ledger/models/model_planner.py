@@ -47,7 +47,7 @@ class ModelPlanner:
         return [self._page(ListQuery(), Listing())] if models.is_due(self._now_ms) else list(self._about(models))
 
     def finish(self) -> List[str]:
-        """Store which minutes the consumer has; return what was not believed of the answers."""
+        """Store which minutes the consumer has; return a text for each rejected value."""
         if self.live is None:
             return []
         if self._consumer.kind == HOURS and self.live.is_answered:

@@ -39,7 +39,7 @@ class ModelsSource:
         return self._planner.plan()
 
     def finish(self, now_ms: int) -> Sequence[QueryError]:
-        """Store which minutes the consumer has; return what was not believed."""
+        """Store which minutes the consumer has; return an error for each rejected value."""
         return [bad_answer(text) for text in self._planner.finish()] if self._planner else []
 
     def emit(self, end: CycleEnd) -> Emitted:

@@ -15,14 +15,15 @@ from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
 from . import __version__
 from .cloud import Pool
-from .collection import Collector, run_preflight
+from .collection import Collector, run_cycle
 from .commands.arguments import read_arguments
 from .commands.collect import check_output, write_batches, write_text
-from .commands.runner import REAL, Runtime, make_collectors, on_sigterm, open_store, run_cycle
+from .commands.runner import REAL, Runtime, make_collectors, on_sigterm, open_store
 from .commands.stdout_writer import StdoutWriter, write_all
 from .commands.terminal import wrap_stdout
 from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, Problem, one_line
+from .preflight import run_preflight
 from .scheduling import WINDOW_S
 
 COLLECTED, NOT_COLLECTED, CONFIG_WRONG, INTERRUPTED = 0, 1, 2, 130

@@ -87,9 +87,9 @@ class EmulatorTransport(DirectTransport):
         is_emulated = request.url.startswith(self._cloud.url)
         return self._cloud.transport(request, timeout) if is_emulated else super().__call__(request, timeout)
 
-    def preconnect(self, url: str, seconds: float) -> None:
+    def preconnect(self, url: str, timeout: float, count: int) -> None:
         if not url.startswith(self._cloud.url):
-            super().preconnect(url, seconds)
+            super().preconnect(url, timeout, count)
 
 
 class Program:

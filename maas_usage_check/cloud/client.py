@@ -78,11 +78,11 @@ class Client:
 
         raise response_error(response, call.permission, self._clock.now(), self._redact_error)
 
-    def preconnect(self, endpoint_key: str) -> None:
-        """Open a connection before a request may be sent."""
+    def preconnect(self, endpoint_key: str, count: int) -> None:
+        """Begin to open so many connections, before requests may be sent."""
         timeout = self._timeout()
         if self._preconnect is not None and timeout > 0:
-            self._preconnect(getattr(self._instance, endpoint_key), timeout)
+            self._preconnect(getattr(self._instance, endpoint_key), timeout, count)
 
     def _timeout(self) -> float:
         return min(self._instance.timeout, self._deadline() - self._clock.monotonic())

@@ -5,6 +5,7 @@ Importing `requests` alone would take as long as a whole `collect`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import socket
@@ -15,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ..config import Instance
 from ..errors import ConfigError, QueryError, Result
+from ..watchdog import start_thread
 from .deadline import Deadline, DeadlineResponse
 from .pool import Connection, Pool
 from .proxies import find_proxy, proxy_headers
@@ -76,18 +78,20 @@ class DirectTransport:
                 connection.close()
             self._pool.release(pool_key, connection if complete else None, self._instance.max_concurrency)
 
-    def preconnect(self, url: str, timeout: float) -> None:
-        """Connect while a request waits for its slot, unless the pool is full. A failure is left to the request."""
+    def preconnect(self, url: str, timeout: float, count: int) -> None:
+        """Begin to open so many connections, unless the pool is full. A failure is left to the request."""
         parts = urlsplit(url)
         pool_key, maxsize = self._pool_key(parts), self._instance.max_concurrency
-        if self._pool.reserve(pool_key, maxsize):
+
+        def connect() -> None:
             connection = None
-            try:
+            with contextlib.suppress(Exception):
                 connection = self._connect(parts, timeout)
-            except (*ERRORS, QueryError):
-                pass
-            finally:
-                self._pool.release(pool_key, connection, maxsize)
+            self._pool.release(pool_key, connection, maxsize)
+
+        for _ in range(count):
+            if self._pool.reserve(pool_key, maxsize) and not start_thread(connect):
+                self._pool.release(pool_key, None, maxsize)
 
     def address(self, url: str) -> Tuple[str, int]:
         """Return the host and port that requests to a URL connect to: the proxy's, if there is one."""

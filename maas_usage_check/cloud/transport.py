@@ -61,7 +61,7 @@ class Response(Struct, frozen=True):
 Transport = Callable[[Request, float], Response]
 """Send a request with a timeout in seconds. Redirects are not followed; QueryError is the only error.
 
-A transport that pools connections may also have `preconnect(url, timeout)`, to connect while a request waits.
+A transport that pools connections may also have `preconnect(url, timeout, count)`, to connect while requests wait.
 """
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set
 
 from ..cloud import as_query_error
-from ..cloud.outcomes import Outcome, effect_of
+from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
 from ..ledger import Account, BackgroundSource, CycleEnd, Failure, PartialBatch, QueryTask
 from ..scheduling import Request
@@ -48,37 +48,38 @@ class BackgroundQueries:
         except Exception as error:
             self._record_failure(error)
 
-    def emit(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> None:
-        """Emit from the ledger; see CycleEnd."""
+    def end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
+        """Make what the source knows at the end of the cycle; see CycleEnd."""
+        return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
+
+    def emit(self, end: CycleEnd) -> None:
+        """Emit from the ledger."""
         try:
-            self._emitted = self._source.emit(self._cycle_end(now_ms, tags, answered, commit))
+            self._emitted = self._source.emit(end)
         except Exception as error:
             self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
 
-    def build(self, now_ms: int, tags: Dict[str, str], answered: bool, late: Failure) -> PartialBatch:
+    def build(self, end: CycleEnd, late: Failure) -> PartialBatch:
         """Build points and problems; `late` is why nothing was emitted in time."""
-        end = self._cycle_end(now_ms, tags, answered, lambda: False)
         return self._source.build(end, late if self._emitted is None else self._emitted)
 
     @property
     def _account(self) -> Account:
         return Account(self._session.project_id, self._session.key_name)
 
-    def _cycle_end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
-        return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
-
     def _requests(self, tasks: Iterable[QueryTask]) -> List[Request]:
-        requests = []
-        for task in tasks:
-            if task.is_live:
-                self._open_live.add(task)
-            on_end = partial(self._on_end, task)
-            requests.append(
-                self._session.request(
-                    self._source.api, task.query, on_end, task.priority, is_dropped=lambda: self._stopped_by is not None
-                )
+        tasks = list(tasks)
+        self._open_live.update(task for task in tasks if task.is_live)
+        return [
+            self._session.request(
+                self._source.api,
+                task.query,
+                partial(self._on_end, task),
+                task.priority,
+                is_dropped=lambda: self._stopped_by is not None,
             )
-        return requests
+            for task in tasks
+        ]
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
         if self._is_finished:
@@ -105,8 +106,7 @@ class BackgroundQueries:
         if effect.stops_source and not is_dropped:
             self._stopped_by = failure
         # A query that was not sent is sent in a later cycle, unless it is about the present.
-        is_deferred = failure.is_consequence and failure.result != Result.THROTTLED
-        if task.is_live or not is_deferred:
+        if task.is_live or not failure.is_consequence or effect.opens == API:
             self.ends.append(self._stopped_by if is_dropped else failure)
         return ()
 

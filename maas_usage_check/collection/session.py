@@ -3,86 +3,100 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set, Tuple
 
-from ..clock import Clock
-from ..cloud import Api, Client, Provider, Transport
+from ..cloud import Api, Client
 from ..cloud.outcomes import Outcome
 from ..cloud.project import Iam
-from ..config import Instance, is_project_id
+from ..config import is_project_id
 from ..errors import QueryError, Result
-from ..scheduling import Group, Priority, Request, Scheduler, Schedulers
+from ..scheduling import RETRIES_S, Group, Priority, Request, Scheduler
+
+if TYPE_CHECKING:
+    from .collector import Collector
+
+NOT_SENT = "not sent: earlier requests used up the {:g} s deadline; check whether the cloud is slow"
+LATE = "no answer within the deadline of {:g} s: check the network, ask less, or raise deadline and timeout"
 
 
 class Session:
     """Connect once, send many queries, close.
 
     Args:
-        instance: names the cloud's hosts and the limits.
-        provider: fetches the credentials.
-        transport: carries requests.
-        schedulers: of all access keys.
-        clock: tells the time.
-        group: holds the cycle's deadline and limits.
-        late: the text of the error of a request that the deadline cut short.
+        collector: the instance's.
+        timeout: seconds.
+        retries_s: seconds before each further try.
         on_wait: takes the seconds that a request waits for the rate.
+
+    Attributes:
+        late: the text of the error of a request that the deadline cut short.
+        is_over: set at the end: nothing more is sent.
+        sent: the queries that were sent.
     """
 
     def __init__(
         self,
-        instance: Instance,
-        provider: Provider,
-        transport: Transport,
-        schedulers: Schedulers,
-        clock: Clock,
-        group: Group,
-        late: str = "no answer before the deadline: raise timeout",
+        collector: Collector,
+        timeout: float,
+        retries_s: Sequence[float] = RETRIES_S,
         on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        self.group = group
-        self.project_id = instance.project_id or ""
+        instance = collector.instance
+        self.group = Group(
+            instance.max_requests_per_minute,
+            instance.max_concurrency,
+            collector.clock.monotonic() + timeout,
+            extension_s=collector.rate_extension_s,
+            request_s=instance.timeout,
+            is_cancelled=lambda: collector.is_cancelled or self.is_over,
+            not_sent=NOT_SENT.format(timeout),
+            retries_s=retries_s,
+            on_wait=on_wait,
+        )
+        self.late = LATE.format(timeout)
+        self.is_over = False
         self.sent: Set[Hashable] = set()
-        self._instance = instance
-        self._provider = provider
-        self._transport = transport
-        self._schedulers = schedulers
-        self.clock = clock
-        self._late = late
-        self._on_wait = on_wait
+        self.project_id = instance.project_id or ""
+        self._collector = collector
         self._scheduler: Optional[Scheduler] = None
         self._client: Optional[Client] = None
         self._found: Dict[str, str] = {}
 
     def connect(self) -> str:
         """Fetch the credentials and find the project; return its id, or raise QueryError."""
-        credentials = self._provider()
-        scheduler = self._schedulers.of(credentials)
+        collector, instance = self._collector, self._collector.instance
+        credentials = collector.provider()
+        scheduler = collector.schedulers.of(credentials)
         client = Client(
-            self._instance, credentials, self._transport, self.clock, lambda: self.group.deadline, self._late
+            instance, credentials, collector.transport, collector.clock, lambda: self.group.deadline, self.late
         )
         scheduler.open(self.group)
         self._scheduler, self._client = scheduler, client
         if self.group.is_cancelled():  # the cycle ended while the credentials were fetched
             scheduler.close(self.group, {})
             raise self.group.not_sent_error()
-        where = self._instance.project_query_key
-        remembered = scheduler.projects.get(where, "")
-        if not self.project_id and is_project_id(remembered):
-            self.project_id = remembered
+        where = instance.project_query_key
+        stored = scheduler.key.entry.projects.get(where, "")
+        if not self.project_id and is_project_id(stored):
+            self.project_id = stored
         if not self.project_id:
-            self.project_id = self._found[where] = self.query(Iam(), self._instance.region)
+            self.project_id = self._found[where] = self.query(Iam(), instance.region)
         client.project_id = self.project_id
         return self.project_id
 
     @property
     def key_name(self) -> str:
         """Return the digest of the access key; empty while there is none."""
-        return self._scheduler.key_name if self._scheduler else ""
+        return self._scheduler.key.name if self._scheduler else ""
 
     @property
     def http_requests(self) -> int:
         """Count the requests that were sent."""
         return self._client.http_requests if self._client else 0
+
+    def left_s(self) -> float:
+        """Return the seconds until the deadline, as far as waiting for the rate may move it."""
+        return self.group.last_deadline - self._collector.clock.monotonic()
 
     def request(
         self,
@@ -94,21 +108,23 @@ class Session:
         is_dropped: Callable[[], bool] = lambda: False,
     ) -> Request:
         """Make the request of a query; see Request."""
-        client = self._client
+        client, scheduler = self._client, self._scheduler
         assert client is not None, "connect comes first"
+        assert scheduler is not None
 
         def run() -> Any:
+            if not self.sent and not scheduler.is_verified:  # those that may follow connect meanwhile
+                client.preconnect(source.endpoint_key, min(self.group.pending, self.group.concurrency) - 1)
             self.sent.add(query)
             return source.ask(query, partial(client.send, source.endpoint_key))
 
-        preconnect = partial(client.preconnect, source.endpoint_key)
-        return Request(self.group, priority, source.name, run, on_end, query_key, preconnect, is_dropped)
+        return Request(self.group, priority, source.name, run, on_end, query_key, is_dropped)
 
     def run(self, requests: Sequence[Request]) -> None:
         """Send requests and what follows from them; return at the deadline at the latest."""
-        assert self._scheduler is not None
+        assert self._scheduler is not None, "connect comes first"
         self._scheduler.submit(requests)
-        self._scheduler.wait(self.group, self._on_wait)
+        self._scheduler.wait(self.group)
 
     def query(self, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
         """Send one query; return the answer or raise QueryError."""
@@ -119,15 +135,14 @@ class Session:
 
     def query_all(self, source: Api, queries: Sequence[Hashable], priority: Priority) -> List[Any]:
         """Send queries at once; return of each the answer or the QueryError."""
-        outcomes: Dict[int, Outcome] = {}
-        self.run(
-            [
-                self.request(source, query, partial(_store, outcomes, i), (priority, i))
-                for i, query in enumerate(queries)
-            ]
-        )
-        late = QueryError(Result.TIMED_OUT, self._late)
-        return [outcomes.get(i, late) for i in range(len(queries))]
+        outcomes: List[Outcome] = [QueryError(Result.TIMED_OUT, self.late) for _ in queries]
+
+        def on_end(i: int, outcome: Outcome) -> Sequence[Request]:
+            outcomes[i] = outcome
+            return ()
+
+        self.run([self.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
+        return list(outcomes)
 
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""
@@ -135,10 +150,7 @@ class Session:
             return
         results = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
         unknown = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(results)
-        forgotten = {self._instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
+        forgotten = (
+            {self._collector.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
+        )
         self._scheduler.close(self.group, {**self._found, **forgotten})
-
-
-def _store(outcomes: Dict[int, Outcome], place: int, outcome: Outcome) -> Sequence[Request]:
-    outcomes[place] = outcome
-    return ()

@@ -6,12 +6,12 @@ import math
 import threading
 from typing import Callable, List, Sequence
 
-from ..collection import Collector
+from ..collection import Collector, run_cycle
 from ..errors import ConfigError, Problem
 from ..metrics import Point, find_encoder
 from ..watchdog import start_thread, wait_for
 from .problem_log import CONFIGURATION, ProblemLog
-from .runner import on_sigterm, run_cycle
+from .runner import on_sigterm
 from .stdout_writer import EOF_TIMEOUT, SIGTERM_TIMEOUT, StdoutWriter, read_some
 
 

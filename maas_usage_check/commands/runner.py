@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..cloud import DirectTransport, Pool, Source, provider
-from ..collection import Batch
-from ..collection.collector import SOURCES, Collector
+from ..collection import SOURCES, Collector
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..state import Store, Warn, find_file
@@ -88,22 +87,6 @@ def log_waits(warn: Warn, instance: Instance) -> Callable[[float], None]:
     """Return a function that logs how long a request waits for the rate limit."""
     used = f"max_requests_per_minute ({instance.max_requests_per_minute}) is used up"
     return lambda seconds: warn(f"rate limit: waiting {seconds:.0f} s, {used}")
-
-
-def run_cycle(
-    collectors: Sequence[Collector],
-    timeout: Optional[float] = None,
-    progress: Callable[[], None] = lambda: None,
-    now: Optional[float] = None,
-) -> List[Batch]:
-    """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order."""
-    now = collectors[0].clock.now() if now is None else now
-    cycles = [collector.new_cycle(timeout, progress, now) for collector in collectors]
-    for cycle in cycles:  # once all are planned
-        cycle.start()
-    for cycle in cycles:
-        cycle.end_queries()
-    return [cycle.result() for cycle in cycles]
 
 
 def on_sigterm(collectors: Sequence[Collector], then: Callable[[], None] = lambda: None) -> None:

@@ -4,6 +4,7 @@
 # instructions of a `collect`.
 
 import datetime as dt
+import hashlib
 import re
 from enum import IntEnum
 from typing import Any, Dict, Optional, Tuple
@@ -100,6 +101,12 @@ class Instance(Struct, frozen=True):
         """Return the region and tags, for people."""
         tags = " ".join(f"{key}:{value}" for key, value in self.api_tags.items() if key != "region")
         return f"{self.region} ({tags})" if tags else self.region
+
+    @property
+    def state_name(self) -> str:
+        """Return the name of the instance in the state: a digest of the tags of its health."""
+        series = "\0".join(f"{key}={value}" for key, value in sorted(self.api_tags.items()))
+        return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()
 
     @property
     def user_tags(self) -> Dict[str, str]:

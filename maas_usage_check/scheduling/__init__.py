@@ -6,9 +6,8 @@ processes share. Knows no API, no YAML, no metrics.
 
 from __future__ import annotations
 
-from .priority import Priority
 from .rate_limiter import WINDOW_S, background_share
-from .request_queue import Group, Request
+from .request import RETRIES_S, Group, Priority, Request
 from .scheduler import Scheduler, Schedulers
 
-__all__ = ["WINDOW_S", "Group", "Priority", "Request", "Scheduler", "Schedulers", "background_share"]
+__all__ = ["RETRIES_S", "WINDOW_S", "Group", "Priority", "Request", "Scheduler", "Schedulers", "background_share"]

@@ -6,43 +6,32 @@ More than five refused signatures in a row lock a key for five minutes, for ever
 from __future__ import annotations
 
 from math import ceil
-from typing import Optional
 
 from ..clock import CLOCK_TOLERANCE
-from ..cloud.outcomes import API, KEY, effect_of
+from ..cloud.outcomes import API, EFFECTS, KEY, Outcome, effect_of
 from ..errors import QueryError, Result
 from .key_state import KeyEntry
 
 FIRST_WAIT_S = 300.0
 LONGEST_WAIT_S = 3600.0
 DEFAULT_THROTTLE_S = 60.0
+CAUSES = frozenset(result for result, effect in EFFECTS.items() if effect.opens == KEY)
 UNKNOWN = "the cloud refused the access key; the reason was not stored"
 
 
-def record(
-    entry: KeyEntry, api: str, failure: Optional[QueryError], verified: bool, now: float, monotonic: float
-) -> None:
-    """Record how a request ended.
-
-    Args:
-        entry: of the access key.
-        api: the API that was called.
-        failure: None if it was answered.
-        verified: the cloud accepted the signature.
-        now: seconds since 1970.
-        monotonic: the same moment by the monotonic clock.
-    """
-    opens = effect_of(failure).opens
-    if failure is not None and opens == KEY:
+def record(entry: KeyEntry, api: str, outcome: Outcome, now: float, monotonic: float) -> None:
+    """Record how a request to an API ended, at `now` by the wall clock and `monotonic` by the other."""
+    effect = effect_of(outcome)
+    if isinstance(outcome, QueryError) and effect.opens == KEY:
         if now >= entry.not_before:  # else it was in flight when another was refused: one refusal, one wait
             entry.refusals += 1
             entry.not_before = now + min(FIRST_WAIT_S * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT_S)
-        entry.cause, entry.why = int(failure.result), str(failure)
-        entry.clock_off, entry.clock_zero = failure.clock_off, now - monotonic
-    elif failure is not None and opens == API:
-        wait_s = DEFAULT_THROTTLE_S if failure.retry_after is None else failure.retry_after
+        entry.cause, entry.why = int(outcome.result), str(outcome)
+        entry.clock_off, entry.clock_zero = outcome.clock_off, now - monotonic
+    elif isinstance(outcome, QueryError) and effect.opens == API:
+        wait_s = DEFAULT_THROTTLE_S if outcome.retry_after is None else outcome.retry_after
         entry.throttled[api] = max(entry.throttled.get(api, 0.0), now + min(wait_s, LONGEST_WAIT_S))
-    elif verified and now >= entry.not_before:  # an answer to a request sent before a refusal does not undo it
+    elif effect.verifies and now >= entry.not_before:  # an answer to a request sent before a refusal does not undo it
         entry.refusals, entry.not_before, entry.cause, entry.why = 0, 0.0, 0, ""
 
 
@@ -57,9 +46,7 @@ def reset_if_clock_fixed(entry: KeyEntry, now: float, monotonic: float) -> None:
         fixed = abs(set_by) > CLOCK_TOLERANCE
     else:
         fixed = abs(entry.clock_off) > CLOCK_TOLERANCE >= abs(entry.clock_off + set_by)
-    if fixed:
-        entry.not_before = 0.0
-    entry.not_before = min(entry.not_before, longest)
+    entry.not_before = 0.0 if fixed else min(entry.not_before, longest)
     entry.throttled = {api: min(until, longest) for api, until in entry.throttled.items() if until > now}
 
 
@@ -67,7 +54,7 @@ def raise_if_open(entry: KeyEntry, api: str, now: float, throttled: bool = False
     """Raise QueryError while no request may be sent; `throttled`: a 429 has ended the cycle's calls of this API."""
     if now < entry.not_before:
         raise QueryError(
-            _cause(entry),
+            Result(entry.cause) if entry.cause in CAUSES else Result.BACKING_OFF,  # a state from elsewhere
             f"{entry.why or UNKNOWN}. Retrying in {ceil((entry.not_before - now) / 60)} min to avoid a lockout; "
             "a replaced key is tried in the next cycle",
             is_consequence=True,
@@ -81,10 +68,3 @@ def raise_if_open(entry: KeyEntry, api: str, now: float, throttled: bool = False
             "lower max_requests_per_minute if others use this account's quota too",
             is_consequence=True,
         )
-
-
-def _cause(entry: KeyEntry) -> Result:
-    try:
-        return Result(entry.cause or Result.BACKING_OFF)
-    except ValueError:  # a state from elsewhere
-        return Result.BACKING_OFF

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from typing import ClassVar, Dict, Iterator, Optional
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ..clock import Clock
-from ..cloud.credentials import Credentials
 from ..state import Store
 
 VERIFIED_S = 60.0
@@ -19,20 +16,11 @@ VERIFIED_S = 60.0
 LONGEST_PROBE_S = 3600.0
 
 
-STORED_NAMES = {
-    "background": "spare",
-    "deferred": "left_out",
-    "probe_until": "lone_until",
-    "verified_by": "proven_by",
-    "verified_at": "proven_at",
-}
-
-
-class KeyEntry(Struct, omit_defaults=True, rename=STORED_NAMES):
+class KeyEntry(Struct, omit_defaults=True):
     """The stored state of one access key; times are seconds since 1970.
 
     Attributes:
-        refusals: how many in a row; `cause` is the Result of the last one and `why` its text.
+        refusals: how many in a row; `cause` is the result of the last one and `why` its text.
         not_before: when the circuit breaker closes.
         clock_off: seconds by which this machine's clock was ahead of the cloud's at the refusal.
         clock_zero: the wall clock's time when the monotonic clock was 0; it moves when the clock is set.
@@ -62,44 +50,6 @@ class KeyEntry(Struct, omit_defaults=True, rename=STORED_NAMES):
     verified_at: float = 0.0
     projects: Dict[str, str] = {}
 
-    def merge(self, unwritten: KeyEntry) -> KeyEntry:
-        """Return the unwritten entry with the longer waits and the higher counts of both."""
-        waits = ("refusals", "not_before", "cause", "why", "clock_off", "clock_zero")
-        longer = max(self, unwritten, key=lambda entry: entry.not_before)
-        return replace(
-            unwritten,
-            **{name: getattr(longer, name) for name in waits},
-            throttled=_larger(self.throttled, unwritten.throttled),
-            sent=_larger(self.sent, unwritten.sent),
-            background=_larger(self.background, unwritten.background),
-            projects={**self.projects, **unwritten.projects},
-        )
-
-
-def _larger(one: Dict, other: Dict) -> Dict:  # type: ignore[type-arg] # of any key, and of int or float
-    return {key: max(one.get(key, 0), other.get(key, 0)) for key in {**one, **other}}
-
-
-class Salt(Struct, omit_defaults=True):
-    """The random salt of the digests that name access keys in the state."""
-
-    max_age_s: ClassVar[float] = float("inf")
-
-    value: str = ""
-
-    def merge(self, unwritten: Salt) -> Salt:
-        """Return the stored salt: other processes use it already."""
-        return self if self.value else unwritten
-
-
-def key_name(store: Store, credentials: Credentials) -> str:
-    """Name an access key by a digest of it under the state's random salt."""
-    # Not durable: a refusal that is durable writes all that came before it.
-    with store.entry(Salt, "") as salt:
-        salt.value = salt.value or os.urandom(16).hex()
-    named = "\0".join((credentials.ak, credentials.sk)).encode()
-    return hashlib.blake2b(named, key=salt.value.encode()[:64], digest_size=16).hexdigest()
-
 
 class KeyState:
     """The entry of one access key in the state.
@@ -124,9 +74,9 @@ class KeyState:
             self.entry = entry
             yield entry
 
-    def verified_elsewhere(self, entry: KeyEntry) -> bool:
+    def verified_elsewhere(self) -> bool:
         """Return true if another process verified the key within the last minute."""
-        now = self._clock.now()
+        entry, now = self.entry, self._clock.now()
         return entry.verified_by not in ("", self._process) and now - VERIFIED_S < entry.verified_at <= now
 
     def record_verification(self, entry: KeyEntry, verified: bool) -> None:
@@ -142,7 +92,7 @@ class KeyState:
         # A claim beyond the longest wait was made under a clock that has been set back since.
         overdue = not now < entry.probe_until <= now + LONGEST_PROBE_S
         if self.store.acquire(self.name) or overdue:
-            entry.probe_until = self._probe_until = min(now + seconds, now + LONGEST_PROBE_S)
+            entry.probe_until = self._probe_until = now + min(seconds, LONGEST_PROBE_S)
             return True
         return False
 

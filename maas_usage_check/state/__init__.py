@@ -5,8 +5,9 @@ Offers `Store`: entries, transactions on the tables of other rooms, locks. It mu
 
 from __future__ import annotations
 
+from .digest import digest
 from .failures import MissingError, UnusableError
 from .folder import find_file, writable_by_others
 from .store import Store, Warn
 
-__all__ = ["MissingError", "Store", "UnusableError", "Warn", "find_file", "writable_by_others"]
+__all__ = ["MissingError", "Store", "UnusableError", "Warn", "digest", "find_file", "writable_by_others"]

@@ -1,6 +1,6 @@
 """Small entries that outlive a run, by kind and name; each change is one transaction.
 
-While the file cannot be used, the entries live in memory. They are written as soon as it can be written again.
+While the file cannot be used, the entries live in memory; as soon as it can be, those of the file hold.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Set, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Tuple, Type, TypeVar
 
 import msgspec
 
@@ -34,9 +34,6 @@ class StoredEntry(Protocol):
 
     max_age_s: ClassVar[float]
     """Seconds after its last change until an entry is deleted."""
-
-    def merge(self, unwritten: Any) -> Any:
-        """Merge the entry in the file with the one in memory that could not be written."""
 
 
 T = TypeVar("T", bound=StoredEntry)
@@ -65,9 +62,8 @@ class Store:
         self._file_lock = threading.Lock()
         self._memory_lock = threading.Lock()
         self._in_memory: Dict[EntryId, bytes] = {}
-        self._unwritten: Set[EntryId] = set()
         self._last_warning = ""
-        self._unreadable = False
+        self._unreadable = self._unwritable = False
         self._lock_timeout_s = BUSY_TIMEOUT_S
         self._entered_s = math.inf
         """When a thread entered the file, monotonic; inf while none is in it."""
@@ -85,10 +81,7 @@ class Store:
         with contextlib.ExitStack() as file_lock:
             file, old = self._begin(file_lock, entry_id, durable)
             with self._memory_lock if old is None else contextlib.nullcontext():
-                if old is None:
-                    entry = self._load_from_memory(file, kind, entry_id)
-                else:
-                    entry = self._load_from_file(old, kind, entry_id)
+                entry = self._load_from_memory(file, kind, entry_id) if old is None else self._decode(old, kind)
                 try:
                     yield entry
                 except BaseException:
@@ -96,11 +89,9 @@ class Store:
                         file.rollback()
                     raise
                 text = msgspec.json.encode(entry)
-                written = (
-                    file is not None and old is not None and self._write(file, entry_id, old, text, kind.max_age_s)
-                )
                 self._in_memory[entry_id] = text
-                (self._unwritten.discard if written else self._unwritten.add)(entry_id)
+                if file is not None and old is not None:
+                    self._write(file, entry_id, old, text, kind.max_age_s)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -195,30 +186,29 @@ class Store:
         file = None
         try:
             file = file_lock.enter_context(self._lock_file())
+            if self._unwritable:  # the file lacks what memory has, until it can be written
+                file.check_writable(self._now())
+                self._unwritable = False
             file.begin(durable)
             return file, file.get(*entry_id)
         except UnusableError as failure:
             self._report(failure)
             return file, None
 
-    def _write(self, file: Database, entry_id: EntryId, old: bytes, text: bytes, max_age_s: float) -> bool:
+    def _write(self, file: Database, entry_id: EntryId, old: bytes, text: bytes, max_age_s: float) -> None:
         if text == old:
             file.rollback()
-            return True
+            return
         try:
             file.put(*entry_id, text, self._now())
             if not old:
                 file.delete_older(entry_id[0], self._now() - max_age_s)
             file.commit()
         except UnusableError as failure:
+            self._unwritable = True
             self._report(failure)
-            return False
-        self._last_warning, self._unreadable = "", False
-        return True
-
-    def _load_from_file(self, text: bytes, kind: Type[T], entry_id: EntryId) -> T:
-        entry = self._decode(text, kind)
-        return entry.merge(self._decode(self._in_memory[entry_id], kind)) if entry_id in self._unwritten else entry
+        else:
+            self._last_warning, self._unreadable = "", False
 
     def _load_from_memory(self, file: Optional[Database], kind: Type[T], entry_id: EntryId) -> T:
         if entry_id not in self._in_memory and file is not None:

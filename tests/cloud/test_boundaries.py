@@ -32,8 +32,8 @@ class Recorder:
         self.on_request()
         return Response(404, {}, b"")
 
-    def preconnect(self, url: str, timeout: float) -> None:
-        self.connected_ahead.append(timeout)
+    def preconnect(self, url: str, timeout: float, count: int) -> None:
+        self.connected_ahead += [timeout] * count
 
 
 INSTANCE = load_instance({"project_id": "a" * 32, "timeout": 10}, {}, "x", NOW)
@@ -65,7 +65,7 @@ def test_timeout_within_the_cycle(
     """The timeout of a request, and of a connection opened ahead, is at most the rest of the cycle."""
     clock.at += 25 - left
     error_of(client)
-    client.preconnect("endpoint")
+    client.preconnect("endpoint", 1)
     assert transport.timeouts == transport.connected_ahead == pytest.approx([timeout])
 
 
@@ -76,7 +76,7 @@ def test_end_before_a_request(
     """Nothing is sent or connected after the deadline."""
     clock.at += seconds
     error_of(client)
-    client.preconnect("endpoint")
+    client.preconnect("endpoint", 1)
     assert len(transport.timeouts) == len(transport.connected_ahead) == client.http_requests == sent
 
 

@@ -231,11 +231,15 @@ def test_shared_pool(server: KeepAliveServer, make: Any) -> None:
     assert server.connection_log == [(1, 1), (1, 2), (2, 1)]
 
 
+def idle(transport: DirectTransport) -> int:
+    return sum(map(len, transport._pool._idle.values()))
+
+
 def test_preconnect(secure: KeepAliveServer, make: Any, ca_file: str) -> None:
     """The next request uses a connection opened ahead, also if TLS session tickets have arrived."""
     transport = make(tls_ca_cert=ca_file)
-    transport.preconnect(secure.url, 5)
-    assert len(secure.clients) == 1
+    transport.preconnect(secure.url, 5, 1)
+    wait_for(lambda: idle(transport) == 1, "the connection")
     assert [get(transport, secure.url).body for _ in range(2)] == [b"1 1", b"1 2"]
     assert len(secure.clients) == 1
 
@@ -243,13 +247,17 @@ def test_preconnect(secure: KeepAliveServer, make: Any, ca_file: str) -> None:
 def test_preconnect_maxsize(server: KeepAliveServer, make: Any) -> None:
     """At most `max_concurrency` connections are opened ahead; closed ones are replaced."""
     transport = make(max_concurrency=2)
-    for _ in range(4):
-        transport.preconnect(server.url, 5)
+    transport.preconnect(server.url, 5, 1)
+    wait_for(lambda: idle(transport) == 1, "the first connection")
+    transport.preconnect(server.url, 5, 4)
+    wait_for(lambda: idle(transport) == 2, "the connections")
     assert get(transport, server.url).body == b"2 1"
     assert len(server.clients) == 2
     server.clients[0].shutdown(2)
     server.clients[1].shutdown(2)
-    transport.preconnect(server.url, 5)
+    wait_for(lambda: all(map(is_closed, server.clients)), "the connections to be closed")
+    transport.preconnect(server.url, 5, 1)
+    wait_for(lambda: idle(transport) == 1, "the new connection")
     assert get(transport, server.url).body == b"3 1"
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import Collector
-from maas_usage_check.collection.last_success import LastSuccess
-from maas_usage_check.collection.preflight import over_rate, slow_hours
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger.background_source import first_failure
+from maas_usage_check.preflight import over_rate, slow_hours
 
 from ..conftest import NOW, Cloud
 
@@ -96,12 +95,6 @@ def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Colle
     collector = make_collector(cloud.entry(), transport=fail)
     collector.cycle()
     assert len(sent) == 1
-
-
-@pytest.mark.parametrize(("memory", "file"), [(1.0, 2.0), (2.0, 1.0)])
-def test_later_success(memory: float, file: float) -> None:
-    """Of two times of success the later one holds."""
-    assert LastSuccess(file).merge(LastSuccess(memory)).at == 2.0
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, "x (lost)"), (2, "x (lost, and 1 more)"), (3, "x (lost, and 2 more)")])

@@ -9,7 +9,7 @@ import pytest
 from werkzeug import Response
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.collection.cycle import EMIT_S
+from maas_usage_check.collection.cycle import EMIT_S, Cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS, INCREMENTS, BackgroundSource, CycleEnd
@@ -187,7 +187,7 @@ def test_answer_after_the_deadline(
     account.cloud.emulator.models = SimulatedModels(1, 0)
     collector = account.collector(ranges=["last_1h", "last_2h"], models=True)
     hang_at(account.cloud, number, hang)
-    cycle = collector.new_cycle()
+    cycle = Cycle(collector, 25.0, lambda: None, account.clock.now())
     cycle.start()
     cycle.end_queries()
     wait_for(lambda: collector.last_success, "the ledger")

@@ -11,8 +11,8 @@ import pytest
 from maas_usage_check import watchdog
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.statistics import Statistics
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.collection.background import BackgroundQueries
-from maas_usage_check.commands.runner import run_cycle
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.ledger import PartialBatch, QueryTask
 from maas_usage_check.scheduling import Group, Priority

@@ -82,7 +82,7 @@ class FakeSocketTransport(DirectTransport):
         self._cloud = faulty_cloud
         self._clock = clock
 
-    def preconnect(self, url: str, timeout: float) -> None:
+    def preconnect(self, url: str, timeout: float, count: int) -> None:
         """Do nothing: the connection opens with the request."""
 
     def _new_connection(self, *args: Any) -> Any:

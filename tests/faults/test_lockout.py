@@ -10,7 +10,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.cloud import Request, Response
-from maas_usage_check.commands.runner import run_cycle
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator.emulator import Emulator, Reply
 from maas_usage_check.errors import Result
 

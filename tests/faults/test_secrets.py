@@ -16,8 +16,8 @@ import pytest
 
 from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials, Request, Response
-from maas_usage_check.collection import Collector
-from maas_usage_check.commands.runner import make_collectors, open_store, run_cycle
+from maas_usage_check.collection import Collector, run_cycle
+from maas_usage_check.commands.runner import make_collectors, open_store
 from maas_usage_check.config import load
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import QueryError, Result

@@ -24,7 +24,7 @@ REFUSED = QueryError(Result.KEY_REFUSED, "x")
 )
 def test_waits(refusals: int, wait_s: int) -> None:
     entry = KeyEntry(refusals=refusals)
-    record(entry, "statistics", REFUSED, False, AT, 0.0)
+    record(entry, "statistics", REFUSED, AT, 0.0)
     assert (entry.refusals, entry.not_before) == (refusals + 1, AT + wait_s)
 
 
@@ -32,8 +32,8 @@ def test_waits(refusals: int, wait_s: int) -> None:
 def test_refusals_of_one_wait(after: float, refusals: int) -> None:
     """A refusal during the wait was in flight before it began: it lengthens nothing."""
     entry = KeyEntry()
-    record(entry, "statistics", REFUSED, False, AT, 0.0)
-    record(entry, "statistics", QueryError(Result.KEY_LOCKED, "y"), False, AT + after, after)
+    record(entry, "statistics", REFUSED, AT, 0.0)
+    record(entry, "statistics", QueryError(Result.KEY_LOCKED, "y"), AT + after, after)
     assert entry.refusals == refusals
     assert entry.not_before == AT + (300 if refusals == 1 else 300 + 600)
     assert (entry.cause, entry.why) == (Result.KEY_LOCKED, "y")
@@ -43,8 +43,8 @@ def test_refusals_of_one_wait(after: float, refusals: int) -> None:
 def test_success_after_a_wait(after: float, refusals: int) -> None:
     """A success ends the row of refusals once their wait is over."""
     entry = KeyEntry()
-    record(entry, "statistics", REFUSED, False, AT, 0.0)
-    record(entry, "statistics", None, True, AT + after, after)
+    record(entry, "statistics", REFUSED, AT, 0.0)
+    record(entry, "statistics", "answer", AT + after, after)
     assert entry.refusals == refusals
     assert (entry.not_before == 0) == (refusals == 0)
 
@@ -52,9 +52,9 @@ def test_success_after_a_wait(after: float, refusals: int) -> None:
 def test_failure_that_does_not_verify() -> None:
     """It does not end the row: the next refusal waits longer."""
     entry = KeyEntry()
-    record(entry, "statistics", REFUSED, False, AT, 0.0)
-    record(entry, "statistics", QueryError(Result.NETWORK, "x"), False, AT + 300, 300.0)
-    record(entry, "statistics", REFUSED, False, AT + 301, 301.0)
+    record(entry, "statistics", REFUSED, AT, 0.0)
+    record(entry, "statistics", QueryError(Result.NETWORK, "x"), AT + 300, 300.0)
+    record(entry, "statistics", REFUSED, AT + 301, 301.0)
     assert entry.not_before == AT + 301 + 600
 
 
@@ -63,7 +63,7 @@ def test_failure_that_does_not_verify() -> None:
 )
 def test_wait_after_a_429(told: Optional[float], wait_s: int) -> None:
     entry = KeyEntry()
-    record(entry, "iam", QueryError(Result.THROTTLED, "x", told), False, AT, 0.0)
+    record(entry, "iam", QueryError(Result.THROTTLED, "x", told), AT, 0.0)
     assert entry.throttled == {"iam": AT + wait_s}
     assert (entry.refusals, entry.not_before) == (0, 0)
 
@@ -72,7 +72,7 @@ def test_wait_after_a_429(told: Optional[float], wait_s: int) -> None:
 def test_longer_of_two_throttles(first: float) -> None:
     entry = KeyEntry()
     for told in (first, 605.0 - first):
-        record(entry, "iam", QueryError(Result.THROTTLED, "x", told), False, AT, 0.0)
+        record(entry, "iam", QueryError(Result.THROTTLED, "x", told), AT, 0.0)
     assert entry.throttled == {"iam": AT + 600}
 
 
@@ -112,7 +112,7 @@ def test_clock_that_was_set(clock_off: Optional[float], set_by: float, ends: boo
 def test_clock_after_a_refusal(clock_off: Optional[float]) -> None:
     """The refusal remembers both clocks; as time goes on, neither was set."""
     entry = KeyEntry()
-    record(entry, "iam", QueryError(Result.CLOCK_OFF, "x", clock_off=clock_off), False, AT, 50.0)
+    record(entry, "iam", QueryError(Result.CLOCK_OFF, "x", clock_off=clock_off), AT, 50.0)
     reset_if_clock_fixed(entry, AT + 299, 349.0)
     assert entry.not_before == AT + 300
     reset_if_clock_fixed(entry, AT + 299 - 3600, 349.0)

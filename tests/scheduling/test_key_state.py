@@ -1,4 +1,4 @@
-"""The stored state of an access key: its names, its age, what is merged, and who may send the probe."""
+"""The stored state of an access key: its name, its age, and who may send the probe."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ import pytest
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Group, Schedulers
-from maas_usage_check.scheduling.key_state import KeyEntry, KeyState, Salt, key_name
+from maas_usage_check.scheduling.key_state import KeyEntry, KeyState
 from maas_usage_check.state import Store
 
 from ..fixed_clock import MONDAY, FixedClock
 from .account import Account
 
 AT = int(MONDAY)
-STORED = (
-    '{"refusals":1,"not_before":2.5,"cause":3,"why":"x","clock_off":4.5,"clock_zero":5.5,'
-    '"throttled":{"iam":6.5},"sent":{"7":8},"spare":{"7":1},"left_out":{"9":10.5},"lone_until":11.5,'
-    '"proven_by":"12","proven_at":13.5,"projects":{"where":"14"}}'
-)
 
 
 def open_store(folder: Path, clock: FixedClock) -> Store:
@@ -35,41 +30,13 @@ def stored_names(folder: Path) -> List[str]:
         return [name for (name,) in file.execute("SELECT name FROM entries WHERE kind = 'KeyEntry'")]
 
 
-def test_stored_names() -> None:
-    """A state of the version before is read, and that version reads this one's."""
-    entry = msgspec.json.decode(STORED, type=KeyEntry)
-    assert (entry.background, entry.deferred, entry.probe_until) == ({7: 1}, {"9": 10.5}, 11.5)
-    assert msgspec.json.encode(entry).decode() == STORED
+def key_name(store: Store, credentials: Credentials) -> str:
+    return Schedulers(store, FixedClock().clock).of(credentials).key.name
 
 
 def test_state_of_another_version() -> None:
     """Fields that this version does not know are skipped."""
     assert msgspec.json.decode('{"refusals":1,"unknown":[2]}', type=KeyEntry) == KeyEntry(refusals=1)
-
-
-def test_merge() -> None:
-    """Of waits and counts the larger holds, of projects the one that was found last."""
-    one = KeyEntry(
-        refusals=2, not_before=AT + 1, cause=11, why="one", clock_off=1.0, clock_zero=2.0,
-        throttled={"a": 1, "b": 2}, sent={AT: 1, AT + 1: 1}, background={AT: 1}, projects={"x": "1", "y": "1"},
-    )  # fmt: skip
-    other = KeyEntry(
-        refusals=1, not_before=AT, cause=12, why="other",
-        throttled={"a": 2}, sent={AT: 2}, background={AT: 2}, projects={"x": "2"},
-    )  # fmt: skip
-    for merged in (one.merge(other), other.merge(one)):
-        assert (merged.refusals, merged.not_before, merged.cause, merged.why) == (2, AT + 1, 11, "one")
-        assert (merged.clock_off, merged.clock_zero) == (1.0, 2.0)
-        assert merged.throttled == {"a": 2, "b": 2}
-        assert (merged.sent, merged.background) == ({AT: 2, AT + 1: 1}, {AT: 2})
-    assert one.merge(other).projects == {"x": "2", "y": "1"}
-    assert other.merge(one).projects == {"x": "1", "y": "1"}
-
-
-@pytest.mark.parametrize(("stored", "salt"), [("file", "file"), ("", "memory")])
-def test_merge_of_salts(stored: str, salt: str) -> None:
-    """The stored one holds: other processes use it already."""
-    assert Salt(stored).merge(Salt("memory")).value == salt
 
 
 def test_key_names(tmp_path: Path, clock: FixedClock) -> None:
@@ -116,18 +83,20 @@ def test_age_of_a_verification(clock: FixedClock, age: float, verified: bool) ->
     store, entry = Store(), KeyEntry()
     one, other = KeyState("key", store, clock.clock), KeyState("key", store, clock.clock)
     clock.at = AT  # exact
+    one.entry = other.entry = entry
     other.record_verification(entry, True)
     clock.at += age
-    assert one.verified_elsewhere(entry) == verified
-    assert not other.verified_elsewhere(entry)
+    assert one.verified_elsewhere() == verified
+    assert not other.verified_elsewhere()
 
 
 def test_verification_ends_with_a_refusal(clock: FixedClock) -> None:
     store, entry = Store(), KeyEntry()
     one, other = KeyState("key", store, clock.clock), KeyState("key", store, clock.clock)
+    one.entry = entry
     other.record_verification(entry, True)
     other.record_verification(entry, False)
-    assert not one.verified_elsewhere(entry)
+    assert not one.verified_elsewhere()
 
 
 class OtherHasLock(Store):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, List
+from typing import Dict
 
 import pytest
 
@@ -16,7 +16,6 @@ from maas_usage_check.scheduling.rate_limiter import (
     LEASE_S,
     LEASE_SIZE,
     WINDOW_S,
-    Lane,
     RateLimiter,
     defer,
 )
@@ -58,7 +57,7 @@ def test_halves(clock: FixedClock, rate: int, first: Priority) -> None:
 def test_window(age: float, free: int) -> None:
     """A request counts for a minute; one from beyond any lease was counted by a clock that was set back since."""
     limiter = RateLimiter(FixedClock(AT + age).clock)
-    assert (limiter.lease(KeyEntry(sent={int(AT): 1}), Lane(1, False), 1) == 0) == free
+    assert (limiter.lease(KeyEntry(sent={int(AT): 1}), 1, False, 1) == 0) == free
 
 
 @pytest.mark.parametrize(
@@ -77,17 +76,17 @@ def test_wait(sent: Counts, background: Counts, is_background: bool, wait_s: flo
         sent={int(AT) + at: count for at, count in sent.items()},
         background={int(AT) + at: count for at, count in background.items()},
     )
-    assert RateLimiter(FixedClock(AT).clock).lease(entry, Lane(2, is_background), 1) == wait_s
+    assert RateLimiter(FixedClock(AT).clock).lease(entry, 2, is_background, 1) == wait_s
 
 
 @pytest.mark.parametrize(("after", "full"), [(0.0, True), (FULL_S - 0.001, True), (FULL_S, False)])
 def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     """Another process may give places back."""
-    clock, lane = FixedClock(AT), Lane(1, False)
+    clock = FixedClock(AT)
     limiter = RateLimiter(clock.clock)
-    limiter.lease(KeyEntry(sent={int(AT): 1}), lane, 1)
+    limiter.lease(KeyEntry(sent={int(AT): 1}), 1, False, 1)
     clock.at += after
-    assert limiter.full_for(lane, math.inf) == pytest.approx(WINDOW_S - after if full else 0)
+    assert limiter.full_for(False, math.inf) == pytest.approx(WINDOW_S - after if full else 0)
 
 
 def test_transactions(clock: FixedClock) -> None:
@@ -181,7 +180,7 @@ def test_deferred_queries_go_first(clock: FixedClock) -> None:
 @pytest.mark.parametrize(("age", "kept"), [(DEFERRED_S - 0.001, True), (DEFERRED_S, False), (-0.001, False)])
 def test_age_of_deferred_queries(age: float, kept: bool) -> None:
     entry = KeyEntry(deferred={"a": AT})
-    defer(entry, [], set(), AT + age)
+    defer(entry, {}, AT + age)
     assert ("a" in entry.deferred) == kept
 
 
@@ -237,15 +236,24 @@ def test_background_never_extends_a_cycle(clock: FixedClock) -> None:
     assert account.errors() == [Result.OVER_RATE]
 
 
-def test_instances_with_rates_of_their_own(clock: FixedClock) -> None:
-    """One whose rate is used up does not hold up another of the same key."""
+def test_lowest_rate_of_two_cycles(clock: FixedClock) -> None:
+    """Of instances of one key the lowest rate holds, and the lowest concurrency, until all cycles have ended."""
     account = Account(clock)
-    slow, fast = account.group(1e9, rate=1), account.group(rate=100)
-    account.submit(slow, "a", "b")
-    account.submit(fast, "c")
-    sent: List[object] = [account.send() for _ in range(3)]
-    assert sorted(filter(None, sent)) == ["a", "c"]  # type: ignore[type-var]
-    assert account.queue.pause_s == pytest.approx(61, abs=1)
+    high = account.group(1e9, rate=5)
+    account.concurrency = 1
+    low = account.group(1e9, rate=2)
+    account.submit(high, "a", "b", "c")
+    request = account.next()
+    assert request is not None
+    account.end(request)
+    assert account.next() is not None
+    assert account.next() is None  # one at a time
+    account.queue.close(low, {})
+    assert (account.queue.concurrency, account.queue.per_minute) == (1, 2)
+    account.queue.close(high, {})
+    account.concurrency = 4
+    account.group(rate=5)
+    assert (account.queue.concurrency, account.queue.per_minute) == (4, 5)
 
 
 def test_turns_of_two_processes(clock: FixedClock) -> None:
@@ -269,7 +277,7 @@ def test_room_for_deferred_queries(clock: FixedClock, deferred: int, sent: int) 
     """Queries that another process deferred keep half of the rate; those of this process, and a lookup, go first."""
     account = Account(clock, rate=12)
     with account.key.transaction() as entry:
-        defer(entry, map(str, range(deferred)), set(), clock.at - DEFERRED_S + 1)
+        defer(entry, dict.fromkeys(map(str, range(deferred)), False), clock.at - DEFERRED_S + 1)
     group = account.group()
     account.submit(group, *(f"new {i}" for i in range(12)))
     names = []

@@ -325,16 +325,3 @@ def test_unreadable_state(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) ->
     account.submit(account.group(), "a", "b")
     assert account.next() is not None
     assert account.next() is None
-
-
-def test_connections_during_the_probe(account: Account) -> None:
-    """While the probe is in flight, the requests that may follow it connect, once each."""
-    group = account.group()
-    account.submit(group, *"abcdefgh")
-    assert account.queue.to_connect() is None
-    probe = account.next()
-    assert probe is not None
-    connected = [account.queue.to_connect() for _ in range(5)]
-    assert [request.query_key if request else None for request in connected] == ["b", "c", "d", "e", None]
-    account.end(probe)
-    assert account.queue.to_connect() is None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import sys
 import threading
-from collections import Counter
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 
 import pytest
@@ -19,7 +17,7 @@ from maas_usage_check.scheduling import Group, Priority, Request, Scheduler, Sch
 from maas_usage_check.scheduling.key_state import KeyState
 from maas_usage_check.state import Store
 
-from ..conftest import FixedClock, wait_for
+from ..conftest import FixedClock
 
 LIMIT_S = 30.0
 """Real seconds after which a test that hangs fails."""
@@ -67,13 +65,12 @@ class Threads:
         run: Callable[[], Any],
         priority: Priority = Priority.RANGE,
         follow_ups: Callable[[], Iterable[Request]] = tuple,
-        preconnect: Callable[[], None] = lambda: None,
     ) -> Request:
         def on_end(outcome: Any) -> Iterable[Request]:
             self.ended.append((name, outcome))
             return follow_ups()
 
-        return Request(group, (priority,), "statistics", run, on_end, preconnect=preconnect)
+        return Request(group, (priority,), "statistics", run, on_end)
 
     def submit(self, group: Group, *runs: Callable[[], Any], priority: Priority = Priority.RANGE) -> None:
         self.scheduler.submit([self.request(group, str(i), run, priority) for i, run in enumerate(runs)])
@@ -204,53 +201,18 @@ def test_refused_key(threads: Threads) -> None:
 
 
 def test_failure_that_does_not_verify(threads: Threads) -> None:
-    """After it the next request goes alone too; while it is in flight, the other workers connect and send nothing."""
+    """After it the next request goes alone too."""
     group, in_flight = threads.group(retries_s=()), InFlight()
-    connected = [threading.Event() for _ in range(8)]
 
-    def run(i: int) -> Any:
+    def run() -> Any:
         with in_flight:
-            for each in connected[i + 1 : i + 5]:  # as many as may be in flight afterwards
-                wait(each)
             return fail(Result.NETWORK)
 
-    threads.scheduler.submit(
-        [
-            threads.request(group, str(i), functools.partial(run, i), preconnect=event.set)
-            for i, event in enumerate(connected)
-        ]
-    )
+    threads.submit(group, *[run] * 8)
     threads.wait(group)
     assert threads.results() == [Result.NETWORK] * 8
     assert in_flight.counts == [1] * 8
-
-
-def test_no_connection_for_the_probe(threads: Threads) -> None:
-    """A single request connects by itself, and once the key is verified nothing connects ahead."""
-    group, connected = threads.group(), Counter()  # type: Group, Counter[str]
-    for name in "ab":
-        preconnect = functools.partial(connected.update, [name])
-        threads.scheduler.submit([threads.request(group, name, str, preconnect=preconnect)])
-        threads.wait(group)
-    assert threads.results() == [Result.OK] * 2
-    assert not connected
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_preconnect_that_fails(threads: Threads) -> None:
-    """Its error is the request's affair; the worker goes on."""
-    group, failed, four = threads.group(), threading.Barrier(4), threading.Barrier(4)
-
-    def preconnect() -> None:
-        failed.wait(LIMIT_S)
-        raise ValueError
-
-    probe = threads.request(group, "probe", functools.partial(failed.wait, LIMIT_S))
-    run = functools.partial(four.wait, LIMIT_S)
-    threads.scheduler.submit([probe, *(threads.request(group, "next", run, preconnect=preconnect) for _ in range(3))])
-    threads.scheduler.submit([threads.request(group, "last", run)])
-    threads.wait(group)
-    assert threads.results() == [Result.OK] * 5
+    assert len(threads.workers()) == 1
 
 
 @pytest.mark.parametrize("failing", ["run", "on_end"])
@@ -301,9 +263,8 @@ def test_hung_workers(threads: Threads) -> None:
     assert threads.results() == [Result.OK] * 12
 
 
-@pytest.mark.parametrize("hanging", ["preconnect", "on_end"])
-def test_worker_that_hangs_elsewhere(threads: Threads, hanging: str) -> None:
-    """A connection or the use of an answer may hang too, and the next cycle has workers all the same."""
+def test_use_of_answers_that_hangs(threads: Threads) -> None:
+    """The next cycle has workers all the same."""
     release, all_hang = threading.Event(), threading.Barrier(5)
     group = threads.group()
 
@@ -312,14 +273,9 @@ def test_worker_that_hangs_elsewhere(threads: Threads, hanging: str) -> None:
         release.wait(2 * LIMIT_S)
         return ()
 
-    if hanging == "preconnect":
-        requests = [threads.request(group, "probe", hang)]
-        requests += [threads.request(group, "next", str, preconnect=hang) for _ in range(3)]
-    else:
-        threads.submit(group, str)
-        threads.wait(group)
-        requests = [threads.request(group, "answer", str, follow_ups=hang) for _ in range(4)]
-    threads.scheduler.submit(requests)
+    threads.submit(group, str)
+    threads.wait(group)
+    threads.scheduler.submit([threads.request(group, "answer", str, follow_ups=hang) for _ in range(4)])
     all_hang.wait(LIMIT_S)
     threads.clock.at += 25
     threads.wait(group)
@@ -394,29 +350,21 @@ def test_workers_for_follow_ups(threads: Threads) -> None:
 
 
 def test_use_of_the_first_answer(threads: Threads) -> None:
-    """While it takes its time, the key is verified and idle workers send the other requests."""
+    """While it takes its time, the key is verified and other workers send the other requests."""
     group, sent = threads.group(), threading.Event()
-    idle: List[int] = []
-
-    def is_idle() -> bool:
-        frame = sys._current_frames().get(idle[0]) if idle else None
-        return frame is not None and frame.f_code is threading.Condition.wait.__code__
 
     def use() -> List[Request]:
         wait(sent)
         return []
 
-    first = threads.request(
-        group, "first", lambda: wait_for(is_idle, "the other worker to pause", LIMIT_S), follow_ups=use
-    )
-    other = threads.request(group, "next", sent.set, preconnect=lambda: idle.append(threading.get_ident()))
-    threads.scheduler.submit([first, other])
+    first = threads.request(group, "first", str, follow_ups=use)
+    threads.scheduler.submit([first, threads.request(group, "next", sent.set)])
     wait(group.ended)
     assert threads.results() == [Result.OK] * 2
 
 
 def test_cycles_of_many_instances(threads: Threads) -> None:
-    """Two hundred cycles of one key end, with four workers, and four that connect during the probe."""
+    """Two hundred cycles of one key end, with four workers."""
     most = [0]
 
     def run() -> None:
@@ -428,7 +376,7 @@ def test_cycles_of_many_instances(threads: Threads) -> None:
     for group in groups:
         threads.wait(group)
     assert threads.results() == [Result.OK] * 800
-    assert 4 <= most[0] <= 8
+    assert most[0] <= 4
 
 
 def test_workers_end_with_the_last_cycle(threads: Threads) -> None:
@@ -448,14 +396,14 @@ def test_rate_wait(make: Make, clock: FixedClock) -> None:
     """The cycle is told once how long it waits for the rate."""
     threads, told = make(rate=1), threading.Event()
     waits: List[float] = []
-    group = threads.group(1000)
 
     def on_wait(seconds: float) -> None:
         waits.append(seconds)
         told.set()
 
+    group = threads.group(1000, on_wait=on_wait)
     threads.submit(group, str, functools.partial(wait, told), str)
-    threads.scheduler.wait(group, on_wait)
+    threads.scheduler.wait(group)
     assert threads.results() == [Result.OK] * 3
     assert waits == [61]
     assert clock.slept == [61, 61]
@@ -467,7 +415,7 @@ def test_no_threads(make: Make, clock: FixedClock) -> None:
     threads, tries = make(rate=4, used=used), itertools.count()
     sent: List[float] = []
     waits: List[float] = []
-    group = threads.group(1000)
+    group = threads.group(1000, on_wait=waits.append)
 
     def run() -> None:
         sent.append(clock.at)
@@ -475,7 +423,7 @@ def test_no_threads(make: Make, clock: FixedClock) -> None:
             fail(Result.NETWORK)
 
     threads.submit(group, *[run] * 8)
-    threads.scheduler.wait(group, waits.append)
+    threads.scheduler.wait(group)
     assert threads.results() == [Result.OK] * 8
     assert len(sent) == 10
     assert max(sum(at <= other < at + 60 for other in sent) for at in sent) == 4
@@ -507,7 +455,7 @@ def test_one_scheduler_for_each_key(clock: FixedClock) -> None:
     one = schedulers.of(Credentials("a", "b"))
     assert one is schedulers.of(Credentials("a", "b", "token"))
     assert one is not schedulers.of(Credentials("ab", ""))
-    assert one.key_name != schedulers.of(Credentials("ab", "")).key_name
+    assert one.key.name != schedulers.of(Credentials("ab", "")).key.name
 
 
 @pytest.mark.parametrize("reads", range(4, 10))

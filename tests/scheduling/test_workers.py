@@ -44,7 +44,6 @@ class Workers:
         group: Group,
         *names: str,
         run: Callable[[], Any] = lambda: "answer",
-        preconnect: Callable[[], None] = lambda: None,
         priority: Priority = Priority.RANGE,
     ) -> None:
         def request(name: str) -> Request:
@@ -52,7 +51,7 @@ class Workers:
                 self.ended[name] = outcome
                 return []
 
-            return Request(group, (priority,), "statistics", run, on_end, preconnect=preconnect)
+            return Request(group, (priority,), "statistics", run, on_end)
 
         self.scheduler.submit([request(name) for name in names])
 
@@ -100,23 +99,9 @@ def test_idle_workers_take_the_slot_of_a_hung_request(workers: Workers) -> None:
     workers.submit(short, "a", "b", "hangs", run=lambda: workers.hang() if len(workers.ended) == 2 else fail())
     wait_for(lambda: workers.hung, "the hung request", 10)
     workers.submit(long, "c")
-    workers.watch(long)
     workers.at += 1
+    workers.scheduler.close(short, {})
     workers.wait_for("c")
-
-
-def test_hung_connections(workers: Workers) -> None:
-    """Workers that hang while they connect ahead are replaced."""
-    first = workers.group(1)
-    workers.submit(first, *"abcde", run=workers.hang, preconnect=workers.hang)
-    workers.watch(first)
-    wait_for(lambda: len(workers.hung) >= 4, "the hung connections", 10)
-    workers.at += 1
-    workers.scheduler.close(first, {})
-    second = workers.group(25)
-    workers.submit(second, "f", "g", "h")
-    workers.watch(second)
-    workers.wait_for("f", "g", "h")
 
 
 def test_hung_workers_without_threads(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +141,7 @@ def test_scheduler_that_hangs_is_replaced() -> None:
     first = schedulers.of(credentials)
     store.hangs = True
     assert schedulers.of(credentials) is first
-    threading.Thread(target=first.load_projects, daemon=True).start()
+    threading.Thread(target=first.open, args=(Group(1, 1, 1e12),), daemon=True).start()
     wait_for(store.entered.is_set, "the transaction", 10)
     second = schedulers.of(credentials)
     assert second is not first

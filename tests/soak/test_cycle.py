@@ -9,8 +9,7 @@ from collections import Counter
 from typing import Any, Callable, List
 
 from maas_usage_check.clock import Clock
-from maas_usage_check.collection import Collector
-from maas_usage_check.commands.runner import run_cycle
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.scheduling import Group, Priority, Request, Scheduler, Schedulers

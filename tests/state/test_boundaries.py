@@ -11,8 +11,8 @@ from typing import Any, ClassVar, List
 import pytest
 from msgspec import Struct
 
-from maas_usage_check.scheduling.key_state import Salt
 from maas_usage_check.state import Store, UnusableError, find_file, store
+from maas_usage_check.state.digest import Salt
 
 from ..fixed_clock import FixedClock
 
@@ -111,9 +111,6 @@ class ShortLived(Struct):
     max_age_s: ClassVar[float] = 100.0
 
     count: int = 0
-
-    def merge(self, unwritten: ShortLived) -> ShortLived:
-        return unwritten
 
 
 @pytest.mark.parametrize(("later", "count"), [(100, 2), (101, 1)])

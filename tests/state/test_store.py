@@ -26,9 +26,6 @@ class Tally(Struct):
 
     count: int = 0
 
-    def merge(self, unwritten: Tally) -> Tally:
-        return Tally(self.count + unwritten.count)
-
 
 def open_store(path: object, warn: Callable[[str], object]) -> Store:
     return Store(lambda: str(path), warn, lambda: 0.0)
@@ -122,8 +119,8 @@ def test_unusable_file(path: Path, warnings: List[str], kind: str) -> None:
     assert warnings[0].startswith(f"{path}: cannot ")
     assert (path.read_bytes() if path.is_file() else b"") == before
     path.rename(path.with_suffix(".away"))
-    assert increment(store) == 3, "the entries stayed in memory although a new file could be created"
-    assert increment(open_store(path, warnings.append)) == 4
+    assert increment(store) == 1, "the entries stayed in memory although a new file could be created"
+    assert increment(open_store(path, warnings.append)) == 2
     assert len(warnings) == 1
 
 
@@ -150,20 +147,35 @@ def test_any_value(path: Path, warnings: List[str]) -> None:
     check()
 
 
-def test_merge(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries in memory are merged into the file once it is writable; a failure that recurs is warned of again."""
+def test_locked_file(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the file cannot be used, memory goes on from it; then the file holds. A later failure is warned of."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.001)
     store = open_store(path, warnings.append)
     increment(store)
-    # Tally.merge adds the file's count and memory's; then the count is incremented.
-    for warned, in_memory, merged in ((1, [2, 3], 1 + 3 + 1), (2, [6, 7], 5 + 7 + 1)):
+    for warned, in_memory, in_file in ((1, [2, 3], 2), (2, [3, 4], 3)):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert [increment(store), increment(store)] == in_memory
         assert "another process keeps it locked" in warnings[-1]
-        assert increment(store) == merged
+        assert increment(store) == in_file
         assert len(warnings) == warned
-    assert increment(open_store(path, warnings.append)) == 14
+    assert increment(open_store(path, warnings.append)) == 4
+
+
+def test_full_disk(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a change cannot be written, though a transaction begins, memory goes on; then the file holds."""
+    store = open_store(path, warnings.append)
+    increment(store)
+    with monkeypatch.context() as full:
+
+        def put(file: database.Database, *_: object) -> None:
+            with file._classify_failures():
+                raise sqlite3.OperationalError("database or disk is full")
+
+        full.setattr(database.Database, "put", put)
+        assert [increment(store) for _ in range(3)] == [2, 3, 4]
+    assert [increment(store), increment(open_store(path, warnings.append))] == [2, 3]
+    assert len(warnings) == 1
 
 
 def test_file_moved_away(path: Path, warnings: List[str]) -> None:

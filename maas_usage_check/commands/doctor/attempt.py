@@ -17,9 +17,7 @@ T = TypeVar("T")
 
 def query_cloud(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer or the error of a query: the state may hang."""
-    return attempt(
-        session.group.last_deadline - session.clock.monotonic(), partial(session.query, source, query, priority)
-    )
+    return attempt(session.left_s(), partial(session.query, source, query, priority))
 
 
 def attempt(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:

@@ -16,12 +16,12 @@ from ...clock import CLOCK_TOLERANCE, Clock
 from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
-from ...collection import Session
+from ...collection import Collector, Session
 from ...config import Instance
 from ...config.ranges import parse_range
 from ...errors import QueryError, Result
 from ...ledger import check_ledger
-from ...scheduling import WINDOW_S, Group, Priority, Schedulers
+from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import MissingError, Store, UnusableError, Warn
 from ..runner import Runtime, log_waits
 from . import cloud_eye_stage, hours_stage
@@ -53,7 +53,8 @@ def _run_stages(
     schedulers = Schedulers(store, clock)
     findings = list(_run_query_stages(instance, credentials, transport, schedulers, clock, warn))
     transport.direct.close()
-    yield _check_clock(transport, schedulers.of(credentials).refused_clock_off)
+    entry = schedulers.of(credentials).key.entry
+    yield _check_clock(transport, entry.clock_off if clock.now() < entry.not_before else None)
     yield from findings
 
 
@@ -155,16 +156,8 @@ def _run_query_stages(
     kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
     one, now_ms = replace(instance, ranges=ranges, **kinds), int(clock.now() * 1000)
     recent, halves = Statistics().plan(one, now_ms).queries, hours_stage.plan_queries(one, now_ms)
-    group = Group(
-        instance.max_requests_per_minute,
-        instance.max_concurrency,
-        clock.monotonic() + (8 if instance.models else 6) * instance.timeout,
-        extension_s=WINDOW_S,
-        request_s=instance.timeout,
-        retries_s=(),
-    )
-    on_wait = log_waits(warn, instance)
-    session = Session(instance, lambda: credentials, transport, schedulers, clock, group, on_wait=on_wait)
+    collector = Collector(instance, lambda: credentials, transport, schedulers, clock, rate_extension_s=WINDOW_S)
+    session = Session(collector, (8 if instance.models else 6) * instance.timeout, (), log_waits(warn, instance))
     outcomes: List[Any] = []
     store = schedulers.store
     try:

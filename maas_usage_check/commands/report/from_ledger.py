@@ -123,11 +123,12 @@ def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -
 
 def _read(instance: Instance, schedulers: Schedulers, now_ms: int) -> HeldHours:
     scheduler = schedulers.of(provider(instance.credentials)())
-    project_id = instance.project_id or scheduler.load_projects().get(instance.project_query_key, "")
+    with scheduler.key.transaction() as entry:
+        project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")
     if not is_project_id(project_id):  # never looked up with this access key, so the ledger has no hours of it
         return NO_HOURS
     windows = [each.window(now_ms, instance.zone) for each in instance.ranges]
-    return lookup(instance, schedulers.store, Account(project_id, scheduler.key_name), windows, now_ms)
+    return lookup(instance, schedulers.store, Account(project_id, scheduler.key.name), windows, now_ms)
 
 
 def _queries(layout: Layout, now_ms: int) -> List[TotalsQuery]:

@@ -10,12 +10,12 @@ from ...cloud import DirectTransport, as_query_error, provider
 from ...cloud.cloud_eye import CloudEye, Listing, ListQuery
 from ...cloud.cloud_eye.metric_list import add_page
 from ...cloud.json_body import bad_answer
-from ...collection import Session
+from ...collection import Collector, Session
 from ...config import Instance
 from ...errors import QueryError, Result
 from ...ledger import Account
 from ...ledger.models.lookup_models import KnownModels, lookup_models
-from ...scheduling import WINDOW_S, Group, Priority, Schedulers
+from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import Warn
 from ...watchdog import Watched, run_with_deadline
 from ..runner import log_waits
@@ -54,24 +54,15 @@ def query_models(
         now_ms: milliseconds since 1970.
         warn: logs one line.
     """
-    late = f"no answer within the deadline of {instance.deadline:g} s: raise deadline"
-    group = Group(
-        instance.max_requests_per_minute,
-        instance.max_concurrency,
-        clock.monotonic() + instance.deadline,
-        extension_s=WINDOW_S,
-        request_s=instance.timeout,
-        is_cancelled=lambda: is_over,
-    )
-    on_wait = log_waits(warn, instance)
-    session = Session(instance, provider(instance.credentials), transport, schedulers, clock, group, late, on_wait)
-    is_over = False
+    credentials = provider(instance.credentials)
+    collector = Collector(instance, credentials, transport, schedulers, clock, rate_extension_s=WINDOW_S)
+    session = Session(collector, instance.deadline, on_wait=log_waits(warn, instance))
 
     def run_until_deadline(task: Callable[[], T]) -> T:
         watched = Watched(task)
-        if not watched.wait(clock, lambda: group.deadline + CLOSE_S):
+        if not watched.wait(clock, lambda: session.group.deadline + CLOSE_S):
             store = schedulers.store
-            raise QueryError(Result.TIMED_OUT, str(store.hang_error()) if store.hangs else late)
+            raise QueryError(Result.TIMED_OUT, str(store.hang_error()) if store.hangs else session.late)
         try:
             return watched.result()
         except Exception as error:
@@ -101,7 +92,7 @@ def query_models(
     except QueryError as error:
         failures.append(error)
     finally:
-        is_over = True
+        session.is_over = True
         run_with_deadline(session.close, clock, CLOSE_S)
     return ModelsResult(known, Account(session.project_id, session.key_name), failures)
 

@@ -13,13 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ...cloud import Pool
 from ...cloud.statistics import TotalsAnswer, TotalsQuery
-from ...collection import Batch, Collector, run_preflight
+from ...collection import Batch, Collector, run_cycle
 from ...config import load_file, load_instance, load_warnings
 from ...config.ranges import clip
 from ...errors import Problem
+from ...preflight import run_preflight
 from ...scheduling import WINDOW_S, Priority
 from ...state import Warn
-from ..runner import Runtime, make_collectors, on_sigterm, open_store, run_cycle
+from ..runner import Runtime, make_collectors, on_sigterm, open_store
 from .csv_json import encode_records, make_records
 from .from_ledger import (
     NO_HOURS,

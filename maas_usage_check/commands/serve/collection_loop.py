@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from typing import Callable, ContextManager, Dict, List, Sequence, Set
 
 from ...clock import Clock
-from ...collection import Batch, Collector
+from ...collection import Batch, Collector, run_cycle
 from ...errors import ConfigError, Problem
 from ...metrics import Point
 from ...watchdog import wait_for
 from ..problem_log import CONFIGURATION, ProblemLog
-from ..runner import on_sigterm, run_cycle
+from ..runner import on_sigterm
 from .snapshot import Snapshot, points_after_failure
 
 Load = Callable[[], ContextManager[List[Collector]]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence
 
-from ..clock import Clock
-from ..cloud import readable_by_others
-from ..config import CredentialsSource, Instance
-from ..scheduling import background_share
-from ..state import Warn, writable_by_others
-from ..watchdog import run_with_deadline
-from .collector import Collector
+from .clock import Clock
+from .cloud import readable_by_others
+from .collection import Collector
+from .config import CredentialsSource, Instance
+from .scheduling import background_share
+from .state import Warn, writable_by_others
+from .watchdog import run_with_deadline
 
 FILE_S = 1.0
 """Seconds to wait for the file system, which hangs where a drive does."""
@@ -71,7 +71,7 @@ def slow_hours(instances: Sequence[Instance], queries: int, timeout: Optional[fl
     hourly = [instance for instance in instances if instance.hourly]
     if not hourly:
         return None
-    from ..ledger import list_series  # saves 76 million instructions of a `collect` without hours
+    from .ledger import list_series  # saves 76 million instructions of a `collect` without hours
 
     series = [len(list_series(instance)) for instance in hourly]
     past = sum(count * instance.backfill_days * 24 for count, instance in zip(series, hourly))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Callable, ClassVar, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, ClassVar, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from ..cloud import Plan, Provider, Source, Statistics, Transport
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from .batch import Batch
-from .cycle import Cycle
+from .run import run_cycle
 
 if TYPE_CHECKING:
     from ..ledger import BackgroundSource, Consumer
@@ -97,29 +97,3 @@ class Collector(Struct, eq=False):
     def cycle(self) -> Batch:
         """Run a cycle to its end; raise ConfigError where the host's time zone is not known."""
         return run_cycle([self])[0]
-
-
-def run_cycle(
-    collectors: Sequence[Collector],
-    timeout: Optional[float] = None,
-    progress: Callable[[], None] = lambda: None,
-    now: Optional[float] = None,
-) -> List[Batch]:
-    """Run one cycle of every collector at once, all at one time; return their batches in the collectors' order.
-
-    Args:
-        collectors: of all instances.
-        timeout: seconds, instead of the instances' deadline.
-        progress: called after each query for a range.
-        now: seconds since 1970.
-    """
-    now = collectors[0].clock.now() if now is None else now
-    cycles = [
-        Cycle(collector, collector.instance.deadline if timeout is None else timeout, progress, now)
-        for collector in collectors
-    ]
-    for cycle in cycles:  # once all are planned
-        cycle.start()
-    for cycle in cycles:
-        cycle.end_queries()
-    return [cycle.result() for cycle in cycles]

@@ -10,7 +10,7 @@ from ..cloud import Outcome, Plan, Query, as_query_error
 from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
 from ..scheduling import Request
-from ..watchdog import STATE_STOP_S, Watched, hung_threads
+from ..watchdog import hung_threads
 from .batch import Batch, answered_keys, build_points, decisive_result, list_problems
 from .session import Session
 
@@ -26,26 +26,24 @@ HUNG = (
     "then restart this process"
 )
 NOT_EMITTED = "the cycle ended before this was emitted; the next one emits it"
-EMIT_S = 3.0
-"""Seconds that the state may take after the deadline."""
 
 
 class Cycle:
-    """A cycle: `start`, `end_queries`, `result`. To plan it may raise ConfigError.
-
-    Credentials, names, files and the state may hang, so it runs in a thread of its own. Where that hangs, another one
-    emits.
+    """A cycle: `begin`, `wait`, `freeze`, `emit`, `batch`. To plan it may raise ConfigError.
 
     Args:
         collector: the instance's.
         timeout: seconds.
         progress: called after each query for a range.
         now: seconds since 1970.
+
+    Attributes:
+        ended: when the queries ended, in monotonic seconds.
     """
 
     def __init__(self, collector: Collector, timeout: float, progress: Callable[[], None], now: float) -> None:
         self._collector = collector
-        self._began = self._ended = collector.clock.monotonic()
+        self._began = self.ended = collector.clock.monotonic()
         self._now, self._now_ms = now, int(now * 1000)
         self._progress = progress
         plans = [(source, source.plan(collector.instance, self._now_ms)) for source in collector.sources]
@@ -59,79 +57,78 @@ class Cycle:
 
             self._background = [BackgroundQueries(source, self._session) for source in collector.background]
         self._failure: Optional[QueryError] = None
-        self._freezing = threading.Lock()
+        self._lock = threading.Lock()
         self._is_built = False
         self._hung = hung_threads(self._began)
 
-    def start(self) -> None:
-        """Begin to query."""
-        self._work = Watched(self._run)
+    @property
+    def deadline(self) -> float:
+        """Return when the cycle ends, in monotonic seconds; waiting for the rate may move it."""
+        return self._session.group.deadline
 
-    def end_queries(self) -> None:
-        """Wait until all queries have ended, the deadline has passed or the cycle is cancelled; begin to emit."""
-        collector, group = self._collector, self._session.group
-        self._work.wait(collector.clock, lambda: group.deadline, lambda: collector.is_cancelled)
-        if self._freeze():
-            self._work = Watched(self._emit)
-
-    def result(self) -> Batch:
-        """Wait for the ledger and build the batch; `end_queries` comes first."""
-        self._work.wait(self._collector.clock, self._emit_until)
-        self._is_built = True
-        return self._batch()
-
-    def _emit_until(self) -> float:
-        # SIGTERM may come while the state hangs.
-        cancelled_at = max(self._ended, self._collector.cancelled_at)
-        return min(max(self._ended + EMIT_S, self._session.group.deadline), cancelled_at + STATE_STOP_S)
-
-    def _run(self) -> None:
+    def begin(self) -> None:
+        """Submit the queries."""
+        session = self._session
         try:
             if self._hung >= MOST_HUNG:
                 raise QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
             if self._source_of or self._background:
-                self._query()
+                session.open()
+                session.submit(self._ranges() if session.project_id else [session.look_up(self._on_project)])
         except Exception as error:
-            if not self._session.group.is_cancelled():
-                self._failure = as_query_error(error)
-        if self._freeze():
-            self._emit()
+            self._fail(error)
 
-    def _query(self) -> None:
+    def wait(self) -> None:
+        """Wait until all queries have ended, the deadline has passed or the cycle is cancelled."""
+        self._session.wait()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._session.group.is_cancelled():  # a query that was cancelled did not fail
+            self._failure = as_query_error(error)
+
+    def _on_project(self, outcome: Outcome) -> Sequence[Request]:
+        try:
+            if isinstance(outcome, QueryError):
+                raise outcome
+            self._session.use_project(outcome)
+            return self._ranges()
+        except Exception as error:
+            self._fail(error)
+            return ()
+
+    def _ranges(self) -> Sequence[Request]:
         collector, session = self._collector, self._session
-        session.connect()
         # A query key has the place in the plan, which stays while the windows move on with the clock.
-        session.run(
-            [
-                session.request(
-                    source, query, partial(self._on_end, query), (collector.priority, i), f"{collector.name}:{i}"
-                )
-                for i, (query, source) in enumerate(self._source_of.items())
-            ]
-        )
-        if (
-            self._background
-            and not session.group.is_cancelled()
-            and collector.clock.monotonic() < session.group.deadline
-        ):
-            answered = not self._source_of or self._any_answered()
-            session.run([one for each in self._background for one in each.plan(self._now_ms, answered)])
+        requests = [
+            session.request(
+                source, query, partial(self._on_end, query), (collector.priority, i), f"{collector.name}:{i}"
+            )
+            for i, (query, source) in enumerate(self._source_of.items())
+        ]
+        return requests or self._plan_background()
 
     def _on_end(self, query: Query, outcome: Outcome) -> Sequence[Request]:
-        outcomes = self._outcomes  # those of the batch are others: `_freeze` copies them
-        # A query that was cancelled did not fail.
-        if not (self._session.is_over or (isinstance(outcome, QueryError) and self._session.group.is_cancelled())):
-            outcomes[query] = outcome
-            self._progress()
-        return ()
+        with self._lock:
+            if self._session.is_over or (isinstance(outcome, QueryError) and self._session.group.is_cancelled()):
+                return ()
+            self._outcomes[query] = outcome
+            is_last = len(self._outcomes) == len(self._source_of)
+        self._progress()
+        return self._plan_background() if is_last else ()
 
-    def _freeze(self) -> bool:
+    def _plan_background(self) -> Sequence[Request]:
+        if self._session.group.is_cancelled() or self._collector.clock.monotonic() >= self.deadline:
+            return ()
+        answered = not self._source_of or self._any_answered()
+        return [request for each in self._background for request in each.plan(self._now_ms, answered)]
+
+    def freeze(self) -> bool:
         """Drop what ends later; return True to the first caller, who emits."""
         collector, session, store = self._collector, self._session, self._collector.schedulers.store
-        with self._freezing:
+        with self._lock:
             if session.is_over:
                 return False
-            session.is_over, self._ended = True, collector.clock.monotonic()
+            session.is_over, self.ended = True, collector.clock.monotonic()
             if collector.is_cancelled and collector.consumer and collector.consumer.is_incremental:
                 self._background = []  # nobody takes what would be emitted
             self._late = self._unsent = QueryError(Result.TIMED_OUT, session.late)
@@ -140,8 +137,8 @@ class Cycle:
                 self._late = self._unsent = self._failure or QueryError(Result.TIMED_OUT, why)
             elif session.sent.intersection(self._source_of):  # else something before them hung
                 self._unsent = session.group.not_sent_error()
-            answered = self._outcomes
-            self._outcomes = {query: answered.get(query, self._unanswered(query)) for query in self._plan.queries}
+            outcomes = self._outcomes
+            self._outcomes = {query: outcomes.get(query, self._unanswered(query)) for query in self._plan.queries}
             return True
 
     def _unanswered(self, query: Hashable) -> QueryError:
@@ -150,7 +147,7 @@ class Cycle:
     def _any_answered(self) -> bool:
         return any(not isinstance(end, QueryError) for end in self._outcomes.values())
 
-    def _emit(self) -> None:
+    def emit(self) -> None:
         """Store what the next cycle needs, and emit from the ledger."""
         collector = self._collector
         for each in self._background:
@@ -174,7 +171,9 @@ class Cycle:
         instance = self._collector.instance
         return {**instance.user_tags, "region": instance.region, "project_id": self._session.project_id}
 
-    def _batch(self) -> Batch:
+    def batch(self) -> Batch:
+        """Build the batch; what is emitted from now on is rolled back."""
+        self._is_built = True
         collector, instance, outcomes = self._collector, self._collector.instance, self._outcomes
         store, failures = collector.schedulers.store, [end for end in self._ends() if isinstance(end, QueryError)]
         worked = self._has_worked()

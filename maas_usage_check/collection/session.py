@@ -62,8 +62,8 @@ class Session:
         self._client: Optional[Client] = None
         self._found: Dict[str, str] = {}
 
-    def connect(self) -> str:
-        """Fetch the credentials and find the project; return its id, or raise QueryError."""
+    def open(self) -> None:
+        """Fetch the credentials and begin to use the access key; raise QueryError."""
         collector, instance = self._collector, self._collector.instance
         credentials = collector.provider()
         scheduler = collector.schedulers.of(credentials)
@@ -75,13 +75,24 @@ class Session:
         if self.group.is_cancelled():  # the cycle ended while the credentials were fetched
             scheduler.close(self.group, {})
             raise self.group.not_sent_error()
-        where = instance.project_query_key
-        stored = scheduler.key.entry.projects.get(where, "")
-        if not self.project_id and is_project_id(stored):
-            self.project_id = stored
+        stored = scheduler.key.entry.projects.get(instance.project_query_key, "")
+        client.project_id = self.project_id = self.project_id or (stored if is_project_id(stored) else "")
+
+    def look_up(self, on_end: Callable[[Outcome], Iterable[Request]]) -> Request:
+        """Make the request that finds the project; `use_project` takes its answer."""
+        return self.request(Iam(), self._collector.instance.region, on_end)
+
+    def use_project(self, project_id: str) -> None:
+        """Use a project that was looked up, and store it at the end."""
+        assert self._client is not None
+        self._client.project_id = self.project_id = project_id
+        self._found[self._collector.instance.project_query_key] = project_id
+
+    def connect(self) -> str:
+        """Open, and wait for the project; return its id, or raise QueryError."""
+        self.open()
         if not self.project_id:
-            self.project_id = self._found[where] = self.query(Iam(), instance.region)
-        client.project_id = self.project_id
+            self.use_project(self.query(Iam(), self._collector.instance.region))
         return self.project_id
 
     @property
@@ -109,7 +120,7 @@ class Session:
     ) -> Request:
         """Make the request of a query; see Request."""
         client, scheduler = self._client, self._scheduler
-        assert client is not None, "connect comes first"
+        assert client is not None, "open comes first"
         assert scheduler is not None
 
         def run() -> Any:
@@ -120,11 +131,15 @@ class Session:
 
         return Request(self.group, priority, source.name, run, on_end, query_key, is_dropped)
 
-    def run(self, requests: Sequence[Request]) -> None:
-        """Send requests and what follows from them; return at the deadline at the latest."""
-        assert self._scheduler is not None, "connect comes first"
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Send requests and what follows from them."""
+        assert self._scheduler is not None, "open comes first"
         self._scheduler.submit(requests)
-        self._scheduler.wait(self.group)
+
+    def wait(self) -> None:
+        """Wait until all requests have ended, until the deadline at the latest."""
+        if self._scheduler is not None:
+            self._scheduler.wait(self.group)
 
     def query(self, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
         """Send one query; return the answer or raise QueryError."""
@@ -141,7 +156,8 @@ class Session:
             outcomes[i] = outcome
             return ()
 
-        self.run([self.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
+        self.submit([self.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
+        self.wait()
         return list(outcomes)
 
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:

@@ -9,7 +9,8 @@ import pytest
 from werkzeug import Response
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.collection.cycle import EMIT_S, Cycle
+from maas_usage_check.collection.cycle import Cycle
+from maas_usage_check.collection.run import EMIT_S
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS, INCREMENTS, BackgroundSource, CycleEnd
@@ -188,12 +189,13 @@ def test_answer_after_the_deadline(
     collector = account.collector(ranges=["last_1h", "last_2h"], models=True)
     hang_at(account.cloud, number, hang)
     cycle = Cycle(collector, 25.0, lambda: None, account.clock.now())
-    cycle.start()
-    cycle.end_queries()
-    wait_for(lambda: collector.last_success, "the ledger")
+    cycle.begin()
+    cycle.wait()
+    assert cycle.freeze()
+    cycle.emit()
     hang.release.set()
     hang.threads[0].join()
-    batch = cycle.result()
+    batch = cycle.batch()
     assert [point.measurement for point in batch.points] == [*measurements, API]
     assert (health(batch)["queries"], health(batch)["failed_queries"]) == (queries, failed)
 

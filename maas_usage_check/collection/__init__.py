@@ -7,8 +7,7 @@ collector.py names an API.
 from __future__ import annotations
 
 from .batch import Batch
-from .collector import SOURCES, Collector
-from .run import run_cycle
+from .collector import SOURCES, Collector, run_cycle
 from .session import Session
 
 __all__ = ["SOURCES", "Batch", "Collector", "Session", "run_cycle"]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Sequence
 
 from ..cloud import Outcome, Plan, Query, as_query_error
+from ..cloud.project import Iam
 from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
 from ..scheduling import Request
@@ -74,7 +75,7 @@ class Cycle:
                 raise QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
             if self._source_of or self._background:
                 session.open()
-                session.submit(self._ranges() if session.project_id else [session.look_up(self._on_project)])
+                session.submit(self._ranges() if session.project_id else [self._look_up()])
         except Exception as error:
             self._fail(error)
 
@@ -85,6 +86,9 @@ class Cycle:
     def _fail(self, error: Exception) -> None:
         if not self._session.group.is_cancelled():  # a query that was cancelled did not fail
             self._failure = as_query_error(error)
+
+    def _look_up(self) -> Request:
+        return self._session.request(Iam(), self._collector.instance.region, self._on_project)
 
     def _on_project(self, outcome: Outcome) -> Sequence[Request]:
         try:

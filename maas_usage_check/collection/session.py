@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, Optional, Sequence, Set, Tuple
 
 from ..cloud import Api, Client
 from ..cloud.outcomes import Outcome
-from ..cloud.project import Iam
 from ..config import is_project_id
 from ..errors import QueryError, Result
 from ..scheduling import RETRIES_S, Group, Priority, Request, Scheduler
@@ -20,7 +19,7 @@ LATE = "no answer within the deadline of {:g} s: check the network, ask less, or
 
 
 class Session:
-    """Connect once, send many queries, close.
+    """Open, find the project, submit many queries, wait, close.
 
     Args:
         collector: the instance's.
@@ -41,7 +40,8 @@ class Session:
         retries_s: Sequence[float] = RETRIES_S,
         on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        instance = collector.instance
+        instance = self.instance = collector.instance
+        self.clock = collector.clock
         self.group = Group(
             instance.max_requests_per_minute,
             instance.max_concurrency,
@@ -64,7 +64,7 @@ class Session:
 
     def open(self) -> None:
         """Fetch the credentials and begin to use the access key; raise QueryError."""
-        collector, instance = self._collector, self._collector.instance
+        collector, instance = self._collector, self.instance
         credentials = collector.provider()
         scheduler = collector.schedulers.of(credentials)
         client = Client(
@@ -78,22 +78,11 @@ class Session:
         stored = scheduler.key.entry.projects.get(instance.project_query_key, "")
         client.project_id = self.project_id = self.project_id or (stored if is_project_id(stored) else "")
 
-    def look_up(self, on_end: Callable[[Outcome], Iterable[Request]]) -> Request:
-        """Make the request that finds the project; `use_project` takes its answer."""
-        return self.request(Iam(), self._collector.instance.region, on_end)
-
     def use_project(self, project_id: str) -> None:
         """Use a project that was looked up, and store it at the end."""
         assert self._client is not None
         self._client.project_id = self.project_id = project_id
-        self._found[self._collector.instance.project_query_key] = project_id
-
-    def connect(self) -> str:
-        """Open, and wait for the project; return its id, or raise QueryError."""
-        self.open()
-        if not self.project_id:
-            self.use_project(self.query(Iam(), self._collector.instance.region))
-        return self.project_id
+        self._found[self.instance.project_query_key] = project_id
 
     @property
     def key_name(self) -> str:
@@ -104,10 +93,6 @@ class Session:
     def http_requests(self) -> int:
         """Count the requests that were sent."""
         return self._client.http_requests if self._client else 0
-
-    def left_s(self) -> float:
-        """Return the seconds until the deadline, as far as waiting for the rate may move it."""
-        return self.group.last_deadline - self._collector.clock.monotonic()
 
     def request(
         self,
@@ -141,32 +126,11 @@ class Session:
         if self._scheduler is not None:
             self._scheduler.wait(self.group)
 
-    def query(self, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
-        """Send one query; return the answer or raise QueryError."""
-        (outcome,) = self.query_all(source, [query], priority)
-        if isinstance(outcome, QueryError):
-            raise outcome
-        return outcome
-
-    def query_all(self, source: Api, queries: Sequence[Hashable], priority: Priority) -> List[Any]:
-        """Send queries at once; return of each the answer or the QueryError."""
-        outcomes: List[Outcome] = [QueryError(Result.TIMED_OUT, self.late) for _ in queries]
-
-        def on_end(i: int, outcome: Outcome) -> Sequence[Request]:
-            outcomes[i] = outcome
-            return ()
-
-        self.submit([self.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
-        self.wait()
-        return list(outcomes)
-
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""
         if self._scheduler is None:
             return
         results = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
         unknown = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(results)
-        forgotten = (
-            {self._collector.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
-        )
+        forgotten = {self.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
         self._scheduler.close(self.group, {**self._found, **forgotten})

@@ -9,8 +9,8 @@ import pytest
 from werkzeug import Response
 
 from maas_usage_check.cloud import Credentials
+from maas_usage_check.collection.collector import EMIT_S
 from maas_usage_check.collection.cycle import Cycle
-from maas_usage_check.collection.run import EMIT_S
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS, INCREMENTS, BackgroundSource, CycleEnd

@@ -11,13 +11,15 @@ from ...collection import Session
 from ...errors import QueryError, Result
 from ...scheduling import Priority
 from ...watchdog import Watched
+from .. import waiting_queries
 
 T = TypeVar("T")
 
 
 def query_cloud(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer or the error of a query: the state may hang."""
-    return attempt(session.left_s(), partial(session.query, source, query, priority))
+    left_s = session.group.last_deadline - session.clock.monotonic()
+    return attempt(left_s, partial(waiting_queries.query, session, source, query, priority))
 
 
 def attempt(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:

@@ -24,6 +24,7 @@ from ...ledger import check_ledger
 from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import MissingError, Store, UnusableError, Warn
 from ..runner import Runtime, log_waits
+from ..waiting_queries import connect
 from . import cloud_eye_stage, hours_stage
 from .attempt import attempt, query_cloud
 from .finding import FAIL, OK, SKIP, WARN, Finding
@@ -161,7 +162,7 @@ def _run_query_stages(
     outcomes: List[Any] = []
     store = schedulers.store
     try:
-        connected = attempt(instance.timeout + WINDOW_S, session.connect)
+        connected = attempt(instance.timeout + WINDOW_S, partial(connect, session))
         if isinstance(connected, QueryError):
             yield Finding(FAIL, "project", str(store.hang_error() if store.hangs else connected))
             yield from [Finding(SKIP, stage, "not queried: no project") for stage in _query_stages(instance)[1:]]

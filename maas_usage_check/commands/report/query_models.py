@@ -18,7 +18,9 @@ from ...ledger.models.lookup_models import KnownModels, lookup_models
 from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import Warn
 from ...watchdog import Watched, run_with_deadline
+from .. import waiting_queries
 from ..runner import log_waits
+from ..waiting_queries import connect, query_all
 
 T = TypeVar("T")
 SOURCE = CloudEye()
@@ -71,7 +73,7 @@ def query_models(
     failures: List[QueryError] = []
     known: Optional[KnownModels] = None
     try:
-        run_until_deadline(session.connect)
+        run_until_deadline(partial(connect, session))
         known = run_until_deadline(
             partial(lookup_models, instance, schedulers.store, session.project_id, hours, now_ms)
         )
@@ -82,7 +84,7 @@ def query_models(
                 failures.append(error)
         missing = list(known.missing_queries(hours))
         queries = [query for query, _ in missing]
-        answers = run_until_deadline(partial(session.query_all, SOURCE, queries, Priority.BY_HAND))
+        answers = run_until_deadline(partial(query_all, session, SOURCE, queries, Priority.BY_HAND))
         for (query, batch), answer in zip(missing, answers):
             if isinstance(answer, QueryError):
                 failures.append(answer)
@@ -101,7 +103,7 @@ def _read_list(session: Session) -> Listing:
     """Read all pages of the metric list; raise QueryError."""
     listing, query = Listing(), ListQuery()
     while True:
-        page = session.query(SOURCE, query, Priority.LIVE)
+        page = waiting_queries.query(session, SOURCE, query, Priority.LIVE)
         add_page(listing, page)
         if page.marker is None:
             return listing

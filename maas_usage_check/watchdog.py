@@ -90,13 +90,11 @@ class Watched(Generic[T]):
             came_back(self)
 
 
-def run_with_deadline(
-    work: Callable[[], T], clock: Clock, seconds: float, is_cancelled: Callable[[], bool] = lambda: False
-) -> Optional[Union[T, Exception]]:
+def run_with_deadline(work: Callable[[], T], clock: Clock, seconds: float) -> Optional[Union[T, Exception]]:
     """Return the result or the exception of work that may hang; None where it did not end in so many seconds."""
     deadline = clock.monotonic() + seconds
     watched = Watched(work)
-    return watched.outcome if watched.wait(clock, lambda: deadline, is_cancelled) else None
+    return watched.outcome if watched.wait(clock, lambda: deadline) else None
 
 
 _left: Dict[int, float] = {}

@@ -182,7 +182,11 @@ class Cycle:
         store, failures = collector.schedulers.store, [end for end in self._ends() if isinstance(end, QueryError)]
         worked = self._has_worked()
         collector.last_success = self._now if worked else collector.last_success
+        late = store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, NOT_EMITTED)
+        parts = [each.build(self._cycle_end(each), late) for each in self._background]
         result = decisive_result(failures, worked)
+        if result == Result.OK and any(part.is_partial for part in parts):
+            result = Result.PARTIAL
         points, warnings = build_points(self._plan, outcomes, self._tags(), self._now_ms * 1_000_000)
         problems = list_problems(instance, self._plan, outcomes, worked, warnings)
         answered = answered_keys(instance, outcomes, worked)
@@ -190,29 +194,24 @@ class Cycle:
             used = f"max_requests_per_minute ({instance.max_requests_per_minute}) was used up"
             text = f"{instance.display_name}: rate limit: waited {self._session.group.waited_s:.0f} s, {used}"
             problems.append(Problem("I", text, ""))
-        health: Dict[str, Number] = {}
-        for each in self._background:
-            late = store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, NOT_EMITTED)
-            part = each.build(self._cycle_end(each), late)
-            points += part.points
-            problems += part.problems
-            answered |= part.answered
-            health.update(part.health)
-            if part.is_partial and result == Result.OK:
-                result = Result.PARTIAL
-        if 0 < self._hung < MOST_HUNG:
-            problems.append(Problem("W", HUNG.format(self._hung), "threads"))
-        elif not self._hung:
-            answered.add("threads")
-        health = {
+        health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
             "queries": len(self._ends()),
             "failed_queries": len(failures),
             "http_requests": self._session.http_requests,
             "duration_seconds": round(max(0.0, collector.clock.monotonic() - self._began), 6),
-            **({"last_success_timestamp_seconds": int(collector.last_success)} if collector.last_success else {}),
-            **health,
         }
+        if collector.last_success:
+            health["last_success_timestamp_seconds"] = int(collector.last_success)
+        for part in parts:
+            points += part.points
+            problems += part.problems
+            answered |= part.answered
+            health.update(part.health)
+        if 0 < self._hung < MOST_HUNG:
+            problems.append(Problem("W", HUNG.format(self._hung), "threads"))
+        elif not self._hung:
+            answered.add("threads")
         points.append(Point(API, dict(instance.api_tags), health, self._now_ms * 1_000_000))
         return Batch(tuple(points), tuple(problems), result, outcomes, worked, frozenset(answered))

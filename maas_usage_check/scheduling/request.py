@@ -71,7 +71,7 @@ class Group(Struct, eq=False):
         """Make the error of a request that was not sent by the deadline."""
         return QueryError(Result.TIMED_OUT, self.not_sent, is_consequence=True)
 
-    def waits_until(self, free_at: float, now: float, is_awaited: bool) -> bool:
+    def can_wait_until(self, free_at: float, now: float, is_awaited: bool) -> bool:
         """Return whether a request can wait for the rate; move the deadline where somebody waits for the request."""
         if is_awaited and free_at < self.last_deadline:
             self.deadline = max(self.deadline, min(self.last_deadline, free_at + self.request_s))

@@ -47,7 +47,7 @@ class RequestQueue:
         self._numbers = itertools.count()
         self._in_flight: Set[Request] = set()
         self._found_room: Dict[str, bool] = {}
-        """By query key, of those that the rate deferred in this cycle, or in an earlier one before they went."""
+        """By query key: False where the rate deferred it in this cycle, True where a deferred one was sent."""
         self._verified_until = -math.inf
         self._probe: Optional[Request] = None
 
@@ -203,7 +203,7 @@ class RequestQueue:
                     self._probe = request
                 if is_probe and wait_s:
                     self._release_probe(entry)
-        if wait_s and not request.group.waits_until(now + wait_s, now, request.is_awaited):
+        if wait_s and not request.group.can_wait_until(now + wait_s, now, request.is_awaited):
             if request.query_key:
                 self._found_room[request.query_key] = False
             raise self._limiter.over_rate(self.key.entry, self.per_minute, is_background)

@@ -17,7 +17,7 @@ from .request import Group, Request
 from .request_queue import RequestQueue
 
 POLL_S = 1.0
-"""A cancelled cycle is noticed after so many seconds. Whoever waits for it notices that sooner: see watchdog."""
+"""A cancelled cycle and hung workers are noticed after so many seconds. The watchdog notices a signal sooner."""
 
 
 class Scheduler:
@@ -68,10 +68,11 @@ class Scheduler:
     def wait(self, group: Group) -> None:
         """Wait until all requests of a cycle have ended, its deadline has passed or it is cancelled."""
         while not (group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline):
-            if self._has_workers:
-                group.ended.wait(max(0.0, min(POLL_S, group.deadline - self._clock.monotonic())))
-            else:
+            if not self._has_workers:
                 self._step(is_worker=False)
+            elif not group.ended.wait(max(0.0, min(POLL_S, group.deadline - self._clock.monotonic()))):
+                with self._changed:
+                    self._wake()  # in place of workers that hang
 
     def close(self, group: Group, projects: Dict[str, str]) -> None:
         """End a cycle, and replace the workers that hang in it; see RequestQueue.close."""
@@ -114,14 +115,17 @@ class Scheduler:
         with self._changed:
             decision = self._queue.next()
             if decision is None:
-                if is_worker and (not self._queue.groups or self._workers - self._hung() > self._queue.concurrency):
+                if not is_worker:
+                    self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
+                elif not self._queue.groups or self._workers - self._hung() > self._queue.concurrency:
                     return False
-                self._pause(self._queue.pause_s if is_worker else min(self._queue.pause_s, watchdog.POLL_S))
+                else:
+                    self._pause(self._queue.pause_s)
                 return True
             request, error = decision
             self._tasks.append(request)
             if len(self._queue):
-                self._changed.notify()  # another worker takes over the timed pause
+                self._wake()  # another worker takes over the timed pause
         follow_ups: Optional[Sequence[Request]] = None
         try:
             follow_ups = self._end(request, error)

@@ -34,9 +34,16 @@ def wait(event: threading.Event) -> None:
 class Threads:
     """The scheduler of one access key, the requests of its cycles, and how they ended."""
 
-    def __init__(self, clock: FixedClock, concurrency: int = 4, rate: int = 1000, used: Optional[Clock] = None) -> None:
+    def __init__(
+        self,
+        clock: FixedClock,
+        concurrency: int = 4,
+        rate: int = 1000,
+        used: Optional[Clock] = None,
+        store: Optional[Store] = None,
+    ) -> None:
         self.clock = clock
-        self.scheduler = Scheduler(KeyState("key", Store(), clock.clock), used or clock.clock)
+        self.scheduler = Scheduler(KeyState("key", store or Store(), clock.clock), used or clock.clock)
         self.concurrency, self.rate = concurrency, rate
         self.ended: List[Tuple[str, Any]] = []
         self.groups: List[Group] = []
@@ -161,6 +168,28 @@ def test_first_alone_then_all(threads: Threads) -> None:
     assert threads.results() == [Result.OK] * 13
     assert in_flight.counts[:2] == [1, 1]
     assert max(in_flight.counts) == 4
+
+
+def test_key_verified_by_another_process(make: Make, clock: FixedClock) -> None:
+    """Once its probe has ended there are workers for all slots."""
+    store, release = Store(), threading.Event()
+    other, threads = make(store=store), make(store=store, used=Clock(clock.now, clock.clock.monotonic))
+    store.acquire = lambda name: None  # type: ignore[method-assign]
+    group, is_in_flight = other.group(), threading.Event()
+
+    def probe() -> None:
+        is_in_flight.set()
+        wait(release)
+
+    other.submit(group, probe)
+    wait(is_in_flight)
+    mine, four = threads.group(), threading.Barrier(4)
+    threads.submit(mine, *[functools.partial(four.wait, LIMIT_S)] * 4)
+    release.set()
+    wait(mine.ended)  # without a look from the cycle
+    assert threads.results() == [Result.OK] * 4
+    for each in (other, threads):
+        each.scheduler.close(each.groups[0], {})
 
 
 def test_slot_for_another_cycle(threads: Threads) -> None:

@@ -151,8 +151,8 @@ class RequestQueue:
         `projects`: ids found in this cycle by where they were looked up; an empty one is to be looked up again.
         """
         self.groups.discard(group)
-        group.deadline = min(group.deadline, self._clock.monotonic())  # what hangs holds no slot
         if group.pending:
+            group.deadline = min(group.deadline, self._clock.monotonic())  # what hangs holds no slot
             self._heap = sorted(entry for entry in self._heap if entry[-1].group is not group)
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group

@@ -296,6 +296,23 @@ def test_closed_cycle_leaves_nothing_behind(account: Account) -> None:
     assert account.next() is None
 
 
+@pytest.mark.parametrize("hangs", [True, False])
+def test_closed_cycle_with_a_request_in_flight(account: Account, hangs: bool) -> None:
+    """It is over at once, so that the request holds no slot; without one its deadline stays."""
+    group = account.group(seconds=25)
+    account.submit(group, "a")
+    request = account.next()
+    assert request is not None
+    if not hangs:
+        account.end(request)
+    account.clock.at += 1
+    deadline = group.deadline
+    account.queue.close(group, {})
+    assert group.deadline == (account.clock.clock.monotonic() if hangs else deadline)
+    account.submit(account.group(), "b")
+    assert account.next() is not None
+
+
 def test_follow_ups_keep_the_cycle_open(account: Account) -> None:
     group = account.group()
     account.submit(group, "a")

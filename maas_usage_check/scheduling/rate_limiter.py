@@ -95,7 +95,6 @@ class RateLimiter:
             self._leases[is_background] = lease = _Lease(int(now + LEASE_S), places, monotonic + LEASE_S, [int(now)])
             for counts, _ in limits:
                 counts[lease.second] = counts.get(lease.second, 0) + places
-            self._full.pop(is_background, None)
             return 0.0
         reached = [counts for counts, limit in limits if sum(counts.values()) >= limit] or [entry.sent]
         wait_s = max(min(counts, default=int(now)) for counts in reached) + WINDOW_S - now
@@ -111,6 +110,7 @@ class RateLimiter:
                 for second in lease.used:
                     counts[second] = counts.get(second, 0) + 1
         self._leases.clear()
+        self._full.clear()
         for counts in (entry.sent, entry.background):
             # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
             for at in [at for at in counts if counts[at] <= 0 or not now - WINDOW_S < at <= now + LEASE_S]:

@@ -89,6 +89,16 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     assert limiter.full_for(False, math.inf) == pytest.approx(WINDOW_S - after if full else 0)
 
 
+def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
+    """What a cycle found does not hold for the next one: the wall clock may have been set between them."""
+    limiter, entry = RateLimiter(clock.clock), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})
+    assert limiter.lease(entry, 3, False, 1) == 0
+    assert limiter.lease(entry, 3, True, 1) > 0
+    assert limiter.full_for(True, math.inf) > 0
+    limiter.settle(entry)
+    assert limiter.full_for(True, math.inf) == 0
+
+
 def test_transactions(clock: FixedClock) -> None:
     """A cycle takes one transaction for every 16 requests, not one for each."""
     account, transactions = Account(clock, rate=1000), []

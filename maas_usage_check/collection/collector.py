@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
 
 from msgspec import Struct
 
 from ..clock import Clock
-from ..cloud import Plan, Provider, Source, Statistics, Transport
-from ..config import CredentialsSource, Instance
+from ..cloud import Credentials, Plan, Provider, Source, Statistics, Transport
+from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..watchdog import STATE_STOP_S, Watched
 from .batch import Batch
@@ -111,8 +111,8 @@ def run_cycle(
 ) -> List[Batch]:
     """Run one cycle of every collector, all at one time; return their batches in the collectors' order.
 
-    Credentials, files and the state may hang, so the cycles run in a thread: one for each source of credentials. Where
-    that hangs, another one emits.
+    Credentials, files and the state may hang, so the cycles run in a thread, one for each provider of credentials. The
+    provider is called once. Where the thread hangs, another one emits.
 
     Args:
         collectors: of all instances. Where one cannot be planned, ConfigError is raised and nothing is sent.
@@ -123,10 +123,10 @@ def run_cycle(
     clock = collectors[0].clock
     now = clock.now() if now is None else now
     cycles = [Cycle(each, each.instance.deadline if timeout is None else timeout, progress, now) for each in collectors]
-    groups: Dict[CredentialsSource, List[Cycle]] = {}
+    groups: Dict[Provider, List[Cycle]] = {}
     for collector, cycle in zip(collectors, cycles):
-        groups.setdefault(collector.instance.credentials, []).append(cycle)
-    runs = [(Watched(partial(_run, group)), group) for group in groups.values()]
+        groups.setdefault(collector.provider, []).append(cycle)
+    runs = [(Watched(partial(_run, provider, group)), group) for provider, group in groups.items()]
 
     def deadline() -> float:
         return max(cycle.deadline for cycle in cycles)
@@ -146,13 +146,23 @@ def run_cycle(
     return [cycle.batch() for cycle in cycles]
 
 
-def _run(cycles: Sequence[Cycle]) -> None:
+def _run(provider: Provider, cycles: Sequence[Cycle]) -> None:
+    credentials: Union[Credentials, Exception, None] = None
     for cycle in cycles:
-        cycle.begin()
+        if cycle.has_queries:
+            credentials = credentials or _fetch(provider)
+            cycle.begin(credentials)
     for cycle in cycles:
         cycle.wait()
         if cycle.freeze():
             cycle.emit()
+
+
+def _fetch(provider: Provider) -> Union[Credentials, Exception]:
+    try:
+        return provider()
+    except Exception as error:
+        return error
 
 
 def _emit(cycles: Sequence[Cycle]) -> None:

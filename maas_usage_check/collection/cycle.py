@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Sequence, Union
 
-from ..cloud import Outcome, Plan, Query, as_query_error
+from ..cloud import Credentials, Outcome, Plan, Query, as_query_error
 from ..cloud.project import Iam
 from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
@@ -61,21 +61,27 @@ class Cycle:
         self._lock = threading.Lock()
         self._is_built = False
         self._hung = hung_threads(self._began)
+        if self._hung >= MOST_HUNG:
+            self._failure = QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
 
     @property
     def deadline(self) -> float:
         """Return when the cycle ends, in monotonic seconds; waiting for the rate may move it."""
         return self._session.group.deadline
 
-    def begin(self) -> None:
-        """Submit the queries."""
+    @property
+    def has_queries(self) -> bool:
+        """True if there is anything to query."""
+        return bool(self._source_of or self._background) and self._hung < MOST_HUNG
+
+    def begin(self, credentials: Union[Credentials, Exception]) -> None:
+        """Submit the queries, or fail where there are no credentials."""
         session = self._session
         try:
-            if self._hung >= MOST_HUNG:
-                raise QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
-            if self._source_of or self._background:
-                session.open()
-                session.submit(self._ranges() if session.project_id else [self._look_up()])
+            if isinstance(credentials, Exception):
+                raise credentials
+            session.open(credentials)
+            session.submit(self._ranges() if session.project_id else [self._look_up()])
         except Exception as error:
             self._fail(error)
 

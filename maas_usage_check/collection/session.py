@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, Optional, Sequence, Set, Tuple
 
-from ..cloud import Api, Client
+from ..cloud import Api, Client, Credentials
 from ..cloud.outcomes import Outcome
 from ..config import is_project_id
 from ..errors import QueryError, Result
@@ -40,8 +40,8 @@ class Session:
         retries_s: Sequence[float] = RETRIES_S,
         on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        instance = self.instance = collector.instance
-        self.clock = collector.clock
+        instance = collector.instance
+        self.collector = collector
         self.group = Group(
             instance.max_requests_per_minute,
             instance.max_concurrency,
@@ -57,15 +57,13 @@ class Session:
         self.is_over = False
         self.sent: Set[Hashable] = set()
         self.project_id = instance.project_id or ""
-        self._collector = collector
         self._scheduler: Optional[Scheduler] = None
         self._client: Optional[Client] = None
         self._found: Dict[str, str] = {}
 
-    def open(self) -> None:
-        """Fetch the credentials and begin to use the access key; raise QueryError."""
-        collector, instance = self._collector, self.instance
-        credentials = collector.provider()
+    def open(self, credentials: Credentials) -> None:
+        """Begin to use an access key; raise QueryError where the cycle is over."""
+        collector, instance = self.collector, self.collector.instance
         scheduler = collector.schedulers.of(credentials)
         client = Client(
             instance, credentials, collector.transport, collector.clock, lambda: self.group.deadline, self.late
@@ -82,7 +80,7 @@ class Session:
         """Use a project that was looked up, and store it at the end."""
         assert self._client is not None
         self._client.project_id = self.project_id = project_id
-        self._found[self.instance.project_query_key] = project_id
+        self._found[self.collector.instance.project_query_key] = project_id
 
     @property
     def key_name(self) -> str:
@@ -132,5 +130,5 @@ class Session:
             return
         results = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
         unknown = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(results)
-        forgotten = {self.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
+        forgotten = {self.collector.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
         self._scheduler.close(self.group, {**self._found, **forgotten})

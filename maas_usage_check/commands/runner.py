@@ -55,10 +55,11 @@ def make_collectors(
     """
     clock, pool = runtime.clock, pool or Pool()
     schedulers = Schedulers(store, clock)
+    providers = {source: provider(source) for source in {instance.credentials for instance in instances}}
     return [
         Collector(
             instance,
-            provider(instance.credentials),
+            providers[instance.credentials],
             runtime.connect(instance, pool),
             schedulers,
             clock,

@@ -15,9 +15,9 @@ from ..scheduling import Priority, Request
 
 def connect(session: Session) -> str:
     """Open a session and find its project; return the project's id, or raise QueryError."""
-    session.open()
+    session.open(session.collector.provider())
     if not session.project_id:
-        session.use_project(query(session, Iam(), session.instance.region))
+        session.use_project(query(session, Iam(), session.collector.instance.region))
     return session.project_id
 
 

@@ -189,7 +189,7 @@ def test_answer_after_the_deadline(
     collector = account.collector(ranges=["last_1h", "last_2h"], models=True)
     hang_at(account.cloud, number, hang)
     cycle = Cycle(collector, 25.0, lambda: None, account.clock.now())
-    cycle.begin()
+    cycle.begin(Credentials(AK, SK))
     cycle.wait()
     assert cycle.freeze()
     cycle.emit()

@@ -13,9 +13,12 @@ from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.statistics import Statistics
 from maas_usage_check.collection import run_cycle
 from maas_usage_check.collection.background import BackgroundQueries
+from maas_usage_check.commands.runner import make_collectors
+from maas_usage_check.config import load
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.ledger import PartialBatch, QueryTask
 from maas_usage_check.scheduling import Group, Priority
+from maas_usage_check.state import Store
 from maas_usage_check.watchdog import STATE_STOP_S
 
 from ..conftest import AK, SK, Cloud, FixedClock
@@ -104,6 +107,33 @@ def test_nothing_starts_unless_all_is_planned(
     with pytest.raises(ConfigError):
         run_cycle([first, second])
     assert not connected
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_credentials_are_fetched_once(cloud: Cloud, make_collector: Make, fails: bool) -> None:
+    """Instances that share a provider share what it returns or raises: one that is slow costs its time once."""
+    fetched = []
+
+    def provide() -> Credentials:
+        fetched.append(True)
+        if fails:
+            raise QueryError(Result.NO_CREDENTIALS, "no key")
+        return Credentials(AK, SK)
+
+    collectors = [make_collector(cloud.entry(tags=[f"n:{n}"]), provider=provide) for n in range(3)]
+    batches = run_cycle(collectors)
+    assert [batch.result for batch in batches] == [Result.NO_CREDENTIALS if fails else Result.OK] * 3
+    assert len(fetched) == 1
+
+
+def test_one_provider_for_each_source() -> None:
+    """Instances of a file that name the same source share its provider."""
+    sources: List[Any] = [{}, {"source": "env"}, {"source": "file", "path": "/a"}, {"source": "file", "path": "/a"}]
+    entries = [{"tags": [f"n:{n}"], "credentials": source} for n, source in enumerate(sources)]
+    first, second, third, fourth = make_collectors(load({"instances": entries}), Store())
+    assert first.provider is second.provider
+    assert third.provider is fourth.provider
+    assert first.provider is not third.provider
 
 
 def test_bug_is_no_timeout(cloud: Cloud, make_collector: Make) -> None:

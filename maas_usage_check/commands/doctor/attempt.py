@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def query_cloud(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer or the error of a query: the state may hang."""
-    left_s = session.group.last_deadline - session.clock.monotonic()
+    left_s = session.group.last_deadline - session.collector.clock.monotonic()
     return attempt(left_s, partial(waiting_queries.query, session, source, query, priority))
 
 

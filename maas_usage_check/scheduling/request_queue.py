@@ -17,7 +17,7 @@ from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError
 from . import circuit_breaker
 from .key_state import VERIFIED_S, KeyEntry, KeyState
-from .rate_limiter import DEFERRED_S, RateLimiter, defer
+from .rate_limiter import DEFERRED_S, LEASE_SIZE, RateLimiter, defer
 from .request import Group, Request
 
 PROBE_POLL_S = 0.05
@@ -196,7 +196,8 @@ class RequestQueue:
                 is_probe = not self.is_verified()
                 if is_probe and not self.key.claim_probe(entry, request.group.deadline - now):
                     return PROBE_POLL_S
-                wanted = 1 if is_probe else len(self._heap)
+                waiting = (each for each in self._heap if each[-1].is_background == is_background)
+                wanted = sum(1 for _ in itertools.islice(waiting, 1 if is_probe else LEASE_SIZE))
                 others = [] if is_background else self._deferred_elsewhere(entry)
                 wait_s = self._limiter.lease(entry, self.per_minute, is_background, wanted, deferred_at, others)
                 if is_probe:

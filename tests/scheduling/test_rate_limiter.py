@@ -149,6 +149,18 @@ def test_lease_of_a_killed_process(clock: FixedClock, after: float, taken: int) 
     assert sum(other.send() is not None for _ in range(4)) == 4 - taken
 
 
+def test_lease_is_as_large_as_what_waits(clock: FixedClock) -> None:
+    """The foreground leases no places for background requests."""
+    account = Account(clock)
+    group = account.group()
+    account.submit(group, "probe")
+    account.send()
+    account.submit(group, *(f"hour {i}" for i in range(9)), priority=Priority.RECENT)
+    account.submit(group, "a", "b")
+    assert account.next() is not None
+    assert sum(account.key.entry.sent.values()) == 1 + 2
+
+
 def test_unused_places_are_given_back(clock: FixedClock) -> None:
     store = Store()
     one = Account(clock, store, rate=10)

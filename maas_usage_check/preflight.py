@@ -1,4 +1,4 @@
-"""Warnings about what will go wrong, before anything is sent."""
+"""Warnings about limits and permissions, before anything is sent."""
 
 from __future__ import annotations
 

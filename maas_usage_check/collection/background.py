@@ -49,7 +49,7 @@ class BackgroundQueries:
             self._record_failure(error)
 
     def end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
-        """Make what the source knows at the end of the cycle; see CycleEnd."""
+        """Make the CycleEnd of the source."""
         return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
 
     def emit(self, end: CycleEnd) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Union
 
 from ..cloud import Credentials, Outcome, Plan, Query, as_query_error
 from ..cloud.project import Iam
@@ -133,14 +133,14 @@ class Cycle:
         return [request for each in self._background for request in each.plan(self._now_ms, answered)]
 
     def freeze(self) -> bool:
-        """Drop what ends later; return True to the first caller, who emits."""
+        """Drop later outcomes; return True to the first caller: it emits."""
         collector, session, store = self._collector, self._session, self._collector.schedulers.store
         with self._lock:
             if session.is_over:
                 return False
             session.is_over, self.ended = True, collector.clock.monotonic()
             if collector.is_cancelled and collector.consumer and collector.consumer.is_incremental:
-                self._background = []  # nobody takes what would be emitted
+                self._background = []  # nobody would take the increments
             self._late = self._unsent = QueryError(Result.TIMED_OUT, session.late)
             if self._failure or collector.is_cancelled or store.hangs:
                 why = "the cycle was ended by a signal" if collector.is_cancelled else str(store.hang_error())
@@ -155,7 +155,7 @@ class Cycle:
         return self._late if query in self._session.sent else self._unsent
 
     def _any_answered(self) -> bool:
-        return any(not isinstance(end, QueryError) for end in self._outcomes.values())
+        return _has_answer(self._outcomes.values())
 
     def emit(self) -> None:
         """Store what the next cycle needs, and emit from the ledger."""
@@ -163,15 +163,12 @@ class Cycle:
         for each in self._background:
             each.finish(self._now_ms, self._unanswered)
         self._session.close(list(self._outcomes.values()))
-        collector.store_success(self._now if self._has_worked() else 0.0)
+        collector.store_success(self._now if _has_answer(self._ends()) else 0.0)
         for each in self._background:
             each.emit(self._cycle_end(each))
 
     def _ends(self) -> List[Outcome]:
         return [*self._outcomes.values(), *(end for each in self._background for end in each.ends)]
-
-    def _has_worked(self) -> bool:
-        return any(not isinstance(end, QueryError) for end in self._ends())
 
     def _cycle_end(self, queries: BackgroundQueries) -> CycleEnd:
         answered, is_open = self._any_answered(), lambda: not self._is_built
@@ -182,11 +179,12 @@ class Cycle:
         return {**instance.user_tags, "region": instance.region, "project_id": self._session.project_id}
 
     def batch(self) -> Batch:
-        """Build the batch; what is emitted from now on is rolled back."""
+        """Build the batch. A later emission is rolled back."""
         self._is_built = True
         collector, instance, outcomes = self._collector, self._collector.instance, self._outcomes
-        store, failures = collector.schedulers.store, [end for end in self._ends() if isinstance(end, QueryError)]
-        worked = self._has_worked()
+        store, ends = collector.schedulers.store, self._ends()
+        failures = [end for end in ends if isinstance(end, QueryError)]
+        worked = len(failures) < len(ends)
         collector.last_success = self._now if worked else collector.last_success
         late = store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, NOT_EMITTED)
         parts = [each.build(self._cycle_end(each), late) for each in self._background]
@@ -203,7 +201,7 @@ class Cycle:
         health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
-            "queries": len(self._ends()),
+            "queries": len(ends),
             "failed_queries": len(failures),
             "http_requests": self._session.http_requests,
             "duration_seconds": round(max(0.0, collector.clock.monotonic() - self._began), 6),
@@ -221,3 +219,7 @@ class Cycle:
             answered.add("threads")
         points.append(Point(API, dict(instance.api_tags), health, self._now_ms * 1_000_000))
         return Batch(tuple(points), tuple(problems), result, outcomes, worked, frozenset(answered))
+
+
+def _has_answer(ends: Iterable[Outcome]) -> bool:
+    return any(not isinstance(end, QueryError) for end in ends)

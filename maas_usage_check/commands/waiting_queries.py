@@ -17,28 +17,28 @@ def connect(session: Session) -> str:
     """Open a session and find its project; return the project's id, or raise QueryError."""
     session.open(session.collector.provider())
     if not session.project_id:
-        session.use_project(query(session, Iam(), session.collector.instance.region))
+        session.use_project(query_one(session, Iam(), session.collector.instance.region))
     return session.project_id
 
 
-def query(session: Session, source: Api, question: Hashable, priority: Priority = Priority.RANGE) -> Any:
+def query_one(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer to one query, or raise QueryError."""
-    (outcome,) = query_all(session, source, [question], priority)
+    (outcome,) = query_all(session, source, [query], priority)
     if isinstance(outcome, QueryError):
         raise outcome
     return outcome
 
 
-def query_all(session: Session, source: Api, questions: Sequence[Hashable], priority: Priority) -> List[Any]:
+def query_all(session: Session, source: Api, queries: Sequence[Hashable], priority: Priority) -> List[Any]:
     """Send queries at once; return of each the answer or the QueryError."""
-    outcomes: List[Outcome] = [QueryError(Result.TIMED_OUT, session.late) for _ in questions]
+    outcomes: List[Outcome] = [QueryError(Result.TIMED_OUT, session.late) for _ in queries]
 
     def on_end(i: int, outcome: Outcome) -> Sequence[Request]:
         outcomes[i] = outcome
         return ()
 
     session.submit(
-        [session.request(source, question, partial(on_end, i), (priority, i)) for i, question in enumerate(questions)]
+        [session.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)]
     )
     session.wait()
     return list(outcomes)

@@ -67,8 +67,9 @@ class RateLimiter:
     def full_for(self, is_background: bool, deferred_at: float) -> float:
         """Return the seconds until there is a place, as found in the last second; 0 if that is not known."""
         now, full = self._clock.monotonic(), self._full.get(is_background)
-        is_known = full and now < min(full.checked + FULL_S, full.free_at) and deferred_at >= full.deferred_at
-        return full.free_at - now if full and is_known else 0.0
+        if full is None or deferred_at < full.deferred_at or now >= min(full.checked + FULL_S, full.free_at):
+            return 0.0
+        return full.free_at - now
 
     def lease(
         self,
@@ -135,14 +136,17 @@ class RateLimiter:
         )
 
 
+def still_deferred(entry: KeyEntry, now: float) -> Dict[str, float]:
+    """Return when each query was deferred that still keeps its queue position, by query key."""
+    return {query_key: at for query_key, at in entry.deferred.items() if now - DEFERRED_S < at <= now}
+
+
 def defer(entry: KeyEntry, found_room: Mapping[str, bool], now: float) -> None:
     """Remember the queries that found no room: they go first in the next cycle, the one deferred longest before others.
 
     `found_room`: by query key.
     """
     kept = {
-        query_key: at
-        for query_key, at in entry.deferred.items()
-        if now - DEFERRED_S < at <= now and not found_room.get(query_key, False)
+        query_key: at for query_key, at in still_deferred(entry, now).items() if not found_room.get(query_key, False)
     }
     entry.deferred = {**{query_key: now for query_key, found in found_room.items() if not found}, **kept}

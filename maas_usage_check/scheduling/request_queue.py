@@ -17,7 +17,7 @@ from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError
 from . import circuit_breaker
 from .key_state import VERIFIED_S, KeyEntry, KeyState
-from .rate_limiter import DEFERRED_S, LEASE_SIZE, RateLimiter, defer
+from .rate_limiter import LEASE_SIZE, RateLimiter, defer, still_deferred
 from .request import Group, Request
 
 PROBE_POLL_S = 0.05
@@ -152,7 +152,7 @@ class RequestQueue:
         """
         self.groups.discard(group)
         if group.pending:
-            group.deadline = min(group.deadline, self._clock.monotonic())  # what hangs holds no slot
+            group.deadline = min(group.deadline, self._clock.monotonic())  # a hung request holds no slot
             self._heap = sorted(entry for entry in self._heap if entry[-1].group is not group)
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group
@@ -216,8 +216,5 @@ class RequestQueue:
 
     def _deferred_elsewhere(self, entry: KeyEntry) -> List[float]:
         """List when each deferred query that does not wait here was deferred: another process may send it."""
-        now = self._clock.now()
         here = {waiting[-1].query_key for waiting in self._heap}.union(self._found_room)
-        return [
-            at for query_key, at in entry.deferred.items() if now - DEFERRED_S < at <= now and query_key not in here
-        ]
+        return [at for query_key, at in still_deferred(entry, self._clock.now()).items() if query_key not in here]

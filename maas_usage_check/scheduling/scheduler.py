@@ -91,11 +91,11 @@ class Scheduler:
         wanted = min(len(self._queue) + len(self._tasks) - hung, self._queue.slots)
         while self._workers - hung < wanted and watchdog.start_thread(self._work):
             self._workers += 1
-        self._note_workers()
+        self._note_workers(hung)
         self._changed.notify()
 
-    def _note_workers(self) -> None:
-        self._has_workers = self._workers > self._hung() or not len(self._queue)
+    def _note_workers(self, hung: int) -> None:
+        self._has_workers = self._workers > hung or not len(self._queue)
 
     def _hung(self) -> int:
         now = self._clock.monotonic()
@@ -108,7 +108,7 @@ class Scheduler:
         finally:
             with self._changed:
                 self._workers -= 1
-                self._note_workers()
+                self._note_workers(self._hung())
 
     def _step(self, is_worker: bool = True) -> bool:
         """End one request, or pause; return False if this worker is not needed any more."""

@@ -186,7 +186,7 @@ class Store:
         file = None
         try:
             file = file_lock.enter_context(self._lock_file())
-            if self._unwritable:  # the file lacks what memory has, until it can be written
+            if self._unwritable:  # until the file can be written, it lacks the changes in memory
                 file.check_writable(self._now())
                 self._unwritable = False
             file.begin(durable)

@@ -285,7 +285,7 @@ def test_slow_cloud(cloud: Cloud, clock: FixedClock, make_collector: Make) -> No
 
 
 def test_cloud_that_does_not_answer(cloud: Cloud, clock: FixedClock, make_collector: Make) -> None:
-    """The first line says so; what was not sent because of it comes after."""
+    """The timeout comes first; the requests that it left no time for come after."""
 
     def hang(request: Any, timeout: float) -> Any:
         clock.at += timeout

@@ -111,7 +111,7 @@ def test_nothing_starts_unless_all_is_planned(
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_credentials_are_fetched_once(cloud: Cloud, make_collector: Make, fails: bool) -> None:
-    """Instances that share a provider share what it returns or raises: one that is slow costs its time once."""
+    """Instances that share a provider share its result or error, so a slow provider delays a cycle once."""
     fetched = []
 
     def provide() -> Credentials:

@@ -106,7 +106,7 @@ def test_one_request_at_a_time(server: FaultyServer, program: Program, state: Pa
 
 
 def test_disk_has_room_again(server: FaultyServer, program: Program, config: str, state: Path) -> None:
-    """Execd writes the state again as soon as the disk has room; what was sent meanwhile is not counted."""
+    """Execd writes the state as soon as the disk has room; requests sent on the full disk are not counted."""
     process, limit = program.start("execd", "--config", config), resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
     def requests_stored_with(room: int) -> int:

@@ -90,7 +90,7 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
 
 
 def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
-    """What a cycle found does not hold for the next one: the wall clock may have been set between them."""
+    """A rate that was full in one cycle is checked again in the next: the wall clock may have been set between them."""
     limiter, entry = RateLimiter(clock.clock), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})
     assert limiter.lease(entry, 3, False, 1) == 0
     assert limiter.lease(entry, 3, True, 1) > 0
@@ -149,7 +149,7 @@ def test_lease_of_a_killed_process(clock: FixedClock, after: float, taken: int) 
     assert sum(other.send() is not None for _ in range(4)) == 4 - taken
 
 
-def test_lease_is_as_large_as_what_waits(clock: FixedClock) -> None:
+def test_lease_size(clock: FixedClock) -> None:
     """The foreground leases no places for background requests."""
     account = Account(clock)
     group = account.group()

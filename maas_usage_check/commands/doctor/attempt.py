@@ -11,7 +11,7 @@ from ...collection import Session
 from ...errors import QueryError, Result
 from ...scheduling import Priority
 from ...watchdog import Watched
-from .. import waiting_queries
+from ..waiting_queries import query_one
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 def query_cloud(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer or the error of a query: the state may hang."""
     left_s = session.group.last_deadline - session.collector.clock.monotonic()
-    return attempt(left_s, partial(waiting_queries.query, session, source, query, priority))
+    return attempt(left_s, partial(query_one, session, source, query, priority))
 
 
 def attempt(seconds: float, work: Callable[[], T]) -> Union[T, QueryError]:

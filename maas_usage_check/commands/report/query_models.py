@@ -18,9 +18,8 @@ from ...ledger.models.lookup_models import KnownModels, lookup_models
 from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import Warn
 from ...watchdog import Watched, run_with_deadline
-from .. import waiting_queries
 from ..runner import log_waits
-from ..waiting_queries import connect, query_all
+from ..waiting_queries import connect, query_all, query_one
 
 T = TypeVar("T")
 SOURCE = CloudEye()
@@ -103,7 +102,7 @@ def _read_list(session: Session) -> Listing:
     """Read all pages of the metric list; raise QueryError."""
     listing, query = Listing(), ListQuery()
     while True:
-        page = waiting_queries.query(session, SOURCE, query, Priority.LIVE)
+        page = query_one(session, SOURCE, query, Priority.LIVE)
         add_page(listing, page)
         if page.marker is None:
             return listing

@@ -29,11 +29,10 @@ class Scheduler:
         self._queue = RequestQueue(key, clock)
         self._changed = threading.Condition()
         self._workers = 0
-        self._has_workers = True
-        """False where none can be started, or it failed: the thread that waits for a cycle sends its requests."""
+        self._has_timer = False
+        """True while a worker waits for the moment at which the next request may go."""
         self._tasks: List[Request] = []
         """Requests from the decision to the use of their answers; twice where one is tried again at this moment."""
-        self._wakes_at = math.inf
 
     @property
     def is_busy(self) -> bool:
@@ -68,11 +67,13 @@ class Scheduler:
     def wait(self, group: Group) -> None:
         """Wait until all requests of a cycle have ended, its deadline has passed or it is cancelled."""
         while not (group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline):
-            if not self._has_workers:
+            with self._changed:
+                self._wake()  # in place of workers that hang
+                has_worker = self._workers > self._hung() or not len(self._queue)
+            if has_worker:
+                group.ended.wait(max(0.0, min(POLL_S, group.deadline - self._clock.monotonic())))
+            else:  # no thread can be started: this one sends
                 self._step(is_worker=False)
-            elif not group.ended.wait(max(0.0, min(POLL_S, group.deadline - self._clock.monotonic()))):
-                with self._changed:
-                    self._wake()  # in place of workers that hang
 
     def close(self, group: Group, projects: Dict[str, str]) -> None:
         """End a cycle, and replace the workers that hang in it; see RequestQueue.close."""
@@ -82,20 +83,14 @@ class Scheduler:
                     watchdog.leave_behind(task, self._clock.monotonic())
             self._queue.close(group, projects)
             self._wake()
-            if not self.is_busy:
-                self._changed.notify_all()  # the workers end
 
     def _wake(self) -> None:
-        """Wake a worker, which wakes the next once it has a request; start workers up to the number of slots."""
+        """Start workers up to the number of slots, and let the one that waits decide again."""
         hung = self._hung()
         wanted = min(len(self._queue) + len(self._tasks) - hung, self._queue.slots)
         while self._workers - hung < wanted and watchdog.start_thread(self._work):
             self._workers += 1
-        self._note_workers(hung)
         self._changed.notify()
-
-    def _note_workers(self, hung: int) -> None:
-        self._has_workers = self._workers > hung or not len(self._queue)
 
     def _hung(self) -> int:
         now = self._clock.monotonic()
@@ -105,27 +100,21 @@ class Scheduler:
         try:
             while self._step():
                 pass
-        finally:
+        except BaseException:
             with self._changed:
                 self._workers -= 1
-                self._note_workers(self._hung())
+            raise
 
     def _step(self, is_worker: bool = True) -> bool:
-        """End one request, or pause; return False if this worker is not needed any more."""
+        """End one request, or wait until one may go; return False at the end of this worker."""
         with self._changed:
             decision = self._queue.next()
             if decision is None:
-                if not is_worker:
-                    self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
-                elif not self._queue.groups or self._workers - self._hung() > self._queue.concurrency:
-                    return False
-                else:
-                    self._pause(self._queue.pause_s)
-                return True
+                return self._pause(is_worker)
             request, error = decision
             self._tasks.append(request)
             if len(self._queue):
-                self._wake()  # another worker takes over the timed pause
+                self._wake()
         follow_ups: Optional[Sequence[Request]] = None
         try:
             follow_ups = self._end(request, error)
@@ -139,15 +128,18 @@ class Scheduler:
                     self._wake()
         return True
 
-    def _pause(self, seconds: float) -> None:
-        wakes_at = self._clock.monotonic() + seconds
-        if wakes_at >= self._wakes_at:  # another worker wakes up by then
-            self._changed.wait()
-            return
-        self._wakes_at = wakes_at
-        self._clock.wait(self._changed, seconds)
-        if self._wakes_at == wakes_at:
-            self._wakes_at = math.inf
+    def _pause(self, is_worker: bool) -> bool:
+        """Wait until a request may go. Of all workers one waits, and none where a call has to come first."""
+        if not is_worker:
+            self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
+        elif self._has_timer or math.isinf(self._queue.pause_s):
+            self._workers -= 1
+            return False
+        else:
+            self._has_timer = True
+            self._clock.wait(self._changed, self._queue.pause_s)
+            self._has_timer = False
+        return True
 
     def _end(self, request: Request, error: Optional[QueryError]) -> Optional[Sequence[Request]]:
         """Return the requests that follow; None if this one is tried again."""

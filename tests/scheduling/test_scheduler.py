@@ -231,17 +231,18 @@ def test_refused_key(threads: Threads) -> None:
 
 def test_failure_that_does_not_verify(threads: Threads) -> None:
     """After it the next request goes alone too."""
-    group, in_flight = threads.group(retries_s=()), InFlight()
+    group, in_flight, working = threads.group(retries_s=()), InFlight(), []
 
     def run() -> Any:
         with in_flight:
+            working.append(len(threads.workers()))
             return fail(Result.NETWORK)
 
     threads.submit(group, *[run] * 8)
     threads.wait(group)
     assert threads.results() == [Result.NETWORK] * 8
     assert in_flight.counts == [1] * 8
-    assert len(threads.workers()) == 1
+    assert working == [1] * 8
 
 
 @pytest.mark.parametrize("failing", ["run", "on_end"])
@@ -408,17 +409,19 @@ def test_cycles_of_many_instances(threads: Threads) -> None:
     assert most[0] <= 4
 
 
-def test_workers_end_with_the_last_cycle(threads: Threads) -> None:
-    one, other = threads.group(), threads.group()
-    for group in (one, other):
-        threads.submit(group, *[str] * 9)
-        threads.wait(group)
-    threads.scheduler.close(one, {})
-    working = threads.workers()
+def test_workers_end_with_the_last_request(threads: Threads) -> None:
+    """Though their cycle goes on."""
+    group, four, working = threads.group(), threading.Barrier(4), set()
+
+    def run() -> None:
+        four.wait(LIMIT_S)
+        working.add(threading.current_thread())
+
+    threads.verify()
+    threads.submit(group, *[run] * 8)
+    threads.wait(group)
     assert len(working) == 4
-    threads.scheduler.close(other, {})
     join(working)
-    assert not threads.workers()
 
 
 def test_rate_wait(make: Make, clock: FixedClock) -> None:

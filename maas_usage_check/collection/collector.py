@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
 from ..clock import Clock
-from ..cloud import Credentials, Plan, Provider, Source, Statistics, Transport
+from ..cloud import Plan, Provider, Source, Statistics, Transport
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..watchdog import STATE_STOP_S, Watched
@@ -115,18 +115,19 @@ def run_cycle(
     provider is called once. Where the thread hangs, another one emits.
 
     Args:
-        collectors: of all instances. Where one cannot be planned, ConfigError is raised and nothing is sent.
+        collectors: of all instances, over one state. Where one cannot be planned, ConfigError is raised and nothing is
+            sent.
         timeout: seconds, instead of the instances' deadline.
         progress: called after each query for a range.
         now: seconds since 1970.
     """
-    clock = collectors[0].clock
+    clock, schedulers = collectors[0].clock, collectors[0].schedulers
     now = clock.now() if now is None else now
     cycles = [Cycle(each, each.instance.deadline if timeout is None else timeout, progress, now) for each in collectors]
     groups: Dict[Provider, List[Cycle]] = {}
     for collector, cycle in zip(collectors, cycles):
         groups.setdefault(collector.provider, []).append(cycle)
-    runs = [(Watched(partial(_run, provider, group)), group) for provider, group in groups.items()]
+    runs = [(Watched(partial(_run, schedulers, provider, group)), group) for provider, group in groups.items()]
 
     def deadline() -> float:
         return max(cycle.deadline for cycle in cycles)
@@ -146,23 +147,21 @@ def run_cycle(
     return [cycle.batch() for cycle in cycles]
 
 
-def _run(provider: Provider, cycles: Sequence[Cycle]) -> None:
-    credentials: Union[Credentials, Exception, None] = None
-    for cycle in cycles:
-        if cycle.has_queries:
-            credentials = credentials or _fetch(provider)
-            cycle.begin(credentials)
+def _run(schedulers: Schedulers, provider: Provider, cycles: Sequence[Cycle]) -> None:
+    begun = [cycle for cycle in cycles if cycle.has_queries]
+    if begun:
+        try:
+            credentials = provider()
+            scheduler = schedulers.of(credentials)
+            # All at once: a deferred query of the last cycle goes before the others of the first.
+            scheduler.submit([request for cycle in begun for request in cycle.begin(scheduler, credentials)])
+        except Exception as error:
+            for cycle in begun:
+                cycle.fail(error)
     for cycle in cycles:
         cycle.wait()
         if cycle.freeze():
             cycle.emit()
-
-
-def _fetch(provider: Provider) -> Union[Credentials, Exception]:
-    try:
-        return provider()
-    except Exception as error:
-        return error
 
 
 def _emit(cycles: Sequence[Cycle]) -> None:

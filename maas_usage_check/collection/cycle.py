@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterable, List, Optional, Sequence
 
 from ..cloud import Credentials, Outcome, Plan, Query, as_query_error
 from ..cloud.project import Iam
 from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
-from ..scheduling import Request
+from ..scheduling import Request, Scheduler
 from ..watchdog import hung_threads
 from .batch import Batch, answered_keys, build_points, decisive_result, list_problems
 from .session import Session
@@ -74,22 +74,17 @@ class Cycle:
         """True if there is anything to query."""
         return bool(self._source_of or self._background) and self._hung < MOST_HUNG
 
-    def begin(self, credentials: Union[Credentials, Exception]) -> None:
-        """Submit the queries, or fail where there are no credentials."""
-        session = self._session
-        try:
-            if isinstance(credentials, Exception):
-                raise credentials
-            session.open(credentials)
-            session.submit(self._ranges() if session.project_id else [self._look_up()])
-        except Exception as error:
-            self._fail(error)
+    def begin(self, scheduler: Scheduler, credentials: Credentials) -> Sequence[Request]:
+        """Return the first requests; the others follow from their answers."""
+        self._session.open(scheduler, credentials)
+        return self._ranges() if self._session.project_id else [self._look_up()]
 
     def wait(self) -> None:
         """Wait until all queries have ended, the deadline has passed or the cycle is cancelled."""
         self._session.wait()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Note why nothing is queried: there are no credentials, or there is no project."""
         if not self._session.group.is_cancelled():  # a query that was cancelled did not fail
             self._failure = as_query_error(error)
 
@@ -103,7 +98,7 @@ class Cycle:
             self._session.use_project(outcome)
             return self._ranges()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             return ()
 
     def _ranges(self) -> Sequence[Request]:

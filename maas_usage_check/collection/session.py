@@ -61,10 +61,9 @@ class Session:
         self._client: Optional[Client] = None
         self._found: Dict[str, str] = {}
 
-    def open(self, credentials: Credentials) -> None:
-        """Begin to use an access key; raise QueryError where the cycle is over."""
+    def open(self, scheduler: Scheduler, credentials: Credentials) -> None:
+        """Begin to use an access key."""
         collector, instance = self.collector, self.collector.instance
-        scheduler = collector.schedulers.of(credentials)
         client = Client(
             instance, credentials, collector.transport, collector.clock, lambda: self.group.deadline, self.late
         )
@@ -72,7 +71,6 @@ class Session:
         self._scheduler, self._client = scheduler, client
         if self.group.is_cancelled():  # the cycle ended while the credentials were fetched
             scheduler.close(self.group, {})
-            raise self.group.not_sent_error()
         stored = scheduler.key.entry.projects.get(instance.project_query_key, "")
         client.project_id = self.project_id = self.project_id or (stored if is_project_id(stored) else "")
 

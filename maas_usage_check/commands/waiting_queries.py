@@ -15,7 +15,8 @@ from ..scheduling import Priority, Request
 
 def connect(session: Session) -> str:
     """Open a session and find its project; return the project's id, or raise QueryError."""
-    session.open(session.collector.provider())
+    credentials = session.collector.provider()
+    session.open(session.collector.schedulers.of(credentials), credentials)
     if not session.project_id:
         session.use_project(query_one(session, Iam(), session.collector.instance.region))
     return session.project_id

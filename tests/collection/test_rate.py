@@ -7,14 +7,16 @@ from typing import Any, List, Tuple
 
 import pytest
 
-from maas_usage_check.collection import Batch
+from maas_usage_check.cloud import Credentials
+from maas_usage_check.collection import Batch, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS
 from maas_usage_check.metrics import HOURLY, MODEL, USAGE
-from maas_usage_check.scheduling import WINDOW_S
+from maas_usage_check.scheduling import WINDOW_S, Schedulers
+from maas_usage_check.state import Store
 
-from ..conftest import Cloud, FixedClock
+from ..conftest import AK, SK, Cloud, FixedClock
 from .account import HOUR, Account, Make, health, points, texts
 
 
@@ -145,6 +147,25 @@ def test_deferred_ranges_go_first(account: Account) -> None:
         emitted.append(emitted_ranges(batch))
         account.sleep(300)
     assert emitted == [["last_1h", "last_2h"], ["last_3h", "last_4h"], ["last_1h", "last_5h"]]
+
+
+def test_deferred_ranges_of_all_instances_go_first(account: Account) -> None:
+    """Of instances collected at once, those whose ranges were deferred, though others begin before them."""
+    schedulers = Schedulers(Store(), account.clock.clock)
+    keys = {"ranges": ["last_1h"], "max_requests_per_minute": 2}
+
+    def provide() -> Credentials:
+        return Credentials(AK, SK)
+
+    collectors = [
+        account.make(account.cloud.entry(tags=[f"n:{n}"], **keys), schedulers=schedulers, provider=provide)
+        for n in range(6)
+    ]
+    answered = []
+    for _ in range(4):
+        answered.append([i for i, batch in enumerate(run_cycle(collectors)) if batch.collected])
+        account.sleep(300)
+    assert answered == [[0, 1], [2, 3], [4, 5], [0, 1]]
 
 
 @pytest.mark.parametrize(("deadline", "waits"), [(60, False), (61, False), (62, True), (70, True)])

@@ -92,11 +92,11 @@ class Simulation:
             **keys,
         }
         entries = [{"tags": [f"n:{i}"], **entry} for i in range(count)]
+        instances = load({"instances": entries}, self.clock.now())
+        credentials = provider(instances[0].credentials)
         return [
-            Collector(
-                instance, provider(instance.credentials), self.transport, schedulers, self.clock, consumer=consumer
-            )
-            for instance in load({"instances": entries}, self.clock.now())
+            Collector(instance, credentials, self.transport, schedulers, self.clock, consumer=consumer)
+            for instance in instances
         ]
 
     @staticmethod

@@ -23,7 +23,7 @@ class Client:
         instance: names hosts and options.
         credentials: the access key.
         transport: carries requests.
-        clock: tells the time.
+        clock: of the process.
         deadline: returns the cycle's, in monotonic seconds.
         late: the text of the error of a request that the deadline cut short.
 

@@ -135,15 +135,15 @@ def run_cycle(
     def cancelled_at() -> float:
         return min(collector.cancelled_at for collector in collectors)
 
-    emissions = []
+    emitters = []
     for run, group in runs:
         run.wait(clock, deadline, lambda: cancelled_at() <= clock.monotonic())
-        late = [cycle for cycle in group if cycle.freeze()]
-        emissions += [run] if len(late) < len(group) else []
-        emissions += [Watched(partial(_emit, late))] if late else []
+        late = [cycle for cycle in group if cycle.end_queries()]
+        emitters += [run] if len(late) < len(group) else []
+        emitters += [Watched(partial(_emit, late))] if late else []
     ended = max(cycle.ended for cycle in cycles)
-    for emission in emissions:  # SIGTERM may come while the state hangs
-        emission.wait(clock, lambda: min(max(ended + EMIT_S, deadline()), max(ended, cancelled_at()) + STATE_STOP_S))
+    for emitter in emitters:  # SIGTERM may come while the state hangs
+        emitter.wait(clock, lambda: min(max(ended + EMIT_S, deadline()), max(ended, cancelled_at()) + STATE_STOP_S))
     return [cycle.batch() for cycle in cycles]
 
 
@@ -160,7 +160,7 @@ def _run(schedulers: Schedulers, provider: Provider, cycles: Sequence[Cycle]) ->
                 cycle.fail(error)
     for cycle in cycles:
         cycle.wait()
-        if cycle.freeze():
+        if cycle.end_queries():
             cycle.emit()
 
 

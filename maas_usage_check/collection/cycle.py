@@ -30,7 +30,7 @@ NOT_EMITTED = "the cycle ended before this was emitted; the next one emits it"
 
 
 class Cycle:
-    """A cycle: `begin`, `wait`, `freeze`, `emit`, `batch`. To plan it may raise ConfigError.
+    """A cycle: `begin`, `wait`, `end_queries`, `emit`, `batch`. To plan it may raise ConfigError.
 
     Args:
         collector: the instance's.
@@ -84,7 +84,7 @@ class Cycle:
         self._session.wait()
 
     def fail(self, error: Exception) -> None:
-        """Note why nothing is queried: there are no credentials, or there is no project."""
+        """Record why nothing is queried: there are no credentials, or there is no project."""
         if not self._session.group.is_cancelled():  # a query that was cancelled did not fail
             self._failure = as_query_error(error)
 
@@ -127,7 +127,7 @@ class Cycle:
         answered = not self._source_of or self._any_answered()
         return [request for each in self._background for request in each.plan(self._now_ms, answered)]
 
-    def freeze(self) -> bool:
+    def end_queries(self) -> bool:
         """Drop later outcomes; return True to the first caller: it emits."""
         collector, session, store = self._collector, self._session, self._collector.schedulers.store
         with self._lock:

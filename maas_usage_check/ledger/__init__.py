@@ -12,7 +12,7 @@ from .emit import Emitted, emit
 from .hour_planner import Account, HourPlanner
 from .hour_series import list_series, usage_values
 from .hour_values import settled_until
-from .lookup import HeldHours, lookup
+from .lookup import StoredHours, lookup
 from .query_task import QueryTask
 from .schema import check_ledger
 from .watermarks import COUNTERS, HOURS, INCREMENTS, Consumer
@@ -27,10 +27,10 @@ __all__ = [
     "CycleEnd",
     "Emitted",
     "Failure",
-    "HeldHours",
     "HourPlanner",
     "PartialBatch",
     "QueryTask",
+    "StoredHours",
     "check_ledger",
     "difference",
     "emit",

@@ -18,7 +18,7 @@ from .hour_values import FIELDS, HOUR, add
 from .schema import read_transaction
 
 
-class HeldHours(NamedTuple):
+class StoredHours(NamedTuple):
     """Answers of the ledger, the project they are of, and when (milliseconds) the cloud was last queried about them.
 
     `reason` says why there are no answers; it is empty if hours are missing.
@@ -30,7 +30,7 @@ class HeldHours(NamedTuple):
     reason: str = ""
 
 
-def lookup(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int) -> HeldHours:
+def lookup(instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int) -> StoredHours:
     """Answer those windows whose hours are all known and final, for each series of an instance.
 
     Raise UnusableError if the ledger cannot be read. The ledger has no batch counts.
@@ -41,7 +41,7 @@ def lookup(instance: Instance, store: Store, account: Account, windows: Sequence
     with read_transaction(store, now_ms) as transaction:
         failed = transaction.get(DailyCheck, account.access_key_digest).failed
         if not aligned or failed:
-            return HeldHours({}, reason=failed)
+            return StoredHours({}, reason=failed)
         for series in list_series(instance):
             hour_store = HourStore.find(transaction, series.series_name(instance.endpoint, account.project_id))
             if hour_store is None:
@@ -54,4 +54,4 @@ def lookup(instance: Instance, store: Store, account: Account, windows: Sequence
                 answers[series.window_query(window)] = TotalsAnswer(Usage(**dict(zip(FIELDS, values))), "")
             if known:
                 as_of_ms = min(as_of_ms, hour_store.queried_ms)
-    return HeldHours(answers, account.project_id, as_of_ms)
+    return StoredHours(answers, account.project_id, as_of_ms)

@@ -80,7 +80,7 @@ class KeyState:
         return entry.verified_by not in ("", self._process) and now - VERIFIED_S < entry.verified_at <= now
 
     def record_verification(self, entry: KeyEntry, verified: bool) -> None:
-        """Tell other processes whether a request has just verified the key, or was refused."""
+        """Store whether a request has just verified the key or was refused, for other processes."""
         entry.verified_by, entry.verified_at = (self._process, self._clock.now()) if verified else ("", 0.0)
 
     def claim_probe(self, entry: KeyEntry, seconds: float) -> bool:

@@ -67,7 +67,7 @@ class RequestQueue:
         return verified and not self.key.store.unreadable
 
     def open(self, group: Group) -> None:
-        """Begin a cycle; the key is verified anew, for it may have been revoked since the last one."""
+        """Begin a cycle. The key is unverified again: it may have been revoked since the last one."""
         if not self.groups:
             self.concurrency, self.per_minute = group.concurrency, group.per_minute
             self._verified_until = -math.inf

@@ -13,7 +13,7 @@ from maas_usage_check.commands.report.periods import make_layout
 from maas_usage_check.config import load_instance
 from maas_usage_check.config.ranges import HOUR
 from maas_usage_check.errors import ConfigError
-from maas_usage_check.ledger import HeldHours
+from maas_usage_check.ledger import StoredHours
 
 from ..conftest import NOW
 
@@ -28,7 +28,7 @@ def check(from_ledger: int, range_: Any, minutes: int = 0) -> None:
     layout = make_layout(load_instance(entry, {}, "x", NOW), "hour", now)
     queries = Statistics().plan(layout.queried, now).queries
     full = [query for query in queries if query.window.end - query.window.start == HOUR]
-    check_query_limit(layout, HeldHours(dict.fromkeys(full[: 2 * from_ledger])), False, now)
+    check_query_limit(layout, StoredHours(dict.fromkeys(full[: 2 * from_ledger])), False, now)
 
 
 @pytest.mark.parametrize(

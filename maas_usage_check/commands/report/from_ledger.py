@@ -16,14 +16,14 @@ from ...collection import Batch
 from ...config import Instance, is_project_id
 from ...config.ranges import HOUR
 from ...errors import ConfigError
-from ...ledger import Account, HeldHours, lookup
+from ...ledger import Account, StoredHours, lookup
 from ...metrics import Point
 from ...scheduling import Schedulers
 from ...state import MissingError, Store
 from ...watchdog import run_with_deadline
 from .periods import Layout, is_long, local_time
 
-NO_HOURS = HeldHours({})
+NO_HOURS = StoredHours({})
 LEDGER_TIMEOUT_S = 3.0
 """To read the access key and the ledger: a hanging folder must not stop a report, which can query instead."""
 MAX_QUERIED_MS = 48 * HOUR
@@ -33,7 +33,7 @@ MAX_QUERIED_MS = 48 * HOUR
 class MissingOnly:
     """Query only the series that are missing from the ledger; see Source."""
 
-    def __init__(self, from_ledger: HeldHours) -> None:
+    def __init__(self, from_ledger: StoredHours) -> None:
         self._answers = from_ledger.answers
         self._statistics = Statistics()
         self.name, self.endpoint_key = self._statistics.name, self._statistics.endpoint_key
@@ -50,16 +50,16 @@ class MissingOnly:
         return self._statistics.ask(query, send)
 
 
-def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> HeldHours:
+def read_ledger(layout: Layout, store: Store, now_ms: int, clock: Clock) -> StoredHours:
     """Read a layout's days or hours from the ledger; an unreadable ledger has none, so all are queried."""
     task = partial(_read, layout.queried, Schedulers(store, clock), now_ms)
     result = run_with_deadline(task, clock, LEDGER_TIMEOUT_S) or store.hang_error()
-    if isinstance(result, HeldHours):
+    if isinstance(result, StoredHours):
         return result
-    return HeldHours({}, reason="" if isinstance(result, MissingError) else str(result))
+    return StoredHours({}, reason="" if isinstance(result, MissingError) else str(result))
 
 
-def check_query_limit(layout: Layout, from_ledger: HeldHours, raw: bool, now_ms: int) -> None:
+def check_query_limit(layout: Layout, from_ledger: StoredHours, raw: bool, now_ms: int) -> None:
     """Raise ConfigError if too many hours of a long range are missing from the ledger."""
     missing: Counter[Any] = Counter()
     for query in _queries(layout, now_ms):
@@ -90,7 +90,7 @@ def check_query_limit(layout: Layout, from_ledger: HeldHours, raw: bool, now_ms:
     )
 
 
-def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: HeldHours, now_ms: int) -> Batch:
+def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: StoredHours, now_ms: int) -> Batch:
     """Add the points of the ledger to a batch."""
     instance = layout.queried
     tags = {**instance.user_tags, "region": instance.region, "project_id": from_ledger.project_id}
@@ -112,7 +112,7 @@ def merge_from_ledger(layout: Layout, batch: Batch, from_ledger: HeldHours, now_
     )
 
 
-def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -> str:
+def describe_ledger_share(layout: Layout, from_ledger: StoredHours, now_ms: int) -> str:
     """Describe how many hours are from the ledger; empty if none is."""
     if not from_ledger.answers:
         return ""
@@ -121,7 +121,7 @@ def describe_ledger_share(layout: Layout, from_ledger: HeldHours, now_ms: int) -
     return f"{found:,} of {total:,} hours are from the ledger of hours, last updated {as_of:%Y-%m-%d %H:%M}."
 
 
-def _read(instance: Instance, schedulers: Schedulers, now_ms: int) -> HeldHours:
+def _read(instance: Instance, schedulers: Schedulers, now_ms: int) -> StoredHours:
     scheduler = schedulers.of(provider(instance.credentials)())
     with scheduler.key.transaction() as entry:
         project_id = instance.project_id or entry.projects.get(instance.project_query_key, "")

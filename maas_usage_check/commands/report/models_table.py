@@ -116,10 +116,10 @@ def _cost_footnotes(report: ModelsReport, currency: str) -> Iterator[str]:
     month = report.month
     if month and month.cost is not None:
         models = "models that have" if len(unpriced) > 1 else "model that has"
-        left_out = f", without the {models} no price" if unpriced else ""
+        unpriced_note = f", without the {models} no price" if unpriced else ""
         yield (
             f"At the rate of the last 7 days, {month.name} costs about {_format_cost(month.cost)} {currency} "
-            f"(estimate{left_out})."
+            f"(estimate{unpriced_note})."
         )
     elif month and month.known_hours < WEEK_HOURS:
         yield f"No estimate for {month.name}: {month.known_hours} of the last {WEEK_HOURS} hours are known."

@@ -35,10 +35,6 @@ class HeldMinutes(Struct, omit_defaults=True):
     list_read: int = 0
     behind: Dict[str, int] = {}
 
-    def merge(self, unwritten: HeldMinutes) -> HeldMinutes:
-        """Return the newer one."""
-        return max(self, unwritten, key=lambda one: one.until)
-
     def update(self, until: int, models: ModelList, missed_since: Dict[Dimensions, int]) -> None:
         """Store a cycle. Models with unanswered queries continue where those began."""
         self.until, self.list_read = until - LATE_POINTS, models.read

@@ -46,10 +46,6 @@ class ModelList(Struct, omit_defaults=True):
     models: List[ListedModel] = []
     unknown: List[str] = []
 
-    def merge(self, unwritten: ModelList) -> ModelList:
-        """Return the newer one."""
-        return max(self, unwritten, key=lambda one: one.read)
-
     def is_due(self, now_ms: int) -> bool:
         """Return True if it must be read again."""
         return not 0 <= now_ms - self.read < HOUR

@@ -174,14 +174,10 @@ class Schedulers:
     def of(self, credentials: Credentials) -> Scheduler:
         """Find the scheduler of an access key; one that hangs is replaced."""
         pair = credentials.ak, credentials.sk
-        with self._lock:
-            found = self._schedulers.get(pair)
-        if found is not None and found.is_busy and not found.hangs():
-            return found
         name = digest(self.store, "\0".join(pair))
         with self._lock:
             found = self._schedulers.get(pair)
-            if found is None or found.key.name != name or found.hangs():
+            if found is None or found.hangs() or not (found.is_busy or found.key.name == name):
                 # Temporary keys come and go: all that an idle scheduler knows is in the state.
                 self._schedulers = {each: other for each, other in self._schedulers.items() if other.is_busy}
                 found = self._schedulers[pair] = Scheduler(KeyState(name, self.store, self._clock), self._clock)

@@ -21,28 +21,22 @@ POLL_S = 1.0
 
 
 class Scheduler:
-    """Send the requests of one access key, of all cycles of this process."""
+    """Send the requests of one access key, of all cycles of this process.
+
+    Attributes:
+        queue: changed under the lock only.
+    """
 
     def __init__(self, key: KeyState, clock: Clock) -> None:
         self.key = key
         self._clock = clock
-        self._queue = RequestQueue(key, clock)
+        self.queue = RequestQueue(key, clock)
         self._changed = threading.Condition()
         self._workers = 0
         self._has_timer = False
         """True while a worker waits for the moment at which the next request may go."""
         self._tasks: List[Request] = []
         """Requests from the decision to the use of their answers; twice where one is tried again at this moment."""
-
-    @property
-    def is_busy(self) -> bool:
-        """True while a cycle runs."""
-        return bool(self._queue.groups)
-
-    @property
-    def is_verified(self) -> bool:
-        """True if more than one request may be in flight."""
-        return self._queue.is_verified()
 
     def hangs(self) -> bool:
         """Return true if a thread that hangs in the state holds the lock: this scheduler can do nothing more."""
@@ -56,12 +50,12 @@ class Scheduler:
     def open(self, group: Group) -> None:
         """Begin a cycle."""
         with self._changed:
-            self._queue.open(group)
+            self.queue.open(group)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Add requests of a cycle that was begun."""
         with self._changed:
-            self._queue.submit(requests)
+            self.queue.submit(requests)
             self._wake()
 
     def wait(self, group: Group) -> None:
@@ -69,7 +63,7 @@ class Scheduler:
         while not (group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline):
             with self._changed:
                 self._wake()  # in place of workers that hang
-                has_worker = self._workers > self._hung() or not len(self._queue)
+                has_worker = self._workers > self._hung() or not len(self.queue)
             if has_worker:
                 group.ended.wait(max(0.0, min(POLL_S, group.deadline - self._clock.monotonic())))
             else:  # no thread can be started: this one sends
@@ -81,13 +75,13 @@ class Scheduler:
             for task in () if group.ended.is_set() else self._tasks:
                 if task.group is group:
                     watchdog.leave_behind(task, self._clock.monotonic())
-            self._queue.close(group, projects)
+            self.queue.close(group, projects)
             self._wake()
 
     def _wake(self) -> None:
         """Start workers up to the number of slots, and let the one that waits decide again."""
         hung = self._hung()
-        wanted = min(len(self._queue) + len(self._tasks) - hung, self._queue.slots)
+        wanted = min(len(self.queue) + len(self._tasks) - hung, self.queue.slots)
         while self._workers - hung < wanted and watchdog.start_thread(self._work):
             self._workers += 1
         self._changed.notify()
@@ -108,12 +102,12 @@ class Scheduler:
     def _step(self, is_worker: bool = True) -> bool:
         """End one request, or wait until one may go; return False at the end of this worker."""
         with self._changed:
-            decision = self._queue.next()
+            decision = self.queue.next()
             if decision is None:
                 return self._pause(is_worker)
             request, error = decision
             self._tasks.append(request)
-            if len(self._queue):
+            if len(self.queue):
                 self._wake()
         follow_ups: Optional[Sequence[Request]] = None
         try:
@@ -123,7 +117,7 @@ class Scheduler:
                 self._tasks.remove(request)
                 watchdog.came_back(request)
                 if follow_ups is not None:
-                    self._queue.finish(request, follow_ups)
+                    self.queue.finish(request, follow_ups)
                 if follow_ups:
                     self._wake()
         return True
@@ -131,13 +125,13 @@ class Scheduler:
     def _pause(self, is_worker: bool) -> bool:
         """Wait until a request may go. Of all workers one waits, and none where a call has to come first."""
         if not is_worker:
-            self._clock.wait(self._changed, min(self._queue.pause_s, watchdog.POLL_S))
-        elif self._has_timer or math.isinf(self._queue.pause_s):
+            self._clock.wait(self._changed, min(self.queue.pause_s, watchdog.POLL_S))
+        elif self._has_timer or math.isinf(self.queue.pause_s):
             self._workers -= 1
             return False
         else:
             self._has_timer = True
-            self._clock.wait(self._changed, self._queue.pause_s)
+            self._clock.wait(self._changed, self.queue.pause_s)
             self._has_timer = False
         return True
 
@@ -150,9 +144,9 @@ class Scheduler:
             except Exception as raised:
                 outcome = as_query_error(raised)
             with self._changed:
-                slots = self._queue.slots
-                has_ended = self._queue.record(request, outcome)
-                if self._queue.slots != slots or not has_ended:
+                slots = self.queue.slots
+                has_ended = self.queue.record(request, outcome)
+                if self.queue.slots != slots or not has_ended:
                     self._wake()
             if not has_ended:
                 return None
@@ -177,8 +171,8 @@ class Schedulers:
         name = digest(self.store, "\0".join(pair))
         with self._lock:
             found = self._schedulers.get(pair)
-            if found is None or found.hangs() or not (found.is_busy or found.key.name == name):
+            if found is None or found.hangs() or not (found.queue.groups or found.key.name == name):
                 # Temporary keys come and go: all that an idle scheduler knows is in the state.
-                self._schedulers = {each: other for each, other in self._schedulers.items() if other.is_busy}
+                self._schedulers = {each: other for each, other in self._schedulers.items() if other.queue.groups}
                 found = self._schedulers[pair] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
             return found

@@ -33,6 +33,7 @@ class RequestQueue:
             a call of this class alone.
         concurrency: how many requests may be in flight once the key is verified.
         per_minute: how many may leave within a minute.
+        in_flight: requests from the decision to the use of their answers: each holds a slot.
     """
 
     def __init__(self, key: KeyState, clock: Clock) -> None:
@@ -40,12 +41,12 @@ class RequestQueue:
         self.pause_s = math.inf
         self.concurrency = self.per_minute = 0
         self.groups: Set[Group] = set()
+        self.in_flight: Set[Request] = set()
         self._clock = clock
         self._limiter = RateLimiter(clock)
         self._heap: List[Entry] = []
         self._retries: List[Entry] = []
         self._numbers = itertools.count()
-        self._in_flight: Set[Request] = set()
         self._found_room: Dict[str, bool] = {}
         """By query key: False where the rate deferred it in this cycle, True where a deferred one was sent."""
         self._verified_until = -math.inf
@@ -54,6 +55,12 @@ class RequestQueue:
     def __len__(self) -> int:
         """Count the requests that wait."""
         return len(self._heap) + len(self._retries)
+
+    @property
+    def hung(self) -> int:
+        """Count the requests that hang past their deadline. They hold no slot: one would block the key for ever."""
+        now = self._clock.monotonic()
+        return sum(request.group.deadline <= now for request in self.in_flight)
 
     @property
     def slots(self) -> int:
@@ -96,12 +103,12 @@ class RequestQueue:
         (_, deferred_at, *_), _, request = self._heap[0]
         try:
             self._raise_if_over(request, now)
-            # A request that hangs past its deadline holds no slot: it would block the key until a restart.
-            if sum(each.group.deadline > now for each in self._in_flight) >= self.slots:
+            if len(self.in_flight) - self.hung >= self.slots:
                 return None
             wait_s = self._permit(request, deferred_at, now)
         except QueryError as error:
             heapq.heappop(self._heap)
+            self.in_flight.add(request)
             # Drop the traceback: 2,000 of these errors would keep 4,000 frames alive.
             return request, request.failure or error.with_traceback(None)
         if wait_s:
@@ -110,13 +117,12 @@ class RequestQueue:
         heapq.heappop(self._heap)
         if request.query_key in self.key.entry.deferred:
             self._found_room[request.query_key] = True
-        self._in_flight.add(request)
+        self.in_flight.add(request)
         return request, None
 
     def record(self, request: Request, outcome: Outcome) -> bool:
         """Record how a request ended; return False if it will be tried again."""
         now, effect, is_probe = self._clock.monotonic(), effect_of(outcome), self._probe is request
-        self._in_flight.remove(request)
         # A refusal is on disk before anybody goes on.
         if effect.opens or is_probe or (effect.verifies and self.key.entry.refusals):
             with self.key.transaction(durable=bool(effect.opens)) as entry:
@@ -134,6 +140,7 @@ class RequestQueue:
             ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             request.tries, request.failure = request.tries + 1, outcome
             if ready < request.group.deadline:
+                self.in_flight.remove(request)
                 heapq.heappush(self._retries, ((ready,), next(self._numbers), request))
                 return False
         return True
@@ -141,6 +148,7 @@ class RequestQueue:
     def finish(self, request: Request, follow_ups: Iterable[Request] = ()) -> None:
         """Add what follows from a request, then end it: its group must not seem over before."""
         self.submit(follow_ups)
+        self.in_flight.remove(request)
         request.group.pending -= 1
         if not request.group.pending:
             request.group.ended.set()

@@ -7,7 +7,7 @@ leased place counts until a minute after the last moment at which it may be used
 from __future__ import annotations
 
 import math
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -31,45 +31,46 @@ def background_share(per_minute: int) -> int:
 
 
 class _Lease(Struct):
-    """Places that count at `second` until they are used, or given back; `until` is monotonic."""
+    """What the last transaction found for the foreground or the background: places, or none before `free_at`.
 
-    second: int
-    places: int
+    Attributes:
+        until: when the next transaction is needed; monotonic seconds, as `free_at`.
+        second: at which the places count until they are used, or given back.
+        used: the seconds at which places were used.
+        deferred_at: a full rate is full for queries deferred then or later: `ahead` others go first.
+    """
+
+    is_background: bool
     until: float
-    used: List[int]
-
-
-class _Full(Struct):
-    """No place before `free_at` for a query deferred at `deferred_at` or later: `ahead` others go first."""
-
-    checked: float
-    free_at: float
-    deferred_at: float
-    ahead: int
+    second: int = 0
+    places: int = 0
+    used: List[int] = []
+    free_at: float = 0.0
+    deferred_at: float = 0.0
+    ahead: int = 0
 
 
 class RateLimiter:
-    """The places that this process has leased, for the foreground and the background."""
+    """The places that this process has leased, for the foreground or the background: each lease ends the one before."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._leases: Dict[bool, _Lease] = {}
-        self._full: Dict[bool, _Full] = {}
+        self._lease: Optional[_Lease] = None
 
-    def acquire(self, is_background: bool) -> bool:
-        """Use a leased place, without a transaction; return False where there is none."""
-        lease = self._leases.get(is_background)
-        if lease is None or len(lease.used) >= lease.places or self._clock.monotonic() >= lease.until:
-            return False
+    def acquire(self, is_background: bool, deferred_at: float, is_verified: bool) -> Optional[float]:
+        """Use a leased place, without a transaction; return 0, the seconds until there is one, or None if not known.
+
+        The probe of a key that is not verified leases a place of its own.
+        """
+        lease, now = self._lease, self._clock.monotonic()
+        if lease is None or lease.is_background != is_background or now >= lease.until:
+            return None
+        if lease.places == 0:
+            return lease.free_at - now if deferred_at >= lease.deferred_at else None
+        if not is_verified or len(lease.used) >= lease.places:
+            return None
         lease.used.append(int(self._clock.now()))
-        return True
-
-    def full_for(self, is_background: bool, deferred_at: float) -> float:
-        """Return the seconds until there is a place, as found in the last second; 0 if that is not known."""
-        now, full = self._clock.monotonic(), self._full.get(is_background)
-        if full is None or deferred_at < full.deferred_at or now >= min(full.checked + FULL_S, full.free_at):
-            return 0.0
-        return full.free_at - now
+        return 0.0
 
     def lease(
         self,
@@ -93,39 +94,36 @@ class RateLimiter:
         free = min(limit - sum(counts.values()) for counts, limit in limits)
         if free > ahead:
             places = min(wanted, LEASE_SIZE, max(1, free - min(len(others), half)))
-            self._leases[is_background] = lease = _Lease(int(now + LEASE_S), places, monotonic + LEASE_S, [int(now)])
+            second = int(now + LEASE_S)
             for counts, _ in limits:
-                counts[lease.second] = counts.get(lease.second, 0) + places
+                counts[second] = counts.get(second, 0) + places
+            self._lease = _Lease(is_background, monotonic + LEASE_S, second, places, used=[int(now)])
             return 0.0
         reached = [counts for counts, limit in limits if sum(counts.values()) >= limit] or [entry.sent]
         wait_s = max(min(counts, default=int(now)) for counts in reached) + WINDOW_S - now
-        self._full[is_background] = _Full(monotonic, monotonic + wait_s, deferred_at, ahead)
+        free_at = monotonic + wait_s
+        until = min(monotonic + FULL_S, free_at)
+        self._lease = _Lease(is_background, until, free_at=free_at, deferred_at=deferred_at, ahead=ahead)
         return wait_s
 
     def settle(self, entry: KeyEntry) -> None:
         """Give back unused places; used ones count from the second at which they were used."""
-        now = self._clock.now()
-        for is_background, lease in self._leases.items():
-            for counts in (entry.sent, entry.background) if is_background else (entry.sent,):
+        now, lease = self._clock.now(), self._lease
+        self._lease = None
+        if lease is not None and lease.places:
+            for counts in (entry.sent, entry.background) if lease.is_background else (entry.sent,):
                 counts[lease.second] = counts.get(lease.second, 0) - lease.places
                 for second in lease.used:
                     counts[second] = counts.get(second, 0) + 1
-        self._leases.clear()
-        self._full.clear()
         for counts in (entry.sent, entry.background):
             # A second beyond any lease was counted by a clock that has been set back since: it would block for ever.
             for at in [at for at in counts if counts[at] <= 0 or not now - WINDOW_S < at <= now + LEASE_S]:
                 del counts[at]
 
-    @property
-    def has_leases(self) -> bool:
-        """True if there are places to settle."""
-        return bool(self._leases)
-
     def over_rate(self, entry: KeyEntry, per_minute: int, is_background: bool) -> QueryError:
         """Make the error of a request that finds no room before its deadline."""
         share = f" ({background_share(per_minute)} in the background)" if is_background else ""
-        ahead = self._full[is_background].ahead
+        ahead = self._lease.ahead if self._lease else 0
         first = f"; {ahead} deferred earlier go first" if ahead else ""
         return QueryError(
             Result.OVER_RATE,

@@ -164,14 +164,13 @@ class RequestQueue:
             self._heap = sorted(entry for entry in self._heap if entry[-1].group is not group)
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group
-        settles = self._limiter.has_leases and not self.groups
-        if projects or hangs or settles or self._found_room:
+        if projects or hangs or self._found_room or not self.groups:
             with self.key.transaction() as entry:
                 defer(entry, self._found_room, self._clock.now())
                 self._found_room.clear()
                 known = {**entry.projects, **projects}
                 entry.projects = {where: project for where, project in known.items() if project}
-                if settles:
+                if not self.groups:
                     self._limiter.settle(entry)
                 if hangs:
                     self._release_probe(entry)
@@ -192,13 +191,11 @@ class RequestQueue:
 
         Raise QueryError where the request cannot go before its deadline.
         """
-        is_verified, is_background = self.is_verified(), request.is_background
-        if is_verified and self._limiter.acquire(is_background):
-            return 0.0
+        is_background = request.is_background
         # A query without a key, as the lookup of a project, lets nothing go first: all others may depend on it.
         deferred_at = deferred_at if request.query_key else -math.inf
-        wait_s = self._limiter.full_for(is_background, deferred_at)
-        if not wait_s:
+        wait_s = self._limiter.acquire(is_background, deferred_at, self.is_verified())
+        if wait_s is None:
             with self.key.transaction() as entry:
                 self._raise_if_over(request, now)
                 is_probe = not self.is_verified()

@@ -86,7 +86,7 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     limiter = RateLimiter(clock.clock)
     limiter.lease(KeyEntry(sent={int(AT): 1}), 1, False, 1)
     clock.at += after
-    assert limiter.full_for(False, math.inf) == pytest.approx(WINDOW_S - after if full else 0)
+    assert limiter.acquire(False, math.inf, False) == (pytest.approx(WINDOW_S - after) if full else None)
 
 
 def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
@@ -94,9 +94,9 @@ def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
     limiter, entry = RateLimiter(clock.clock), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})
     assert limiter.lease(entry, 3, False, 1) == 0
     assert limiter.lease(entry, 3, True, 1) > 0
-    assert limiter.full_for(True, math.inf) > 0
+    assert limiter.acquire(True, math.inf, True)
     limiter.settle(entry)
-    assert limiter.full_for(True, math.inf) == 0
+    assert limiter.acquire(True, math.inf, True) is None
 
 
 def test_transactions(clock: FixedClock) -> None:

@@ -163,17 +163,14 @@ class RequestQueue:
             group.deadline = min(group.deadline, self._clock.monotonic())  # a hung request holds no slot
             self._heap = sorted(entry for entry in self._heap if entry[-1].group is not group)
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
-        hangs = self._probe is not None and self._probe.group is group
-        if projects or hangs or self._found_room or not self.groups:
-            with self.key.transaction() as entry:
-                defer(entry, self._found_room, self._clock.now())
-                self._found_room.clear()
-                known = {**entry.projects, **projects}
-                entry.projects = {where: project for where, project in known.items() if project}
-                if not self.groups:
-                    self._limiter.settle(entry)
-                if hangs:
-                    self._release_probe(entry)
+        with self.key.transaction() as entry:
+            defer(entry, self._found_room, self._clock.now())
+            self._found_room.clear()
+            known = {**entry.projects, **projects}
+            entry.projects = {where: project for where, project in known.items() if project}
+            self._limiter.settle(entry)  # other cycles lease again
+            if self._probe is not None and self._probe.group is group:
+                self._release_probe(entry)
 
     def _push(self, request: Request) -> None:
         deferred_at = self.key.entry.deferred.get(request.query_key, math.inf)

@@ -43,7 +43,7 @@ class Group(Struct, eq=False):
         is_cancelled: reads a flag; nothing is sent once it is true.
         not_sent: the text of the error of a request that was not sent by the deadline.
         on_wait: takes the seconds of the first wait for the rate.
-        ended: set while no request is pending.
+        ended: set when the last pending request ends.
         throttled: the APIs that answered 429 during the cycle.
         waited_s: how long the first wait for the rate was.
     """
@@ -65,7 +65,6 @@ class Group(Struct, eq=False):
 
     def __post_init__(self) -> None:
         self.last_deadline = self.deadline + self.extension_s
-        self.ended.set()
 
     def not_sent_error(self) -> QueryError:
         """Make the error of a request that was not sent by the deadline."""

@@ -87,8 +87,7 @@ class RequestQueue:
     def submit(self, requests: Iterable[Request]) -> None:
         """Add requests."""
         for request in requests:
-            if not request.group.pending:
-                request.group.ended.clear()
+            request.group.ended.clear()
             request.group.pending += 1
             self._push(request)
 

@@ -58,7 +58,7 @@ class Scheduler:
 
     def wait(self, group: Group) -> None:
         """Wait until all requests of a cycle have ended, its deadline has passed or it is cancelled."""
-        while not (group.ended.is_set() or group.is_cancelled() or self._clock.monotonic() >= group.deadline):
+        while group.pending and not group.is_cancelled() and self._clock.monotonic() < group.deadline:
             with self._changed:
                 self._wake()  # in place of workers that hang
                 has_worker = self._workers > self.queue.hung or not len(self.queue)

@@ -187,7 +187,7 @@ class Scheduling(RuleBasedStateMachine):
             ended = {name for name, _ in account.ended}
             mine = {name for name in self.submitted if name.startswith(f"{process} ")}
             assert mine - self.cycle_over == ended - self.cycle_over, "lost"
-            assert all(group.ended.is_set() for group in self.groups[process])
+            assert not any(group.pending for group in self.groups[process])
 
 
 TestScheduling = Scheduling.TestCase

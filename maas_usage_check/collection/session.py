@@ -40,13 +40,13 @@ class Session:
         retries_s: Sequence[float] = RETRIES_S,
         on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        instance = collector.instance
+        instance, deadline = collector.instance, collector.clock.monotonic() + timeout
         self.collector = collector
         self.group = Group(
             instance.max_requests_per_minute,
             instance.max_concurrency,
-            collector.clock.monotonic() + timeout,
-            extension_s=collector.rate_extension_s,
+            deadline,
+            last_deadline=deadline + collector.rate_extension_s,
             request_s=instance.timeout,
             is_cancelled=lambda: collector.is_cancelled or self.is_over,
             not_sent=NOT_SENT.format(timeout),

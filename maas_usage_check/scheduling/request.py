@@ -38,7 +38,7 @@ class Group(Struct, eq=False):
         per_minute: requests that may leave within a minute; of all cycles of the access key the lowest limit holds.
         concurrency: requests in flight at most; likewise.
         deadline: monotonic seconds; what was not sent by then is not sent.
-        extension_s: seconds by which waiting for the rate may move the deadline, unless in the background.
+        last_deadline: until when waiting for the rate may move the deadline, unless in the background.
         request_s: seconds that a request may take after such a wait.
         is_cancelled: reads a flag; nothing is sent once it is true.
         not_sent: the text of the error of a request that was not sent by the deadline.
@@ -51,20 +51,16 @@ class Group(Struct, eq=False):
     per_minute: int
     concurrency: int
     deadline: float
-    extension_s: float = 0.0
+    last_deadline: float = 0.0
     request_s: float = 0.0
     is_cancelled: Callable[[], bool] = lambda: False
     not_sent: str = "not sent before the deadline"
     retries_s: Sequence[float] = RETRIES_S
     on_wait: Callable[[float], None] = lambda seconds: None
-    last_deadline: float = 0.0
     pending: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     throttled: Set[str] = set()
     waited_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.last_deadline = self.deadline + self.extension_s
 
     def not_sent_error(self) -> QueryError:
         """Make the error of a request that was not sent by the deadline."""

@@ -23,10 +23,10 @@ class Account:
         self.rate, self.concurrency = rate, concurrency
         self.ended: List[Tuple[str, Any]] = []
 
-    def group(self, seconds: float = 25.0, rate: Optional[int] = None, **keys: Any) -> Group:
+    def group(self, seconds: float = 25.0, rate: Optional[int] = None, extension_s: float = 0.0, **keys: Any) -> Group:
         """Begin a cycle."""
         deadline = self.clock.clock.monotonic() + seconds
-        group = Group(rate or self.rate, self.concurrency, deadline, **keys)
+        group = Group(rate or self.rate, self.concurrency, deadline, deadline + extension_s, **keys)
         self.queue.open(group)
         return group
 

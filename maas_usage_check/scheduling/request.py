@@ -66,15 +66,6 @@ class Group(Struct, eq=False):
         """Make the error of a request that was not sent by the deadline."""
         return QueryError(Result.TIMED_OUT, self.not_sent, is_consequence=True)
 
-    def can_wait_until(self, free_at: float, now: float, is_awaited: bool) -> bool:
-        """Return whether a request can wait for the rate; move the deadline where somebody waits for the request."""
-        if is_awaited and free_at < self.last_deadline:
-            self.deadline = max(self.deadline, min(self.last_deadline, free_at + self.request_s))
-        if is_awaited and free_at < self.deadline and free_at - now >= 1 and not self.waited_s:
-            self.waited_s = free_at - now
-            self.on_wait(self.waited_s)
-        return free_at < self.deadline
-
 
 class Request(Struct, eq=False):
     """One request to come.
@@ -104,7 +95,13 @@ class Request(Struct, eq=False):
         """True if it takes the background share of the rate."""
         return self.priority[0] > Priority.LIVE
 
-    @property
-    def is_awaited(self) -> bool:
-        """True if somebody waits for it."""
-        return self.priority[0] <= Priority.BY_HAND
+    def can_wait_until(self, free_at: float, now: float) -> bool:
+        """Return whether it can wait for the rate; move the deadline of its cycle where somebody waits for it."""
+        group = self.group
+        if self.priority[0] <= Priority.BY_HAND:
+            if free_at < group.last_deadline:
+                group.deadline = max(group.deadline, min(group.last_deadline, free_at + group.request_s))
+            if free_at < group.deadline and free_at - now >= 1 and not group.waited_s:
+                group.waited_s = free_at - now
+                group.on_wait(group.waited_s)
+        return free_at < group.deadline

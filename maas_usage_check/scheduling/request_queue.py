@@ -205,7 +205,7 @@ class RequestQueue:
                     self._probe = request
                 if is_probe and wait_s:
                     self._release_probe(entry)
-        if wait_s and not request.group.can_wait_until(now + wait_s, now, request.is_awaited):
+        if wait_s and not request.can_wait_until(now + wait_s, now):
             if request.query_key:
                 self._found_room[request.query_key] = False
             raise self._limiter.over_rate(self.key.entry, self.per_minute, is_background)

@@ -17,7 +17,7 @@ from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError
 from . import circuit_breaker
 from .key_state import VERIFIED_S, KeyEntry, KeyState
-from .rate_limiter import LEASE_SIZE, RateLimiter, defer, still_deferred
+from .rate_limiter import RateLimiter, defer, still_deferred
 from .request import Group, Request
 
 PROBE_POLL_S = 0.05
@@ -105,19 +105,16 @@ class RequestQueue:
             if len(self.in_flight) - self.hung >= self.slots:
                 return None
             wait_s = self._permit(request, deferred_at, now)
-        except QueryError as error:
-            heapq.heappop(self._heap)
-            self.in_flight.add(request)
+            if wait_s:
+                self.pause_s = min(self.pause_s, wait_s)
+                return None
+            error = None
+        except QueryError as raised:
             # Drop the traceback: 2,000 of these errors would keep 4,000 frames alive.
-            return request, request.failure or error.with_traceback(None)
-        if wait_s:
-            self.pause_s = min(self.pause_s, wait_s)
-            return None
+            error = request.failure or raised.with_traceback(None)
         heapq.heappop(self._heap)
-        if request.query_key in self.key.entry.deferred:
-            self._found_room[request.query_key] = True
         self.in_flight.add(request)
-        return request, None
+        return request, error
 
     def record(self, request: Request, outcome: Outcome) -> bool:
         """Record how a request ended; return False if it will be tried again."""
@@ -129,7 +126,8 @@ class RequestQueue:
                 if effect.verifies or effect.opens:
                     self.key.record_verification(entry, effect.verifies)
                 if is_probe:
-                    self._release_probe(entry)
+                    self._probe = None
+                    self.key.release_probe(entry)
         if effect.verifies or effect.opens:
             self._verified_until = now + VERIFIED_S if effect.verifies else -math.inf
         if effect.opens == API:
@@ -169,7 +167,8 @@ class RequestQueue:
             entry.projects = {where: project for where, project in known.items() if project}
             self._limiter.settle(entry)  # other cycles lease again
             if self._probe is not None and self._probe.group is group:
-                self._release_probe(entry)
+                self._probe = None
+                self.key.release_probe(entry)
 
     def _push(self, request: Request) -> None:
         deferred_at = self.key.entry.deferred.get(request.query_key, math.inf)
@@ -197,23 +196,20 @@ class RequestQueue:
                 is_probe = not self.is_verified()
                 if is_probe and not self.key.claim_probe(entry, request.group.deadline - now):
                     return PROBE_POLL_S
-                waiting = (each for each in self._heap if each[-1].is_background == is_background)
-                wanted = sum(1 for _ in itertools.islice(waiting, 1 if is_probe else LEASE_SIZE))
+                wanted = 1 if is_probe else sum(each[-1].is_background == is_background for each in self._heap)
                 others = [] if is_background else self._deferred_elsewhere(entry)
                 wait_s = self._limiter.lease(entry, self.per_minute, is_background, wanted, deferred_at, others)
-                if is_probe:
-                    self._probe = request
                 if is_probe and wait_s:
-                    self._release_probe(entry)
+                    self.key.release_probe(entry)
+                elif is_probe:
+                    self._probe = request
         if wait_s and not request.can_wait_until(now + wait_s, now):
             if request.query_key:
                 self._found_room[request.query_key] = False
             raise self._limiter.over_rate(self.key.entry, self.per_minute, is_background)
+        if not wait_s and request.query_key in self.key.entry.deferred:
+            self._found_room[request.query_key] = True
         return wait_s
-
-    def _release_probe(self, entry: KeyEntry) -> None:
-        self._probe = None
-        self.key.release_probe(entry)
 
     def _deferred_elsewhere(self, entry: KeyEntry) -> List[float]:
         """List when each deferred query that does not wait here was deferred: another process may send it."""

@@ -6,7 +6,6 @@ leased place counts until a minute after the last moment at which it may be used
 
 from __future__ import annotations
 
-import math
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from msgspec import Struct
@@ -51,9 +50,14 @@ class _Lease(Struct):
 
 
 class RateLimiter:
-    """The places that this process has leased, for the foreground or the background: each lease ends the one before."""
+    """The places that this process has leased, for the foreground or the background: each lease ends the one before.
 
-    def __init__(self, clock: Clock) -> None:
+    Attributes:
+        per_minute: how many requests may leave within a minute.
+    """
+
+    def __init__(self, clock: Clock, per_minute: int = 0) -> None:
+        self.per_minute = per_minute
         self._clock = clock
         self._lease: Optional[_Lease] = None
 
@@ -73,24 +77,18 @@ class RateLimiter:
         return 0.0
 
     def lease(
-        self,
-        entry: KeyEntry,
-        per_minute: int,
-        is_background: bool,
-        wanted: int,
-        deferred_at: float = math.inf,
-        others: Sequence[float] = (),
+        self, entry: KeyEntry, is_background: bool, wanted: int, deferred_at: float, others: Sequence[float]
     ) -> float:
         """Lease up to so many places and use one; return 0, or the seconds until there is one.
 
         `deferred_at`: when the request was deferred; `others`: when those of other processes were. Half of the rate at
         most is left for them.
         """
-        now, monotonic, half = self._clock.now(), self._clock.monotonic(), per_minute // 2
+        now, monotonic, half = self._clock.now(), self._clock.monotonic(), self.per_minute // 2
         ahead = min(sum(at < deferred_at for at in others), half)
         self.settle(entry)
-        limits: List[Tuple[Dict[int, int], int]] = [(entry.sent, per_minute)]
-        limits += [(entry.background, background_share(per_minute))] if is_background else []
+        limits: List[Tuple[Dict[int, int], int]] = [(entry.sent, self.per_minute)]
+        limits += [(entry.background, background_share(self.per_minute))] if is_background else []
         free = min(limit - sum(counts.values()) for counts, limit in limits)
         if free > ahead:
             places = min(wanted, LEASE_SIZE, max(1, free - min(len(others), half)))
@@ -120,15 +118,15 @@ class RateLimiter:
             for at in [at for at in counts if counts[at] <= 0 or not now - WINDOW_S < at <= now + LEASE_S]:
                 del counts[at]
 
-    def over_rate(self, entry: KeyEntry, per_minute: int, is_background: bool) -> QueryError:
+    def over_rate(self, entry: KeyEntry, is_background: bool) -> QueryError:
         """Make the error of a request that finds no room before its deadline."""
-        share = f" ({background_share(per_minute)} in the background)" if is_background else ""
+        share = f" ({background_share(self.per_minute)} in the background)" if is_background else ""
         ahead = self._lease.ahead if self._lease else 0
         first = f"; {ahead} deferred earlier go first" if ahead else ""
         return QueryError(
             Result.OVER_RATE,
             f"rate limit: {sum(entry.sent.values())} requests sent in the last minute, max_requests_per_minute allows "
-            f"{per_minute}{share}{first}; deferred queries go first in the next cycle: query fewer ranges, "
+            f"{self.per_minute}{share}{first}; deferred queries go first in the next cycle: query fewer ranges, "
             "service types or labels, or raise it (the cloud allows 200 per user)",
             is_consequence=True,
         )

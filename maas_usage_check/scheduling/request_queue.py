@@ -32,18 +32,17 @@ class RequestQueue:
         pause_s: after `next` returned None, the seconds until it may return another; infinite where that depends on
             a call of this class alone.
         concurrency: how many requests may be in flight once the key is verified.
-        per_minute: how many may leave within a minute.
         in_flight: requests from the decision to the use of their answers: each holds a slot.
     """
 
     def __init__(self, key: KeyState, clock: Clock) -> None:
         self.key = key
         self.pause_s = math.inf
-        self.concurrency = self.per_minute = 0
+        self.concurrency = 0
+        self.limiter = RateLimiter(clock)
         self.groups: Set[Group] = set()
         self.in_flight: Set[Request] = set()
         self._clock = clock
-        self._limiter = RateLimiter(clock)
         self._heap: List[Entry] = []
         self._retries: List[Entry] = []
         self._numbers = itertools.count()
@@ -76,13 +75,13 @@ class RequestQueue:
     def open(self, group: Group) -> None:
         """Begin a cycle. The key is unverified again: it may have been revoked since the last one."""
         if not self.groups:
-            self.concurrency, self.per_minute = group.concurrency, group.per_minute
+            self.concurrency, self.limiter.per_minute = group.concurrency, group.per_minute
             self._verified_until = -math.inf
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
         self.groups.add(group)
         self.concurrency = min(self.concurrency, group.concurrency)
-        self.per_minute = min(self.per_minute, group.per_minute)
+        self.limiter.per_minute = min(self.limiter.per_minute, group.per_minute)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Add requests."""
@@ -165,7 +164,7 @@ class RequestQueue:
             self._found_room.clear()
             known = {**entry.projects, **projects}
             entry.projects = {where: project for where, project in known.items() if project}
-            self._limiter.settle(entry)  # other cycles lease again
+            self.limiter.settle(entry)  # other cycles lease again
             if self._probe is not None and self._probe.group is group:
                 self._probe = None
                 self.key.release_probe(entry)
@@ -189,7 +188,7 @@ class RequestQueue:
         is_background = request.is_background
         # A query without a key, as the lookup of a project, lets nothing go first: all others may depend on it.
         deferred_at = deferred_at if request.query_key else -math.inf
-        wait_s = self._limiter.acquire(is_background, deferred_at, self.is_verified())
+        wait_s = self.limiter.acquire(is_background, deferred_at, self.is_verified())
         if wait_s is None:
             with self.key.transaction() as entry:
                 self._raise_if_over(request, now)
@@ -198,7 +197,7 @@ class RequestQueue:
                     return PROBE_POLL_S
                 wanted = 1 if is_probe else sum(each[-1].is_background == is_background for each in self._heap)
                 others = [] if is_background else self._deferred_elsewhere(entry)
-                wait_s = self._limiter.lease(entry, self.per_minute, is_background, wanted, deferred_at, others)
+                wait_s = self.limiter.lease(entry, is_background, wanted, deferred_at, others)
                 if is_probe and wait_s:
                     self.key.release_probe(entry)
                 elif is_probe:
@@ -206,7 +205,7 @@ class RequestQueue:
         if wait_s and not request.can_wait_until(now + wait_s, now):
             if request.query_key:
                 self._found_room[request.query_key] = False
-            raise self._limiter.over_rate(self.key.entry, self.per_minute, is_background)
+            raise self.limiter.over_rate(self.key.entry, is_background)
         if not wait_s and request.query_key in self.key.entry.deferred:
             self._found_room[request.query_key] = True
         return wait_s

@@ -56,8 +56,8 @@ def test_halves(clock: FixedClock, rate: int, first: Priority) -> None:
 )
 def test_window(age: float, free: int) -> None:
     """A request counts for a minute; one from beyond any lease was counted by a clock that was set back since."""
-    limiter = RateLimiter(FixedClock(AT + age).clock)
-    assert (limiter.lease(KeyEntry(sent={int(AT): 1}), 1, False, 1) == 0) == free
+    limiter = RateLimiter(FixedClock(AT + age).clock, 1)
+    assert (limiter.lease(KeyEntry(sent={int(AT): 1}), False, 1, math.inf, ()) == 0) == free
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,24 @@ def test_wait(sent: Counts, background: Counts, is_background: bool, wait_s: flo
         sent={int(AT) + at: count for at, count in sent.items()},
         background={int(AT) + at: count for at, count in background.items()},
     )
-    assert RateLimiter(FixedClock(AT).clock).lease(entry, 2, is_background, 1) == wait_s
+    assert RateLimiter(FixedClock(AT).clock, 2).lease(entry, is_background, 1, math.inf, ()) == wait_s
 
 
 @pytest.mark.parametrize(("after", "full"), [(0.0, True), (FULL_S - 0.001, True), (FULL_S, False)])
 def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     """Another process may give places back."""
     clock = FixedClock(AT)
-    limiter = RateLimiter(clock.clock)
-    limiter.lease(KeyEntry(sent={int(AT): 1}), 1, False, 1)
+    limiter = RateLimiter(clock.clock, 1)
+    limiter.lease(KeyEntry(sent={int(AT): 1}), False, 1, math.inf, ())
     clock.at += after
     assert limiter.acquire(False, math.inf, False) == (pytest.approx(WINDOW_S - after) if full else None)
 
 
 def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
     """A rate that was full in one cycle is checked again in the next: the wall clock may have been set between them."""
-    limiter, entry = RateLimiter(clock.clock), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})
-    assert limiter.lease(entry, 3, False, 1) == 0
-    assert limiter.lease(entry, 3, True, 1) > 0
+    limiter, entry = RateLimiter(clock.clock, 3), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})
+    assert limiter.lease(entry, False, 1, math.inf, ()) == 0
+    assert limiter.lease(entry, True, 1, math.inf, ()) > 0
     assert limiter.acquire(True, math.inf, True)
     limiter.settle(entry)
     assert limiter.acquire(True, math.inf, True) is None
@@ -271,11 +271,11 @@ def test_lowest_rate_of_two_cycles(clock: FixedClock) -> None:
     assert account.next() is not None
     assert account.next() is None  # one at a time
     account.queue.close(low, {})
-    assert (account.queue.concurrency, account.queue.per_minute) == (1, 2)
+    assert (account.queue.concurrency, account.queue.limiter.per_minute) == (1, 2)
     account.queue.close(high, {})
     account.concurrency = 4
     account.group(rate=5)
-    assert (account.queue.concurrency, account.queue.per_minute) == (4, 5)
+    assert (account.queue.concurrency, account.queue.limiter.per_minute) == (4, 5)
 
 
 def test_turns_of_two_processes(clock: FixedClock) -> None:

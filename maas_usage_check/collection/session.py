@@ -105,7 +105,7 @@ class Session:
         assert scheduler is not None
 
         def run() -> Any:
-            if not self.sent and not scheduler.queue.is_verified():  # connect for the requests that may follow
+            if not self.sent and not scheduler.key.is_verified():  # connect for the requests that may follow
                 client.preconnect(source.endpoint_key, min(self.group.pending, self.group.concurrency) - 1)
             self.sent.add(query)
             return source.ask(query, partial(client.send, source.endpoint_key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import ClassVar, Dict, Iterator, Optional
 
@@ -57,12 +58,14 @@ class KeyState:
     Attributes:
         name: the key's digest.
         entry: the entry as of the last transaction.
+        verified_until: when the last success of this process ends to verify the key; monotonic.
     """
 
     def __init__(self, name: str, store: Store, clock: Clock) -> None:
         self.name = name
         self.store = store
         self.entry = KeyEntry()
+        self.verified_until = -math.inf
         self._clock = clock
         self._process = os.urandom(8).hex()
         self._probe_until = 0.0
@@ -74,10 +77,12 @@ class KeyState:
             self.entry = entry
             yield entry
 
-    def verified_elsewhere(self) -> bool:
-        """Return true if another process verified the key within the last minute."""
+    def is_verified(self) -> bool:
+        """Return true if more than one request may be in flight, also where another process verified the key."""
         entry, now = self.entry, self._clock.now()
-        return entry.verified_by not in ("", self._process) and now - VERIFIED_S < entry.verified_at <= now
+        elsewhere = entry.verified_by not in ("", self._process) and now - VERIFIED_S < entry.verified_at <= now
+        # Without the file, the refusals of other processes cannot be known.
+        return (elsewhere or self._clock.monotonic() < self.verified_until) and not self.store.unreadable
 
     def record_verification(self, entry: KeyEntry, verified: bool) -> None:
         """Store whether a request has just verified the key or was refused, for other processes."""

@@ -48,7 +48,6 @@ class RequestQueue:
         self._numbers = itertools.count()
         self._found_room: Dict[str, bool] = {}
         """By query key: False where the rate deferred it in this cycle, True where a deferred one was sent."""
-        self._verified_until = -math.inf
         self._probe: Optional[Request] = None
 
     def __len__(self) -> int:
@@ -64,19 +63,13 @@ class RequestQueue:
     @property
     def slots(self) -> int:
         """Return how many requests may be in flight."""
-        return self.concurrency if self.is_verified() else 1
-
-    def is_verified(self) -> bool:
-        """Return true if more than one request may be in flight."""
-        # Without the file, the refusals of other processes cannot be known.
-        verified = self._clock.monotonic() < self._verified_until or self.key.verified_elsewhere()
-        return verified and not self.key.store.unreadable
+        return self.concurrency if self.key.is_verified() else 1
 
     def open(self, group: Group) -> None:
         """Begin a cycle. The key is unverified again: it may have been revoked since the last one."""
         if not self.groups:
             self.concurrency, self.limiter.per_minute = group.concurrency, group.per_minute
-            self._verified_until = -math.inf
+            self.key.verified_until = -math.inf
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
         self.groups.add(group)
@@ -128,7 +121,7 @@ class RequestQueue:
                     self._probe = None
                     self.key.release_probe(entry)
         if effect.verifies or effect.opens:
-            self._verified_until = now + VERIFIED_S if effect.verifies else -math.inf
+            self.key.verified_until = now + VERIFIED_S if effect.verifies else -math.inf
         if effect.opens == API:
             for group in self.groups:
                 group.throttled.add(request.api)
@@ -188,11 +181,11 @@ class RequestQueue:
         is_background = request.is_background
         # A query without a key, as the lookup of a project, lets nothing go first: all others may depend on it.
         deferred_at = deferred_at if request.query_key else -math.inf
-        wait_s = self.limiter.acquire(is_background, deferred_at, self.is_verified())
+        wait_s = self.limiter.acquire(is_background, deferred_at, self.key.is_verified())
         if wait_s is None:
             with self.key.transaction() as entry:
                 self._raise_if_over(request, now)
-                is_probe = not self.is_verified()
+                is_probe = not self.key.is_verified()
                 if is_probe and not self.key.claim_probe(entry, request.group.deadline - now):
                     return PROBE_POLL_S
                 wanted = 1 if is_probe else sum(each[-1].is_background == is_background for each in self._heap)

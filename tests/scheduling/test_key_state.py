@@ -86,8 +86,8 @@ def test_age_of_a_verification(clock: FixedClock, age: float, verified: bool) ->
     one.entry = other.entry = entry
     other.record_verification(entry, True)
     clock.at += age
-    assert one.verified_elsewhere() == verified
-    assert not other.verified_elsewhere()
+    assert one.is_verified() == verified
+    assert not other.is_verified()
 
 
 def test_verification_ends_with_a_refusal(clock: FixedClock) -> None:
@@ -96,7 +96,7 @@ def test_verification_ends_with_a_refusal(clock: FixedClock) -> None:
     one.entry = entry
     other.record_verification(entry, True)
     other.record_verification(entry, False)
-    assert not one.verified_elsewhere()
+    assert not one.is_verified()
 
 
 class OtherHasLock(Store):

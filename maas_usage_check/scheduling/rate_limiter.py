@@ -142,7 +142,6 @@ def defer(entry: KeyEntry, found_room: Mapping[str, bool], now: float) -> None:
 
     `found_room`: by query key.
     """
-    kept = {
-        query_key: at for query_key, at in still_deferred(entry, now).items() if not found_room.get(query_key, False)
-    }
-    entry.deferred = {**{query_key: now for query_key, found in found_room.items() if not found}, **kept}
+    deferred = {query_key: now for query_key, found in found_room.items() if not found}
+    deferred.update(still_deferred(entry, now))
+    entry.deferred = {query_key: at for query_key, at in deferred.items() if not found_room.get(query_key)}

@@ -89,6 +89,15 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     assert limiter.acquire(False, math.inf, False) == (pytest.approx(WINDOW_S - after) if full else None)
 
 
+def test_probe_uses_no_leased_place(clock: FixedClock) -> None:
+    """The claim of a probe needs a transaction, so its place comes from there too."""
+    limiter = RateLimiter(clock.clock, 9)
+    assert limiter.lease(KeyEntry(), False, 2, math.inf, ()) == 0
+    assert limiter.acquire(False, math.inf, False) is None
+    assert limiter.acquire(False, math.inf, True) == 0
+    assert limiter.acquire(False, math.inf, True) is None
+
+
 def test_next_cycle_checks_a_full_rate_again(clock: FixedClock) -> None:
     """A rate that was full in one cycle is checked again in the next: the wall clock may have been set between them."""
     limiter, entry = RateLimiter(clock.clock, 3), KeyEntry(background={int(clock.at): 1}, sent={int(clock.at): 1})

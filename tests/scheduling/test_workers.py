@@ -171,3 +171,22 @@ def test_workers_that_die_are_replaced() -> None:
     wait_for(lambda: not store.failures, "the failure", 10)
     workers.watch(group)
     workers.wait_for("a")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_worker_that_dies_after_its_request() -> None:
+    """It holds no slot, and does not count as hung."""
+    store = FailingStore()
+    workers = Workers(store)
+    group, ran = workers.group(25), threading.Event()
+
+    def run() -> None:
+        store.failures = 1
+        ran.set()
+
+    workers.submit(group, "dies", run=run)
+    wait_for(lambda: ran.is_set() and not workers.scheduler.queue.in_flight, "the end of the worker", 10)
+    workers.submit(group, "next")
+    workers.wait_for("next")
+    workers.scheduler.close(group, {})
+    assert watchdog.hung_threads(workers.at + watchdog.HUNG_S + 1) == 0

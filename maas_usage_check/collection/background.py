@@ -29,32 +29,25 @@ class BackgroundQueries:
         self._emitted: Any = None
         self._open_live: Set[QueryTask] = set()
         self._stopped_by: Optional[QueryError] = None
-        self._is_finished = False
+        self._is_over = False
 
     def plan(self, now_ms: int, answered: bool) -> List[Request]:
         """Make the requests of the planned queries."""
-        try:
-            return self._requests(self._source.plan(self._account, now_ms, answered))
-        except Exception as error:
-            self._record_failure(error)
-            return []
+        return self._requests(partial(self._source.plan, self._account, now_ms, answered))
 
-    def finish(self, now_ms: int, unanswered: Callable[[Hashable], QueryError]) -> None:
-        """End the queries. A query left for a later cycle is no failure; `unanswered` makes those of live ones."""
-        self._is_finished = True  # what ends from now on is too late
+    def end_queries(self, unanswered: Callable[[Hashable], QueryError]) -> None:
+        """Drop later outcomes. A query left for a later cycle is no failure; `unanswered` makes those of live ones."""
+        self._is_over = True
         self.ends += [self._stopped_by or unanswered(task.query) for task in list(self._open_live)]
-        try:
-            self.ends += self._source.finish(now_ms)
-        except Exception as error:
-            self._record_failure(error)
 
     def end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
         """Make the CycleEnd of the source."""
         return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
 
     def emit(self, end: CycleEnd) -> None:
-        """Emit from the ledger."""
+        """Store the answers, and emit from the ledger."""
         try:
+            self.ends += self._source.finish(end.now_ms)
             self._emitted = self._source.emit(end)
         except Exception as error:
             self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
@@ -67,52 +60,52 @@ class BackgroundQueries:
     def _account(self) -> Account:
         return Account(self._session.project_id, self._session.key_name)
 
-    def _requests(self, tasks: Iterable[QueryTask]) -> List[Request]:
-        tasks = list(tasks)
-        self._open_live.update(task for task in tasks if task.is_live)
-        return [
-            self._session.request(
-                self._source.api,
-                task.query,
-                partial(self._on_end, task),
-                task.priority,
-                is_dropped=lambda: self._stopped_by is not None,
-            )
-            for task in tasks
-        ]
+    def _requests(self, plan: Callable[[], Iterable[QueryTask]]) -> List[Request]:
+        """Make the requests of what `plan` returns; an error of it is recorded."""
+        try:
+            tasks = list(plan())
+            self._open_live.update(task for task in tasks if task.is_live)
+            return [
+                self._session.request(
+                    self._source.api,
+                    task.query,
+                    partial(self._on_end, task),
+                    task.priority,
+                    is_dropped=lambda: self._stopped_by is not None,
+                )
+                for task in tasks
+            ]
+        except UnusableError as error:
+            self._failure = error
+            self._stopped_by = self._stopped_by or QueryError(Result.INTERNAL, str(error), is_consequence=True)
+        except Exception as error:
+            self.ends.append(as_query_error(error))
+        return []
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
-        if self._is_finished:
+        if self._is_over:
             return []
         self._open_live.discard(task)
-        try:
-            if isinstance(outcome, QueryError):
-                return self._requests(self._on_failure(task, outcome))
-            follow_ups = self._requests(task.on_answer(outcome))
-            self.ends.append(None)
-            return follow_ups
-        except Exception as error:
-            self._record_failure(error)
-            return []
+        if isinstance(outcome, QueryError):
+            return self._requests(partial(self._on_failure, task, outcome))
+        return self._requests(partial(self._on_answer, task, outcome))
+
+    def _on_answer(self, task: QueryTask, answer: Any) -> Sequence[QueryTask]:
+        follow_ups = task.on_answer(answer)
+        self.ends.append(None)
+        return follow_ups
 
     def _on_failure(self, task: QueryTask, failure: QueryError) -> Sequence[QueryTask]:
         if failure.result == Result.REQUEST_REJECTED and task.on_rejected is not None:
             task.on_rejected()
             return ()
-        effect, is_dropped = effect_of(failure), self._stopped_by is not None
+        effect = effect_of(failure)
         if task.fallback is not None and effect.allows_fallback and not failure.is_consequence:
             self.ends.append(failure)
             return task.fallback()
-        if effect.stops_source and not is_dropped:
-            self._stopped_by = failure
         # A query that was not sent is sent in a later cycle, unless it is about the present.
         if task.is_live or not failure.is_consequence or effect.opens == API:
-            self.ends.append(self._stopped_by if is_dropped else failure)
+            self.ends.append(self._stopped_by or failure)
+        if effect.stops_source:
+            self._stopped_by = self._stopped_by or failure
         return ()
-
-    def _record_failure(self, error: Exception) -> None:
-        if isinstance(error, UnusableError):
-            self._failure = error
-            self._stopped_by = self._stopped_by or QueryError(Result.INTERNAL, str(error), is_consequence=True)
-        else:
-            self.ends.append(as_query_error(error))

@@ -144,6 +144,8 @@ class Cycle:
                 self._unsent = session.group.not_sent_error()
             outcomes = self._outcomes
             self._outcomes = {query: outcomes.get(query, self._unanswered(query)) for query in self._plan.queries}
+            for each in self._background:
+                each.end_queries(self._unanswered)
             return True
 
     def _unanswered(self, query: Hashable) -> QueryError:
@@ -155,8 +157,6 @@ class Cycle:
     def emit(self) -> None:
         """Store what the next cycle needs, and emit from the ledger."""
         collector = self._collector
-        for each in self._background:
-            each.finish(self._now_ms, self._unanswered)
         self._session.close(list(self._outcomes.values()))
         collector.store_success(self._now if _has_answer(self._ends()) else 0.0)
         for each in self._background:

@@ -81,7 +81,7 @@ def test_late_ends_change_nothing() -> None:
     queries = BackgroundQueries(source, session)
     first, second = queries.plan(0, True)
     first.on_end("in time")
-    queries.finish(0, lambda query: group.not_sent_error())
+    queries.end_queries(lambda query: group.not_sent_error())
     second.on_end("late")
     assert source.answers == ["in time"]
     assert [end and end.result for end in queries.ends] == [None, Result.TIMED_OUT]

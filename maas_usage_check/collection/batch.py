@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, List, Mapping, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set, Tuple
 
 from msgspec import Struct
 
@@ -32,22 +32,6 @@ class Batch(Struct, frozen=True):
     answered: FrozenSet[str] = frozenset()
 
 
-def build_points(
-    plan: Plan, outcomes: Mapping[Query, Outcome], tags: Dict[str, str], time_ns: int
-) -> Tuple[List[Point], Dict[str, List[str]]]:
-    """Build a point of each series whose queries were all answered; return also the series of each warning."""
-    points: List[Point] = []
-    warnings: Dict[str, List[str]] = {}
-    for series in plan.series:
-        answers = [outcomes[query] for query in series.queries]
-        if not any(isinstance(answer, QueryError) for answer in answers):
-            fields = series.fields(answers)
-            points.append(Point(series.measurement, {**series.tags, **tags}, fields, time_ns))
-            if series.warning(fields):
-                warnings.setdefault(series.warning(fields), []).append(series.name)
-    return points, warnings
-
-
 def decisive_result(failures: Sequence[QueryError], worked: bool) -> Result:
     """Return the result of a cycle: of several failures, the one that the others follow from."""
     if worked:
@@ -58,38 +42,26 @@ def decisive_result(failures: Sequence[QueryError], worked: bool) -> Result:
     return next((failure.result for failure in failures if failure.result not in later), failures[0].result)
 
 
-def answered_keys(instance: Instance, outcomes: Mapping[Query, Outcome], worked: bool) -> Set[str]:
-    """Return the keys of the problems that a cycle looked for."""
-    where = instance.display_name
-    has_values = not any(isinstance(outcome, QueryError) for outcome in outcomes.values())
-    return {f"{where} ranges", *([where] if worked else []), *([f"{where} values"] if has_values else [])}
-
-
-def list_problems(
-    instance: Instance,
-    plan: Plan,
-    outcomes: Mapping[Query, Outcome],
-    worked: bool,
-    warnings: Mapping[str, Sequence[str]],
-) -> List[Problem]:
-    """List the problems of the ranges, one for each cause, the decisive first, with the series that have no values."""
-    causes: Dict[Tuple[Result, bool], Tuple[QueryError, Dict[str, None]]] = {}
+def build_ranges(
+    instance: Instance, plan: Plan, outcomes: Mapping[Query, Outcome], tags: Dict[str, str], time_ns: int, worked: bool
+) -> Tuple[List[Point], List[Problem], Set[str]]:
+    """Build a point of each series whose queries were all answered; return also the problems and Batch.answered."""
+    where, level = instance.display_name, "W" if worked else "E"
+    points: List[Point] = []
+    failures: List[Tuple[QueryError, str]] = []
+    warnings: Dict[str, List[str]] = {}
     for series in plan.series:
-        for query in series.queries:
-            outcome = outcomes[query]
-            if isinstance(outcome, QueryError):
-                # A query that was not sent in time has another cause than an answer that did not come in time.
-                cause = outcome.result, outcome.is_consequence and outcome.result == Result.TIMED_OUT
-                error, names = causes.get(cause, (outcome, {}))
-                names[series.name] = None
-                causes[cause] = (outcome if error.is_consequence and not outcome.is_consequence else error, names)
-    level, where = "W" if worked else "E", instance.display_name
-    first = decisive_result([error for error, _ in causes.values()], False)
+        answers = [outcomes[query] for query in series.queries]
+        errors = [answer for answer in answers if isinstance(answer, QueryError)]
+        failures += [(error, series.name) for error in errors]
+        if not errors:
+            fields = series.fields(answers)
+            points.append(Point(series.measurement, {**series.tags, **tags}, fields, time_ns))
+            if series.warning(fields):
+                warnings.setdefault(series.warning(fields), []).append(series.name)
     problems = [
         Problem(level, f"{where}: {error} (no values for {', '.join(names)})", where)
-        for error, names in sorted(
-            causes.values(), key=lambda cause: (cause[0].result != first, cause[0].is_consequence)
-        )
+        for error, names in _group_by_cause(failures)
     ]
     if plan.expired:
         expired = ", ".join(plan.expired)
@@ -98,4 +70,20 @@ def list_problems(
     problems += [
         Problem("W", f"{where}: {text} ({', '.join(names)})", f"{where} values") for text, names in warnings.items()
     ]
-    return problems
+    answered = {f"{where} ranges", *([where] if worked else []), *([] if failures else [f"{where} values"])}
+    return points, problems, answered
+
+
+def _group_by_cause(failures: Sequence[Tuple[QueryError, str]]) -> List[Tuple[QueryError, Iterable[str]]]:
+    """Return an error of each cause, the decisive first, with the names of the series that have no values."""
+    causes: Dict[Tuple[Result, bool], List[Tuple[QueryError, str]]] = {}
+    for error, name in failures:
+        # A query that was not sent in time has another cause than an answer that did not come in time.
+        cause = error.result, error.is_consequence and error.result == Result.TIMED_OUT
+        causes.setdefault(cause, []).append((error, name))
+    groups: List[Tuple[QueryError, Iterable[str]]] = []
+    for group in causes.values():
+        error, _ = min(group, key=lambda failure: failure[0].is_consequence)
+        groups.append((error, dict.fromkeys(name for _, name in group)))
+    first = decisive_result([error for error, _ in groups], False)
+    return sorted(groups, key=lambda group: (group[0].result != first, group[0].is_consequence))

@@ -12,7 +12,7 @@ from ..errors import Problem, QueryError, Result
 from ..metrics import API, Number, Point
 from ..scheduling import Request, Scheduler
 from ..watchdog import hung_threads
-from .batch import Batch, answered_keys, build_points, decisive_result, list_problems
+from .batch import Batch, build_ranges, decisive_result
 from .session import Session
 
 if TYPE_CHECKING:
@@ -186,9 +186,8 @@ class Cycle:
         result = decisive_result(failures, worked)
         if result == Result.OK and any(part.is_partial for part in parts):
             result = Result.PARTIAL
-        points, warnings = build_points(self._plan, outcomes, self._tags(), self._now_ms * 1_000_000)
-        problems = list_problems(instance, self._plan, outcomes, worked, warnings)
-        answered = answered_keys(instance, outcomes, worked)
+        time_ns = self._now_ms * 1_000_000
+        points, problems, answered = build_ranges(instance, self._plan, outcomes, self._tags(), time_ns, worked)
         if self._session.group.waited_s:
             used = f"max_requests_per_minute ({instance.max_requests_per_minute}) was used up"
             text = f"{instance.display_name}: rate limit: waited {self._session.group.waited_s:.0f} s, {used}"
@@ -212,7 +211,7 @@ class Cycle:
             problems.append(Problem("W", HUNG.format(self._hung), "threads"))
         elif not self._hung:
             answered.add("threads")
-        points.append(Point(API, dict(instance.api_tags), health, self._now_ms * 1_000_000))
+        points.append(Point(API, dict(instance.api_tags), health, time_ns))
         return Batch(tuple(points), tuple(problems), result, outcomes, worked, frozenset(answered))
 
 

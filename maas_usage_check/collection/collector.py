@@ -121,16 +121,16 @@ def run_cycle(
         progress: called after each query for a range.
         now: seconds since 1970.
     """
-    clock, schedulers = collectors[0].clock, collectors[0].schedulers
+    clock = collectors[0].clock
     now = clock.now() if now is None else now
     cycles = [Cycle(each, each.instance.deadline if timeout is None else timeout, progress, now) for each in collectors]
     groups: Dict[Provider, List[Cycle]] = {}
-    for collector, cycle in zip(collectors, cycles):
-        groups.setdefault(collector.provider, []).append(cycle)
-    runs = [(Watched(partial(_run, schedulers, provider, group)), group) for provider, group in groups.items()]
+    for cycle in cycles:
+        groups.setdefault(cycle.collector.provider, []).append(cycle)
+    runs = [(Watched(partial(_run, group)), group) for group in groups.values()]
 
     def deadline() -> float:
-        return max(cycle.deadline for cycle in cycles)
+        return max(cycle.session.group.deadline for cycle in cycles)
 
     def cancelled_at() -> float:
         return min(collector.cancelled_at for collector in collectors)
@@ -147,19 +147,22 @@ def run_cycle(
     return [cycle.batch() for cycle in cycles]
 
 
-def _run(schedulers: Schedulers, provider: Provider, cycles: Sequence[Cycle]) -> None:
+def _run(cycles: Sequence[Cycle]) -> None:
+    """Run the cycles of one provider of credentials."""
+    collector, scheduler = cycles[0].collector, None
     begun = [cycle for cycle in cycles if cycle.has_queries]
     if begun:
         try:
-            credentials = provider()
-            scheduler = schedulers.of(credentials)
+            credentials = collector.provider()
+            scheduler = collector.schedulers.of(credentials)
             # All at once: a deferred query of the last cycle goes before the others of the first.
             scheduler.submit([request for cycle in begun for request in cycle.begin(scheduler, credentials)])
         except Exception as error:
             for cycle in begun:
                 cycle.fail(error)
     for cycle in cycles:
-        cycle.wait()
+        if scheduler is not None:
+            scheduler.wait(cycle.session.group)
         if cycle.end_queries():
             cycle.emit()
 

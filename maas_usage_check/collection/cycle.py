@@ -30,7 +30,7 @@ NOT_EMITTED = "the cycle ended before this was emitted; the next one emits it"
 
 
 class Cycle:
-    """A cycle: `begin`, `wait`, `end_queries`, `emit`, `batch`. To plan it may raise ConfigError.
+    """A cycle: `begin`, `end_queries`, `emit`, `batch`. To plan it may raise ConfigError.
 
     Args:
         collector: the instance's.
@@ -43,20 +43,20 @@ class Cycle:
     """
 
     def __init__(self, collector: Collector, timeout: float, progress: Callable[[], None], now: float) -> None:
-        self._collector = collector
+        self.collector = collector
         self._began = self.ended = collector.clock.monotonic()
         self._now, self._now_ms = now, int(now * 1000)
         self._progress = progress
         plans = [(source, source.plan(collector.instance, self._now_ms)) for source in collector.sources]
         self._plan = Plan.merge([plan for _, plan in plans])
         self._source_of = {query: source for source, plan in plans for query in plan.queries}
-        self._session = Session(collector, timeout)
+        self.session = Session(collector, timeout)
         self._outcomes: Dict[Query, Outcome] = {}
         self._background: List[BackgroundQueries] = []
         if collector.background:
             from .background import BackgroundQueries  # it imports the ledger: see Collector
 
-            self._background = [BackgroundQueries(source, self._session) for source in collector.background]
+            self._background = [BackgroundQueries(source, self.session) for source in collector.background]
         self._failure: Optional[QueryError] = None
         self._lock = threading.Lock()
         self._is_built = False
@@ -65,44 +65,34 @@ class Cycle:
             self._failure = QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
 
     @property
-    def deadline(self) -> float:
-        """Return when the cycle ends, in monotonic seconds; waiting for the rate may move it."""
-        return self._session.group.deadline
-
-    @property
     def has_queries(self) -> bool:
         """True if there is anything to query."""
         return bool(self._source_of or self._background) and self._hung < MOST_HUNG
 
     def begin(self, scheduler: Scheduler, credentials: Credentials) -> Sequence[Request]:
         """Return the first requests; the others follow from their answers."""
-        self._session.open(scheduler, credentials)
-        return self._ranges() if self._session.project_id else [self._look_up()]
-
-    def wait(self) -> None:
-        """Wait until all queries have ended, the deadline has passed or the cycle is cancelled."""
-        self._session.wait()
+        self.session.open(scheduler, credentials)
+        if self.session.project_id:
+            return self._ranges()
+        return [self.session.request(Iam(), self.collector.instance.region, self._on_project)]
 
     def fail(self, error: Exception) -> None:
         """Record why nothing is queried: there are no credentials, or there is no project."""
-        if not self._session.group.is_cancelled():  # a query that was cancelled did not fail
+        if not self.session.group.is_cancelled():  # a query that was cancelled did not fail
             self._failure = as_query_error(error)
-
-    def _look_up(self) -> Request:
-        return self._session.request(Iam(), self._collector.instance.region, self._on_project)
 
     def _on_project(self, outcome: Outcome) -> Sequence[Request]:
         try:
             if isinstance(outcome, QueryError):
                 raise outcome
-            self._session.use_project(outcome)
+            self.session.use_project(outcome)
             return self._ranges()
         except Exception as error:
             self.fail(error)
             return ()
 
     def _ranges(self) -> Sequence[Request]:
-        collector, session = self._collector, self._session
+        collector, session = self.collector, self.session
         # A query key has the place in the plan, which stays while the windows move on with the clock.
         requests = [
             session.request(
@@ -114,7 +104,7 @@ class Cycle:
 
     def _on_end(self, query: Query, outcome: Outcome) -> Sequence[Request]:
         with self._lock:
-            if self._session.is_over or (isinstance(outcome, QueryError) and self._session.group.is_cancelled()):
+            if self.session.is_over or (isinstance(outcome, QueryError) and self.session.group.is_cancelled()):
                 return ()
             self._outcomes[query] = outcome
             is_last = len(self._outcomes) == len(self._source_of)
@@ -122,14 +112,14 @@ class Cycle:
         return self._plan_background() if is_last else ()
 
     def _plan_background(self) -> Sequence[Request]:
-        if self._session.group.is_cancelled() or self._collector.clock.monotonic() >= self.deadline:
+        if self.session.group.is_cancelled() or self.collector.clock.monotonic() >= self.session.group.deadline:
             return ()
         answered = not self._source_of or self._any_answered()
         return [request for each in self._background for request in each.plan(self._now_ms, answered)]
 
     def end_queries(self) -> bool:
         """Drop later outcomes; return True to the first caller: it emits."""
-        collector, session, store = self._collector, self._session, self._collector.schedulers.store
+        collector, session, store = self.collector, self.session, self.collector.schedulers.store
         with self._lock:
             if session.is_over:
                 return False
@@ -149,15 +139,15 @@ class Cycle:
             return True
 
     def _unanswered(self, query: Hashable) -> QueryError:
-        return self._late if query in self._session.sent else self._unsent
+        return self._late if query in self.session.sent else self._unsent
 
     def _any_answered(self) -> bool:
         return _has_answer(self._outcomes.values())
 
     def emit(self) -> None:
         """Store what the next cycle needs, and emit from the ledger."""
-        collector = self._collector
-        self._session.close(list(self._outcomes.values()))
+        collector = self.collector
+        self.session.close(list(self._outcomes.values()))
         collector.store_success(self._now if _has_answer(self._ends()) else 0.0)
         for each in self._background:
             each.emit(self._cycle_end(each))
@@ -170,13 +160,13 @@ class Cycle:
         return queries.end(self._now_ms, self._tags(), answered, is_open)
 
     def _tags(self) -> Dict[str, str]:
-        instance = self._collector.instance
-        return {**instance.user_tags, "region": instance.region, "project_id": self._session.project_id}
+        instance = self.collector.instance
+        return {**instance.user_tags, "region": instance.region, "project_id": self.session.project_id}
 
     def batch(self) -> Batch:
         """Build the batch. A later emission is rolled back."""
         self._is_built = True
-        collector, instance, outcomes = self._collector, self._collector.instance, self._outcomes
+        collector, instance, outcomes = self.collector, self.collector.instance, self._outcomes
         store, ends = collector.schedulers.store, self._ends()
         failures = [end for end in ends if isinstance(end, QueryError)]
         worked = len(failures) < len(ends)
@@ -188,16 +178,16 @@ class Cycle:
             result = Result.PARTIAL
         time_ns = self._now_ms * 1_000_000
         points, problems, answered = build_ranges(instance, self._plan, outcomes, self._tags(), time_ns, worked)
-        if self._session.group.waited_s:
+        if self.session.group.waited_s:
             used = f"max_requests_per_minute ({instance.max_requests_per_minute}) was used up"
-            text = f"{instance.display_name}: rate limit: waited {self._session.group.waited_s:.0f} s, {used}"
+            text = f"{instance.display_name}: rate limit: waited {self.session.group.waited_s:.0f} s, {used}"
             problems.append(Problem("I", text, ""))
         health: Dict[str, Number] = {
             "up": int(worked),
             "result_code": int(result),
             "queries": len(ends),
             "failed_queries": len(failures),
-            "http_requests": self._session.http_requests,
+            "http_requests": self.session.client.http_requests if self.session.client else 0,
             "duration_seconds": round(max(0.0, collector.clock.monotonic() - self._began), 6),
         }
         if collector.last_success:

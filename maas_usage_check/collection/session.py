@@ -19,7 +19,7 @@ LATE = "no answer within the deadline of {:g} s: check the network, ask less, or
 
 
 class Session:
-    """Open, find the project, submit many queries, wait, close.
+    """Open, find the project, send many queries, close.
 
     Args:
         collector: the instance's.
@@ -31,6 +31,9 @@ class Session:
         late: the text of the error of a request that the deadline cut short.
         is_over: set at the end: nothing more is sent.
         sent: the queries that were sent.
+        project_id: empty while it is not known.
+        key_name: the digest of the access key; empty while there is none.
+        client: None while there is no access key.
     """
 
     def __init__(
@@ -57,8 +60,9 @@ class Session:
         self.is_over = False
         self.sent: Set[Hashable] = set()
         self.project_id = instance.project_id or ""
+        self.key_name = ""
+        self.client: Optional[Client] = None
         self._scheduler: Optional[Scheduler] = None
-        self._client: Optional[Client] = None
         self._found: Dict[str, str] = {}
 
     def open(self, scheduler: Scheduler, credentials: Credentials) -> None:
@@ -68,7 +72,7 @@ class Session:
             instance, credentials, collector.transport, collector.clock, lambda: self.group.deadline, self.late
         )
         scheduler.open(self.group)
-        self._scheduler, self._client = scheduler, client
+        self._scheduler, self.client, self.key_name = scheduler, client, scheduler.key.name
         if self.group.is_cancelled():  # the cycle ended while the credentials were fetched
             scheduler.close(self.group, {})
         stored = scheduler.key.entry.projects.get(instance.project_query_key, "")
@@ -76,19 +80,9 @@ class Session:
 
     def use_project(self, project_id: str) -> None:
         """Use a project that was looked up, and store it at the end."""
-        assert self._client is not None
-        self._client.project_id = self.project_id = project_id
+        assert self.client is not None
+        self.client.project_id = self.project_id = project_id
         self._found[self.collector.instance.project_query_key] = project_id
-
-    @property
-    def key_name(self) -> str:
-        """Return the digest of the access key; empty while there is none."""
-        return self._scheduler.key.name if self._scheduler else ""
-
-    @property
-    def http_requests(self) -> int:
-        """Count the requests that were sent."""
-        return self._client.http_requests if self._client else 0
 
     def request(
         self,
@@ -100,7 +94,7 @@ class Session:
         is_dropped: Callable[[], bool] = lambda: False,
     ) -> Request:
         """Make the request of a query; see Request."""
-        client, scheduler = self._client, self._scheduler
+        client, scheduler = self.client, self._scheduler
         assert client is not None, "open comes first"
         assert scheduler is not None
 
@@ -112,15 +106,11 @@ class Session:
 
         return Request(self.group, priority, source.name, run, on_end, query_key, is_dropped)
 
-    def submit(self, requests: Sequence[Request]) -> None:
-        """Send requests and what follows from them."""
+    def send(self, requests: Sequence[Request]) -> None:
+        """Send requests; wait until they and what follows from them have ended, until the deadline at the latest."""
         assert self._scheduler is not None, "open comes first"
         self._scheduler.submit(requests)
-
-    def wait(self) -> None:
-        """Wait until all requests have ended, until the deadline at the latest."""
-        if self._scheduler is not None:
-            self._scheduler.wait(self.group)
+        self._scheduler.wait(self.group)
 
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""

@@ -38,8 +38,5 @@ def query_all(session: Session, source: Api, queries: Sequence[Hashable], priori
         outcomes[i] = outcome
         return ()
 
-    session.submit(
-        [session.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)]
-    )
-    session.wait()
+    session.send([session.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
     return list(outcomes)

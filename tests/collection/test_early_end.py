@@ -192,7 +192,7 @@ def test_answer_after_the_deadline(
     credentials = Credentials(AK, SK)
     scheduler = collector.schedulers.of(credentials)
     scheduler.submit(cycle.begin(scheduler, credentials))
-    cycle.wait()
+    scheduler.wait(cycle.session.group)
     assert cycle.end_queries()
     cycle.emit()
     hang.release.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 from ..cloud import as_query_error
 from ..cloud.outcomes import API, Outcome, effect_of
@@ -15,39 +15,31 @@ from .session import Session
 
 
 class BackgroundQueries:
-    """The queries of one source in one cycle.
+    """The queries of one source in one cycle: `plan`, `end`, `emit`, `build`."""
 
-    Attributes:
-        ends: of each query, None or why it failed.
-    """
-
-    def __init__(self, source: BackgroundSource, session: Session) -> None:
-        self.ends: List[Optional[QueryError]] = []
+    def __init__(self, source: BackgroundSource, session: Session, now_ms: int) -> None:
         self._source = source
         self._session = session
+        self._now_ms = now_ms
+        self._ends: List[Optional[QueryError]] = []
         self._failure: Optional[UnusableError] = None
         self._emitted: Any = None
         self._open_live: Set[QueryTask] = set()
         self._stopped_by: Optional[QueryError] = None
-        self._is_over = False
 
-    def plan(self, now_ms: int, answered: bool) -> List[Request]:
+    def plan(self, answered: bool) -> List[Request]:
         """Make the requests of the planned queries."""
-        return self._requests(partial(self._source.plan, self._account, now_ms, answered))
+        return self._requests(lambda: self._source.plan(self._account, self._now_ms, answered))
 
-    def end_queries(self, unanswered: Callable[[Hashable], QueryError]) -> None:
-        """Drop later outcomes. A query left for a later cycle is no failure; `unanswered` makes those of live ones."""
-        self._is_over = True
-        self.ends += [self._stopped_by or unanswered(task.query) for task in list(self._open_live)]
-
-    def end(self, now_ms: int, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
-        """Make the CycleEnd of the source."""
-        return CycleEnd(self._account, now_ms, tags, answered, self.ends, self._failure, commit)
+    def end(self, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
+        """Make the CycleEnd of the source. A query left for a later cycle is no failure, unless it is live."""
+        self._ends += [self._stopped_by or self._session.unanswered(task.query) for task in list(self._open_live)]
+        return CycleEnd(self._account, self._now_ms, tags, answered, self._ends, self._failure, commit)
 
     def emit(self, end: CycleEnd) -> None:
         """Store the answers, and emit from the ledger."""
         try:
-            self.ends += self._source.finish(end.now_ms)
+            self._ends += self._source.finish(self._now_ms)
             self._emitted = self._source.emit(end)
         except Exception as error:
             self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
@@ -79,11 +71,11 @@ class BackgroundQueries:
             self._failure = error
             self._stopped_by = self._stopped_by or QueryError(Result.INTERNAL, str(error), is_consequence=True)
         except Exception as error:
-            self.ends.append(as_query_error(error))
+            self._ends.append(as_query_error(error))
         return []
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
-        if self._is_over:
+        if self._session.is_over:
             return []
         self._open_live.discard(task)
         if isinstance(outcome, QueryError):
@@ -92,7 +84,7 @@ class BackgroundQueries:
 
     def _on_answer(self, task: QueryTask, answer: Any) -> Sequence[QueryTask]:
         follow_ups = task.on_answer(answer)
-        self.ends.append(None)
+        self._ends.append(None)
         return follow_ups
 
     def _on_failure(self, task: QueryTask, failure: QueryError) -> Sequence[QueryTask]:
@@ -101,11 +93,11 @@ class BackgroundQueries:
             return ()
         effect = effect_of(failure)
         if task.fallback is not None and effect.allows_fallback and not failure.is_consequence:
-            self.ends.append(failure)
+            self._ends.append(failure)
             return task.fallback()
         # A query that was not sent is sent in a later cycle, unless it is about the present.
         if task.is_live or not failure.is_consequence or effect.opens == API:
-            self.ends.append(self._stopped_by or failure)
+            self._ends.append(self._stopped_by or failure)
         if effect.stops_source:
             self._stopped_by = self._stopped_by or failure
         return ()

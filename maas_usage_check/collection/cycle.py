@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Hashable, Iterable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Sequence, Tuple
 
 from ..cloud import Credentials, Outcome, Plan, Query, as_query_error
 from ..cloud.project import Iam
@@ -56,18 +56,20 @@ class Cycle:
         if collector.background:
             from .background import BackgroundQueries  # it imports the ledger: see Collector
 
-            self._background = [BackgroundQueries(source, self.session) for source in collector.background]
-        self._failure: Optional[QueryError] = None
+            self._background = [
+                BackgroundQueries(source, self.session, self._now_ms) for source in collector.background
+            ]
+        self._ended: List[Tuple[BackgroundQueries, CycleEnd]] = []
         self._lock = threading.Lock()
         self._is_built = False
         self._hung = hung_threads(self._began)
         if self._hung >= MOST_HUNG:
-            self._failure = QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
+            self.session.failure = QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
 
     @property
     def has_queries(self) -> bool:
         """True if there is anything to query."""
-        return bool(self._source_of or self._background) and self._hung < MOST_HUNG
+        return bool(self._source_of or self._background) and self.session.failure is None
 
     def begin(self, scheduler: Scheduler, credentials: Credentials) -> Sequence[Request]:
         """Return the first requests; the others follow from their answers."""
@@ -79,7 +81,7 @@ class Cycle:
     def fail(self, error: Exception) -> None:
         """Record why nothing is queried: there are no credentials, or there is no project."""
         if not self.session.group.is_cancelled():  # a query that was cancelled did not fail
-            self._failure = as_query_error(error)
+            self.session.failure = as_query_error(error)
 
     def _on_project(self, outcome: Outcome) -> Sequence[Request]:
         try:
@@ -114,8 +116,8 @@ class Cycle:
     def _plan_background(self) -> Sequence[Request]:
         if self.session.group.is_cancelled() or self.collector.clock.monotonic() >= self.session.group.deadline:
             return ()
-        answered = not self._source_of or self._any_answered()
-        return [request for each in self._background for request in each.plan(self._now_ms, answered)]
+        answered = not self._source_of or _has_answer(self._outcomes.values())
+        return [request for each in self._background for request in each.plan(answered)]
 
     def end_queries(self) -> bool:
         """Drop later outcomes; return True to the first caller: it emits."""
@@ -124,40 +126,30 @@ class Cycle:
             if session.is_over:
                 return False
             session.is_over, self.ended = True, collector.clock.monotonic()
-            if collector.is_cancelled and collector.consumer and collector.consumer.is_incremental:
-                self._background = []  # nobody would take the increments
-            self._late = self._unsent = QueryError(Result.TIMED_OUT, session.late)
-            if self._failure or collector.is_cancelled or store.hangs:
+            # Where none of the queries was sent, something before them hung.
+            why = session.late if session.sent.isdisjoint(self._source_of) else ""
+            if collector.is_cancelled or store.hangs:
                 why = "the cycle was ended by a signal" if collector.is_cancelled else str(store.hang_error())
-                self._late = self._unsent = self._failure or QueryError(Result.TIMED_OUT, why)
-            elif session.sent.intersection(self._source_of):  # else something before them hung
-                self._unsent = session.group.not_sent_error()
+            if why and session.failure is None:
+                session.failure = QueryError(Result.TIMED_OUT, why)
             outcomes = self._outcomes
-            self._outcomes = {query: outcomes.get(query, self._unanswered(query)) for query in self._plan.queries}
-            for each in self._background:
-                each.end_queries(self._unanswered)
+            self._outcomes = {query: outcomes.get(query, session.unanswered(query)) for query in self._plan.queries}
+            answered, is_open = _has_answer(self._outcomes.values()), lambda: not self._is_built
+            if not (collector.is_cancelled and collector.consumer and collector.consumer.is_incremental):
+                # else nobody would take the increments
+                self._ended = [(each, each.end(self._tags(), answered, is_open)) for each in self._background]
             return True
-
-    def _unanswered(self, query: Hashable) -> QueryError:
-        return self._late if query in self.session.sent else self._unsent
-
-    def _any_answered(self) -> bool:
-        return _has_answer(self._outcomes.values())
 
     def emit(self) -> None:
         """Store what the next cycle needs, and emit from the ledger."""
         collector = self.collector
         self.session.close(list(self._outcomes.values()))
         collector.store_success(self._now if _has_answer(self._ends()) else 0.0)
-        for each in self._background:
-            each.emit(self._cycle_end(each))
+        for queries, end in self._ended:
+            queries.emit(end)
 
     def _ends(self) -> List[Outcome]:
-        return [*self._outcomes.values(), *(end for each in self._background for end in each.ends)]
-
-    def _cycle_end(self, queries: BackgroundQueries) -> CycleEnd:
-        answered, is_open = self._any_answered(), lambda: not self._is_built
-        return queries.end(self._now_ms, self._tags(), answered, is_open)
+        return [*self._outcomes.values(), *(each for _, end in self._ended for each in end.ends)]
 
     def _tags(self) -> Dict[str, str]:
         instance = self.collector.instance
@@ -172,7 +164,7 @@ class Cycle:
         worked = len(failures) < len(ends)
         collector.last_success = self._now if worked else collector.last_success
         late = store.hang_error() if store.hangs else QueryError(Result.TIMED_OUT, NOT_EMITTED)
-        parts = [each.build(self._cycle_end(each), late) for each in self._background]
+        parts = [queries.build(end, late) for queries, end in self._ended]
         result = decisive_result(failures, worked)
         if result == Result.OK and any(part.is_partial for part in parts):
             result = Result.PARTIAL

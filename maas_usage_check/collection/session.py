@@ -31,6 +31,7 @@ class Session:
         late: the text of the error of a request that the deadline cut short.
         is_over: set at the end: nothing more is sent.
         sent: the queries that were sent.
+        failure: why all queries without an answer have none; None where each has a reason of its own.
         project_id: empty while it is not known.
         key_name: the digest of the access key; empty while there is none.
         client: None while there is no access key.
@@ -59,6 +60,7 @@ class Session:
         self.late = LATE.format(timeout)
         self.is_over = False
         self.sent: Set[Hashable] = set()
+        self.failure: Optional[QueryError] = None
         self.project_id = instance.project_id or ""
         self.key_name = ""
         self.client: Optional[Client] = None
@@ -111,6 +113,12 @@ class Session:
         assert self._scheduler is not None, "open comes first"
         self._scheduler.submit(requests)
         self._scheduler.wait(self.group)
+
+    def unanswered(self, query: Hashable) -> QueryError:
+        """Make the error of a query that has no answer at the end."""
+        if self.failure is not None:
+            return self.failure
+        return QueryError(Result.TIMED_OUT, self.late) if query in self.sent else self.group.not_sent_error()
 
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""

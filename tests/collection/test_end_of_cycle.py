@@ -77,14 +77,16 @@ def test_late_ends_change_nothing() -> None:
     def request(api: Any, query: Any, on_end: Any, priority: Any, is_dropped: Any) -> Any:
         return SimpleNamespace(on_end=on_end)
 
-    session: Any = SimpleNamespace(project_id="p", key_name="k", group=group, request=request)
-    queries = BackgroundQueries(source, session)
-    first, second = queries.plan(0, True)
+    session: Any = SimpleNamespace(project_id="p", key_name="k", is_over=False, request=request)
+    session.unanswered = lambda query: group.not_sent_error()
+    queries = BackgroundQueries(source, session, 0)
+    first, second = queries.plan(True)
     first.on_end("in time")
-    queries.end_queries(lambda query: group.not_sent_error())
+    session.is_over = True
+    end = queries.end({}, True, lambda: True)
     second.on_end("late")
     assert source.answers == ["in time"]
-    assert [end and end.result for end in queries.ends] == [None, Result.TIMED_OUT]
+    assert [failure and failure.result for failure in end.ends] == [None, Result.TIMED_OUT]
 
 
 def test_nothing_starts_unless_all_is_planned(

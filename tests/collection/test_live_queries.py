@@ -41,11 +41,11 @@ def test_full_background_share(clock: FixedClock) -> None:
         return Request(group, priority, api.name, lambda: query, on_end, query, is_dropped=is_dropped)
 
     source: Any = Source()
-    session: Any = SimpleNamespace(project_id="p", key_name="k", group=group, request=request)
-    queries = BackgroundQueries(source, session)
-    account.queue.submit(queries.plan(0, True))
+    session: Any = SimpleNamespace(project_id="p", key_name="k", is_over=False, request=request)
+    queries = BackgroundQueries(source, session, 0)
+    account.queue.submit(queries.plan(True))
     names: List[Any] = [account.send()]
     clock.at += 25
     names.append(account.send())
     assert names == [None, "LIVE"]
-    assert queries.ends == [None]
+    assert queries.end({}, True, lambda: True).ends == [None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 SOURCES: Tuple[Source, ...] = (Statistics(),)
 EMIT_S = 3.0
 """Seconds that the state may take after the deadline."""
-END_OF_TIME = 2.0**32
-"""Seconds, in the year 2106."""
-
-
-class LastSuccess(Struct, omit_defaults=True):
-    """When a query of an instance was last answered, in seconds since 1970, as stored between runs."""
-
-    max_age_s: ClassVar[float] = 40 * 86_400.0
-
-    at: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a time that no metrics store accepts."""
-        if not 0 <= self.at < END_OF_TIME:
-            raise ValueError("no time")
 
 
 class Collector(Struct, eq=False):
@@ -48,7 +33,6 @@ class Collector(Struct, eq=False):
         consumer: who takes hours or counts; without one they are left alone.
         rate_extension_s: seconds by which waiting for the rate may extend a cycle beyond its deadline.
         priority: of the queries for ranges.
-        name: names the instance in the state.
         last_success: seconds since 1970; 0 if none is known.
         cancelled_at: monotonic seconds.
     """
@@ -62,13 +46,11 @@ class Collector(Struct, eq=False):
     consumer: Optional[Consumer] = None
     rate_extension_s: float = 0.0
     priority: Priority = Priority.RANGE
-    name: str = ""
     last_success: float = 0.0
     cancelled_at: float = math.inf
     background: List[BackgroundSource] = []
 
     def __post_init__(self) -> None:
-        self.name = self.instance.state_name
         # Imported where configured: saves 92 million instructions of a `collect` without hours, and 84 without models.
         if self.consumer is not None and self.instance.hourly:
             from ..ledger.hours_source import HoursSource
@@ -92,11 +74,6 @@ class Collector(Struct, eq=False):
     def is_cancelled(self) -> bool:
         """True once `cancel` was called."""
         return self.cancelled_at < math.inf
-
-    def store_success(self, now: float) -> None:
-        """Store when a query was last answered; 0 if none was in this cycle."""
-        with self.schedulers.store.entry(LastSuccess, self.name) as last:
-            self.last_success = last.at = now or last.at
 
     def cycle(self) -> Batch:
         """Run a cycle to its end; raise ConfigError where the host's time zone is not known."""

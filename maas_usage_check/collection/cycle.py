@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, Iterable, List, Sequence, Tuple
+
+from msgspec import Struct
 
 from ..cloud import Credentials, Outcome, Plan, Query, as_query_error
 from ..cloud.project import Iam
@@ -27,6 +29,21 @@ HUNG = (
     "then restart this process"
 )
 NOT_EMITTED = "the cycle ended before this was emitted; the next one emits it"
+END_OF_TIME = 2.0**32
+"""Seconds, in the year 2106."""
+
+
+class LastSuccess(Struct, omit_defaults=True):
+    """When a query of an instance was last answered, in seconds since 1970, as stored between runs."""
+
+    max_age_s: ClassVar[float] = 40 * 86_400.0
+
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a time that no metrics store accepts."""
+        if not 0 <= self.at < END_OF_TIME:
+            raise ValueError("no time")
 
 
 class Cycle:
@@ -95,11 +112,10 @@ class Cycle:
 
     def _ranges(self) -> Sequence[Request]:
         collector, session = self.collector, self.session
+        name = collector.instance.state_name
         # A query key has the place in the plan, which stays while the windows move on with the clock.
         requests = [
-            session.request(
-                source, query, partial(self._on_end, query), (collector.priority, i), f"{collector.name}:{i}"
-            )
+            session.request(source, query, partial(self._on_end, query), (collector.priority, i), f"{name}:{i}")
             for i, (query, source) in enumerate(self._source_of.items())
         ]
         return requests or self._plan_background()
@@ -144,7 +160,8 @@ class Cycle:
         """Store what the next cycle needs, and emit from the ledger."""
         collector = self.collector
         self.session.close(list(self._outcomes.values()))
-        collector.store_success(self._now if _has_answer(self._ends()) else 0.0)
+        with collector.schedulers.store.entry(LastSuccess, collector.instance.state_name) as last:
+            collector.last_success = last.at = self._now if _has_answer(self._ends()) else last.at
         for queries, end in self._ended:
             queries.emit(end)
 

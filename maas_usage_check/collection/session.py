@@ -9,7 +9,7 @@ from ..cloud import Api, Client, Credentials
 from ..cloud.outcomes import Outcome
 from ..config import is_project_id
 from ..errors import QueryError, Result
-from ..scheduling import RETRIES_S, Group, Priority, Request, Scheduler
+from ..scheduling import Group, Priority, Request, Scheduler
 
 if TYPE_CHECKING:
     from .collector import Collector
@@ -24,10 +24,9 @@ class Session:
     Args:
         collector: the instance's.
         timeout: seconds.
-        retries_s: seconds before each further try.
-        on_wait: takes the seconds that a request waits for the rate.
 
     Attributes:
+        group: the limits, the deadline and the tries of its requests.
         late: the text of the error of a request that the deadline cut short.
         is_over: set at the end: nothing more is sent.
         sent: the queries that were sent.
@@ -37,13 +36,7 @@ class Session:
         client: None while there is no access key.
     """
 
-    def __init__(
-        self,
-        collector: Collector,
-        timeout: float,
-        retries_s: Sequence[float] = RETRIES_S,
-        on_wait: Callable[[float], None] = lambda seconds: None,
-    ) -> None:
+    def __init__(self, collector: Collector, timeout: float) -> None:
         instance, deadline = collector.instance, collector.clock.monotonic() + timeout
         self.collector = collector
         self.group = Group(
@@ -54,8 +47,6 @@ class Session:
             request_s=instance.timeout,
             is_cancelled=lambda: collector.is_cancelled or self.is_over,
             not_sent=NOT_SENT.format(timeout),
-            retries_s=retries_s,
-            on_wait=on_wait,
         )
         self.late = LATE.format(timeout)
         self.is_over = False
@@ -65,7 +56,7 @@ class Session:
         self.key_name = ""
         self.client: Optional[Client] = None
         self._scheduler: Optional[Scheduler] = None
-        self._found: Dict[str, str] = {}
+        self._projects: Dict[str, str] = {}
 
     def open(self, scheduler: Scheduler, credentials: Credentials) -> None:
         """Begin to use an access key."""
@@ -84,7 +75,7 @@ class Session:
         """Use a project that was looked up, and store it at the end."""
         assert self.client is not None
         self.client.project_id = self.project_id = project_id
-        self._found[self.collector.instance.project_query_key] = project_id
+        self._projects = {self.collector.instance.project_query_key: project_id}
 
     def request(
         self,
@@ -124,7 +115,7 @@ class Session:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""
         if self._scheduler is None:
             return
-        results = [outcome.result for outcome in outcomes if isinstance(outcome, QueryError)]
-        unknown = {Result.NOT_FOUND, Result.PERMISSION_DENIED} & set(results)
-        forgotten = {self.collector.instance.project_query_key: ""} if unknown and len(results) == len(outcomes) else {}
-        self._scheduler.close(self.group, {**self._found, **forgotten})
+        results = {outcome.result if isinstance(outcome, QueryError) else Result.OK for outcome in outcomes}
+        if results & {Result.NOT_FOUND, Result.PERMISSION_DENIED} and Result.OK not in results:
+            self._projects = {self.collector.instance.project_query_key: ""}
+        self._scheduler.close(self.group, self._projects)

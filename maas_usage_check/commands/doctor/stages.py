@@ -158,7 +158,8 @@ def _run_query_stages(
     one, now_ms = replace(instance, ranges=ranges, **kinds), int(clock.now() * 1000)
     recent, halves = Statistics().plan(one, now_ms).queries, hours_stage.plan_queries(one, now_ms)
     collector = Collector(instance, lambda: credentials, transport, schedulers, clock, rate_extension_s=WINDOW_S)
-    session = Session(collector, (8 if instance.models else 6) * instance.timeout, (), log_waits(warn, instance))
+    session = Session(collector, (8 if instance.models else 6) * instance.timeout)
+    session.group.retries_s, session.group.on_wait = (), log_waits(warn, instance)
     outcomes: List[Any] = []
     store = schedulers.store
     try:

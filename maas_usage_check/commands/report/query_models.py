@@ -57,7 +57,8 @@ def query_models(
     """
     credentials = provider(instance.credentials)
     collector = Collector(instance, credentials, transport, schedulers, clock, rate_extension_s=WINDOW_S)
-    session = Session(collector, instance.deadline, on_wait=log_waits(warn, instance))
+    session = Session(collector, instance.deadline)
+    session.group.on_wait = log_waits(warn, instance)
 
     def run_until_deadline(task: Callable[[], T]) -> T:
         watched = Watched(task)

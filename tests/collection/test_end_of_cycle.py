@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
-from typing import Any, List, Sequence
+from typing import Any, List, Sequence, Tuple
 
 import pytest
 
@@ -71,15 +71,21 @@ def test_cancel_while_the_state_hangs(cloud: Cloud, clock: FixedClock, make_coll
     release.set()
 
 
-def test_late_ends_change_nothing() -> None:
-    source, group = Source(), Group(100, 4, 0.0)
+def live_queries(source: Any) -> Tuple[Any, BackgroundQueries]:
+    """Return a session that is open, and the background queries of a source in it."""
+    group = Group(100, 4, 0.0)
 
     def request(api: Any, query: Any, on_end: Any, priority: Any, is_dropped: Any) -> Any:
         return SimpleNamespace(on_end=on_end)
 
-    session: Any = SimpleNamespace(project_id="p", key_name="k", is_over=False, request=request)
-    session.unanswered = lambda query: group.not_sent_error()
-    queries = BackgroundQueries(source, session, 0)
+    session: Any = SimpleNamespace(project_id="p", key_name="k", group=group, is_over=False, request=request)
+    session.unanswered = lambda query: QueryError(Result.TIMED_OUT, "unanswered")
+    return session, BackgroundQueries(source, session, 0)
+
+
+def test_late_ends_change_nothing() -> None:
+    source = Source()
+    session, queries = live_queries(source)
     first, second = queries.plan(True)
     first.on_end("in time")
     session.is_over = True
@@ -87,6 +93,18 @@ def test_late_ends_change_nothing() -> None:
     second.on_end("late")
     assert source.answers == ["in time"]
     assert [failure and failure.result for failure in end.ends] == [None, Result.TIMED_OUT]
+
+
+def test_failures_after_a_stop() -> None:
+    """A query that fails after a stop, before the cycle has ended, has the stop as its reason; an answer counts."""
+    source = Source()
+    session, queries = live_queries(source)
+    first, second = queries.plan(True)
+    session.group.is_cancelled = lambda: True
+    first.on_end(session.group.not_sent_error())
+    second.on_end("in time")
+    assert source.answers == ["in time"]
+    assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["None", "unanswered"]
 
 
 def test_nothing_starts_unless_all_is_planned(

@@ -75,7 +75,7 @@ class BackgroundQueries:
         return []
 
     def _on_end(self, task: QueryTask, outcome: Outcome) -> List[Request]:
-        if self._session.is_over or (isinstance(outcome, QueryError) and self._session.group.is_cancelled()):
+        if self._session.drops(outcome):
             return []
         self._open_live.discard(task)
         if isinstance(outcome, QueryError):

@@ -122,7 +122,7 @@ class Cycle:
 
     def _on_end(self, query: Query, outcome: Outcome) -> Sequence[Request]:
         with self._lock:
-            if self.session.is_over or (isinstance(outcome, QueryError) and self.session.group.is_cancelled()):
+            if self.session.drops(outcome):
                 return ()
             self._outcomes[query] = outcome
             is_last = len(self._outcomes) == len(self._source_of)

@@ -111,6 +111,10 @@ class Session:
             return self.failure
         return QueryError(Result.TIMED_OUT, self.late) if query in self.sent else self.group.not_sent_error()
 
+    def drops(self, outcome: Outcome) -> bool:
+        """Return true if an outcome comes too late: after the end of the cycle, or a failure after a stop."""
+        return self.is_over or (isinstance(outcome, QueryError) and self.group.is_cancelled())
+
     def close(self, outcomes: Sequence[Outcome] = ()) -> None:
         """Store what the next cycle needs; the project is looked up again where all queries lacked a permission."""
         if self._scheduler is None:

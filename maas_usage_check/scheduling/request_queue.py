@@ -72,6 +72,7 @@ class RequestQueue:
             self.key.verified_until = -math.inf
             with self.key.transaction() as entry:
                 circuit_breaker.reset_if_clock_fixed(entry, self._clock.now(), self._clock.monotonic())
+                entry.deferred = still_deferred(entry, self._clock.now())
         self.groups.add(group)
         self.concurrency = min(self.concurrency, group.concurrency)
         self.limiter.per_minute = min(self.limiter.per_minute, group.per_minute)
@@ -206,4 +207,4 @@ class RequestQueue:
     def _deferred_elsewhere(self, entry: KeyEntry) -> List[float]:
         """List when each deferred query that does not wait here was deferred: another process may send it."""
         here = {waiting[-1].query_key for waiting in self._heap}.union(self._found_room)
-        return [at for query_key, at in still_deferred(entry, self._clock.now()).items() if query_key not in here]
+        return [at for query_key, at in entry.deferred.items() if query_key not in here]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 from typing import Any, List, Sequence, Tuple
 
 import pytest
@@ -11,13 +10,13 @@ import pytest
 from maas_usage_check import watchdog
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.statistics import Statistics
-from maas_usage_check.collection import run_cycle
+from maas_usage_check.collection import Collector, Session, run_cycle
 from maas_usage_check.collection.background import BackgroundQueries
 from maas_usage_check.commands.runner import make_collectors
 from maas_usage_check.config import load
 from maas_usage_check.errors import ConfigError, QueryError, Result
 from maas_usage_check.ledger import PartialBatch, QueryTask
-from maas_usage_check.scheduling import Group, Priority
+from maas_usage_check.scheduling import Priority
 from maas_usage_check.state import Store
 from maas_usage_check.watchdog import STATE_STOP_S
 
@@ -71,21 +70,16 @@ def test_cancel_while_the_state_hangs(cloud: Cloud, clock: FixedClock, make_coll
     release.set()
 
 
-def live_queries(source: Any) -> Tuple[Any, BackgroundQueries]:
-    """Return a session that is open, and the background queries of a source in it."""
-    group = Group(100, 4, 0.0)
-
-    def request(api: Any, query: Any, on_end: Any, priority: Any, is_dropped: Any) -> Any:
-        return SimpleNamespace(on_end=on_end)
-
-    session: Any = SimpleNamespace(project_id="p", key_name="k", group=group, is_over=False, request=request)
-    session.unanswered = lambda query: QueryError(Result.TIMED_OUT, "unanswered")
+def live_queries(source: Source, collector: Collector) -> Tuple[Session, BackgroundQueries]:
+    """Open a session; return also the background queries of a source in it."""
+    session, credentials = Session(collector, 25.0), collector.provider()
+    session.open(collector.schedulers.of(credentials), credentials)
     return session, BackgroundQueries(source, session, 0)
 
 
-def test_late_ends_change_nothing() -> None:
+def test_late_ends_change_nothing(cloud: Cloud, make_collector: Make) -> None:
     source = Source()
-    session, queries = live_queries(source)
+    session, queries = live_queries(source, make_collector(cloud.entry()))
     first, second = queries.plan(True)
     first.on_end("in time")
     session.is_over = True
@@ -95,16 +89,17 @@ def test_late_ends_change_nothing() -> None:
     assert [failure and failure.result for failure in end.ends] == [None, Result.TIMED_OUT]
 
 
-def test_failures_after_a_stop() -> None:
+def test_failures_after_a_stop(cloud: Cloud, make_collector: Make) -> None:
     """A query that fails after a stop, before the cycle has ended, has the stop as its reason; an answer counts."""
-    source = Source()
-    session, queries = live_queries(source)
+    source, collector = Source(), make_collector(cloud.entry())
+    session, queries = live_queries(source, collector)
     first, second = queries.plan(True)
-    session.group.is_cancelled = lambda: True
+    collector.cancel()
     first.on_end(session.group.not_sent_error())
     second.on_end("in time")
+    session.failure = QueryError(Result.TIMED_OUT, "the stop")
     assert source.answers == ["in time"]
-    assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["None", "unanswered"]
+    assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["None", "the stop"]
 
 
 def test_nothing_starts_unless_all_is_planned(

@@ -41,7 +41,7 @@ def test_full_background_share(clock: FixedClock) -> None:
         return Request(group, priority, api.name, lambda: query, on_end, query, is_dropped=is_dropped)
 
     source: Any = Source()
-    session: Any = SimpleNamespace(project_id="p", key_name="k", is_over=False, request=request)
+    session: Any = SimpleNamespace(project_id="p", key_name="k", request=request, drops=lambda outcome: False)
     queries = BackgroundQueries(source, session, 0)
     account.queue.submit(queries.plan(True))
     names: List[Any] = [account.send()]

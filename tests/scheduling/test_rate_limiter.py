@@ -209,10 +209,15 @@ def test_deferred_queries_go_first(clock: FixedClock) -> None:
 
 
 @pytest.mark.parametrize(("age", "kept"), [(DEFERRED_S - 0.001, True), (DEFERRED_S, False), (-0.001, False)])
-def test_age_of_deferred_queries(age: float, kept: bool) -> None:
-    entry = KeyEntry(deferred={"a": AT})
-    defer(entry, {}, AT + age)
-    assert ("a" in entry.deferred) == kept
+def test_age_of_deferred_queries(clock: FixedClock, age: float, kept: bool) -> None:
+    """Too old ones neither go first nor stay in the state."""
+    account, entry = Account(clock), KeyEntry(deferred={"b": clock.at - age})
+    defer(entry, {}, clock.at)
+    assert ("b" in entry.deferred) == kept
+    with account.key.transaction() as entry:
+        entry.deferred = {"b": clock.at - age}
+    account.submit(account.group(), "a", "b")
+    assert account.send() == ("b" if kept else "a")
 
 
 def test_deferral_at_once(clock: FixedClock) -> None:

@@ -61,7 +61,7 @@ def build_ranges(
                 warnings.setdefault(series.warning(fields), []).append(series.name)
     problems = [
         Problem(level, f"{where}: {error} (no values for {', '.join(names)})", where)
-        for error, names in _group_by_cause(failures)
+        for error, names in group_by_cause(failures)
     ]
     if plan.expired:
         expired = ", ".join(plan.expired)
@@ -74,7 +74,7 @@ def build_ranges(
     return points, problems, answered
 
 
-def _group_by_cause(failures: Sequence[Tuple[QueryError, str]]) -> List[Tuple[QueryError, Iterable[str]]]:
+def group_by_cause(failures: Sequence[Tuple[QueryError, str]]) -> List[Tuple[QueryError, Iterable[str]]]:
     """Return an error of each cause, the decisive first, with the names of the series that have no values."""
     causes: Dict[Tuple[Result, bool], List[Tuple[QueryError, str]]] = {}
     for error, name in failures:

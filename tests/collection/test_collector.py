@@ -211,7 +211,9 @@ def test_deadline(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
 def test_hangs(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
     """A name resolution may hang, or a file with credentials: neither blocks the cycle or the exit of the process."""
     for injected in ({"transport": hang}, {"provider": hang}):
-        assert make_collector(cloud.entry(), **injected).cycle().result == Result.TIMED_OUT
+        batch = make_collector(cloud.entry(), **injected).cycle()
+        assert batch.result == Result.TIMED_OUT
+        assert "no answer within the deadline of 25 s" in texts(batch, "E")[0]
     assert [thread.daemon for thread in hang.threads] == [True, True]
 
 

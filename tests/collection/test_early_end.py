@@ -147,6 +147,7 @@ def test_late_credentials(cloud: Cloud, clock: FixedClock, make_collector: Make,
     assert collector.cycle().result == Result.TIMED_OUT
     hang.release.set()
     hang.threads[0].join()
+    assert not collector.schedulers.of(Credentials(AK, SK)).queue.groups
     assert collector.cycle().result == Result.OK
     assert len(cloud.requests) == len(RANGES)
     cloud.responder = lambda request: Response(b"{}", 401)

@@ -102,6 +102,17 @@ def test_failures_after_a_stop(cloud: Cloud, make_collector: Make) -> None:
     assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["None", "the stop"]
 
 
+def test_failure_that_stops_a_source(cloud: Cloud, make_collector: Make) -> None:
+    """It is the reason of the live queries that are not sent after it."""
+    source = Source()
+    session, queries = live_queries(source, make_collector(cloud.entry()))
+    first, second = queries.plan(True)
+    first.on_end(QueryError(Result.PERMISSION_DENIED, "no permission"))
+    assert second.is_dropped()
+    second.on_end(session.group.not_sent_error())
+    assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["no permission"] * 2
+
+
 def test_nothing_starts_unless_all_is_planned(
     cloud: Cloud, make_collector: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,15 @@ def test_full_rate_is_checked_again(after: float, full: bool) -> None:
     assert limiter.acquire(False, math.inf, False) == (pytest.approx(WINDOW_S - after) if full else None)
 
 
+@pytest.mark.parametrize(("after", "full"), [(0.499, True), (0.5, False)])
+def test_place_that_is_free_before_the_next_check(after: float, full: bool) -> None:
+    clock = FixedClock(AT + 0.5)
+    limiter = RateLimiter(clock.clock, 1)
+    assert limiter.lease(KeyEntry(sent={int(AT) - 60: 1}), False, 1, math.inf, ()) == 0.5
+    clock.at += after
+    assert limiter.acquire(False, math.inf, False) == (pytest.approx(0.5 - after, abs=1e-6) if full else None)
+
+
 def test_probe_uses_no_leased_place(clock: FixedClock) -> None:
     """The claim of a probe needs a transaction, so its place comes from there too."""
     limiter = RateLimiter(clock.clock, 9)

@@ -153,13 +153,16 @@ class RequestQueue:
             group.deadline = min(group.deadline, self._clock.monotonic())  # a hung request holds no slot
             self._heap = sorted(entry for entry in self._heap if entry[-1].group is not group)
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
+        hangs = self._probe is not None and self._probe.group is group
+        if self.groups and not (projects or hangs or self._found_room):
+            return  # 200 instances end their cycles at once
         with self.key.transaction() as entry:
             defer(entry, self._found_room, self._clock.now())
             self._found_room.clear()
             known = {**entry.projects, **projects}
             entry.projects = {where: project for where, project in known.items() if project}
-            self.limiter.settle(entry)  # other cycles lease again
-            if self._probe is not None and self._probe.group is group:
+            self.limiter.settle(entry)
+            if hangs:
                 self._probe = None
                 self.key.release_probe(entry)
 

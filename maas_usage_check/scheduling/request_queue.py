@@ -155,7 +155,7 @@ class RequestQueue:
             self._retries = sorted(entry for entry in self._retries if entry[-1].group is not group)
         hangs = self._probe is not None and self._probe.group is group
         if self.groups and not (projects or hangs or self._found_room):
-            return  # 200 instances end their cycles at once
+            return  # 200 instances that end at once need one transaction
         with self.key.transaction() as entry:
             defer(entry, self._found_room, self._clock.now())
             self._found_room.clear()

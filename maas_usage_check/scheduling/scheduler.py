@@ -93,9 +93,9 @@ class Scheduler:
                 self._workers -= 1
 
     def _step(self, longest_s: float = math.inf) -> bool:
-        """End one request, or wait until one may go, so long at most. Return False where nothing is left to do.
+        """End one request, or wait until one may go, `longest_s` at most; return False if this worker is not needed.
 
-        Of all workers one waits, and none where a call has to come first.
+        One worker waits for a moment to come. None waits for a call, such as `submit`: it starts workers.
         """
         decision = self.queue.next()
         if decision is None:
@@ -114,7 +114,7 @@ class Scheduler:
                 if not self.queue.record(request, outcome):
                     return True
             follow_ups = self._unlocked(lambda: list(request.on_end(outcome)))
-            # Whoever takes an outcome handles its own errors.
+            # `on_end` handles its own errors.
             self.queue.finish(request, () if isinstance(follow_ups, QueryError) else follow_ups)
         finally:
             self.queue.in_flight.discard(request)
@@ -122,7 +122,7 @@ class Scheduler:
         return True
 
     def _unlocked(self, work: Callable[[], T]) -> Union[T, QueryError]:
-        """Return the result or the error of work that takes its time; other workers go on."""
+        """Return the result or the error of work, without the lock: other workers go on."""
         self._wake()
         self._changed.release()
         try:

@@ -29,9 +29,8 @@ class Trust:
         directory = _hashed_directory() if verify and not ca else None
         self.is_directory_only = directory is not None
         self._files = ca_files(ca)
-        self._stamps = file_stamps(
-            self._files
-        )  # before reading: a file that is replaced while it is read counts as changed
+        # Before reading: a file that is replaced while it is read counts as changed.
+        self._stamps = file_stamps(self._files)
         self._load_lock = threading.Lock()
         if ca or verify:
             is_directory = ca is not None and os.path.isdir(ca)

@@ -151,8 +151,8 @@ class Cycle:
             outcomes = self._outcomes
             self._outcomes = {query: outcomes.get(query, session.unanswered(query)) for query in self._plan.queries}
             answered, is_open = _has_answer(self._outcomes.values()), lambda: not self._is_built
+            # After a stop nobody takes increments: they stay for the next run.
             if not (collector.is_cancelled and collector.consumer and collector.consumer.is_incremental):
-                # else nobody would take the increments
                 self._ended = [(each, each.end(self._tags(), answered, is_open)) for each in self._background]
             return True
 

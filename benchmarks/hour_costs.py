@@ -15,13 +15,13 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 from runs import COMMAND
 
 from maas_usage_check.clock import Clock
-from maas_usage_check.cloud import Credentials, Request, Response
-from maas_usage_check.collection import Collector
+from maas_usage_check.cloud import Credentials, Request, Response, Statistics
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.config import Instance, load
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
-from maas_usage_check.ledger import HOURS, Consumer, list_series
+from maas_usage_check.ledger import HOURS, Consumer
 from maas_usage_check.ledger.counters import compact
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import FIELDS
@@ -78,7 +78,7 @@ class SimulatedCycles:
 
     def count_requests(self) -> int:
         """Run a cycle; return the number of its requests other than those for ranges."""
-        batch = self.collector.cycle()
+        batch = run_cycle([self.collector])[0]
         return int(batch.points[-1].fields["http_requests"]) - len(self.collector.plan().queries)
 
 
@@ -126,8 +126,8 @@ def fill(cycles: SimulatedCycles, days: int) -> None:
     """Store the hours of so many days, with use in each, as a backfill would."""
     until = NOW * 1000 // HOUR * HOUR
     with write_transaction(cycles.store, NOW * 1000) as transaction:
-        for series in list_series(cycles.instance):
-            hour_store = HourStore(transaction, series.series_name(cycles.instance.endpoint, PROJECT_ID))
+        for series in Statistics().hour_series(cycles.instance, PROJECT_ID):
+            hour_store = HourStore(transaction, series.name, series.settled_after_ms)
             for n, at in enumerate(range(until - days * DAY, until, HOUR)):
                 hour_store.put(at, at + HOUR, (20_000_000 + n, 19_000_000 + n, 900_000 + n, 1_000 + n, n))
 
@@ -148,7 +148,7 @@ def processor_seconds(cycles: SimulatedCycles) -> float:
     """Run a cycle and return its processor seconds."""
     cycles.seconds += 300
     began = time.process_time()
-    cycles.collector.cycle()
+    run_cycle([cycles.collector])[0]
     return time.process_time() - began
 
 
@@ -160,7 +160,7 @@ def growth(folder: str) -> float:
         now = (NOW // 86_400 + day) * DAY
         with write_transaction(cycles.store, now) as transaction:
             for number in range(20):
-                hour_store = HourStore(transaction, f"series {number}")
+                hour_store = HourStore(transaction, f"series {number}", 3 * HOUR)
                 for at in range(now - DAY, now, HOUR):
                     hour_store.put(at, at + HOUR, (20_000_000, 19_000_000, 900_000, 1_000, at // HOUR % 7))
             compact(transaction, now - 29 * DAY)

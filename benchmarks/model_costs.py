@@ -14,13 +14,14 @@ from hour_costs import URL, SimulatedCycles, measure_command
 from runs import COMMAND, process
 
 from maas_usage_check.cloud import Request, Response
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator import usage_by_minute
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
-from maas_usage_check.ledger.models.sweep import STORED_AS
+from maas_usage_check.ledger.sweep import STORED_AS
 from maas_usage_check.scheduling import Priority
 
 FEW, MANY = (3, 8), (30, 20)
@@ -51,7 +52,7 @@ class ModelCycles(SimulatedCycles):
         for _ in range(count):
             self.seconds += 300
             before = Counter(self.requests)
-            self.collector.cycle()
+            run_cycle([self.collector])[0]
             requests.append(self.requests - before)
         return requests
 
@@ -100,7 +101,7 @@ def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[flo
         (file,) = state.glob("*.sqlite3")
         for text in (
             "UPDATE hours SET changed = changed - 7200000",
-            f"DELETE FROM notes WHERE name LIKE '% {STORED_AS[Priority.REPAIR]}'",
+            f"DELETE FROM entries WHERE name LIKE '% {STORED_AS[Priority.REPAIR]}'",
         ):
             with contextlib.closing(sqlite3.connect(file)) as connection, connection:
                 connection.execute(text)

@@ -45,7 +45,7 @@ Send = Callable[[Call], bytes]
 """Send a call and return the body of a 200; QueryError is the only error."""
 
 
-class Series(Protocol):
+class RangePoint(Protocol):
     """One point that a cycle will emit."""
 
     @property
@@ -72,10 +72,10 @@ class Series(Protocol):
 
 
 class Plan(Struct, frozen=True):
-    """Hold a source's plan for one cycle: its series, each distinct query once, and the names of expired ranges."""
+    """Hold a source's plan for one cycle: its points, each distinct query once, and the names of expired ranges."""
 
-    series: Tuple[Any, ...]
-    queries: Tuple[Query, ...]
+    series: Tuple[Any, ...] = ()
+    queries: Tuple[Query, ...] = ()
     expired: Tuple[str, ...] = ()
 
     @classmethod
@@ -101,7 +101,7 @@ class Api(Protocol):
 
 
 class Source(Api, Protocol):
-    """An API as a source of series."""
+    """An API as a source of points. One that has hours also offers what its planner in the ledger asks of it."""
 
     def plan(self, instance: Instance, now_ms: int) -> Plan:
         """Plan a cycle; `now_ms` is in milliseconds since 1970."""

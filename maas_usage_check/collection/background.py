@@ -1,4 +1,4 @@
-"""The queries of a cycle after its ranges: hours and models, each a source with a memory in the ledger."""
+"""The queries of a cycle after its ranges, such as hours and models, which the ledger keeps."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 from ..cloud import as_query_error
+from ..cloud.json_body import bad_answer
 from ..cloud.outcomes import API, Outcome, effect_of
 from ..errors import QueryError, Result
-from ..ledger import Account, BackgroundSource, CycleEnd, Failure, PartialBatch, QueryTask
+from ..ledger import Account, CycleEnd, Failure, PartialBatch, Planner, QueryTask, build, emit
 from ..scheduling import Request
 from ..state import UnusableError
 from .session import Session
 
 
 class BackgroundQueries:
-    """The queries of one source in one cycle: `plan`, `end`, `emit`, `build`."""
+    """The queries of one planner in one cycle: `plan`, `end`, `emit`, `build`."""
 
-    def __init__(self, source: BackgroundSource, session: Session, now_ms: int) -> None:
-        self._source = source
+    def __init__(self, planner: Planner, session: Session, now_ms: int) -> None:
+        self._planner = planner
         self._session = session
         self._now_ms = now_ms
         self._ends: List[Optional[QueryError]] = []
@@ -29,24 +30,27 @@ class BackgroundQueries:
 
     def plan(self, answered: bool) -> List[Request]:
         """Make the requests of the planned queries."""
-        return self._requests(lambda: self._source.plan(self._account, self._now_ms, answered))
+        return self._requests(lambda: self._planner.plan(self._account, answered))
 
     def end(self, tags: Dict[str, str], answered: bool, commit: Callable[[], bool]) -> CycleEnd:
-        """Make the CycleEnd of the source. A query left for a later cycle is no failure, unless it is live."""
+        """Make the CycleEnd of the planner. A query left for a later cycle is no failure, unless it is live."""
         self._ends += [self._stopped_by or self._session.unanswered(task.query) for task in list(self._open_live)]
         return CycleEnd(self._account, self._now_ms, tags, answered, self._ends, self._failure, commit)
 
     def emit(self, end: CycleEnd) -> None:
         """Store the answers, and emit from the ledger."""
+        collector = self._session.collector
+        assert collector.consumer is not None
         try:
-            self._ends += self._source.finish(self._now_ms)
-            self._emitted = self._source.emit(end)
+            self._ends += map(bad_answer, self._planner.finish())
+            self._emitted = emit(self._planner, collector.schedulers.store, collector.consumer, end)
         except Exception as error:
             self._emitted = error if isinstance(error, UnusableError) else as_query_error(error)
 
     def build(self, end: CycleEnd, late: Failure) -> PartialBatch:
         """Build points and problems; `late` is why nothing was emitted in time."""
-        return self._source.build(end, late if self._emitted is None else self._emitted)
+        where = self._session.collector.instance.display_name
+        return build(self._planner, where, end, late if self._emitted is None else self._emitted)
 
     @property
     def _account(self) -> Account:
@@ -59,7 +63,7 @@ class BackgroundQueries:
             self._open_live.update(task for task in tasks if task.is_live)
             return [
                 self._session.request(
-                    self._source.api,
+                    self._planner.source,
                     task.query,
                     partial(self._on_end, task),
                     task.priority,

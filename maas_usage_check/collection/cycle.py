@@ -15,12 +15,12 @@ from ..metrics import API, Number, Point
 from ..scheduling import Request, Scheduler
 from ..watchdog import hung_threads
 from .batch import Batch, build_ranges, decisive_result
+from .collector import Collector
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..ledger import CycleEnd
+    from ..ledger import CycleEnd, Planner
     from .background import BackgroundQueries
-    from .collector import Collector
 
 MOST_HUNG = 32
 """Threads of this process that may hang; beyond them nothing is queried, for each cycle could add more."""
@@ -64,24 +64,28 @@ class Cycle:
         self._began = self.ended = collector.clock.monotonic()
         self._now, self._now_ms = now, int(now * 1000)
         self._progress = progress
-        plans = [(source, source.plan(collector.instance, self._now_ms)) for source in collector.sources]
+        sources = collector.active_sources()
+        plans = [(source, source.plan(collector.instance, self._now_ms)) for source, _ in sources]
         self._plan = Plan.merge([plan for _, plan in plans])
         self._source_of = {query: source for source, plan in plans for query in plan.queries}
         self.session = Session(collector, timeout)
         self._outcomes: Dict[Query, Outcome] = {}
         self._background: List[BackgroundQueries] = []
-        if collector.background:
-            from .background import BackgroundQueries  # it imports the ledger: see Collector
-
-            self._background = [
-                BackgroundQueries(source, self.session, self._now_ms) for source in collector.background
-            ]
+        if collector.consumer is not None:
+            what = (collector.instance, collector.schedulers.store, collector.consumer, self._now_ms)
+            planners = [make_planner(source, *what) for source, make_planner in sources]
+            self._background = [self._background_of(planner) for planner in planners if planner is not None]
         self._ended: List[Tuple[BackgroundQueries, CycleEnd]] = []
         self._lock = threading.Lock()
         self._is_built = False
         self._hung = hung_threads(self._began)
         if self._hung >= MOST_HUNG:
             self.session.failure = QueryError(Result.TIMED_OUT, f"{HUNG.format(self._hung)}, so nothing is queried")
+
+    def _background_of(self, planner: Planner) -> BackgroundQueries:
+        from .background import BackgroundQueries  # it imports the ledger
+
+        return BackgroundQueries(planner, self.session, self._now_ms)
 
     @property
     def has_queries(self) -> bool:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Iterable, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Hashable, Iterable, Optional, Sequence, Set, Tuple
 
 from ..cloud import Api, Client, Credentials
 from ..cloud.outcomes import Outcome
 from ..config import is_project_id
 from ..errors import QueryError, Result
 from ..scheduling import Group, Priority, Request, Scheduler
-
-if TYPE_CHECKING:
-    from .collector import Collector
+from .collector import Collector
 
 NOT_SENT = "not sent: earlier requests used up the {:g} s deadline; check whether the cloud is slow"
 LATE = "no answer within the deadline of {:g} s: check the network, ask less, or raise deadline and timeout"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 from msgspec import Struct
 
 from ..clock import Clock
-from ..cloud import DirectTransport, Pool, Source, provider
-from ..collection import SOURCES, Collector
+from ..cloud import DirectTransport, Pool, provider
+from ..collection import Collector
 from ..config import Instance
 from ..scheduling import Priority, Schedulers
 from ..state import Store, Warn, find_file
@@ -34,7 +34,6 @@ def make_collectors(
     store: Store,
     taker: str = "",
     form: Optional[str] = None,
-    sources: Sequence[Source] = (),
     pool: Optional[Pool] = None,
     runtime: Runtime = REAL,
     rate_extension_s: float = 0.0,
@@ -47,7 +46,6 @@ def make_collectors(
         store: the state.
         taker: names who takes their hours or counts.
         form: in which format; None where nobody does.
-        sources: of the first instances; the others query all that are known.
         pool: keeps their connections from cycle to cycle; its maker closes it.
         runtime: their clock and their transport.
         rate_extension_s: see Collector.
@@ -63,10 +61,9 @@ def make_collectors(
             runtime.connect(instance, pool),
             schedulers,
             clock,
-            sources[i : i + 1] or SOURCES,
-            _consumer(f"{taker} {i}", form) if form and (instance.hourly or instance.models) else None,
-            rate_extension_s,
-            priority,
+            consumer=_consumer(f"{taker} {i}", form) if form and (instance.hourly or instance.models) else None,
+            rate_extension_s=rate_extension_s,
+            priority=priority,
         )
         for i, instance in enumerate(instances)
     ]

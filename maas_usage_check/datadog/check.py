@@ -12,7 +12,7 @@ from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..clock import Clock
 from ..cloud import Credentials, Provider, provider
-from ..collection import Batch, Collector
+from ..collection import Batch, Collector, run_cycle
 from ..config import load, load_warnings
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
@@ -82,7 +82,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             for text in load_warnings([collector.instance], self._clock.now()):
                 self._cycle_warnings.append(_agent_path(text))
             run_preflight([collector], self._cycle_warnings.append)
-            self._batch = collector.cycle()
+            (self._batch,) = run_cycle([collector])
         assert self._batch is not None
         if not self._cancelled:  # a cancelled cycle is not a failure
             self._submit(self._batch, repeated=not due)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Tuple
 
 from .hour_store import HourStore
-from .hour_values import FIELDS, HOUR, MAX_CONFLICTS, Values, floor_hour, settled_until, subtract
+from .hour_values import FIELDS, HOUR, MAX_CONFLICTS, Values, floor_hour, subtract
 from .schema import COLUMNS
 
 _MARKS = ", ".join("?" * (len(FIELDS) + 4))
@@ -29,9 +29,9 @@ class PendingWindow(NamedTuple):
     conflicts: Tuple[Values, ...] = ()
 
 
-def plan_windows(hour_store: HourStore, first: int, now_ms: int) -> List[PendingWindow]:
+def plan_windows(hour_store: HourStore, first: int) -> List[PendingWindow]:
     """Store and return the new windows of a cycle: the last hours always, the settled past once an hour."""
-    settled_end, end = max(first, settled_until(now_ms)), floor_hour(now_ms)
+    settled_end, end = max(first, hour_store.settled_until), floor_hour(hour_store.transaction.now_ms)
     _delete_within(hour_store, settled_end, end)
     (checked,) = hour_store.transaction.run("SELECT checked FROM series WHERE id = ?", (hour_store.id,)).fetchone()
     has_recent_use = any(hour_store.total(settled_end, end).values)
@@ -75,14 +75,14 @@ def pending_windows(hour_store: HourStore) -> List[PendingWindow]:
 def is_fully_known(hour_store: HourStore, window: PendingWindow) -> bool:
     """Return True if all hours of a pending window are known: some of them are wrong then."""
     start, until = window[:2]
-    return hour_store.total(start, until).hours == (until - start) // HOUR
+    return hour_store.count(start, until) == (until - start) // HOUR
 
 
 def _compare(
     hour_store: HourStore, start: int, until: int, values: Values, conflicts: Tuple[Values, ...] = ()
 ) -> List[PendingWindow]:
     hours, stored = (until - start) // HOUR, hour_store.total(start, until)
-    is_settled = until <= settled_until(hour_store.transaction.now_ms)
+    is_settled = until <= hour_store.settled_until
     if stored == (hours, values):
         hour_store.confirm(start, until)
     elif hours == 1 and stored.hours and (is_settled or not any(values)) and values not in conflicts:

@@ -1,140 +1,119 @@
-"""The points of a cycle from the ledger: changed hours for one kind of consumer, counters or increments for others."""
+"""The points of a cycle: changed hours for one kind of consumer, counters or their increments for others, and cost."""
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from decimal import Decimal
+from typing import ClassVar, Dict, Iterator, List, Optional
 
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec.structs import replace
 
+from ..cloud.hour_series import HourSeries
+from ..config.prices import Price
 from ..metrics import Number, Point
+from ..state import Store
 from .counters import stored_counters, update_counters
-from .daily_check import DailyCheck
-from .hour_planner import Account, HourPlanner
-from .hour_series import HourSeries
 from .hour_store import HourStore
-from .hour_values import FIELDS, HOUR, floor_hour
-from .schema import write_transaction
-from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments
+from .hour_values import FIELDS, ZEROS, Values
+from .planner import Account, CycleEnd, Planner, Stored
+from .schema import Transaction, write_transaction
+from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments, is_new
 
 COUNTER_FIELDS = ("tokens", *FIELDS[1:])
 """The fields of a counter, in the order of FIELDS."""
-MIN_BACKFILL_HOURS = 24
-"""A backfill of fewer missing hours is not reported."""
-FIRST_RUN = "first run: counters start at 0. If it is not the first run, state_dir was lost or changed"
+PROMPT_TOKENS, COMPLETION_TOKENS = FIELDS.index("prompt_tokens"), FIELDS.index("completion_tokens")
 
 
 class RolledBackError(Exception):
     """`commit` returned False: nothing was emitted."""
 
 
-class Backfill(Struct, omit_defaults=True):
-    """Whether the start of a consumer's backfill was reported, and its end was not yet."""
+class CostCounter(Struct, omit_defaults=True):
+    """The cost of a counter so far; None before it had a price."""
 
-    reported: bool = field(name="told", default=False)
+    stored_kind: ClassVar[str] = "Priced"
 
-
-class Emitted(NamedTuple):
-    """What a cycle emits from the ledger.
-
-    `missing_hours` are over but not known; None while the project is not known. `newest_use_ms` is the end of the
-    newest hour with use. `failed` describes hours that do not add up to their day: then there are no points of hours,
-    and counters stay as they were. `notices` report the first run, and the start and end of a backfill.
-    """
-
-    points: List[Point]
-    missing_hours: Optional[int] = None
-    newest_use_ms: Optional[int] = None
-    failed: str = ""
-    notices: Sequence[str] = ()
+    cost: Optional[Decimal] = None
 
 
-def emit(
-    planner: HourPlanner,
-    consumer: Consumer,
-    account: Account,
-    now_ms: int,
-    tags: Dict[str, str],
-    answered: bool,
-    commit: Callable[[], bool],
-) -> Emitted:
+def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> List[Point]:
     """Make the points of a cycle, and store in the same transaction which changes were emitted.
 
-    Args:
-        planner: of the instance.
-        consumer: receives the points.
-        account: project and access key; empty fields are those of this consumer's last cycle.
-        now_ms: milliseconds since 1970.
-        tags: of every point, besides the project's.
-        answered: whether any query succeeded. If not, no history begins and zero increments are not emitted.
-        commit: called just before the transaction commits; False rolls it back.
+    Raise UnusableError if the state cannot be written.
     """
-    with write_transaction(planner.store, now_ms, answered) as transaction:
-        before = transaction.get(Account, consumer.name)
-        account = Account(
-            account.project_id or before.project_id, account.access_key_digest or before.access_key_digest
-        )
-        if not account.project_id:
-            return Emitted([])
-        if account != before:
-            transaction.put(consumer.name, account)
-        tags = {**tags, "project_id": account.project_id}
-        failed = transaction.get(DailyCheck, account.access_key_digest).failed
-        points: List[Point] = []
-        missing_hours, newest = 0, 0
-        hour_stores = planner.hour_stores(transaction, account)
-        for series, hour_store in hour_stores.values():
-            if answered:
-                hour_store.begin(now_ms)
-            first, end = planner.first_hours(hour_store)[0], floor_hour(now_ms)
-            missing_hours += max(0, end - first) // HOUR - hour_store.total(first, end).hours
-            newest = max(newest, hour_store.newest_use_end() or 0)
-            points += _build_points(
-                series, hour_store, consumer, first, now_ms, {**series.tags, **tags}, answered, not failed
-            )
-        backfill = transaction.get(Backfill, consumer.name)
-        notices = _report_backfill(backfill, missing_hours, len(hour_stores))
-        if notices:
-            transaction.put(consumer.name, backfill)
-        if all(hour_store.began_ms == now_ms for _, hour_store in hour_stores.values()):
-            notices.insert(0, FIRST_RUN)
-        delete_idle_consumers(transaction)
-        if not commit():
+    answered = planner.is_answered(end)
+    points: List[Point] = []
+    with write_transaction(store, end.now_ms, answered) as transaction:
+        account = _resolve(transaction, consumer, end.account)
+        if account.project_id:
+            stored = planner.stored(transaction, account, consumer, answered)
+            tags = {**end.tags, "project_id": account.project_id}
+            for series, hour_store, first in stored.series:
+                own = {**series.tags, **tags}
+                if consumer.kind != HOURS:
+                    points += _counter_points(series, hour_store, consumer, stored, own, answered)
+                elif not stored.is_paused:
+                    update_counters(hour_store)
+                    points += _hour_points(series, hour_store, consumer, first, own)
+            delete_idle_consumers(transaction)
+        if not end.commit():
             raise RolledBackError
-    return Emitted(points, missing_hours, newest or None, failed, notices)
+    return points
 
 
-def _build_points(
-    series: HourSeries,
-    hour_store: HourStore,
-    consumer: Consumer,
-    first: int,
-    now_ms: int,
-    tags: Dict[str, str],
-    answered: bool,
-    adds_up: bool,
+def _resolve(transaction: Transaction, consumer: Consumer, account: Account) -> Account:
+    """Return the account; what is not known in this cycle is as in this consumer's last one."""
+    before = transaction.get(Account, consumer.name)
+    project_id = account.project_id or before.project_id
+    account = Account(project_id, account.access_key_digest or before.access_key_digest)
+    if project_id and account != before:
+        transaction.put(consumer.name, account)
+    return account
+
+
+def _hour_points(
+    series: HourSeries, hour_store: HourStore, consumer: Consumer, first: int, tags: Dict[str, str]
+) -> Iterator[Point]:
+    names = series.measurements
+    for hour in changed_hours(hour_store, consumer, first):
+        fields: Dict[str, Number] = {**dict(zip(FIELDS, hour.values)), "settled": int(hour.settled)}
+        yield Point(names.hourly, tags, fields, hour.start * 1_000_000)
+    if series.price is not None:
+        # Costs have a watermark of their own: a price that is added later also emits the costs of earlier hours.
+        for hour in changed_hours(hour_store, replace(consumer, name=f"{consumer.name} cost"), first):
+            cost = {"cost": float(_cost(series.price, hour.values))}
+            yield Point(names.cost_hourly, {**tags, "currency": series.currency}, cost, hour.start * 1_000_000)
+
+
+def _counter_points(
+    series: HourSeries, hour_store: HourStore, consumer: Consumer, stored: Stored, tags: Dict[str, str], answered: bool
 ) -> Iterator[Point]:
     before = stored_counters(hour_store)
-    counters = update_counters(hour_store) if adds_up else before
-    if consumer.kind == HOURS:
-        if not adds_up:
+    counters = before if stored.is_paused else update_counters(hour_store)
+    if consumer.kind == COUNTERS:
+        emitted = ZEROS if stored.counts_all and is_new(hour_store, consumer) else counters
+        grown = increments(hour_store, consumer, emitted, emitted)
+    else:
+        emitted = grown = increments(hour_store, consumer, counters, ZEROS if stored.counts_all else before)
+        if not (answered or any(emitted)):
             return
-        for start, values, settled in changed_hours(hour_store, consumer, first):
-            fields: Dict[str, Number] = {**dict(zip(FIELDS, values)), "settled": int(settled)}
-            yield Point(series.hourly, tags, fields, start * 1_000_000)
-        return
-    emitted = counters if consumer.kind == COUNTERS else increments(hour_store, consumer, counters, before)
-    if consumer.kind == COUNTERS or answered or any(emitted):
-        yield Point(series.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), now_ms * 1_000_000)
+    names, time_ns = series.measurements, hour_store.transaction.now_ms * 1_000_000
+    yield Point(names.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), time_ns)
+    if series.price is not None:
+        cost = _cost(series.price, grown)
+        if consumer.kind == COUNTERS:
+            entry_name = f"{consumer.name} {hour_store.id} {series.currency}"
+            cost = _add_cost(hour_store.transaction, entry_name, cost)
+        yield Point(names.cost_consumed, {**tags, "currency": series.currency}, {"cost": float(cost)}, time_ns)
 
 
-def _report_backfill(backfill: Backfill, missing_hours: int, series: int) -> List[str]:
-    if not backfill.reported and missing_hours >= MIN_BACKFILL_HOURS:
-        backfill.reported = True
-        requests = missing_hours * 6 // 5
-        return [
-            f"backfill: {missing_hours:,} hours of {series} series missing, about {requests:,} requests, newest first"
-        ]
-    if backfill.reported and not missing_hours:
-        backfill.reported = False
-        return ["backfill: complete"]
-    return []
+def _add_cost(transaction: Transaction, entry_name: str, cost: Decimal) -> Decimal:
+    """Add to a cost counter and return it; it starts at 0."""
+    before = transaction.get(CostCounter, entry_name).cost
+    after = Decimal(0) if before is None else before + cost
+    transaction.put(entry_name, CostCounter(after))
+    return after
+
+
+def _cost(price: Price, values: Values) -> Decimal:
+    return price.cost(values[PROMPT_TOKENS], values[COMPLETION_TOKENS])

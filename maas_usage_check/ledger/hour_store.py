@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .hour_values import FIELDS, HOUR, SETTLED_AFTER, Values, floor_hour, settled_until
+from .hour_values import FIELDS, HOUR, Values, floor_hour, oldest_hour
 from .schema import COLUMNS, SUMS, Transaction
 
 _FIND = "SELECT id FROM series WHERE name = ?"
@@ -41,7 +41,7 @@ class HourStore:
         settled_after_ms: an hour is final so many milliseconds after its end.
     """
 
-    def __init__(self, transaction: Transaction, name: str, settled_after_ms: int = SETTLED_AFTER) -> None:
+    def __init__(self, transaction: Transaction, name: str, settled_after_ms: int) -> None:
         self.transaction = transaction
         self.settled_after_ms = settled_after_ms
         found = transaction.run(_FIND, (name,)).fetchone()
@@ -52,14 +52,20 @@ class HourStore:
         self.id = int(found[0])
 
     @classmethod
-    def find(cls, transaction: Transaction, name: str) -> Optional[HourStore]:
+    def find(cls, transaction: Transaction, name: str, settled_after_ms: int) -> Optional[HourStore]:
         """Return the hours of a series, or None if there is no such series. Nothing is inserted."""
-        return cls(transaction, name) if transaction.run(_FIND, (name,)).fetchone() else None
+        found = transaction.run(_FIND, (name,)).fetchone()
+        return cls(transaction, name, settled_after_ms) if found else None
 
-    def first_hours(self, oldest: int, backfill_ms: int) -> Tuple[int, int]:
+    @property
+    def settled_until(self) -> int:
+        """Return the end of the newest final hour."""
+        return floor_hour(self.transaction.now_ms - self.settled_after_ms)
+
+    def first_hours(self, backfill_ms: int) -> Tuple[int, int]:
         """Return the first hour of this instance, and the first one that any instance with this series needs.
 
-        The first is `backfill_ms` before the history began, but never before `oldest` or a compacted hour.
+        The first is `backfill_ms` before the history began, but never so old that it cannot be queried, nor compacted.
         """
         row = self.transaction.run(
             "SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)
@@ -69,7 +75,7 @@ class HourStore:
         earliest = min(first, shared or first)
         if began and earliest != shared:
             self.transaction.run("UPDATE series SET hours_from = ? WHERE id = ?", (earliest, self.id))
-        oldest = max(oldest, compacted_until)
+        oldest = max(oldest_hour(self.transaction.now_ms), compacted_until)
         return max(oldest, first), max(oldest, earliest)
 
     @property
@@ -85,6 +91,12 @@ class HourStore:
     def queried_ms(self) -> int:
         """Return when it was last queried, in milliseconds; 0 if it never was."""
         return int(self.transaction.run("SELECT asked FROM series WHERE id = ?", (self.id,)).fetchone()[0])
+
+    def count(self, start: int, until: int) -> int:
+        """Count the known hours of a window."""
+        return int(
+            self.transaction.run(f"SELECT COUNT(*) FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()[0]
+        )
 
     def total(self, start: int, until: int) -> WindowTotal:
         """Add up the known hours of a window."""
@@ -133,7 +145,7 @@ class HourStore:
     def put_each(self, hours: Sequence[Tuple[int, Values]]) -> None:
         """Store hours by their starts; a known hour gets a new logical time only if it changed."""
         changed = self.transaction.advance_logical_clock()
-        final = settled_until(self.transaction.now_ms, self.settled_after_ms)
+        final = self.settled_until
         self.transaction.run_many(
             _PUT,
             [
@@ -144,7 +156,7 @@ class HourStore:
 
     def confirm(self, start: int, until: int) -> None:
         """Mark the final hours of a window as settled: the cloud has confirmed its total."""
-        within = (self.id, start, min(until, settled_until(self.transaction.now_ms, self.settled_after_ms)))
+        within = (self.id, start, min(until, self.settled_until))
         if self.transaction.run(f"SELECT 1 FROM hours WHERE {_WITHIN} AND settled = 0", within).fetchone():
             self.transaction.run(
                 f"UPDATE hours SET settled = 1, changed = ? WHERE {_WITHIN} AND settled = 0",

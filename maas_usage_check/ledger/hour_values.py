@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Tuple
 
+from ..cloud.usage import Usage
+
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """Milliseconds."""
 RETENTION = 29 * DAY
 """Hours are queried for so long: the cloud keeps 30 days (its API page), and the whole hour must lie within them."""
-SETTLED_AFTER = 3 * HOUR
-"""An hour is final so long after its end: the statistics lag 1 to 2 hours (console manual)."""
 
 MAX_CONFLICTS = 3
 """Answers about a known hour in one cycle. If no two agree, the hour stays as it is until it is queried again."""
@@ -32,11 +32,6 @@ def oldest_hour(now_ms: int) -> int:
     return -(-(now_ms - RETENTION) // HOUR) * HOUR
 
 
-def settled_until(now_ms: int, settled_after_ms: int = SETTLED_AFTER) -> int:
-    """Return the end of the newest final hour."""
-    return floor_hour(now_ms - settled_after_ms)
-
-
 def subtract(whole: Values, part: Values) -> Values:
     """Subtract. A negative result means that usage changed between the two answers."""
     return tuple(one - other for one, other in zip(whole, part))
@@ -45,3 +40,8 @@ def subtract(whole: Values, part: Values) -> Values:
 def add(one: Values, other: Values) -> Values:
     """Add."""
     return tuple(a + b for a, b in zip(one, other))
+
+
+def usage_values(usage: Usage) -> Values:
+    """Return the numbers of an answer in the order of FIELDS."""
+    return tuple(getattr(usage, name) for name in FIELDS)

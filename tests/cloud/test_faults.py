@@ -9,7 +9,7 @@ import pytest
 from line_protocol_parser import parse_line
 
 from maas_usage_check.cloud import provider
-from maas_usage_check.collection import Collector
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.config import load_instance
 from maas_usage_check.metrics import find_encoder
 
@@ -32,7 +32,7 @@ def test_every_row(
     keys = entry(row, faulty_cloud, tmp_path)
     instance = load_instance(keys, {}, "instances[0]", clock.now())
     transport = FakeSocketTransport(faulty_cloud, clock, instance)
-    batch = make_collector(keys, provider=provider(instance.credentials), transport=transport).cycle()
+    batch = run_cycle([make_collector(keys, provider=provider(instance.credentials), transport=transport)])[0]
     assert batch.collected == row.up
     check_points(row, [parse_line(line) for line in find_encoder("influx")(batch.points).splitlines()])
     check_line(row, str(batch.problems[0]))

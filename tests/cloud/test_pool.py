@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 import pytest
 
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
-from maas_usage_check.collection import Collector
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.config import load_instance
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.errors import QueryError, Result
@@ -289,7 +289,7 @@ def test_preconnect_during_first_request(server: KeepAliveServer, collect: Any, 
 
     server.handler = handle
     ranges = [f"last_{hours}h" for hours in range(3, 23)]
-    batch = collect(server, ranges=ranges, timeout=30, deadline=60).cycle()
+    batch = run_cycle([collect(server, ranges=ranges, timeout=30, deadline=60)])[0]
     assert (batch.result, len(batch.points)) == (Result.OK, 21)
     assert alone == [True]
     assert len(server.clients) <= 4
@@ -299,9 +299,9 @@ def test_no_preconnect_while_open(server: KeepAliveServer, collect: Any, clock: 
     """While the circuit breaker is open, nothing connects."""
     schedulers = Schedulers(Store(), clock.clock)
     server.handler = emulator_handler(Emulator({AK: "another"}, now=clock.now))
-    assert collect(server, schedulers).cycle().result == Result.KEY_REFUSED
+    assert run_cycle([collect(server, schedulers)])[0].result == Result.KEY_REFUSED
     later = KeepAliveServer()
-    assert collect(later, schedulers).cycle().result == Result.KEY_REFUSED
+    assert run_cycle([collect(later, schedulers)])[0].result == Result.KEY_REFUSED
     later.close()
     assert later.clients == []
 
@@ -311,6 +311,6 @@ def test_resend_counts_once(server: KeepAliveServer, collect: Any, clock: FixedC
     server.handler = lambda request: None if (request.connection, request.number) == (1, 2) else answer(request)
     collector = collect(server, ranges=["last_7d"])
     for _ in range(2):
-        batch = collector.cycle()
+        batch = run_cycle([collector])[0]
         assert (batch.result, batch.points[-1].fields["http_requests"]) == (Result.OK, 1)
     assert server.connection_log == [(1, 1), (1, 2), (2, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-from maas_usage_check.collection import Batch, Collector
+from maas_usage_check.collection import Batch, Collector, run_cycle
 from maas_usage_check.ledger import HOURS, Consumer
 from maas_usage_check.metrics import Point
 from maas_usage_check.scheduling import Schedulers
@@ -50,7 +50,7 @@ class Account:
 
     def cycle(self, kind: str = HOURS, name: str = "one", **keys: Any) -> Batch:
         """Run one cycle as a process of its own does."""
-        return self.collector(kind, name, **keys).cycle()
+        return run_cycle([self.collector(kind, name, **keys)])[0]
 
     def truth(self, start: int, **filters: Any) -> int:
         """Return the total tokens of an hour by the emulator's own data."""

@@ -7,10 +7,10 @@ from typing import Any, Callable, List, Optional
 import pytest
 
 from maas_usage_check.cloud import Request, Response
-from maas_usage_check.collection import Collector
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.ledger.background_source import first_failure
+from maas_usage_check.ledger.build import first_failure
 from maas_usage_check.preflight import over_rate, slow_hours
 
 from ..conftest import NOW, Cloud
@@ -78,7 +78,7 @@ def test_cycle_after_a_stop(cloud: Cloud, make_collector: Callable[..., Collecto
     """Nothing is sent in a cycle that begins after the stop."""
     collector = make_collector(cloud.entry())
     collector.cancel()
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert cloud.requests == []
     assert "the cycle was ended by a signal" in str(batch.problems[0])
 
@@ -93,7 +93,7 @@ def test_no_retry_after_a_stop(cloud: Cloud, make_collector: Callable[..., Colle
         raise QueryError(Result.NETWORK, "x")
 
     collector = make_collector(cloud.entry(), transport=fail)
-    collector.cycle()
+    run_cycle([collector])[0]
     assert len(sent) == 1
 
 

@@ -49,7 +49,7 @@ def test_totals(cloud: Cloud, make_collector: Make) -> None:
     entry = cloud.entry(
         ranges=["last_7d", "last_30d", "last_3h"], service_types=[1, 2, 4], infer_types=["real_time", "batch"]
     )
-    batch = make_collector(entry).cycle()
+    batch = run_cycle([make_collector(entry)])[0]
     assert batch.result == Result.OK
     assert len(points(batch, USAGE)) == 18
     hours_of = {"last_7d": 7 * 24, "last_30d": 30 * 24, "last_3h": 3}
@@ -68,7 +68,7 @@ def test_totals(cloud: Cloud, make_collector: Make) -> None:
 
 
 def test_tags_and_time(cloud: Cloud, make_collector: Make) -> None:
-    batch = make_collector(cloud.entry(ranges=["today"], tags=["team:a"], timezone="Asia/Shanghai")).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=["today"], tags=["team:a"], timezone="Asia/Shanghai"))])[0]
     usage, api = batch.points
     own = {"region": "cn-southwest-2", "project_id": PROJECT_ID, "team": "a"}
     assert api.tags == own
@@ -79,7 +79,7 @@ def test_tags_and_time(cloud: Cloud, make_collector: Make) -> None:
 def test_equal_queries(cloud: Cloud, make_collector: Make) -> None:
     """Ranges with the same window share one query."""
     ranges = ["last_7d", "last_168h", "last_30d", "last_720h", "last_1d", "last_24h"]
-    batch = make_collector(cloud.entry(ranges=ranges, service_types=[1, 2])).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=ranges, service_types=[1, 2]))])[0]
     assert len(points(batch, USAGE)) == 12
     # 7 days, 1 day, and 30 days in two windows, for two service types.
     assert len(cloud.requests) == health(batch)["queries"] == health(batch)["http_requests"] == 8
@@ -89,11 +89,11 @@ def test_equal_queries(cloud: Cloud, make_collector: Make) -> None:
 def test_labels(cloud: Cloud, make_collector: Make) -> None:
     """Series of labels have a measurement of their own beside the unfiltered whole; without, the whole is filtered."""
     labels = ["team-search", ""]
-    batch = make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True)).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels, per_api_key=True))])[0]
     each = points(batch, KEY_USAGE)
     assert [point.tags["api_key_label"] for point in each] == ["team-search", "online_experience"]
     (whole,) = points(batch, USAGE)
-    (both,) = points(make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels)).cycle(), USAGE)
+    (both,) = points(run_cycle([make_collector(cloud.entry(ranges=["last_7d"], api_keys=labels))])[0], USAGE)
     assert "api_key_label" not in {**whole.tags, **both.tags}
     filters = [body.get("api_keys") for body in cloud.statistics()]
     assert (filters[0], sorted(filters[1:3]), filters[3]) == (None, [[""], ["team-search"]], labels)
@@ -105,7 +105,7 @@ def test_labels(cloud: Cloud, make_collector: Make) -> None:
 
 def test_request(cloud: Cloud, make_collector: Make) -> None:
     """The body has the filters, the headers name the plugin, and the secret key is in neither."""
-    make_collector(cloud.entry(ranges=["last_7d"], ips=["10.0.0.1"])).cycle()
+    run_cycle([make_collector(cloud.entry(ranges=["last_7d"], ips=["10.0.0.1"]))])[0]
     (request,) = cloud.requests
     assert json.loads(request.get_data())["ips"] == ["10.0.0.1"]
     assert request.headers["User-Agent"].startswith("maas-usage-check/")
@@ -115,7 +115,7 @@ def test_request(cloud: Cloud, make_collector: Make) -> None:
 def test_half_a_range(cloud: Cloud, make_collector: Make) -> None:
     """A range of which one of two queries fails has no point, and the api point says so."""
     cloud.responder = respond_if(lambda body: body["end_time"] - body["start_time"] <= DAY + HOUR, respond(400))
-    batch = make_collector(cloud.entry()).cycle()
+    batch = run_cycle([make_collector(cloud.entry())])[0]
     assert sorted(point.tags["range"] for point in points(batch, USAGE)) == ["last_14d", "last_7d"]
     fields = health(batch)
     assert (fields["up"], fields["result_code"]) == (1, Result.PARTIAL)
@@ -141,7 +141,7 @@ def test_failed_cycle(
 ) -> None:
     """What may pass is tried three times, what ends all queries once. The api point says why there is no usage."""
     cloud.responder = response
-    batch = make_collector(cloud.entry()).cycle()
+    batch = run_cycle([make_collector(cloud.entry())])[0]
     assert points(batch, USAGE) == []
     fields = health(batch)
     assert (fields["up"], fields["failed_queries"]) == (0, 4)
@@ -155,16 +155,16 @@ def test_failed_cycle(
 def test_retries(cloud: Cloud, make_collector: Make) -> None:
     """A fault that passes is retried within the cycle."""
     cloud.next_responders = [respond(503), respond(504)]
-    batch = make_collector(cloud.entry(ranges=["last_7d"])).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=["last_7d"]))])[0]
     assert batch.result == Result.OK
     assert len(cloud.requests) == 3
 
 
 def test_last_success(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
     """The time of the last success is stored, for cycles that fail."""
-    first = make_collector(cloud.entry(), schedulers=schedulers).cycle()
+    first = run_cycle([make_collector(cloud.entry(), schedulers=schedulers)])[0]
     cloud.responder = respond(400)
-    second = make_collector(cloud.entry(), schedulers=schedulers).cycle()
+    second = run_cycle([make_collector(cloud.entry(), schedulers=schedulers)])[0]
     name = "last_success_timestamp_seconds"
     assert health(second)["up"] == 0
     assert health(second)[name] == health(first)[name] == MONDAY
@@ -186,7 +186,7 @@ def test_concurrency(cloud: Cloud, make_collector: Make) -> None:
 
     cloud.responder = count
     ranges = [f"last_{hours}h" for hours in range(1, 14)]
-    assert make_collector(cloud.entry(ranges=ranges, max_concurrency=4)).cycle().result == Result.OK
+    assert run_cycle([make_collector(cloud.entry(ranges=ranges, max_concurrency=4))])[0].result == Result.OK
     assert counts[:2] == [1, 1]
     assert max(counts) == 4
 
@@ -196,13 +196,13 @@ def test_redacted_labels(cloud: Cloud, make_collector: Make) -> None:
     cloud.responder = respond(400, b'{"error_msg": "unknown key team-planted of 10.0.0.1"}')
     for per_api_key, text in ((False, "unknown key *** of 10.0.0.1"), (True, "unknown key team-planted of 10.0.0.1")):
         entry = cloud.entry(ranges=["last_7d"], api_keys=["team-planted"], per_api_key=per_api_key)
-        assert f"`{text}`" in make_collector(entry).cycle().problems[0].text
+        assert f"`{text}`" in run_cycle([make_collector(entry)])[0].problems[0].text
 
 
 def test_deadline(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
     """The deadline ends a cycle with what is complete."""
     cloud.responder = respond_if(lambda body: body["end_time"] - body["start_time"] > 2 * HOUR, hang)
-    batch = make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], max_concurrency=1)).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=["last_1h", "last_2h", "last_9h"], max_concurrency=1))])[0]
     assert [point.tags["range"] for point in points(batch, USAGE)] == ["last_1h", "last_2h"]
     assert batch.result == Result.PARTIAL
     assert "no answer within the deadline of 25 s" in batch.problems[0].text
@@ -211,7 +211,7 @@ def test_deadline(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
 def test_hangs(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
     """A name resolution may hang, or a file with credentials: neither blocks the cycle or the exit of the process."""
     for injected in ({"transport": hang}, {"provider": hang}):
-        batch = make_collector(cloud.entry(), **injected).cycle()
+        batch = run_cycle([make_collector(cloud.entry(), **injected)])[0]
         assert batch.result == Result.TIMED_OUT
         assert "no answer within the deadline of 25 s" in texts(batch, "E")[0]
     assert [thread.daemon for thread in hang.threads] == [True, True]
@@ -220,12 +220,12 @@ def test_hangs(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
 def test_expired_ranges(cloud: Cloud, make_collector: Make) -> None:
     """A range that begins before the 30 days kept says how much it covers; one that ends before them is a warning."""
     old = {"name": "old", "from": "2020-01-01", "to": "2020-02-01"}
-    batch = make_collector(cloud.entry(ranges=["last_60d", old])).cycle()
+    batch = run_cycle([make_collector(cloud.entry(ranges=["last_60d", old]))])[0]
     (point,) = points(batch, USAGE)
     assert (point.tags["range"], point.fields["coverage_ratio"]) == ("last_60d", 0.5)
     (warning,) = texts(batch)
     assert "old" in warning
-    alone = make_collector(cloud.entry(ranges=[old])).cycle()
+    alone = run_cycle([make_collector(cloud.entry(ranges=[old]))])[0]
     assert (alone.result, alone.problems[0].level, health(alone)["up"]) == (Result.NOTHING_KEPT, "W", 0)
 
 
@@ -233,9 +233,9 @@ def test_late_answer(cloud: Cloud, make_collector: Make, hang: Hang) -> None:
     """An answer after the deadline does not count in the next cycle."""
     cloud.next_responders = [lambda request: hang() or Response(b"{}", 400)]
     collector = make_collector(cloud.entry(ranges=["last_7d"]))
-    assert collector.cycle().result == Result.TIMED_OUT
+    assert run_cycle([collector])[0].result == Result.TIMED_OUT
     hang.release.set()
-    assert collector.cycle().result == Result.OK
+    assert run_cycle([collector])[0].result == Result.OK
 
 
 def test_project_lookup(cloud: Cloud, make_collector: Make, schedulers: Schedulers) -> None:
@@ -244,13 +244,13 @@ def test_project_lookup(cloud: Cloud, make_collector: Make, schedulers: Schedule
     entry = cloud.entry(ranges=["last_7d"], infer_types=["real_time", "batch"])
     del entry["project_id"]
     for _ in range(3):
-        usage, api = make_collector(entry, schedulers=schedulers).cycle().points
+        usage, api = run_cycle([make_collector(entry, schedulers=schedulers)])[0].points
         assert usage.tags["project_id"] == PROJECT_ID
         assert "project_id" not in api.tags
     assert [request.method for request in cloud.requests].count("GET") == 1
     cloud.responder = respond(403)
     for _ in range(2):
-        make_collector(entry, schedulers=schedulers).cycle()
+        run_cycle([make_collector(entry, schedulers=schedulers)])[0]
     assert [request.method for request in cloud.requests].count("GET") == 2
 
 
@@ -267,14 +267,14 @@ def test_hung_threads(
         assert run_with_deadline(lambda: release.wait(30), clock.clock, 0) is None
     clock.at += seconds
     collector = make_collector(cloud.entry(ranges=["last_7d"]))
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     release.set()
     assert batch.result == (Result.TIMED_OUT if level == "E" else Result.OK)
     assert bool(cloud.requests) == (level != "E")
     assert [problem.level for problem in batch.problems] == [level] * bool(level)
     assert all(f"{count} threads of earlier cycles hang" in problem.text for problem in batch.problems)
     wait_for(lambda: hung_threads(clock.clock.monotonic()) == 0, "the threads to end")
-    assert collector.cycle().problems == ()
+    assert run_cycle([collector])[0].problems == ()
 
 
 def test_slow_cloud(cloud: Cloud, clock: FixedClock, make_collector: Make) -> None:
@@ -294,7 +294,7 @@ def test_cloud_that_does_not_answer(cloud: Cloud, clock: FixedClock, make_collec
         raise QueryError(Result.TIMED_OUT, "x did not answer in time")
 
     entry = cloud.entry(ranges=[f"last_{hours}h" for hours in range(3, 11)], max_concurrency=1)
-    batch = make_collector(entry, transport=hang).cycle()
+    batch = run_cycle([make_collector(entry, transport=hang)])[0]
     assert "no answer within the deadline of 25 s" in str(batch.problems[0])
     assert "not sent: earlier requests" in str(batch.problems[-1])
     assert batch.result == Result.TIMED_OUT

@@ -9,11 +9,12 @@ import pytest
 from werkzeug import Response
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.collection.collector import EMIT_S
+from maas_usage_check.collection import SOURCES, SourceEntry, run_cycle
 from maas_usage_check.collection.cycle import Cycle
+from maas_usage_check.collection.run import EMIT_S
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.errors import Result
-from maas_usage_check.ledger import COUNTERS, INCREMENTS, BackgroundSource, CycleEnd
+from maas_usage_check.ledger import COUNTERS, INCREMENTS, CycleEnd
 from maas_usage_check.metrics import API, CONSUMED, HOURLY, MODEL, USAGE
 from maas_usage_check.watchdog import HUNG_S, STATE_STOP_S, hung_threads
 
@@ -46,7 +47,7 @@ def test_sigterm_during_a_range(cloud: Cloud, clock: FixedClock, make_collector:
     collector = make_collector(cloud.entry(ranges=RANGES, max_concurrency=1))
     hang.on_call = collector.cancel
     hang_at(cloud, 3, hang)
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert [point.tags["range"] for point in points(batch, USAGE)] == RANGES[:2]
     assert (batch.result, health(batch)["duration_seconds"]) == (Result.PARTIAL, 0)
     assert [text.partition(": ")[2] for text in texts(batch)] == [
@@ -58,7 +59,7 @@ def test_sigterm_while_credentials_hang(cloud: Cloud, clock: FixedClock, make_co
     """Nothing is sent, and the line names the signal, not the network."""
     collector = make_collector(cloud.entry(ranges=RANGES), provider=hang)
     hang.on_call = collector.cancel
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert batch.result == Result.TIMED_OUT
     assert "the cycle was ended by a signal" in texts(batch, "E")[0]
     hang.release.set()
@@ -71,7 +72,7 @@ def test_sigterm_during_a_backfill(account: Account, hang: Hang) -> None:
     collector = account.collector()
     hang.on_call = collector.cancel
     hang_at(account.cloud, 10, hang)
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert points(batch, USAGE)
     assert (batch.result, health(batch)["failed_queries"]) == (Result.OK, 0)
     assert 0 < health(batch)["missing_hours"] < 24
@@ -92,26 +93,26 @@ def test_counts_after_sigterm(account: Account, hang: Hang, kind: str) -> None:
     collector = account.collector(kind)
     hang.on_call = collector.cancel
     hang_at(account.cloud, 4, hang)
-    assert len(points(collector.cycle(), CONSUMED)) == (kind == COUNTERS)
+    assert len(points(run_cycle([collector])[0], CONSUMED)) == (kind == COUNTERS)
     hang.release.set()
     wait_for_threads(account.clock)
     (point,) = points(account.cycle(kind), CONSUMED)
     assert point.fields["tokens"] == sum(map(account.truth, range(began, account.hour, HOUR))) > 0
 
 
-class SlowSource:
-    """A background source whose state hangs when it emits."""
+class SlowPlanner:
+    """A planner whose state hangs when it emits."""
 
-    def __init__(self, source: BackgroundSource, hang: Hang) -> None:
-        self._source = source
+    def __init__(self, planner: Any, hang: Hang) -> None:
+        self._planner = planner
         self._hang = hang
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        return getattr(self._planner, name)
 
-    def emit(self, end: CycleEnd) -> Any:
+    def is_answered(self, end: CycleEnd) -> bool:
         self._hang()
-        return self._source.emit(end)
+        return bool(self._planner.is_answered(end))
 
 
 @pytest.mark.parametrize("is_sigterm", [True, False], ids=["SIGTERM", "deadline"])
@@ -121,7 +122,8 @@ def test_state_that_hangs(account: Account, hang: Hang, is_sigterm: bool) -> Non
     began = account.hour
     account.sleep(6 * 3600)
     collector = account.collector(INCREMENTS)
-    collector.background[:] = [SlowSource(collector.background[0], hang)]
+    make_source, make_planner = SOURCES[0]
+    collector.sources = [SourceEntry(make_source, lambda *args: SlowPlanner(make_planner(*args), hang))]  # type: ignore[arg-type,return-value]
 
     def stop() -> None:
         if is_sigterm:
@@ -129,7 +131,7 @@ def test_state_that_hangs(account: Account, hang: Hang, is_sigterm: bool) -> Non
         account.sleep(STATE_STOP_S + 0.01 if is_sigterm else 25 + EMIT_S)
 
     hang.on_call = stop
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert points(batch, USAGE)
     assert not points(batch, CONSUMED)
     assert batch.result == Result.PARTIAL
@@ -144,14 +146,14 @@ def test_late_credentials(cloud: Cloud, clock: FixedClock, make_collector: Make,
     """Credentials that come after the deadline leave no cycle open: each later one verifies the key again."""
     keys: List[Callable[[], object]] = [hang, lambda: None, lambda: None]
     collector = make_collector(cloud.entry(ranges=RANGES), provider=lambda: keys.pop(0)() or Credentials(AK, SK))
-    assert collector.cycle().result == Result.TIMED_OUT
+    assert run_cycle([collector])[0].result == Result.TIMED_OUT
     hang.release.set()
     hang.threads[0].join()
     assert not collector.schedulers.of(Credentials(AK, SK)).queue.groups
-    assert collector.cycle().result == Result.OK
+    assert run_cycle([collector])[0].result == Result.OK
     assert len(cloud.requests) == len(RANGES)
     cloud.responder = lambda request: Response(b"{}", 401)
-    assert collector.cycle().result == Result.KEY_REFUSED
+    assert run_cycle([collector])[0].result == Result.KEY_REFUSED
     assert len(cloud.requests) == len(RANGES) + 1
 
 
@@ -170,7 +172,7 @@ def test_live_minutes_that_are_not_sent(account: Account, hang: Hang, number: in
     collector = account.collector(models=True)
     hang.on_call = collector.cancel if is_sigterm else hang.on_call
     account.cloud.responder = lambda request: hang() if sent() == planned + number else None
-    batch = collector.cycle()
+    batch = run_cycle([collector])[0]
     assert health(batch)["failed_queries"] == planned - number + 1 > 1
     assert bool(points(batch, MODEL)) == (number > 1)
     line = "the cycle was ended by a signal" if is_sigterm else "no answer within the deadline of 25 s"

@@ -10,12 +10,13 @@ import pytest
 from maas_usage_check import watchdog
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.statistics import Statistics
-from maas_usage_check.collection import Collector, Session, run_cycle
+from maas_usage_check.collection import Collector, Session, SourceEntry, run_cycle
 from maas_usage_check.collection.background import BackgroundQueries
 from maas_usage_check.commands.runner import make_collectors
 from maas_usage_check.config import load
 from maas_usage_check.errors import ConfigError, QueryError, Result
-from maas_usage_check.ledger import PartialBatch, QueryTask
+from maas_usage_check.ledger import HOURS, Consumer, CycleEnd, PartialBatch, QueryTask
+from maas_usage_check.ledger.planner import Stored, Texts
 from maas_usage_check.scheduling import Priority
 from maas_usage_check.state import Store
 from maas_usage_check.watchdog import STATE_STOP_S
@@ -24,10 +25,11 @@ from ..conftest import AK, SK, Cloud, FixedClock
 from .account import Make
 
 
-class Source:
-    """A background source with two live queries."""
+class TwoLiveQueries:
+    """A planner of two live queries."""
 
-    api = Statistics()
+    source = Statistics()
+    texts = Texts("toys", "", "", "", "")
 
     def __init__(self) -> None:
         self.answers: List[Any] = []
@@ -39,13 +41,16 @@ class Source:
         self.answers.append(answer)
         return ()
 
-    def finish(self, now_ms: int) -> Sequence[QueryError]:
+    def finish(self) -> Sequence[str]:
         return ()
 
-    def emit(self, end: Any) -> Any:
-        return None
+    def is_answered(self, end: CycleEnd) -> bool:
+        return True
 
-    def build(self, end: Any, emitted: Any) -> PartialBatch:
+    def stored(self, *_: Any) -> Stored:
+        return Stored([])
+
+    def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
         return PartialBatch([], {}, [])
 
 
@@ -54,58 +59,60 @@ def test_cancel_while_the_state_hangs(cloud: Cloud, clock: FixedClock, make_coll
     """The deadline is 25 s away, and yet the cycle waits for the state no longer than STATE_STOP_S."""
     collector, release, ended = make_collector(cloud.entry(ranges=["today"])), threading.Event(), []
 
-    class Hanging(Source):
+    class Hanging(TwoLiveQueries):
         def plan(self, *_: Any) -> Sequence[QueryTask]:
             return ()
 
-        def emit(self, end: Any) -> Any:
+        def is_answered(self, end: CycleEnd) -> bool:
             clock.at += waited_s
             collector.cancel()
             clock.at += STATE_STOP_S + 0.001
             ended.append(release.wait(10))
+            return True
 
-    collector.background.append(Hanging())
-    collector.cycle()
+    collector.consumer = Consumer("a", HOURS)
+    collector.sources = [SourceEntry(lambda _: Statistics(), lambda *_: Hanging())]
+    run_cycle([collector])[0]
     assert not ended
     release.set()
 
 
-def live_queries(source: Source, collector: Collector) -> Tuple[Session, BackgroundQueries]:
-    """Open a session; return also the background queries of a source in it."""
+def live_queries(planner: TwoLiveQueries, collector: Collector) -> Tuple[Session, BackgroundQueries]:
+    """Open a session; return also the background queries of a planner in it."""
     session, credentials = Session(collector, 25.0), collector.provider()
     session.open(collector.schedulers.of(credentials), credentials)
-    return session, BackgroundQueries(source, session, 0)
+    return session, BackgroundQueries(planner, session, 0)
 
 
 def test_late_ends_change_nothing(cloud: Cloud, make_collector: Make) -> None:
-    source = Source()
-    session, queries = live_queries(source, make_collector(cloud.entry()))
+    planner = TwoLiveQueries()
+    session, queries = live_queries(planner, make_collector(cloud.entry()))
     first, second = queries.plan(True)
     first.on_end("in time")
     session.is_over = True
     end = queries.end({}, True, lambda: True)
     second.on_end("late")
-    assert source.answers == ["in time"]
+    assert planner.answers == ["in time"]
     assert [failure and failure.result for failure in end.ends] == [None, Result.TIMED_OUT]
 
 
 def test_failures_after_a_stop(cloud: Cloud, make_collector: Make) -> None:
     """A query that fails after a stop, before the cycle has ended, has the stop as its reason; an answer counts."""
-    source, collector = Source(), make_collector(cloud.entry())
-    session, queries = live_queries(source, collector)
+    planner, collector = TwoLiveQueries(), make_collector(cloud.entry())
+    session, queries = live_queries(planner, collector)
     first, second = queries.plan(True)
     collector.cancel()
     first.on_end(session.group.not_sent_error())
     second.on_end("in time")
     session.failure = QueryError(Result.TIMED_OUT, "the stop")
-    assert source.answers == ["in time"]
+    assert planner.answers == ["in time"]
     assert list(map(str, queries.end({}, True, lambda: True).ends)) == ["None", "the stop"]
 
 
 def test_failure_that_stops_a_source(cloud: Cloud, make_collector: Make) -> None:
     """It is the reason of the live queries that are not sent after it."""
-    source = Source()
-    session, queries = live_queries(source, make_collector(cloud.entry()))
+    planner = TwoLiveQueries()
+    session, queries = live_queries(planner, make_collector(cloud.entry()))
     first, second = queries.plan(True)
     first.on_end(QueryError(Result.PERMISSION_DENIED, "no permission"))
     assert second.is_dropped()
@@ -129,7 +136,7 @@ def test_nothing_starts_unless_all_is_planned(
             raise ConfigError("timezone: the host's is not known")
 
     first, second = make_collector(cloud.entry(), provider=provide), make_collector(cloud.entry(tags=["a:b"]))
-    second.sources = (Unplannable(),)
+    second.sources = [SourceEntry(lambda _: Unplannable())]
     with pytest.raises(ConfigError):
         run_cycle([first, second])
     assert not connected
@@ -171,7 +178,7 @@ def test_bug_is_no_timeout(cloud: Cloud, make_collector: Make) -> None:
             raise ZeroDivisionError
 
     collector = make_collector(cloud.entry())
-    collector.sources = (Broken(),)
-    batch = collector.cycle()
+    collector.sources = [SourceEntry(lambda _: Broken())]
+    batch = run_cycle([collector])[0]
     assert batch.result == Result.INTERNAL
     assert "ZeroDivisionError" in batch.problems[0].text

@@ -9,6 +9,7 @@ from typing import Any, Dict
 import pytest
 from werkzeug import Response
 
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS
 from maas_usage_check.metrics import CONSUMED, HOURLY, KEY_HOURLY, USAGE
@@ -58,7 +59,7 @@ def test_ranges_during_a_backfill(account: Account) -> None:
     """A backfill leaves room for the ranges of further cycles within the same minute."""
     collector = account.collector(backfill_days=29, ranges=["last_1d", "last_2d"], max_requests_per_minute=30)
     for _ in range(3):
-        batch = collector.cycle()
+        batch = run_cycle([collector])[0]
         assert len(points(batch, USAGE)) == 2
         account.sleep(20)
     assert health(batch)["failed_queries"] == 0

@@ -1,4 +1,4 @@
-"""Live queries beside background queries of the same source."""
+"""Live queries beside background queries of the same planner."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..conftest import FixedClock
 from ..scheduling.account import Account
 
 
-class Source:
-    """A source with one live and one background query."""
+class MixedPlanner:
+    """A planner with one live and one background query."""
 
-    api = SimpleNamespace(name="cloud_eye", endpoint_key="cloud_eye_endpoint")
+    source = SimpleNamespace(name="cloud_eye", endpoint_key="cloud_eye_endpoint")
 
     def plan(self, *_: Any) -> Sequence[QueryTask]:
         return [
@@ -40,9 +40,9 @@ def test_full_background_share(clock: FixedClock) -> None:
     def request(api: Any, query: Any, on_end: Any, priority: Any, is_dropped: Any) -> Request:
         return Request(group, priority, api.name, lambda: query, on_end, query, is_dropped=is_dropped)
 
-    source: Any = Source()
+    planner: Any = MixedPlanner()
     session: Any = SimpleNamespace(project_id="p", key_name="k", request=request, drops=lambda outcome: False)
-    queries = BackgroundQueries(source, session, 0)
+    queries = BackgroundQueries(planner, session, 0)
     account.queue.submit(queries.plan(True))
     names: List[Any] = [account.send()]
     clock.at += 25

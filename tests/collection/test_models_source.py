@@ -11,7 +11,7 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.cloud import Credentials, DirectTransport
-from maas_usage_check.collection import Batch
+from maas_usage_check.collection import Batch, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.errors import QueryError, Result
@@ -389,12 +389,12 @@ def test_cycle_without_credentials(account: ModelAccount) -> None:
     for refused in ({"ces:metricData:list"}, set(), {"ces:metricData:list"}):
         account.cloud.emulator.denied_permissions = refused
         account.sleep(300)
-        batch = collector.cycle()
+        batch = run_cycle([collector])[0]
         assert bool(points(batch, MODEL)) == (not refused)
         assert any("Cloud Eye: " in text for text in texts(batch)) == bool(refused)
         key = keys.pop()
         account.sleep(60)
-        batch = collector.cycle()
+        batch = run_cycle([collector])[0]
         assert not batch.collected
         assert not points(batch, MODEL)
         assert not any("Cloud Eye" in problem.text for problem in batch.problems)
@@ -477,7 +477,7 @@ def test_large_answer(account: ModelAccount, path: str) -> None:
     account.alter(path, lambda body: body + b" " * 2 * 1024 * 1024)
     collector = account.collector()
     collector.transport = DirectTransport(collector.instance)
-    assert points(collector.cycle(), MODEL)
+    assert points(run_cycle([collector])[0], MODEL)
 
 
 def test_ranges_before_models(account: ModelAccount) -> None:

@@ -91,9 +91,9 @@ def test_backfill_at_one_request_per_minute(account: Account, deadline: int, hou
 def test_extension(account: Account, rate: int) -> None:
     """A cycle of `serve` or the Agent waits for the rate that others have used up, beyond its deadline."""
     collect(account, rate, rate)
-    batch = account.collector(
-        rate_extension_s=WINDOW_S, ranges=ranges(rate), max_requests_per_minute=rate, hourly=False
-    ).cycle()
+    batch = run_cycle(
+        [account.collector(rate_extension_s=WINDOW_S, ranges=ranges(rate), max_requests_per_minute=rate, hourly=False)]
+    )[0]
     assert outcome(batch) == (1, rate, 0)
     assert batch.result == Result.OK
     assert health(batch)["duration_seconds"] <= 25 + WINDOW_S
@@ -106,7 +106,7 @@ def test_extension_of_live_minutes(cloud: Cloud, account: Account) -> None:
     cloud.emulator.models = SimulatedModels(1, 0)
     keys = {"models": True, "hourly": False, "ranges": ranges(1), "max_requests_per_minute": 4}
     collect(account, 3, 4)
-    batch = account.collector(rate_extension_s=WINDOW_S, **keys).cycle()
+    batch = run_cycle([account.collector(rate_extension_s=WINDOW_S, **keys)])[0]
     assert points(batch, MODEL)
     assert health(batch)["failed_queries"] == 0
     account.sleep(300)
@@ -119,7 +119,7 @@ def test_extension_of_live_minutes(cloud: Cloud, account: Account) -> None:
 
 def test_no_extension_for_hours(account: Account) -> None:
     """Hours do not extend a cycle: they are left for the next one, which is no failure."""
-    batch = account.collector(rate_extension_s=WINDOW_S, ranges=ranges(1), max_requests_per_minute=1).cycle()
+    batch = run_cycle([account.collector(rate_extension_s=WINDOW_S, ranges=ranges(1), max_requests_per_minute=1)])[0]
     assert outcome(batch) == (1, 1, 0)
     assert account.clock.slept == []
 
@@ -184,9 +184,13 @@ def test_serve_after_three_runs(account: Account, rate: int) -> None:
     del account.keys["ranges"]  # the default ranges are 4 queries
     for _ in range(3):
         account.cycle(max_requests_per_minute=rate)
-    batch = account.collector(
-        COUNTERS, "serve", rate_extension_s=WINDOW_S, max_requests_per_minute=rate, min_collection_interval=300
-    ).cycle()
+    batch = run_cycle(
+        [
+            account.collector(
+                COUNTERS, "serve", rate_extension_s=WINDOW_S, max_requests_per_minute=rate, min_collection_interval=300
+            )
+        ]
+    )[0]
     assert health(batch)["up"] == 1
     assert len(points(batch, USAGE)) == 3
     assert health(batch)["failed_queries"] == 0
@@ -199,7 +203,7 @@ def test_collect_during_a_backfill(account: Account, rate: int) -> None:
     del account.keys["ranges"]
     serve = account.collector(COUNTERS, "serve", rate_extension_s=WINDOW_S, max_requests_per_minute=rate)
     for _ in range(3):
-        for batch in (serve.cycle(), account.cycle(max_requests_per_minute=rate)):
+        for batch in (run_cycle([serve])[0], account.cycle(max_requests_per_minute=rate)):
             assert len(points(batch, USAGE)) == 3
             assert health(batch)["failed_queries"] == 0
         account.sleep(300)

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import COUNTERS, HOURS
 from maas_usage_check.metrics import CONSUMED, HOURLY
@@ -81,7 +82,7 @@ def cycles(folder: Path, hours: List[float], report: Report) -> None:
     for hour in hours:
         simulation.elapsed_s = hour * HOUR
         for consumer, collector in zip(CONSUMERS, collectors):
-            points = collector.cycle().points
+            points = run_cycle([collector])[0].points
             emitted = [
                 (each.time // 1_000_000, each.fields["total_tokens"]) for each in points if each.measurement == HOURLY
             ]

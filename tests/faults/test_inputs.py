@@ -12,7 +12,7 @@ from line_protocol_parser import parse_line
 
 from maas_usage_check.cloud import Response
 from maas_usage_check.cloud.credentials import Credentials, from_file
-from maas_usage_check.collection import Collector
+from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.config import load, load_file
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import ConfigError, QueryError, Result
@@ -78,7 +78,7 @@ def test_any_answer(answers: Any, needs_lookup: bool) -> None:
     clock = FixedClock(NOW).clock
     schedulers = Schedulers(Store(), clock)
     transport = lambda request, timeout: answers.pop()  # noqa: E731
-    batch = Collector(instance, lambda: Credentials(AK, SK), transport, schedulers, clock).cycle()
+    batch = run_cycle([Collector(instance, lambda: Credentials(AK, SK), transport, schedulers, clock)])[0]
     assert batch.result != Result.INTERNAL, batch.problems
     assert all(str(problem).isprintable() for problem in batch.problems)
     assert all(parse_line(line) for line in find_encoder("influx")(batch.points).splitlines())

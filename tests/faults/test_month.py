@@ -13,6 +13,7 @@ from typing import Any, DefaultDict, Dict, List, Tuple
 
 import pytest
 
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import COUNTERS
@@ -62,7 +63,7 @@ class Month:
 
     def cycle(self) -> None:
         for consumer, collector in zip(CONSUMERS, self.collectors):
-            for point in collector.cycle().points:
+            for point in run_cycle([collector])[0].points:
                 kind = re.sub("huawei_maas(_model)?(_key)?", "", point.measurement)
                 series = (point.tags.get("maas_api_id", ""), point.tags.get("maas_key_id", ""))
                 values = tuple(point.fields.values())

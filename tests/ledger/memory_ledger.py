@@ -36,7 +36,7 @@ class MemoryLedger:
         return Transaction(self._connection, self.now_ms)
 
     def hour_store(self, name: str = "a") -> HourStore:
-        hour_store = HourStore(self.transaction, name)
+        hour_store = HourStore(self.transaction, name, 3 * HOUR)
         hour_store.begin(self.now_ms)
         return hour_store
 
@@ -71,7 +71,7 @@ class CloudHours:
 def run_cycle(ledger: MemoryLedger, hours: CloudHours, first: int, most: Optional[int] = None) -> int:
     """Query as a cycle does, the newest first, with at most `most` requests; return how many it sent."""
     before, hour_store = hours.requests, ledger.hour_store()
-    due = bisect.plan_windows(hour_store, first, ledger.now_ms)
+    due = bisect.plan_windows(hour_store, first)
     queue: List[PendingWindow] = [*due, *(each for each in bisect.pending_windows(hour_store) if each not in due)]
     while queue and (most is None or hours.requests - before < most):
         window = max(queue, key=lambda each: (each in due, each.until))

@@ -127,7 +127,7 @@ def test_split(ledger: MemoryLedger, known: int, edge: int) -> None:
     first, settled = START - DAY, START - 3 * HOUR
     hours, hour_store = CloudHours(first, 50), ledger.hour_store()
     hour_store.put(settled - known * HOUR, settled, make_values(50))
-    (window,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
+    (window,) = [each for each in bisect.plan_windows(hour_store, first) if each.until == settled]
     (split,) = bisect.on_answer(hour_store, window, hours.answer(window.query_from, window.until))
     assert split[:4] == (first, settled, first + edge * HOUR, hours.answer(first, settled))
 
@@ -135,7 +135,7 @@ def test_split(ledger: MemoryLedger, known: int, edge: int) -> None:
 def test_negative_difference_is_queried(ledger: MemoryLedger) -> None:
     first, settled = START - DAY, START - 3 * HOUR
     hours, hour_store = CloudHours(first, 50), ledger.hour_store()
-    (window,) = [each for each in bisect.plan_windows(hour_store, first, START) if each.until == settled]
+    (window,) = [each for each in bisect.plan_windows(hour_store, first) if each.until == settled]
     (split,) = bisect.on_answer(hour_store, window, hours.answer(window.query_from, window.until))
     hours.tokens[settled - HOUR] = 5_000
     follow = bisect.on_answer(hour_store, split, hours.answer(split.query_from, split.until))
@@ -162,9 +162,9 @@ def test_settled(ledger: MemoryLedger) -> None:
 def test_backfill_of_two_instances(ledger: MemoryLedger) -> None:
     """An instance with fewer days does not shorten the backfill of another one."""
     hour_store = ledger.hour_store()
-    assert hour_store.first_hours(MONTH_AGO, 0) == (START, START)
-    assert hour_store.first_hours(MONTH_AGO, 29 * DAY) == (MONTH_AGO, MONTH_AGO)
-    assert hour_store.first_hours(MONTH_AGO, 0) == (START, MONTH_AGO)
+    assert hour_store.first_hours(0) == (START, START)
+    assert hour_store.first_hours(29 * DAY) == (MONTH_AGO, MONTH_AGO)
+    assert hour_store.first_hours(0) == (START, MONTH_AGO)
 
 
 changes = st.lists(st.tuples(st.integers(0, 60), st.integers(-60, 60), st.integers(0, 1000)), min_size=1, max_size=25)

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import Any, List
 
 import pytest
 
-from maas_usage_check.cloud.cloud_eye import Dimensions, Listing
+from maas_usage_check.cloud import Statistics
+from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions, Listing
 from maas_usage_check.config import load_instance
-from maas_usage_check.ledger import (
-    HOURS,
-    INCREMENTS,
-    Account,
-    Consumer,
-    Emitted,
-    HourPlanner,
-    bisect,
-    emit,
-    list_series,
-)
+from maas_usage_check.ledger import HOURS, INCREMENTS, Account, Consumer, CycleEnd, Planner, bisect, emit
+from maas_usage_check.ledger.bisect_planner import BisectPlanner
 from maas_usage_check.ledger.counters import compact
 from maas_usage_check.ledger.emit import RolledBackError
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import oldest_hour
-from maas_usage_check.ledger.models import HeldMinutes, ModelHourPlanner, ModelList, emit_models
-from maas_usage_check.ledger.models.minute_queries import complete_until, gap_batches
-from maas_usage_check.ledger.models.model_list import REQUIRED_METRICS, ListedModel
-from maas_usage_check.ledger.models.model_series import pack_batches
-from maas_usage_check.ledger.schema import write_transaction
+from maas_usage_check.ledger.live_minutes import HeldMinutes, LiveMinutes
+from maas_usage_check.ledger.model_list import REQUIRED_METRICS, ListedModel, ModelList
+from maas_usage_check.ledger.models_planner import ModelsPlanner
+from maas_usage_check.ledger.schema import Transaction, write_transaction
+from maas_usage_check.ledger.sweep import ModelSweep
 from maas_usage_check.ledger.watermarks import changed_hours
 from maas_usage_check.state import Store
 
@@ -67,21 +59,29 @@ def test_model_no_longer_listed(age: int, known: int) -> None:
 @pytest.mark.parametrize(("behind", "queried"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
 def test_gap_of_minutes(behind: int, queried: int) -> None:
     """The minutes between the held ones and the last 15 are queried, at most 4 hours back."""
-    found = gap_batches(ModelList(START, [MODEL]), HeldMinutes(START - behind * MINUTE, START), START)
-    assert [batch.query.until_ms - batch.query.start_ms for batch in found] == [queried * MINUTE] * bool(queried)
+    held = HeldMinutes(START - behind * MINUTE, START)
+    _, *gaps = (
+        task.query for task in LiveMinutes(CloudEye(), ModelList(START, [MODEL]), held, START + 5 * MINUTE).plan()
+    )
+    assert [query.until_ms - query.start_ms for query in gaps] == [queried * MINUTE] * bool(queried)
 
 
 def test_complete_minute() -> None:
     """A minute is complete five minutes after its end; after eight more it counts as held."""
-    assert [complete_until(START + 5 * MINUTE + more) for more in (-1, 0)] == [START - MINUTE, START]
-    held = HeldMinutes()
-    held.update(START, ModelList(), {})
+    ends, held = [], HeldMinutes()
+    for more in (-1, 0):
+        minutes = LiveMinutes(CloudEye(), ModelList(START, [MODEL]), None, START + 5 * MINUTE + more)
+        ends += [task.query.until_ms for task in minutes.plan()]
+        minutes.update(held)
+    assert ends == [START - MINUTE, START]
     assert held.until == START - 8 * MINUTE
 
 
-@pytest.mark.parametrize(("most", "batches"), [(3, 2), (4, 1), (5, 1)])
-def test_models_of_one_query(most: int, batches: int) -> None:
-    assert len(list(pack_batches([MODEL, MODEL], most))) == batches
+@pytest.mark.parametrize(("minutes", "queries"), [(748, 1), (749, 2)])
+def test_models_of_one_query(minutes: int, queries: int) -> None:
+    """Four metrics of so many minutes, and of one more, are fewer than 3,000 points; five need a query of their own."""
+    found = CloudEye().data_queries([MODEL, MODEL], START, START + minutes * MINUTE, MINUTE)
+    assert [len(models) for _, models in found] == [2 // queries] * queries
 
 
 def test_oldest_hour() -> None:
@@ -101,7 +101,7 @@ def test_change_before_the_last_cycle(ledger: MemoryLedger, later: int, hours: i
 @pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
 def test_pending_window_of_compacted_hours(ledger: MemoryLedger, until: int, left: bool) -> None:
     """It is deleted."""
-    bisect.plan_windows(ledger.hour_store(), START - DAY, ledger.now_ms)
+    bisect.plan_windows(ledger.hour_store(), START - DAY)
     oldest = bisect.pending_windows(ledger.hour_store())[0]
     compact(ledger.transaction, oldest.until + until)
     assert (oldest in bisect.pending_windows(ledger.hour_store())) == left
@@ -123,87 +123,105 @@ def test_first_hour(ledger: MemoryLedger, ago: int) -> None:
     hour_store = ledger.hour_store()
     older = bisect.PendingWindow(START - 10 * DAY, START - 9 * DAY, START - 10 * DAY, None)
     bisect.on_answer(hour_store, older, make_values(100))
-    windows = bisect.plan_windows(hour_store, START - ago, ledger.now_ms)
+    windows = bisect.plan_windows(hour_store, START - ago)
     assert min(window.start for window in windows) == START - ago
 
 
 ACCOUNT = Account("project", "key")
+INSTANCE = load_instance(
+    {"hourly": True, "models": True, "backfill_days": 1, "per_api_key": True, "api_keys": ["a"]}, {}, "x", START / 1000
+)
+"""It has one series, and one more for a label."""
 
 
 @pytest.fixture
-def planner(tmp_path: Path) -> HourPlanner:
-    """Make the planner of an instance with one series, and one more for a label."""
-    instance = load_instance(
-        {"hourly": True, "backfill_days": 1, "per_api_key": True, "api_keys": ["a"]}, {}, "x", START / 1000
-    )
-    return HourPlanner(instance, Store(lambda: str(tmp_path / "s.sqlite3")))
+def store(tmp_path: Path) -> Store:
+    return Store(lambda: str(tmp_path / "s.sqlite3"))
 
 
-def emit_to(planner: HourPlanner, now_ms: int, kind: str = HOURS, answered: bool = True) -> Emitted:
-    return emit(planner, Consumer("a", kind), ACCOUNT, now_ms, {}, answered, lambda: True)
+def end_of_cycle(now_ms: int, answered: bool = True, account: Account = ACCOUNT, commits: bool = True) -> CycleEnd:
+    return CycleEnd(account, now_ms, {}, answered, [], None, lambda: commits)
+
+
+def hour_stores(transaction: Transaction) -> List[HourStore]:
+    found = Statistics().hour_series(INSTANCE, ACCOUNT.project_id)
+    return [HourStore(transaction, series.name, series.settled_after_ms) for series in found]
+
+
+def notices(store: Store) -> List[str]:
+    """Run two emissions; return what each reports."""
+    found = []
+    for _ in range(2):
+        planner, end = BisectPlanner(Statistics(), INSTANCE, store, START), end_of_cycle(START)
+        emit(planner, store, Consumer("a", HOURS), end)
+        found.append(" ".join(problem.text for problem in planner.details(end, True).problems))
+    return found
 
 
 @pytest.mark.parametrize(("known", "notice"), [(24, "24 hours of 2 series missing, about 28 requests"), (25, "")])
-def test_notices_of_a_backfill(planner: HourPlanner, known: int, notice: str) -> None:
+def test_notices_of_a_backfill(store: Store, known: int, notice: str) -> None:
     """The start and the end of a backfill of 24 hours or more are each reported once."""
-    with write_transaction(planner.store, START) as transaction:
-        hour_stores = [hour_store for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values()]
-        hour_stores[0].put(START - DAY, START, make_values(1))
-        hour_stores[1].put(START - (known - 24) * HOUR, START, make_values(1))
-    notices = [" ".join(emit_to(planner, START).notices) for _ in range(2)]
-    assert [" missing, " in text for text in notices] == [bool(notice), False]
-    assert notice in notices[0]
-    with write_transaction(planner.store, START) as transaction:
-        for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values():
+    with write_transaction(store, START) as transaction:
+        first, second = hour_stores(transaction)
+        first.put(START - DAY, START, make_values(1))
+        second.put(START - (known - 24) * HOUR, START, make_values(1))
+    begun = notices(store)
+    assert [" missing, " in text for text in begun] == [bool(notice), False]
+    assert notice in begun[0]
+    with write_transaction(store, START) as transaction:
+        for hour_store in hour_stores(transaction):
             hour_store.put(START - DAY, START, make_values(1))
-    notices = [" ".join(emit_to(planner, START).notices) for _ in range(2)]
-    assert ["backfill: complete" in text for text in notices] == [bool(notice), False]
+    assert ["backfill: complete" in text for text in notices(store)] == [bool(notice), False]
 
 
 @pytest.mark.parametrize(("older", "begins"), [(0, True), (1, False), (2, False)])
-def test_notice_of_the_first_run(planner: HourPlanner, older: int, begins: bool) -> None:
+def test_notice_of_the_first_run(store: Store, older: int, begins: bool) -> None:
     """It is reported once, not for each new series."""
-    with write_transaction(planner.store, START - 1) as transaction:
-        for series in list_series(planner.instance)[:older]:
-            HourStore(transaction, series.series_name(planner.instance.endpoint, ACCOUNT.project_id)).begin(START - 1)
-    assert any("first run" in notice for notice in emit_to(planner, START).notices) == begins
+    with write_transaction(store, START - 1) as transaction:
+        for hour_store in hour_stores(transaction)[:older]:
+            hour_store.begin(START - 1)
+    assert ("first run" in notices(store)[0]) == begins
 
 
-def test_increments_without_an_answer(planner: HourPlanner) -> None:
+def emitted_tokens(planner: Planner, store: Store, end: CycleEnd) -> List[Any]:
+    return [point.fields["tokens"] for point in emit(planner, store, Consumer("a", INCREMENTS), end)]
+
+
+def test_increments_without_an_answer(store: Store) -> None:
     """Increments are emitted once, even without an answer; zeros only with one; nothing after a rollback."""
-    with write_transaction(planner.store, START) as transaction:
-        for _, hour_store in planner.hour_stores(transaction, ACCOUNT).values():
+    with write_transaction(store, START) as transaction:
+        for hour_store in hour_stores(transaction):
             hour_store.begin(START)
             hour_store.put(START, START + HOUR, make_values(5))
+    planner, at = BisectPlanner(Statistics(), INSTANCE, store, START + HOUR), START + HOUR
     with pytest.raises(RolledBackError):
-        emit(planner, Consumer("a", INCREMENTS), ACCOUNT, START + HOUR, {}, True, lambda: False)
-    counts = [
-        [point.fields["tokens"] for point in emit_to(planner, START + HOUR, INCREMENTS, answered).points]
-        for answered in (False, False, True)
-    ]
+        emitted_tokens(planner, store, end_of_cycle(at, commits=False))
+    counts = [emitted_tokens(planner, store, end_of_cycle(at, answered)) for answered in (False, False, True)]
     assert counts == [[5, 5], [], [0, 0]]
 
 
-def test_increments_of_models_after_a_rollback(planner: HourPlanner) -> None:
+def test_increments_of_models_after_a_rollback(store: Store) -> None:
     """They are emitted once, in a later cycle."""
     listed = ListedModel(Dimensions("model"), sorted(REQUIRED_METRICS), START, START)
-    model_planner = ModelHourPlanner(planner.instance, planner.store, ACCOUNT.project_id)
-    with write_transaction(planner.store, START) as transaction:
-        model_planner.begin(transaction)
-        ((_, hour_store),) = model_planner.hour_stores(transaction, [listed])
+    source, consumer = CloudEye(), Consumer("a", INCREMENTS)
+    sweep = ModelSweep(source, INSTANCE, store, ACCOUNT.project_id, START)
+    with write_transaction(store, START) as transaction:
+        transaction.put(sweep.scope, ModelList(START, [listed]))
+        sweep.begin(transaction)
+        ((_, _, hour_store),) = sweep.hour_stores(transaction, [listed])
         hour_store.put(START, START + HOUR, make_values(5))
-    emit_later = partial(
-        emit_models, model_planner, ModelList(START, [listed]), Consumer("a", INCREMENTS), START + HOUR, {}, True
-    )
+    planner = ModelsPlanner(source, INSTANCE, store, consumer, START + HOUR)
     with pytest.raises(RolledBackError):
-        emit_later(lambda: False)
-    assert [[point.fields["tokens"] for point in emit_later(lambda: True)] for _ in range(2)] == [[5], [0]]
+        emitted_tokens(planner, store, end_of_cycle(START + HOUR, commits=False))
+    end = end_of_cycle(START + HOUR)
+    assert [emitted_tokens(planner, store, end), emitted_tokens(planner, store, end)] == [[5], []]
 
 
-def test_account_without_a_connection(planner: HourPlanner) -> None:
+def test_account_without_a_connection(store: Store) -> None:
     """The account of the consumer's last cycle is used."""
-    missing = [
-        emit(planner, Consumer("a", HOURS), account, START, {}, False, lambda: True).missing_hours
-        for account in (Account(), ACCOUNT, Account())
-    ]
+    missing = []
+    for account in (Account(), ACCOUNT, Account()):
+        planner, end = BisectPlanner(Statistics(), INSTANCE, store, START), end_of_cycle(START, False, account)
+        emit(planner, store, Consumer("a", HOURS), end)
+        missing.append(planner.details(end, True).health.get("missing_hours"))
     assert missing == [None, 48, 48]

@@ -7,22 +7,20 @@ from typing import Dict, List, Set, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.cloud.cloud_eye import DataQuery, Dimensions, Listing
-from maas_usage_check.ledger.models.minute_queries import (
-    Batch,
-    HeldMinutes,
-    complete_until,
-    gap_batches,
-    missed_since,
-    recent_batches,
-)
-from maas_usage_check.ledger.models.model_list import ListedModel, ModelList
+from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions, Listing, MetricData
+from maas_usage_check.ledger.live_minutes import HeldMinutes, LiveMinutes
+from maas_usage_check.ledger.model_list import ModelList
 
 MINUTE = 60_000
 START = 1_795_435_200_000
 MINUTES_RETENTION, RECENT = 240, 15
 MODELS = [Dimensions(f"model-{i}", key) for i in range(3) for key in ("", "a", "b", "c", "d", "e")]
 NAMES = [f"metric-{i}" for i in range(11)]
+
+
+def complete_until(now_ms: int) -> int:
+    """Return the end of the newest minute that ended five minutes ago."""
+    return (now_ms - 5 * MINUTE) // MINUTE * MINUTE
 
 
 class MinuteCollector:
@@ -37,20 +35,17 @@ class MinuteCollector:
         """Query as a cycle does; the requests with these numbers are not answered."""
         if self.models.is_due(self.now_ms):
             self.models.update(Listing({each: list(NAMES) for each in listed}), self.now_ms)
-        until = complete_until(self.now_ms)
-        unanswered: List[Batch] = []
-        batches = [*recent_batches(self.models, until), *gap_batches(self.models, self.held, until)]
-        for number, batch in enumerate(batches):
-            query = batch.query
+        minutes = LiveMinutes(CloudEye(), self.models, self.held, self.now_ms)
+        for number, task in enumerate(list(minutes.plan())):
+            query = task.query
             assert len(query.metrics) * ((query.until_ms - query.start_ms) // MINUTE + 1) < 3000
             assert len(query.metrics) <= 500
-            assert query.start_ms >= until - MINUTES_RETENTION * MINUTE
-            if number in lost:
-                unanswered.append(batch)
-            else:
+            assert query.start_ms >= complete_until(self.now_ms) - MINUTES_RETENTION * MINUTE
+            if number not in lost:
+                task.on_answer(MetricData({}, [], set(), set()))
                 for dimensions, _ in query.metrics:
                     self.answered[dimensions].update(range(query.start_ms, query.until_ms, MINUTE))
-        self.held.update(until, self.models, missed_since(unanswered))
+        minutes.update(self.held)
 
 
 STEPS = st.lists(st.tuples(st.integers(1, 120), st.sets(st.integers(0, 6), max_size=4)), min_size=1, max_size=8)
@@ -94,9 +89,11 @@ def test_new_model(lists: List[Set[Dimensions]], minutes: int) -> None:
         collector.now_ms += minutes * MINUTE
 
 
-def test_missed_since() -> None:
-    """The oldest unanswered query decides where the minutes of a model continue."""
-    listed = ListedModel(MODELS[0], NAMES, 0, 0)
-    assert missed_since([Batch(DataQuery((), start, 40, MINUTE), [listed]) for start in (20, 10, 30)]) == {
-        MODELS[0]: 10
-    }
+def test_oldest_unanswered_query() -> None:
+    """It decides where the minutes of a model continue."""
+    collector = MinuteCollector()
+    collector.run_cycle(MODELS[:1], set())
+    collector.now_ms += 30 * MINUTE
+    gap = collector.held.until
+    collector.run_cycle(MODELS[:1], {0, 1})
+    assert collector.held.behind == {" ".join(MODELS[0]): gap}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List
 
 from maas_usage_check.cloud import Statistics
-from maas_usage_check.cloud.cloud_eye import HOURLY_METRICS, METRICS, Dimensions
-from maas_usage_check.cloud.cloud_eye.metric_data import max_metrics_per_query
+from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Dimensions
+from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE
 from maas_usage_check.cloud.cloud_eye.metric_list import PAGE_SIZE as LISTED_AT_ONCE
 from maas_usage_check.config import load_instance
-from maas_usage_check.ledger.models.model_list import ListedModel
-from maas_usage_check.ledger.models.model_series import pack_batches
-from maas_usage_check.ledger.models.sweep import RECENT_HOURS, SWEEPS
+from maas_usage_check.ledger.model_list import ListedModel
+from maas_usage_check.ledger.sweep import RECENT_HOURS, SWEEPS
 from maas_usage_check.scheduling import WINDOW_S, background_share
 
 from .pages import Pages, Problem
@@ -66,9 +65,12 @@ def rate(pages: Pages) -> Iterator[Problem]:
 def _calls(number: int, of_keys: int) -> List[int]:
     """Count the calls for a number of models and keys per model: by kind, then per day without and with hours."""
     series = [ListedModel(Dimensions(str(i)), sorted(METRICS), 0, 0) for i in range(number * (1 + of_keys))]
-    minutes = len(list(pack_batches(series, max_metrics_per_query(15))))
+
+    def queries(periods: int, period_ms: int) -> int:
+        return len(list(CloudEye().data_queries(series, 0, periods * period_ms, period_ms)))
+
+    minutes = queries(15, MINUTE)
     listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
-    limits = [max_metrics_per_query(hours) for hours in (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values()))]
-    last, healing, past = (len(list(pack_batches(series, limit, HOURLY_METRICS))) for limit in limits)
+    last, healing, past = (queries(hours, HOUR) for hours in (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values())))
     live = 288 * minutes + 24 * listing
     return [minutes, listing, last, healing, past, live, live + 288 * last + 24 * healing + past]

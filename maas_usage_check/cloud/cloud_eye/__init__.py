@@ -5,9 +5,19 @@ Sources: the official SDK's own text (huaweicloudsdkces), and Huawei's cloudeye-
 
 from __future__ import annotations
 
-from .api import CloudEye
+from .cloud_eye_api import CloudEye, model_tags
 from .known_metrics import HOURLY_METRICS, METRICS, Dimensions
 from .metric_data import DataQuery, MetricData
 from .metric_list import Listing, ListQuery
 
-__all__ = ["HOURLY_METRICS", "METRICS", "CloudEye", "DataQuery", "Dimensions", "ListQuery", "Listing", "MetricData"]
+__all__ = [
+    "HOURLY_METRICS",
+    "METRICS",
+    "CloudEye",
+    "DataQuery",
+    "Dimensions",
+    "ListQuery",
+    "Listing",
+    "MetricData",
+    "model_tags",
+]

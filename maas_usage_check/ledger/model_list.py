@@ -6,9 +6,9 @@ from typing import ClassVar, Dict, Iterable, List
 
 from msgspec import Struct
 
-from ...cloud.cloud_eye import Dimensions, Listing
-from ...cloud.cloud_eye.metric_list import MAX_UNKNOWN
-from ..hour_values import DAY, HOUR, RETENTION
+from ..cloud.cloud_eye import Dimensions, Listing
+from ..cloud.cloud_eye.metric_list import MAX_UNKNOWN
+from .hour_values import DAY, HOUR, RETENTION
 
 QUERIED_FOR = 10 * DAY
 """The hours of a model are queried for so long after it was last listed: Cloud Eye keeps hours for 10 days."""
@@ -58,6 +58,11 @@ class ModelList(Struct, omit_defaults=True):
     def present(self) -> List[ListedModel]:
         """List the models of the last list."""
         return [each for each in self.models if each.seen == self.read]
+
+    @property
+    def with_hours(self) -> List[ListedModel]:
+        """List the models that have hours, also those of earlier lists."""
+        return [each for each in self.models if has_hours(each.metrics)]
 
     def is_incomplete(self, listing: Listing) -> bool:
         """Return True if a model of the last list, or a metric that its hours need, is missing from this one."""

@@ -1,0 +1,160 @@
+"""The planner of Cloud Eye: the list of models, their minutes, and with `hourly` their hours."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Iterator, List, Optional, Sequence
+
+from ..cloud.cloud_eye import CloudEye, Listing, ListQuery
+from ..cloud.cloud_eye.metric_list import Page, add_page
+from ..config import Instance
+from ..errors import Problem
+from ..scheduling import Priority
+from ..state import Store, UnusableError
+from .hour_store import HourStore
+from .hour_values import ZEROS
+from .live_minutes import HeldMinutes, LiveMinutes
+from .model_list import ModelList
+from .planner import Account, CycleEnd, PartialBatch, QueryTask, Stored, Texts, state_problem
+from .schema import Transaction
+from .sweep import ModelSweep
+from .watermarks import HOURS, Consumer, is_new, save_watermark
+
+NAMED = 5
+"""Names of a long list that a warning shows."""
+
+
+class ModelsPlanner:
+    """Plan the queries about the models of a project in one cycle, and store the answers; see Planner.
+
+    Args:
+        source: Cloud Eye.
+        instance: whose models.
+        store: the state.
+        consumer: receives the points.
+        now_ms: the cycle's time, milliseconds since 1970.
+    """
+
+    texts = Texts(
+        "models", "Cloud Eye: ", "some values of models are missing", "Some hours of models were not queried",
+        "Hours and counters of models are paused",
+    )  # fmt: skip
+
+    def __init__(self, source: CloudEye, instance: Instance, store: Store, consumer: Consumer, now_ms: int) -> None:
+        self.source = source
+        self._instance = instance
+        self._store = store
+        self._consumer = consumer
+        self._now_ms = now_ms
+        self._live: Optional[LiveMinutes] = None  # while no list was read
+        self._sweep = self._sweep_of("")
+        self._notices: List[str] = []
+        self._unused_prices: List[str] = []
+        self._failure: Optional[UnusableError] = None
+
+    def plan(self, account: Account, answered: bool) -> Sequence[QueryTask]:
+        """Plan the list, if it is due, else the queries about its models."""
+        self._sweep = self._sweep_of(account.project_id)
+        models = self._stored_list(self._sweep)
+        return [self._page(ListQuery(), Listing())] if models.is_due(self._now_ms) else list(self._about(models))
+
+    def finish(self) -> Sequence[str]:
+        """Store which minutes the consumer has; return a text for each rejected value."""
+        if self._live is None:
+            return ()
+        if self._consumer.kind == HOURS and self._live.is_answered:
+            with self._store.entry(HeldMinutes, self._held_name) as held:
+                self._live.update(held)
+        return list(dict.fromkeys([*self._live.warnings, *self._sweep.warnings]))
+
+    def is_answered(self, end: CycleEnd) -> bool:
+        """Return whether any query about minutes succeeded."""
+        return self._live is not None and self._live.is_answered
+
+    def stored(self, transaction: Transaction, account: Account, consumer: Consumer, answered: bool) -> Stored:
+        """Read the models of the list, and those of earlier lists; without `hourly` none has hours."""
+        if not self._instance.hourly:
+            return Stored([])
+        sweep = self._sweep_of(account.project_id)
+        models = self._stored_list(sweep)
+        self._unused_prices = list(self._find_unused_prices(models))
+        if answered:
+            sweep.begin(transaction)
+        # A consumer that has a watermark of the project was there before any model that is new to it appeared.
+        project = HourStore(transaction, sweep.scope, 0)
+        had_cycles = not is_new(project, consumer)
+        save_watermark(project, consumer, ZEROS)
+        first = sweep.first_hour(transaction)
+        series = [(series, hours, first) for _, series, hours in sweep.hour_stores(transaction, models.with_hours)]
+        return Stored(series, counts_all=had_cycles)
+
+    def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
+        """Build the points of minutes; report what the list brought, and prices that no model has."""
+        where = self._instance.display_name
+        points = list(self._live.build_points(self._instance, end.tags)) if self._live else []
+        problems = [Problem("W", f"{where}: {text}", f"{where} prices") for text in self._unused_prices if emitted]
+        if self._failure and emitted and not end.failure:
+            problems.append(state_problem(where, "models' state", self.texts.unplanned, self._failure))
+        problems += [Problem("W", f"{where}: {text}", "") for text in self._notices]
+        answered = {f"{where} prices"} if None in end.ends else set()
+        return PartialBatch(points, {}, problems, bool(self._failure), answered)
+
+    def _page(self, query: ListQuery, listing: Listing, is_second: bool = False) -> QueryTask:
+        on_answer = partial(self._on_page, listing, is_second)
+        return QueryTask((Priority.LIVE, 0), query, on_answer, fallback=self._with_old_list)
+
+    def _with_old_list(self) -> Sequence[QueryTask]:
+        models = self._stored_list(self._sweep)
+        return list(self._about(models)) if models.is_usable(self._now_ms) else []
+
+    def _on_page(self, listing: Listing, is_second: bool, page: Page) -> Sequence[QueryTask]:
+        add_page(listing, page)
+        if page.marker is not None:
+            return [self._page(ListQuery(page.marker), listing, is_second)]
+        with self._store.entry(ModelList, self._sweep.scope) as models:
+            if not is_second and models.is_incomplete(listing):  # one wrong list makes no model disappear
+                listing.pages = 0
+                return [self._page(ListQuery(), listing, is_second=True)]
+            unknown = models.update(listing, self._now_ms)
+        if unknown:
+            self._notices.append(
+                f"Cloud Eye lists {len(unknown)} metrics that have no place here and are left out: {shorten(unknown)}"
+            )
+        return list(self._about(models))
+
+    def _about(self, models: ModelList) -> Iterator[QueryTask]:
+        held = None
+        if self._consumer.kind == HOURS:
+            with self._store.entry(HeldMinutes, self._held_name) as held:
+                pass
+        self._live = LiveMinutes(self.source, models, held, self._now_ms)
+        yield from self._live.plan()
+        if self._instance.hourly:
+            try:
+                yield from self._sweep.plan(models)
+            except UnusableError as failure:  # there are minutes all the same
+                self._failure = failure
+
+    def _find_unused_prices(self, models: ModelList) -> Iterator[str]:
+        prices, names = self._instance.prices, self._instance.model_names
+        known = {each.dimensions.api_id for each in models.models}
+        known |= {names[api_id] for api_id in known if api_id in names}
+        unused = sorted(prices.models.keys() - known) if prices and models.read else []
+        if unused:
+            yield f"prices.models: Cloud Eye names no model {shorten(unused)}: check the id, or its name in model_names"
+
+    @property
+    def _held_name(self) -> str:
+        return f"{self._consumer.name} {self._sweep.scope}"
+
+    def _sweep_of(self, project_id: str) -> ModelSweep:
+        return ModelSweep(self.source, self._instance, self._store, project_id, self._now_ms)
+
+    def _stored_list(self, sweep: ModelSweep) -> ModelList:
+        with self._store.entry(ModelList, sweep.scope) as models:
+            return models
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Write the first names of a list."""
+    return ", ".join(sorted(names)[:NAMED]) + (", ..." if len(names) > NAMED else "")

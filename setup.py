@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 README = (HERE / "README.md").read_text(encoding="utf-8")
 # Relative links do not work where the package is published.
 LONG = re.sub(r"!?\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?://)[^)\s]*\)", r"\1", README)
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "__init__.py").read_text(encoding="utf-8"))[1]
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "version.py").read_text(encoding="utf-8"))[1]
 
 SERVE = ["prometheus-client>=0.20"]
 TEST = [
@@ -67,7 +67,7 @@ setup(
         "dev": [
             *TEST,
             "build>=1.0",
-            "import-linter>=2.0",
+            "import-linter>=2.6",
             "mypy>=1.11",
             "pip-audit>=2.7",
             "ruff>=0.6",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, List
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .datadog.check import MaasUsageCheck as MaasUsageCheck
 
-__version__ = "0.1.0"
+__all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,6 @@ import sys
 from functools import partial
 from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
-from . import __version__
 from .cloud import Pool
 from .collection import Collector, run_cycle
 from .commands.arguments import read_arguments
@@ -25,6 +24,7 @@ from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, Problem, one_line
 from .preflight import run_preflight
 from .scheduling import WINDOW_S
+from .version import __version__
 
 COLLECTED, NOT_COLLECTED, CONFIG_WRONG, INTERRUPTED = 0, 1, 2, 130
 

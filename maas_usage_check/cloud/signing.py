@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from .. import __version__
+from ..version import __version__
 from .credentials import Credentials
 from .transport import Request
 

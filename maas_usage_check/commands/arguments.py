@@ -8,11 +8,11 @@ from functools import partial
 from os.path import expanduser
 from typing import NoReturn, Optional, Sequence, Tuple
 
-from .. import __version__
 from ..config import INLINE_SECRET, is_secret
 from ..config.ranges import Moment, parse_moment, parse_range
 from ..errors import ConfigError
 from ..metrics import FORMATS
+from ..version import __version__
 
 LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""

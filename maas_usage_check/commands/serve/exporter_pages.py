@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from ... import __version__
 from ...metrics.prometheus import families
+from ...version import __version__
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:

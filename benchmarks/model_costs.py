@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 from hour_costs import URL, SimulatedCycles, measure_command
 from runs import COMMAND, process
 
-from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import run_cycle
+from maas_usage_check.cloud import Request, Response
 from maas_usage_check.emulator import usage_by_minute
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
@@ -101,7 +101,7 @@ def measure_collects(folder: str, environ: Dict[str, str]) -> Iterator[Tuple[flo
         (file,) = state.glob("*.sqlite3")
         for text in (
             "UPDATE hours SET changed = changed - 7200000",
-            f"DELETE FROM entries WHERE name LIKE '% {STORED_AS[Priority.REPAIR]}'",
+            f"DELETE FROM entries WHERE kind = 'Round' AND name LIKE '% {STORED_AS[Priority.REPAIR]}'",
         ):
             with contextlib.closing(sqlite3.connect(file)) as connection, connection:
                 connection.execute(text)

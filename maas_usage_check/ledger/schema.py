@@ -1,14 +1,15 @@
-"""The tables of the ledger in the state file, and a transaction over them."""
+"""A transaction over the tables of the ledger in the state; see state/schema.py."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import sqlite3
-from typing import Any, Callable, Iterator, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Iterator, Sequence, Tuple
 
 import msgspec
 
+from .. import state
 from ..state import MissingError, Store, UnusableError
 from .hour_values import FIELDS, HOUR
 
@@ -18,26 +19,6 @@ MAX_PER_HOUR = 2 * 10**14
 # An invalid number makes the sum invalid: SQLite itself would skip it.
 SUMS = ", ".join(
     f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {name} ELSE '' END), 0)" for name in FIELDS
-)
-_INTEGERS = ", ".join(f"{name} INTEGER" for name in FIELDS)
-_COUNTS = ", ".join(f"{kind}_{name} INTEGER DEFAULT 0" for kind in ("frozen", "counted") for name in FIELDS)
-SCHEMA = (
-    "CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER)",
-    "INSERT INTO clock VALUES (1, 0)",
-    # `began` is 0 until the history begins. Hours before `frozen_until` are compacted: frozen_... are their sums.
-    # counted_... are the counters.
-    "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, "
-    "began INTEGER DEFAULT 0, hours_from INTEGER DEFAULT 0, "
-    f"frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0, {_COUNTS})",
-    # `changed` is the logical time of the last change. It is 0 while an hour without use is not settled: no point yet.
-    f"CREATE TABLE hours (series INTEGER, start INTEGER, {_INTEGERS}, settled INTEGER, changed INTEGER, "
-    "PRIMARY KEY (series, start)) WITHOUT ROWID",
-    # The pending windows. The part from `newer` on is queried next; NULL totals: the whole window is.
-    f"CREATE TABLE questions (series INTEGER, start INTEGER, until INTEGER, newer INTEGER, {_INTEGERS}, "
-    "PRIMARY KEY (series, start, until)) WITHOUT ROWID",
-    f"CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, {_INTEGERS}, "
-    "PRIMARY KEY (name, series)) WITHOUT ROWID",
-    "CREATE TABLE notes (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID",
 )
 
 # A series whose name is not a digest, or rows without a series.
@@ -54,7 +35,6 @@ TIME_COLUMNS = FULL_HOUR_COLUMNS | {"at", "began", "hours_from", "frozen_until",
 MAX_TIME_MS = 2**42
 """In the year 2109: a later time is invalid, and in nanoseconds would not fit into a point."""
 
-T = TypeVar("T", bound=msgspec.Struct)
 Row = Tuple[Any, ...]
 
 
@@ -62,21 +42,23 @@ class Transaction:
     """One transaction over the ledger.
 
     Args:
-        connection: a connection in a transaction.
+        transaction: on the state.
         now_ms: milliseconds since 1970.
         answered: whether the cloud has answered in this cycle.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now_ms: int, answered: bool = True) -> None:
-        self._connection = connection
+    def __init__(self, transaction: state.Transaction, now_ms: int, answered: bool = True) -> None:
+        self._transaction = transaction
         self._is_checked = False
-        self.run_many = connection.executemany
+        self.run_many = transaction.run_many
+        self.get = transaction.get
+        self.put = transaction.put
         self.now_ms = now_ms
         self._answered = answered
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement. Fetching an invalid row raises sqlite3.DatabaseError: the file is damaged."""
-        cursor = self._connection.execute(statement, values)
+        cursor = self._transaction.run(statement, values)
         if cursor.description:
             cursor.row_factory = _checker(tuple(column[0] for column in cursor.description))
         return cursor
@@ -104,28 +86,13 @@ class Transaction:
             raise sqlite3.DatabaseError("a series is missing")
         self._is_checked = True
 
-    def get(self, kind: Type[T], name: str) -> T:
-        """Read an entry of the table `notes`; a missing one has its defaults."""
-        found = self.run("SELECT value FROM notes WHERE kind = ? AND name = ?", (_stored_kind(kind), name)).fetchone()
-        return msgspec.json.decode(found[0], type=kind) if found else kind()
-
-    def put(self, name: str, entry: msgspec.Struct) -> None:
-        """Write an entry of the table `notes`."""
-        text = msgspec.json.encode(entry).decode()
-        self.run("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (_stored_kind(type(entry)), name, text))
-
-
-def _stored_kind(kind: Type[msgspec.Struct]) -> str:
-    """Return the class name, or the name under which entries of a renamed class are stored."""
-    return getattr(kind, "stored_kind", kind.__name__)
-
 
 @contextlib.contextmanager
 def read_transaction(store: Store, now_ms: int) -> Iterator[Transaction]:
     """Read a snapshot of the ledger. Raise UnusableError if there is none or it cannot be read."""
     try:
-        with store.read_snapshot() as connection:
-            yield _existing_ledger(connection, now_ms)
+        with store.snapshot() as transaction:
+            yield Transaction(transaction, now_ms)
     except UnusableError as failure:
         if not isinstance(failure, MissingError):
             store.warn(failure.line("Its hours are not used"))
@@ -133,13 +100,13 @@ def read_transaction(store: Store, now_ms: int) -> Iterator[Transaction]:
 
 
 def check_ledger(store: Store, now_ms: int) -> None:
-    """Read the whole ledger. Raise UnusableError if a part of it is damaged, or if there is none."""
-    with store.read_snapshot() as connection:
-        transaction = _existing_ledger(connection, now_ms)
+    """Read the whole state. Raise UnusableError if a part of it is damaged, or if there is none."""
+    with store.snapshot() as snapshot:
+        transaction = Transaction(snapshot, now_ms)
         transaction.logical_time()
         for columns in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
             transaction.run(f"SELECT {columns}").fetchall()
-        for (value,) in transaction.run("SELECT value FROM notes"):
+        for (value,) in transaction.run("SELECT value FROM entries"):
             msgspec.json.decode(value)
         transaction.raise_if_series_lost()
 
@@ -147,21 +114,8 @@ def check_ledger(store: Store, now_ms: int) -> None:
 @contextlib.contextmanager
 def write_transaction(store: Store, now_ms: int, answered: bool = True) -> Iterator[Transaction]:
     """Change the ledger in one transaction. Raise UnusableError if the state cannot be written."""
-    with store.transaction() as connection:
-        if not _has_tables(connection):
-            for statement in SCHEMA:  # a single table that exists, or is missing, is damage
-                connection.execute(statement)
-        yield Transaction(connection, now_ms, answered)
-
-
-def _existing_ledger(connection: sqlite3.Connection, now_ms: int) -> Transaction:
-    if not _has_tables(connection):
-        raise MissingError("there is no ledger yet")
-    return Transaction(connection, now_ms)
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'clock'").fetchone() is not None
+    with store.transaction() as transaction:
+        yield Transaction(transaction, now_ms, answered)
 
 
 @functools.lru_cache(maxsize=None)

@@ -1,6 +1,6 @@
 """One SQLite file that outlives a run, and file locks that the kernel frees when their process dies.
 
-Offers `Store`: entries, transactions on the tables of other rooms, locks. It must not know what is stored.
+Offers `Store`: small entries, transactions on all tables, locks. It must not know what the rows mean.
 """
 
 from __future__ import annotations
@@ -9,5 +9,6 @@ from .digest import digest
 from .failures import MissingError, UnusableError
 from .folder import find_file, writable_by_others
 from .store import Store, Warn
+from .transaction import Transaction
 
-__all__ = ["MissingError", "Store", "UnusableError", "Warn", "digest", "find_file", "writable_by_others"]
+__all__ = ["MissingError", "Store", "Transaction", "UnusableError", "Warn", "digest", "find_file", "writable_by_others"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import ClassVar
 
 from msgspec import Struct
 
@@ -13,8 +12,6 @@ from .store import Store
 
 class Salt(Struct, omit_defaults=True):
     """The random salt of the digests."""
-
-    max_age_s: ClassVar[float] = float("inf")
 
     value: str = ""
 

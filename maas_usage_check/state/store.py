@@ -1,6 +1,7 @@
-"""Small entries that outlive a run, by kind and name; each change is one transaction.
+"""The state of a process: transactions on its file, small entries also without it, and locks between processes.
 
-While the file cannot be used, the entries live in memory; as soon as it can be, those of the file hold.
+While the file cannot be written, entries are read from it and changed in memory only; as soon as it can be, the file
+holds. Nothing is merged.
 """
 
 from __future__ import annotations
@@ -8,44 +9,44 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, ClassVar, Dict, Iterator, Optional, Protocol, Tuple, Type, TypeVar
+from typing import Callable, Dict, Iterator, Optional, Tuple, Type
 
 import msgspec
 
-from .database import BUSY_TIMEOUT_S, Database
-from .failures import MissingError, UnusableError
+from . import schema
+from .database import file_identity, open_file, open_read_only, peek
+from .failures import DISK_FULL, FAILURES, MissingError, UnusableError, classify, has_room
 from .kernel_lock import KernelLock
-
-if TYPE_CHECKING:
-    import sqlite3
+from .transaction import T, Transaction, decode, stored_kind
 
 Warn = Callable[[str], None]
 EntryId = Tuple[str, str]
 """Kind and name."""
 WAITS_FORGOTTEN = "Waits after a refusal are forgotten at exit"
+DAMAGED = "state entry damaged and reset: a wait after a refusal may be lost; check the access key"
+BUSY_TIMEOUT_S = 2.0
+"""To wait for another process or thread that writes. A write takes milliseconds unless the process was stopped."""
 HANG_S = 0.5
 """An operation on the file that takes longer counts as hanging."""
 
 
-class StoredEntry(Protocol):
-    """A kind of entry: a msgspec Struct whose fields all have defaults. Its class name is the stored kind."""
-
-    max_age_s: ClassVar[float]
-    """Seconds after its last change until an entry is deleted."""
-
-
-T = TypeVar("T", bound=StoredEntry)
+class Check(msgspec.Struct):
+    """Written to find out if the file can be."""
 
 
 class Store:
-    """Store entries in a file or, without one, in memory.
+    """Run transactions on one file. Without a file there are only entries, in memory.
 
     Args:
-        find_path: names the file, or raises UnusableError; called when the file is first needed. None: memory only.
+        find_path: names the file, or raises UnusableError; called when the file is first needed. None: no file.
         warn: receives one line, once for each failure.
         now: seconds since 1970.
+
+    Attributes:
+        unreadable: there is a file that cannot be read: refusals of other runs are unknown then.
     """
 
     def __init__(
@@ -54,65 +55,104 @@ class Store:
         warn: Warn = lambda text: None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.unreadable = False
         self._find_path = find_path
         self._warn = warn
         self._now = now
-        self._database: Optional[Database] = None
+        self._path = ""
         self._kernel_lock: Optional[KernelLock] = None
+        self._connection: Optional[sqlite3.Connection] = None
+        self._identity: Optional[Tuple[int, int]] = None
+        self._durable: Optional[bool] = None
         self._file_lock = threading.Lock()
         self._memory_lock = threading.Lock()
-        self._in_memory: Dict[EntryId, bytes] = {}
+        self._last_stored: Dict[EntryId, bytes] = {}
+        self._unstored: Dict[EntryId, bytes] = {}
+        """Entries that were changed in memory since the file could not be written."""
         self._last_warning = ""
-        self._unreadable = self._unwritable = False
-        self._lock_timeout_s = BUSY_TIMEOUT_S
+        self._lock_timeout_s = self._busy_timeout_s = BUSY_TIMEOUT_S
         self._entered_s = math.inf
         """When a thread entered the file, monotonic; inf while none is in it."""
 
     @contextlib.contextmanager
+    def transaction(self, durable: bool = False) -> Iterator[Transaction]:
+        """Change the state in one transaction; an exception in the block rolls it back.
+
+        Raises UnusableError, here or at the end of the block, if the file is damaged or cannot be written: nothing was
+        changed then. A change that is `durable` survives a power failure, not just a kill.
+        """
+        with self._use_file("write") as path:
+            connection = self._connect(path)
+            if durable is not self._durable:
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._busy_timeout_s = BUSY_TIMEOUT_S
+                connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")  # opened with 0 after a failure
+                yield Transaction(connection, self._now())
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # a full disk has already ended it
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Read the state as of one moment; raise UnusableError if it cannot be read, MissingError if there is none.
+
+        A file of an earlier version is migrated first.
+        """
+        with self._use_file("read") as path:
+            if file_identity(path) is None:
+                raise MissingError(f"there is no state file {path}")
+            with contextlib.closing(open_read_only(path, BUSY_TIMEOUT_S)) as connection:
+                if not schema.is_current(connection, path):
+                    self._connect(path)
+                connection.execute("BEGIN")
+                yield Transaction(connection)
+
+    @contextlib.contextmanager
     def entry(self, kind: Type[T], name: str, durable: bool = False) -> Iterator[T]:
-        """Change one entry in one transaction; an exception in the block rolls it back.
+        """Change one entry in one transaction, in memory where the file cannot be written.
 
-        Args:
-            kind: the entry's type; a new entry has its defaults.
-            name: identifies the entry within its kind.
-            durable: the change survives a power failure, not just a kill.
+        A damaged entry is reset. An exception in the block rolls back.
         """
-        entry_id = (kind.__name__, name)
-        with contextlib.ExitStack() as file_lock:
-            file, old = self._begin(file_lock, entry_id, durable)
-            with self._memory_lock if old is None else contextlib.nullcontext():
-                entry = self._load_from_memory(file, kind, entry_id) if old is None else self._decode(old, kind)
-                try:
+        entry_id = stored_kind(kind), name
+        entry: Optional[T] = None
+        is_over = False
+        try:
+            if self._unstored:
+                self.check_writable()
+            with self.transaction(durable) as transaction:
+                old = transaction.read(*entry_id)
+                entry = self._decode(old, kind)
+                yield entry
+                is_over, text = True, msgspec.json.encode(entry)
+                if text != old:
+                    transaction.put(name, entry)
+        except UnusableError as failure:
+            if entry is not None and not is_over:
+                raise  # the block's own
+            if not isinstance(failure, MissingError):
+                self.warn(failure.line(WAITS_FORGOTTEN))
+            with self._memory_lock:
+                if entry is None:
+                    entry = self._decode(self._read_unwritable(entry_id), kind)
                     yield entry
-                except BaseException:
-                    if file is not None and old is not None:
-                        file.rollback()
-                    raise
-                text = msgspec.json.encode(entry)
-                self._in_memory[entry_id] = text
-                if file is not None and old is not None:
-                    self._write(file, entry_id, old, text, kind.max_age_s)
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change tables of another room in one transaction; an exception in the block rolls it back.
-
-        Raises UnusableError, here or at the end of the block, if the file cannot be written: nothing was changed then.
-        """
-        with self._lock_file() as file, file.transaction() as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def read_snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read tables of another room as of one moment; raise UnusableError if they cannot be read."""
-        with self._lock_file() as file, file.read_snapshot() as connection:
-            yield connection
+                self._unstored[entry_id] = msgspec.json.encode(entry)
+        else:
+            self._last_stored[entry_id] = text
+            self._unstored.clear()
+            self._last_warning, self.unreadable = "", False
 
     def check_writable(self) -> str:
-        """Write a small value and return the file's path; raise UnusableError if it cannot be written."""
-        with self._lock_file() as file:
-            file.check_writable(self._now())
-            return file.path
+        """Write a small value as durably as a refusal; return the file's path. Raise UnusableError if that fails."""
+        with self.transaction(durable=True) as transaction:
+            transaction.put("", Check())
+        if not has_room(self._path):  # free pages in the log would hide a full disk
+            raise UnusableError(f"{self._path}: cannot write the state: {DISK_FULL[0]}", DISK_FULL[1])
+        return self._path
 
     @property
     def hangs(self) -> bool:
@@ -121,13 +161,7 @@ class Store:
 
     def hang_error(self) -> UnusableError:
         """Return the error for a state folder that does not answer. It names the folder if that is known."""
-        folder = f" {os.path.dirname(self._database.path)}" if self._database else ""
-        return UnusableError(f"the state folder{folder} does not answer")
-
-    @property
-    def unreadable(self) -> bool:
-        """True if there is a file that cannot be read: refusals of other runs are unknown then."""
-        return self._unreadable
+        return UnusableError(f"the state folder {os.path.dirname(self._path)}".rstrip() + " does not answer")
 
     def acquire(self, name: str) -> Optional[bool]:
         """Acquire a lock between processes: True if this process has it; None if the system cannot say.
@@ -153,79 +187,64 @@ class Store:
         """Close the file, so that the next run need not read its log; skipped while a thread is in it."""
         if self._file_lock.acquire(blocking=False):
             try:
-                if self._database is not None:
-                    self._database.close()
+                self._disconnect()
             finally:
                 self._file_lock.release()
 
     @contextlib.contextmanager
-    def _lock_file(self) -> Iterator[Database]:
-        """Lock the file for this thread; raise UnusableError if there is none, or if another thread hangs in it."""
+    def _use_file(self, action: str) -> Iterator[str]:
+        """Lock the file for this thread and classify its failures.
+
+        Raises UnusableError if there is no file, or if another thread hangs in it.
+        """
         if self._find_path is None:
             raise MissingError("there is no state file")
         if not self._file_lock.acquire(timeout=self._lock_timeout_s):
-            self._lock_timeout_s, self._unreadable = 0.0, True
+            self._lock_timeout_s, self.unreadable = 0.0, True
             raise self.hang_error()
         self._lock_timeout_s, self._entered_s = BUSY_TIMEOUT_S, time.monotonic()
         try:
-            yield self._open_database(self._find_path)
+            if not self._path:
+                self._path = self._find_path()
+                self._kernel_lock = KernelLock(f"{self._path}-lock")
+            yield self._path
+        except FAILURES as error:  # the next transaction opens the file again, and does not wait for its lock
+            self._disconnect()
+            self._busy_timeout_s = 0.0
+            raise classify(error, self._path, action) from None
         finally:
             self._entered_s = math.inf
             self._file_lock.release()
 
-    def _open_database(self, find_path: Callable[[], str]) -> Database:
-        if self._database is None:
-            self._database = Database(find_path())
-            self._kernel_lock = KernelLock(f"{self._database.path}-lock")
-        return self._database
+    def _connect(self, path: str) -> sqlite3.Connection:
+        """Return the open connection, or open a new one if the file was replaced or moved away."""
+        if self._connection is None or file_identity(path) != self._identity:
+            self._disconnect()
+            self._connection, self._durable = open_file(path, self._busy_timeout_s), None
+            self._identity = file_identity(path)
+        return self._connection
 
-    def _begin(
-        self, file_lock: contextlib.ExitStack, entry_id: EntryId, durable: bool
-    ) -> Tuple[Optional[Database], Optional[bytes]]:
-        """Begin a transaction; return the file and the entry's text, None if the entry must come from memory."""
-        file = None
-        try:
-            file = file_lock.enter_context(self._lock_file())
-            if self._unwritable:  # until the file can be written, it lacks the changes in memory
-                file.check_writable(self._now())
-                self._unwritable = False
-            file.begin(durable)
-            return file, file.get(*entry_id)
-        except UnusableError as failure:
-            self._report(failure)
-            return file, None
+    def _disconnect(self) -> None:
+        """Close the file; SQLite then merges the log into it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*FAILURES):
+                connection.close()
 
-    def _write(self, file: Database, entry_id: EntryId, old: bytes, text: bytes, max_age_s: float) -> None:
-        if text == old:
-            file.rollback()
-            return
-        try:
-            file.put(*entry_id, text, self._now())
-            if not old:
-                file.delete_older(entry_id[0], self._now() - max_age_s)
-            file.commit()
-        except UnusableError as failure:
-            self._unwritable = True
-            self._report(failure)
-        else:
-            self._last_warning, self._unreadable = "", False
-
-    def _load_from_memory(self, file: Optional[Database], kind: Type[T], entry_id: EntryId) -> T:
-        if entry_id not in self._in_memory and file is not None:
-            text = file.peek(*entry_id)  # a wait stored before the disk was full must still be kept
-            self._unreadable = text is None
-            self._in_memory[entry_id] = text or b""
-        return self._decode(self._in_memory.get(entry_id, b""), kind)
+    def _read_unwritable(self, entry_id: EntryId) -> bytes:
+        """Read what this process changed in memory, what the file has, or what this process last stored in it."""
+        if entry_id in self._unstored:
+            return self._unstored[entry_id]
+        with contextlib.suppress(UnusableError), self._use_file("read") as path:
+            text = peek(path, *entry_id)  # a wait stored before the disk was full must still be kept
+            self.unreadable = text is None
+            if text is not None:
+                return text
+        return self._last_stored.get(entry_id, b"")
 
     def _decode(self, text: bytes, kind: Type[T]) -> T:
-        if not text:
-            return kind()
         try:
-            return msgspec.json.decode(text, type=kind)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            self.warn("state entry damaged and reset: a wait after a refusal may be lost; check the access key")
+            return decode(text, kind)
+        except ValueError:
+            self.warn(DAMAGED)
             return kind()
-
-    def _report(self, failure: UnusableError) -> None:
-        if not isinstance(failure, MissingError):
-            self.warn(failure.line(WAITS_FORGOTTEN))

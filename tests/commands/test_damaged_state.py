@@ -1,4 +1,4 @@
-"""A damaged byte, row or note in the state: a warning has the remedy, and the ranges are still collected."""
+"""A damaged byte, row or entry in the state: a warning has the remedy, and the ranges are still collected."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ HOURS: Dict[str, Damage] = {
     "no series": "DELETE FROM series WHERE id = 1",
     "a series of another name": "UPDATE series SET name = replace(name, substr(name, 5, 1), 'x')",
     "no table": "DROP TABLE consumers",
-    "note, no JSON": "UPDATE notes SET value = '{' WHERE kind = 'Began'",
-    "note, no object": "UPDATE notes SET value = '7' WHERE kind = 'Round'",
-    "note, no text": "UPDATE notes SET value = x'ff' WHERE kind = 'AddUp'",
-    "note, no UTF-8": "UPDATE notes SET value = CAST(x'7b22ff' AS TEXT) WHERE kind = 'Account'",
-    "note, no number": """UPDATE notes SET value = '{"at":"x"}' WHERE kind = 'Began'""",
+    "entry, no JSON": "UPDATE entries SET value = '{' WHERE kind = 'Began'",
+    "entry, no object": "UPDATE entries SET value = '7' WHERE kind = 'Round'",
+    "entry, no text": "UPDATE entries SET value = x'ff' WHERE kind = 'AddUp'",
+    "entry, no UTF-8": "UPDATE entries SET value = CAST(x'7b22ff' AS TEXT) WHERE kind = 'Account'",
+    "entry, no number": """UPDATE entries SET value = '{"at":"x"}' WHERE kind = 'Began'""",
 }
 ENTRIES: Dict[str, Damage] = {
     "schema, no UTF-8": replace(b"CREATE TABLE entries", b"CREATE TABLE \xffntries"),
     "schema, a column": replace(b"value TEXT, changed", b"valve TEXT, changed"),
     "header of a page": lambda data: data[:4096] + b"\xff" + data[4097:],
-    "no text": "UPDATE entries SET value = NULL",
-    "no UTF-8": "UPDATE entries SET value = CAST(x'7b22ff' AS TEXT)",
+    "no text": "UPDATE entries SET value = NULL WHERE kind = 'KeyEntry'",
+    "no UTF-8": "UPDATE entries SET value = CAST(x'7b22ff' AS TEXT) WHERE kind = 'ModelList'",
     "no time": """UPDATE entries SET value = '{"at":1e300}' WHERE kind = 'LastSuccess'""",
 }
 
@@ -153,7 +153,7 @@ def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_p
         assert done.stdout.splitlines()[1] == f"FAIL  state            {failure}; move it away, or set state_dir"
         delete_state(tmp_path)
         (tmp_path / "maas-usage-check.sqlite3").write_bytes(intact)
-    apply(tmp_path, "UPDATE notes SET value = '{' WHERE kind = 'AddUp'")
+    apply(tmp_path, "UPDATE entries SET value = '{' WHERE kind = 'AddUp'")
     done = program("report", "--daily", "--last", "3d", "--config", config)
     assert done.returncode == 0
     assert f"W! {state_path(tmp_path)}: cannot read the state: damaged (" in done.stderr

@@ -166,7 +166,7 @@ def test_unusable_ledger(cloud: Cloud, collected: Report, tmp_path: Path, is_noi
 def test_hours_that_do_not_add_up(collected: Report, tmp_path: Path) -> None:
     """The error names the hours that do not add up as the reason."""
     reason = "the 24 hours of 2026-11-21 (UTC) have 2 total tokens, their day has 1"
-    execute_sql(tmp_path, "UPDATE notes SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": reason}))
+    execute_sql(tmp_path, "UPDATE entries SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": reason}))
     assert f"would need a request each: {reason}; or choose" in only_line(collected("--last", "3d", "--hourly"), 2)
 
 

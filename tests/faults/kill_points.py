@@ -1,7 +1,7 @@
 """Kill processes at the n-th write to the state file.
 
 Run it as a program with preload.KILL_AT_WRITE in LD_PRELOAD. Arguments: a folder, and for cycles the step from one n to
-the next. Single entries are killed at every n.
+the next. Single entries and a migration are killed at every n.
 """
 
 from __future__ import annotations
@@ -74,6 +74,33 @@ def check_store(folder: Path) -> None:
             return
 
 
+def check_migration(folder: Path) -> None:
+    """A kill leaves the file of either version, and no row is lost."""
+    carried = Path(__file__).parents[1] / "state" / "files" / "schema1-e721d83.sqlite3"
+
+    def read_all(path: Path, report: Report) -> None:
+        store = Store(lambda: find_file(str(path)), Simulation.fail_on_warning)
+        with store.transaction() as state:
+            tables = ("kind, name, value FROM entries", "* FROM clock", "* FROM series", "* FROM hours",
+                      "* FROM questions", "* FROM consumers")  # fmt: skip
+            report([sorted(state.run(f"SELECT {table}").fetchall()) for table in tables])
+        store.close()
+
+    expected: List[Any] = []
+    for kill_at in count(0):  # at 0 it is not killed
+        path = folder / f"migration{kill_at}"
+        path.mkdir()
+        shutil.copy(carried, path / "maas-usage-check.sqlite3")
+        killed, _ = run_forked(partial(read_all, path), kill_at)
+        _, (rows,) = run_forked(partial(read_all, path))
+        expected = expected or rows
+        assert rows == expected, kill_at
+        assert list(map(len, rows)) == [13, 1, 3, 54, 0, 6]
+        if not killed and kill_at:
+            assert kill_at > 20
+            return
+
+
 def cycles(folder: Path, hours: List[float], report: Report) -> None:
     """Run a cycle for each consumer at each time; report what was emitted when the cycle is over."""
     simulation = Simulation(folder, SimulatedUsage(late=True))
@@ -129,4 +156,5 @@ def check_hours(folder: Path, step: int) -> None:
 
 if __name__ == "__main__":
     check_store(Path(sys.argv[1]))
+    check_migration(Path(sys.argv[1]))
     check_hours(Path(sys.argv[1]), int(sys.argv[2]))

@@ -9,7 +9,9 @@ from typing import Dict, List, Optional, Tuple
 from maas_usage_check.ledger import bisect
 from maas_usage_check.ledger.bisect import PendingWindow
 from maas_usage_check.ledger.hour_store import HourStore
-from maas_usage_check.ledger.schema import SCHEMA, Transaction
+from maas_usage_check.ledger.schema import Transaction
+from maas_usage_check.state import Transaction as StateTransaction
+from maas_usage_check.state import schema
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -28,12 +30,11 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.now_ms = START
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        for statement in SCHEMA:
-            self._connection.execute(statement)
+        schema.migrate(self._connection, ":memory:")
 
     @property
     def transaction(self) -> Transaction:
-        return Transaction(self._connection, self.now_ms)
+        return Transaction(StateTransaction(self._connection), self.now_ms)
 
     def hour_store(self, name: str = "a") -> HourStore:
         hour_store = HourStore(self.transaction, name, 3 * HOUR)

@@ -24,7 +24,7 @@ def test_stored_names(ledger: MemoryLedger) -> None:
     """A state file stays readable: kinds and fields are stored under these names, whatever the classes are called."""
     for entry, _ in ENTRIES.values():
         ledger.transaction.put("name", entry)
-    stored = dict(ledger.transaction.run("SELECT kind, value FROM notes").fetchall())
+    stored = dict(ledger.transaction.run("SELECT kind, value FROM entries").fetchall())
     assert stored == {kind: text for kind, (_, text) in ENTRIES.items()}
     for entry, _ in ENTRIES.values():
         assert ledger.transaction.get(type(entry), "name") == entry

@@ -10,7 +10,6 @@ import pytest
 from maas_usage_check.cloud.outcomes import API, EFFECTS, KEY
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.scheduling import Priority
-from maas_usage_check.state import Store
 
 from ..conftest import FixedClock
 from .account import Account
@@ -335,10 +334,10 @@ def test_projects(account: Account) -> None:
     assert account.key.entry.projects == {"there": "two"}
 
 
-def test_unreadable_state(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_state(clock: FixedClock) -> None:
     """Without the state, the refusals of other processes are not known: one request at a time."""
-    monkeypatch.setattr(Store, "unreadable", True)
     account = verified(Account(clock))
+    account.key.store.unreadable = True
     account.submit(account.group(), "a", "b")
     assert account.next() is not None
     assert account.next() is None

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from maas_usage_check.state import Store, UnusableError, database
-from maas_usage_check.state.database import SCHEMA_VERSION
+from maas_usage_check.state import MissingError, Store, Transaction, UnusableError
+from maas_usage_check.state import store as store_module
 from maas_usage_check.state.kernel_lock import KernelLock
+from maas_usage_check.state.schema import VERSION
 
 
 class Tally(Struct):
@@ -59,9 +60,10 @@ def test_entries_persist(path: Path, warnings: List[str]) -> None:
 def test_exception_rolls_back(path: Path, warnings: List[str]) -> None:
     for store in (open_store(path, warnings.append), Store()):
         increment(store)
-        with contextlib.suppress(KeyError), store.entry(Tally, "a") as tally:
-            tally.count = 99
-            raise KeyError
+        for error in (KeyError("x"), UnusableError("x")):
+            with pytest.raises(type(error), match="x"), store.entry(Tally, "a") as tally:
+                tally.count = 99
+                raise error
         assert increment(store) == 2
 
 
@@ -90,7 +92,7 @@ UNUSABLE = {
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "move it away"),
     "another program's": (lambda path: execute(path, "PRAGMA application_id=7"), "another program's"),
     "no application id": (lambda path: execute(path, "PRAGMA application_id=0"), "another program's"),
-    "a newer version's": (lambda path: execute(path, "PRAGMA user_version=2"), "update, or set state_dir"),
+    "a newer version's": (lambda path: execute(path, f"PRAGMA user_version={VERSION + 1}"), "update, or set state_dir"),
     "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
     "a link": (lambda path: path.symlink_to(path.rename(path.with_name("elsewhere"))), "not a regular file"),
     "a link to nothing": (lambda path: (path.unlink(), path.symlink_to("nothing")), "not a regular file"),
@@ -114,6 +116,7 @@ def test_unusable_file(path: Path, warnings: List[str], kind: str) -> None:
     before = path.read_bytes() if path.is_file() else b""
     store = open_store(path, warnings.append)
     assert [increment(store), increment(store)] == [1, 2]
+    assert store.unreadable == (cause in ("move it away", "not a regular file"))
     assert len(warnings) == 1
     assert cause in warnings[0]
     assert warnings[0].startswith(f"{path}: cannot ")
@@ -149,7 +152,7 @@ def test_any_value(path: Path, warnings: List[str]) -> None:
 
 def test_locked_file(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """While the file cannot be used, memory goes on from it; then the file holds. A later failure is warned of."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.001)
+    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.001)
     store = open_store(path, warnings.append)
     increment(store)
     for warned, in_memory, in_file in ((1, [2, 3], 2), (2, [3, 4], 3)):
@@ -166,16 +169,28 @@ def test_full_disk(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPa
     """While a change cannot be written, though a transaction begins, memory goes on; then the file holds."""
     store = open_store(path, warnings.append)
     increment(store)
+
+    def fail(transaction: Transaction, name: str, entry: Struct) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
     with monkeypatch.context() as full:
-
-        def put(file: database.Database, *_: object) -> None:
-            with file._classify_failures():
-                raise sqlite3.OperationalError("database or disk is full")
-
-        full.setattr(database.Database, "put", put)
+        full.setattr(Transaction, "put", fail)
         assert [increment(store) for _ in range(3)] == [2, 3, 4]
     assert [increment(store), increment(open_store(path, warnings.append))] == [2, 3]
     assert len(warnings) == 1
+
+
+def test_wait_of_another_process(path: Path, warnings: List[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file can be read but not written, the entry is that of the file, though another process changed it."""
+    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.001)
+    store = open_store(path, warnings.append)
+    increment(store)
+    for _ in range(5):
+        increment(open_store(path, warnings.append))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert [increment(store), increment(store, "b")] == [7, 1]
+        assert not store.unreadable
 
 
 def test_file_moved_away(path: Path, warnings: List[str]) -> None:
@@ -228,46 +243,88 @@ def test_memory_only(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_snapshot_is_read_only(path: Path, warnings: List[str]) -> None:
-    """A snapshot shows what was committed, and cannot change it."""
+def test_transaction(path: Path, warnings: List[str]) -> None:
+    """Entries and rows change together or not at all; a missing entry has its defaults."""
     store = open_store(path, warnings.append)
-    with store.transaction() as connection:
-        connection.execute("CREATE TABLE room (number INTEGER)")
-        connection.execute("INSERT INTO room VALUES (7)")
+    with store.transaction() as transaction:
+        assert transaction.get(Tally, "a") == Tally()
+        transaction.put("a", Tally(7))
+        transaction.run("UPDATE clock SET at = 8")
+    with contextlib.suppress(KeyError), store.transaction() as transaction:
+        transaction.put("a", Tally(9))
+        transaction.run("UPDATE clock SET at = 9")
+        raise KeyError
     for reader in (store, open_store(path, warnings.append)):
-        with reader.read_snapshot() as connection:
-            assert connection.execute("SELECT number FROM room").fetchall() == [(7,)]
+        with reader.snapshot() as transaction:
+            assert (transaction.get(Tally, "a"), transaction.run("SELECT at FROM clock").fetchone()) == (Tally(7), (8,))
             with pytest.raises(sqlite3.OperationalError):
-                connection.execute("INSERT INTO room VALUES (8)")
-    with pytest.raises(UnusableError), store.read_snapshot() as connection:
-        connection.execute("SELECT number FROM no_such_room")
-    assert increment(store) == 1
+                transaction.put("a", Tally(9))
+    assert increment(store) == 8
+    assert warnings == []
+
+
+class OldTally(Struct):
+    """A renamed kind without an age."""
+
+    stored_kind: ClassVar[str] = "Tally"
+
+    count: int = 0
+
+
+def test_renamed_kind(path: Path, warnings: List[str]) -> None:
+    store = open_store(path, warnings.append)
+    increment(store)
+    with store.entry(OldTally, "a") as tally:
+        assert tally.count == 1
+    with store.transaction() as transaction:
+        assert transaction.get(OldTally, "a").count == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["SELECT * FROM no_such_table", "INSERT INTO entries VALUES ('Tally', 'b', x'ff', 0)"]
+)
+def test_damaged_transaction(path: Path, warnings: List[str], damage: str) -> None:
+    """Damage makes a transaction fail, and is not reset."""
+    store = open_store(path, warnings.append)
+    increment(store)
+    for begin in (store.transaction, open_store(path, warnings.append).transaction):
+        with pytest.raises(UnusableError, match=r"damaged .*; move it away"), begin() as transaction:
+            transaction.run(damage), transaction.get(Tally, "b")
+    assert increment(store) == 2
     assert warnings == []
 
 
 def test_snapshot_isolation(path: Path, warnings: List[str]) -> None:
     """A snapshot does not change while others write."""
     store = open_store(path, warnings.append)
-    with store.transaction() as connection:
-        connection.execute("CREATE TABLE room (number INTEGER)")
-    with open_store(path, warnings.append).read_snapshot() as connection:
-        before = connection.execute("SELECT * FROM room").fetchall()
-        with store.transaction() as writer:
-            writer.execute("INSERT INTO room VALUES (8)")
-        assert connection.execute("SELECT * FROM room").fetchall() == before == []
+    increment(store)
+    with open_store(path, warnings.append).snapshot() as snapshot:
+        before = snapshot.get(Tally, "a")
+        increment(store)
+        assert snapshot.get(Tally, "a") == before == Tally(1)
+
+
+def test_snapshot_of_a_missing_file(path: Path, warnings: List[str]) -> None:
+    """A snapshot creates no file."""
+    for store in (open_store(path, warnings.append), Store()):
+        with pytest.raises(MissingError), store.snapshot():
+            pytest.fail("there is no file")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
-    "statement", ["PRAGMA application_id=1", f"PRAGMA user_version={SCHEMA_VERSION + 1}", "PRAGMA application_id=0"]
+    ("statement", "remedy"),
+    [
+        ("PRAGMA application_id=1", "another program's; move it away"),
+        ("PRAGMA application_id=0", "another program's; move it away"),
+        (f"PRAGMA user_version={VERSION + 1}", "a newer version of this plugin wrote it; update, or set state_dir"),
+    ],
 )
-def test_snapshot_of_an_unusable_file(path: Path, warnings: List[str], statement: str) -> None:
-    """A snapshot of a missing file or another program's raises UnusableError and creates no file."""
-    with pytest.raises(UnusableError), open_store(path, warnings.append).read_snapshot():
-        pytest.fail("there is no file")
-    assert not path.exists()
+def test_file_of_another(path: Path, warnings: List[str], statement: str, remedy: str) -> None:
+    """A file of another program or of a newer version is neither changed nor read."""
     increment(open_store(path, warnings.append))
     execute(path, statement)
-    with pytest.raises(UnusableError), open_store(path, warnings.append).read_snapshot():
-        pytest.fail("the file is not ours")
-    with pytest.raises(UnusableError), Store().read_snapshot():
-        pytest.fail("there is no file")
+    store = open_store(path, warnings.append)
+    for begin in (store.transaction, store.snapshot):
+        with pytest.raises(UnusableError, match=remedy), begin():
+            pytest.fail("the file is not ours")

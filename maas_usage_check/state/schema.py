@@ -1,0 +1,93 @@
+"""The tables of the state file, and the steps by which a file of an earlier version gets them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .failures import MOVE_AWAY, UnusableError
+
+APPLICATION_ID = 0x4D614155
+"""In the file's header (`PRAGMA application_id`): marks the file as this plugin's."""
+LEDGER = """
+CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER);
+INSERT INTO clock VALUES (1, 0);
+
+-- `began` is 0 until the history begins. Hours before `frozen_until` are compacted: frozen_... are their sums.
+-- counted_... are the counters.
+CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER DEFAULT 0, hours_from INTEGER DEFAULT 0,
+    frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0,
+    frozen_total_tokens INTEGER DEFAULT 0, frozen_prompt_tokens INTEGER DEFAULT 0,
+    frozen_completion_tokens INTEGER DEFAULT 0, frozen_requests INTEGER DEFAULT 0, frozen_errors INTEGER DEFAULT 0,
+    counted_total_tokens INTEGER DEFAULT 0, counted_prompt_tokens INTEGER DEFAULT 0,
+    counted_completion_tokens INTEGER DEFAULT 0, counted_requests INTEGER DEFAULT 0, counted_errors INTEGER DEFAULT 0);
+
+-- `changed` is the logical time of the last change. It is 0 while an hour without use is not settled: no point yet.
+CREATE TABLE hours (series INTEGER, start INTEGER, total_tokens INTEGER, prompt_tokens INTEGER,
+    completion_tokens INTEGER, requests INTEGER, errors INTEGER, settled INTEGER, changed INTEGER,
+    PRIMARY KEY (series, start)) WITHOUT ROWID;
+
+-- The pending windows. The part from `newer` on is queried next; NULL totals: the whole window is.
+CREATE TABLE questions (series INTEGER, start INTEGER, until INTEGER, newer INTEGER, total_tokens INTEGER,
+    prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
+    PRIMARY KEY (series, start, until)) WITHOUT ROWID;
+
+CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, total_tokens INTEGER, prompt_tokens INTEGER,
+    completion_tokens INTEGER, requests INTEGER, errors INTEGER,
+    PRIMARY KEY (name, series)) WITHOUT ROWID;
+"""
+LEDGER_TABLES = ("clock", "series", "hours", "questions", "consumers")
+
+
+def _to_1(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE entries (kind TEXT, name TEXT, value TEXT, changed REAL, PRIMARY KEY (kind, name))"
+    )
+
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    """Create the tables of the ledger, which it made itself before, without some of the defaults at first."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'clock'").fetchone()
+    old = LEDGER_TABLES if found else ()
+    for table in old:
+        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    for statement in LEDGER.split(";\n"):
+        connection.execute(statement)
+    for table in old:
+        connection.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM old_{table}")  # noqa: S608 - our own names
+        connection.execute(f"DROP TABLE old_{table}")
+    if old:
+        connection.execute("INSERT INTO entries SELECT kind, name, value, 0 FROM notes")
+        connection.execute("DROP TABLE notes")
+
+
+STEPS = (_to_1, _to_2)
+"""Each makes the version of its place, 1 first. A new file takes all of them. What was released stays as it is."""
+VERSION = len(STEPS)
+
+
+def is_current(connection: sqlite3.Connection, path: str) -> bool:
+    """Return False for a file to migrate, or a new one; raise UnusableError for one that is not ours."""
+    application_id, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application_id != APPLICATION_ID:
+        if application_id or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise UnusableError(f"{path}: cannot use the state: it is another program's", MOVE_AWAY)
+        return False
+    if version > VERSION:
+        problem = f"{path}: cannot use the state: a newer version of this plugin wrote it"
+        raise UnusableError(problem, "update, or set state_dir")
+    return bool(version == VERSION)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring a file to the current version in one transaction: a kill leaves either version."""
+    if is_current(connection, path):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one does it
+    if not is_current(connection, path):
+        for step in STEPS[connection.execute("PRAGMA user_version").fetchone()[0] :]:
+            step(connection)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("COMMIT")

@@ -28,9 +28,8 @@ CAUSES = (
     ("disk I/O error", ("disk I/O error", LOCAL_DISK)),
 )
 """A part of SQLite's message about an undamaged file, and the cause and remedy that we report."""
-DAMAGE_ERRORS = (ValueError, ArithmeticError, MemoryError, RecursionError, msgspec.MsgspecError)
-"""Raised for a damaged file when sqlite3 decodes a text or converts a number, or when rows are computed with."""
-FAILURES = (sqlite3.Error, OSError, *DAMAGE_ERRORS)
+FAILURES = (sqlite3.Error, OSError, ValueError, ArithmeticError, MemoryError, RecursionError, msgspec.MsgspecError)
+"""All but the first two are raised for a damaged file: when a text or a number is decoded, or computed with."""
 PROBE_BYTES = 65_536
 
 

@@ -60,7 +60,7 @@ class Store:
         self._warn = warn
         self._now = now
         self._path = ""
-        self._kernel_lock: Optional[KernelLock] = None
+        self._kernel_lock = KernelLock()
         self._connection: Optional[sqlite3.Connection] = None
         self._identity: Optional[Tuple[int, int]] = None
         self._durable: Optional[bool] = None
@@ -170,12 +170,11 @@ class Store:
         """
         if self._find_path is None:  # without a file no other process can see the entries
             return True
-        return None if self._kernel_lock is None else self._kernel_lock.acquire(name)
+        return self._kernel_lock.acquire(name)
 
     def release(self, name: str) -> None:
         """Release a lock."""
-        if self._kernel_lock is not None:
-            self._kernel_lock.release(name)
+        self._kernel_lock.release(name)
 
     def warn(self, text: str) -> None:
         """Pass a warning on, once while it stays the same."""
@@ -206,7 +205,7 @@ class Store:
         try:
             if not self._path:
                 self._path = self._find_path()
-                self._kernel_lock = KernelLock(f"{self._path}-lock")
+                self._kernel_lock.path = f"{self._path}-lock"
             yield self._path
         except FAILURES as error:  # the next transaction opens the file again, and does not wait for its lock
             self._disconnect()

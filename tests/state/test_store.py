@@ -57,13 +57,18 @@ def test_entries_persist(path: Path, warnings: List[str]) -> None:
     assert warnings == []
 
 
+def fail_within(store: Store, error: Exception) -> None:
+    with store.entry(Tally, "a") as tally:
+        tally.count = 99
+        raise error
+
+
 def test_exception_rolls_back(path: Path, warnings: List[str]) -> None:
     for store in (open_store(path, warnings.append), Store()):
         increment(store)
         for error in (KeyError("x"), UnusableError("x")):
-            with pytest.raises(type(error), match="x"), store.entry(Tally, "a") as tally:
-                tally.count = 99
-                raise error
+            with pytest.raises(type(error), match="x"):
+                fail_within(store, error)
         assert increment(store) == 2
 
 

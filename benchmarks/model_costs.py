@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 from hour_costs import URL, SimulatedCycles, measure_command
 from runs import COMMAND, process
 
-from maas_usage_check.collection import run_cycle
 from maas_usage_check.cloud import Request, Response
+from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator import usage_by_minute
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator

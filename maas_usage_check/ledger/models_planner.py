@@ -55,7 +55,7 @@ class ModelsPlanner:
     def plan(self, account: Account, answered: bool) -> Sequence[QueryTask]:
         """Plan the list, if it is due, else the queries about its models."""
         self._sweep = self._sweep_of(account.project_id)
-        models = self._stored_list(self._sweep)
+        models = self._stored_list()
         return [self._page(ListQuery(), Listing())] if models.is_due(self._now_ms) else list(self._about(models))
 
     def finish(self) -> Sequence[str]:
@@ -76,7 +76,7 @@ class ModelsPlanner:
         if not self._instance.hourly:
             return Stored([])
         sweep = self._sweep_of(account.project_id)
-        models = self._stored_list(sweep)
+        models = transaction.get(ModelList, sweep.scope)
         self._unused_prices = list(self._find_unused_prices(models))
         if answered:
             sweep.begin(transaction)
@@ -104,7 +104,7 @@ class ModelsPlanner:
         return QueryTask((Priority.LIVE, 0), query, on_answer, fallback=self._with_old_list)
 
     def _with_old_list(self) -> Sequence[QueryTask]:
-        models = self._stored_list(self._sweep)
+        models = self._stored_list()
         return list(self._about(models)) if models.is_usable(self._now_ms) else []
 
     def _on_page(self, listing: Listing, is_second: bool, page: Page) -> Sequence[QueryTask]:
@@ -150,8 +150,8 @@ class ModelsPlanner:
     def _sweep_of(self, project_id: str) -> ModelSweep:
         return ModelSweep(self.source, self._instance, self._store, project_id, self._now_ms)
 
-    def _stored_list(self, sweep: ModelSweep) -> ModelList:
-        with self._store.entry(ModelList, sweep.scope) as models:
+    def _stored_list(self) -> ModelList:
+        with self._store.entry(ModelList, self._sweep.scope) as models:
             return models
 
 

@@ -57,14 +57,18 @@ class Agent:
     def cycle(self, kind: str, access_key: str = "TESTACCESSKEY0000000") -> Batch:
         store = Store(lambda: str(self.path), self.warnings.append, self.clock.now)
         clock: Clock = self.clock.clock
-        batch = run_cycle([Collector(
-            load({"instances": [ENTRY]}, self.clock.now())[0],
-            lambda: Credentials(access_key, "secret"),
-            self._send,
-            Schedulers(store, clock),
-            clock,
-            consumer=Consumer(f"{CONSUMERS[kind]} collect /etc/maas-usage-check/conf.yaml 0", kind),
-        )])[0]
+        batch = run_cycle(
+            [
+                Collector(
+                    load({"instances": [ENTRY]}, self.clock.now())[0],
+                    lambda: Credentials(access_key, "secret"),
+                    self._send,
+                    Schedulers(store, clock),
+                    clock,
+                    consumer=Consumer(f"{CONSUMERS[kind]} collect /etc/maas-usage-check/conf.yaml 0", kind),
+                )
+            ]
+        )[0]
         store.close()
         return batch
 

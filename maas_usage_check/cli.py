@@ -15,6 +15,7 @@ from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
 from .cloud import Pool
 from .collection import Collector, run_cycle
+from .collection.preflight import run_preflight
 from .commands.arguments import read_arguments
 from .commands.collect import check_output, write_batches, write_text
 from .commands.runner import REAL, Runtime, make_collectors, on_sigterm, open_store
@@ -22,7 +23,6 @@ from .commands.stdout_writer import StdoutWriter, write_all
 from .commands.terminal import wrap_stdout
 from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, Problem, one_line
-from .preflight import run_preflight
 from .scheduling import WINDOW_S
 from .version import __version__
 

@@ -13,12 +13,12 @@ from datadog_checks.base.utils.http import RequestsWrapper
 from ..clock import Clock
 from ..cloud import Credentials, Provider, provider
 from ..collection import Batch, Collector, run_cycle
+from ..collection.preflight import run_preflight
 from ..config import load, load_warnings
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
 from ..metrics.datadog import samples
 from ..metrics.freshness import fresh_points
-from ..preflight import run_preflight
 from ..scheduling import WINDOW_S, Schedulers
 from ..state import Store, find_file
 from .agent_transport import AgentTransport

@@ -8,10 +8,10 @@ import pytest
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import Collector, run_cycle
+from maas_usage_check.collection.preflight import over_rate, slow_hours
 from maas_usage_check.config import Instance, load_instance
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger.build import first_failure
-from maas_usage_check.preflight import over_rate, slow_hours
 
 from ..conftest import NOW, Cloud
 

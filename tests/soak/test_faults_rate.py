@@ -10,10 +10,10 @@ import pytest
 
 from maas_usage_check.cloud import Response
 from maas_usage_check.collection import Batch, run_cycle
+from maas_usage_check.collection.preflight import run_preflight
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import USAGE
-from maas_usage_check.preflight import run_preflight
 from maas_usage_check.state import Store
 
 from ..faults.simulation import Simulation

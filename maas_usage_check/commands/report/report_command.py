@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ...cloud import Pool
 from ...cloud.statistics import TotalsAnswer, TotalsQuery
 from ...collection import Batch, Collector, run_cycle
+from ...collection.preflight import run_preflight
 from ...config import load_file, load_instance, load_warnings
 from ...config.ranges import clip
 from ...errors import Problem
-from ...preflight import run_preflight
 from ...scheduling import WINDOW_S, Priority
 from ...state import Warn
 from ..runner import Runtime, make_collectors, on_sigterm, open_store

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence
 
-from .clock import Clock
-from .cloud import Statistics, readable_by_others
-from .collection import Collector
-from .config import CredentialsSource, Instance
-from .scheduling import background_share
-from .state import Warn, writable_by_others
-from .watchdog import run_with_deadline
+from ..clock import Clock
+from ..cloud import Statistics, readable_by_others
+from ..config import CredentialsSource, Instance
+from ..scheduling import background_share
+from ..state import Warn, writable_by_others
+from ..watchdog import run_with_deadline
+from .collector import Collector
 
 FILE_S = 1.0
 """Seconds to wait for the file system, which hangs where a drive does."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from .prices import Prices
 from .ranges import parse_range
-from .zones import find_zone
+from .zones import host_zone, named_zone
 
 INFER_TYPES = ("real_time", "batch")
 ONLINE_EXPERIENCE = "online_experience"
@@ -28,7 +28,7 @@ class ServiceType(IntEnum):
     custom_endpoint = 4
 
 
-class CredentialsSource(Struct, frozen=True, forbid_unknown_fields=True):
+class CredentialsSource(Struct, frozen=True):
     """Name the source of the credentials: `env`, `file` (with a path) or `sdk`."""
 
     source: str = "env"
@@ -40,7 +40,7 @@ def is_project_id(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch("[a-z0-9]{32}", value) is not None
 
 
-class Proxy(Struct, frozen=True, forbid_unknown_fields=True):
+class Proxy(Struct, frozen=True):
     """The Agent's `proxy` option. Its URLs may contain a password and are never shown."""
 
     http: Optional[str] = None
@@ -89,7 +89,7 @@ class Instance(Struct, frozen=True):
 
     def zone(self) -> dt.tzinfo:
         """Return the zone of dates and calendar ranges: the configured one, else the host's."""
-        return find_zone(self.timezone)
+        return host_zone() if self.timezone is None else named_zone(self.timezone)
 
     @property
     def project_query_key(self) -> str:

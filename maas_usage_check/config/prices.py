@@ -2,12 +2,18 @@
 
 # Without `from __future__ import annotations`: see instance.py.
 
+import re
 from decimal import Decimal
-from typing import Dict, Optional
+from typing import Any, Collection, Dict, Mapping, Optional
 
 from msgspec import Struct
 
+from ..errors import ConfigError
+from .known_keys import check_keys
+
 MILLION = 1_000_000
+MAX_PRICE = 1_000_000_000
+"""Per million tokens, in any currency."""
 
 
 class Price(Struct, frozen=True):
@@ -30,3 +36,41 @@ class Prices(Struct, frozen=True):
     def of(self, *names: str) -> Optional[Price]:
         """Return the price of the first of a model's names and ids that has one, else None."""
         return next((self.models[name] for name in names if name in self.models), None)
+
+
+def read_prices(value: Any, path: str) -> Prices:
+    """Parse `prices`; raise ConfigError for the first error."""
+    _check_mapping(value, Prices.__struct_fields__, path)
+    currency = value.get("currency")
+    if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
+        raise ConfigError(f"{path}.currency: must be three capital letters, such as CNY")
+    prices: Dict[str, Price] = {}
+    for name, price in read_models(value.get("models"), f"{path}.models").items():
+        at = f"{path}.models.{name}"
+        _check_mapping(price, Price.__struct_fields__, at)
+        prices[name] = Price(*(_amount(price.get(part), f"{at}.{part}") for part in Price.__struct_fields__))
+    return Prices(currency, prices)
+
+
+def read_models(value: Any, path: str) -> Mapping[str, Any]:
+    """Return a mapping from the ids or names of models; raise ConfigError if it is none."""
+    if not isinstance(value, dict) or not value:
+        raise ConfigError(f"{path}: must be a mapping with a model's id or name as the key, and at least one entry")
+    for name in value:
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"{path}: the key `{str(name)[:60]}` must be an id or a name in quotes")
+    return value
+
+
+def _check_mapping(value: Any, known: Collection[str], path: str) -> None:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: must be a mapping of {' and '.join(known)}")
+    check_keys(value, known, path)
+
+
+def _amount(value: Any, path: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"{path}: must be a number, the price of a million tokens, such as 2.0")
+    if not 0 <= value <= MAX_PRICE:
+        raise ConfigError(f"{path}: must be 0 to {MAX_PRICE:,}")
+    return Decimal(repr(value))

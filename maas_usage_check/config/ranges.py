@@ -13,6 +13,8 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 import msgspec
 from msgspec import Struct
 
+from ..metrics import check_tag_text
+
 HOUR = 3_600_000
 DAY = 24 * HOUR
 RETENTION = 30 * DAY
@@ -160,6 +162,7 @@ def _parse_fixed(value: Any) -> Fixed:
     name = value.get("name")
     if not isinstance(name, str) or not name.strip():
         raise ValueError("`name` is missing; it becomes the tag `range`")
+    check_tag_text(name)
     if value.get("from") is None:
         raise ValueError("`from` is missing; add a date")
     until = value.get("to")

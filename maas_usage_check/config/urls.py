@@ -1,10 +1,8 @@
-"""Endpoints, proxies and certificate authorities."""
+"""Endpoints and proxies."""
 
 from __future__ import annotations
 
-import os
 import re
-import ssl
 from typing import Optional
 
 import msgspec
@@ -12,28 +10,28 @@ import msgspec
 from ..errors import ConfigError
 from .instance import Proxy
 
-LOOPBACK = r"localhost|127(\.\d{1,3}){3}|\[::1\]"
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
 PROXY = r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
 
 
-def read_endpoint(value: str, default: str, path: str) -> str:
-    """Return the URL or its default; raise ConfigError unless it is https, or http to this machine."""
+def parse_endpoint(value: str, default: str) -> str:
+    """Parse a URL, or its default if it is empty; raise ValueError unless it is https, or http to this machine."""
     url = URL.fullmatch(value or default)
     if not url:
-        raise ConfigError(f"{path}: must be a URL of scheme and host, such as {default}")
+        raise ValueError(f"must be a URL of scheme and host, such as {default}")
     if not _is_port(url[3]):
-        raise ConfigError(f"{path}: the port must be 1 to 65535")
-    if url[1] == "http" and not re.fullmatch(LOOPBACK, url[2], re.ASCII):
-        raise ConfigError(f"{path}: http only to this machine (127.0.0.1, localhost); use https")
+        raise ValueError("the port must be 1 to 65535")
+    if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
+        raise ValueError("http only to this machine (127.0.0.1, localhost); use https")
     return (value or default).rstrip("/")
 
 
 def read_proxy(proxy: Proxy, path: str) -> Proxy:
     """Validate the `proxy` option. Errors never show its URLs: they may contain a password."""
-    for key, url in (("http", proxy.http), ("https", proxy.https)):
+    for scheme, url in (("http", proxy.http), ("https", proxy.https)):
         if url:
-            check_proxy(url, f"{path}.{key}")
+            check_proxy(url, f"{path}.{scheme}")
     hosts = [proxy.no_proxy] if isinstance(proxy.no_proxy, str) else proxy.no_proxy or []
     if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
         raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
@@ -55,13 +53,3 @@ def check_proxy(url: str, path: str) -> None:
 
 def _is_port(text: Optional[str]) -> bool:
     return text is None or 0 < int(text[1:]) <= 65_535
-
-
-def check_authorities(file: str, path: str) -> None:
-    """Raise ConfigError for a file without certificates. A folder is accepted unread."""
-    if os.path.isdir(file):
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except (OSError, ValueError):  # missing file; no certificates; invalid path
-        raise ConfigError(f"{path}: {file} cannot be read as certificates; name a PEM file") from None

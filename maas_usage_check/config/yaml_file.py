@@ -4,51 +4,49 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, Set, Tuple
 
 import yaml
+from yaml.composer import Composer
 
 from ..errors import ConfigError
-from .yaml_size import MAX_DEPTH, MAX_VALUES, count_values, is_deep
-
-# The C parser if available: the Python one would take longer than a whole cycle.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MAX_FILE_BYTES = 256 * 1024
-"""A configuration within the limits of its lists is far smaller."""
+"""1,000 instances with 250 bytes each. The YAML of a file of this size is parsed in a second."""
 
-NodePath = Tuple[yaml.Node, str]
-"""A node and its path of keys."""
+Loader: Any = yaml.SafeLoader
+
+if hasattr(yaml, "CSafeLoader"):  # the Python parser would take longer than a whole cycle
+
+    class Loader(Composer, yaml.CSafeLoader):  # type: ignore[no-redef]
+        """Parse in C, compose in Python: deep nesting is a RecursionError, but would crash the composer in C."""
+
+        def __init__(self, content: bytes) -> None:
+            Composer.__init__(self)
+            yaml.CSafeLoader.__init__(self, content)
 
 
 def read_yaml(path: str) -> Any:
     """Read a file; raise ConfigError if it is unreadable, too large, not YAML, or has a duplicate key."""
-    content = _read(path)
+    loader = Loader(_read(path))
     try:
-        if is_deep(yaml.parse(content, LOADER)):
-            raise ConfigError(f"{path}: is nested more than {MAX_DEPTH} levels deep; check brackets and dashes")
-        loader = LOADER(content)
-        try:
-            root = loader.get_single_node()
-            if root is None:
-                return None
-            if count_values(root) > MAX_VALUES:
-                raise ConfigError(
-                    f"{path}: expands to more than {MAX_VALUES:,} values through aliases (`*name`) and merge keys "
-                    "(`<<`); shorten it"
-                )
-            _refuse_duplicate_keys(root, path)
-            return loader.construct_document(root)
-        finally:
-            loader.dispose()
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _refuse_duplicate_keys(root, "", path, set())
+        return loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not valid YAML; check indentation, colons and quotes there") from None
-    except (ValueError, RecursionError):  # a date that does not exist; deep nesting
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep; check brackets and dashes") from None
+    except ValueError:  # a date that does not exist
         raise ConfigError(
             f"{path}: contains a value that YAML cannot load; quote dates, and check that they exist"
         ) from None
+    finally:
+        loader.dispose()
 
 
 def _read(path: str) -> bytes:
@@ -65,27 +63,23 @@ def _read(path: str) -> bytes:
     return content
 
 
-def _refuse_duplicate_keys(root: yaml.Node, path: str) -> None:
+def _refuse_duplicate_keys(node: yaml.Node, at: str, path: str, seen: Set[yaml.Node]) -> None:
     """Walk the nodes before merge keys are resolved: overriding a merged key is no duplicate."""
-    seen: Set[yaml.Node] = set()
-    queue: List[NodePath] = [(root, "")]
-    for node, at in queue:  # grows during the loop
-        if node in seen:  # an alias
-            continue
-        seen.add(node)
-        if isinstance(node, yaml.MappingNode):
-            queue.extend(_values(node, at, path))
-        elif isinstance(node, yaml.SequenceNode):
-            queue.extend((item, f"{at}[{i}]") for i, item in enumerate(node.value))
-
-
-def _values(mapping: yaml.MappingNode, at: str, path: str) -> Iterator[NodePath]:
-    lines: Dict[Tuple[str, str], int] = {}
-    for key, value in mapping.value:
-        if not isinstance(key, yaml.ScalarNode):  # construct_document refuses a list or a mapping as a key
-            continue
-        name, line, place = (key.tag, key.value), key.start_mark.line + 1, f"{at}.{key.value[:60]}".lstrip(".")
-        if name in lines:
-            raise ConfigError(f"{path}: {place}: duplicate key, in lines {lines[name]} and {line}; merge them into one")
-        lines[name] = line
-        yield value, place
+    if node in seen:  # an alias
+        return
+    seen.add(node)
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            _refuse_duplicate_keys(item, f"{at}[{i}]", path, seen)
+    elif isinstance(node, yaml.MappingNode):
+        lines: Dict[Tuple[str, str], int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):  # construct_document refuses a list or a mapping as a key
+                continue
+            name, line, place = (key.tag, key.value), key.start_mark.line + 1, f"{at}.{key.value[:60]}".lstrip(".")
+            if name in lines:
+                raise ConfigError(
+                    f"{path}: {place}: duplicate key, in lines {lines[name]} and {line}; merge them into one"
+                )
+            lines[name] = line
+            _refuse_duplicate_keys(value, place, path, seen)

@@ -14,7 +14,7 @@ from ..clock import Clock
 from ..cloud import Credentials, Provider, provider
 from ..collection import Batch, Collector, run_cycle
 from ..collection.preflight import run_preflight
-from ..config import load, load_warnings
+from ..config import load, load_warnings, with_defaults
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
 from ..metrics.datadog import samples
@@ -99,7 +99,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             source = self._registering_secrets(provider(instance.credentials))
             schedulers = self._schedulers or shared_schedulers(instance.state_dir)
             consumer = Consumer(f"agent {self.check_id} {instance.display_name}", INCREMENTS)
-            transport = AgentTransport(self.http, self._make_client, instance.tls_ca_cert)
+            transport = AgentTransport(self._make_client(), self._make_client, instance.tls_ca_cert)
             collector = Collector(
                 instance, source, transport, schedulers, self._clock, consumer=consumer, rate_extension_s=WINDOW_S
             )
@@ -109,7 +109,8 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
         self._collector = collector
 
     def _make_client(self) -> RequestsWrapper:
-        return RequestsWrapper(self.instance or {}, self.init_config, self.HTTP_CONFIG_REMAPPER, self.log)
+        options = with_defaults(self.instance or {}, self.init_config)  # the Agent takes only some from init_config
+        return RequestsWrapper(options, self.init_config, self.HTTP_CONFIG_REMAPPER, self.log)
 
     def _registering_secrets(self, source: Provider) -> Provider:
         """Wrap a provider so that the Agent removes its secrets from logs."""

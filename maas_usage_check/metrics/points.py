@@ -29,3 +29,13 @@ def plain_name(tag: str) -> str:
     name = re.sub("[^A-Za-z0-9_]", "_", tag)
     # Labels cannot start with a digit; `__` is reserved.
     return f"tag_{name}" if name[:1].isdigit() or name.startswith("__") else name
+
+
+def check_tag_text(text: str) -> None:
+    """Raise ValueError for the key or value of a tag that some format cannot represent: two series could become one."""
+    if text.endswith("\\"):
+        raise ValueError("a tag's key or value must not end in a backslash: line protocol cannot represent it")
+    if re.search("[\0-\x1f\x7f-\x9f]", text):
+        raise ValueError("a tag must not contain a control character such as a line break or NUL")
+    if re.search("[\ud800-\udfff]", text):
+        raise ValueError("contains a lone surrogate (half a character), which no agent accepts")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import CredentialsSource, Instance, ServiceType, load, load_file
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
-from maas_usage_check.config.list_items import ITEMS
 from maas_usage_check.config.ranges import Fixed, Rolling
+from maas_usage_check.config.values import LISTS
 from maas_usage_check.errors import ConfigError
 
 from ..conftest import NOW
@@ -40,22 +40,24 @@ def test_defaults() -> None:
     assert instance.tls_verify
 
 
+EVERY_KEY: Dict[str, Any] = {
+    "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
+    "iam_endpoint": "http://127.0.0.1:8080", "cloud_eye_endpoint": "https://b.example",
+    "models": True, "model_names": {"id": "name"},
+    "prices": {"currency": "CNY", "models": {"name": {"prompt": 2.0, "completion": 8}}},
+    "credentials": {"source": "file", "path": "/k"},
+    "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "hourly": True, "backfill_days": 7,
+    "service_types": ["my_service", 4], "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True,
+    "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5,
+    "deadline": 20, "max_concurrency": 2, "max_requests_per_minute": 50,
+    "proxy": {"https": "http://p:1", "no_proxy": ["x"]}, "skip_proxy": True, "tls_verify": False,
+    "tls_ca_cert": "/", "state_dir": "/s", "min_collection_interval": 60,
+}  # fmt: skip
+
+
 def test_every_key() -> None:
-    keys: Dict[str, Any] = {
-        "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
-        "iam_endpoint": "http://127.0.0.1:8080", "cloud_eye_endpoint": "https://b.example",
-        "models": True, "model_names": {"id": "name"},
-        "prices": {"currency": "CNY", "models": {"name": {"prompt": 2.0, "completion": 8}}},
-        "credentials": {"source": "file", "path": "/k"},
-        "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "hourly": True, "backfill_days": 7,
-        "service_types": ["my_service", 4], "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True,
-        "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5,
-        "deadline": 20, "max_concurrency": 2, "max_requests_per_minute": 50,
-        "proxy": {"https": "http://p:1", "no_proxy": ["x"]}, "skip_proxy": True, "tls_verify": False,
-        "tls_ca_cert": "/", "state_dir": "/s", "min_collection_interval": 60,
-    }  # fmt: skip
-    instance = one(**keys)
-    assert set(keys) == set(Instance.__struct_fields__)
+    instance = one(**EVERY_KEY)
+    assert set(EVERY_KEY) == set(Instance.__struct_fields__)
     assert instance.ranges[0] == Rolling("last_1d", 86_400_000)
     assert isinstance(instance.ranges[1], Fixed)
     assert (instance.hourly, instance.backfill_days) == (True, 7)
@@ -67,16 +69,26 @@ def test_every_key() -> None:
 
 
 def test_agent_keys() -> None:
-    """The Agent's own keys are accepted, and `init_config` sets defaults as in the Agent."""
+    """The Agent's own keys are accepted in an instance, in `init_config` and beside them."""
     document = {
-        "init_config": {"timeout": 3, "proxy": {"https": "http://p:1"}, "service": "x"},
-        "instances": [dict.fromkeys(AGENT_INSTANCE_KEYS), {"timeout": 4, "tags": ["n:2"]}],
+        "init_config": dict.fromkeys(AGENT_INSTANCE_KEYS), "instances": [dict.fromkeys(AGENT_INSTANCE_KEYS)],
         "cluster_check": True, "logs": [], "ad_identifiers": [], "advanced_ad_identifiers": [],
         "ignore_autodiscovery_tags": True,
     }  # fmt: skip
-    first, second = load(document, NOW)
-    assert (first.timeout, second.timeout) == (3, 4)
-    assert first.proxy is not None
+    assert load(document, NOW) == [one()]
+
+
+def test_every_key_as_default() -> None:
+    """A value in `init_config` is that of every instance without an own one."""
+    assert load({"init_config": EVERY_KEY, "instances": [{}]}, NOW) == [one(**EVERY_KEY)]
+    assert load({"init_config": EVERY_KEY, "instances": [dict.fromkeys(EVERY_KEY)]}, NOW) == [one(**EVERY_KEY)]
+
+
+def test_own_value_wins() -> None:
+    """An instance's own value replaces the whole default; an empty list is one."""
+    defaults = {"timeout": 3, "tags": ["a:1", "b:2"], "credentials": {"source": "file", "path": "/k"}, "hourly": True}
+    own = {"timeout": 4, "tags": [], "credentials": {"source": "sdk"}, "hourly": False}
+    assert load({"init_config": defaults, "instances": [own, {}]}, NOW) == [one(**own), one(**defaults)]
 
 
 def test_shipped_example() -> None:
@@ -176,7 +188,7 @@ def test_any_document(document: Any) -> None:
         assert instances
 
 
-@given(st.sampled_from(sorted(ITEMS)), st.lists(yaml_values, max_size=3))
+@given(st.sampled_from(sorted(LISTS)), st.lists(yaml_values, max_size=3))
 def test_any_list(key: str, values: Any) -> None:
     """Any list is read, or refused with its path."""
     try:

@@ -16,7 +16,6 @@ from ..version import __version__
 
 LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
-SEE_HELP = "see maas-usage-check --help"
 REPORT_FORMATS = ("table", "csv", "json")
 EXAMPLES = """\
 examples:
@@ -57,7 +56,7 @@ def _unknown_command(command: str) -> str:
     # Quote only a similar word, which has at most 16 characters: any other may be a secret.
     for similar in get_close_matches(command, COMMANDS, n=1):
         return f"unknown command `{command}`: did you mean `{similar}`?"
-    return f"unknown command; commands: {', '.join(COMMANDS)}; {SEE_HELP}"
+    return f"unknown command; commands: {', '.join(COMMANDS)}; see maas-usage-check --help"
 
 
 def _make_parser(command: Optional[str], is_help: bool) -> argparse.ArgumentParser:
@@ -71,48 +70,39 @@ def _make_parser(command: Optional[str], is_help: bool) -> argparse.ArgumentPars
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"maas-usage-check {__version__}")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=Parser, prog="maas-usage-check"
-    )
-
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="maas-usage-check")
     for name, (summary, add_options) in COMMANDS.items():
         if command in (None, name):  # the others would take a thirtieth of a `collect`
-            about = f"{summary[:1].upper()}{summary[1:]}."
-            formatter = partial(argparse.HelpFormatter, width=width)
-            add_options(
-                commands.add_parser(
-                    name, help=summary, description=about, formatter_class=formatter, allow_abbrev=False
-                )
+            own = commands.add_parser(
+                name,
+                help=summary,
+                description=f"{summary[:1].upper()}{summary[1:]}.",
+                formatter_class=partial(argparse.HelpFormatter, width=width),
+                allow_abbrev=False,
             )
+            add_options(own)
     return parser
 
 
+def _add_file(parser: argparse.ArgumentParser, option: str, text: str, required: bool = False) -> None:
+    parser.add_argument(option, required=required, type=expanduser, metavar="FILE", help=text)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser, "--config", "the YAML file, see conf.yaml.example", required=True)
+
+
 def _add_collect_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
-    )
+    _add_config(parser)
     parser.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
-    parser.add_argument(
-        "--output",
-        type=expanduser,
-        metavar="FILE",
-        help="replace a file atomically instead of writing to standard output",
-    )
+    _add_file(parser, "--output", "replace a file atomically instead of writing to standard output")
     parser.add_argument("--deadline", type=_parse_seconds, metavar="SECONDS", help="overrides `deadline` in the file")
     parser.add_argument("--quiet", action="store_true", help="no messages on standard error, for Categraf and Zabbix")
     parser.add_argument("--exit-zero", action="store_true", help="exit code 0 instead of 1, for Categraf")
 
 
-def _add_execd_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
-    )
-
-
 def _add_serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", required=True, type=expanduser, metavar="FILE", help="the YAML file, see conf.yaml.example"
-    )
+    _add_config(parser)
     parser.add_argument(
         "--listen",
         type=_parse_address,
@@ -120,11 +110,9 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="default: %(default)s; port 0 for any free port",
     )
-    parser.add_argument("--tls-cert", type=expanduser, metavar="FILE", help="serve over TLS, with this certificate")
-    parser.add_argument("--tls-key", type=expanduser, metavar="FILE", help="the private key of --tls-cert")
-    parser.add_argument(
-        "--tls-client-ca", type=expanduser, metavar="FILE", help="accept only clients with a certificate of this CA"
-    )
+    _add_file(parser, "--tls-cert", "serve over TLS, with this certificate")
+    _add_file(parser, "--tls-key", "the private key of --tls-cert")
+    _add_file(parser, "--tls-client-ca", "accept only clients with a certificate of this CA")
 
 
 def _add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -171,23 +159,13 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--infer-type", metavar="TYPE", help="real_time or batch; default: real_time")
     parser.add_argument("--api-keys", nargs="+", metavar="LABEL", help="only calls with these keys, by label")
-    parser.add_argument(
-        "--credentials-file",
-        type=expanduser,
-        metavar="FILE",
-        help="overrides the environment (in Huawei's script it is the reverse)",
-    )
-    parser.add_argument("--config", type=expanduser, metavar="FILE", help="a YAML file; the options above override it")
+    _add_file(parser, "--credentials-file", "overrides the environment (in Huawei's script it is the reverse)")
+    _add_file(parser, "--config", "a YAML file; the options above override it")
     parser.add_argument("--raw", action="store_true", help="also show the API's responses")
 
 
 def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        type=expanduser,
-        metavar="FILE",
-        help="the YAML file; without it, the default configuration is checked",
-    )
+    _add_file(parser, "--config", "the YAML file; without it, the default configuration is checked")
 
 
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +173,7 @@ def _add_demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_parse_port, default=0, help="default: any free port")
 
 
-def _add_assets_options(parser: argparse.ArgumentParser) -> None:
+def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=expanduser, metavar="DIR", help="target folder; files of the same names are replaced"
     )
@@ -240,14 +218,11 @@ def _parse_seconds(text: str) -> float:
 
 COMMANDS = {
     "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _add_collect_options),
-    "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _add_execd_options),
+    "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _add_config),
     "serve": ("collect in the background and serve the metrics over HTTP, for Prometheus", _add_serve_options),
     "report": ("print the usage as a table; by default the last 7 days of the preset service", _add_report_options),
     "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _add_doctor_options),
     "demo": ("show report and collect on the bundled simulator, without an account", _add_demo_options),
-    "assets": (
-        "write the configuration, examples, dashboards, monitors and alert rules to a folder",
-        _add_assets_options,
-    ),
+    "assets": ("write the configuration, examples, dashboards, monitors and alert rules to a folder", _add_folder),
 }
 """The summary of each command, and the function that adds its options."""

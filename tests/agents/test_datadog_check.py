@@ -103,6 +103,16 @@ def test_bad_instance(make_check: Make, aggregator: Any, cloud: Cloud, entry: Di
     assert run(check) == report["message"]  # repeated until it is corrected
 
 
+def test_defaults_of_init_config(make_check: Make, aggregator: Any, cloud: Cloud) -> None:
+    """Every key may stand in `init_config`; the HTTP client takes its options from there too."""
+    check = make_check({"timeout": 7}, init_config=cloud.entry(timeout=3, tls_verify=False, tags=["team:search"]))
+    assert run(check) == ""
+    assert values(aggregator, UP) == [1]
+    assert "team:search" in aggregator.metrics(UP)[0].tags
+    options = check._make_client().options
+    assert (options["verify"], options["timeout"]) == (False, (7.0, 7.0))
+
+
 def test_warnings(cloud: Cloud, make_check: Make, tmp_path: Path) -> None:
     """Warnings name the instance, and are those of the last run."""
     path = tmp_path / "key"

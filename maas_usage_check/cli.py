@@ -17,7 +17,7 @@ from .cloud import Pool
 from .collection import Collector, run_cycle
 from .collection.preflight import run_preflight
 from .commands.arguments import read_arguments
-from .commands.collect import check_output, write_batches, write_text
+from .commands.collect import check_output, write_batches
 from .commands.runner import REAL, Runtime, make_collectors, on_sigterm, open_store
 from .commands.stdout_writer import StdoutWriter, write_all
 from .commands.terminal import wrap_stdout
@@ -166,7 +166,7 @@ def _report(args: argparse.Namespace, runtime: Runtime) -> int:
     from .commands.report import report
 
     def write(text: str) -> None:
-        write_text(text, _stdout_writer())
+        _stdout_writer().write(text.encode())
 
     return COLLECTED if report(args, _log_problems, _warn, write, runtime) else NOT_COLLECTED
 

@@ -6,7 +6,7 @@ import os
 from typing import List, Optional, Sequence
 
 from ..collection import Batch
-from ..errors import ConfigError, MaasError
+from ..errors import ConfigError
 from ..metrics import API, MINUTE_TIMESTAMPED, Point, find_encoder
 from .atomic_file import replace_file
 from .stdout_writer import StdoutWriter
@@ -30,7 +30,7 @@ def write_batches(batches: Sequence[Batch], format_name: str, path: Optional[str
         # A month of hours in one text would take as much memory again as its points.
         size = CHUNK_SIZE if format_name != "prometheus" else max(1, len(points))
         for i in range(0, len(points), size):
-            write_text(find_encoder(format_name)(points[i : i + size]), writer)
+            writer.write(find_encoder(format_name)(points[i : i + size]).encode())
         return
     files = {path: points}
     if format_name == "prometheus":
@@ -46,13 +46,3 @@ def write_batches(batches: Sequence[Batch], format_name: str, path: Optional[str
             replace_file(name, find_encoder(format_name)(file_points).encode(), mode=0o644)
     except OSError as error:
         raise ConfigError(f"--output: {path} cannot be written ({error.strerror}); check the folder") from None
-
-
-def write_text(text: str, writer: StdoutWriter) -> None:
-    """Write a text to standard output; raise MaasError on failure."""
-    try:
-        writer.write(text.encode())
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None

@@ -50,13 +50,22 @@ class StdoutWriter:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of the data, also to a stream that the other side made non-blocking."""
+    """Write all of the data, also to a stream that the other side made non-blocking.
+
+    Raises:
+        BrokenPipeError: the reader closed the pipe.
+        MaasError: any other failure.
+    """
     left = memoryview(data)
     while left:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
             select.select([], [descriptor], [])
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MaasError(f"standard output cannot be written ({error.strerror}); check where it goes") from None
 
 
 def read_some(descriptor: int) -> bytes:

@@ -15,6 +15,8 @@ from .prices import Prices
 from .ranges import parse_range
 from .zones import host_zone, named_zone
 
+DEFAULT_REGION = "cn-southwest-2"
+PROJECT_ID = "[a-z0-9]{32}"
 INFER_TYPES = ("real_time", "batch")
 ONLINE_EXPERIENCE = "online_experience"
 """Tag value of the label "": calls from the console's online-experience page."""
@@ -37,7 +39,7 @@ class CredentialsSource(Struct, frozen=True):
 
 def is_project_id(value: object) -> bool:
     """Return whether a configured, received or stored value has the form of a project id."""
-    return isinstance(value, str) and re.fullmatch("[a-z0-9]{32}", value) is not None
+    return isinstance(value, str) and re.fullmatch(PROJECT_ID, value) is not None
 
 
 class Proxy(Struct, frozen=True):
@@ -45,7 +47,7 @@ class Proxy(Struct, frozen=True):
 
     http: Optional[str] = None
     https: Optional[str] = None
-    no_proxy: Any = ()
+    no_proxy: Tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "Proxy(...)"
@@ -54,7 +56,7 @@ class Proxy(Struct, frozen=True):
 class Instance(Struct, frozen=True):
     """One entry of `instances`, validated and with defaults filled in. Times are seconds."""
 
-    region: str = "cn-southwest-2"
+    region: str = DEFAULT_REGION
     project_id: Optional[str] = None
     endpoint: str = ""
     iam_endpoint: str = ""

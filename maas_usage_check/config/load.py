@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import re
 import time
-from functools import partial
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import msgspec
 
 from ..errors import ConfigError
-from .instance import CredentialsSource, Instance, Proxy
+from .instance import DEFAULT_REGION, CredentialsSource, Instance, Proxy
 from .known_keys import AGENT_INSTANCE_KEYS, AGENT_TOP_KEYS, check_keys
 from .overlaps import first_overlap, series
-from .prices import read_prices
 from .validate import validate
-from .values import LISTS, read_items, read_model_names
+from .values import READERS
 from .yaml_file import read_yaml
 
 TOP_KEYS = ("init_config", "instances", *AGENT_TOP_KEYS)
@@ -26,12 +24,8 @@ INSTANCE_KEYS = (*Instance.__struct_fields__, *AGENT_INSTANCE_KEYS)
 MAX_INSTANCES = 1_000
 MAY_BE_EMPTY = ("tags", "ips", "api_keys")
 """An empty list here means the default; of the other lists an empty one would leave nothing to query."""
-READERS: Dict[str, Callable[[Any, str], Any]] = {
-    **{config_key: partial(read_items, parse) for config_key, parse in LISTS.items()},
-    "model_names": read_model_names,
-    "prices": read_prices,
-}
-"""The readers of lists and mappings: msgspec's errors would not name the entry."""
+HOSTS = {"endpoint": "modelarts", "iam_endpoint": "iam", "cloud_eye_endpoint": "ces"}
+"""The first part of the default host of each API."""
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -111,12 +105,15 @@ def load_instance(entry: Any, defaults: Mapping[str, Any], path: str, now: Optio
             del values[config_key]
         if config_key in values:
             values[config_key] = read(values[config_key], place(config_key))
+    for config_key, host in HOSTS.items():
+        values.setdefault(config_key, f"https://{host}.{values.get('region', DEFAULT_REGION)}.myhuaweicloud.com")
     try:
         instance = msgspec.convert(values, Instance)
     except msgspec.ValidationError as error:
         text, _, at = str(error).partition(" - at `$.")
         raise ConfigError(f"{place(at.rstrip('`'))}: {text[:1].lower()}{text[1:]}") from None
-    return validate(instance, place, time.time() if now is None else now)
+    validate(instance, place, int((time.time() if now is None else now) * 1000))
+    return instance
 
 
 def _check_keys(mapping: Mapping[Any, Any], path: str) -> None:

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import re
-from typing import Optional
-
-import msgspec
+from typing import Any, Optional
 
 from ..errors import ConfigError
-from .instance import Proxy
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
 PROXY = r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
 
 
-def parse_endpoint(value: str, default: str) -> str:
-    """Parse a URL, or its default if it is empty; raise ValueError unless it is https, or http to this machine."""
-    url = URL.fullmatch(value or default)
+def parse_endpoint(value: str) -> str:
+    """Parse a URL; raise ValueError unless it is https, or http to this machine."""
+    url = URL.fullmatch(value)
     if not url:
-        raise ValueError(f"must be a URL of scheme and host, such as {default}")
+        raise ValueError("must be a URL of scheme and host, such as https://maas.example")
     if not _is_port(url[3]):
         raise ValueError("the port must be 1 to 65535")
     if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
         raise ValueError("http only to this machine (127.0.0.1, localhost); use https")
-    return (value or default).rstrip("/")
+    return value.rstrip("/")
 
 
-def read_proxy(proxy: Proxy, path: str) -> Proxy:
-    """Validate the `proxy` option. Errors never show its URLs: they may contain a password."""
-    for scheme, url in (("http", proxy.http), ("https", proxy.https)):
-        if url:
-            check_proxy(url, f"{path}.{scheme}")
-    hosts = [proxy.no_proxy] if isinstance(proxy.no_proxy, str) else proxy.no_proxy or []
-    if not isinstance(hosts, (list, tuple)) or not all(isinstance(host, str) for host in hosts):
+def read_proxy(value: Any, path: str) -> Any:
+    """Check the `proxy` option; raise ConfigError, which never shows a URL: it may contain a password."""
+    if not isinstance(value, dict):  # msgspec refuses it
+        return value
+    for scheme in ("http", "https"):
+        if isinstance(value.get(scheme), str) and value[scheme]:
+            check_proxy(value[scheme], f"{path}.{scheme}")
+    hosts = value.get("no_proxy") or []
+    hosts = [hosts] if isinstance(hosts, str) else hosts
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
         raise ConfigError(f"{path}.no_proxy: must be a list of hosts in quotes")
-    return msgspec.structs.replace(proxy, no_proxy=tuple(hosts))
+    return {**value, "no_proxy": hosts}
 
 
 def check_proxy(url: str, path: str) -> None:

@@ -1,18 +1,28 @@
-"""Parsers of single values. They raise ValueError, and `located` adds the path of the value."""
+"""READERS: what reads the value of each key that has more than a type.
+
+A parser takes one text or entry, and raises ValueError. A reader takes the value of a key and its path, and raises
+ConfigError. Values of a wrong type are left to msgspec.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
 import os
+import re
 import ssl
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Set
 
 from ..errors import ConfigError
 from ..metrics import RESERVED_TAGS, check_tag_text, plain_name
-from .instance import INFER_TYPES, ServiceType
-from .prices import read_models
+from .instance import PROJECT_ID, ServiceType
+from .prices import read_models, read_prices
 from .ranges import parse_range
+from .urls import parse_endpoint, read_proxy
+from .zones import named_zone
+
+Parse = Callable[[Any], Any]
 
 
 @contextlib.contextmanager
@@ -24,8 +34,12 @@ def located(path: str) -> Iterator[None]:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def read_items(parse: Callable[[Any], Any], values: Any, path: str) -> List[Any]:
-    """Parse each entry of a list; raise ConfigError for the first invalid one, or if it is not a list."""
+def _read_text(parse: Parse, value: Any, path: str) -> Any:
+    with located(path):
+        return parse(value) if isinstance(value, str) else value
+
+
+def _read_list(parse: Parse, values: Any, path: str) -> List[Any]:
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{path}: must be a list with at least one entry; leave the key out for the default")
     items: List[Any] = []
@@ -40,7 +54,38 @@ def read_items(parse: Callable[[Any], Any], values: Any, path: str) -> List[Any]
     return items
 
 
-def _service_type(value: Any) -> int:
+def _read_credentials(value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    source, file = value.get("source", "env"), value.get("path")
+    if source not in ("env", "file", "sdk"):
+        raise ConfigError(f"{path}.source: must be env, file or sdk")
+    if (source == "file") != bool(file):
+        raise ConfigError(f"{path}.path: is required with `source: file`, and allowed only there")
+    return {**value, "path": _read_text(_parse_path, file, f"{path}.path")}
+
+
+def _read_model_names(value: Any, path: str) -> Dict[str, str]:
+    for api_id, name in read_models(value, path).items():
+        with located(f"{path}.{api_id}"):
+            if not isinstance(name, str) or not name.strip():
+                raise ValueError("must be a name in quotes")
+            check_tag_text(name)
+    return dict(value)
+
+
+def _matching(pattern: str, text: str) -> Parse:
+    """Make a parser of the texts that match a pattern; `text` is its error."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value, re.DOTALL):
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _parse_service_type(value: Any) -> int:
     if isinstance(value, str) and value in ServiceType.__members__:
         return ServiceType[value].value
     if type(value) is int and value in list(ServiceType):
@@ -48,19 +93,7 @@ def _service_type(value: Any) -> int:
     raise ValueError("must be my_service (1), preset (2) or custom_endpoint (4)")
 
 
-def _infer_type(value: Any) -> str:
-    if value not in INFER_TYPES:
-        raise ValueError("must be real_time or batch")
-    return str(value)
-
-
-def _label(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError('must be a label in quotes; "" means the online experience')
-    return value
-
-
-def _address(value: Any) -> str:
+def _parse_address(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be an address in quotes")
     try:
@@ -69,7 +102,7 @@ def _address(value: Any) -> str:
         raise ValueError("must be an IPv4 or IPv6 address") from None
 
 
-def _tag(value: Any) -> str:
+def _parse_tag(value: Any) -> str:
     name, _, content = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not (name.strip() and content.strip()):
         raise ValueError("must be `key:value`, in quotes")
@@ -81,31 +114,12 @@ def _tag(value: Any) -> str:
     return str(value)
 
 
-LISTS: Dict[str, Callable[[Any], Any]] = {
-    "ranges": parse_range,
-    "service_types": _service_type,
-    "infer_types": _infer_type,
-    "api_keys": _label,
-    "ips": _address,
-    "tags": _tag,
-}
-"""The parser of an entry of each list, by config key."""
+def _parse_timezone(value: str) -> str:
+    named_zone(value)
+    return value
 
 
-def read_model_names(value: Any, path: str) -> Dict[str, str]:
-    """Parse names by model id; raise ConfigError for a name that cannot be the value of a tag."""
-    for api_id, name in read_models(value, path).items():
-        with located(f"{path}.{api_id}"):
-            if not isinstance(name, str) or not name.strip():
-                raise ValueError("must be a name in quotes")
-            check_tag_text(name)
-    return dict(value)
-
-
-def parse_path(value: Optional[str]) -> Optional[str]:
-    """Expand `~` in a path. None stays None."""
-    if value is None:
-        return None
+def _parse_path(value: str) -> str:
     try:
         is_valid = b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:  # a lone surrogate
@@ -115,12 +129,41 @@ def parse_path(value: Optional[str]) -> Optional[str]:
     return os.path.expanduser(value)
 
 
-def parse_authorities(value: Optional[str]) -> Optional[str]:
-    """Parse the path of a file with certificate authorities, or of a folder, which is accepted unread."""
-    path = parse_path(value)
-    if path is not None and not os.path.isdir(path):
+def _parse_authorities(value: str) -> str:
+    path = _parse_path(value)
+    if not os.path.isdir(path):  # a folder is accepted unread
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
         except (OSError, ValueError):  # missing file; no certificates
             raise ValueError(f"{path} cannot be read as certificates; name a PEM file") from None
     return path
+
+
+TEXTS: Dict[str, Parse] = {
+    "region": _matching("[a-z0-9-]+", "must be a region's id such as cn-southwest-2"),
+    "project_id": _matching(
+        PROJECT_ID, "must be the 32 lower-case letters and digits of the console's My Credentials page"
+    ),
+    "endpoint": parse_endpoint,
+    "iam_endpoint": parse_endpoint,
+    "cloud_eye_endpoint": parse_endpoint,
+    "timezone": _parse_timezone,
+    "tls_ca_cert": _parse_authorities,
+    "state_dir": _parse_path,
+}
+LISTS: Dict[str, Parse] = {
+    "ranges": parse_range,
+    "service_types": _parse_service_type,
+    "infer_types": _matching("real_time|batch", "must be real_time or batch"),
+    "api_keys": _matching(".*", 'must be a label in quotes; "" means the online experience'),
+    "ips": _parse_address,
+    "tags": _parse_tag,
+}
+READERS: Dict[str, Callable[[Any, str], Any]] = {
+    **{config_key: partial(_read_text, parse) for config_key, parse in TEXTS.items()},
+    **{config_key: partial(_read_list, parse) for config_key, parse in LISTS.items()},
+    "credentials": _read_credentials,
+    "model_names": _read_model_names,
+    "prices": read_prices,
+    "proxy": read_proxy,
+}

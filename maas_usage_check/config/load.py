@@ -5,7 +5,6 @@ The file has the Datadog Agent's shape on every surface: `init_config`, the defa
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -96,7 +95,7 @@ def load_instance(entry: Any, defaults: Mapping[str, Any], path: str, now: Optio
     values = with_defaults(entry, defaults)
 
     def place(at: str) -> str:
-        config_key = re.split(r"[.\[]", at)[0]
+        config_key = at.partition(".")[0].partition("[")[0]
         is_default = entry.get(config_key) is None and config_key in defaults
         return f"{'init_config' if is_default else path}.{at}"
 

@@ -37,5 +37,5 @@ def check_tag_text(text: str) -> None:
         raise ValueError("a tag's key or value must not end in a backslash: line protocol cannot represent it")
     if re.search("[\0-\x1f\x7f-\x9f]", text):
         raise ValueError("a tag must not contain a control character such as a line break or NUL")
-    if re.search("[\ud800-\udfff]", text):
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("contains a lone surrogate (half a character), which no agent accepts")

@@ -99,7 +99,7 @@ class ModelSweep(Struct, frozen=True):
         recent = [each for each in models.with_hours if each.seen > self.now_ms - QUERIED_FOR]
         named = {self.series(each).name: each for each in recent}
         with write_transaction(self.store, self.now_ms) as transaction:
-            known = {name for (name,) in transaction.run("SELECT name FROM series").fetchall()}
+            known = {name for (name,) in transaction.run("SELECT name FROM series WHERE began > 0").fetchall()}
             new = [name for name in named if name not in known]
             list(self.hour_stores(transaction, [named[name] for name in new]))
             first = self.first_hour(transaction)
@@ -171,7 +171,8 @@ class ModelSweep(Struct, frozen=True):
         self.warnings.extend(data.warnings)
         contradicting: Dict[Tuple[Dimensions, int], Tuple[Values, ...]] = {}
         with write_transaction(self.store, self.now_ms) as transaction:
-            self.begin(transaction)
+            if priority != Priority.BY_HAND:  # no history begins with a command
+                self.begin(transaction)
             for listed, _, hour_store in self.hour_stores(transaction, valid):
                 answers = self.source.valid_hours(query, data, listed.dimensions)
                 hours = {at: usage_values(usage) for at, usage in answers.items()}

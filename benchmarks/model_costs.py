@@ -15,17 +15,19 @@ from runs import COMMAND, process
 
 from maas_usage_check.cloud import Request, Response
 from maas_usage_check.collection import run_cycle
-from maas_usage_check.emulator import usage_by_minute
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.emulator.traffic import Traffic
 from maas_usage_check.ledger.sweep import STORED_AS
 from maas_usage_check.scheduling import Priority
 
 FEW, MANY = (3, 8), (30, 20)
 """Models and keys: 297 and 6,930 metrics."""
+TRAFFIC = Traffic(load=100_000)
+"""Each key uses each model at any time of the day."""
 
 
 class ModelCycles(SimulatedCycles):
@@ -35,7 +37,7 @@ class ModelCycles(SimulatedCycles):
         # With the default rate limit, so that queries are deferred.
         config = {"hourly": True, "models": True, "max_requests_per_minute": 100, **options}
         super().__init__(folder, SimulatedUsage(), cloud_eye_endpoint=URL, **config)
-        self.emulator.models = SimulatedModels(models, keys, late=True)
+        self.emulator.models = SimulatedModels(models, keys, TRAFFIC, late=True)
         self.requests: Counter[str] = Counter()
 
     def send(self, request: Request, timeout: float) -> Response:
@@ -73,10 +75,8 @@ def requests_of_an_hour(folder: str) -> List[Counter[str]]:
 
 def serve(urls: Any) -> None:
     """Serve an emulator with 6,930 metrics; in a process of its own, so that its processor time is not measured."""
-    usage_by_minute.NIGHT_REQUESTS_PER_HOUR = 5_000  # each key uses each model at any time of the day
-    with serve_emulator(
-        Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9, models=SimulatedModels(*MANY, late=True))
-    ) as url:
+    models = SimulatedModels(*MANY, TRAFFIC, late=True)
+    with serve_emulator(Emulator(DEMO_CREDENTIALS, requests_per_minute=10**9, models=models)) as url:
         urls.put(url)
         time.sleep(3600)
 

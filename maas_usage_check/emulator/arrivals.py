@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from typing import Tuple
+from typing import Iterable, Tuple
 
-Ms = int
-"""Milliseconds since 1970."""
-HOUR = 3_600_000
-DAY = 24 * HOUR
-"""Milliseconds. The emulator defines its own, so that it cannot share a mistake with the code that it checks."""
+from .traffic import DAY, HOUR, Ms, noise
 
 SIXTHS = 6
 RESTATED_ONE_IN = 40
@@ -45,6 +40,7 @@ def restatements(service_type: int, infer_type: str, label: str, start: Ms) -> T
     return ((at, 1.1 + share if seed[5] % 2 else max(0.0, share - 0.25)),)
 
 
-def noise(*words: object) -> bytes:
-    """Return eight pseudo-random bytes, always the same for the same words."""
-    return hashlib.blake2b(" ".join(map(str, words)).encode(), digest_size=8).digest()
+def factor_at(known: Iterable[Restatement], now: Ms) -> float:
+    """Return the factor of the newest restatement; 1 before the first."""
+    past = sorted((one for one in known if one[0] <= now), key=lambda one: one[0])
+    return past[-1][1] if past else 1.0

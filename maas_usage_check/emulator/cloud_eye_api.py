@@ -11,10 +11,10 @@ import re
 from bisect import bisect_right
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from .arrivals import HOUR, Ms
+from .callers import MINUTE
 from .metric_values import AGGREGATES, NAMESPACE, UNITS, metric_values
-from .simulated_models import SimulatedModels
-from .usage_by_minute import MINUTE
+from .simulated_models import Series, SimulatedModels
+from .traffic import HOUR, Ms
 from .wire import Refusal, SignedRequest, read_json_object
 
 MAX_METRICS = 500
@@ -30,7 +30,6 @@ PERIODS = {
 }
 """Length of each period, and how far before `to` it reaches, milliseconds."""
 LISTED_FOR = 3 * HOUR
-Series = Tuple[str, Optional[str]]
 Metric = Tuple[str, str, Tuple[Tuple[str, str], ...]]
 """Its page marker, name and dimensions."""
 

@@ -1,51 +1,36 @@
-"""Simulated models of the emulator's account: their usage per minute, and when Cloud Eye makes it available."""
+"""Cloud Eye's view of the simulated account: each model and API key by the minute, and when that is available."""
 
 from __future__ import annotations
 
 import functools
 import uuid
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from collections import defaultdict
+from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from .arrivals import DAY, HOUR, Ms, Restatement, noise
-from .usage_by_minute import (
-    MINUTE,
-    PATTERN_LENGTH,
-    Caller,
-    Counts,
-    Minute,
-    caller_minute,
-    combined_minute,
-    sum_counts,
-    sum_patterns,
-)
+from .arrivals import Restatement, factor_at
+from .callers import MINUTE, Caller, Callers, Minute, minute, usage_between
+from .traffic import API_KEYS, DAY, HOUR, STEADY, Ms, Traffic, Usage, noise, sum_usage
 
 RETENTION = 30 * DAY
 MAX_DELAY = 12 * MINUTE
 LATE_ONE_IN = 8
 """One minute in so many is late."""
-WEIGHTS = (1.0, 0.5, 0.3)
-"""Weights of the first, second and third model, and of the keys; the fourth has the weight of the first, and so on."""
-KEYLESS = ("", 0.1)
-
-
-class ModelHour(NamedTuple):
-    """What Cloud Eye reports for an hour, in whole tokens."""
-
-    total_tokens: int
-    prompt_tokens: int
-    completion_tokens: int
-    requests: int
-    errors: int
+WEIGHTS = (10, 5, 3)
+"""Shares of the first, second and third model; the fourth has the share of the first, and so on."""
+LABELS = [label for label in API_KEYS if label]
+"""Of the keys, in turn. Calls from the online experience have no key."""
+Series = Tuple[str, Optional[str]]
+"""A model, and one of its key ids, or None for all of its calls, those without a key included."""
 
 
 class SimulatedModels:
     """Compute any minute of any model, and whether it is available at a given time.
 
-    A series is a model and one of its key ids, or None for all of its calls, those without a key included.
-
     Args:
         models: number of models.
-        keys: number of keys; each uses every model.
+        keys: number of keys; each uses every model. Those of one label share its calls equally; the calls of a label
+            without a key have no key id.
+        traffic: the actual usage.
         delay: seconds from the end of a minute until it is available.
         late: one minute in eight is available later, up to 12 minutes after its end.
         busy: whether a model had requests in the minute that begins at a time.
@@ -58,6 +43,7 @@ class SimulatedModels:
         self,
         models: int = 3,
         keys: int = 3,
+        traffic: Traffic = STEADY,
         *,
         delay: float = 60,
         late: bool = False,
@@ -66,28 +52,27 @@ class SimulatedModels:
         missing: Optional[Callable[[Ms], bool]] = None,
         inclusive_end: bool = True,
     ) -> None:
-        model_ids = [noise("model", i).hex() + noise("service", i).hex() for i in range(models)]
-        key_ids = [str(uuid.UUID(bytes=noise("key", i) + noise("token", i))) for i in range(keys)]
-        shares = [(key_id, WEIGHTS[i % len(WEIGHTS)]) for i, key_id in enumerate(key_ids)] + [KEYLESS]
-        self._callers: Dict[str, Dict[Optional[str], Tuple[Caller, ...]]] = {}
-        for i, model in enumerate(model_ids):
-            callers = tuple((key_id, share * WEIGHTS[i % len(WEIGHTS)]) for key_id, share in shares)
-            self._callers[model] = {None: callers, **{caller[0]: (caller,) for caller in callers[:-1]}}
+        self.key_labels = {
+            str(uuid.UUID(bytes=noise("key", i) + noise("token", i))): LABELS[i % len(LABELS)] for i in range(keys)
+        }
+        """The label of each key id."""
+        self._series = _divide(models, self.key_labels)
+        self._traffic = traffic
         self._delay_ms = int(delay * 1000)
         self._late = late
         self._busy = busy
         self._appears = dict(appears)
         self._missing = missing
         self.inclusive_end = inclusive_end
-        self._restatements: Dict[Tuple[str, Optional[str], Ms], Tuple[Restatement, ...]] = {}
+        self._restatements: DefaultDict[Tuple[Series, Ms], List[Restatement]] = defaultdict(list)
 
     def ids(self) -> List[str]:
         """List the models."""
-        return list(self._callers)
+        return list(dict.fromkeys(model for model, _ in self._series))
 
     def key_ids(self, model: str) -> List[str]:
         """List the keys that use a model."""
-        return [key_id for key_id in self._callers.get(model, {}) if key_id is not None]
+        return [key_id for of, key_id in self._series if of == model and key_id is not None]
 
     def restate(self, model: str, key_id: Optional[str], start: Ms, factor: float, at: Ms) -> None:
         """Report the hour that begins at `start` as `factor` times the sum of its minutes, from the time `at` on.
@@ -95,15 +80,12 @@ class SimulatedModels:
         Its minutes and the model's other series do not change. A factor of 0 takes the hour back: it has no value.
         The newest of several restatements applies.
         """
-        known = self._restatements.get((model, key_id, start), ())
-        self._restatements[model, key_id, start] = (*known, (at, factor))
+        self._restatements[(model, key_id), start].append((at, factor))
 
     def minute(self, model: str, key_id: Optional[str], start: Ms) -> Optional[Minute]:
         """Return the minute that begins at `start`, available or not; None if it has no request."""
-        callers = self._callers.get(model, {}).get(key_id)
-        if callers is None or self._is_silent(model, start):
-            return None
-        return caller_minute(model, callers[0], start) if len(callers) == 1 else combined_minute(model, callers, start)
+        callers = self._series.get((model, key_id))
+        return minute(self._traffic, callers, start) if callers and not self._is_silent(model, start) else None
 
     def is_available(self, model: str, start: Ms, now: Ms) -> bool:
         """Return whether a minute has arrived and is still retained."""
@@ -116,30 +98,28 @@ class SimulatedModels:
         """Iterate over the available minutes that begin in `[start, end)`."""
         first, last = max(start, now - RETENTION), min(end, now)
         for at in range(-(-first // MINUTE) * MINUTE, last, MINUTE):
-            minute = self.minute(model, key_id, at)
-            if minute and self.is_available(model, at, now):
-                yield at, minute
+            found = self.minute(model, key_id, at)
+            if found and self.is_available(model, at, now):
+                yield at, found
 
     def has_reported(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> bool:
         """Return whether a series has an available minute since `start`."""
         minutes = range(now // MINUTE * MINUTE, start, -MINUTE)  # newest first: found soonest
         return any(self.is_available(model, at, now) and self.minute(model, key_id, at) for at in minutes)
 
-    def counts(self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms) -> Counts:
+    def usage(self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms) -> Usage:
         """Sum the available minutes that begin in `[start, end)`; for a full hour its restatement is applied."""
-        callers = self._callers.get(model, {}).get(key_id)
+        callers = self._series.get((model, key_id))
         if callers and self._is_complete(model, start, end, now):
-            counts = sum_patterns(model, callers, start, end)
+            usage = usage_between(self._traffic, callers, start, end)
         else:
-            counts = sum_counts(minute for _, minute in self.available_minutes(model, key_id, start, end, now))
-        factor = self._restatement_factor(model, key_id, start, now) if end - start == HOUR else 1.0
-        return counts if factor == 1 else _scale(counts, factor)
+            usage = sum_usage(found.usage for _, found in self.available_minutes(model, key_id, start, end, now))
+        known = self._restatements.get(((model, key_id), start)) if end - start == HOUR else None
+        return usage.scale(factor_at(known, now)) if known else usage
 
-    def hour(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> ModelHour:
+    def hour(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> Usage:
         """Return what the cloud reports at `now` for the hour that begins at `start`."""
-        counts = self.counts(model, key_id, start, start + HOUR, now)
-        errors = counts.errors_4xx + counts.errors_5xx
-        return ModelHour(counts.total_tokens, counts.prompt_tokens, counts.completion_tokens, counts.requests, errors)
+        return self.usage(model, key_id, start, start + HOUR, now)
 
     def _is_silent(self, model: str, start: Ms) -> bool:
         return (
@@ -149,15 +129,29 @@ class SimulatedModels:
         )
 
     def _is_complete(self, model: str, start: Ms, end: Ms, now: Ms) -> bool:
-        """Return whether a period has whole patterns only, no silent minute, and all minutes available."""
+        """Return whether a period has whole minutes only, none of them silent, and all available."""
         never_silent = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
         max_delay = max(self._delay_ms, MAX_DELAY) if self._late else self._delay_ms
-        is_aligned = start % PATTERN_LENGTH == end % PATTERN_LENGTH == 0
+        is_aligned = start % MINUTE == end % MINUTE == 0
         return never_silent and is_aligned and now - RETENTION <= start and end + max_delay <= now
 
-    def _restatement_factor(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> float:
-        past = [known for known in self._restatements.get((model, key_id, start), ()) if known[0] <= now]
-        return sorted(past, key=lambda restatement: restatement[0])[-1][1] if past else 1.0
+
+def _divide(models: int, key_labels: Mapping[str, str]) -> Dict[Series, Callers]:
+    """Divide each label's calls among its keys, and the calls of each key among the models."""
+    owners = [*key_labels.items(), *((None, label) for label in API_KEYS if label not in key_labels.values())]
+    weights = [WEIGHTS[i % len(WEIGHTS)] for i in range(models)]
+    series: Dict[Series, Callers] = {}
+    for i, weight in enumerate(weights):
+        model = noise("model", i).hex() + noise("service", i).hex()
+        series[model, None] = ()
+        for key_id, label in owners:
+            keys = [owner for owner, of in owners if of == label]
+            before = keys.index(key_id) * sum(weights) + sum(weights[:i])
+            caller = Caller(label, before, weight, len(keys) * sum(weights))
+            series[model, None] += (caller,)
+            if key_id is not None:
+                series[model, key_id] = (caller,)
+    return series
 
 
 @functools.lru_cache(maxsize=200_000)
@@ -165,17 +159,3 @@ def _lateness(model: str, start: Ms) -> int:
     """Draw how late a minute is, 0 to 255; most are not late."""
     seed = noise("late", model, start)
     return 0 if seed[0] % LATE_ONE_IN else seed[1]
-
-
-def _scale(counts: Counts, factor: float) -> Counts:
-    """Multiply, rounding down, so that errors never exceed requests."""
-    prompt, completion = int(counts.prompt_tokens * factor), int(counts.completion_tokens * factor)
-    other = counts.total_tokens - counts.prompt_tokens - counts.completion_tokens
-    return Counts(
-        int(counts.requests * factor),
-        prompt,
-        completion,
-        prompt + completion + int(other * factor),
-        int(counts.errors_4xx * factor),
-        int(counts.errors_5xx * factor),
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .arrivals import DAY, Ms
-from .simulated_usage import INFER_TYPES, SERVICE_TYPES, SimulatedUsage
+from .simulated_usage import SimulatedUsage
+from .traffic import DAY, INFER_TYPES, SERVICE_TYPES, Ms
 from .wire import Refusal, SignedRequest, read_json_object
 
 MAX_WINDOW = 29 * DAY

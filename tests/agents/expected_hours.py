@@ -10,7 +10,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import Emulator, Refusal, Reply, json_reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels
-from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.emulator.traffic import API_KEYS
 
 from .programs import ROOT
 
@@ -29,9 +30,7 @@ def expected_hour(
     usage: SimulatedUsage, at: int, now: int, service_type: int = 2, labels: Sequence[str] = EVERY_KEY
 ) -> Usage:
     """Return what the cloud reports at `now` for real-time calls of the hour that begins at `at`, milliseconds."""
-    hour = usage.hour(service_type, "real_time", labels, at, now // HOUR * HOUR)
-    tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
-    return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
+    return usage.hour(service_type, "real_time", labels, at, now // HOUR * HOUR)[: len(FIELDS)]
 
 
 def doc_queries(language: str) -> List[str]:

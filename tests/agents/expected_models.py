@@ -10,7 +10,7 @@ import yaml
 
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 
-from .expected_hours import HOUR, ExpectedCounts, Usage
+from .expected_hours import FIELDS, HOUR, ExpectedCounts, Usage
 
 MINUTE = 60_000
 """Milliseconds."""
@@ -62,11 +62,11 @@ def expected_minute(models: SimulatedModels, series: Series, at: int, now: Optio
     found = models.minute(model, key or None, at)
     if found is None or (now is not None and not models.is_available(model, at, now)):
         return {}
-    failed = found.errors_4xx + found.errors_5xx
+    used = found.usage
     fields = (
-        found.requests, found.total_tokens, found.prompt_tokens, found.completion_tokens, found.total_tokens,
+        used.requests, used.total_tokens, used.prompt_tokens, used.completion_tokens, used.total_tokens,
         divide(found.ttft_ms, 1000), divide(found.tpot_ms, 1000), divide(found.latency_ms, 1000),
-        found.errors_4xx, found.errors_5xx, divide(100 * failed / found.requests, 100),
+        used.errors - used.errors_5xx, used.errors_5xx, divide(100 * used.errors / used.requests, 100),
     )  # fmt: skip
     return {name: float(value) for name, value in zip(MINUTE_FIELDS, fields) if value is not None}
 
@@ -79,7 +79,7 @@ def divide(value: Optional[float], parts: int) -> Optional[float]:
 def expected_model_hour(models: SimulatedModels, series: Series, at: int, now: int) -> Usage:
     """Return what the cloud reports at `now` for the hour that begins at `at`."""
     model, key = series
-    return tuple(models.hour(model, key or None, at, now))
+    return models.hour(model, key or None, at, now)[: len(FIELDS)]
 
 
 def expected_cost(models: SimulatedModels, model: str, usage: Usage) -> Decimal:

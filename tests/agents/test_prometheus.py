@@ -10,7 +10,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from maas_usage_check.emulator.simulated_usage import HOUR, SimulatedUsage
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.emulator.traffic import HOUR
 
 from ..fixed_clock import MONDAY
 from .collect_runner import CollectRunner

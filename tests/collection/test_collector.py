@@ -13,7 +13,7 @@ from maas_usage_check.collection import run_cycle
 from maas_usage_check.collection.cycle import MOST_HUNG
 from maas_usage_check.config.ranges import DAY, HOUR, RETENTION
 from maas_usage_check.emulator.emulator import PROJECT_ID
-from maas_usage_check.emulator.simulated_usage import API_KEYS
+from maas_usage_check.emulator.traffic import API_KEYS
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.metrics import KEY_USAGE, USAGE
 from maas_usage_check.scheduling import Schedulers

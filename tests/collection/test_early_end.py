@@ -181,7 +181,7 @@ def test_live_minutes_that_are_not_sent(account: Account, hang: Hang, number: in
 
 @pytest.mark.parametrize(
     ("number", "queries", "failed", "measurements"),
-    [(2, 2, 1, [USAGE]), (5, 5, 1, [USAGE] * 2), (6, 5, 0, [USAGE] * 2 + [MODEL] * 3)],
+    [(2, 2, 1, [USAGE]), (5, 5, 1, [USAGE] * 2), (6, 5, 0, [USAGE] * 2 + [MODEL] * 14)],
     ids=["range", "live minutes", "hours"],
 )
 def test_answer_after_the_deadline(

@@ -14,6 +14,7 @@ from maas_usage_check.cloud import Credentials, DirectTransport
 from maas_usage_check.collection import Batch, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.emulator.traffic import Traffic
 from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Consumer
 from maas_usage_check.metrics import (
@@ -490,7 +491,7 @@ def test_ranges_before_models(account: ModelAccount) -> None:
 
 def test_minutes_over_the_rate(account: ModelAccount) -> None:
     """Live minutes that the rate leaves no room for are failures, and a warning says so."""
-    account.use(SimulatedModels(10, 8, busy=lambda model, start: start % HOUR == 0))
+    account.use(SimulatedModels(10, 8, Traffic(load=50), busy=lambda model, start: start % HOUR == 0))
     account.cycle()
     before = len(account.bodies(DATA))
     account.sleep(300)

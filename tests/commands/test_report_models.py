@@ -343,6 +343,7 @@ def test_comparison(cloud: Cloud, report: Report, types: str, kinds: Sequence[in
     statistics_total = sum(statistics(cloud, kind, hours) for kind in kinds)
     percent, number, rest = re.findall(r"^Cloud Eye counts ([\d.]+) % of the .* same (\d+) hours of (.*)$", last)[0]
     assert percent == f"{Decimal(100 * expected) / statistics_total:.1f}"
+    assert (percent == "100.0") == (len(kinds) == 2)
     assert (number, rest[: len(words)]) == ("24", words)
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from maas_usage_check.cloud import Credentials
 from maas_usage_check.cloud.signing import sign_request
-from maas_usage_check.emulator.arrivals import DAY, HOUR
+from maas_usage_check.emulator.callers import MINUTE, Minute
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels
-from maas_usage_check.emulator.usage_by_minute import MINUTE, Minute
+from maas_usage_check.emulator.traffic import DAY, HOUR, Traffic
 
 from ..conftest import AK, NOW, SK
 
@@ -28,17 +28,17 @@ UNITS = {
 }  # fmt: skip
 UNDOCUMENTED = {"req_count", "ttft_p99"}
 RAW: Dict[str, Callable[[Minute], Optional[float]]] = {
-    "rpm": lambda minute: minute.requests,
-    "tpm": lambda minute: minute.total_tokens / 1000,
-    "prompt_tokens": lambda minute: minute.prompt_tokens,
-    "completion_tokens": lambda minute: minute.completion_tokens,
-    "total_tokens": lambda minute: minute.total_tokens,
+    "rpm": lambda minute: minute.usage.requests,
+    "tpm": lambda minute: minute.usage.total_tokens / 1000,
+    "prompt_tokens": lambda minute: minute.usage.prompt_tokens,
+    "completion_tokens": lambda minute: minute.usage.completion_tokens,
+    "total_tokens": lambda minute: minute.usage.total_tokens,
     "ttft": lambda minute: minute.ttft_ms,
     "tpot": lambda minute: minute.tpot_ms,
     "latency_avg": lambda minute: minute.latency_ms,
-    "req_count_4xx": lambda minute: minute.errors_4xx,
-    "req_count_5xx": lambda minute: minute.errors_5xx,
-    "req_error_rate": lambda minute: (minute.errors_4xx + minute.errors_5xx) / minute.requests * 100,
+    "req_count_4xx": lambda minute: minute.usage.errors - minute.usage.errors_5xx,
+    "req_count_5xx": lambda minute: minute.usage.errors_5xx,
+    "req_error_rate": lambda minute: minute.usage.errors / minute.usage.requests * 100,
 }
 PLAIN = SimulatedModels()
 FIRST, SECOND, THIRD = PLAIN.ids()
@@ -152,7 +152,7 @@ def test_pages(limit: int) -> None:
 
 def test_page_size() -> None:
     """A page has 1000 metrics by default and reports the total."""
-    account = emulator(SimulatedModels(10, 10))
+    account = emulator(SimulatedModels(10, 10, Traffic(load=10)))
     page = json.loads(send_list(account, namespace="SYS.MaaS").body)
     assert (len(page["metrics"]), page["meta_data"]["total"]) == (1000, 10 * 11 * 13 + 10)
     other = json.loads(send_list(account, namespace="SYS.ECS", limit="10").body)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.emulator.arrivals import DAY, HOUR
-from maas_usage_check.emulator.simulated_models import ModelHour, SimulatedModels
-from maas_usage_check.emulator.simulated_usage import API_KEYS, SimulatedUsage
-from maas_usage_check.emulator.usage_by_minute import MINUTE, Minute
+from maas_usage_check.emulator.callers import MINUTE, Minute
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.traffic import DAY, HOUR, Usage, sum_usage
 
 from ..conftest import NOW
 
@@ -32,10 +31,8 @@ def minutes(models: SimulatedModels, series: Series, start: int, end: int, now: 
     return [minute for minute in (models.minute(*series, at) for at in starts) if minute]
 
 
-def sum_minutes(parts: List[Minute]) -> ModelHour:
-    names = ("total_tokens", "prompt_tokens", "completion_tokens", "requests")
-    sums = (sum(getattr(minute, name) for minute in parts) for name in names)
-    return ModelHour(*sums, sum(minute.errors_4xx + minute.errors_5xx for minute in parts))
+def sum_minutes(parts: List[Minute]) -> Usage:
+    return sum_usage(minute.usage for minute in parts)
 
 
 def test_ids() -> None:
@@ -54,11 +51,11 @@ def test_minute(series: Series, back: int) -> None:
     minute = PLAIN.minute(*series, at)
     assert minute == SimulatedModels().minute(*series, at)
     if minute:
-        errors = minute.errors_4xx + minute.errors_5xx
-        assert 0 < minute.requests <= 100
-        assert 0 <= errors <= minute.requests
-        assert minute.total_tokens >= minute.prompt_tokens + minute.completion_tokens
-        assert (minute.total_tokens == 0) == (minute.prompt_tokens == 0) == (errors == minute.requests)
+        used = minute.usage
+        assert 0 < used.requests <= 100
+        assert 0 <= used.errors_5xx <= used.errors <= used.requests
+        assert used.total_tokens >= used.prompt_tokens + used.completion_tokens
+        assert (used.total_tokens == 0) == (used.prompt_tokens == 0) == (used.errors == used.requests)
         assert 100 < minute.latency_ms < 60_000
         assert (minute.ttft_ms is None) == (minute.tpot_ms is None)
         if minute.ttft_ms:
@@ -75,10 +72,10 @@ def test_sum_of_keys() -> None:
             assert not parts
             continue
         assert all(all_of >= part for all_of, part in zip(sum_minutes([model]), sum_minutes(parts)))
-        keyless += model.requests - sum_minutes(parts).requests
-        if model.requests == sum_minutes(parts).requests:
+        keyless += model.usage.requests - sum_minutes(parts).requests
+        if model.usage.requests == sum_minutes(parts).requests:
             assert sum_minutes([model]) == sum_minutes(parts)
-            mean = sum(part.requests * part.latency_ms for part in parts) / model.requests
+            mean = sum(part.usage.requests * part.latency_ms for part in parts) / model.usage.requests
             assert model.latency_ms == pytest.approx(mean)
             streamed = [part.ttft_ms for part in parts if part.ttft_ms]
             assert (model.ttft_ms is None) == (not streamed)
@@ -95,21 +92,12 @@ def test_traffic_shape() -> None:
     day = sum_minutes(minutes(PLAIN, (FIRST, None), BUSIEST, BUSIEST + 2 * HOUR))
     assert day.requests > 5 * night.requests > 0
     found = minutes(PLAIN, (FIRST, PLAIN.key_ids(FIRST)[0]), BUSIEST - 10 * DAY, NOW_MS)
-    ratios = [(minute.errors_4xx + minute.errors_5xx) / minute.requests for minute in found]
+    ratios = [minute.usage.errors / minute.usage.requests for minute in found]
     assert sum(ratio == 0 for ratio in ratios) > len(ratios) / 2
     assert 0 < sum(0.3 < ratio < 1 for ratio in ratios) < len(ratios) / 10
-    assert sum(minute.errors_4xx for minute in found) > 0 < sum(minute.errors_5xx for minute in found)
+    assert 0 < sum_minutes(found).errors_5xx < sum_minutes(found).errors
     assert 0 < sum(minute.ttft_ms is None for minute in found) < len(found) / 2
     assert {minute.ttft_ms for minute, ratio in zip(found, ratios) if ratio == 1} == {None}
-
-
-def test_scale() -> None:
-    """The models use about as many tokens as SimulatedUsage reports."""
-    starts = range(NOW_MS - 8 * DAY, NOW_MS - DAY, HOUR)
-    hours = SimulatedUsage().hours(2, "real_time", list(API_KEYS), starts.start, starts.stop)
-    tokens = sum(hour.prompt_tokens + hour.completion_tokens + hour.other_tokens for hour in hours)
-    models = sum(PLAIN.hour(model, None, start, NOW_MS).total_tokens for model in PLAIN.ids() for start in starts)
-    assert 0.2 < models / tokens < 5
 
 
 @pytest.mark.parametrize("delay", [0, 60, 240])
@@ -160,9 +148,7 @@ def test_period(series: Series, begins: int, length: int, age: int, unit: int, m
     now = start + age * MINUTE
     available = minutes(models, series, -(-start // MINUTE) * MINUTE, end, now)
     assert end - start != HOUR or models.hour(*series, start, now) == sum_minutes(available)
-    counts = models.counts(*series, start, end, now)
-    tokens = counts.total_tokens, counts.prompt_tokens, counts.completion_tokens
-    assert ModelHour(*tokens, counts.requests, counts.errors_4xx + counts.errors_5xx) == sum_minutes(available)
+    assert models.usage(*series, start, end, now) == sum_minutes(available)
 
 
 @given(SERIES, st.integers(0, 29 * 24 - 1))

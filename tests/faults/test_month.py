@@ -89,7 +89,7 @@ class Month:
         model, key = series
         if not model:
             return expected_hour(self.simulation.emulator, at, self.simulation.now)
-        return tuple(self.models.hour(model, key or None, at, self.simulation.now))
+        return self.models.hour(model, key or None, at, self.simulation.now)[:5]
 
     def hours_ended(self, days: int, hours: int = 1) -> range:
         """Return the hours of the last `days` days up to the one that began `hours` hours ago."""

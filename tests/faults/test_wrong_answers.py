@@ -80,10 +80,8 @@ class Account(CollectRunner):
 
     def truth(self, series: Series, at: int, now: int) -> Tuple[int, ...]:
         if not series[0]:
-            hour = self.emulator.usage.hour(2, "real_time", EVERY_KEY, at, now)
-            tokens = hour.prompt_tokens + hour.completion_tokens + hour.other_tokens
-            return (tokens, hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors)
-        return tuple(self.emulator.models.hour(series[0], series[1] or None, at, now))
+            return self.emulator.usage.hour(2, "real_time", EVERY_KEY, at, now)[:5]
+        return self.emulator.models.hour(series[0], series[1] or None, at, now)[:5]
 
     def counts(self, now: int) -> Dict[Series, int]:
         found = re.findall(r"^huawei_maas\w*_consumed_tokens_total{(.*)} (\d+)", self.cycle(now, "prometheus"), re.M)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
 import threading
 from pathlib import Path
-from typing import Callable, List
+from typing import Any, Callable, Dict, List
 
-from .emulator import Emulator
+import yaml
+
+from .emulator import REGION, Emulator
 from .loopback_server import serve_emulator
+from .simulated_models import SimulatedModels
+from .simulated_usage import SimulatedUsage
+from .traffic import API_KEYS, DAY, Traffic
 
 DEMO_CREDENTIALS = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
-CONFIG = """\
-init_config:
-instances:
-  - region: cn-southwest-2
-    endpoint: {url}
-    iam_endpoint: {url}
-    cloud_eye_endpoint: {url}
-    ranges: [last_7d, last_14d, last_30d]
-    {more}
-"""
+CONFIG, KEY, POINTS = "demo.yaml", "credentials", "points.txt"
+COMMANDS = (
+    f"collect --config {CONFIG} --quiet --output {POINTS}",
+    f"report --config {CONFIG} --last 7d",
+    f"report --config {CONFIG} --last 7d --models",
+    f"report --config {CONFIG} --last 7d --hourly --service-type preset",
+)
+"""What `demo` shows. The first one fills the ledger, which the others read."""
+REQUESTS_PER_MINUTE = 20_000
+"""Far more than the cloud allows, so that the first cycle gets all hours of the past."""
+YEAR = 365 * DAY
+PRICES = {"deepseek-v3": (2.0, 8.0), "qwen3-32b": (0.5, 1.25), "our-finetune": (4.0, 12.0)}
+"""Of a million prompt and completion tokens, by the model's name."""
 CREDENTIALS_FILE = """\
 # Access key of the bundled simulator on this machine: not a secret, everyone may read it.
 HW_ACCESS_KEY={}
@@ -32,7 +39,7 @@ HW_SECRET_KEY={}
 
 
 def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[[], float]) -> int:
-    """Run `report` and `collect` against the emulator, or keep it running for an agent.
+    """Run commands against the emulator, or keep it running for an agent.
 
     Args:
         run: runs a command line.
@@ -40,34 +47,64 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         port: 0 for any free port.
         now: the emulator's clock, in seconds since 1970.
     """
-    (ak, sk), *_ = DEMO_CREDENTIALS.items()
-    with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serve_emulator(
-        Emulator(DEMO_CREDENTIALS, now=now), port
-    ) as url:
-        config = os.path.join(folder, "demo.yaml")
+    # One to two years behind it. A fixed date, so that after a restart of the demo the hours are the same.
+    traffic = Traffic(load=0.5, begins=(int(now() * 1000) // YEAR - 1) * YEAR, monthly_growth=0.05)
+    models = SimulatedModels(traffic=traffic)
+    emulator = Emulator(
+        DEMO_CREDENTIALS, SimulatedUsage(traffic), now, requests_per_minute=2 * REQUESTS_PER_MINUTE, models=models
+    )
+    with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serve_emulator(emulator, port) as url:
         print(f"# bundled simulator of Huawei Cloud at {url}; its access key is not real", flush=True)
+        instance = _instance(url, models, os.path.join(folder, KEY))
         if serve:
-            credentials = os.path.join(folder, "credentials")
             # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
-            more = f"credentials: {{source: file, path: {json.dumps(credentials)}}}\n    tags: [source:demo]"
-            os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
-            _write(credentials, CREDENTIALS_FILE.format(ak, sk), 0o644)
-            _write(config, CONFIG.format(url=url, more=more), 0o644)
-            return _wait_for_signal(config)
-        state = os.path.join(folder, "state")
-        _write(config, CONFIG.format(url=url, more=f"state_dir: {json.dumps(state)}"), 0o600)
-        os.environ.update({"HW_ACCESS_KEY": ak, "HW_SECRET_KEY": sk})
-        os.environ.pop("HW_SECURITY_TOKEN", None)  # a real token does not match the demo's access key
-        worst = 0
-        for command in (["report", "--last", "7d"], ["report", "--last", "7d", "--daily"], ["collect"]):
-            print(f"\n$ maas-usage-check {' '.join(command)} --config demo.yaml", flush=True)
-            worst = max(worst, run([*command, "--config", config]))
-        return worst
+            instance.update(api_keys=list(API_KEYS), per_api_key=True, tags=["source:demo"])
+            _write_files(folder, instance, folder_mode=0o755, file_mode=0o644)
+            return _wait_for_signal(os.path.join(folder, CONFIG))
+        instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))
+        _write_files(folder, instance, folder_mode=0o700, file_mode=0o600)
+        return max(_show(run, command, folder) for command in COMMANDS)
 
 
-def _write(path: str, text: str, mode: int) -> None:
-    Path(path).write_text(text, encoding="utf-8")
-    os.chmod(path, mode)
+def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:
+    """Return an instance with all views; dashboards and alerts also need `per_api_key`."""
+    prices = {name: {"prompt": prompt, "completion": completion} for name, (prompt, completion) in PRICES.items()}
+    return {
+        "region": REGION,
+        **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
+        "credentials": {"source": "file", "path": credentials},
+        "timezone": "Asia/Shanghai",
+        "ranges": ["today", "this_month", "last_1d", "last_7d", "last_14d", "last_30d"],
+        "hourly": True,
+        "service_types": ["preset", "my_service"],
+        "models": True,
+        "model_names": dict(zip(models.ids(), PRICES)),
+        "prices": {"currency": "CNY", "models": prices},
+        "max_requests_per_minute": REQUESTS_PER_MINUTE,
+        "min_collection_interval": 300,
+    }
+
+
+def _write_files(folder: str, instance: Dict[str, Any], folder_mode: int, file_mode: int) -> None:
+    ((ak, sk),) = DEMO_CREDENTIALS.items()
+    config = yaml.safe_dump({"init_config": None, "instances": [instance]}, sort_keys=False)
+    for name, text in ((KEY, CREDENTIALS_FILE.format(ak, sk)), (CONFIG, config)):
+        path = Path(folder, name)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(file_mode)
+    os.chmod(folder, folder_mode)
+
+
+def _show(run: Callable[[List[str]], int], command: str, folder: str) -> int:
+    """Print a command and run it; of the points that it wrote print the newest of each measurement."""
+    print(f"\n$ maas-usage-check {command}", flush=True)
+    code = run([os.path.join(folder, word) if word in (CONFIG, POINTS) else word for word in command.split()])
+    points = Path(folder, POINTS)
+    if POINTS in command and points.exists():
+        lines = points.read_text(encoding="utf-8").splitlines()
+        newest = {line.split(",")[0]: line for line in lines}
+        print(f"# {POINTS} has {len(lines):,} points; the last one of each measurement:", *newest.values(), sep="\n")
+    return code
 
 
 def _wait_for_signal(config: str) -> int:

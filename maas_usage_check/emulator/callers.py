@@ -12,7 +12,7 @@ from .traffic import HOUR, NO_USAGE, Ms, Traffic, Usage, noise, sum_usage
 
 MINUTE = HOUR // 60
 LATENCY_PERIOD = 5 * MINUTE
-"""How long a caller's latencies stay the same."""
+"""How long the speed of a model stays the same."""
 COUNTED_SERVICE_TYPES = (1, 2)
 """My services and preset services: Cloud Eye counts neither custom endpoints nor batch inference (console manual)."""
 TENTHS = (3, 1, 5, 0, 1)
@@ -37,73 +37,43 @@ Callers = Tuple[Caller, ...]
 
 
 class Minute(NamedTuple):
-    """One minute with at least one request. The latencies are sums, so that minutes of several callers add up."""
+    """One minute with at least one request; mean times, None if no response was streamed."""
 
     usage: Usage
-    streamed: int
-    """Responses that were streamed."""
-    ttft_sum_ms: float
-    tpot_sum_ms: float
-    latency_sum_ms: float
-
-    @property
-    def ttft_ms(self) -> Optional[float]:
-        """Mean time to the first token; None if no response was streamed."""
-        return round(self.ttft_sum_ms / self.streamed, 3) if self.streamed else None
-
-    @property
-    def tpot_ms(self) -> Optional[float]:
-        """Mean time for each further token; None if no response was streamed."""
-        return round(self.tpot_sum_ms / self.streamed, 3) if self.streamed else None
-
-    @property
-    def latency_ms(self) -> float:
-        """Mean time to the whole response."""
-        return round(self.latency_sum_ms / self.usage.requests, 3)
+    ttft_ms: Optional[float]
+    tpot_ms: Optional[float]
+    latency_ms: float
 
 
 @functools.lru_cache(maxsize=200_000)
-def minute(traffic: Traffic, callers: Callers, start: Ms) -> Optional[Minute]:
-    """Return the minute of some callers that begins at `start`; None if it has no request."""
-    parts = [one for one in (_caller_minute(traffic, caller, start) for caller in callers) if one]
-    if not parts:
-        return None
-    usage, *sums = zip(*parts)
-    return Minute(sum_usage(usage), *map(sum, sums))
-
-
-@functools.lru_cache(maxsize=200_000)
-def _caller_minute(traffic: Traffic, caller: Caller, start: Ms) -> Optional[Minute]:
-    usage = _caller_usage(traffic, caller, start, start + MINUTE)
+def minute_of(traffic: Traffic, model: str, callers: Callers, start: Ms) -> Optional[Minute]:
+    """Return the minute of some callers of a model that begins at `start`; None if it has no request."""
+    hour, number = start // HOUR * HOUR, start % HOUR // MINUTE
+    usage = sum_usage(_caller_usage(traffic, caller, hour, number, number + 1) for caller in callers)
     if not usage.requests:
         return None
-    seed = noise("latency", *caller, start // LATENCY_PERIOD)
+    seed = noise("latency", model, start // LATENCY_PERIOD)
     ttft_ms, tpot_ms = 200.0 + 3 * seed[0], 15.0 + seed[1] / 10
-    streamed = usage.successes if seed[2] % 4 else 0
-    latency_sum_ms = 300.0 * usage.requests + usage.completion_tokens * tpot_ms
-    return Minute(usage, streamed, streamed * ttft_ms, streamed * tpot_ms, latency_sum_ms)
+    latency_ms = round(300 + usage.completion_tokens * tpot_ms / usage.requests, 3)
+    is_streamed = usage.requests > usage.errors and seed[2] % 4
+    return Minute(usage, ttft_ms if is_streamed else None, tpot_ms if is_streamed else None, latency_ms)
 
 
-@functools.lru_cache(maxsize=400_000)
-def usage_between(traffic: Traffic, callers: Callers, start: Ms, end: Ms) -> Usage:
-    """Sum the usage of some callers in the minutes that begin in `[start, end)`, without computing each minute."""
-    return sum_usage(
-        _caller_usage(traffic, caller, max(start, hour), min(end, hour + HOUR))
-        for hour in range(start // HOUR * HOUR, end, HOUR)
-        for caller in callers
-    )
+@functools.lru_cache(maxsize=200_000)
+def hour_usage(traffic: Traffic, callers: Callers, start: Ms) -> Usage:
+    """Return the usage of some callers in the hour that begins at `start`, the sum of its minutes."""
+    return sum_usage(_caller_usage(traffic, caller, start, 0, 60) for caller in callers)
 
 
-def _caller_usage(traffic: Traffic, caller: Caller, start: Ms, end: Ms) -> Usage:
-    """Return the usage of some minutes of one hour."""
-    hour = start // HOUR * HOUR
+def _caller_usage(traffic: Traffic, caller: Caller, hour: Ms, first: int, last: int) -> Usage:
+    """Return the usage from minute `first` of an hour, 0 to 60, up to minute `last`."""
     usage = _label_hour(traffic, caller.label, hour)
     if not usage.requests:
         return NO_USAGE
     tenths = TENTHS_BEFORE[usage.prompt_tokens % 5]
     begin, until = (
-        _calls_before(usage, caller.before * WHOLE + caller.weight * tenths[(at - hour) // MINUTE], caller.of * WHOLE)
-        for at in (start, end)
+        _calls_before(usage, caller.before * WHOLE + caller.weight * tenths[minute], caller.of * WHOLE)
+        for minute in (first, last)
     )
     return Usage(*(after - before for before, after in zip(begin, until)))
 
@@ -112,8 +82,8 @@ def _calls_before(usage: Usage, position: int, whole: int) -> Usage:
     """Return the calls of an hour that come before a position; its tokens decide where the first one is."""
     requests = (usage.requests * position + usage.prompt_tokens % whole) // whole
     errors = (usage.errors * requests + usage.prompt_tokens % usage.requests) // usage.requests
-    successes, of = requests - errors, max(1, usage.successes)
-    total, prompt, completion = (tokens * successes // of for tokens in usage[:3])
+    successes = max(1, usage.requests - usage.errors)
+    total, prompt, completion = (tokens * (requests - errors) // successes for tokens in usage[:3])
     return Usage(total, prompt, completion, requests, errors, errors * usage.errors_5xx // max(1, usage.errors))
 
 

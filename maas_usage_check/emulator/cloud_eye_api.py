@@ -1,7 +1,8 @@
 """Cloud Eye's list of metrics and their values, as strict about requests as its pages.
 
 Assumptions beyond the pages: a value's timestamp is the start of its minute; the current period is answered as far as
-it is known; a value that was not reported is left out, not 0; an unknown field is an error.
+it is known; a value that was not reported is left out, not 0; an unknown field is an error. Of the periods and filters
+it has the two that the plugin uses.
 """
 
 from __future__ import annotations
@@ -9,29 +10,84 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_right
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from .callers import MINUTE
-from .metric_values import AGGREGATES, NAMESPACE, UNITS, metric_values
+import msgspec
+from msgspec import Struct
+
+from .callers import MINUTE, Minute
 from .simulated_models import Series, SimulatedModels
-from .traffic import HOUR, Ms
+from .traffic import DAY, HOUR, Ms, Usage
 from .wire import Refusal, SignedRequest, read_json_object
 
+NAMESPACE = "SYS.MaaS"
+COUNTS: Dict[str, Callable[[Usage], float]] = {
+    "rpm": lambda usage: usage.requests,
+    "tpm": lambda usage: usage.total_tokens / 1000,
+    "prompt_tokens": lambda usage: usage.prompt_tokens,
+    "completion_tokens": lambda usage: usage.completion_tokens,
+    "total_tokens": lambda usage: usage.total_tokens,
+    "req_count_4xx": lambda usage: usage.errors - usage.errors_5xx,
+    "req_count_5xx": lambda usage: usage.errors_5xx,
+    "req_count": lambda usage: usage.requests,
+}
+"""Metrics that add up. The real cloud lists `req_count`, but no page documents it: a client ignores it."""
+MEANS: Dict[str, Callable[[Minute], Optional[float]]] = {
+    "ttft": lambda minute: minute.ttft_ms,
+    "tpot": lambda minute: minute.tpot_ms,
+    "latency_avg": lambda minute: minute.latency_ms,
+    "req_error_rate": lambda minute: 100 * minute.usage.errors / minute.usage.requests,
+    "ttft_p99": lambda minute: minute.ttft_ms and 3 * minute.ttft_ms,
+}
+"""Metrics that do not add up. `ttft_p99` is undocumented, like `req_count`."""
+UNITS = {**dict.fromkeys(COUNTS, "Count"), **{name: "%" if name == "req_error_rate" else "ms" for name in MEANS}}
 MAX_METRICS = 500
 MAX_POINTS = 3_000
 MAX_PAGE = 1_000
-PERIODS = {
-    "1": (MINUTE, 4 * HOUR),
-    "300": (5 * MINUTE, 24 * HOUR),
-    "1200": (20 * MINUTE, 3 * 24 * HOUR),
-    "3600": (HOUR, 10 * 24 * HOUR),
-    "14400": (4 * HOUR, 30 * 24 * HOUR),
-    "86400": (24 * HOUR, 180 * 24 * HOUR),
-}
-"""Length of each period, and how far before `to` it reaches, milliseconds."""
+PERIODS = {("1", "average"): (MINUTE, 4 * HOUR), ("3600", "sum"): (HOUR, 10 * DAY)}
+"""By period and filter: its length, and how far before `to` it reaches, milliseconds."""
 LISTED_FOR = 3 * HOUR
 Metric = Tuple[str, str, Tuple[Tuple[str, str], ...]]
 """Its page marker, name and dimensions."""
+
+
+class Dimension(Struct, frozen=True, forbid_unknown_fields=True):
+    """A dimension of a metric in a query."""
+
+    name: str
+    value: str
+
+
+class MetricQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """A metric in a query."""
+
+    namespace: str
+    metric_name: str
+    dimensions: List[Dimension]
+
+
+class DataQuery(Struct, forbid_unknown_fields=True, rename={"start": "from"}):
+    """The body of a query for the values of metrics."""
+
+    metrics: List[MetricQuery]
+    start: int
+    to: int
+    period: str
+    filter: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a body that Cloud Eye refuses."""
+        if not 1 <= len(self.metrics) <= MAX_METRICS:
+            raise ValueError(f"metrics must be 1 to {MAX_METRICS}")
+        if not 0 <= self.start < self.to:
+            raise ValueError("from and to must be milliseconds, and from < to")
+        if (self.period, self.filter) not in PERIODS:
+            raise ValueError("period and filter must be 1 and average, or 3600 and sum")
+        for metric in self.metrics:
+            names = [dimension.name for dimension in metric.dimensions]
+            texts = [metric.namespace, metric.metric_name, *names, *(one.value for one in metric.dimensions)]
+            if not 1 <= len(names) == len(set(names)) or not all(texts):
+                raise ValueError("a metric must have a namespace, a name, and dimensions, each given once")
 
 
 def cloud_eye_error(status: int, code: str, details: str) -> Dict[str, Any]:
@@ -63,26 +119,34 @@ def list_metrics(models: SimulatedModels, request: SignedRequest, now: Ms) -> Di
 def list_metric_data(models: SimulatedModels, request: SignedRequest, now: Ms) -> Dict[str, Any]:
     """Answer with the values of several metrics, up to MAX_POINTS in total."""
     try:
-        query = read_json_object(request)
-        _validate(query)
+        query = msgspec.convert(read_json_object(request), DataQuery)
     except ValueError as error:
         raise _invalid(str(error)) from None
-    step, reach = PERIODS[query["period"]]
-    to, aggregate = query["to"], query["filter"]
-    starts = range(max(query["from"], to - reach) // step * step, to + models.inclusive_end, step)
+    step, reach = PERIODS[query.period, query.filter]
+    starts = range(max(query.start, query.to - reach) // step * step, query.to + models.inclusive_end, step)
     room = MAX_POINTS
     answered = []
-    for metric in query["metrics"]:
-        dimensions = tuple((dimension["name"], dimension["value"]) for dimension in metric["dimensions"])
-        description = _describe(metric["namespace"], metric["metric_name"], dimensions)
-        series = _find_series(models, metric["namespace"], metric["metric_name"], dict(dimensions))
-        points: List[Dict[str, Any]] = []
-        if series and room:
-            values = metric_values(models, series, metric["metric_name"], aggregate, starts, now)
-            points = [{aggregate: value, "timestamp": at} for at, value in itertools.islice(values, room)]
+    for metric in query.metrics:
+        dimensions = tuple((dimension.name, dimension.value) for dimension in metric.dimensions)
+        series = _find_series(models, metric, dict(dimensions))
+        values = _values(models, series, metric.metric_name, starts, now) if series else ()
+        points = [{query.filter: float(value), "timestamp": at} for at, value in itertools.islice(values, room)]
         room -= len(points)
+        description = _describe(metric.namespace, metric.metric_name, dimensions)
         answered.append({**description, "datapoints": points})
     return {"metrics": answered}
+
+
+def _values(models: SimulatedModels, series: Series, name: str, starts: range, now: Ms) -> Iterator[Tuple[Ms, float]]:
+    """Iterate over the values of a metric that are available at `now`, each with the start of its period."""
+    if starts.step == HOUR:
+        hours = ((at, models.hour(*series, at, now)) for at in starts)
+        yield from ((at, COUNTS[name](usage)) for at, usage in hours if usage.requests and name in COUNTS)
+        return
+    for at, minute in models.available_minutes(*series, starts.start, starts.stop, now):
+        value = COUNTS[name](minute.usage) if name in COUNTS else MEANS[name](minute)
+        if value is not None:
+            yield at, value
 
 
 def _all_metrics(models: SimulatedModels, now: Ms) -> Iterator[Metric]:
@@ -99,18 +163,16 @@ def _all_metrics(models: SimulatedModels, now: Ms) -> Iterator[Metric]:
                 yield _marker("total_tokens", service), "total_tokens", service
 
 
-def _find_series(models: SimulatedModels, namespace: str, name: str, dimensions: Dict[str, str]) -> Optional[Series]:
+def _find_series(models: SimulatedModels, metric: MetricQuery, dimensions: Dict[str, str]) -> Optional[Series]:
     """Return the series of a metric; None for an unknown metric."""
     names = set(dimensions)
-    if namespace != NAMESPACE or name not in UNITS:
+    if metric.namespace != NAMESPACE or metric.metric_name not in UNITS:
         return None
-    if names == {"maas_service_name"} and name == "total_tokens":
-        service = dimensions["maas_service_name"]
-        model = next((model for model in models.ids() if _service_name(model) == service), None)
-        return (model, None) if model else None
-    if names not in ({"maas_api_id"}, {"maas_api_id", "maas_key_id"}):
-        return None
-    return dimensions["maas_api_id"], dimensions.get("maas_key_id")
+    if names == {"maas_service_name"} and metric.metric_name == "total_tokens":
+        found = [model for model in models.ids() if _service_name(model) == dimensions["maas_service_name"]]
+        return (found[0], None) if found else None
+    is_known = names in ({"maas_api_id"}, {"maas_api_id", "maas_key_id"})
+    return (dimensions["maas_api_id"], dimensions.get("maas_key_id")) if is_known else None
 
 
 def _service_name(model: str) -> str:
@@ -128,34 +190,6 @@ def _describe(namespace: str, name: str, dimensions: Iterable[Tuple[str, str]]) 
         "unit": UNITS.get(name, "") if namespace == NAMESPACE else "",
         "dimensions": [{"name": dimension, "value": value} for dimension, value in dimensions],
     }
-
-
-def _validate(query: Dict[str, Any]) -> None:
-    if set(query) != {"metrics", "from", "to", "period", "filter"}:
-        raise ValueError("metrics, from, to, period and filter must be given, and nothing else")
-    metrics, start, to = query["metrics"], query["from"], query["to"]
-    if not isinstance(metrics, list) or not 1 <= len(metrics) <= MAX_METRICS:
-        raise ValueError(f"metrics must be 1 to {MAX_METRICS}")
-    if type(start) is not int or type(to) is not int or not 0 <= start < to:
-        raise ValueError("from and to must be milliseconds, and from < to")
-    for name, allowed in (("period", list(PERIODS)), ("filter", list(AGGREGATES))):
-        if query[name] not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}")
-    for metric in metrics:
-        if not _has_strings(metric, {"namespace", "metric_name"}, others={"dimensions"}):
-            raise ValueError("a metric must have namespace, metric_name and dimensions, and nothing else")
-        dimensions = metric["dimensions"]
-        if not isinstance(dimensions, list) or not all(_has_strings(one, {"name", "value"}) for one in dimensions):
-            raise ValueError("dimensions must be a list of name and value, and nothing else")
-        if not 1 <= len(dimensions) == len({one["name"] for one in dimensions}):
-            raise ValueError("dimensions must be one or more, each given once")
-
-
-def _has_strings(value: Any, names: Iterable[str], others: Iterable[str] = ()) -> bool:
-    """Return whether a value is an object with exactly these fields, those of `names` non-empty strings."""
-    if not isinstance(value, dict) or set(value) != {*names, *others}:
-        return False
-    return all(type(value[name]) is str and value[name] for name in names)
 
 
 def _invalid(details: str) -> Refusal:

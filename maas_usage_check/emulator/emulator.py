@@ -13,14 +13,15 @@ import re
 import threading
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
-from . import cloud_eye_api
+from .cloud_eye_api import cloud_eye_error, list_metric_data, list_metrics
 from .signature import canonical_request, parse_authorization, signature_error
 from .simulated_models import SimulatedModels
 from .simulated_usage import SimulatedUsage
 from .statistics_api import show_statistics
+from .traffic import Ms
 from .wire import ErrorFormat, Refusal, Reply, SignedRequest, gateway_error, json_reply
 
 PROJECT_ID = "d3m0" * 8
@@ -30,15 +31,19 @@ LOCKOUT_S = 5 * 60
 REQUESTS_PER_MINUTE = 200
 
 
-class Route(NamedTuple):
-    """One API call: its path, its permission, its error for a missing permission, and its handler."""
-
-    method: str
-    path: str
-    permission: str
-    denied_code: str
-    error_format: ErrorFormat
-    handler: Callable[[SignedRequest], Dict[str, Any]]
+ROUTES = {
+    "iam:projects:get": ("GET", "/v3/projects"),
+    "modelarts:monitoring:get": ("POST", "/v1/([a-z0-9]+)/maas/monitoring/show-statistics"),
+    "ces:metrics:list": ("GET", "/V1.0/([a-z0-9]+)/metrics"),
+    "ces:metricData:list": ("POST", "/V1.0/([a-z0-9]+)/batch-query-metric-data"),
+}
+"""Method and path by the permission that each needs."""
+DENIED: Dict[str, Tuple[str, ErrorFormat]] = {
+    "iam": ("IAM.0403", gateway_error),
+    "modelarts": ("ModelArts.0403", gateway_error),
+    "ces": ("ces.0015", cloud_eye_error),
+}
+"""The error for a missing permission, by service."""
 
 
 class Emulator:
@@ -81,23 +86,6 @@ class Emulator:
         self._refusals: Dict[str, Tuple[int, float]] = {}
         """Refusals in a row, and the time of the last, by access key."""
         self._locked_until: Dict[str, float] = {}
-        statistics = "/v1/([a-z0-9]+)/maas/monitoring/show-statistics"
-        ces, ces_error = "/V1.0/([a-z0-9]+)", cloud_eye_api.cloud_eye_error
-        self._routes = (
-            Route("GET", "/v3/projects", "iam:projects:get", "IAM.0403", gateway_error, self._list_projects),
-            Route(
-                "POST", statistics, "modelarts:monitoring:get", "ModelArts.0403", gateway_error, self._show_statistics
-            ),
-            Route("GET", f"{ces}/metrics", "ces:metrics:list", "ces.0015", ces_error, self._list_metrics),
-            Route(
-                "POST",
-                f"{ces}/batch-query-metric-data",
-                "ces:metricData:list",
-                "ces.0015",
-                ces_error,
-                self._list_metric_data,
-            ),
-        )
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer one request; `target` is path and query, header names may be in any case."""
@@ -115,31 +103,28 @@ class Emulator:
 
     def _dispatch(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> Dict[str, Any]:
         parts = urlsplit(target)
-        for route in self._routes:
-            path = re.fullmatch(route.path, parts.path)
-            if method != route.method or not path:
+        for permission, route in ROUTES.items():
+            path = re.fullmatch(route[1], parts.path)
+            if method != route[0] or not path:
                 continue
             foreign = set(path.groups()) - {project["id"] for project in self.projects}
-            if foreign or route.permission in self.denied_permissions:
-                message = f"policy doesn't allow {route.permission} to be performed."
-                raise Refusal(403, route.denied_code, message, route.error_format)
+            if foreign or permission in self.denied_permissions:
+                code, error_format = DENIED[permission.split(":")[0]]
+                raise Refusal(403, code, f"policy doesn't allow {permission} to be performed.", error_format)
             query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-            return route.handler(SignedRequest(query, headers, body))
+            return self._handle(permission, SignedRequest(query, headers, body), int(self.now() * 1000))
         raise Refusal(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 
-    def _list_projects(self, request: SignedRequest) -> Dict[str, Any]:
+    def _handle(self, permission: str, request: SignedRequest, now: Ms) -> Dict[str, Any]:
+        if permission == "modelarts:monitoring:get":
+            return show_statistics(self.usage, request, now)
+        if permission == "ces:metrics:list":
+            return list_metrics(self.models, request, now)
+        if permission == "ces:metricData:list":
+            return list_metric_data(self.models, request, now)
         prefix = dict(request.query).get("name", "")
         projects = [project for project in self.projects if project["name"].startswith(prefix)]
         return {"projects": projects, "links": {"self": "", "next": None, "previous": None}}
-
-    def _show_statistics(self, request: SignedRequest) -> Dict[str, Any]:
-        return show_statistics(self.usage, request, int(self.now() * 1000))
-
-    def _list_metrics(self, request: SignedRequest) -> Dict[str, Any]:
-        return cloud_eye_api.list_metrics(self.models, request, int(self.now() * 1000))
-
-    def _list_metric_data(self, request: SignedRequest) -> Dict[str, Any]:
-        return cloud_eye_api.list_metric_data(self.models, request, int(self.now() * 1000))
 
     def _verify(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> None:
         authorization = parse_authorization(headers)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .arrivals import Restatement, factor_at
-from .callers import MINUTE, Caller, Callers, Minute, minute, usage_between
+from .callers import MINUTE, Caller, Callers, Minute, hour_usage, minute_of
 from .traffic import API_KEYS, DAY, HOUR, STEADY, Ms, Traffic, Usage, noise, sum_usage
 
 RETENTION = 30 * DAY
@@ -85,7 +85,9 @@ class SimulatedModels:
     def minute(self, model: str, key_id: Optional[str], start: Ms) -> Optional[Minute]:
         """Return the minute that begins at `start`, available or not; None if it has no request."""
         callers = self._series.get((model, key_id))
-        return minute(self._traffic, callers, start) if callers and not self._is_silent(model, start) else None
+        if not callers or self._is_silent(model, start):
+            return None
+        return minute_of(self._traffic, model, callers, start)
 
     def is_available(self, model: str, start: Ms, now: Ms) -> bool:
         """Return whether a minute has arrived and is still retained."""
@@ -107,19 +109,17 @@ class SimulatedModels:
         minutes = range(now // MINUTE * MINUTE, start, -MINUTE)  # newest first: found soonest
         return any(self.is_available(model, at, now) and self.minute(model, key_id, at) for at in minutes)
 
-    def usage(self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms) -> Usage:
-        """Sum the available minutes that begin in `[start, end)`; for a full hour its restatement is applied."""
-        callers = self._series.get((model, key_id))
-        if callers and self._is_complete(model, start, end, now):
-            usage = usage_between(self._traffic, callers, start, end)
-        else:
-            usage = sum_usage(found.usage for _, found in self.available_minutes(model, key_id, start, end, now))
-        known = self._restatements.get(((model, key_id), start)) if end - start == HOUR else None
-        return usage.scale(factor_at(known, now)) if known else usage
-
     def hour(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> Usage:
         """Return what the cloud reports at `now` for the hour that begins at `start`."""
-        return self.usage(model, key_id, start, start + HOUR, now)
+        callers = self._series.get((model, key_id))
+        if callers and self._is_complete(model, start, now):
+            usage = hour_usage(self._traffic, callers, start)
+        else:
+            usage = sum_usage(
+                found.usage for _, found in self.available_minutes(model, key_id, start, start + HOUR, now)
+            )
+        known = self._restatements.get(((model, key_id), start))
+        return usage.scale(factor_at(known, now)) if known else usage
 
     def _is_silent(self, model: str, start: Ms) -> bool:
         return (
@@ -128,12 +128,11 @@ class SimulatedModels:
             or (self._missing is not None and self._missing(start))
         )
 
-    def _is_complete(self, model: str, start: Ms, end: Ms, now: Ms) -> bool:
-        """Return whether a period has whole minutes only, none of them silent, and all available."""
+    def _is_complete(self, model: str, start: Ms, now: Ms) -> bool:
+        """Return whether no minute of an hour is silent, and all are available."""
         never_silent = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
         max_delay = max(self._delay_ms, MAX_DELAY) if self._late else self._delay_ms
-        is_aligned = start % MINUTE == end % MINUTE == 0
-        return never_silent and is_aligned and now - RETENTION <= start and end + max_delay <= now
+        return never_silent and now - RETENTION <= start <= now - HOUR - max_delay
 
 
 def _divide(models: int, key_labels: Mapping[str, str]) -> Dict[Series, Callers]:

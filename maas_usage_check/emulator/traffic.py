@@ -35,11 +35,6 @@ class Usage(NamedTuple):
     errors: int
     errors_5xx: int
 
-    @property
-    def successes(self) -> int:
-        """Requests without an error; only these use tokens."""
-        return self.requests - self.errors
-
     def scale(self, factor: float, divisor: int = 1) -> Usage:
         """Multiply and divide, rounding down, so that no part exceeds its whole."""
         return Usage(*(int(count * factor / divisor) for count in self))

@@ -65,7 +65,11 @@ def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str
     assert {point["measurement"] for point in points} == {
         name for name in CATALOGUE if not name.endswith("consumed") and name != "huawei_maas_build"
     }
-    assert {point["tags"]["range"] for point in points if "range" in point["tags"]} >= {"today", "this_month", "last_1d"}
+    assert {point["tags"]["range"] for point in points if "range" in point["tags"]} >= {
+        "today",
+        "this_month",
+        "last_1d",
+    }
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 

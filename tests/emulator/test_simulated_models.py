@@ -135,20 +135,14 @@ def test_retention() -> None:
 
 @given(
     SERIES,
+    st.integers(0, 5),
     st.integers(0, 300),
-    st.integers(0, 30),
-    st.integers(0, 300),
-    st.sampled_from([5, 60]),
     st.sampled_from([PLAIN, LATE, SimulatedModels(delay=200), SimulatedModels(appears={FIRST: BUSIEST + 90 * MINUTE})]),
 )
-def test_period(series: Series, begins: int, length: int, age: int, unit: int, models: SimulatedModels) -> None:
-    """A period is the sum of its available minutes."""
-    start = BUSIEST + begins * MINUTE // unit * unit
-    end = start + length * unit * MINUTE // 6
-    now = start + age * MINUTE
-    available = minutes(models, series, -(-start // MINUTE) * MINUTE, end, now)
-    assert end - start != HOUR or models.hour(*series, start, now) == sum_minutes(available)
-    assert models.usage(*series, start, end, now) == sum_minutes(available)
+def test_hour(series: Series, begins: int, age: int, models: SimulatedModels) -> None:
+    """An hour is the sum of its available minutes."""
+    start, now = BUSIEST + begins * HOUR, BUSIEST + age * MINUTE
+    assert models.hour(*series, start, now) == sum_minutes(minutes(models, series, start, start + HOUR, now))
 
 
 @given(SERIES, st.integers(0, 29 * 24 - 1))

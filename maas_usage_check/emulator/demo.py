@@ -15,7 +15,7 @@ from .emulator import REGION, Emulator
 from .loopback_server import serve_emulator
 from .simulated_models import SimulatedModels
 from .simulated_usage import SimulatedUsage
-from .traffic import API_KEYS, DAY, Traffic
+from .traffic import DAY, Traffic
 
 DEMO_CREDENTIALS = {"DEMO-ACCESS-KEY-NOT-REAL": "demo-secret-key-not-real"}
 CONFIG, KEY, POINTS = "demo.yaml", "credentials", "points.txt"
@@ -58,7 +58,7 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         instance = _instance(url, models, os.path.join(folder, KEY))
         if serve:
             # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
-            instance.update(api_keys=list(API_KEYS), per_api_key=True, tags=["source:demo"])
+            instance.update(api_keys=["team-search", "team-support"], per_api_key=True, tags=["source:demo"])
             _write_files(folder, instance, folder_mode=0o755, file_mode=0o644)
             return _wait_for_signal(os.path.join(folder, CONFIG))
         instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))

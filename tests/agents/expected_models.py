@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import yaml
 
 from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.traffic import Traffic
 
 from .expected_hours import FIELDS, HOUR, ExpectedCounts, Usage
 
@@ -24,6 +25,8 @@ MINUTE_FIELDS = (
 PRICES = {"large": ("2.0", "8.0"), "small": ("0.15", "0.6")}
 """Prices of a million prompt and completion tokens, by the model's name."""
 CURRENCY = "CNY"
+TRAFFIC = Traffic(load=6)
+"""Enough calls that each model has some in every quarter of an hour."""
 Series = Tuple[str, str]
 """A model and a key id; the key id is empty for all keys together."""
 

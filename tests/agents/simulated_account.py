@@ -27,7 +27,16 @@ from .expected_hours import (
     expected_hour,
     sum_usage,
 )
-from .expected_models import CURRENCY, ModelCounts, all_series, expected_cost, model_entry, model_names, newest_minute
+from .expected_models import (
+    CURRENCY,
+    TRAFFIC,
+    ModelCounts,
+    all_series,
+    expected_cost,
+    model_entry,
+    model_names,
+    newest_minute,
+)
 from .grafana_dashboards import Chosen, Range, midnight, month_start
 
 END = int(NOW * 1000)
@@ -76,7 +85,8 @@ class SimulatedAccount(CollectRunner):
     def __init__(self, folder: Path, output_format: str, backfill: int, third_appears: int = 0) -> None:
         self.file = folder / "out.prom"
         self.usage = HourlyUsage(late=True)
-        self.models = SimulatedModels(3, 2, late=True, appears={SimulatedModels(3).ids()[2]: third_appears})
+        third = SimulatedModels(3).ids()[2]
+        self.models = SimulatedModels(3, 2, TRAFFIC, late=True, appears={third: third_appears})
         self.cloud = SignatureTimeEmulator(self.usage, self.models)
         self.cloud.requests_per_minute = 20_000  # a backfill in one cycle
         self.api_fields: Dict[int, Dict[str, float]] = {}

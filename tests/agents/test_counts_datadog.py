@@ -16,6 +16,7 @@ from .expected_hours import COUNTS, HOUR, NOTHING, ExpectedCounts, HourlyUsage, 
 from .expected_models import (
     MINUTE,
     MINUTE_FIELDS,
+    TRAFFIC,
     Series,
     all_series,
     expected_cost,
@@ -48,6 +49,7 @@ class Agent:
         cloud.emulator.models = self.models = SimulatedModels(
             3,
             2,
+            TRAFFIC,
             late=True,
             appears={THIRD: self.began + 130 * MINUTE},
             busy=lambda model, at: model != SECOND or at not in self.silent,

@@ -19,7 +19,16 @@ from .datadog_dashboard_eval import DashboardEvaluator, widgets
 from .datadog_query_eval import Sample
 from .demo_account import REGION
 from .expected_hours import COUNTS, DAY, HOUR, HourlyUsage, Usage, expected_hour, sum_usage
-from .expected_models import CURRENCY, MINUTE, all_series, expected_cost, model_entry, model_names, newest_minute
+from .expected_models import (
+    CURRENCY,
+    MINUTE,
+    TRAFFIC,
+    all_series,
+    expected_cost,
+    model_entry,
+    model_names,
+    newest_minute,
+)
 from .grafana_dashboards import midnight, month_start
 from .simulated_account import END, ENTRY, LABELS, SERVICES, Series, expected_counts
 from .test_datadog_assets import DASHBOARD, read
@@ -49,7 +58,7 @@ class Month:
     def __init__(self, cloud: Cloud, clock: FixedClock, make: Make, aggregator: Any) -> None:
         clock.at = BEGAN / 1000
         cloud.emulator.usage = self.usage = HourlyUsage(late=True)
-        cloud.emulator.models = self.models = SimulatedModels(3, 2, late=True)
+        cloud.emulator.models = self.models = SimulatedModels(3, 2, TRAFFIC, late=True)
         cloud.emulator.requests_per_minute = 5000
         check = make(cloud.entry(**ENTRY, **model_entry(self.models), backfill_days=0, min_collection_interval=300))
         truth = expected_counts(self.usage, self.models, BEGAN)

@@ -34,6 +34,7 @@ from .expected_models import (
     COMPLETE_AFTER,
     CURRENCY,
     MINUTE,
+    TRAFFIC,
     ModelCounts,
     expected_cost,
     expected_minute,
@@ -65,7 +66,7 @@ TODAY, MONTH = midnight(NOW), month_start(NOW)
 SCRAPE = 5 * MINUTE
 SERVICES = {"preset": 2, "custom_endpoint": 4}
 LABELS = {"team-search": ("team-search",), "online_experience": ("",)}
-LEDGER, MODELS = HourlyUsage(late=True), SimulatedModels(2, 2)
+LEDGER, MODELS = HourlyUsage(late=True), SimulatedModels(2, 2, TRAFFIC)
 LARGE = MODELS.ids()[0]
 ENTRY = {
     **model_entry(MODELS),

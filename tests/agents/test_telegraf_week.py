@@ -26,6 +26,7 @@ from .expected_models import (
     MINUTE,
     MINUTE_FIELDS,
     MINUTES_KEPT,
+    TRAFFIC,
     Series,
     all_series,
     expected_cost,
@@ -141,6 +142,7 @@ def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Ite
     models = SimulatedModels(
         3,
         2,
+        TRAFFIC,
         late=True,
         appears={THIRD: APPEARS},
         missing=lambda at: at // MINUTE % 37 == 5,
@@ -282,7 +284,7 @@ def test_exec(
     tmp_path: Path,
 ) -> None:
     """A new process for each cycle emits the same, and prices that are added later yield the costs of the past."""
-    models = SimulatedModels(2, 1, late=True)
+    models = SimulatedModels(2, 1, TRAFFIC, late=True)
     without, prices = model_config(models).split("    prices:", 1)
     with telegraf(tmp_path, EXEC, f"    backfill_days: 1\n{without}", models) as running:
         first = BEGAN // HOUR * HOUR - DAY

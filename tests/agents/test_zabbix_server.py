@@ -13,6 +13,7 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 from tools import zabbix as zabbix_template
 
 from ..conftest import AK, SK, Cloud, Program
+from .expected_models import TRAFFIC
 from .programs import INSTALLED, find, listening, listens, replaced, wait
 from .test_zabbix import AGENT, PARAMETER, TEXT
 from .zabbix_server import HOST, Zabbix, zabbix
@@ -20,7 +21,7 @@ from .zabbix_server import HOST, Zabbix, zabbix
 UP = "maas.api.up[cn-southwest-2]"
 WEEK = 7 * 86_400_000
 KEY = "maas.usage.total_tokens[last_7d,preset,real_time,cn-southwest-2," + "d3m0" * 8 + "]"
-MODELS = SimulatedModels(2, 1, busy=lambda model, start: True)
+MODELS = SimulatedModels(2, 1, TRAFFIC, busy=lambda model, start: True)
 """Only two: the server keeps 64 KB of a text."""
 ALL = f"""\
 max_concurrency: 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple, Optional, Tuple
 
-from .traffic import HOUR, NO_USAGE, Ms, Traffic, Usage, noise, sum_usage
+from .traffic import HOUR, NO_USAGE, Ms, Traffic, Usage, actual_hour, noise, sum_usage
 
 MINUTE = HOUR // 60
 LATENCY_PERIOD = 5 * MINUTE
@@ -89,4 +89,6 @@ def _calls_before(usage: Usage, position: int, whole: int) -> Usage:
 
 @functools.lru_cache(maxsize=100_000)
 def _label_hour(traffic: Traffic, label: str, start: Ms) -> Usage:
-    return sum_usage(traffic.hour(service_type, "real_time", label, start) for service_type in COUNTED_SERVICE_TYPES)
+    return sum_usage(
+        actual_hour(traffic, service_type, "real_time", label, start) for service_type in COUNTED_SERVICE_TYPES
+    )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_right
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from operator import itemgetter
+from typing import Any, Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 import msgspec
 from msgspec import Struct
@@ -47,15 +48,6 @@ MAX_PAGE = 1_000
 PERIODS = {("1", "average"): (MINUTE, 4 * HOUR), ("3600", "sum"): (HOUR, 10 * DAY)}
 """By period and filter: its length, and how far before `to` it reaches, milliseconds."""
 LISTED_FOR = 3 * HOUR
-Metric = Tuple[str, str, Tuple[Tuple[str, str], ...]]
-"""Its page marker, name and dimensions."""
-
-
-class Dimension(Struct, frozen=True, forbid_unknown_fields=True):
-    """A dimension of a metric in a query."""
-
-    name: str
-    value: str
 
 
 class MetricQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +55,16 @@ class MetricQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     namespace: str
     metric_name: str
-    dimensions: List[Dimension]
+    dimensions: List[Dict[str, str]]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a metric that Cloud Eye refuses."""
+        if any(set(dimension) != {"name", "value"} for dimension in self.dimensions):
+            raise ValueError("a dimension must have name and value, and nothing else")
+        names = [dimension["name"] for dimension in self.dimensions]
+        texts = [self.namespace, self.metric_name, *names, *(dimension["value"] for dimension in self.dimensions)]
+        if not 1 <= len(names) == len(set(names)) or not all(texts):
+            raise ValueError("a metric must have a namespace, a name, and dimensions, each given once")
 
 
 class DataQuery(Struct, forbid_unknown_fields=True, rename={"start": "from"}):
@@ -83,11 +84,6 @@ class DataQuery(Struct, forbid_unknown_fields=True, rename={"start": "from"}):
             raise ValueError("from and to must be milliseconds, and from < to")
         if (self.period, self.filter) not in PERIODS:
             raise ValueError("period and filter must be 1 and average, or 3600 and sum")
-        for metric in self.metrics:
-            names = [dimension.name for dimension in metric.dimensions]
-            texts = [metric.namespace, metric.metric_name, *names, *(one.value for one in metric.dimensions)]
-            if not 1 <= len(names) == len(set(names)) or not all(texts):
-                raise ValueError("a metric must have a namespace, a name, and dimensions, each given once")
 
 
 def cloud_eye_error(status: int, code: str, details: str) -> Dict[str, Any]:
@@ -107,13 +103,26 @@ def list_metrics(models: SimulatedModels, request: SignedRequest, now: Ms) -> Di
         raise _invalid(f"limit must be 1 to {MAX_PAGE}")
     if "start" in query and not re.fullmatch(re.escape(namespace) + r"\.\w+\.[\w-]+:[\w,:-]+", start, re.ASCII):
         raise _invalid("start must be the marker of a page")
-    metrics = sorted(_all_metrics(models, now)) if namespace == NAMESPACE else []
+    metrics = [
+        (f"{NAMESPACE}.{name}.{','.join(map(':'.join, dimensions.items()))}", name, dimensions)
+        for dimensions, series, names in _listed(models)
+        if namespace == NAMESPACE and models.has_reported(*series, now - LISTED_FOR, now)
+        for name in names
+    ]
+    metrics.sort(key=itemgetter(0))
     first = bisect_right([marker for marker, _, _ in metrics], start)
     page = metrics[first : first + int(limit)]
-    return {
-        "metrics": [_describe(namespace, name, dimensions) for _, name, dimensions in page],
-        "meta_data": {"count": len(page), "total": len(metrics), "marker": page[-1][0] if page else ""},
-    }
+    described = [
+        {
+            "namespace": NAMESPACE,
+            "metric_name": name,
+            "unit": UNITS[name],
+            "dimensions": [{"name": dimension, "value": value} for dimension, value in dimensions.items()],
+        }
+        for _, name, dimensions in page
+    ]
+    marker = page[-1][0] if page else ""
+    return {"metrics": described, "meta_data": {"count": len(page), "total": len(metrics), "marker": marker}}
 
 
 def list_metric_data(models: SimulatedModels, request: SignedRequest, now: Ms) -> Dict[str, Any]:
@@ -124,17 +133,29 @@ def list_metric_data(models: SimulatedModels, request: SignedRequest, now: Ms) -
         raise _invalid(str(error)) from None
     step, reach = PERIODS[query.period, query.filter]
     starts = range(max(query.start, query.to - reach) // step * step, query.to + models.inclusive_end, step)
+    known = {frozenset(dimensions.items()): (series, names) for dimensions, series, names in _listed(models)}
     room = MAX_POINTS
     answered = []
     for metric in query.metrics:
-        dimensions = tuple((dimension.name, dimension.value) for dimension in metric.dimensions)
-        series = _find_series(models, metric, dict(dimensions))
-        values = _values(models, series, metric.metric_name, starts, now) if series else ()
+        dimensions = frozenset((dimension["name"], dimension["value"]) for dimension in metric.dimensions)
+        series, names = known.get(dimensions, (("", None), ()))
+        is_known = metric.namespace == NAMESPACE and metric.metric_name in names
+        values = _values(models, series, metric.metric_name, starts, now) if is_known else ()
         points = [{query.filter: float(value), "timestamp": at} for at, value in itertools.islice(values, room)]
         room -= len(points)
-        description = _describe(metric.namespace, metric.metric_name, dimensions)
-        answered.append({**description, "datapoints": points})
+        unit = UNITS.get(metric.metric_name, "") if metric.namespace == NAMESPACE else ""
+        answered.append({**msgspec.to_builtins(metric), "unit": unit, "datapoints": points})
     return {"metrics": answered}
+
+
+def _listed(models: SimulatedModels) -> Iterator[Tuple[Dict[str, str], Series, Collection[str]]]:
+    """Iterate over the dimensions that there are, each with its series and the names of its metrics."""
+    for model, key_id in models.series:
+        if key_id is None:
+            yield {"maas_service_name": f"service-{model[:8]}"}, (model, None), ("total_tokens",)
+            yield {"maas_api_id": model}, (model, None), UNITS
+        else:
+            yield {"maas_api_id": model, "maas_key_id": key_id}, (model, key_id), UNITS
 
 
 def _values(models: SimulatedModels, series: Series, name: str, starts: range, now: Ms) -> Iterator[Tuple[Ms, float]]:
@@ -147,49 +168,6 @@ def _values(models: SimulatedModels, series: Series, name: str, starts: range, n
         value = COUNTS[name](minute.usage) if name in COUNTS else MEANS[name](minute)
         if value is not None:
             yield at, value
-
-
-def _all_metrics(models: SimulatedModels, now: Ms) -> Iterator[Metric]:
-    """Iterate over the metrics of every series that has reported in the last LISTED_FOR."""
-    for model in models.ids():
-        for key_id in (None, *models.key_ids(model)):
-            if not models.has_reported(model, key_id, now - LISTED_FOR, now):
-                continue
-            dimensions = (("maas_api_id", model), *((("maas_key_id", key_id),) if key_id is not None else ()))
-            for name in UNITS:
-                yield _marker(name, dimensions), name, dimensions
-            if key_id is None:
-                service = (("maas_service_name", _service_name(model)),)
-                yield _marker("total_tokens", service), "total_tokens", service
-
-
-def _find_series(models: SimulatedModels, metric: MetricQuery, dimensions: Dict[str, str]) -> Optional[Series]:
-    """Return the series of a metric; None for an unknown metric."""
-    names = set(dimensions)
-    if metric.namespace != NAMESPACE or metric.metric_name not in UNITS:
-        return None
-    if names == {"maas_service_name"} and metric.metric_name == "total_tokens":
-        found = [model for model in models.ids() if _service_name(model) == dimensions["maas_service_name"]]
-        return (found[0], None) if found else None
-    is_known = names in ({"maas_api_id"}, {"maas_api_id", "maas_key_id"})
-    return (dimensions["maas_api_id"], dimensions.get("maas_key_id")) if is_known else None
-
-
-def _service_name(model: str) -> str:
-    return f"service-{model[:8]}"
-
-
-def _marker(name: str, dimensions: Iterable[Tuple[str, str]]) -> str:
-    return f"{NAMESPACE}.{name}." + ",".join(f"{dimension}:{value}" for dimension, value in dimensions)
-
-
-def _describe(namespace: str, name: str, dimensions: Iterable[Tuple[str, str]]) -> Dict[str, Any]:
-    return {
-        "namespace": namespace,
-        "metric_name": name,
-        "unit": UNITS.get(name, "") if namespace == NAMESPACE else "",
-        "dimensions": [{"name": dimension, "value": value} for dimension, value in dimensions],
-    }
 
 
 def _invalid(details: str) -> Refusal:

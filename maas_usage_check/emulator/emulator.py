@@ -129,13 +129,11 @@ class Emulator:
     def _verify(self, method: str, target: str, headers: Dict[str, str], body: bytes) -> None:
         authorization = parse_authorization(headers)
         if not authorization:
-            raise Refusal(401, "APIGW.0301", "Incorrect IAM authentication information: no AK/SK signature")
+            raise _unauthorized("no AK/SK signature")
         ak, signed_headers = authorization.access_key, authorization.signed_headers
         now = self.now()
         if now < self._locked_until.get(ak, 0.0):
-            raise Refusal(
-                401, "APIGW.0301", "Incorrect IAM authentication information: AK access failed to reach the limit"
-            )
+            raise _unauthorized("AK access failed to reach the limit")
         error: Optional[str] = "ak not exist"
         if ak in self.secret_keys:
             canonical = canonical_request(method, target, signed_headers, headers, body)
@@ -152,7 +150,7 @@ class Emulator:
         if count > MAX_REFUSALS:
             self._locked_until[ak] = now + LOCKOUT_S
             self.lockouts += 1
-        raise Refusal(401, "APIGW.0301", f"Incorrect IAM authentication information: {error}")
+        raise _unauthorized(error)
 
     def requests_since(self, start_s: float) -> int:
         """Count the requests after a time, in seconds."""
@@ -162,3 +160,7 @@ class Emulator:
         may_exceed = len(self.request_log) > self.requests_per_minute  # counting takes long
         if may_exceed and self.requests_since(self.now() - 60) > self.requests_per_minute:
             raise Refusal(429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit")
+
+
+def _unauthorized(reason: str) -> Refusal:
+    return Refusal(401, "APIGW.0301", f"Incorrect IAM authentication information: {reason}")

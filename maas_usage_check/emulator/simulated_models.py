@@ -12,7 +12,8 @@ from .callers import MINUTE, Caller, Callers, Minute, hour_usage, minute_of
 from .traffic import API_KEYS, DAY, HOUR, STEADY, Ms, Traffic, Usage, noise, sum_usage
 
 RETENTION = 30 * DAY
-MAX_DELAY = 12 * MINUTE
+DELAY, MAX_DELAY = MINUTE, 12 * MINUTE
+"""From a minute's end until it is available."""
 LATE_ONE_IN = 8
 """One minute in so many is late."""
 WEIGHTS = (10, 5, 3)
@@ -31,11 +32,9 @@ class SimulatedModels:
         keys: number of keys; each uses every model. Those of one label share its calls equally; the calls of a label
             without a key have no key id.
         traffic: the actual usage.
-        delay: seconds from the end of a minute until it is available.
-        late: one minute in eight is available later, up to 12 minutes after its end.
+        late: one minute in eight is available later than a minute after its end, up to 12 minutes after it.
         busy: whether a model had requests in the minute that begins at a time.
         appears: when a model is first used; models that are not listed always were.
-        missing: whether the minute that begins at a time was lost for all models.
         inclusive_end: a value at exactly the end of a query is answered; unknown of the real cloud.
     """
 
@@ -45,34 +44,30 @@ class SimulatedModels:
         keys: int = 3,
         traffic: Traffic = STEADY,
         *,
-        delay: float = 60,
         late: bool = False,
         busy: Optional[Callable[[str, Ms], bool]] = None,
         appears: Mapping[str, Ms] = {},
-        missing: Optional[Callable[[Ms], bool]] = None,
         inclusive_end: bool = True,
     ) -> None:
         self.key_labels = {
             str(uuid.UUID(bytes=noise("key", i) + noise("token", i))): LABELS[i % len(LABELS)] for i in range(keys)
         }
         """The label of each key id."""
-        self._series = _divide(models, self.key_labels)
+        self.series = _divide(models, self.key_labels)
         self._traffic = traffic
-        self._delay_ms = int(delay * 1000)
         self._late = late
         self._busy = busy
         self._appears = dict(appears)
-        self._missing = missing
         self.inclusive_end = inclusive_end
         self._restatements: DefaultDict[Tuple[Series, Ms], List[Restatement]] = defaultdict(list)
 
     def ids(self) -> List[str]:
         """List the models."""
-        return list(dict.fromkeys(model for model, _ in self._series))
+        return list(dict.fromkeys(model for model, _ in self.series))
 
     def key_ids(self, model: str) -> List[str]:
         """List the keys that use a model."""
-        return [key_id for of, key_id in self._series if of == model and key_id is not None]
+        return [key_id for of, key_id in self.series if of == model and key_id is not None]
 
     def restate(self, model: str, key_id: Optional[str], start: Ms, factor: float, at: Ms) -> None:
         """Report the hour that begins at `start` as `factor` times the sum of its minutes, from the time `at` on.
@@ -84,15 +79,15 @@ class SimulatedModels:
 
     def minute(self, model: str, key_id: Optional[str], start: Ms) -> Optional[Minute]:
         """Return the minute that begins at `start`, available or not; None if it has no request."""
-        callers = self._series.get((model, key_id))
+        callers = self.series.get((model, key_id))
         if not callers or self._is_silent(model, start):
             return None
         return minute_of(self._traffic, model, callers, start)
 
     def is_available(self, model: str, start: Ms, now: Ms) -> bool:
         """Return whether a minute has arrived and is still retained."""
-        late = max(0, MAX_DELAY - self._delay_ms) * _lateness(model, start) // 255 if self._late else 0
-        return start + MINUTE + self._delay_ms + late <= now <= start + RETENTION
+        late = (MAX_DELAY - DELAY) * _lateness(model, start) // 255 if self._late else 0
+        return start + MINUTE + DELAY + late <= now <= start + RETENTION
 
     def available_minutes(
         self, model: str, key_id: Optional[str], start: Ms, end: Ms, now: Ms
@@ -111,7 +106,7 @@ class SimulatedModels:
 
     def hour(self, model: str, key_id: Optional[str], start: Ms, now: Ms) -> Usage:
         """Return what the cloud reports at `now` for the hour that begins at `start`."""
-        callers = self._series.get((model, key_id))
+        callers = self.series.get((model, key_id))
         if callers and self._is_complete(model, start, now):
             usage = hour_usage(self._traffic, callers, start)
         else:
@@ -122,17 +117,12 @@ class SimulatedModels:
         return usage.scale(factor_at(known, now)) if known else usage
 
     def _is_silent(self, model: str, start: Ms) -> bool:
-        return (
-            start < self._appears.get(model, 0)
-            or (self._busy is not None and not self._busy(model, start))
-            or (self._missing is not None and self._missing(start))
-        )
+        return start < self._appears.get(model, 0) or not (self._busy is None or self._busy(model, start))
 
     def _is_complete(self, model: str, start: Ms, now: Ms) -> bool:
         """Return whether no minute of an hour is silent, and all are available."""
-        never_silent = self._busy is None and self._missing is None and start >= self._appears.get(model, 0)
-        max_delay = max(self._delay_ms, MAX_DELAY) if self._late else self._delay_ms
-        return never_silent and now - RETENTION <= start <= now - HOUR - max_delay
+        never_silent = self._busy is None and start >= self._appears.get(model, 0)
+        return never_silent and now - RETENTION <= start <= now - HOUR - (MAX_DELAY if self._late else DELAY)
 
 
 def _divide(models: int, key_labels: Mapping[str, str]) -> Dict[Series, Callers]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Callable, DefaultDict, Dict, Iterator, List, Sequence, Tuple
 
 from .arrivals import SIXTHS, Restatement, count_arrived_sixths, factor_at, restatements
-from .traffic import API_KEYS, DAY, HOUR, NO_USAGE, STEADY, Ms, Traffic, Usage, sum_usage
+from .traffic import API_KEYS, DAY, HOUR, NO_USAGE, STEADY, Ms, Traffic, Usage, actual_hour, sum_usage
 
 RETENTION = 30 * DAY
 LAG = 2 * HOUR
@@ -62,7 +62,7 @@ class SimulatedUsage:
         """Iterate over the actual usage of the hours that begin in `[start, end)`, one for each label."""
         for at in _full_hours(start, end):
             for label in labels:
-                yield self._traffic.hour(service_type, infer_type, label, at) if self._busy(at) else NO_USAGE
+                yield actual_hour(self._traffic, service_type, infer_type, label, at) if self._busy(at) else NO_USAGE
 
     def hour(self, service_type: int, infer_type: str, labels: Sequence[str], start: Ms, now: Ms) -> Usage:
         """Return what the cloud reports at `now` for the hour that begins at `start`, the sum over labels."""
@@ -97,7 +97,7 @@ class SimulatedUsage:
             for label in labels:
                 factor = self._restatement_factor((service_type, infer_type, label, at), now)
                 if factor:
-                    hour = self._traffic.hour(service_type, infer_type, label, at)
+                    hour = actual_hour(self._traffic, service_type, infer_type, label, at)
                     yield hour if sixths == SIXTHS and factor == 1 else hour.scale(sixths * factor, SIXTHS)
 
     def _count_arrived_sixths(self, start: Ms, now: Ms) -> int:

@@ -61,17 +61,13 @@ class Traffic(Struct, frozen=True):
     begins: Ms = 0
     monthly_growth: float = 0.0
 
-    def hour(self, service_type: int, infer_type: str, label: str, start: Ms) -> Usage:
-        """Return the usage of the hour that begins at `start`."""
-        return _make_hour(self, service_type, infer_type, label, start)
-
 
 STEADY = Traffic()
 
 
 @functools.lru_cache(maxsize=200_000)
-def _make_hour(traffic: Traffic, service_type: int, infer_type: str, label: str, at: Ms) -> Usage:
-    """Generate one hour: more usage by day and on weekdays, errors in bursts."""
+def actual_hour(traffic: Traffic, service_type: int, infer_type: str, label: str, at: Ms) -> Usage:
+    """Return the usage of the hour that begins at `at`: more by day and on weekdays, errors in bursts."""
     if at < traffic.begins:
         return NO_USAGE
     seed = noise(service_type, infer_type, label, at)

@@ -100,13 +100,10 @@ def test_traffic_shape() -> None:
     assert {minute.ttft_ms for minute, ratio in zip(found, ratios) if ratio == 1} == {None}
 
 
-@pytest.mark.parametrize("delay", [0, 60, 240])
-def test_delay(delay: int) -> None:
-    """A minute is available `delay` seconds after its end."""
-    models = SimulatedModels(delay=delay)
-    first = BUSIEST + MINUTE + delay * 1000
-    assert not models.is_available(FIRST, BUSIEST, first - 1)
-    assert models.is_available(FIRST, BUSIEST, first)
+def test_delay() -> None:
+    """A minute is available one minute after its end."""
+    assert not PLAIN.is_available(FIRST, BUSIEST, BUSIEST + 2 * MINUTE - 1)
+    assert PLAIN.is_available(FIRST, BUSIEST, BUSIEST + 2 * MINUTE)
 
 
 def test_late_minutes() -> None:
@@ -137,7 +134,7 @@ def test_retention() -> None:
     SERIES,
     st.integers(0, 5),
     st.integers(0, 300),
-    st.sampled_from([PLAIN, LATE, SimulatedModels(delay=200), SimulatedModels(appears={FIRST: BUSIEST + 90 * MINUTE})]),
+    st.sampled_from([PLAIN, LATE, SimulatedModels(appears={FIRST: BUSIEST + 90 * MINUTE})]),
 )
 def test_hour(series: Series, begins: int, age: int, models: SimulatedModels) -> None:
     """An hour is the sum of its available minutes."""
@@ -156,10 +153,9 @@ def test_past_hour(series: Series, back: int) -> None:
     ("models", "is_missing"),
     [
         (SimulatedModels(busy=lambda *of: of != (FIRST, BUSIEST)), lambda *of: of == (FIRST, BUSIEST)),
-        (SimulatedModels(missing=lambda start: start == BUSIEST), lambda model, start: start == BUSIEST),
         (SimulatedModels(appears={FIRST: HALF_PAST}), lambda model, start: model == FIRST and start < HALF_PAST),
     ],
-    ids=["not busy", "missing for all", "appears"],
+    ids=["not busy", "appears"],
 )
 def test_missing_minutes(models: SimulatedModels, is_missing: Any) -> None:
     """Missing minutes are empty; the others do not change."""

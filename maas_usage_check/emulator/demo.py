@@ -59,11 +59,18 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         if serve:
             # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
             instance.update(api_keys=["team-search", "team-support"], per_api_key=True, tags=["source:demo"])
-            _write_files(folder, instance, folder_mode=0o755, file_mode=0o644)
-            return _wait_for_signal(os.path.join(folder, CONFIG))
-        instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))
-        _write_files(folder, instance, folder_mode=0o700, file_mode=0o600)
-        return max(_show(run, command, folder) for command in COMMANDS)
+        else:
+            instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))
+        (key,) = DEMO_CREDENTIALS.items()
+        config = yaml.safe_dump({"init_config": None, "instances": [instance]}, sort_keys=False)
+        for name, text in ((KEY, CREDENTIALS_FILE.format(*key)), (CONFIG, config)):
+            path = Path(folder, name)
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o644 if serve else 0o600)
+        if not serve:
+            return max(_show(run, command, folder) for command in COMMANDS)
+        os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
+        return _wait_for_signal(os.path.join(folder, CONFIG))
 
 
 def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:
@@ -83,16 +90,6 @@ def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, 
         "max_requests_per_minute": REQUESTS_PER_MINUTE,
         "min_collection_interval": 300,
     }
-
-
-def _write_files(folder: str, instance: Dict[str, Any], folder_mode: int, file_mode: int) -> None:
-    ((ak, sk),) = DEMO_CREDENTIALS.items()
-    config = yaml.safe_dump({"init_config": None, "instances": [instance]}, sort_keys=False)
-    for name, text in ((KEY, CREDENTIALS_FILE.format(ak, sk)), (CONFIG, config)):
-        path = Path(folder, name)
-        path.write_text(text, encoding="utf-8")
-        path.chmod(file_mode)
-    os.chmod(folder, folder_mode)
 
 
 def _show(run: Callable[[List[str]], int], command: str, folder: str) -> int:

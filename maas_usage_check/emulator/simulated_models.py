@@ -7,9 +7,8 @@ import uuid
 from collections import defaultdict
 from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from .arrivals import Restatement, factor_at
 from .callers import MINUTE, Caller, Callers, Minute, hour_usage, minute_of
-from .traffic import API_KEYS, DAY, HOUR, STEADY, Ms, Traffic, Usage, noise, sum_usage
+from .traffic import API_KEYS, DAY, HOUR, STEADY, Ms, Restatement, Traffic, Usage, factor_at, noise, sum_usage
 
 RETENTION = 30 * DAY
 DELAY, MAX_DELAY = MINUTE, 12 * MINUTE

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from decimal import Decimal
 from typing import Any, Callable, DefaultDict, Dict, Iterator, List, Sequence, Tuple
 
-from .arrivals import SIXTHS, Restatement, count_arrived_sixths, factor_at, restatements
-from .traffic import API_KEYS, DAY, HOUR, NO_USAGE, STEADY, Ms, Traffic, Usage, actual_hour, sum_usage
+from .traffic import (
+    API_KEYS,
+    DAY,
+    HOUR,
+    NO_USAGE,
+    STEADY,
+    Ms,
+    Restatement,
+    Traffic,
+    Usage,
+    actual_hour,
+    factor_at,
+    noise,
+    sum_usage,
+)
 
 RETENTION = 30 * DAY
 LAG = 2 * HOUR
+SIXTHS = 6
 ADDRESSES = {"team-search": "10.0.0.1", "team-support": "10.0.0.2", "batch-jobs": "10.0.0.1", "": "192.0.2.7"}
 """Source address of the calls by API key label."""
 
@@ -22,7 +37,6 @@ class SimulatedUsage:
         traffic: the actual usage.
         late: an hour arrives in sixths, each one to two hours after its use. Otherwise it arrives as a whole, two
             hours after it began.
-        restating: one hour in 40 is restated once, 4 hours to 6 days after its end; half of these upwards.
         busy: whether there was usage in the hour that begins at a time.
         inclusive_end: usage at exactly `end_time` counts.
     """
@@ -32,16 +46,14 @@ class SimulatedUsage:
         traffic: Traffic = STEADY,
         *,
         late: bool = False,
-        restating: bool = False,
         busy: Callable[[Ms], bool] = lambda start: True,
         inclusive_end: bool = False,
     ) -> None:
         self._traffic = traffic
         self._late = late
-        self._restating = restating
         self._busy = busy
         self._inclusive_end = inclusive_end
-        self._manual_restatements: DefaultDict[Tuple[int, str, str, Ms], List[Restatement]] = defaultdict(list)
+        self._restatements: DefaultDict[Tuple[int, str, str, Ms], List[Restatement]] = defaultdict(list)
 
     def restate(
         self,
@@ -56,7 +68,7 @@ class SimulatedUsage:
 
         A factor of 0 takes the hour back. The newest of several restatements applies.
         """
-        self._manual_restatements[service_type, infer_type, label, start].append((at, factor))
+        self._restatements[service_type, infer_type, label, start].append((at, factor))
 
     def hours(self, service_type: int, infer_type: str, labels: Sequence[str], start: Ms, end: Ms) -> Iterator[Usage]:
         """Iterate over the actual usage of the hours that begin in `[start, end)`, one for each label."""
@@ -95,20 +107,23 @@ class SimulatedUsage:
             if not sixths or not self._busy(at):
                 continue
             for label in labels:
-                factor = self._restatement_factor((service_type, infer_type, label, at), now)
+                known = self._restatements.get((service_type, infer_type, label, at))
+                factor = factor_at(known, now) if known else 1.0
                 if factor:
                     hour = actual_hour(self._traffic, service_type, infer_type, label, at)
                     yield hour if sixths == SIXTHS and factor == 1 else hour.scale(sixths * factor, SIXTHS)
 
     def _count_arrived_sixths(self, start: Ms, now: Ms) -> int:
-        if self._late:
-            return count_arrived_sixths(start, now)
-        return SIXTHS if start < now - LAG else 0
+        if not self._late:
+            return SIXTHS if start < now - LAG else 0
+        return SIXTHS if now >= start + 3 * HOUR else sum(at <= now for at in _arrival_times(start))
 
-    def _restatement_factor(self, hour: Tuple[int, str, str, Ms], now: Ms) -> float:
-        """Return by how much the usage of an hour is multiplied at a time; 1 if it was not restated."""
-        known = [*(restatements(*hour) if self._restating else ()), *self._manual_restatements.get(hour, ())]
-        return factor_at(known, now) if known else 1.0
+
+@functools.lru_cache(maxsize=10_000)
+def _arrival_times(start: Ms) -> Tuple[Ms, ...]:
+    """Return when each sixth of an hour arrives: one to two hours after its ten minutes end."""
+    delays = noise("arrivals", start)
+    return tuple(start + (i + 1) * HOUR // SIXTHS + HOUR + delays[i] * HOUR // 256 for i in range(SIXTHS))
 
 
 def _full_hours(start: Ms, end: Ms) -> range:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Iterable, NamedTuple
+from typing import Iterable, NamedTuple, Tuple
 
 from msgspec import Struct
 
@@ -23,6 +23,10 @@ INFER_TYPES = {"real_time": 1.0, "batch": 0.3}
 API_KEYS = {"team-search": 0.5, "team-support": 0.3, "batch-jobs": 0.15, "": 0.05}
 """Labels of the account's API keys, with their share of the calls; "" is the online experience."""
 DAY_CURVE = (1, 1, 1, 1, 1, 2, 4, 7, 11, 14, 15, 14, 11, 13, 15, 15, 14, 12, 9, 7, 5, 4, 3, 2)
+
+
+Restatement = Tuple[Ms, float]
+"""From this time on, an hour is reported as its usage times this factor."""
 
 
 class Usage(NamedTuple):
@@ -82,6 +86,12 @@ def actual_hour(traffic: Traffic, service_type: int, infer_type: str, label: str
     completion = int((requests - errors) * 450 * jitter[4])
     total = prompt + completion + int(prompt * 0.02 * jitter[5])
     return Usage(total, prompt, completion, requests, errors, errors * (300 + seed[6] * 2) // 1000)
+
+
+def factor_at(known: Iterable[Restatement], now: Ms) -> float:
+    """Return the factor of the newest restatement; 1 before the first."""
+    past = sorted((one for one in known if one[0] <= now), key=lambda one: one[0])
+    return past[-1][1] if past else 1.0
 
 
 def noise(*words: object) -> bytes:

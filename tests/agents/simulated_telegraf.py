@@ -74,7 +74,7 @@ class Telegraf:
     def __init__(self, database: str, folder: Path, how: str, models: SimulatedModels) -> None:
         self.database = database
         self.folder = folder
-        self.usage = HourlyUsage(late=True, restating=True)
+        self.usage = HourlyUsage(late=True)
         self.cloud = SignatureTimeEmulator(self.usage, models)
         self._shift = NOW - time.time()
         self.advance(0)

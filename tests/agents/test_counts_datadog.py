@@ -45,7 +45,7 @@ class Agent:
         self.cloud, self.clock, self.make, self.aggregator = cloud, clock, make, aggregator
         self.began = int(clock.at * 1000)
         self.silent = range(self.began + 5 * HOUR, self.began + 9 * HOUR)
-        cloud.emulator.usage = self.ledger = HourlyUsage(late=True, restating=True)
+        cloud.emulator.usage = self.ledger = HourlyUsage(late=True)
         cloud.emulator.models = self.models = SimulatedModels(
             3,
             2,

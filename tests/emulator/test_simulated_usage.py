@@ -25,7 +25,7 @@ from ..conftest import NOW
 
 NOW_MS = int(NOW * 1000)
 LABELS = list(API_KEYS)
-LATE, RESTATING = SimulatedUsage(late=True), SimulatedUsage(restating=True)
+LATE = SimulatedUsage(late=True)
 HOURS_BACK = st.integers(0, 29 * 24).map(lambda hours: NOW_MS - hours * HOUR)
 SERIES = st.tuples(st.sampled_from(sorted(SERVICE_TYPES)), st.sampled_from(sorted(INFER_TYPES)))
 SOME_LABELS = st.lists(st.sampled_from(LABELS), unique=True)
@@ -78,14 +78,10 @@ def test_late_arrival_in_sixths() -> None:
     assert len(middles) > 1, "all hours arrive alike"
 
 
-@given(
-    SERIES, SOME_LABELS, HOURS_BACK, st.integers(0, 40 * HOUR), st.integers(0, 4 * HOUR), st.booleans(), st.booleans()
-)
-def test_window(
-    series: Tuple[int, str], labels: List[str], start: int, length: int, age: int, late: bool, restating: bool
-) -> None:
+@given(SERIES, SOME_LABELS, HOURS_BACK, st.integers(0, 40 * HOUR), st.integers(0, 4 * HOUR), st.booleans())
+def test_window(series: Tuple[int, str], labels: List[str], start: int, length: int, age: int, late: bool) -> None:
     """A window is the sum of the hours that begin in it."""
-    usage = SimulatedUsage(late=late, restating=restating)
+    usage = SimulatedUsage(late=late)
     now = start + length + age
     usage.restate(start + HOUR, 1.5, now - HOUR, *series)
     end = start + length
@@ -116,7 +112,7 @@ def test_inclusive_end_before_arrival() -> None:
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1, 3])
-def test_manual_restatement(factor: float) -> None:
+def test_restatement(factor: float) -> None:
     """A restatement applies from its time on; the newest one counts."""
     usage, at = SimulatedUsage(), NOW_MS - 3 * HOUR
     for each, moment in ((5, at + HOUR), (factor, at)):
@@ -126,7 +122,7 @@ def test_manual_restatement(factor: float) -> None:
         assert reported(usage, BUSIEST, moment, ["team-search"]) == tuple(int(count * each) for count in whole)
 
 
-def test_manual_restatement_of_one_series() -> None:
+def test_restatement_of_one_series() -> None:
     """A restatement changes one hour of one series only."""
     usage = SimulatedUsage()
     usage.restate(BUSIEST, 0, BUSIEST, 1, "batch", "team-support")
@@ -139,45 +135,13 @@ def test_manual_restatement_of_one_series() -> None:
     assert reported(usage, BUSIEST, NOW_MS) == actual(BUSIEST, labels=others)
 
 
-def test_restatements() -> None:
-    """One hour in 40 is restated, once, 4 hours to 6 days after its end: half up, half down, some to zero."""
-    up, down, gone, starts = 0, 0, 0, range(NOW_MS - 200 * DAY, NOW_MS - 50 * DAY, HOUR)
-    for start in starts:
-        moments = [start + HOUR + age for age in (4 * HOUR - 1, *range(4 * HOUR, 6 * DAY, DAY // 2), 6 * DAY, 20 * DAY)]
-        values = [reported(RESTATING, start, now, ["team-search"]).prompt_tokens for now in moments]
-        before, *_, after, later = values
-        assert (before, after) == (actual(start, labels=["team-search"]).prompt_tokens, later)
-        assert sum(a != b for a, b in zip(values, values[1:])) <= 1
-        assert after == reported(SimulatedUsage(restating=True), start, moments[-1], ["team-search"]).prompt_tokens
-        up += after > before
-        down += after < before
-        gone += after == 0 < before
-    assert len(starts) / 50 < up + down < len(starts) / 32
-    assert 0.35 < up / (up + down) < 0.65
-    assert 0 < gone < down
-
-
-def test_series_are_restated_independently() -> None:
-    starts = range(NOW_MS - 29 * DAY, NOW_MS - 6 * DAY, HOUR)
-    labels, other = ["team-search"], ["team-support"]
-    hours = {
-        tuple(
-            start
-            for start in starts
-            if RESTATING.hour(*one, start, NOW_MS) != SimulatedUsage().hour(*one, start, NOW_MS)
-        )
-        for one in ((2, "real_time", labels), (2, "real_time", other), (1, "real_time", labels), (2, "batch", labels))
-    }
-    assert len(hours - {()}) == 4
-
-
 def test_idle_hour() -> None:
     """An idle hour is empty; the others do not change."""
-    usage = SimulatedUsage(busy=lambda start: start != BUSIEST, restating=True)
+    usage = SimulatedUsage(busy=lambda start: start != BUSIEST)
     assert reported(usage, BUSIEST, NOW_MS) == NO_USAGE
     assert list(usage.hours(2, "real_time", [""], BUSIEST, BUSIEST + 1)) == [NO_USAGE]
     assert reported(usage, BUSIEST + HOUR, NOW_MS - 4 * HOUR) == actual(BUSIEST + HOUR)
-    never = SimulatedUsage(busy=lambda start: False, late=True, restating=True)
+    never = SimulatedUsage(busy=lambda start: False, late=True)
     assert set(window(never, NOW_MS - 29 * DAY, NOW_MS, NOW_MS, infer_type="batch").values()) == {0}
 
 

@@ -16,6 +16,7 @@ import pytest
 from maas_usage_check.collection import run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
+from maas_usage_check.emulator.traffic import API_KEYS
 from maas_usage_check.ledger import COUNTERS
 
 from ..conftest import NOW
@@ -119,6 +120,19 @@ def cost(series: Series, use: Tuple[int, ...]) -> float:
     return float((prompt * use[1] + completion * use[2]) / 1_000_000)
 
 
+def restate_some(usage: SimulatedUsage, models: SimulatedModels, days: int, rng: random.Random) -> None:
+    """Restate hours of both views, up and down, at times up to the end of the simulation."""
+    for _ in range(days * 2):
+        at = BEGIN + rng.randrange(-60, days * 24 - 40) * HOUR
+        restated_at = min(at + rng.choice([2, 7, 30, 100, 200]) * HOUR, BEGIN + days * DAY)
+        key = rng.choice([None, KEY])
+        models.restate(rng.choice([FIRST, SECOND]), key, at, rng.choice([0.0, 0.5, 1.5, 4.0]), restated_at)
+    for at in range(BEGIN - 29 * DAY, BEGIN + days * DAY, HOUR):
+        if rng.random() < 0.1:
+            restated_at = min(at + rng.randrange(5, 6 * 24) * HOUR, BEGIN + days * DAY)
+            usage.restate(at, rng.choice([0.0, 0.5, 1.5, 2.0]), restated_at, label=rng.choice(list(API_KEYS)))
+
+
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize(
     ("series", "interval", "inclusive_end"),
@@ -128,13 +142,10 @@ def cost(series: Series, use: Tuple[int, ...]) -> float:
 def test_month(tmp_path: Path, lengths: Lengths, series: List[Series], interval: int, inclusive_end: bool) -> None:
     """Every hour, count and cost is the cloud's, to the token."""
     days, rng = lengths.days, random.Random(10)
-    month = Month(tmp_path, SimulatedUsage(late=True, restating=True, inclusive_end=inclusive_end), series)
+    usage = SimulatedUsage(late=True, inclusive_end=inclusive_end)
+    month = Month(tmp_path, usage, series)
     simulation = month.simulation
-    for _ in range(days * 2):
-        at = BEGIN + rng.randrange(-60, days * 24 - 40) * HOUR
-        restated_at = min(at + rng.choice([2, 7, 30, 100, 200]) * HOUR, BEGIN + days * DAY)
-        key = rng.choice([None, KEY])
-        month.models.restate(rng.choice([FIRST, SECOND]), key, at, rng.choice([0.0, 0.5, 1.5, 4.0]), restated_at)
+    restate_some(usage, month.models, days, rng)
     simulation.intercept = faults = RandomFaults(
         simulation, range(36, days * 24 - 36, 12), [9, 3, 1], 0.01, ["", "", "", "/V1.0/"]
     )

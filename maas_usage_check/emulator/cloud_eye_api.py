@@ -129,7 +129,7 @@ def list_metric_data(models: SimulatedModels, request: SignedRequest, now: Ms) -
     """Answer with the values of several metrics, up to MAX_POINTS in total."""
     try:
         query = msgspec.convert(read_json_object(request), DataQuery)
-    except ValueError as error:
+    except (ValueError, msgspec.ValidationError) as error:  # of msgspec 0.18 it is no ValueError
         raise _invalid(str(error)) from None
     step, reach = PERIODS[query.period, query.filter]
     starts = range(max(query.start, query.to - reach) // step * step, query.to + models.inclusive_end, step)

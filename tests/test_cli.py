@@ -240,7 +240,7 @@ def test_full_disk_of_a_process(program: Program) -> None:
     assert only_line(program.process("--help"), 1) == FULL.strip()
 
 
-@pytest.mark.parametrize("command", ["report --last 7d --daily", "doctor", "collect", "assets", "demo"])
+@pytest.mark.parametrize("command", ["report --last 1d --daily", "doctor", "collect", "assets", "demo"])
 def test_ascii_terminal(cloud: Cloud, program: Program, command: str) -> None:
     """Characters that the terminal cannot encode are no error."""
     folder = program.folder / "\u7528\u91cf"

@@ -17,6 +17,7 @@ from ..version import __version__
 LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
 REPORT_FORMATS = ("table", "csv", "json")
+REPORT_GROUPS = ("service", "key", "model")
 EXAMPLES = """\
 examples:
   maas-usage-check demo
@@ -131,6 +132,12 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="up to this date's local midnight, so without the day itself",
     )
+    parser.add_argument(
+        "--by",
+        choices=REPORT_GROUPS,
+        default="service",
+        help="a part of each service type (default), API key label or model; with `prices` in --config, its cost",
+    )
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
         "--daily", dest="size", action="store_const", const="day", help="one row and one bar per day, and a total"
@@ -140,14 +147,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         dest="size",
         action="store_const",
         const="hour",
-        help="one row and one bar per hour; for more than 2 days a heat map, as far as the ledger of hours has them",
-    )
-    rows.add_argument(
-        "--models",
-        dest="size",
-        action="store_const",
-        const="model",
-        help="one row per model and a total, in whole hours, as Cloud Eye counts; with `prices` in --config, the cost",
+        help="one row and one bar per hour; for more than 2 days a heat map",
     )
     parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     parser.add_argument("--region", help="default: cn-southwest-2")
@@ -220,7 +220,7 @@ COMMANDS = {
     "collect": ("run one cycle and write its metrics, for Telegraf's exec and for Prometheus", _add_collect_options),
     "execd": ("run a cycle for every newline on standard input, for Telegraf's execd", _add_config),
     "serve": ("collect in the background and serve the metrics over HTTP, for Prometheus", _add_serve_options),
-    "report": ("print the usage as a table; by default the last 7 days of the preset service", _add_report_options),
+    "report": ("print the usage as a table; by default the last 7 days", _add_report_options),
     "doctor": ("check credentials, clock, network, project and permission, each with its remedy", _add_doctor_options),
     "demo": ("show report and collect on the bundled simulator, without an account", _add_demo_options),
     "assets": ("write the configuration, examples, dashboards, monitors and alert rules to a folder", _add_folder),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Dict, Mapping
+from typing import Mapping
 
 from msgspec.structs import replace
 
 from ..config import Instance, ServiceType
-from ..config.ranges import HOUR, Window
-from ..ledger import Account, lookup
-from ..state import Store, UnusableError
+from ..ledger import Account
+from ..ledger.window import StatisticsWindow
+from ..state import Store
 
 COUNTED_BY_CLOUD_EYE = {ServiceType.preset: "preset", ServiceType.my_service: "my service"}
 """Cloud Eye counts neither custom endpoints nor batch inference (console manual)."""
@@ -29,24 +29,30 @@ def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[
     """
     if not tokens:
         return f"{NOT_COMPARABLE}some hours of the models are missing; `hourly: true` collects them."
-    statistics = _statistics(instance, store, account, tokens, now_ms)
-    known = [service_type for service_type in COUNTED_BY_CLOUD_EYE if statistics[service_type]]
-    both = set.intersection(*(set(statistics[service_type]) for service_type in COUNTED_BY_CLOUD_EYE))
-    if both:
-        hours, names, compared = both, " and ".join(COUNTED_BY_CLOUD_EYE.values()), list(COUNTED_BY_CLOUD_EYE)
-        missing = ""
-    elif known:
-        compared = known[:1]
-        hours, names = set(statistics[compared[0]]), f"{COUNTED_BY_CLOUD_EYE[compared[0]]} alone"
-        other = next(service_type for service_type in COUNTED_BY_CLOUD_EYE if service_type != compared[0])
-        missing = f"; it also counts {COUNTED_BY_CLOUD_EYE[other]}, missing from the ledger of hours (service_types)"
-    else:
+    unfiltered = replace(
+        instance,
+        service_types=tuple(COUNTED_BY_CLOUD_EYE),
+        infer_types=("real_time",),
+        api_keys=None,
+        per_api_key=False,
+        ips=None,
+    )
+    known = StatisticsWindow(unfiltered, store, account, sorted(tokens), now_ms).read().hours
+    statistics = {kind: hours for (kind, *_), hours in known.items() if hours.keys() & tokens.keys()}
+    hours = set(tokens).intersection(*statistics.values())
+    kinds = list(statistics) if hours else list(statistics)[:1]
+    hours = hours or set(tokens).intersection(*(statistics[kind] for kind in kinds))
+    if not kinds:
         return (
             f"{NOT_COMPARABLE}the ledger of hours has none of these hours; set `hourly: true` and "
             "`service_types: [preset, my_service]`, and collect."
         )
+    names, missing = " and ".join(COUNTED_BY_CLOUD_EYE[kind] for kind in kinds), ""
+    if len(kinds) == 1:
+        (other,) = (name for kind, name in COUNTED_BY_CLOUD_EYE.items() if kind not in kinds)
+        names, missing = f"{names} alone", f"; it also counts {other}, missing from the ledger of hours (service_types)"
     cloud_eye_tokens = sum(tokens[hour] for hour in hours)
-    statistics_tokens = sum(statistics[service_type][hour] for service_type in compared for hour in hours)
+    statistics_tokens = sum(statistics[kind][hour].total_tokens for kind in kinds for hour in hours)
     if not statistics_tokens:
         return (
             f"The statistics (ShowStatistics) have no tokens in {len(hours):,} hours of {names}, "
@@ -57,27 +63,3 @@ def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[
         f"Cloud Eye counts {percent:.1f} % of the tokens that the statistics (ShowStatistics) have for the same "
         f"{len(hours):,} hours of {names}{missing}."
     )
-
-
-def _statistics(
-    instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now_ms: int
-) -> Dict[ServiceType, Dict[int, int]]:
-    """Return the tokens of these hours, unfiltered, by service type and start of the hour."""
-    unfiltered = replace(
-        instance,
-        service_types=tuple(COUNTED_BY_CLOUD_EYE),
-        infer_types=("real_time",),
-        api_keys=None,
-        per_api_key=False,
-        ips=None,
-    )
-    found: Dict[ServiceType, Dict[int, int]] = {service_type: {} for service_type in COUNTED_BY_CLOUD_EYE}
-    try:
-        answers = lookup(
-            unfiltered, store, account, [Window(hour, hour + HOUR) for hour in sorted(tokens)], now_ms
-        ).answers
-    except UnusableError:
-        return found
-    for query, answer in answers.items():
-        found[query.service_type][query.window.start] = answer.usage.total_tokens
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Hashable, List, Sequence
 
 from ..cloud import Api
@@ -24,19 +23,14 @@ def connect(session: Session) -> str:
 
 def query_one(session: Session, source: Api, query: Hashable, priority: Priority = Priority.RANGE) -> Any:
     """Return the answer to one query, or raise QueryError."""
-    (outcome,) = query_all(session, source, [query], priority)
+    outcomes: List[Outcome] = []
+
+    def on_end(outcome: Outcome) -> Sequence[Request]:
+        outcomes.append(outcome)
+        return ()
+
+    session.send([session.request(source, query, on_end, (priority, 0))])
+    outcome = outcomes[0] if outcomes else QueryError(Result.TIMED_OUT, session.late)
     if isinstance(outcome, QueryError):
         raise outcome
     return outcome
-
-
-def query_all(session: Session, source: Api, queries: Sequence[Hashable], priority: Priority) -> List[Any]:
-    """Send queries at once; return of each the answer or the QueryError."""
-    outcomes: List[Outcome] = [QueryError(Result.TIMED_OUT, session.late) for _ in queries]
-
-    def on_end(i: int, outcome: Outcome) -> Sequence[Request]:
-        outcomes[i] = outcome
-        return ()
-
-    session.send([session.request(source, query, partial(on_end, i), (priority, i)) for i, query in enumerate(queries)])
-    return list(outcomes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
 import re
@@ -10,9 +11,11 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Sequence
 
 import pytest
+
+from maas_usage_check.emulator.simulated_usage import API_KEYS
 
 from ..conftest import Cloud, Program
 
@@ -49,11 +52,16 @@ class Report:
         return parse_csv(done.stdout)
 
     def json(self, *options: str) -> List[Dict[str, Any]]:
-        """Run a report that succeeds, and return its records."""
+        """Run a report that succeeds, and return its rows."""
+        rows: List[Dict[str, Any]] = self.document(*options)["rows"]
+        return rows
+
+    def document(self, *options: str) -> Dict[str, Any]:
+        """Run a report that succeeds, and return its JSON."""
         done = self(*options, "--format", "json")
         assert done.returncode == 0, done.stderr
-        records: List[Dict[str, Any]] = json.loads(done.stdout)
-        return records
+        document: Dict[str, Any] = json.loads(done.stdout)
+        return document
 
     def collect(self, *options: str) -> None:
         """Fill the ledger, without a rate limit, and clear the recorded requests."""
@@ -71,6 +79,36 @@ class Report:
 @pytest.fixture
 def report(cloud: Cloud, program: Program) -> Report:
     return Report(cloud, program)
+
+
+def true_usage(
+    cloud: Cloud,
+    start: Any,
+    end: Any,
+    service_types: Sequence[int] = (2,),
+    labels: Sequence[str] = tuple(API_KEYS),
+    infer_type: str = "real_time",
+) -> List[int]:
+    """Add up the simulated hours between two times (ISO 8601, or milliseconds) as the cloud reports them now."""
+    first, last = (_milliseconds(each) for each in (start, end))
+    usage, now = cloud.emulator.usage, int(cloud.emulator.now() * 1000)
+    hours = [
+        usage.hour(service_type, infer_type, list(labels), at, now)
+        for service_type in service_types
+        for at in range(first, last, 3_600_000)
+    ]
+    parts = [(hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors) for hour in hours]
+    prompt, completion, requests, errors = (sum(each) for each in zip(*parts))
+    return [prompt + completion + sum(hour.other_tokens for hour in hours), prompt, completion, requests, errors]
+
+
+def counts(row: Mapping[str, Any]) -> List[int]:
+    """Return the numbers of a row in the order of COUNTS."""
+    return [int(row[name]) for name in COUNTS]
+
+
+def _milliseconds(at: Any) -> int:
+    return int(dt.datetime.fromisoformat(at).timestamp() * 1000) if isinstance(at, str) else int(at)
 
 
 def parse_csv(text: str) -> List[Dict[str, str]]:

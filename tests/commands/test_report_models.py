@@ -1,4 +1,4 @@
-"""`report --models`, compared with the simulated models of the emulator."""
+"""`report --by model`, compared with the simulated models of the emulator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from werkzeug import Request, Response
 
 from maas_usage_check.cloud.usage import Usage
-from maas_usage_check.commands.report.csv_json import encode_records
-from maas_usage_check.commands.report.model_rows import ModelRow, total_cost
+from maas_usage_check.commands.report.csv_json import csv_value
+from maas_usage_check.commands.report.usage_report import Group, Line, Period, UsageReport
+from maas_usage_check.config import load_instance
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -22,12 +23,13 @@ from maas_usage_check.emulator.simulated_models import SimulatedModels
 from ..conftest import Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
 from ..program import only_line
-from .conftest import COUNTS, Report, delete_state, dump_ledger, execute_sql, parse_csv, row_cells, table_lines
+from .conftest import COUNTS, Report, counts, delete_state, execute_sql, parse_csv, row_cells, table_lines
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 NOW = int(MONDAY * 1000)
 NOON = NOW // HOUR * HOUR
+BY_MODEL = ("--by", "model")
 PRICES = {0: ("2.0", "8.0"), 1: ("0.35", "1.25")}
 """Of the first two models of three."""
 HOURLY = "hourly: true\nbackfill_days: 3\n"
@@ -75,14 +77,17 @@ def collect_before(report: Report, clock: FixedClock, *days: float) -> None:
     clock.at = MONDAY
 
 
+def hours_of(row: Dict[str, str]) -> List[int]:
+    """Return how many hours of a row are known, of how many."""
+    start, end = (int(dt.datetime.fromisoformat(row[name]).timestamp() * 1000) for name in ("start", "end"))
+    hours = (end - start) // HOUR
+    return [round(float(row["covered_ratio"]) * hours), hours]
+
+
 def known_hours(row: Dict[str, str]) -> range:
     """List the known hours of a row: the newest, if not all are known."""
     end = int(dt.datetime.fromisoformat(row["end"]).timestamp() * 1000)
-    return range(end - int(row["known_hours"]) * HOUR, end, HOUR)
-
-
-def counts(row: Dict[str, str]) -> List[int]:
-    return [int(row[name]) for name in COUNTS]
+    return range(end - hours_of(row)[0] * HOUR, end, HOUR)
 
 
 def truth(cloud: Cloud, model: str, hours: Sequence[int]) -> List[int]:
@@ -103,15 +108,15 @@ def requests_to(cloud: Cloud, path: str) -> List[Request]:
 def test_rows(cloud: Cloud, report: Report) -> None:
     """Each model has one row, which its API keys do not split."""
     report.yaml += "tags: [team:a]"
-    rows = report.csv("--models", "--last", "7d")
+    rows = report.csv(*BY_MODEL, "--last", "7d")
     assert list(rows[0])[-1] == "share"  # no cost without prices
     assert sorted(row["maas_api_id"] for row in rows) == sorted(cloud.emulator.models.ids())
     for row in rows:
         assert (row["start"], row["end"]) == ("2026-11-16T13:00:00+00:00", "2026-11-23T12:00:00+00:00")
-        assert row["hours"] == row["known_hours"] == "167"
+        assert hours_of(row) == [167, 167]
         assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
         assert (row["model"], row["region"], row["tags"]) == (row["maas_api_id"], "cn-southwest-2", "team:a")
-        assert (row["project_id"], row["range"]) == (PROJECT_ID, "last_7d")
+        assert (row["project_id"], row["period"]) == (PROJECT_ID, "last_7d")
     totals = [int(row["total_tokens"]) for row in rows]
     assert totals == sorted(totals, reverse=True)
     assert [float(row["share"]) for row in rows] == pytest.approx([count / sum(totals) for count in totals])
@@ -121,34 +126,37 @@ def test_rows(cloud: Cloud, report: Report) -> None:
 
 def test_cost(cloud: Cloud, priced: Report) -> None:
     """Cost is exact in decimals; a model without a price has none."""
-    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "2d")}
+    rows = {row["maas_api_id"]: row for row in priced.csv(*BY_MODEL, "--last", "2d")}
     for i, model in enumerate(cloud.emulator.models.ids()):
         row = rows[model]
         assert row["currency"] == "CNY"
         expected = f"{cost(i, truth(cloud, model, known_hours(row))).normalize():f}" if i < 2 else ""
         assert row["cost"] == expected
     assert rows[cloud.emulator.models.ids()[0]]["model"] == "deepseek"
-    for record in priced.json("--models", "--last", "2d"):
+    for record in priced.json(*BY_MODEL, "--last", "2d"):
         row = rows[record["maas_api_id"]]
         assert list(record) == list(row)
         assert record["cost"] == (float(row["cost"]) if row["cost"] else None)
         assert [type(record[name]) for name in (*COUNTS, "share")] == [int] * 5 + [float]
 
 
-def test_unknown_cost_has_no_total() -> None:
-    price = Price(Decimal(2), Decimal(8))
-    known = ModelRow("a", "a", Usage(total_tokens=3, prompt_tokens=2, completion_tokens=1, requests=1, errors=0), price)
-    assert total_cost([known, ModelRow("b", "b", None, None)]) == known.cost
-    assert total_cost([known, ModelRow("b", "b", None, price)]) is None
+def test_unknown_cost_has_no_total(report: Report) -> None:
+    price, usage = Price(Decimal(2), Decimal(8)), Usage(3, 2, 1, 1, 0)
+    groups = (Group("a", {}, price), Group("b", {}), Group("c", {}, price))
+    line = Line(Period("", 0, HOUR, False, HOUR, HOUR), (usage, None, None), None)
+    instance = load_instance({}, {}, "x", MONDAY)
+    for count, expected in ((2, price.cost(2, 1)), (3, None)):
+        shown = UsageReport(instance, "", instance.zone(), "model", None, False, groups[:count], (line,), line)
+        assert shown.total_cost(line) == expected
 
 
 @pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
 def test_cost_without_exponent(amount: str, written: str) -> None:
-    assert encode_records("csv", [{"cost": Decimal(amount)}], ["cost"]) == f"cost\n{written}\n"
+    assert csv_value(Decimal(amount)) == written
 
 
 def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
-    done = priced("--models", "--last", "2d")
+    done = priced(*BY_MODEL, "--last", "2d")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\nPeriod: 2026-11-21 13:00:00 ~ 2026-11-23 12:00:00 (UTC), in whole hours" in done.stdout
     models = cloud.emulator.models.ids()
@@ -169,7 +177,7 @@ def test_total_and_estimate_of_the_month(cloud: Cloud, priced: Report) -> None:
 
 def test_without_prices_and_hours(report: Report) -> None:
     """There is no cost and no estimate, and the last line says what the comparison needs."""
-    done = report("--models", "--last", "1d")
+    done = report(*BY_MODEL, "--last", "1d")
     assert done.returncode == 0
     assert not re.search("cost|CNY|estimate", done.stdout, re.IGNORECASE)
     assert row_cells(done.stdout, "│ Model")[-1] == "Share"
@@ -183,17 +191,17 @@ def test_no_estimate(cloud: Cloud, priced: Report) -> None:
     priced.yaml += "backfill_days: 3"
     collect(priced)
     cloud.emulator.denied_permissions.add("ces:metricData:list")
-    done = priced("--models", "--yesterday")
+    done = priced(*BY_MODEL, "--yesterday")
     assert re.search("^No estimate for November: 72 of the last 168 hours are known", done.stdout, re.M)
     assert "costs about" not in done.stdout
 
 
 def test_cloud_eye_has_ten_days(cloud: Cloud, report: Report) -> None:
     """The report says how many hours of a longer range are known."""
-    for row in report.csv("--models", "--last", "20d"):
-        assert (row["hours"], row["known_hours"]) == ("479", "239")
+    for row in report.csv(*BY_MODEL, "--last", "20d"):
+        assert hours_of(row) == [239, 479]
         assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
-    shown = report("--models", "--last", "20d").stdout
+    shown = report(*BY_MODEL, "--last", "20d").stdout
     assert "\n239 of 479 hours are known and counted: Cloud Eye has the last 10 days" in shown
     for request in requests_to(cloud, "/batch-query"):
         body = json.loads(request.get_data())
@@ -206,12 +214,12 @@ def test_older_hours_from_ledger(cloud: Cloud, clock: FixedClock, report: Report
     report.yaml += ALL
     cloud.emulator.models = SimulatedModels(1, 0)
     collect_before(report, clock, 21, 14, 5, 0)
-    done = report("--models", "--last", "20d", "--format", "csv")
+    done = report(*BY_MODEL, "--last", "20d", "--format", "csv")
     assert (done.returncode, done.stderr, cloud.requests) == (0, "", [])
     for row in parse_csv(done.stdout):
-        assert row["hours"] == row["known_hours"] == "479"
+        assert hours_of(row) == [479, 479]
         assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
-    text = report("--models", "--last", "20d").stdout
+    text = report(*BY_MODEL, "--last", "20d").stdout
     assert "hours are known" not in text
     assert "are missing" not in text
 
@@ -225,9 +233,9 @@ def test_model_last_listed_weeks_ago(cloud: Cloud, clock: FixedClock, program: P
     assert done.returncode == 0, done.stderr
     assert requests_to(cloud, "/batch-query")
     assert not any(gone.encode() in request.get_data() for request in requests_to(cloud, "/batch-query"))
-    rows = report.csv("--models", "--from", "2026-11-01", "--to", "2026-11-21")
+    rows = report.csv(*BY_MODEL, "--from", "2026-11-01", "--to", "2026-11-21")
     (row,) = [row for row in rows if row["maas_api_id"] == gone]
-    assert row["hours"] == row["known_hours"] == "480"
+    assert hours_of(row) == [480, 480]
     assert counts(row) == truth(cloud, gone, known_hours(row)) != [0] * 5
 
 
@@ -238,18 +246,18 @@ def test_new_model(cloud: Cloud, clock: FixedClock, report: Report) -> None:
     report.yaml += ALL
     collect_before(report, clock, 12, 5, 1)
     cloud.emulator.models = SimulatedModels(2, 0)
-    (row,) = [row for row in report.csv("--models", "--last", "20d") if row["maas_api_id"] == new]
-    assert row["hours"] == row["known_hours"]
+    (row,) = [row for row in report.csv(*BY_MODEL, "--last", "20d") if row["maas_api_id"] == new]
+    assert row["covered_ratio"] == "1.0"
     assert counts(row) == truth(cloud, new, known_hours(row)[-239:])
 
 
 def test_model_no_longer_listed(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
     gone = cloud.emulator.models.ids()[0]
     cloud.emulator.models = SimulatedModels(busy=lambda model, at: model != gone or at < NOW - 5 * HOUR)
-    rows = {row["maas_api_id"]: row for row in collected.csv("--models", "--last", "2d")}
+    rows = {row["maas_api_id"]: row for row in collected.csv(*BY_MODEL, "--last", "2d")}
     assert int(rows[gone]["total_tokens"]) > 0
     delete_state(tmp_path)
-    done = collected("--models", "--last", "2d")
+    done = collected(*BY_MODEL, "--last", "2d")
     assert gone not in done.stdout
     assert re.search(r"^Models last called before [\d: -]+ are missing: Cloud Eye lists", done.stdout, re.M)
 
@@ -262,13 +270,13 @@ def test_failed_model(cloud: Cloud, priced: Report) -> None:
         return Response(b"{}", 400) if failed.encode() in request.get_data() else None
 
     cloud.responder = refuse
-    done = priced("--models", "--last", "10d")
+    done = priced(*BY_MODEL, "--last", "10d")
     assert done.returncode == 0
     assert done.stderr.startswith("W! cn-southwest-2: Cloud Eye: the cloud rejected the request")
     name = "deepseek" if failed == cloud.emulator.models.ids()[0] else failed
     assert row_cells(done.stdout, f"│ {name}") == ["-"] * 7
     assert row_cells(done.stdout, "│ Total  ")[:6] == ["-"] * 6
-    rows = {row["maas_api_id"]: row for row in priced.csv("--models", "--last", "10d")}
+    rows = {row["maas_api_id"]: row for row in priced.csv(*BY_MODEL, "--last", "10d")}
     assert [rows[failed][column] for column in (*COUNTS, "share", "cost")] == [""] * 7
     assert "some hours of the models are missing" in done.stdout
 
@@ -278,7 +286,7 @@ def test_missing_permission(cloud: Cloud, report: Report, permission: str) -> No
     """The error names the missing permission."""
     cloud.emulator.denied_permissions.add(permission)
     start = f"E! cn-southwest-2: Cloud Eye: the key's user lacks a permission: allow `{permission}` in an IAM policy"
-    assert only_line(report("--models", "--last", "2d"), 1).startswith(start)
+    assert only_line(report(*BY_MODEL, "--last", "2d"), 1).startswith(start)
 
 
 def test_ledger_without_cloud_eye(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
@@ -286,13 +294,13 @@ def test_ledger_without_cloud_eye(cloud: Cloud, collected: Report, tmp_path: Pat
     missing = NOON - 20 * HOUR
     assert execute_sql(tmp_path, "DELETE FROM hours WHERE start = ?", missing) > 3
     cloud.emulator.denied_permissions |= {"ces:metrics:list", "ces:metricData:list"}
-    done = collected("--models", "--last", "2d", "--format", "csv")
+    done = collected(*BY_MODEL, "--last", "2d", "--format", "csv")
     assert (done.returncode, done.stderr[:3]) == (0, "W! ")
     known = [at for at in range(NOON - 47 * HOUR, NOON, HOUR) if at != missing]
     for row in parse_csv(done.stdout):
-        assert (row["hours"], row["known_hours"]) == ("47", "46")
+        assert hours_of(row) == [46, 47]
         assert counts(row) == truth(cloud, row["maas_api_id"], known)
-    assert collected("--models", "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
+    assert collected(*BY_MODEL, "--last", "1d", HW_ACCESS_KEY=None).returncode == 1
 
 
 def test_bad_metric(cloud: Cloud, report: Report) -> None:
@@ -305,7 +313,7 @@ def test_bad_metric(cloud: Cloud, report: Report) -> None:
         return Response(answer.body.replace(b'"metric_name": ', b'"metric_name": 1, "name": ', 1))
 
     cloud.responder = break_metric
-    done = report("--models", "--last", "1d", "--format", "csv")
+    done = report(*BY_MODEL, "--last", "1d", "--format", "csv")
     assert done.returncode == 0
     assert "a metric is not as documented" in done.stderr
     assert sorted(row["total_tokens"] == "" for row in parse_csv(done.stdout)) == [False, False, True]
@@ -314,10 +322,11 @@ def test_bad_metric(cloud: Cloud, report: Report) -> None:
 def test_no_models(cloud: Cloud, report: Report) -> None:
     """Without models the table is empty."""
     cloud.emulator.models = SimulatedModels(models=0)
-    done = report("--models", "--last", "1d")
+    done = report(*BY_MODEL, "--last", "1d")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Cloud Eye lists no model" in done.stdout
-    assert report.json("--models", "--last", "1d") == []
+    document = report.document(*BY_MODEL, "--last", "1d")
+    assert (document["rows"], document["covered_ratio"], set(document["total"].values())) == ([], 0.0, {None})
 
 
 def statistics(cloud: Cloud, service_type: int, hours: range) -> int:
@@ -337,7 +346,7 @@ def test_comparison(cloud: Cloud, report: Report, types: str, kinds: Sequence[in
     """The last line compares Cloud Eye with the statistics."""
     report.yaml += f"{HOURLY}service_types: {types}"
     collect(report)
-    last = report("--models", "--from", "2026-11-21", "--to", "2026-11-22").stdout.splitlines()[-1]
+    last = report(*BY_MODEL, "--from", "2026-11-21", "--to", "2026-11-22").stdout.splitlines()[-1]
     hours = range(NOON - 60 * HOUR, NOON - 36 * HOUR, HOUR)
     expected = sum(truth(cloud, model, hours)[0] for model in cloud.emulator.models.ids())
     statistics_total = sum(statistics(cloud, kind, hours) for kind in kinds)
@@ -350,8 +359,8 @@ def test_comparison(cloud: Cloud, report: Report, types: str, kinds: Sequence[in
 @pytest.mark.parametrize("columns", [80, 70])
 def test_narrow_terminal(cloud: Cloud, priced: Report, columns: int) -> None:
     """A narrow terminal shows every digit."""
-    plain = priced("--models", "--yesterday").stdout
-    lines = table_lines(priced.on_terminal(columns, "--models", "--yesterday"), columns)
+    plain = priced(*BY_MODEL, "--yesterday").stdout
+    lines = table_lines(priced.on_terminal(columns, *BY_MODEL, "--yesterday"), columns)
     for model in ("deepseek", "Total  ", *cloud.emulator.models.ids()[1:]):
         for cell in row_cells(plain, f"│ {model}"):
             assert any(cell in line for line in lines)
@@ -360,13 +369,11 @@ def test_narrow_terminal(cloud: Cloud, priced: Report, columns: int) -> None:
 @pytest.mark.parametrize(
     ("typed", "code", "words"),
     [
-        ("--last 1d --service-type 1", 2, "--service-type: cannot be combined with --models"),
-        ("--last 1d --infer-type batch", 2, "--infer-type: cannot be combined with --models"),
-        ("--last 1d --api-keys a", 2, "--api-keys: cannot be combined with --models"),
-        ("--last 1d --raw", 2, "--raw: cannot be combined with --models"),
-        ("--last 1d --daily", 2, "--daily: not allowed with"),
-        ("", 2, "--models: shows one range"),
-        ("--last 1h", 1, "cn-southwest-2: last_1h contains no complete UTC hour"),
+        ("--last 1d --service-type 1", 2, "--service-type: cannot be combined with --by model"),
+        ("--last 1d --infer-type batch", 2, "--infer-type: cannot be combined with --by model"),
+        ("--last 1d --api-keys a", 2, "--api-keys: cannot be combined with --by model"),
+        ("--last 1d --raw", 2, "--raw: cannot be combined with --by model"),
+        ("--last 1h", 1, "cn-southwest-2: Cloud Eye: last_1h contains no complete UTC hour"),
         (
             "--from 2026-11-03 --to 2026-11-08", 1,
             "cn-southwest-2: Cloud Eye: no hour of 2026-11-03..2026-11-08 is known: Cloud Eye has the last 10 days",
@@ -374,7 +381,7 @@ def test_narrow_terminal(cloud: Cloud, priced: Report, columns: int) -> None:
     ],
 )  # fmt: skip
 def test_wrong_options(cloud: Cloud, report: Report, typed: str, code: int, words: str) -> None:
-    assert only_line(report("--models", *typed.split()), code).startswith(f"E! {words}")
+    assert only_line(report(*BY_MODEL, *typed.split()), code).startswith(f"E! {words}")
     assert code == 1 or not cloud.requests
 
 
@@ -383,26 +390,17 @@ def test_instances_of_a_file(cloud: Cloud, program: Program) -> None:
     hosts = ", ".join(f"{name}: {cloud.url}" for name in ("endpoint", "iam_endpoint", "cloud_eye_endpoint"))
     for models, shown in (("models: true, ", ["n:1"]), ("", ["n:1", "n:2"])):
         config = program.config(f"instances:\n  - {{{hosts}, {models}tags: ['n:1']}}\n  - {{{hosts}, tags: ['n:2']}}\n")
-        done = program("report", "--config", config, "--models", "--last", "1d", "--format", "json")
-        assert sorted({record["tags"] for record in json.loads(done.stdout)}) == shown
-
-
-def test_ledger_is_unchanged(collected: Report, tmp_path: Path) -> None:
-    """A report leaves the ledger as it is, so no consumer misses a change."""
-    before = dump_ledger(tmp_path)
-    options = ["", "--service-type 1 2", "--infer-type batch --format csv", "--api-keys a"]
-    for more in ("--models --last 20d", *(f"--last 2d --daily {each}" for each in options)):
-        assert collected(*more.split()).returncode == 0
-    assert dump_ledger(tmp_path) == before
+        done = program("report", "--config", config, *BY_MODEL, "--last", "1d", "--format", "json")
+        assert sorted({row["tags"] for row in json.loads(done.stdout)["rows"]}) == shown
 
 
 def test_report_during_a_backfill(report: Report, cloud: Cloud, tmp_path: Path) -> None:
     """The backfill has used up the background half of the rate limit: the report waits a minute, and says so."""
     report.yaml = f"state_dir: {tmp_path}\nmax_requests_per_minute: 20\nhourly: true\nproject_id: {PROJECT_ID}\n"
     report.program("collect", "--config", report.config())
-    done = report("--last", "1d", "--models", "--format", "csv")
+    done = report("--last", "1d", *BY_MODEL, "--format", "csv")
     wait = "W! rate limit: waiting 61 s, max_requests_per_minute (20) is used up\n"
     assert (done.returncode, done.stderr) == (0, wait)
     rows = parse_csv(done.stdout)
     assert rows
-    assert all(row["known_hours"] == row["hours"] for row in rows)
+    assert all(row["covered_ratio"] == "1.0" for row in rows)

@@ -13,7 +13,7 @@ from ...config import Instance
 from ...errors import QueryError
 from ...ledger import Account
 from ...ledger.hour_values import HOUR
-from ...ledger.models.lookup_models import complete_hours_until, lookup_models
+from ...ledger.window import ModelsWindow, kept_hours
 from ...scheduling import Priority
 from ...state import Store
 from ..comparison import compare
@@ -77,12 +77,11 @@ def _newest_minute(data: MetricData, end_ms: int) -> str:
 
 def _comparison(instance: Instance, session: Session, store: Store, now_ms: int) -> str:
     """Compare the hours of the last 7 days in the ledger."""
-    end = complete_hours_until(now_ms)
-    hours = range(end - COMPARED_HOURS * HOUR, end, HOUR)
+    hours, _ = kept_hours(now_ms - COMPARED_HOURS * HOUR, now_ms, now_ms, is_models=True)
+    account = Account(session.project_id, session.key_name)
 
     def compare_hours() -> str:
-        known = lookup_models(instance, store, session.project_id, hours, now_ms)
-        account = Account(session.project_id, session.key_name)
-        return compare(instance, store, account, known.tokens_by_hour(hours), now_ms)
+        known = ModelsWindow(instance, store, account, hours, now_ms).read()
+        return compare(instance, store, account, known.tokens(hours), now_ms)
 
     return str(attempt(instance.timeout, compare_hours)).rstrip(".")

@@ -6,6 +6,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import List, Optional
 
 from ...cloud.usage import Usage
+from ...config.ranges import HOUR
+from .usage_report import Period
 
 UNKNOWN = "-"
 
@@ -31,5 +33,23 @@ def usage_cells(usage: Optional[Usage], unit: str = "") -> List[str]:
         *(abbreviate_tokens(part) + unit for part in parts),
         f"{usage.requests:,}",
         f"{usage.errors:,}",
-        f"{usage.error_ratio:.2%}",
+        UNKNOWN if usage.error_ratio is None else f"{usage.error_ratio:.2%}",
     ]
+
+
+def format_cost(cost: Optional[Decimal]) -> str:
+    """Format an amount of money with two decimals."""
+    if cost is None:
+        return UNKNOWN
+    rounded = cost.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return "<0.01" if cost and not rounded else f"{rounded:,}"
+
+
+def format_share(share: Optional[float]) -> str:
+    """Format a share in percent."""
+    return UNKNOWN if share is None else f"{share:.1%}"
+
+
+def format_hours(period: Period) -> str:
+    """Write how many hours of a period the numbers cover; empty if all of them."""
+    return f"{period.covered // HOUR:,} of {period.length // HOUR:,}" if period.covered < period.length else ""

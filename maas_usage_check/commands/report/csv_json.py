@@ -6,66 +6,99 @@ import csv
 import io
 import json
 from decimal import Decimal
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from ...cloud.usage import Usage
-from ...collection import Batch
-from .periods import Layout, local_time
-from .usage_rows import UsageRow
+from ...cloud.usage import BATCH_COUNTS, COUNTS, TOKENS, Usage
+from .periods import local_time
+from .report_options import View
+from .usage_report import Line, UsageReport, sum_usages
 
-COLUMNS = (
-    *(
-        "region",
-        "project_id",
-        "tags",
-        "range",
-        "start",
-        "end",
-        "partial",
-        "service_type",
-        "infer_type",
-        "api_key_label",
-    ),
-    *Usage.__struct_fields__,
-    "error_ratio",
-)
+PERIOD_COLUMNS = ("region", "project_id", "tags", "period", "start", "end", "partial", "covered_ratio")
+GROUP_COLUMNS = {
+    "service": ("service_type", "infer_type"),
+    "key": ("infer_type", "api_key_label"),
+    "model": ("maas_api_id", "model"),
+}
+NUMBERS = {
+    "service": (*TOKENS, *COUNTS, *BATCH_COUNTS, "error_ratio"),
+    "key": (*TOKENS, *COUNTS, "error_ratio", "share"),
+}
+NUMBERS["model"] = NUMBERS["key"]
+COST_COLUMNS = ("currency", "cost")
 
 
-def make_records(layout: Layout, batch: Batch, rows: Sequence[UsageRow]) -> List[Dict[str, Any]]:
-    """Make a record of each row; its numbers are None if its usage is unknown."""
-    instance = layout.configured
-    project_id = next((point.tags["project_id"] for point in batch.points if "project_id" in point.tags), None)
-    return [
-        {
-            "region": instance.region,
-            "project_id": project_id,
-            "tags": ",".join(instance.tags),
-            "range": row.period.name,
-            "start": local_time(row.period.start, layout.tz).isoformat(timespec="seconds"),
-            "end": local_time(row.period.end, layout.tz).isoformat(timespec="seconds"),
-            "partial": row.period.partial,
-            "service_type": row.service_type,
-            "infer_type": row.infer_type,
-            "api_key_label": row.label,
-            **{name: getattr(row.usage, name, None) for name in (*Usage.__struct_fields__, "error_ratio")},
-        }
-        for row in rows
-    ]
-
-
-def encode_records(form: str, records: Sequence[Dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """Encode records as `csv` with a header, or as one `json` array with a record per line."""
-    if form == "json":
-        lines = ",\n".join(json.dumps(record, ensure_ascii=False, default=float) for record in records)
-        return f"[\n{lines}\n]\n"
+def encode(view: View, reports: Sequence[UsageReport]) -> str:
+    """Encode the rows of all instances as CSV with a header, or as one JSON object with the total."""
+    rows = [row for report in reports for line in report.lines for row in _rows(report, line)]
+    prices = {report.instance.prices.currency for report in reports if report.instance.prices}
+    cost_columns = COST_COLUMNS if view.by == "model" and prices else ()
+    columns = (*PERIOD_COLUMNS, *GROUP_COLUMNS[view.by], *NUMBERS[view.by], *cost_columns)
+    if view.form == "json":
+        return _json_document(reports, [{name: row.get(name) for name in columns} for row in rows], columns)
     output = io.StringIO()
-    writer = csv.DictWriter(output, columns, lineterminator="\n")
+    writer = csv.DictWriter(output, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for record in records:
-        writer.writerow({name: _csv_value(value) for name, value in record.items()})
+    for row in rows:
+        writer.writerow({name: csv_value(value) for name, value in row.items()})
     return output.getvalue()
 
 
-def _csv_value(value: Any) -> Any:
+def csv_value(value: Any) -> Any:
     """Write booleans as true and false, decimals without an exponent."""
     return json.dumps(value) if isinstance(value, bool) else f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _rows(report: UsageReport, line: Line) -> List[Dict[str, Any]]:
+    """Make a row of each group; a number that is not known is None."""
+    instance, period = report.instance, line.period
+    shared = {
+        "region": instance.region,
+        "project_id": report.project_id or None,
+        "tags": ",".join(instance.tags),
+        "period": period.name,
+        "start": _time(report, period.start),
+        "end": _time(report, period.end),
+        "partial": period.partial,
+        "covered_ratio": period.covered_ratio,
+        "currency": instance.prices.currency if instance.prices else None,
+    }
+    rows: List[Dict[str, Any]] = []
+    for group, usage in zip(report.groups, line.usages):
+        cost = group.cost(usage)
+        own = {"share": line.share(usage), "cost": None if cost is None else cost.normalize()}
+        rows.append({**shared, **group.columns, **_numbers(usage), **own})
+    return rows
+
+
+def _numbers(usage: Optional[Usage]) -> Dict[str, Any]:
+    return {name: getattr(usage, name, None) for name in (*Usage.__struct_fields__, "error_ratio")}
+
+
+def _json_document(reports: Sequence[UsageReport], rows: Sequence[Dict[str, Any]], columns: Sequence[str]) -> str:
+    """Write a row per line; the total has the same numbers, None where one of them is not known."""
+    length = sum(report.whole.period.length for report in reports)
+    covered = sum(report.whole.period.covered for report in reports)
+    period = None
+    if reports:
+        first = min(reports, key=lambda report: report.whole.period.start)
+        last = max(reports, key=lambda report: report.whole.period.end)
+        start, end = _time(first, first.whole.period.start), _time(last, last.whole.period.end)
+        period = {"name": first.whole.period.name, "start": start, "end": end}
+    total = {**_numbers(sum_usages([report.whole.total for report in reports])), **_total_cost(reports)}
+    head = {"period": period, "covered_ratio": covered / length if length else 0.0}
+    shown = {name: total[name] for name in columns if name in total}
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False, default=float) for row in rows)
+    return f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n], "total": {json.dumps(shown, default=float)}}}\n'
+
+
+def _total_cost(reports: Sequence[UsageReport]) -> Dict[str, Any]:
+    """Return the cost of all reports; None if they have several currencies."""
+    priced = [report for report in reports if report.instance.prices]
+    currencies = {report.instance.prices.currency for report in priced if report.instance.prices}
+    costs = [report.total_cost(report.whole) for report in priced]
+    is_known = len(currencies) == 1 and None not in costs
+    return {"currency": min(currencies, default=None), "cost": sum(filter(None, costs)) if is_known else None}
+
+
+def _time(report: UsageReport, at_ms: int) -> str:
+    return local_time(at_ms, report.tz).isoformat(timespec="seconds")

@@ -7,13 +7,13 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...cloud.usage import Usage
 from .amounts import UNKNOWN, abbreviate_tokens
-from .periods import Period, local_time
-from .usage_rows import sum_usages
+from .periods import local_time
+from .usage_report import sum_usages
 
 SHADES = "·░▒▓█"
 ASCII_SHADES = ".-+*#"
 """No use, and the quarters of the largest use in an hour."""
-UNKNOWN_HOUR, NO_SUCH_HOUR = "?", " "
+UNKNOWN_HOUR, NO_SUCH_HOUR, MORE_THAN = "?", " ", "> "
 HEADING_STEP = 3
 """Hours between two numbers in the heading."""
 
@@ -30,19 +30,19 @@ class HeatMap(NamedTuple):
     legend: List[str]
 
 
-def heat_map(hours: Sequence[Tuple[Period, Optional[Usage]]], tz: dt.tzinfo, width: int, plain: bool) -> HeatMap:
+def heat_map(hours: Sequence[Tuple[int, Optional[Usage]]], tz: dt.tzinfo, width: int, plain: bool) -> HeatMap:
     """Draw a heat map.
 
     Args:
-        hours: the hours in order, with their usage; None is unknown.
+        hours: the starts of the hours in order, with their usage; None is unknown.
         tz: the zone of the days and hours.
         width: characters per hour.
         plain: use ASCII only.
     """
     shades = ASCII_SHADES if plain else SHADES
     days: Dict[dt.date, Dict[HourColumn, Optional[Usage]]] = {}
-    for period, usage in hours:
-        start = local_time(period.start, tz)
+    for at, usage in hours:
+        start = local_time(at, tz)
         day = days.setdefault(start.date(), {})
         day[start.hour, sum(hour == start.hour for hour, _ in day)] = usage
     repeated = {column for day in days.values() for column in day if column[1]}
@@ -58,14 +58,10 @@ def heat_map(hours: Sequence[Tuple[Period, Optional[Usage]]], tz: dt.tzinfo, wid
     return HeatMap(
         _heading(columns, width),
         [
-            (
-                date.isoformat(),
-                "".join(cell(day, column) * width for column in columns),
-                _format_sum(list(day.values())),
-            )
+            (date.isoformat(), "".join(cell(day, column) * width for column in columns), _sum(list(day.values())))
             for date, day in days.items()
         ],
-        _format_sum([usage for _, usage in hours]),
+        _sum([usage for _, usage in hours]),
         _legend(shades, largest, bool(repeated)),
     )
 
@@ -86,12 +82,14 @@ def _legend(shades: str, largest: int, has_repeated: bool) -> List[str]:
         for step, shade in enumerate(shades)
         if step and largest
     ]
-    others = [f"{UNKNOWN_HOUR} not known", "blank: outside the range, or no such hour"]
+    others = [f"{UNKNOWN_HOUR} not known, > a sum without such hours", "blank: outside the range, or no such hour"]
     if has_repeated:
         others.append("an hour that came twice has two columns")
     return ["Tokens an hour: " + ", ".join([f"{shades[0]} none", *scale]), ", ".join(others)]
 
 
-def _format_sum(usages: Sequence[Optional[Usage]]) -> str:
-    usage = sum_usages(usages)
-    return UNKNOWN if usage is None else abbreviate_tokens(usage.total_tokens)
+def _sum(usages: Sequence[Optional[Usage]]) -> str:
+    """Add up the known hours, and say so if one is not known."""
+    known = [usage for usage in usages if usage is not None]
+    total = sum_usages(known)
+    return UNKNOWN if total is None else MORE_THAN * (len(known) < len(usages)) + abbreviate_tokens(total.total_tokens)

@@ -1,0 +1,106 @@
+"""The total of exactly one window, by service type: asked as a range of a cycle is."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+from typing import Iterator, List, Optional, Sequence
+
+from msgspec.structs import replace
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from ...cloud import Statistics
+from ...cloud.statistics import TotalsAnswer, TotalsQuery
+from ...cloud.usage import Usage
+from ...collection import Batch, Collector, run_cycle
+from ...config import Instance
+from ...config.ranges import Calendar, Fixed, Range, clip, to_ms
+from .usage_report import Group, Line, Period, UsageReport, sum_usages
+
+SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
+
+
+def is_unfinished(range_: Range, instance: Instance, now_ms: int) -> bool:
+    """Return True if a range goes on after now."""
+    if isinstance(range_, Fixed):
+        return range_.until is not None and to_ms(range_.until, instance.zone) > now_ms
+    return isinstance(range_, Calendar) and range_.name != "yesterday"
+
+
+def service_group(service_type: str, infer_type: str) -> Group:
+    """Make the group of a service type."""
+    return Group(SERVICES[service_type], {"service_type": service_type, "infer_type": infer_type})
+
+
+def query_ranges(collectors: Sequence[Collector], now_s: float) -> List[Batch]:
+    """Run a cycle, with a progress bar if standard error is a terminal."""
+    total = sum(len(collector.plan().queries) for collector in collectors)
+    console = Console(stderr=True)
+    columns = (TextColumn("querying"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("querying", total=total)
+        return run_cycle(collectors, progress=lambda: progress.advance(task), now=now_s)
+
+
+def make_range_reports(instance: Instance, batch: Batch, now_ms: int) -> Iterator[UsageReport]:
+    """Yield a report of each inference type; none if the cloud no longer keeps any of the range."""
+    (range_,) = instance.ranges
+    window, tz = range_.window(now_ms, instance.zone), instance.zone()
+    clipped = clip(window, now_ms)
+    if not clipped.windows:
+        return
+    start, end = clipped.windows[0].start, clipped.windows[-1].end
+    partial = is_unfinished(range_, instance, now_ms) or clipped.coverage < 1
+    period = Period(range_.name, start, end, partial, window.end - window.start, end - start)
+    project_id = next((point.tags["project_id"] for point in batch.points if "project_id" in point.tags), "")
+    every = Statistics().plan(instance, now_ms).series
+    for infer_type in instance.infer_types:
+        series = [each for each in every if each.tags["infer_type"] == infer_type]
+        groups = tuple(service_group(each.tags["service_type"], infer_type) for each in series)
+        usages = [_usage(each.queries, batch) for each in series]
+        raw = [
+            (replace(period, start=query.window.start, end=query.window.end), answer.text)
+            for each in series
+            for query, answer in ((query, batch.outcomes[query]) for query in each.queries)
+            if isinstance(answer, TotalsAnswer)
+        ]
+        whole = Line(period, tuple(usages), sum_usages(usages))
+        yield UsageReport(
+            instance, project_id, tz, "service", None, infer_type == "batch", groups, (whole,), whole, raw=tuple(raw)
+        )
+
+
+def _usage(queries: Sequence[TotalsQuery], batch: Batch) -> Optional[Usage]:
+    answers = [answer for answer in map(batch.outcomes.get, queries) if isinstance(answer, TotalsAnswer)]
+    return reduce(add, (answer.usage for answer in answers)) if len(answers) == len(queries) else None
+
+
+def single_label_instances(instance: Instance) -> List[Instance]:
+    """Make an instance per label: the sum of several labels hides an unused one."""
+    return [replace(instance, api_keys=(label,)) for label in instance.api_keys or () if label]
+
+
+def unused_labels(instance: Instance, batches: Sequence[Batch], reports: Sequence[UsageReport]) -> Iterator[str]:
+    """Warn of each label without a call: in a report by label, or where it was queried alone.
+
+    Elsewhere it is named by its position, because it is private there. The label "" cannot be misspelt.
+    """
+    labels = instance.api_keys or ()
+    for position, label in enumerate(labels, 1):
+        usages = [
+            usage
+            for report in reports
+            for group, usage in zip(report.groups, report.whole.usages)
+            if report.instance is instance and group.columns.get("api_key_label") == label
+        ]
+        for batch in batches:
+            for query, outcome in batch.outcomes.items():
+                if isinstance(query, TotalsQuery) and query.api_keys == (label,):
+                    usages.append(outcome.usage if isinstance(outcome, TotalsAnswer) else None)
+        if label and usages and not any(usage is None or usage.requests for usage in usages):
+            name = f" ({label})" if instance.per_api_key else ""
+            yield (
+                f"API key label {position} of {len(labels)}{name} had no call in the range: it may be unknown; compare "
+                "it with the tag column of the console's API Key page"
+            )

@@ -143,12 +143,6 @@ def state_path(tmp_path: Path) -> str:
     return str(path)
 
 
-def dump_ledger(tmp_path: Path) -> List[str]:
-    """Dump all tables except `entries` as SQL."""
-    with closing(sqlite3.connect(state_path(tmp_path))) as connection:
-        return [line for line in connection.iterdump() if "entries" not in line]
-
-
 def execute_sql(tmp_path: Path, statement: str, *values: Any) -> int:
     """Execute a statement on the state; return the number of changed rows, at least 1."""
     with closing(sqlite3.connect(state_path(tmp_path))) as connection, connection:

@@ -394,6 +394,52 @@ def test_instances_of_a_file(cloud: Cloud, program: Program) -> None:
         assert sorted({row["tags"] for row in json.loads(done.stdout)["rows"]}) == shown
 
 
+@pytest.mark.parametrize(("size", "number"), [("--daily", 3), ("--hourly", 47)])
+def test_models_by_day_and_hour(cloud: Cloud, priced: Report, size: str, number: int) -> None:
+    """Each model has a row per day or hour, with its cost; the rows add up to the total."""
+    document = priced.document(*BY_MODEL, "--last", "2d", size)
+    assert len(document["rows"]) == 3 * number
+    for row in document["rows"]:
+        assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
+        assert (row["cost"] is None) is (row["maas_api_id"] == cloud.emulator.models.ids()[2])
+    assert counts(document["total"]) == [sum(column) for column in zip(*map(counts, document["rows"]))]
+    costs = [row["cost"] for row in document["rows"] if row["cost"] is not None]
+    assert document["total"]["cost"] == pytest.approx(sum(costs))
+    shown = priced(*BY_MODEL, "--last", "2d", size).stdout
+    assert row_cells(shown, f"│ {size[2:-2].replace('dai', 'day').capitalize()}")[-4:-3] == ["Total"]
+    assert row_cells(shown, "│ Total  ")[-3] == f"{document['total']['requests']:,}"
+
+
+def test_part_of_a_month(cloud: Cloud, report: Report) -> None:
+    """What is covered only in part says so."""
+    shown = report(*BY_MODEL, "--this-month").stdout
+    hours = (NOON - int(dt.datetime(2026, 11, 1, tzinfo=dt.timezone.utc).timestamp() * 1000)) // HOUR
+    assert f"│ Total (239 of {hours} h) " in shown
+    document = report.document(*BY_MODEL, "--this-month")
+    assert document["covered_ratio"] == document["rows"][0]["covered_ratio"] == pytest.approx(239 / hours)
+
+
+def test_ledger_keeps_the_hours(cloud: Cloud, report: Report) -> None:
+    """The next report queries nothing, but the list after an hour; no counter begins with a report."""
+    assert report(*BY_MODEL, "--last", "5d").returncode == 0
+    cloud.requests.clear()
+    assert report(*BY_MODEL, "--last", "5d", "--daily").returncode == 0
+    assert cloud.requests == []
+    report.yaml += HOURLY
+    done = report.program("collect", "--config", report.config(), "--format", "prometheus")
+    counters = re.findall(r"^huawei_maas_model_consumed_tokens_total\{.*\} (\d+)", done.stdout, re.MULTILINE)
+    assert counters == ["0"] * 3
+
+
+def test_unwritable_state(cloud: Cloud, report: Report, tmp_path: Path) -> None:
+    (tmp_path / "maas-usage-check.sqlite3").write_text("no database " * 500)
+    done = report(*BY_MODEL, "--last", "2d", "--format", "csv")
+    assert done.returncode == 0
+    assert "This report stores its hours for itself alone" in done.stderr
+    for row in parse_csv(done.stdout):
+        assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
+
+
 def test_report_during_a_backfill(report: Report, cloud: Cloud, tmp_path: Path) -> None:
     """The backfill has used up the background half of the rate limit: the report waits a minute, and says so."""
     report.yaml = f"state_dir: {tmp_path}\nmax_requests_per_minute: 20\nhourly: true\nproject_id: {PROJECT_ID}\n"

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 from functools import partial
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ...cloud import as_query_error
 from ...cloud.json_body import bad_answer
@@ -23,6 +18,7 @@ from ...state import Store, UnusableError, Warn
 from ...watchdog import Watched
 from ..runner import log_waits
 from ..waiting_queries import connect
+from .progress_bar import progress_bar
 
 STOP_S = 2.0
 """Seconds after a signal until what is known is shown, whatever hangs."""
@@ -63,13 +59,9 @@ class Completion:
 
     def wait(self) -> Tuple[Optional[KnownHours], List[str]]:
         """Return what is known in the end, if it can be read, and why some of it is not; with a bar on a terminal."""
-        collector, group, console = self._collector, self._session.group, Console(stderr=True)
-        store, columns = collector.schedulers.store, (TextColumn("hours"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("hours", total=None)
-            self._on_answer = lambda: progress.update(
-                bar, completed=len(self._window.answered), total=self._window.missing
-            )
+        collector, group, store = self._collector, self._session.group, self._collector.schedulers.store
+        with progress_bar("hours") as bar:
+            self._on_answer = lambda: bar(len(self._window.answered), self._window.missing)
             work = Watched(self._run)  # credentials and the state may hang
             work.wait(collector.clock, lambda: min(group.deadline + CLOSE_S, collector.cancelled_at + STOP_S))
         known = work.outcome if isinstance(work.outcome, KnownHours) else None
@@ -155,19 +147,3 @@ class Completion:
         first = [each for each in self._failures if not getattr(each, "is_consequence", False)]
         rejected = map(bad_answer, self._window.warnings)
         return list(dict.fromkeys(map(str, [*(first or self._failures[:1]), *rejected])))
-
-
-@contextlib.contextmanager
-def stop_on_interrupt(collectors: Sequence[Collector]) -> Iterator[None]:
-    """Let the first SIGINT end the completion with what is known; a second one ends the process."""
-
-    def handle(number: int, frame: object) -> None:
-        for collector in collectors:
-            collector.cancel()
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

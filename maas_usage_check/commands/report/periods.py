@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import groupby
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
-from ...config.ranges import HOUR
+from ...config.ranges import HOUR, Window
 from .usage_report import Period
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -34,7 +34,7 @@ def split_hours(hours: Sequence[int], size: Optional[str], tz: dt.tzinfo) -> Ite
             yield HoursOfPeriod(date.isoformat(), own, is_cut)
 
 
-def format_period(period: Period, tz: dt.tzinfo) -> str:
+def format_period(period: Union[Period, Window], tz: dt.tzinfo) -> str:
     """Format a period as Huawei's script does; the end is exclusive."""
     start, end = local_time(period.start, tz), local_time(period.end, tz)
     return f"{start:%Y-%m-%d %H:%M:%S} ~ {end:%Y-%m-%d %H:%M:%S} ({end:%Z})"

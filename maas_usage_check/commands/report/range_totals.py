@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import reduce
 from operator import add
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, List, Mapping, Optional, Sequence
 
 from msgspec.structs import replace
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ...cloud import Statistics
 from ...cloud.statistics import TotalsAnswer, TotalsQuery
@@ -16,6 +15,7 @@ from ...cloud.usage import Usage
 from ...collection import Batch, Collector, run_cycle
 from ...config import Instance
 from ...config.ranges import Calendar, Fixed, Range, clip, to_ms
+from .progress_bar import progress_bar
 from .usage_report import Group, Line, Period, UsageReport, sum_usages
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
@@ -34,13 +34,10 @@ def service_group(service_type: str, infer_type: str) -> Group:
 
 
 def query_ranges(collectors: Sequence[Collector], now_s: float) -> List[Batch]:
-    """Run a cycle, with a progress bar if standard error is a terminal."""
-    total = sum(len(collector.plan().queries) for collector in collectors)
-    console = Console(stderr=True)
-    columns = (TextColumn("querying"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("querying", total=total)
-        return run_cycle(collectors, progress=lambda: progress.advance(task), now=now_s)
+    """Run a cycle, with a progress bar."""
+    total, done = sum(len(collector.plan().queries) for collector in collectors), itertools.count(1)
+    with progress_bar("querying") as bar:
+        return run_cycle(collectors, progress=lambda: bar(next(done), total), now=now_s)
 
 
 def make_range_reports(instance: Instance, batch: Batch, now_ms: int) -> Iterator[UsageReport]:
@@ -50,20 +47,20 @@ def make_range_reports(instance: Instance, batch: Batch, now_ms: int) -> Iterato
     clipped = clip(window, now_ms)
     if not clipped.windows:
         return
-    start, end = clipped.windows[0].start, clipped.windows[-1].end
+    start, end, length = clipped.windows[0].start, clipped.windows[-1].end, window.end - window.start
     partial = is_unfinished(range_, instance, now_ms) or clipped.coverage < 1
-    period = Period(range_.name, start, end, partial, window.end - window.start, end - start)
     project_id = next((point.tags["project_id"] for point in batch.points if "project_id" in point.tags), "")
     every = Statistics().plan(instance, now_ms).series
     for infer_type in instance.infer_types:
         series = [each for each in every if each.tags["infer_type"] == infer_type]
         groups = tuple(service_group(each.tags["service_type"], infer_type) for each in series)
         usages = [_usage(each.queries, batch) for each in series]
+        covered = end - start if any(usages) else 0
+        period = Period(range_.name, start, end, partial, length, covered)
         raw = [
-            (replace(period, start=query.window.start, end=query.window.end), answer.text)
-            for each in series
-            for query, answer in ((query, batch.outcomes[query]) for query in each.queries)
-            if isinstance(answer, TotalsAnswer)
+            (query.window, answer.text)
+            for query, answer in batch.outcomes.items()
+            if isinstance(query, TotalsQuery) and query.infer_type == infer_type and isinstance(answer, TotalsAnswer)
         ]
         whole = Line(period, tuple(usages), sum_usages(usages))
         yield UsageReport(
@@ -78,26 +75,26 @@ def _usage(queries: Sequence[TotalsQuery], batch: Batch) -> Optional[Usage]:
 
 def single_label_instances(instance: Instance) -> List[Instance]:
     """Make an instance per label: the sum of several labels hides an unused one."""
-    return [replace(instance, api_keys=(label,)) for label in instance.api_keys or () if label]
+    labels = instance.api_keys or ()
+    return [replace(instance, api_keys=(label,)) for label in labels if label] if len(labels) > 1 else []
 
 
-def unused_labels(instance: Instance, batches: Sequence[Batch], reports: Sequence[UsageReport]) -> Iterator[str]:
-    """Warn of each label without a call: in a report by label, or where it was queried alone.
+def unused_labels(instance: Instance, alone: Mapping[str, Batch], reports: Sequence[UsageReport]) -> Iterator[str]:
+    """Warn of each label without a call, in a report of this label or where it was queried `alone`.
 
     Elsewhere it is named by its position, because it is private there. The label "" cannot be misspelt.
     """
     labels = instance.api_keys or ()
+    only = labels[0] if len(labels) == 1 else None
     for position, label in enumerate(labels, 1):
         usages = [
             usage
             for report in reports
             for group, usage in zip(report.groups, report.whole.usages)
-            if report.instance is instance and group.columns.get("api_key_label") == label
+            if report.instance is instance and group.columns.get("api_key_label", only) == label
         ]
-        for batch in batches:
-            for query, outcome in batch.outcomes.items():
-                if isinstance(query, TotalsQuery) and query.api_keys == (label,):
-                    usages.append(outcome.usage if isinstance(outcome, TotalsAnswer) else None)
+        for outcome in alone[label].outcomes.values() if label in alone else ():
+            usages.append(outcome.usage if isinstance(outcome, TotalsAnswer) else None)
         if label and usages and not any(usage is None or usage.requests for usage in usages):
             name = f" ({label})" if instance.per_api_key else ""
             yield (

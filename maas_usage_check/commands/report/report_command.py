@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import shutil
+import signal
 import tempfile
 from functools import partial
 from typing import Callable, Iterator, List, Sequence
@@ -13,14 +15,12 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from ...cloud import Pool
-from ...collection import Batch
 from ...config import Instance, load_file, load_instance, load_warnings
 from ...errors import ConfigError, Problem
 from ...preflight import run_preflight
 from ...scheduling import WINDOW_S
 from ...state import Store, Warn, find_file
 from ..runner import Runtime, make_collectors, on_sigterm, open_store
-from .complete_hours import stop_on_interrupt
 from .csv_json import encode
 from .range_totals import make_range_reports, query_ranges, single_label_instances, unused_labels
 from .report_hours import report_hours
@@ -65,27 +65,27 @@ def report(
         store = stack.enter_context(contextlib.closing(open_store(instances, warn, runtime.clock)))
         pool = stack.enter_context(contextlib.closing(Pool()))
         collectors = make_collectors(
-            [*instances, *(each for group in of_labels for each in group)],
-            store, pool=pool, runtime=runtime, rate_extension_s=WINDOW_S,
-        )  # fmt: skip
+            [*instances, *itertools.chain(*of_labels)], store, pool=pool, runtime=runtime, rate_extension_s=WINDOW_S
+        )
         run_preflight(collectors, warn)
         on_sigterm(collectors)
-        queried = collectors if view.is_exact else collectors[len(instances) :]
-        batches = query_ranges(queried, now_s) if queried else []
-        if view.is_exact:
-            for instance, batch in zip(instances, batches):
+        by_instance, by_label = collectors[: len(instances)], collectors[len(instances) :]
+        queried = collectors if view.is_exact else by_label
+        batches = iter(query_ranges(queried, now_s) if queried else ())
+        if not view.is_exact:  # it may take long: Ctrl-C ends it as SIGTERM does
+            previous = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
+            stack.callback(signal.signal, signal.SIGINT, previous)
+        make_store = partial(_temporary_store, stack, warn, runtime)
+        for collector in by_instance:
+            if view.is_exact:
+                batch = next(batches)
                 log_problems(batch.problems)
-                reports += make_range_reports(instance, batch, now_ms)
-        else:
-            with stop_on_interrupt(collectors):
-                make_store = partial(_temporary_store, stack, warn, runtime)
-                for collector in collectors[: len(instances)]:
-                    reports += report_hours(collector, view, now_ms, make_store, log_problems, warn)
-    rest = iter(batches[len(instances) :] if view.is_exact else batches)
-    for i, (instance, group) in enumerate(zip(instances, of_labels)):
-        own: List[Batch] = [next(rest) for _ in group]
-        own += batches[i : i + 1] if view.is_exact else []
-        for text in [*_coverage(instance, reports), *unused_labels(instance, own, reports)]:
+                reports += make_range_reports(collector.instance, batch, now_ms)
+            else:
+                reports += report_hours(collector, view, now_ms, make_store, log_problems, warn)
+    for instance, single in zip(instances, of_labels):
+        alone = {label: next(batches) for each in single for label in each.api_keys or ()}
+        for text in [*_coverage(instance, reports), *unused_labels(instance, alone, reports)]:
             warn(text)
     if view.form == "table":
         _print(reports, view)

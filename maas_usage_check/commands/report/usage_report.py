@@ -11,6 +11,7 @@ from msgspec import Struct
 from ...cloud.usage import Usage
 from ...config import Instance
 from ...config.prices import Price
+from ...config.ranges import Window
 
 
 class Period(Struct, frozen=True):
@@ -80,7 +81,7 @@ class UsageReport(Struct, frozen=True):
     lines: Tuple[Line, ...]
     whole: Line
     notes: Tuple[str, ...] = ()
-    raw: Tuple[Tuple[Period, str], ...] = ()
+    raw: Tuple[Tuple[Window, str], ...] = ()
 
     @property
     def is_exact(self) -> bool:

@@ -136,7 +136,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         "--by",
         choices=REPORT_GROUPS,
         default="service",
-        help="a part of each service type (default), API key label or model; with `prices` in --config, its cost",
+        help="a row or column for each service type (default), API key label or model",
     )
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(

@@ -7,13 +7,14 @@ counts anything because of a command.
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cached_property, partial
+from functools import partial
 from itertools import groupby
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..cloud import Api, Statistics
 from ..cloud.cloud_eye import CloudEye, Listing, ListQuery, MetricData
 from ..cloud.cloud_eye.metric_list import Page, add_page
+from ..cloud.hour_series import HourSeries
 from ..cloud.statistics import TotalsAnswer
 from ..cloud.usage import Usage
 from ..config import Instance
@@ -22,16 +23,13 @@ from ..state import MissingError, Store, UnusableError
 from . import bisect
 from .bisect import PendingWindow
 from .daily_check import DailyCheck
-from .hour_planner import Account
-from .hour_series import HourSeries, list_series, usage_values
 from .hour_store import HourStore
-from .hour_values import DAY, FIELDS, HOUR, MINUTE, floor_hour, oldest_hour, settled_until
-from .models.minute_queries import COMPLETE_AFTER
-from .models.model_list import ListedModel, ModelList, has_hours
-from .models.model_planner import stored_list
-from .models.sweep import SWEEPS, HistoryStart, ModelHourPlanner
-from .query_task import QueryTask
+from .hour_values import DAY, FIELDS, HOUR, MINUTE, floor_hour, oldest_hour, usage_values
+from .live_minutes import COMPLETE_AFTER
+from .model_list import ListedModel, ModelList, has_hours
+from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
+from .sweep import SWEEPS, HistoryStart, ModelSweep
 
 MODEL_RETENTION = SWEEPS[Priority.BACKFILL][0] * HOUR
 """Cloud Eye keeps hours for so long."""
@@ -44,10 +42,7 @@ Hours = Dict[int, Usage]
 
 
 class KnownHours(NamedTuple):
-    """The known hours of each series.
-
-    `failed` says why none is believed. Of models, each that was called after `listed_since_ms` is here.
-    """
+    """The known hours of each series, and why none is believed. All models called after `listed_since_ms` are here."""
 
     hours: Dict[Any, Hours]
     failed: str = ""
@@ -71,7 +66,6 @@ class HoursWindow:
         now_ms: milliseconds since 1970.
 
     Attributes:
-        api: what its queries go to.
         stores: of the ledger; answers are stored in the last one.
         missing: how many hours of all series are queried, in about so many `requests`.
         answered: the series and hours that were answered since.
@@ -100,16 +94,17 @@ class HoursWindow:
         """Return the queries for the other hours; more follow from their answers."""
         raise NotImplementedError
 
-    def _read(self, series: Dict[Any, str], get: Callable[[Transaction], Any]) -> Tuple[Dict[Any, Hours], Any]:
-        """Return the known hours of series by their names in the ledger, and the first entry that `get` finds."""
+    def _read(self, series: Dict[Any, HourSeries], get: Callable[[Transaction], Any]) -> Tuple[Dict[Any, Hours], Any]:
+        """Return the known hours of series, and the first entry that `get` finds."""
         found: Dict[Any, Hours] = {key: {} for key in series}
         entry = None
         for store in self.stores:
             try:
                 with read_transaction(store, self._now_ms) as transaction:
                     entry = entry or get(transaction)
-                    for key, name in series.items():
-                        found[key].update(self._known(key, HourStore.find(transaction, name)))
+                    for key, each in series.items():
+                        hour_store = HourStore.find(transaction, each.name, each.settled_after_ms)
+                        found[key].update(self._known(key, hour_store))
             except MissingError:
                 continue
             except UnusableError as error:
@@ -129,39 +124,40 @@ class StatisticsWindow(HoursWindow):
 
     def read(self) -> KnownHours:
         """Return the known hours; none while the hours of the access key do not add up to their day."""
-        endpoint, account = self._instance.endpoint, self.account
-        names = {key: each.series_name(endpoint, account.project_id) for key, each in self._series.items()}
-        found, failed = self._read(names, lambda entries: entries.get(DailyCheck, account.access_key_digest).failed)
+        digest = self.account.access_key_digest
+        found, failed = self._read(self._series, lambda entries: entries.get(DailyCheck, digest).failed)
         return KnownHours({key: {} for key in found}, failed) if failed else KnownHours(found)
 
     def plan(self) -> Sequence[QueryTask]:
         """Return a query for each run of missing hours, the newest first. Settled hours and later ones are apart."""
         tasks: List[QueryTask] = []
-        final = settled_until(self._now_ms)
-        for key, known in self.read().hours.items():
-            missing = [at for at in self._hours if at not in known]
+        known = self.read()
+        for key, hours in known.hours.items() if not known.failed else ():
+            missing = [at for at in self._hours if at not in hours]
             self.missing += len(missing)
+            final = floor_hour(self._now_ms - self._series[key].settled_after_ms)
             for _, run in groupby(enumerate(missing), lambda each: (each[1] - each[0] * HOUR, each[1] < final)):
                 starts = [at for _, at in run]
                 tasks.append(self._task(key, PendingWindow(starts[0], starts[-1] + HOUR, starts[0], None)))
         self.requests = max(len(tasks), self.missing * 6 // 5)
         return tasks
 
-    @cached_property
+    @property
     def _series(self) -> Dict[Any, HourSeries]:
         return {
-            (each.service_type, each.infer_type, each.tags.get("api_key_label", "")): each
-            for each in list_series(self._instance)
+            (each.subject.service_type, each.subject.infer_type, each.tags.get("api_key_label", "")): each
+            for each in self.api.hour_series(self._instance, self.account.project_id)
         }
 
     def _task(self, key: Any, window: PendingWindow) -> QueryTask:
-        query = self._series[key].query(window.query_from, window.until)
+        query = self.api.hours_query(self._series[key], window.query_from, window.until)
         return QueryTask((Priority.BY_HAND, -window.until), query, partial(self._on_answer, key, window))
 
     def _on_answer(self, key: Any, window: PendingWindow, answer: TotalsAnswer) -> Sequence[QueryTask]:
-        name = self._series[key].series_name(self._instance.endpoint, self.account.project_id)
+        series = self._series[key]
         with write_transaction(self.stores[-1], self._now_ms) as transaction:
-            follow = bisect.on_answer(HourStore(transaction, name), window, usage_values(answer.usage))
+            hour_store = HourStore(transaction, series.name, series.settled_after_ms)
+            follow = bisect.on_answer(hour_store, window, usage_values(answer.usage))
         pending = {at for each in follow for at in range(each.start, each.until, HOUR)}
         self.answered.update((key, at) for at in range(window.start, window.until, HOUR) if at not in pending)
         return [self._task(key, each) for each in follow]
@@ -174,9 +170,9 @@ class ModelsWindow(HoursWindow):
 
     def read(self) -> KnownHours:
         """Return the known hours. One that is too old to be queried has no use where no list had the model."""
-        models, planner = self._models(), self._planner()
-        names = {each.dimensions.api_id: planner.series_name(each) for each in models}
-        found, began = self._read(names, lambda entries: entries.get(HistoryStart, planner.project_scope).at)
+        models, sweep = self._models(), self._sweep()
+        series = {each.dimensions.api_id: sweep.series(each) for each in models}
+        found, began = self._read(series, lambda entries: entries.get(HistoryStart, sweep.scope).at)
         for listed in models if began else ():
             known = found[listed.dimensions.api_id]
             appeared = floor_hour(listed.appeared) - MODEL_RETENTION if began < listed.appeared else 0
@@ -200,12 +196,11 @@ class ModelsWindow(HoursWindow):
         add_page(listing, page)
         if page.marker is not None:
             return [self._page(ListQuery(page.marker), listing, is_second)]
-        with self.stores[-1].entry(ModelList, self._planner().project_scope) as models:
+        with self.stores[-1].entry(ModelList, self._sweep().scope) as models:
             if not is_second and models.is_incomplete(listing):  # one wrong list makes no model disappear
                 listing.pages = 0
                 return [self._page(ListQuery(), listing, is_second=True)]
-            named = models.unknown
-            models.update(listing, self._now_ms)
+            named, _ = models.unknown, models.update(listing, self._now_ms)
             models.unknown = named  # a cycle names unknown metrics
         return self._plan_hours()
 
@@ -218,12 +213,12 @@ class ModelsWindow(HoursWindow):
             self.missing += len(missing)
             if missing:
                 windows[missing[0], missing[-1] + HOUR].append(listed)
-        planned = (
-            task
-            for (start, until), batch in windows.items()
-            for task in self._planner().plan_window(self._list(), batch, start, until, self._now_ms)
-        )
-        tasks = [self._recorded(task) for task in planned]
+        present = {each.dimensions for each in self._list().present}
+        tasks: List[QueryTask] = []
+        for (start, until), batch in windows.items():
+            for gone in (False, True):  # apart: a query with a model that is no longer listed may be rejected
+                own = [each for each in batch if (each.dimensions not in present) == gone]
+                tasks += map(self._recorded, self._sweep().plan_window(Priority.BY_HAND, own, start, until, gone))
         self.requests = len(tasks)
         return tasks
 
@@ -237,11 +232,15 @@ class ModelsWindow(HoursWindow):
         self.answered.update((hour[0].api_id, hour[1]) for hour in hours if hour not in data.invalid_hours)
         return [self._recorded(each) for each in follow]
 
-    def _planner(self) -> ModelHourPlanner:
-        return ModelHourPlanner(self._instance, self.stores[-1], self.account.project_id, self.warnings)
+    def _sweep(self) -> ModelSweep:
+        store, project_id = self.stores[-1], self.account.project_id
+        return ModelSweep(self.api, self._instance, store, project_id, self._now_ms, self.warnings)
 
     def _list(self) -> ModelList:
-        lists = (stored_list(self._instance, store, self.account.project_id) for store in self.stores)
+        lists: List[ModelList] = []
+        for store in self.stores:
+            with store.entry(ModelList, self._sweep().scope) as models:
+                lists.append(models)
         return max(lists, key=lambda models: models.read)
 
     def _models(self) -> List[ListedModel]:

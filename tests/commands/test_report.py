@@ -137,6 +137,9 @@ def test_failed_service_type(cloud: Cloud, report: Report) -> None:
     assert (failed["service_type"], failed["total_tokens"], failed["error_ratio"]) == ("my_service", "", "")
     assert int(known["total_tokens"]) > 0
     assert set(report.document()["total"].values()) == {None}
+    cloud.responder = refuse()
+    document = json.loads(report("--format", "json").stdout)
+    assert (document["covered_ratio"], {row["requests"] for row in document["rows"]}) == (0.0, {None})
 
 
 def test_csv_and_json(cloud: Cloud, report: Report) -> None:

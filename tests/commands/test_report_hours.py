@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Sequence
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.hour_reports import AskedHours, make_hour_reports
@@ -300,6 +300,7 @@ def test_failed_daily_check(collected: Report, tmp_path: Path) -> None:
     reason = "the 24 hours of 2026-11-21 (UTC) have 2 total tokens, their day has 1"
     execute_sql(tmp_path, "UPDATE notes SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": reason}))
     assert only_line(collected("--last", "3d", "--hourly"), 1) == f"E! cn-southwest-2: {reason}"
+    assert collected.cloud.requests == []
     assert collected("--last", "3d").returncode == 0
 
 
@@ -341,6 +342,19 @@ def test_long_completion(cloud: Cloud, report: Report, clock: FixedClock) -> Non
     assert sum(clock.slept) > 120
     assert "-" not in row_cells(done.stdout, "│ Total  ")
     assert collected_again(report, cloud) == 0
+
+
+def test_slow_cloud(cloud: Cloud, report: Report, clock: FixedClock) -> None:
+    """The deadline counts from the last answer."""
+
+    def answer_slowly(request: Request) -> None:
+        clock.sleep(8)
+
+    cloud.responder = answer_slowly
+    done = report("--yesterday", "--daily")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert first_column(done.stdout) == ["2026-11-22"]
+    assert sum(clock.slept) > 24 * 8
 
 
 def collected_again(report: Report, cloud: Cloud) -> int:

@@ -419,16 +419,26 @@ def test_part_of_a_month(cloud: Cloud, report: Report) -> None:
     assert document["covered_ratio"] == document["rows"][0]["covered_ratio"] == pytest.approx(239 / hours)
 
 
-def test_ledger_keeps_the_hours(cloud: Cloud, report: Report) -> None:
-    """The next report queries nothing, but the list after an hour; no counter begins with a report."""
+def test_ledger_keeps_the_hours(cloud: Cloud, clock: FixedClock, report: Report) -> None:
+    """The next report queries nothing. No counter begins with a report, but with the first cycle after it."""
     assert report(*BY_MODEL, "--last", "5d").returncode == 0
     cloud.requests.clear()
     assert report(*BY_MODEL, "--last", "5d", "--daily").returncode == 0
     assert cloud.requests == []
     report.yaml += HOURLY
+    clock.at += 5 * 3600
     done = report.program("collect", "--config", report.config(), "--format", "prometheus")
     counters = re.findall(r"^huawei_maas_model_consumed_tokens_total\{.*\} (\d+)", done.stdout, re.MULTILINE)
     assert counters == ["0"] * 3
+
+
+def test_list_is_not_needed(cloud: Cloud, clock: FixedClock, collected: Report) -> None:
+    """A list that was read after the window names all of its models, however old it is."""
+    clock.at += 2 * 3600
+    assert collected(*BY_MODEL, "--from", "2026-11-21", "--to", "2026-11-22").returncode == 0
+    assert cloud.requests == []
+    assert collected(*BY_MODEL, "--last", "1d").returncode == 0
+    assert requests_to(cloud, "/metrics")
 
 
 def test_unwritable_state(cloud: Cloud, report: Report, tmp_path: Path) -> None:

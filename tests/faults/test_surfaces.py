@@ -46,10 +46,11 @@ def test_collect(row: Row, faulty_cloud: FaultyCloud, local_program: Program) ->
 @each_result
 def test_report(row: Row, faulty_cloud: FaultyCloud, local_program: Program) -> None:
     set_up(row, faulty_cloud, local_program.folder)
-    done = local_program("report", "--format", "json", "--config", configure(row, faulty_cloud, local_program))
+    config = configure(row, faulty_cloud, local_program)
+    done = local_program("report", "--format", "json", "--service-type", "1", "2", "--config", config)
     assert done.returncode == row.exit_code
-    records = json.loads(done.stdout)
-    assert [record["range"] for record in records] == ["last_1d", "last_7d"]
+    records = json.loads(done.stdout)["rows"]
+    assert [record["service_type"] for record in records] == ["my_service", "preset"]
     assert sum(record["total_tokens"] is not None for record in records) == row.points
     assert sum(record["error_ratio"] is not None for record in records) == (row.points if row.result else 0)
     check_line(row, done.stderr.splitlines()[0])

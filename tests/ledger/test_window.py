@@ -102,6 +102,16 @@ def test_answered_hours(store: Store) -> None:
     assert known(make_window(store, 1)) == {}
 
 
+def test_hours_to_be_queried_again(store: Store) -> None:
+    """An hour whose total contradicts the ledger is not known until it is answered alone."""
+    window = make_window(store, 3)
+    (task,) = window.plan()
+    follow = task.on_answer(TotalsAnswer(Usage(9, 90, 900, 9, 0), ""))
+    assert known(window) == {}
+    assert follow[1].on_answer(TotalsAnswer(Usage(5, 50, 500, 5, 0), "")) == []
+    assert known(window) == {2: 5}
+
+
 @pytest.mark.parametrize(
     "config",
     [

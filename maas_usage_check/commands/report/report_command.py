@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ...cloud import Pool
 from ...config import Instance, load_file, load_instance, load_warnings
-from ...errors import ConfigError, Problem
+from ...errors import ConfigError, MaasError, Problem
 from ...preflight import run_preflight
 from ...scheduling import WINDOW_S
 from ...state import Store, Warn, find_file
@@ -107,7 +107,10 @@ def _choose(instances: Sequence[Instance], view: View) -> List[Instance]:
 
 def _temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) -> Store:
     """Open a state that is deleted at the end."""
-    folder = tempfile.mkdtemp(prefix="maas-usage-check-report-")
+    try:
+        folder = tempfile.mkdtemp(prefix="maas-usage-check-report-")
+    except OSError as error:
+        raise MaasError(f"no temporary folder can be written ({error.strerror}): set TMPDIR or state_dir") from None
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     store = Store(partial(find_file, folder), warn, runtime.clock.now)
     stack.callback(store.close)

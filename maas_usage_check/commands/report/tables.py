@@ -35,16 +35,16 @@ def print_report(console: Console, report: UsageReport) -> None:
     if report.size == "hour" and len(report.lines) > TWO_DAYS:
         hours = [(line.period.start, line.total) for line in report.lines]
         maps = [heat_map(hours, report.tz, width, plain) for width in (2, 1)]
-        print_widest_fit(console, [_map_table(each) for each in maps])
+        _print_widest_fit(console, [_map_table(each) for each in maps])
         for text in maps[0].legend:
             console.print(Text(text))
     elif report.size:
         bar = ("#" if plain else "█") * BAR_LENGTH
-        print_widest_fit(console, [_lines_table(report, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
+        _print_widest_fit(console, [_lines_table(report, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
     elif report.by == "service" and len(report.groups) == 1:
-        print_widest_fit(console, [_script_table(report)])
+        _print_widest_fit(console, [_script_table(report)])
     else:
-        print_widest_fit(console, [_groups_table(report, narrow) for narrow in (False, True)])
+        _print_widest_fit(console, [_groups_table(report, narrow) for narrow in (False, True)])
     console.print(Text(_period(report)), soft_wrap=True)
     for note in [*([] if report.by == "model" else [LAG]), *report.notes]:
         console.print(Text(note, style="dim"), soft_wrap=True)
@@ -164,7 +164,7 @@ def _make_table(names: Sequence[str], numbers: Sequence[str], gap: str = " ") ->
     return table
 
 
-def print_widest_fit(console: Console, shapes: Sequence[Table]) -> None:
+def _print_widest_fit(console: Console, shapes: Sequence[Table]) -> None:
     """Print the first table that fits the console, else the last; the widest comes first."""
     unlimited = console.options.update(max_width=UNLIMITED_WIDTH)
     widths = [console.measure(table, options=unlimited).maximum for table in shapes]

@@ -42,8 +42,9 @@ class Group(Struct, frozen=True):
 
     def cost(self, usage: Optional[Usage]) -> Optional[Decimal]:
         """Price a usage; None if the usage or the price is not known."""
-        known = usage is not None and self.price is not None
-        return self.price.cost(usage.prompt_tokens, usage.completion_tokens) if known else None  # type: ignore[union-attr]
+        if usage is None or self.price is None:
+            return None
+        return self.price.cost(usage.prompt_tokens, usage.completion_tokens)
 
 
 class Line(Struct, frozen=True):
@@ -55,8 +56,9 @@ class Line(Struct, frozen=True):
 
     def share(self, usage: Optional[Usage]) -> Optional[float]:
         """Divide tokens by those of all groups; None if one is not known, or if no tokens were used."""
-        known = usage and self.total and self.total.total_tokens
-        return usage.total_tokens / self.total.total_tokens if known else None  # type: ignore[union-attr]
+        if usage is None or self.total is None or not self.total.total_tokens:
+            return None
+        return usage.total_tokens / self.total.total_tokens
 
 
 class UsageReport(Struct, frozen=True):

@@ -22,7 +22,7 @@ CONFIG, KEY, POINTS = "demo.yaml", "credentials", "points.txt"
 COMMANDS = (
     f"collect --config {CONFIG} --quiet --output {POINTS}",
     f"report --config {CONFIG} --last 7d",
-    f"report --config {CONFIG} --last 7d --models",
+    f"report --config {CONFIG} --last 7d --by model",
     f"report --config {CONFIG} --last 7d --hourly --service-type preset",
 )
 """What `demo` shows. The first one fills the ledger, which the others read."""

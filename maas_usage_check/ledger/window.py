@@ -132,10 +132,10 @@ class StatisticsWindow(HoursWindow):
         """Return a query for each run of missing hours, the newest first. Settled hours and later ones are apart."""
         tasks: List[QueryTask] = []
         known = self.read()
+        final = min(floor_hour(self._now_ms - each.settled_after_ms) for each in self._series.values())
         for key, hours in known.hours.items() if not known.failed else ():
             missing = [at for at in self._hours if at not in hours]
             self.missing += len(missing)
-            final = floor_hour(self._now_ms - self._series[key].settled_after_ms)
             for _, run in groupby(enumerate(missing), lambda each: (each[1] - each[0] * HOUR, each[1] < final)):
                 starts = [at for _, at in run]
                 tasks.append(self._task(key, PendingWindow(starts[0], starts[-1] + HOUR, starts[0], None)))

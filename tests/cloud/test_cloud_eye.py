@@ -17,7 +17,7 @@ from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, max_metri
 from maas_usage_check.cloud.cloud_eye.metric_list import add_page
 from maas_usage_check.cloud.source import Call
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.ledger.models import ModelList
+from maas_usage_check.ledger.model_list import ModelList
 
 MODEL, KEY = Dimensions("model-1"), Dimensions("model-1", "key-1")
 START = 1_795_435_200_000

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.statistics import TotalsAnswer
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.config import Instance, load_instance
-from maas_usage_check.ledger import Account, list_series
+from maas_usage_check.ledger import Account
 from maas_usage_check.ledger.bisect import pending_windows
 from maas_usage_check.ledger.counters import update_counters
 from maas_usage_check.ledger.daily_check import DailyCheck
@@ -38,7 +39,7 @@ def instance(**config: object) -> Instance:
 
 
 def series_name() -> str:
-    return list_series(instance())[0].series_name(instance().endpoint, ACCOUNT.project_id)
+    return Statistics().hour_series(instance(), ACCOUNT.project_id)[0].name
 
 
 def make_store(folder: Path) -> Store:
@@ -50,7 +51,7 @@ def store(tmp_path: Path) -> Store:
     """Store the last 8 hours of the preset service, of which 3 are not final: as many tokens as hours ago."""
     store = make_store(tmp_path)
     with write_transaction(store, NOW) as transaction:
-        hour_store = HourStore(transaction, series_name())
+        hour_store = HourStore(transaction, series_name(), 3 * HOUR)
         for back in range(1, 9):
             hour_store.put(NOW - back * HOUR, NOW - back * HOUR + HOUR, make_values(back))
     return store
@@ -162,7 +163,7 @@ def test_completion(tmp_path_factory: Any, tokens: Sequence[int], stored: Set[in
     store = make_store(tmp_path_factory.mktemp("state"))
     with write_transaction(store, NOW) as transaction:
         for at in [NOW - back * HOUR for back in stored if back <= len(tokens)]:
-            HourStore(transaction, series_name()).put(at, at + HOUR, make_values(cloud[at]))
+            HourStore(transaction, series_name(), 3 * HOUR).put(at, at + HOUR, make_values(cloud[at]))
     window = make_window(store, len(tokens))
     sent = run(window, cloud, most)
     assert known(window).items() <= dict(enumerate(tokens, 1)).items()
@@ -181,7 +182,7 @@ def test_nothing_is_counted(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     run(make_window(store, 48), {NOW - back * HOUR: back for back in range(1, 49)})
     with write_transaction(store, NOW) as transaction:
-        hour_store = HourStore(transaction, series_name())
+        hour_store = HourStore(transaction, series_name(), 3 * HOUR)
         assert (hour_store.began_ms, pending_windows(hour_store)) == (0, [])
         hour_store.begin(NOW)
         assert update_counters(hour_store) == (0,) * 5

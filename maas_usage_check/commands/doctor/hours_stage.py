@@ -5,20 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, List, Sequence
 
+from ...cloud import Statistics
 from ...cloud.statistics import TotalsQuery
 from ...config import Instance
 from ...config.ranges import DAY
 from ...errors import QueryError
-from ...ledger import difference, list_series, settled_until, usage_values
+from ...ledger.daily_check import difference
+from ...ledger.hour_values import floor_hour, usage_values
 from .finding import FAIL, OK, WARN, Finding, mark_error
 
 
 def plan_queries(instance: Instance, now_ms: int) -> List[TotalsQuery]:
     """Plan queries for the newest 24 final hours, their first half and their second half."""
-    end = settled_until(now_ms)
+    source = Statistics()
+    series = source.hour_series(instance, "")[0]
+    end = floor_hour(now_ms - series.settled_after_ms)
     start, middle = end - DAY, end - DAY // 2
-    series = list_series(instance)[0]
-    return [series.query(*each) for each in ((start, end), (start, middle), (middle, end))]
+    return [source.hours_query(series, *each) for each in ((start, end), (start, middle), (middle, end))]
 
 
 def compare_halves(queries: Sequence[TotalsQuery], answers: Sequence[Any]) -> Finding:

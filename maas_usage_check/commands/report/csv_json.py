@@ -8,7 +8,8 @@ import json
 from decimal import Decimal
 from typing import Any, Dict, List, Optional, Sequence
 
-from ...cloud.usage import BATCH_COUNTS, COUNTS, TOKENS, Usage
+from ...cloud.statistics.totals import BATCH_COUNTS, COUNTS, TOKENS
+from ...cloud.usage import Usage
 from .periods import local_time
 from .report_options import View
 from .usage_report import Line, UsageReport, sum_usages

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from ...cloud import Pool
+from ...collection.preflight import run_preflight
 from ...config import Instance, load_file, load_instance, load_warnings
 from ...errors import ConfigError, MaasError, Problem
-from ...preflight import run_preflight
 from ...scheduling import WINDOW_S
 from ...state import Store, Warn, find_file
 from ..runner import Runtime, make_collectors, on_sigterm, open_store

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from .client import Client
 from .credentials import Credentials, Provider, provider, readable_by_others
-from .direct_transport import DirectTransport
-from .pool import Pool
+from .direct_transport import DirectTransport, Pool
 from .source import Api, Outcome, Plan, Query, Source, as_query_error
 from .statistics import Statistics
 from .transport import Request, Response, Transport

@@ -1,32 +1,90 @@
-"""The transport of the command line, on the standard library.
-
-Importing `requests` alone would take as long as a whole `collect`.
-"""
+"""The transport of the command line, on the standard library: `requests` alone would take as long as a `collect`."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.client
-import socket
 import ssl
+import threading
 import time
-from typing import Hashable, Optional, Tuple
+from collections import defaultdict, deque
+from typing import DefaultDict, Deque, Dict, Hashable, Optional, Tuple
 from urllib.parse import SplitResult, urlsplit
 
 from ..config import Instance
-from ..errors import ConfigError, QueryError, Result
+from ..errors import ConfigError
 from ..watchdog import start_thread
-from .deadline import Deadline, DeadlineResponse
-from .pool import Connection, Pool
-from .proxies import find_proxy, proxy_headers
-from .tls import UNKNOWN_ISSUER, Trust, load_trust
-from .transport import Request, Response, read_response, transport_error
+from .connection import Connection, find_proxy, host_and_port, load_authorities, open_connection
+from .transport import ERRORS, Request, Response, read_response, remaining, transport_error
 
-ERRORS = (OSError, http.client.HTTPException, ValueError)
-KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds, seconds, and a count, where the system has the option. NAT gateways drop idle connections silently, and each
-dropped connection would cost a timeout."""
+Trust = Tuple[Optional[str], bool]
+"""The options `tls_ca_cert` and `tls_verify`."""
+
+
+class Pool:
+    """Hold what instances share: idle connections by pool key (host, proxy and TLS options), and authorities.
+
+    Connections need no lock: to append to a deque and to pop from it are one step each.
+
+    Attributes:
+        opening: an entry for each connection that is being opened ahead of its request.
+    """
+
+    def __init__(self) -> None:
+        self.opening: DefaultDict[Hashable, Deque[None]] = defaultdict(deque)
+        self._idle: DefaultDict[Hashable, Deque[Connection]] = defaultdict(deque)
+        self._is_closed = False
+        self._contexts: Dict[Trust, ssl.SSLContext] = {}
+        self._loading = threading.Lock()
+
+    def get(self, pool_key: Hashable) -> Optional[Connection]:
+        """Return the most recently used connection that the server has not closed; None if a new one must be opened."""
+        with contextlib.suppress(IndexError):  # the last one was taken
+            while True:
+                connection = self._idle[pool_key].pop()
+                if _is_open(connection):
+                    return connection
+                connection.close()
+        return None
+
+    def put(self, pool_key: Hashable, connection: Connection, maxsize: int) -> None:
+        """Keep a connection for the next request; close the longest idle ones beyond `maxsize`."""
+        self._idle[pool_key].append(connection)
+        self.shrink(pool_key, 0 if self._is_closed else maxsize)
+
+    def shrink(self, pool_key: Hashable, maxsize: int) -> None:
+        """Close the longest idle connections beyond `maxsize`."""
+        with contextlib.suppress(IndexError):
+            while len(self._idle[pool_key]) > maxsize:
+                self._idle[pool_key].popleft().close()
+
+    def close(self) -> None:
+        """Close the idle connections, and from now on those that are put back."""
+        self._is_closed = True
+        for pool_key in list(self._idle):
+            self.shrink(pool_key, 0)
+
+    def load_context(self, trust: Trust, failed: Optional[ssl.SSLContext] = None) -> ssl.SSLContext:
+        """Return the TLS context of these options, read only once.
+
+        If it `failed` to verify a certificate, read it anew: it may lack the system's bundle, or a replaced file.
+        """
+        with self._loading:
+            context = self._contexts.get(trust)
+            if context is None or context is failed:
+                context = self._contexts[trust] = load_authorities(*trust, with_bundle=failed is not None)
+            return context
+
+
+def _is_open(connection: Connection) -> bool:
+    """Return whether an idle connection has nothing to read: neither its end nor unrequested data."""
+    connection.sock.settimeout(0)
+    try:
+        connection.sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):  # TLS may have sent a record of its own, such as a session ticket
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class DirectTransport:
@@ -39,75 +97,61 @@ class DirectTransport:
     def __init__(self, instance: Instance, pool: Optional[Pool] = None) -> None:
         self._instance = instance
         self._pool = pool or Pool()
-        self._options = (instance.tls_ca_cert, instance.tls_verify, instance.proxy, instance.skip_proxy)
-        # Loaded only if needed: reading a bundle of authorities takes a quarter of a collect.
-        endpoints = (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else "")
-        https_urls = [url for url in endpoints if url.startswith("https:")]
-        needs_trust = https_urls or instance.tls_ca_cert
-        self._trust = load_trust(instance.tls_ca_cert, instance.tls_verify) if needs_trust else None
-        for url in https_urls:
-            find_proxy(urlsplit(url), instance)
+        self._trust = (instance.tls_ca_cert, instance.tls_verify)
+        for url in (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else ""):
+            if url:
+                find_proxy(urlsplit(url), instance)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; see Transport.
 
-        If a pooled connection breaks before the first byte of the response, because the server has just closed it, the
-        request is sent again at once over a new connection; both count as one request.
+        If a pooled connection breaks, because the server has just closed it, the request is sent again at once over a
+        new connection; both count as one request.
         """
-        deadline = Deadline(time.monotonic() + timeout)
-        url = urlsplit(request.url)
+        url, deadline = urlsplit(request.url), time.monotonic() + timeout
         pool_key = self._pool_key(url)
-        connection, complete = self._pool.acquire(pool_key), False
         try:
+            connection = self._pool.get(pool_key)
             if connection is not None:
                 try:
-                    response, complete = _exchange(connection, url, request, deadline)
-                    return response
-                except (OSError, http.client.HTTPException):
-                    self._pool.discard(pool_key)
-                    if deadline.has_received:
-                        raise
-                    connection.close()
-            connection = self._connect(url, deadline.remaining())
-            response, complete = _exchange(connection, url, request, deadline)
-            return response
-        except ERRORS as error:
+                    return self._exchange(connection, url, request, deadline)
+                except OSError:
+                    self._pool.shrink(pool_key, 0)  # the others are as old
+            return self._exchange(self._connect(url, deadline), url, request, deadline)
+        except (*ERRORS, ConfigError) as error:
             raise transport_error(error, url.netloc) from None
-        finally:
-            if connection is not None and not complete:
-                connection.close()
-            self._pool.release(pool_key, connection if complete else None, self._instance.max_concurrency)
 
     def preconnect(self, url: str, timeout: float, count: int) -> None:
-        """Begin to open so many connections, unless the pool is full. A failure is left to the request."""
-        parts = urlsplit(url)
-        pool_key, maxsize = self._pool_key(parts), self._instance.max_concurrency
+        """Begin to open connections until so many are idle. A failure is left to the request."""
+        parts, maxsize = urlsplit(url), self._instance.max_concurrency
+        pool_key = self._pool_key(parts)
+        opening = self._pool.opening[pool_key]
 
         def connect() -> None:
-            connection = None
             with contextlib.suppress(Exception):
-                connection = self._connect(parts, timeout)
-            self._pool.release(pool_key, connection, maxsize)
+                self._pool.put(pool_key, self._connect(parts, time.monotonic() + timeout), maxsize)
+            opening.pop()
 
-        for _ in range(count):
-            if self._pool.reserve(pool_key, maxsize) and not start_thread(connect):
-                self._pool.release(pool_key, None, maxsize)
+        for connection in [self._pool.get(pool_key) for _ in range(count - len(opening))]:
+            if connection is not None:
+                self._pool.put(pool_key, connection, maxsize)
+                continue
+            opening.append(None)
+            if not start_thread(connect):
+                opening.pop()
 
     def address(self, url: str) -> Tuple[str, int]:
         """Return the host and port that requests to a URL connect to: the proxy's, if there is one."""
         parts = urlsplit(url)
-        peer = find_proxy(parts, self._instance) or parts
-        return peer.hostname or "", peer.port or (443 if peer.scheme == "https" else 80)
+        return host_and_port(find_proxy(parts, self._instance) or parts)
 
     def check_connection(self, url: str, timeout: float) -> str:
         """Connect without a request; return the protocol, such as `TLSv1.3`. QueryError is the only error."""
         parts = urlsplit(url)
         try:
-            connection = self._connect(parts, timeout)
-            version = getattr(connection.sock, "version", lambda: "plain TCP")()
-            connection.close()
-            return str(version)
-        except ERRORS as error:
+            with contextlib.closing(self._connect(parts, time.monotonic() + timeout)) as connection:
+                return str(getattr(connection.sock, "version", lambda: "plain TCP")())
+        except (*ERRORS, ConfigError) as error:
             raise transport_error(error, parts.netloc) from None
 
     def close(self) -> None:
@@ -115,75 +159,41 @@ class DirectTransport:
         self._pool.close()
 
     def _pool_key(self, url: SplitResult) -> Hashable:
-        return url.scheme, url.netloc, self._options
+        return url.scheme, url.netloc, self._trust, self._instance.proxy, self._instance.skip_proxy
 
-    def _connect(self, url: SplitResult, timeout: float) -> Connection:
-        """Connect; if the certificate is not trusted, try again with authorities that were not loaded before."""
-        deadline = Deadline(time.monotonic() + timeout)
-        while True:
-            trust = self._trust
-            was_directory_only = trust is not None and trust.is_directory_only
-            try:
-                return self._try_connect(url, deadline)
-            except ssl.SSLCertVerificationError as error:
-                if trust is None or not self._reload_authorities(trust, was_directory_only, error):
-                    raise
-
-    def _reload_authorities(self, trust: Trust, was_directory_only: bool, error: ssl.SSLCertVerificationError) -> bool:
-        """Load the system bundle, or authorities replaced on disk; return whether any are new."""
-        if was_directory_only and error.verify_code in UNKNOWN_ISSUER:
-            trust.load_system_bundle()
-            return True
-        if self._trust is trust and trust.is_outdated:
-            try:
-                self._trust = load_trust(self._instance.tls_ca_cert, self._instance.tls_verify)
-            except ConfigError as config_error:
-                raise QueryError(Result.NETWORK, str(config_error)) from None
-        return self._trust is not trust  # another thread may have reloaded them
-
-    def _try_connect(self, url: SplitResult, deadline: Deadline) -> Connection:
-        connection = self._new_connection(url, deadline.remaining())
-        # The deadline covers the proxy's response to CONNECT too.
-        _set_deadline(connection, deadline)
-        try:
-            connection.connect()
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in KEEPALIVE_OPTIONS.items():
-                if hasattr(socket, name):
-                    connection.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _new_connection(self, url: SplitResult, timeout: float) -> Connection:
-        if url.scheme == "http":
-            return http.client.HTTPConnection(url.netloc, timeout=timeout)
-        context = self._trust.context if self._trust else None
+    def _connect(self, url: SplitResult, deadline: float) -> Connection:
+        """Connect; if the certificate is not trusted, once more with authorities that were read anew."""
         proxy = find_proxy(url, self._instance)
-        if proxy is None:
-            return http.client.HTTPSConnection(url.netloc, timeout=timeout, context=context)
-        connection = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port or 80, timeout=timeout, context=context
-        )
-        connection.set_tunnel(url.hostname or "", url.port or 443, proxy_headers(proxy))
-        return connection
+        if url.scheme == "http":
+            return open_connection(url, proxy, None, deadline)
+        context = self._pool.load_context(self._trust)
+        try:
+            return open_connection(url, proxy, context, deadline)
+        except ssl.SSLCertVerificationError:
+            context = self._pool.load_context(self._trust, failed=context)
+            return open_connection(url, proxy, context, deadline)
 
+    def _exchange(self, connection: Connection, url: SplitResult, request: Request, deadline: float) -> Response:
+        """Send a request and read its response; keep the connection in the pool if it can be reused."""
+        sock, is_reusable = connection.sock, False
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        try:
+            sock.settimeout(remaining(deadline))
+            connection.request(request.method, target, request.body or None, request.headers)
+            with connection.getresponse() as raw:
 
-def _exchange(connection: Connection, url: SplitResult, request: Request, deadline: Deadline) -> Tuple[Response, bool]:
-    """Send a request and read its response; return also whether the connection can be reused."""
-    connection.sock.settimeout(deadline.remaining())
-    _set_deadline(connection, deadline)
-    target = f"{url.path}?{url.query}" if url.query else url.path
-    connection.request(request.method, target, request.body or None, request.headers)
-    raw = connection.getresponse()
-    assert isinstance(raw, DeadlineResponse)
-    try:
-        response = read_response(raw.status, raw.headers, raw.read1, deadline.expires_at, request.max_bytes)
-        return response, raw.is_complete()
-    finally:
-        raw.close()
+                def read(size: int) -> bytes:
+                    sock.settimeout(remaining(deadline))
+                    return raw.read1(size)
 
-
-def _set_deadline(connection: Connection, deadline: Deadline) -> None:
-    connection.response_class = functools.partial(DeadlineResponse, deadline)  # type: ignore[assignment]
+                response = read_response(raw.status, raw.headers, read, deadline, request.max_bytes)
+                # Python before 3.11 does not close a response with a Content-Length at its end. After a 1xx another
+                # response to the same request follows.
+                is_read = raw.isclosed() or raw.length == 0
+                is_reusable = is_read and not raw.will_close and raw.status >= 200
+            return response
+        finally:
+            if is_reusable:
+                self._pool.put(self._pool_key(url), connection, self._instance.max_concurrency)
+            else:
+                connection.close()

@@ -1,4 +1,4 @@
-"""The interface of a transport, a function that sends signed requests, and the code that all transports share."""
+"""What a transport is, and what the command line's and the Agent's share: reading a response, classifying an error."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from typing import Callable, Dict, Optional, Protocol
 
 from msgspec import Struct
 
-from ..errors import QueryError, Result
+from ..errors import ConfigError, QueryError, Result
 
-UNSENT_ERRORS = (http.client.ImproperConnectionState, http.client.InvalidURL)
-"""Raised by http.client before anything is sent."""
-NOT_TLS = frozenset(
-    "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
-)
+ERRORS = (OSError, http.client.HTTPException, ValueError)
+"""What the standard library raises for a bad host name, connection or response."""
+NOT_TLS = "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
 """OpenSSL's reasons if the server does not speak TLS."""
 TRUNCATED = "the connection closed in the middle of the answer; the request is retried"
 MIB = 1024 * 1024
@@ -65,6 +63,14 @@ A transport that pools connections may also have `preconnect(url, timeout, count
 """
 
 
+def remaining(deadline: float) -> float:
+    """Return the seconds until a deadline (monotonic seconds); raise TimeoutError after it."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 def read_response(
     status: int, headers: Headers, read: Callable[[int], bytes], deadline: float, max_bytes: int = MAX_BODY_BYTES
 ) -> Response:
@@ -73,27 +79,21 @@ def read_response(
     The status of a refusal (401, 403) is enough: if its body is truncated, late or too long, the error stays a refusal.
     """
     try:
-        return Response(status, headers, _read_body(read, headers.get("Content-Length"), deadline, max_bytes))
+        return Response(status, headers, _read_body(headers.get("Content-Length"), read, deadline, max_bytes))
     except Exception:
         if status not in (401, 403):
             raise
         return Response(status, headers, b"")
 
 
-def _read_body(read: Callable[[int], bytes], length: Optional[str], deadline: float, max_bytes: int) -> bytes:
+def _read_body(length: Optional[str], read: Callable[[int], bytes], deadline: float, max_bytes: int) -> bytes:
     body = bytearray()
-    while True:
-        chunk = read(65_536)
+    for chunk in iter(lambda: read(65_536), b""):
         body += chunk
         if len(body) > max_bytes:
-            raise QueryError(
-                Result.BAD_ANSWER,
-                f"the answer is longer than {max_bytes // MIB} MiB, so it is not the cloud's: check endpoint",
-            )
-        if not chunk:
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError
+            text = f"the answer is longer than {max_bytes // MIB} MiB, so it is not the cloud's: check endpoint"
+            raise QueryError(Result.BAD_ANSWER, text)
+        remaining(deadline)
     if length is not None and length.isdigit() and len(body) < int(length):
         raise QueryError(Result.NETWORK, TRUNCATED)
     return bytes(body)
@@ -101,30 +101,30 @@ def _read_body(read: Callable[[int], bytes], length: Optional[str], deadline: fl
 
 def transport_error(error: BaseException, host: str) -> QueryError:
     """Classify an error of the transport: timeout, broken connection, other protocol, or untrusted certificate."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message
-        return QueryError(
-            Result.NETWORK,
-            f"{host}: the TLS certificate is not trusted ({reason}): set tls_ca_cert, or check the proxy",
-        )
     if isinstance(error, (socket.timeout, TimeoutError)):
         return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
+    return QueryError(Result.NETWORK, _describe(error, host))
+
+
+def _describe(error: BaseException, host: str) -> str:
+    if isinstance(error, ConfigError):  # authorities were replaced by a file without certificates
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message
+        return f"{host}: the TLS certificate is not trusted ({reason}): set tls_ca_cert, or check the proxy"
     if isinstance(error, http.client.IncompleteRead):
-        return QueryError(Result.NETWORK, TRUNCATED)
+        return TRUNCATED
     if isinstance(error, socket.gaierror):
-        return QueryError(Result.NETWORK, f"{host}: no such host: check region, endpoint and name resolution")
-    is_tls = not (isinstance(error, ssl.SSLError) and error.reason in NOT_TLS)
-    # RemoteDisconnected is an HTTPException and an OSError: a closed connection, not another protocol.
-    is_http = not isinstance(error, http.client.HTTPException) or isinstance(error, (OSError, *UNSENT_ERRORS))
-    if not (is_tls and is_http):
-        protocol = "HTTP" if is_tls else "TLS"
-        return QueryError(
-            Result.NETWORK, f"{host} answered, but not in {protocol}: check endpoint, its port, and proxy"
-        )
+        return f"{host}: no such host: check region, endpoint and name resolution"
+    if isinstance(error, ssl.SSLError) and error.reason in NOT_TLS:
+        return f"{host} answered, but not in TLS: check endpoint, its port, and proxy"
+    # RemoteDisconnected is an OSError too: a closed connection, not another protocol.
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        return f"{host} answered, but not in HTTP: check endpoint, its port, and proxy"
     reason = getattr(error, "strerror", None) or type(error).__name__
     if str(error).startswith("Tunnel connection failed"):
         reason = f"the proxy refused: {_status(str(error)[26:29])}"  # the proxy's own text may echo the password
-    return QueryError(Result.NETWORK, f"{host}: no connection ({reason}): check network, firewall and proxy")
+    return f"{host}: no connection ({reason}): check network, firewall and proxy"
 
 
 def _status(code: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import os
 import ssl
 import time
 from functools import partial
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 import urllib3
@@ -14,8 +16,7 @@ from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..clock import Clock
-from ..cloud.tls import ca_files, file_stamps
-from ..cloud.transport import Request, Response, read_response, transport_error
+from ..cloud.transport import ERRORS, Request, Response, read_response, remaining, transport_error
 from ..watchdog import run_with_deadline
 
 GRACE = 0.5
@@ -49,15 +50,15 @@ class AgentTransport:
     def __init__(self, client: Any, make_client: Callable[[], Any], ca: Optional[str]) -> None:
         self._client = client
         self._make_client = make_client
-        self._places = ca_files(ca)
-        self._stamp = file_stamps(self._places)
+        self._ca = ca
+        self._stamps = _authority_stamps(ca)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
         clock = Clock()
         # The client restarts its timeout with every byte of the headers: a worker limits the total.
         result = run_with_deadline(partial(self._send, request, timeout), clock, timeout + GRACE) or TimeoutError()
-        if isinstance(result, (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)):
+        if isinstance(result, (*ERRORS, urllib3.exceptions.HTTPError)):
             raise transport_error(_root(result), urlsplit(request.url).netloc)
         if isinstance(result, Exception):
             raise result
@@ -67,18 +68,18 @@ class AgentTransport:
         """Send a request; retry it if the certificate is not trusted and the CA certificates have changed."""
         deadline = time.monotonic() + timeout
         try:
-            return self._exchange(request, timeout, deadline)
+            return self._exchange(request, deadline)
         except OSError as error:
-            stamp = file_stamps(self._places)
-            if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamp == self._stamp:
+            stamps = _authority_stamps(self._ca)
+            if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamps == self._stamps:
                 raise
-        self._client, self._stamp = self._make_client(), stamp
-        return self._exchange(request, deadline - time.monotonic(), deadline)
+        self._client, self._stamps = self._make_client(), stamps
+        return self._exchange(request, deadline)
 
-    def _exchange(self, request: Request, timeout: float, deadline: float) -> Response:
+    def _exchange(self, request: Request, deadline: float) -> Response:
         options = {
             "auth": SignedAuth(request),
-            "timeout": tuple(min(limit, timeout) for limit in self._client.options["timeout"]),
+            "timeout": tuple(min(limit, remaining(deadline)) for limit in self._client.options["timeout"]),
             "allow_redirects": False,
             "stream": True,
         }
@@ -86,33 +87,33 @@ class AgentTransport:
         if url.scheme == "http":  # loopback only: no proxy
             options["proxies"] = {"http": "", "https": ""}
         send = self._client.post if request.method == "POST" else self._client.get
-        response = None
-        try:
-            response = send(request.url, data=request.body or None, **options)
+        with contextlib.closing(send(request.url, data=request.body or None, **options)) as response:
             # read() waits for all bytes, so that a slow server blocks it until the deadline of the cycle; read1() does
             # not, but urllib3 before 2.2 (older Agents) does not have it.
             read_raw = getattr(response.raw, "read1", response.raw.read)
 
-            def read_some(size: int) -> bytes:
+            def read(size: int) -> bytes:
                 return read_raw(size, decode_content=False) or b""
 
-            return read_response(response.status_code, response.headers, read_some, deadline, request.max_bytes)
-        finally:
-            if response is not None:
-                response.close()
+            return read_response(response.status_code, response.headers, read, deadline, request.max_bytes)
+
+
+def _authority_stamps(ca: Optional[str]) -> List[Tuple[int, ...]]:
+    """Return inode, size and mtime of a file or directory of authorities, or of the system's two."""
+    system = ssl.get_default_verify_paths()
+    stamps: List[Tuple[int, ...]] = []
+    for path in [ca] if ca else [system.cafile, system.capath]:
+        with contextlib.suppress(OSError, TypeError):  # it is being replaced, or the system has none
+            status = os.stat(path)
+            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return stamps
 
 
 def _root(error: BaseException) -> BaseException:
     """Return the operating system's error, which the HTTP libraries wrap several times."""
-    system_errors = (OSError, http.client.HTTPException)
-    found = [
-        each for each in _chain(error) if isinstance(each, system_errors) and not isinstance(each, RequestException)
-    ]
-    return found[-1] if found else error
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    current: Any = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
+    found, cause = error, error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, (OSError, http.client.HTTPException)) and not isinstance(cause, RequestException):
+            found = cause
+        cause = cause.__cause__ or cause.__context__
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import socket
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Iterator, Optional
+from urllib.parse import SplitResult
 
 import pytest
 
@@ -45,6 +47,9 @@ class FakeSocket(io.RawIOBase):
         assert request
         self._steps = iter(self._cloud.answer(request))
         return io.BufferedReader(self)
+
+    def close(self) -> None:
+        """Do nothing: the file of a socket can still be read."""
 
     def recv(self, size: int, *flags: int) -> bytes:
         """Return nothing, as a closed connection does: it is not reused."""
@@ -85,15 +90,15 @@ class FakeSocketTransport(DirectTransport):
     def preconnect(self, url: str, timeout: float, count: int) -> None:
         """Do nothing: the connection opens with the request."""
 
-    def _new_connection(self, *args: Any) -> Any:
-        connection: Any = super()._new_connection(*args)
-        connection._create_connection = lambda *address: FakeSocket(self._cloud, self._clock)
+    def _connect(self, url: SplitResult, deadline: float) -> Any:
+        connection: Any = http.client.HTTPConnection(url.netloc)
+        connection.sock = FakeSocket(self._cloud, self._clock)
         return connection
 
 
 @pytest.fixture
 def faulty_cloud(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> FaultyCloud:
-    for module in ("direct_transport", "deadline", "transport"):
+    for module in ("direct_transport", "transport"):
         time = SimpleNamespace(monotonic=clock.clock.monotonic)
         monkeypatch.setattr(f"maas_usage_check.cloud.{module}.time", time)
     return FaultyCloud(Emulator({AK: SK}, now=clock.now))

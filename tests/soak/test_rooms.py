@@ -12,7 +12,7 @@ from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import load_instance
 from maas_usage_check.errors import QueryError, Result
 
-from ..cloud.test_pool import get, is_closed
+from ..cloud.test_direct_transport import get, is_closed
 from ..conftest import wait_for
 from ..keep_alive_server import KeepAliveServer, ReceivedRequest, http_response
 

@@ -183,12 +183,12 @@ class DirectTransport:
             with connection.getresponse() as raw:
 
                 def read(size: int) -> bytes:
-                    sock.settimeout(remaining(deadline))
+                    if not raw.isclosed():  # Python 3.13 closes it at its end, and perhaps the socket with it
+                        sock.settimeout(remaining(deadline))
                     return raw.read1(size)
 
                 response = read_response(raw.status, raw.headers, read, deadline, request.max_bytes)
-                # Python before 3.11 does not close a response with a Content-Length at its end. After a 1xx another
-                # response to the same request follows.
+                # Older versions leave it open if it had a Content-Length. After a 1xx another response follows.
                 is_read = raw.isclosed() or raw.length == 0
                 is_reusable = is_read and not raw.will_close and raw.status >= 200
             return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import os
 import socket
 import ssl
 import subprocess
@@ -111,9 +112,11 @@ def test_silent_ipv6(secure: KeepAliveServer, network: Network, ca_file: str, mo
     assert [address for address, _ in network.tried] == ["::1", "127.0.0.1"]
 
 
-def test_never_reopened(server: KeepAliveServer) -> None:
-    """A closed connection is not opened again by http.client, which would send the signature without TLS."""
+def test_socket(server: KeepAliveServer) -> None:
+    """Idle connections are probed, requests sent without delay, and a closed one never opened again without TLS."""
     connection = open_connection(urlsplit(server.url), None, None, time.monotonic() + 30)
+    assert connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     connection.close()
     with pytest.raises(http.client.NotConnected):
         connection.request("GET", "/")
@@ -171,7 +174,8 @@ def test_no_proxy(
     """A host in `no_proxy` and plain http, which is for loopback, never use a proxy."""
     options = {"https": f"http://127.0.0.1:{proxy.port}", "no_proxy": ["localhost"]}
     assert get(secure.url, transport(tls_ca_cert=ca_file, proxy=options)).status == 200
-    monkeypatch.setenv("HTTP_PROXY", options["https"])
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, options["https"])
     assert get(server.url, transport()).status == 200
     assert proxy.requests == []
 
@@ -241,17 +245,16 @@ def test_hashed_directory(secure: KeepAliveServer, authority: trustme.CA, hashed
 
 
 def test_bundle_on_demand(
-    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any
+    secure: KeepAliveServer, authority: trustme.CA, hashed: Any, bundle: Any, environment: Any, monkeypatch: Any
 ) -> None:
-    """A host that only the bundle verifies costs one more connection, once for the instances of a pool."""
+    """A host that only the system's bundle verifies costs one more connection, once for the instances of a pool."""
+    environment(file=bundle(authority), folder=hashed(trustme.CA()))
+    system = ssl.get_default_verify_paths()._replace(openssl_cafile=os.environ["SSL_CERT_FILE"])
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: system)
+    assert not any(loaded().values())
     pool = Pool()
-    one, other = transport(pool), transport(pool)
-    environment(folder=hashed(trustme.CA()))
-    assert not pool.load_context((None, True)).get_ca_certs()
-    # This file plays the system's bundle: set earlier, it would have been read at once.
-    environment(file=bundle(authority))
-    assert connections(secure, one) == 2
-    assert connections(secure, other) == 1
+    assert connections(secure, transport(pool)) == 2
+    assert connections(secure, transport(pool)) == 1
 
 
 def test_unknown_authority(secure: KeepAliveServer, hashed: Any, environment: Any) -> None:

@@ -21,7 +21,7 @@ from .table import HEAD
 FAULTS = {
     "headers": always(Act.HANG),
     "body": always(HEAD, Act.HANG),
-    "a byte of the body at a time": always(HEAD, *drip(b" " * 100)),
+    "a byte of the body at a time": always(HEAD, *drip(b" " * 10)),
 }
 SLOW_HEADERS = always(*drip(HEAD))
 each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

@@ -274,9 +274,9 @@ def test_release_after_close(server: KeepAliveServer, make: Any) -> None:
 def test_shared_pool(server: KeepAliveServer, make: Any) -> None:
     """Instances share a pool, but not connections with other proxy or TLS options."""
     pool = Pool()
-    for transport in (make(pool, tags=["n:1"]), make(pool, tags=["n:2"]), make(pool, skip_proxy=True)):
-        get(transport, server.url)
-    assert server.connection_log == [(1, 1), (1, 2), (2, 1)]
+    for keys in ({"tags": ["n:1"]}, {"tags": ["n:2"]}, {"skip_proxy": True}, {"tls_verify": False}):
+        get(make(pool, **keys), server.url)
+    assert server.connection_log == [(1, 1), (1, 2), (2, 1), (3, 1)]
 
 
 def idle(transport: DirectTransport) -> int:
@@ -293,9 +293,8 @@ def test_preconnect(secure: KeepAliveServer, make: Any, ca_file: str) -> None:
 
 
 def test_preconnect_again(server: KeepAliveServer, make: Any) -> None:
-    """Idle connections count, also those that are being opened; closed ones are replaced."""
+    """Idle connections count; closed ones are replaced."""
     transport = make()
-    transport.preconnect(server.url, 5, 1)
     transport.preconnect(server.url, 5, 2)
     wait_for(lambda: idle(transport) == len(server.clients) == 2, "the connections")
     transport.preconnect(server.url, 5, 2)
@@ -307,6 +306,15 @@ def test_preconnect_again(server: KeepAliveServer, make: Any) -> None:
     transport.preconnect(server.url, 5, 1)
     wait_for(lambda: idle(transport) == 1, "the new connection")
     assert get(transport, server.url).body == b"3 1"
+
+
+def test_preconnect_while_opening(make: Any) -> None:
+    """Instances that share a pool do not each open connections while the first ones are being opened."""
+    pool = Pool()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for _ in range(2):
+            make(pool).preconnect(f"https://127.0.0.1:{silent.getsockname()[1]}/", 30, 2)
+        assert sum(map(len, pool.opening.values())) == 2
 
 
 @pytest.fixture

@@ -60,6 +60,8 @@ class BisectPlanner:
         "hours", "", "some hours were not queried", "Some hours were not queried", "Hours and counters are paused"
     )
 
+    has_hours = True
+
     def __init__(self, source: TotalsSource, instance: Instance, store: Store, now_ms: int) -> None:
         self.source = source
         self._instance = instance

@@ -41,8 +41,10 @@ def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> L
 
     Raise UnusableError if the state cannot be written.
     """
-    answered = planner.is_answered(end)
     points: List[Point] = []
+    if not planner.has_hours:
+        return points
+    answered = planner.is_answered(end)
     with write_transaction(store, end.now_ms, answered) as transaction:
         account = _resolve(transaction, consumer, end.account)
         if account.project_id:

@@ -42,6 +42,7 @@ class ModelsPlanner:
 
     def __init__(self, source: CloudEye, instance: Instance, store: Store, consumer: Consumer, now_ms: int) -> None:
         self.source = source
+        self.has_hours = instance.hourly
         self._instance = instance
         self._store = store
         self._consumer = consumer
@@ -72,9 +73,7 @@ class ModelsPlanner:
         return self._live is not None and self._live.is_answered
 
     def stored(self, transaction: Transaction, account: Account, consumer: Consumer, answered: bool) -> Stored:
-        """Read the models of the list, and those of earlier lists; without `hourly` none has hours."""
-        if not self._instance.hourly:
-            return Stored([])
+        """Read the models of the list, and those of earlier lists."""
         sweep = self._sweep_of(account.project_id)
         models = transaction.get(ModelList, sweep.scope)
         self._unused_prices = list(self._find_unused_prices(models))
@@ -129,7 +128,7 @@ class ModelsPlanner:
                 pass
         self._live = LiveMinutes(self.source, models, held, self._now_ms)
         yield from self._live.plan()
-        if self._instance.hourly:
+        if self.has_hours:
             try:
                 yield from self._sweep.plan(models)
             except UnusableError as failure:  # there are minutes all the same

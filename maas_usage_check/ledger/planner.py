@@ -112,9 +112,13 @@ class Texts(NamedTuple):
 
 
 class Planner(Protocol):
-    """The queries of one source in one cycle. Methods raise UnusableError where the state cannot be used."""
+    """The queries of one source in one cycle. Methods raise UnusableError where the state cannot be used.
+
+    `has_hours`: the ledger keeps hours of it, and they are emitted.
+    """
 
     texts: Texts
+    has_hours: bool
 
     @property
     def source(self) -> Api:

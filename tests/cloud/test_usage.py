@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maas_usage_check.cloud.usage import BATCH_COUNTS, COUNTS, TOKENS, Usage, read_usage
+from maas_usage_check.cloud.statistics.totals import BATCH_COUNTS, COUNTS, TOKENS, read_usage
+from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.errors import QueryError, Result
 
 SAMPLE = {

@@ -30,6 +30,7 @@ class TwoLiveQueries:
 
     source = Statistics()
     texts = Texts("toys", "", "", "", "")
+    has_hours = True
 
     def __init__(self) -> None:
         self.answers: List[Any] = []

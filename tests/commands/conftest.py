@@ -97,9 +97,7 @@ def true_usage(
         for service_type in service_types
         for at in range(first, last, 3_600_000)
     ]
-    parts = [(hour.prompt_tokens, hour.completion_tokens, hour.requests, hour.errors) for hour in hours]
-    prompt, completion, requests, errors = (sum(each) for each in zip(*parts))
-    return [prompt + completion + sum(hour.other_tokens for hour in hours), prompt, completion, requests, errors]
+    return [sum(each) for each in zip(*(hour[:5] for hour in hours))]
 
 
 def counts(row: Mapping[str, Any]) -> List[int]:

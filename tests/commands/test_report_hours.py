@@ -298,7 +298,7 @@ def test_failed_service_type(cloud: Cloud, report: Report) -> None:
 def test_failed_daily_check(collected: Report, tmp_path: Path) -> None:
     """Hours that do not add up to their day are not shown; the total of the window is."""
     reason = "the 24 hours of 2026-11-21 (UTC) have 2 total tokens, their day has 1"
-    execute_sql(tmp_path, "UPDATE notes SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": reason}))
+    execute_sql(tmp_path, "UPDATE entries SET value = ? WHERE kind = 'AddUp'", json.dumps({"failed": reason}))
     assert only_line(collected("--last", "3d", "--hourly"), 1) == f"E! cn-southwest-2: {reason}"
     assert collected.cloud.requests == []
     assert collected("--last", "3d").returncode == 0

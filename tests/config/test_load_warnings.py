@@ -69,7 +69,7 @@ def test_report_names_option(cloud: Cloud, program: Program) -> None:
     assert done.stderr.count("\n") == 1
     done = program("report", "--config", config, "--from", "2026-11-23T11:30:00")
     assert done.stderr.startswith("W! --from: 2026-11-23T11:30:00..now begins less than 3 hours ago")
-    assert program("report", "--config", config, "--last", "2d", "--daily").stderr == ""
+    assert "W! " not in program("report", "--config", config, "--last", "2d", "--daily").stderr
 
 
 OTHER = {"tags": ["n:2"]}

@@ -375,7 +375,7 @@ def test_ended_early(cloud: Cloud, program: Program, report: Report, number: int
     finally:
         release.set()
     assert process.returncode == 0
-    assert "W! cn-southwest-2: ended by a signal; the next report goes on from here" in log
+    assert "W! cn-southwest-2: ended by a signal: the hours queried so far are shown" in log
     assert "??" in shown
     assert re.search(r"│ Total .* > [\d.]+ M", shown)
 

@@ -24,7 +24,7 @@ STOP_S = 2.0
 """Seconds after a signal until what is known is shown, whatever hangs."""
 CLOSE_S = 3.0
 """Seconds that the state may take at the end."""
-INTERRUPTED = "ended by a signal; the next report goes on from here"
+INTERRUPTED = "ended by a signal: the hours queried so far are shown"
 
 
 class Completion:
@@ -54,7 +54,7 @@ class Completion:
         self._session = Session(collector, collector.instance.deadline)
         self._session.group.last_deadline = math.inf
         self._failures: List[Exception] = []
-        self._is_stopped = False
+        self._is_stopped = self._is_cut_short = False
         self._on_answer: Callable[[], None] = lambda: None
 
     def wait(self) -> Tuple[Optional[KnownHours], List[str]]:
@@ -65,7 +65,7 @@ class Completion:
             work = Watched(self._run)  # credentials and the state may hang
             work.wait(collector.clock, lambda: min(group.deadline + CLOSE_S, collector.cancelled_at + STOP_S))
         known = work.outcome if isinstance(work.outcome, KnownHours) else None
-        if collector.is_cancelled:
+        if collector.is_cancelled and (known is None or self._is_cut_short):
             return known, [INTERRUPTED]
         if known is not None:
             return known, [known.failed] if known.failed else self._causes()
@@ -83,6 +83,7 @@ class Completion:
                 self._choose_store()
                 self._announce()
                 session.send(self._requests(tasks))
+                self._is_cut_short = session.group.is_cancelled()
             return window.read()
         finally:
             session.is_over = True

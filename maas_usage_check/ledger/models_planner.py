@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Iterator, List, Optional, Sequence
 
-from ..cloud.cloud_eye import CloudEye, Listing, ListQuery
-from ..cloud.cloud_eye.metric_list import Page, add_page
+from ..cloud.cloud_eye import CloudEye
 from ..config import Instance
 from ..errors import Problem
-from ..scheduling import Priority
 from ..state import Store, UnusableError
 from .hour_store import HourStore
 from .hour_values import ZEROS
+from .list_reader import ListReader
 from .live_minutes import HeldMinutes, LiveMinutes
 from .model_list import ModelList
 from .planner import Account, CycleEnd, PartialBatch, QueryTask, Stored, Texts, state_problem
@@ -57,7 +55,10 @@ class ModelsPlanner:
         """Plan the list, if it is due, else the queries about its models."""
         self._sweep = self._sweep_of(account.project_id)
         models = self._stored_list()
-        return [self._page(ListQuery(), Listing())] if models.is_due(self._now_ms) else list(self._about(models))
+        if not models.is_due(self._now_ms):
+            return list(self._about(models))
+        scope = self._sweep.scope
+        return [ListReader(self._store, scope, self._now_ms, self._with_new_list, self._with_old_list).task()]
 
     def finish(self) -> Sequence[str]:
         """Store which minutes the consumer has; return a text for each rejected value."""
@@ -98,28 +99,16 @@ class ModelsPlanner:
         answered = {f"{where} prices"} if None in end.ends else set()
         return PartialBatch(points, {}, problems, bool(self._failure), answered)
 
-    def _page(self, query: ListQuery, listing: Listing, is_second: bool = False) -> QueryTask:
-        on_answer = partial(self._on_page, listing, is_second)
-        return QueryTask((Priority.LIVE, 0), query, on_answer, fallback=self._with_old_list)
-
     def _with_old_list(self) -> Sequence[QueryTask]:
         models = self._stored_list()
         return list(self._about(models)) if models.is_usable(self._now_ms) else []
 
-    def _on_page(self, listing: Listing, is_second: bool, page: Page) -> Sequence[QueryTask]:
-        add_page(listing, page)
-        if page.marker is not None:
-            return [self._page(ListQuery(page.marker), listing, is_second)]
-        with self._store.entry(ModelList, self._sweep.scope) as models:
-            if not is_second and models.is_incomplete(listing):  # one wrong list makes no model disappear
-                listing.pages = 0
-                return [self._page(ListQuery(), listing, is_second=True)]
-            unknown = models.update(listing, self._now_ms)
+    def _with_new_list(self, unknown: Sequence[str]) -> Sequence[QueryTask]:
         if unknown:
             self._notices.append(
                 f"Cloud Eye lists {len(unknown)} metrics that have no place here and are left out: {shorten(unknown)}"
             )
-        return list(self._about(models))
+        return list(self._about(self._stored_list()))
 
     def _about(self, models: ModelList) -> Iterator[QueryTask]:
         held = None

@@ -12,8 +12,7 @@ from itertools import groupby
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..cloud import Api, Statistics
-from ..cloud.cloud_eye import CloudEye, Listing, ListQuery, MetricData
-from ..cloud.cloud_eye.metric_list import Page, add_page
+from ..cloud.cloud_eye import CloudEye, MetricData
 from ..cloud.hour_series import HourSeries
 from ..cloud.statistics import TotalsAnswer
 from ..cloud.usage import Usage
@@ -25,6 +24,7 @@ from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import DAY, FIELDS, HOUR, MINUTE, floor_hour, oldest_hour, usage_values
+from .list_reader import ListReader
 from .live_minutes import COMPLETE_AFTER
 from .model_list import ListedModel, ModelList, has_hours
 from .planner import Account, QueryTask
@@ -185,23 +185,13 @@ class ModelsWindow(HoursWindow):
         """Return the queries for hours, or for the list where a model that was used in the window may be missing."""
         models = self._list()
         if models.is_due(self._now_ms) and models.read < self._hours[-1] + HOUR:
-            return [self._page(ListQuery(), Listing())]
+            reader = ListReader(self.stores[-1], self._sweep().scope, self._now_ms, self._after_list, self._plan_hours)
+            return [reader.task()]
         return self._plan_hours()
 
-    def _page(self, query: ListQuery, listing: Listing, is_second: bool = False) -> QueryTask:
-        on_answer = partial(self._on_page, listing, is_second)
-        return QueryTask((Priority.LIVE, 0), query, on_answer, fallback=self._plan_hours)
-
-    def _on_page(self, listing: Listing, is_second: bool, page: Page) -> Sequence[QueryTask]:
-        add_page(listing, page)
-        if page.marker is not None:
-            return [self._page(ListQuery(page.marker), listing, is_second)]
+    def _after_list(self, unknown: Sequence[str]) -> Sequence[QueryTask]:
         with self.stores[-1].entry(ModelList, self._sweep().scope) as models:
-            if not is_second and models.is_incomplete(listing):  # one wrong list makes no model disappear
-                listing.pages = 0
-                return [self._page(ListQuery(), listing, is_second=True)]
-            named, _ = models.unknown, models.update(listing, self._now_ms)
-            models.unknown = named  # a cycle names unknown metrics
+            models.unknown = [name for name in models.unknown if name not in unknown]  # a cycle names them
         return self._plan_hours()
 
     def _plan_hours(self) -> Sequence[QueryTask]:

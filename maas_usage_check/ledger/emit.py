@@ -19,8 +19,9 @@ from .planner import Account, CycleEnd, Planner, Stored
 from .schema import Transaction, write_transaction
 from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments, is_new
 
+HOUR_FIELDS = (*FIELDS, "settled")
 COUNTER_FIELDS = ("tokens", *FIELDS[1:])
-"""The fields of a counter, in the order of FIELDS."""
+"""The fields of an hour and of a counter, in the order of FIELDS."""
 PROMPT_TOKENS, COMPLETION_TOKENS = FIELDS.index("prompt_tokens"), FIELDS.index("completion_tokens")
 
 
@@ -78,7 +79,7 @@ def _hour_points(
 ) -> Iterator[Point]:
     names = series.measurements
     for hour in changed_hours(hour_store, consumer, first):
-        fields: Dict[str, Number] = {**dict(zip(FIELDS, hour.values)), "settled": int(hour.settled)}
+        fields: Dict[str, Number] = dict(zip(HOUR_FIELDS, (*hour.values, int(hour.settled))))
         yield Point(names.hourly, tags, fields, hour.start * 1_000_000)
     if series.price is not None:
         # Costs have a watermark of their own: a price that is added later also emits the costs of earlier hours.

@@ -10,12 +10,16 @@ _FROZEN = ", ".join(f"frozen_{name}" for name in FIELDS)
 _COUNTED = ", ".join(f"counted_{name}" for name in FIELDS)
 
 
-def update_counters(hour_store: HourStore) -> Values:
-    """Store and return the counters of a series. They never fall: after a correction downwards they wait."""
+def update_counters(hour_store: HourStore, settled_only: bool = False) -> Values:
+    """Store and return the counters of a series. They never fall: after a correction downwards they wait.
+
+    `settled_only`: an hour that may still fall is left for a cycle that emits counts.
+    """
     run, series = hour_store.transaction.run, (hour_store.id,)
     before: Values = run(f"SELECT {_COUNTED} FROM series WHERE id = ?", series).fetchone()
     frozen: Values = run(f"SELECT {_FROZEN} FROM series WHERE id = ?", series).fetchone()
-    counters = tuple(map(max, before, add(frozen, _sum_since_began(hour_store.transaction, hour_store.id))))
+    sums = _sum_since_began(hour_store.transaction, hour_store.id, settled_only=settled_only)
+    counters = tuple(map(max, before, add(frozen, sums)))
     if counters != before:
         run(f"UPDATE series SET ({_COUNTED}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?", (*counters, *series))
     return counters
@@ -44,11 +48,12 @@ def compact(transaction: Transaction, until: int) -> None:
     transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
 
 
-def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62) -> Values:
+def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62, settled_only: bool = False) -> Values:
     """Add up the hours before `until` that ended after the history began."""
     (began,) = transaction.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
     since = began - HOUR if began else until
     row = transaction.run(
-        f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ?", (series, since, until)
+        f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ? AND settled >= ?",
+        (series, since, until, settled_only),
     )
     return tuple(row.fetchone())

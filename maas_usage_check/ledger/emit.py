@@ -56,7 +56,7 @@ def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> L
                 if consumer.kind != HOURS:
                     points += _counter_points(series, hour_store, consumer, stored, own, answered)
                 elif not stored.is_paused:
-                    update_counters(hour_store)
+                    update_counters(hour_store, settled_only=True)  # for a later consumer of counts
                     points += _hour_points(series, hour_store, consumer, first, own)
             delete_idle_consumers(transaction)
         if not end.commit():

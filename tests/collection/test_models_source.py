@@ -319,6 +319,20 @@ def test_invalid_part(account: ModelAccount) -> None:
     assert len(points(account.cycle(), MODEL_HOURLY)) == 24 * 2
 
 
+def test_counts_after_hours(account: ModelAccount) -> None:
+    """Where Telegraf has collected for hours, the first increments for Datadog do not repeat their use."""
+    account.keys["hourly"] = True
+    for _ in range(5):
+        account.cycle(HOURS, "telegraf")
+        account.sleep(3600)
+    batch = account.cycle(INCREMENTS)
+    (services,) = (point.fields["tokens"] for point in points(batch, CONSUMED))
+    models = {series_from_tags(point.tags): point.fields["tokens"] for point in points(batch, MODEL_CONSUMED)}
+    last = account.hour - HOUR  # Telegraf came before it was over
+    assert models == {series: account.hour_values(series, last)[0] for series in models}
+    assert services <= sum(account.truth(last - back * HOUR) for back in range(3))
+
+
 @pytest.mark.parametrize(
     "visits", [{41: "another"}, dict.fromkeys([20, 41, 62, 82], "one")], ids=["the agent", "the model"]
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,16 @@ def test_start(ledger: MemoryLedger) -> None:
     ledger.put(START, 30)  # it started before the history began, and ended after
     ledger.put(START + HOUR, 4)
     assert tokens(ledger) == 34
+
+
+@pytest.mark.parametrize(("late", "counted"), [(-1, 0), (0, 30)])
+def test_settled_hours(ledger: MemoryLedger, late: int, counted: int) -> None:
+    """A cycle that emits hours leaves an hour that may still fall for one that emits counts."""
+    ledger.hour_store()
+    ledger.now_ms += 4 * HOUR + late
+    ledger.put(START, 30)
+    assert update_counters(ledger.hour_store(), settled_only=True)[0] == counted
+    assert tokens(ledger) == 30
 
 
 def test_compact(ledger: MemoryLedger) -> None:

@@ -330,7 +330,7 @@ def test_counts_after_hours(account: ModelAccount) -> None:
     models = {series_from_tags(point.tags): point.fields["tokens"] for point in points(batch, MODEL_CONSUMED)}
     last = account.hour - HOUR  # Telegraf came before it was over
     assert models == {series: account.hour_values(series, last)[0] for series in models}
-    assert services <= sum(account.truth(last - back * HOUR) for back in range(3))
+    assert services <= sum(account.truth(last - back * HOUR) for back in range(4))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Optional
+
+from msgspec import Struct
 
 from ..config.prices import Price
 
 
-class Measurements(NamedTuple):
+class Measurements(Struct, frozen=True):
     """The measurements of a series; empty where it has none."""
 
     hourly: str
@@ -17,7 +19,7 @@ class Measurements(NamedTuple):
     cost_consumed: str = ""
 
 
-class HourSeries(NamedTuple):
+class HourSeries(Struct, frozen=True):
     """One series of hours.
 
     Attributes:

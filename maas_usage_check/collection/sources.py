@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+
+from msgspec import Struct
 
 from ..cloud import Source, Statistics
 from ..config import Instance
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 MakePlanner = Callable[[Any, Instance, Store, "Consumer", int], Optional["Planner"]]
 
 
-class SourceEntry(NamedTuple):
+class SourceEntry(Struct, frozen=True):
     """One source.
 
     Attributes:

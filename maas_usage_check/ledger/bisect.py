@@ -33,7 +33,7 @@ def plan_windows(hour_store: HourStore, first: int) -> List[PendingWindow]:
     """Store and return the new windows of a cycle: the last hours always, the settled past once an hour."""
     settled_end, end = max(first, hour_store.settled_until), floor_hour(hour_store.transaction.now_ms)
     _delete_within(hour_store, settled_end, end)
-    (checked,) = hour_store.transaction.run("SELECT checked FROM series WHERE id = ?", (hour_store.id,)).fetchone()
+    (checked,) = hour_store.transaction.select_one("SELECT checked FROM series WHERE id = ?", (hour_store.id,))
     has_recent_use = any(hour_store.total(settled_end, end).values)
     windows = _hour_by_hour(settled_end, end) if has_recent_use else _whole(settled_end, end)
     if checked < settled_end:
@@ -63,7 +63,7 @@ def on_answer(hour_store: HourStore, window: PendingWindow, values: Values) -> L
 
 def pending_windows(hour_store: HourStore) -> List[PendingWindow]:
     """List the windows that are still to be queried, the oldest first."""
-    rows = hour_store.transaction.run(
+    rows = hour_store.transaction.select(
         f"SELECT start, until, newer, {COLUMNS} FROM questions WHERE series = ? ORDER BY start", (hour_store.id,)
     )
     return [

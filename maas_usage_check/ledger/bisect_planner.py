@@ -85,7 +85,7 @@ class BisectPlanner:
             tasks = [self._check_task(account, check, series[check.series])] if is_checking else []
             if check.failed:
                 return tasks
-            queried_at = dict(transaction.run("SELECT id, asked FROM series").fetchall())
+            queried_at: Dict[int, int] = dict(transaction.select("SELECT id, asked FROM series"))
             for name, hour_store in hour_stores.items():
                 due = bisect.plan_windows(hour_store, hour_store.first_hours(self._backfill_ms)[1])
                 for window in bisect.pending_windows(hour_store):

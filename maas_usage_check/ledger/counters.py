@@ -15,19 +15,20 @@ def update_counters(hour_store: HourStore, settled_only: bool = False) -> Values
 
     `settled_only`: an hour that may still fall is left for a cycle that emits counts.
     """
-    run, series = hour_store.transaction.run, (hour_store.id,)
-    before: Values = run(f"SELECT {_COUNTED} FROM series WHERE id = ?", series).fetchone()
-    frozen: Values = run(f"SELECT {_FROZEN} FROM series WHERE id = ?", series).fetchone()
-    sums = _sum_since_began(hour_store.transaction, hour_store.id, settled_only=settled_only)
+    transaction, series = hour_store.transaction, (hour_store.id,)
+    before: Values = transaction.select_one(f"SELECT {_COUNTED} FROM series WHERE id = ?", series)
+    frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", series)
+    sums = _sum_since_began(transaction, hour_store.id, settled_only=settled_only)
     counters = tuple(map(max, before, add(frozen, sums)))
     if counters != before:
-        run(f"UPDATE series SET ({_COUNTED}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?", (*counters, *series))
+        marks = ", ".join("?" * len(FIELDS))
+        transaction.run(f"UPDATE series SET ({_COUNTED}) = ({marks}) WHERE id = ?", (*counters, *series))
     return counters
 
 
 def stored_counters(hour_store: HourStore) -> Values:
     """Return the counters as they were last stored."""
-    return tuple(hour_store.transaction.run(f"SELECT {_COUNTED} FROM series WHERE id = ?", (hour_store.id,)).fetchone())
+    return hour_store.transaction.select_one(f"SELECT {_COUNTED} FROM series WHERE id = ?", (hour_store.id,))
 
 
 def compact(transaction: Transaction, until: int) -> None:
@@ -37,8 +38,8 @@ def compact(transaction: Transaction, until: int) -> None:
     """
     # A history that began in the future, by a wrong clock, would not count.
     transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))
-    for (series,) in transaction.run("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)).fetchall():
-        frozen: Values = transaction.run(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,)).fetchone()
+    for (series,) in transaction.select("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)):
+        frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,))
         sums = add(frozen, _sum_since_began(transaction, series, until))
         transaction.run(
             f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
@@ -50,10 +51,9 @@ def compact(transaction: Transaction, until: int) -> None:
 
 def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62, settled_only: bool = False) -> Values:
     """Add up the hours before `until` that ended after the history began."""
-    (began,) = transaction.run("SELECT began FROM series WHERE id = ?", (series,)).fetchone()
+    (began,) = transaction.select_one("SELECT began FROM series WHERE id = ?", (series,))
     since = began - HOUR if began else until
-    row = transaction.run(
+    return transaction.select_one(
         f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ? AND settled >= ?",
         (series, since, until, settled_only),
     )
-    return tuple(row.fetchone())

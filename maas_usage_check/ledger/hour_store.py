@@ -44,17 +44,17 @@ class HourStore:
     def __init__(self, transaction: Transaction, name: str, settled_after_ms: int) -> None:
         self.transaction = transaction
         self.settled_after_ms = settled_after_ms
-        found = transaction.run(_FIND, (name,)).fetchone()
+        found = transaction.select_one(_FIND, (name,))
         if not found:
             transaction.raise_if_series_lost()
             transaction.run("INSERT INTO series (name) VALUES (?)", (name,))
-            found = transaction.run(_FIND, (name,)).fetchone()
+            found = transaction.select_one(_FIND, (name,))
         self.id = int(found[0])
 
     @classmethod
     def find(cls, transaction: Transaction, name: str, settled_after_ms: int) -> Optional[HourStore]:
         """Return the hours of a series, or None if there is no such series. Nothing is inserted."""
-        found = transaction.run(_FIND, (name,)).fetchone()
+        found = transaction.select(_FIND, (name,))
         return cls(transaction, name, settled_after_ms) if found else None
 
     @property
@@ -67,10 +67,9 @@ class HourStore:
 
         The first is `backfill_ms` before the history began, but never so old that it cannot be queried, nor compacted.
         """
-        row = self.transaction.run(
+        began, shared, compacted_until = self.transaction.select_one(
             "SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)
-        ).fetchone()
-        began, shared, compacted_until = row
+        )
         first = floor_hour(began or self.transaction.now_ms) - backfill_ms
         earliest = min(first, shared or first)
         if began and earliest != shared:
@@ -81,38 +80,31 @@ class HourStore:
     @property
     def began_ms(self) -> int:
         """Return when its history began, in milliseconds; 0 before the first valid answer."""
-        return int(self.transaction.run("SELECT began FROM series WHERE id = ?", (self.id,)).fetchone()[0])
+        return int(self.transaction.select_one("SELECT began FROM series WHERE id = ?", (self.id,))[0])
 
     def begin(self, at_ms: int) -> None:
         """Begin its history, unless it has begun."""
         self.transaction.run("UPDATE series SET began = ? WHERE id = ? AND began = 0", (at_ms, self.id))
 
-    @property
-    def queried_ms(self) -> int:
-        """Return when it was last queried, in milliseconds; 0 if it never was."""
-        return int(self.transaction.run("SELECT asked FROM series WHERE id = ?", (self.id,)).fetchone()[0])
-
     def count(self, start: int, until: int) -> int:
         """Count the known hours of a window."""
-        return int(
-            self.transaction.run(f"SELECT COUNT(*) FROM hours WHERE {_WITHIN}", (self.id, start, until)).fetchone()[0]
-        )
+        statement = f"SELECT COUNT(*) FROM hours WHERE {_WITHIN}"
+        return int(self.transaction.select_one(statement, (self.id, start, until))[0])
 
     def total(self, start: int, until: int) -> WindowTotal:
         """Add up the known hours of a window."""
-        row = self.transaction.run(
-            f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN}", (self.id, start, until)
-        ).fetchone()
-        return WindowTotal(row[0], row[1:])
+        statement = f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN}"
+        hours, *values = self.transaction.select_one(statement, (self.id, start, until))
+        return WindowTotal(hours, tuple(values))
 
     def known_values(self, start: int, until: int) -> Dict[int, Values]:
         """Return the known hours of a window by their start."""
-        rows = self.transaction.run(f"SELECT start, {COLUMNS} FROM hours WHERE {_WITHIN}", (self.id, start, until))
+        rows = self.transaction.select(f"SELECT start, {COLUMNS} FROM hours WHERE {_WITHIN}", (self.id, start, until))
         return {at: tuple(values) for at, *values in rows}
 
     def known_starts(self, start: int, until: int) -> List[int]:
         """List the starts of the known hours of a window, the newest first."""
-        rows = self.transaction.run(
+        rows = self.transaction.select(
             f"SELECT start FROM hours WHERE {_WITHIN} ORDER BY start DESC", (self.id, start, until)
         )
         return [at for (at,) in rows]
@@ -122,7 +114,7 @@ class HourStore:
 
         An hour that never had use is listed once it is settled.
         """
-        rows = self.transaction.run(
+        rows = self.transaction.select(
             f"SELECT start, settled, changed, {COLUMNS} FROM hours "
             f"WHERE {_WITHIN} AND COALESCE(changed, '') >= ? ORDER BY start",
             (self.id, start, until, changed_since),
@@ -131,11 +123,11 @@ class HourStore:
 
     def newest_use_end(self, before: int = 2**62) -> Optional[int]:
         """Return the end of the newest hour with use that starts before `before`, or None."""
-        row = self.transaction.run(
+        row = self.transaction.select_one(
             "SELECT start FROM hours WHERE series = ? AND start < ? AND (total_tokens > 0 OR requests > 0) "
             "ORDER BY start DESC LIMIT 1",
             (self.id, before),
-        ).fetchone()
+        )
         return row[0] + HOUR if row else None
 
     def put(self, start: int, until: int, values: Values) -> None:
@@ -157,7 +149,7 @@ class HourStore:
     def confirm(self, start: int, until: int) -> None:
         """Mark the final hours of a window as settled: the cloud has confirmed its total."""
         within = (self.id, start, min(until, self.settled_until))
-        if self.transaction.run(f"SELECT 1 FROM hours WHERE {_WITHIN} AND settled = 0", within).fetchone():
+        if self.transaction.select(f"SELECT 1 FROM hours WHERE {_WITHIN} AND settled = 0 LIMIT 1", within):
             self.transaction.run(
                 f"UPDATE hours SET settled = 1, changed = ? WHERE {_WITHIN} AND settled = 0",
                 (self.transaction.advance_logical_clock(), *within),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sqlite3
-from typing import Any, Callable, Iterator, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import msgspec
 
@@ -48,20 +47,30 @@ class Transaction:
     """
 
     def __init__(self, transaction: state.Transaction, now_ms: int, answered: bool = True) -> None:
-        self._transaction = transaction
         self._is_checked = False
+        self.run = transaction.run
         self.run_many = transaction.run_many
         self.get = transaction.get
         self.put = transaction.put
         self.now_ms = now_ms
         self._answered = answered
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run a statement. Fetching an invalid row raises sqlite3.DatabaseError: the file is damaged."""
-        cursor = self._transaction.run(statement, values)
-        if cursor.description:
-            cursor.row_factory = _checker(tuple(column[0] for column in cursor.description))
-        return cursor
+    def select(self, statement: str, values: Sequence[Any] = ()) -> List[Row]:
+        """Return all rows. An invalid value raises sqlite3.DatabaseError: the file is damaged."""
+        cursor = self.run(statement, values)
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
+        for name, column in zip(names, zip(*rows)):  # by column: a cycle may read 40,000 rows
+            if name in FIELDS and "newer" in names:  # the total of a pending window may be unknown
+                column = tuple(value for value in column if value is not None)
+            if column and not _are_valid(name, column):
+                problem = f"`{name}` of a row is invalid" if name.isidentifier() else "a sum is not a valid integer"
+                raise sqlite3.DatabaseError(problem)
+        return rows
+
+    def select_one(self, statement: str, values: Sequence[Any] = ()) -> Row:
+        """Return the first row; empty if there is none."""
+        return next(iter(self.select(statement, values)), ())
 
     def advance_logical_clock(self) -> int:
         """Advance the logical clock to now; return its time in milliseconds.
@@ -75,14 +84,14 @@ class Transaction:
 
     def logical_time(self) -> int:
         """Return the time of the logical clock in milliseconds."""
-        row = self.run("SELECT at FROM clock").fetchone()
-        if row is None:
+        row = self.select_one("SELECT at FROM clock")
+        if not row:
             raise sqlite3.DatabaseError("the clock is missing")
         return int(row[0])
 
     def raise_if_series_lost(self) -> None:
         """Raise if a series was lost; called before one is inserted, whose counters would start again at 0."""
-        if not self._is_checked and self.run(LOST_SERIES).fetchone():
+        if not self._is_checked and self.select(LOST_SERIES):
             raise sqlite3.DatabaseError("a series is missing")
         self._is_checked = True
 
@@ -105,8 +114,8 @@ def check_ledger(store: Store, now_ms: int) -> None:
         transaction = Transaction(snapshot, now_ms)
         transaction.logical_time()
         for columns in ("* FROM series", "* FROM hours", f"{SUMS} FROM hours", "* FROM questions", "* FROM consumers"):
-            transaction.run(f"SELECT {columns}").fetchall()
-        for (value,) in transaction.run("SELECT value FROM entries"):
+            transaction.select(f"SELECT {columns}")
+        for (value,) in transaction.select("SELECT value FROM entries"):
             msgspec.json.decode(value)
         transaction.raise_if_series_lost()
 
@@ -118,33 +127,10 @@ def write_transaction(store: Store, now_ms: int, answered: bool = True) -> Itera
         yield Transaction(transaction, now_ms, answered)
 
 
-@functools.lru_cache(maxsize=None)
-def _checker(names: Tuple[str, ...]) -> Callable[[sqlite3.Cursor, Row], Row]:
-    """Make a row factory that checks rows with these columns."""
-    nullable = frozenset(FIELDS if "newer" in names else ())  # the total of a pending window
-    times = [i for i, name in enumerate(names) if name in TIME_COLUMNS]
-    full_hours = [i for i in times if names[i] in FULL_HOUR_COLUMNS]
-
-    def check(_: sqlite3.Cursor, row: Row) -> Row:
-        # First of all values at once: a cycle may read 40,000 rows.
-        is_natural = {*map(type, row)} == {int} and min(row) >= 0
-        if is_natural and all(row[i] < MAX_TIME_MS for i in times) and not any(row[i] % HOUR for i in full_hours):
-            return row
-        for name, value in zip(names, row):
-            if not (_is_valid(name, value) or (value is None and name in nullable)):
-                raise sqlite3.DatabaseError(
-                    f"`{name}` of a row is invalid" if name.isidentifier() else "a sum is not a valid integer"
-                )
-        return row
-
-    return check
-
-
-def _is_valid(name: str, value: Any) -> bool:
+def _are_valid(name: str, column: Row) -> bool:
+    kinds = {*map(type, column)}
     if name in TEXT_COLUMNS:
-        return isinstance(value, str)
-    if not isinstance(value, int):
+        return kinds == {str}
+    if kinds != {int} or (name in FULL_HOUR_COLUMNS and any(value % HOUR for value in column)):
         return False
-    if name in TIME_COLUMNS:
-        return abs(value) < MAX_TIME_MS and (name not in FULL_HOUR_COLUMNS or value % HOUR == 0)
-    return value >= 0
+    return bool(max(map(abs, column)) < MAX_TIME_MS if name in TIME_COLUMNS else min(column) >= 0)

@@ -99,7 +99,7 @@ class ModelSweep(Struct, frozen=True):
         recent = [each for each in models.with_hours if each.seen > self.now_ms - QUERIED_FOR]
         named = {self.series(each).name: each for each in recent}
         with write_transaction(self.store, self.now_ms) as transaction:
-            known = {name for (name,) in transaction.run("SELECT name FROM series WHERE began > 0").fetchall()}
+            known = {name for (name,) in transaction.select("SELECT name FROM series WHERE began > 0")}
             new = [name for name in named if name not in known]
             list(self.hour_stores(transaction, [named[name] for name in new]))
             first = self.first_hour(transaction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List
 
 from msgspec import Struct
 
@@ -52,7 +52,7 @@ def increments(hour_store: HourStore, consumer: Consumer, counters: Values, befo
 
 def is_new(hour_store: HourStore, consumer: Consumer) -> bool:
     """Return True if the consumer never got anything from this series."""
-    return _row(hour_store, consumer) is None
+    return not _row(hour_store, consumer)
 
 
 def save_watermark(hour_store: HourStore, consumer: Consumer, counters: Values) -> None:
@@ -71,8 +71,7 @@ def delete_idle_consumers(transaction: Transaction) -> None:
     )
 
 
-def _row(hour_store: HourStore, consumer: Consumer) -> Optional[Values]:
-    found = hour_store.transaction.run(
-        f"SELECT at, {COLUMNS} FROM consumers WHERE name = ? AND series = ?", (consumer.name, hour_store.id)
-    ).fetchone()
-    return tuple(found) if found else None
+def _row(hour_store: HourStore, consumer: Consumer) -> Values:
+    """Return the time of the consumer's last cycle and the counters that it got; empty if it is new."""
+    statement = f"SELECT at, {COLUMNS} FROM consumers WHERE name = ? AND series = ?"
+    return hour_store.transaction.select_one(statement, (consumer.name, hour_store.id))

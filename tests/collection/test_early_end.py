@@ -122,7 +122,7 @@ def test_state_that_hangs(account: Account, hang: Hang, is_sigterm: bool) -> Non
     began = account.hour
     account.sleep(6 * 3600)
     collector = account.collector(INCREMENTS)
-    make_source, make_planner = SOURCES[0]
+    make_source, make_planner = SOURCES[0].make_source, SOURCES[0].make_planner
     collector.sources = [SourceEntry(make_source, lambda *args: SlowPlanner(make_planner(*args), hang))]  # type: ignore[arg-type,return-value]
 
     def stop() -> None:

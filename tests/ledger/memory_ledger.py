@@ -48,7 +48,9 @@ class MemoryLedger:
     def known_hours(self) -> Dict[int, Tuple[int, ...]]:
         """Read all known hours."""
         columns = "start, total_tokens, prompt_tokens, completion_tokens, requests, errors"
-        return {row[0]: tuple(row[1:]) for row in self.transaction.run(f"SELECT {columns} FROM hours ORDER BY start")}
+        return {
+            row[0]: tuple(row[1:]) for row in self.transaction.select(f"SELECT {columns} FROM hours ORDER BY start")
+        }
 
 
 class CloudHours:

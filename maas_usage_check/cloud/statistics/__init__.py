@@ -5,8 +5,7 @@ Facts of the API: its page (support.huaweicloud.com/api-maas/ShowStatistics.html
 
 from __future__ import annotations
 
-from .ranges_plan import label_filters
 from .statistics_api import Statistics
 from .totals import TotalsAnswer, TotalsQuery
 
-__all__ = ["Statistics", "TotalsAnswer", "TotalsQuery", "label_filters"]
+__all__ = ["Statistics", "TotalsAnswer", "TotalsQuery"]

@@ -1,4 +1,4 @@
-"""A series of hours: what a source has to say of each hour, and how the ledger names and emits it."""
+"""A series of hours: the subject of its queries, and its name, measurements, tags and price in the ledger."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class RangePoint(Protocol):
 class Plan(Struct, frozen=True):
     """Hold a source's plan for one cycle: its points, each distinct query once, and the names of expired ranges."""
 
-    series: Tuple[Any, ...] = ()
+    series: Tuple[RangePoint, ...] = ()
     queries: Tuple[Query, ...] = ()
     expired: Tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The ledger of hours and minutes: queries for what is missing, counters, watermarks of consumers, points.
+"""The ledger of hours and minutes: queries for missing ones, counters, watermarks of consumers, points.
 
 It offers two planners, `emit` and `build`. The planner of totals bisects windows whose total differs; the one of models
 sweeps over all hours of all series. It must not know HTTP, commands or output formats.

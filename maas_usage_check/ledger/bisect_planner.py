@@ -108,7 +108,7 @@ class BisectPlanner:
         return end.answered or None in end.ends
 
     def stored(self, transaction: Transaction, account: Account, consumer: Consumer, answered: bool) -> Stored:
-        """Read the series of the instance; find what is missing, and what is to be reported of it."""
+        """Read the series of the instance; count the missing hours, and prepare their health and notices."""
         self._failed = transaction.get(DailyCheck, account.access_key_digest).failed
         found: List[Tuple[HourSeries, HourStore, int]] = []
         missing_hours = newest_use_ms = 0
@@ -130,7 +130,7 @@ class BisectPlanner:
         return Stored(found, bool(self._failed))
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
-        """Build the health of the hours, the failure of the daily check, and what is to be reported."""
+        """Build the health of the hours, the failure of the daily check, and the notices."""
         if not emitted:
             return PartialBatch([], {}, [])
         where = self._instance.display_name

@@ -1,4 +1,4 @@
-"""What a planner's cycle adds to a batch: its points and its problems."""
+"""The part of a planner in a batch: its points and its problems."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> L
 
 
 def _resolve(transaction: Transaction, consumer: Consumer, account: Account) -> Account:
-    """Return the account; what is not known in this cycle is as in this consumer's last one."""
+    """Return the account; a part that is unknown in this cycle is as in this consumer's last one."""
     before = transaction.get(Account, consumer.name)
     project_id = account.project_id or before.project_id
     account = Account(project_id, account.access_key_digest or before.access_key_digest)

@@ -89,7 +89,7 @@ class ModelsPlanner:
         return Stored(series, counts_all=had_cycles)
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
-        """Build the points of minutes; report what the list brought, and prices that no model has."""
+        """Build the points of minutes; report new unknown metrics of the list, and prices that no model has."""
         where = self._instance.display_name
         points = list(self._live.build_points(self._instance, end.tags)) if self._live else []
         problems = [Problem("W", f"{where}: {text}", f"{where} prices") for text in self._unused_prices if emitted]

@@ -1,4 +1,4 @@
-"""What a cycle and a planner exchange: planners decide which queries the ledger needs, and store their answers."""
+"""The interface of planners, which decide which queries the ledger needs, and store their answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class QueryTask(NamedTuple):
 
 
 class CycleEnd(Struct, frozen=True):
-    """What is known at the end of a cycle.
+    """The end of a cycle.
 
     Attributes:
         account: whose usage it is, as far as it is known.
@@ -77,7 +77,7 @@ class CycleEnd(Struct, frozen=True):
 
 
 class PartialBatch(NamedTuple):
-    """What a planner adds to a batch; see Batch for `answered`.
+    """The part of a planner in a batch; see Batch for `answered`.
 
     `is_partial`: something is missing though no query failed.
     """
@@ -102,7 +102,7 @@ class Stored(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """The words of a planner's problems: its topic, the prefix of failures, and what is missing after each."""
+    """The words of a planner's problems: its topic, the prefix of failures, and the effect of each failure."""
 
     topic: str
     prefix: str
@@ -128,16 +128,16 @@ class Planner(Protocol):
         """Plan a cycle's queries; `answered`: whether any query for ranges succeeded."""
 
     def finish(self) -> Sequence[str]:
-        """Store what was queried; return a text for each rejected value."""
+        """Store which series were queried; return a text for each rejected value."""
 
     def is_answered(self, end: CycleEnd) -> bool:
         """Return whether the cloud said anything of usage. If not, no history begins and no zeros are emitted."""
 
     def stored(self, transaction: Transaction, account: Account, consumer: Consumer, answered: bool) -> Stored:
-        """Read what the cycle emits, and begin histories."""
+        """Read the series that the cycle emits, and begin histories."""
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
-        """Build what only this planner has to say; `emitted`: whether the emission succeeded."""
+        """Build the planner's own points, health and problems; `emitted`: whether the emission succeeded."""
 
 
 def state_problem(where: str, part: str, missing: str, why: Failure) -> Problem:

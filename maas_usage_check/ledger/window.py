@@ -1,4 +1,4 @@
-"""A window of hours for a command: what the ledger knows of it, and the queries that complete it.
+"""A window of hours for a command: its known hours, and the queries that complete it.
 
 Answers are stored as those of a cycle are. No history begins with them and no watermark moves: no consumer loses or
 counts anything because of a command.

@@ -305,6 +305,6 @@ def test_ascii_terminal(report: Report) -> None:
 
 
 def test_later_options(report: Report) -> None:
-    """What later versions bring is refused, and what was renamed is not known."""
+    """Options of later versions are refused; renamed ones are unknown."""
     assert "--by: invalid choice: 'team'" in only_line(report("--by", "team"), 2)
     assert "--models: unknown option" in only_line(report("--models"), 2)

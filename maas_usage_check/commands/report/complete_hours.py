@@ -21,7 +21,7 @@ from ..waiting_queries import connect
 from .progress_bar import progress_bar
 
 STOP_S = 2.0
-"""Seconds after a signal until what is known is shown, whatever hangs."""
+"""Seconds after a signal until the known hours are shown, whatever hangs."""
 CLOSE_S = 3.0
 """Seconds that the state may take at the end."""
 INTERRUPTED = "ended by a signal: the hours queried so far are shown"
@@ -58,7 +58,7 @@ class Completion:
         self._on_answer: Callable[[], None] = lambda: None
 
     def wait(self) -> Tuple[Optional[KnownHours], List[str]]:
-        """Return what is known in the end, if it can be read, and why some of it is not; with a bar on a terminal."""
+        """Return the known hours, if they can be read, and the causes of missing ones; with a bar on a terminal."""
         collector, group, store = self._collector, self._session.group, self._collector.schedulers.store
         with progress_bar("hours") as bar:
             self._on_answer = lambda: bar(len(self._window.answered), self._window.missing)

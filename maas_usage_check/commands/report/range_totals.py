@@ -9,7 +9,7 @@ from typing import Iterator, List, Mapping, Optional, Sequence
 
 from msgspec.structs import replace
 
-from ...cloud import Statistics
+from ...cloud import Query, Statistics
 from ...cloud.statistics import TotalsAnswer, TotalsQuery
 from ...cloud.usage import Usage
 from ...collection import Batch, Collector, run_cycle
@@ -68,7 +68,7 @@ def make_range_reports(instance: Instance, batch: Batch, now_ms: int) -> Iterato
         )
 
 
-def _usage(queries: Sequence[TotalsQuery], batch: Batch) -> Optional[Usage]:
+def _usage(queries: Sequence[Query], batch: Batch) -> Optional[Usage]:
     answers = [answer for answer in map(batch.outcomes.get, queries) if isinstance(answer, TotalsAnswer)]
     return reduce(add, (answer.usage for answer in answers)) if len(answers) == len(queries) else None
 

@@ -1,4 +1,4 @@
-"""The reports of one instance from whole hours: complete them, add them up, and say what is not known and why."""
+"""The reports of one instance from whole hours: complete them, add them up, report missing ones with their causes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NOT_WITH_MODELS = "cannot be combined with --by model: Cloud Eye does not separa
 
 
 class View(Struct, frozen=True):
-    """Hold what is shown, and how.
+    """Hold the options of the view.
 
     Attributes:
         by: `service`, `key` or `model`.
@@ -45,7 +45,7 @@ class View(Struct, frozen=True):
 
 
 def read_view(args: argparse.Namespace) -> View:
-    """Read what is shown; raise ConfigError for options that cannot be combined."""
+    """Read the view; raise ConfigError for options that cannot be combined."""
     view = View(args.by, args.size, args.format, args.raw)
     if view.by == "model":
         for argument in ("service_type", "infer_type", "api_keys", "raw"):

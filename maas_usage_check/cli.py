@@ -19,8 +19,7 @@ from .collection.preflight import run_preflight
 from .commands.arguments import read_arguments
 from .commands.collect import check_output, write_batches
 from .commands.runner import REAL, Runtime, make_collectors, on_sigterm, open_store
-from .commands.stdout_writer import StdoutWriter, write_all
-from .commands.terminal import wrap_stdout
+from .commands.stdout_writer import StdoutWriter, wrap_stdout, write_all
 from .config import Instance, load_file, load_instance, load_warnings
 from .errors import ConfigError, MaasError, Problem, one_line
 from .scheduling import WINDOW_S

@@ -21,7 +21,7 @@ import pytest
 from maas_usage_check.cli import main
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
 from maas_usage_check.commands.runner import Runtime
-from maas_usage_check.commands.terminal import wrap_stdout
+from maas_usage_check.commands.stdout_writer import wrap_stdout
 from maas_usage_check.config import Instance
 
 from . import shifted_clock

@@ -22,7 +22,7 @@ from werkzeug import Response
 
 from maas_usage_check import __version__
 from maas_usage_check.cli import main
-from maas_usage_check.commands.terminal import wrap_stdout
+from maas_usage_check.commands.stdout_writer import wrap_stdout
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import Any, Callable, Dict, Hashable, List, Optional, Protocol, Sequence, Tuple, Union
 
 from msgspec import Struct
 
 from ..config import Instance
+from ..config.prices import Price
 from ..errors import MaasError, QueryError, Result
 from ..metrics import Number
 from .transport import MAX_BODY_BYTES
@@ -83,6 +85,40 @@ class Plan(Struct, frozen=True):
         """Merge the plans of several sources."""
         parts = (tuple(itertools.chain(*(getattr(plan, name) for plan in plans))) for name in cls.__struct_fields__)
         return cls(*parts)
+
+
+class Measurements(Struct, frozen=True):
+    """The measurements of a series; empty where it has none."""
+
+    hourly: str
+    consumed: str
+    cost_hourly: str = ""
+    cost_consumed: str = ""
+
+
+class HourSeries(Struct, frozen=True):
+    """One series of hours.
+
+    Attributes:
+        name: in the ledger: a digest of all that decides its numbers, so that no label is stored.
+        subject: what its source queries; the source's own.
+        tags: besides the project's.
+        settled_after_ms: an hour is final so many milliseconds after its end.
+        price: of its tokens, in `currency`; None if it has no cost.
+    """
+
+    name: str
+    subject: Any
+    measurements: Measurements
+    tags: Dict[str, str]
+    settled_after_ms: int
+    price: Optional[Price] = None
+    currency: str = ""
+
+
+def series_name(*identity: object) -> str:
+    """Make the name of a series. The ledger keeps it for ever: what `repr` writes of each part must never change."""
+    return hashlib.blake2b(repr(identity).encode(), digest_size=16).hexdigest()
 
 
 class Api(Protocol):

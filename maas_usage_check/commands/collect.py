@@ -8,7 +8,6 @@ from typing import List, Optional, Sequence
 from ..collection import Batch
 from ..errors import ConfigError
 from ..metrics import API, MINUTE_TIMESTAMPED, Point, find_encoder
-from .atomic_file import replace_file
 from .stdout_writer import StdoutWriter
 
 LIVE = (API, *MINUTE_TIMESTAMPED)
@@ -46,3 +45,21 @@ def write_batches(batches: Sequence[Batch], format_name: str, path: Optional[str
             replace_file(name, find_encoder(format_name)(file_points).encode(), mode=0o644)
     except OSError as error:
         raise ConfigError(f"--output: {path} cannot be written ({error.strerror}); check the folder") from None
+
+
+def replace_file(path: str, content: bytes, mode: int) -> None:
+    """Replace a file atomically: readers see all of the old content or all of the new. Symlinks are followed."""
+    path = os.path.realpath(path)
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
+    try:
+        # O_EXCL does not follow a symlink that somebody else created; 0600 until the content is complete.
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise

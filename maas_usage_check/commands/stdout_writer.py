@@ -1,13 +1,14 @@
-"""Write batches to a stream that may block: a reader that stopped reading must not keep the program alive."""
+"""Standard output that may block or lack characters: a reader that stopped must not keep the program alive."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import select
 import time
 from functools import partial
-from typing import Callable
+from typing import Any, Callable, TextIO
 
 from ..clock import Clock
 from ..errors import MaasError
@@ -77,3 +78,17 @@ def read_some(descriptor: int) -> bytes:
             select.select([descriptor], [], [])
         except OSError:
             return b""
+
+
+class _Stdout(io.FileIO):
+    def write(self, data: Any) -> int:
+        write_all(self.fileno(), data)
+        return len(data)
+
+
+def wrap_stdout(stream: TextIO) -> TextIO:
+    """Replace characters that the stream cannot encode by `?`, and raise MaasError on write errors."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = io.BufferedWriter(_Stdout(stream.fileno(), "wb", closefd=False))
+    return io.TextIOWrapper(raw, stream.encoding, "replace", line_buffering=stream.line_buffering)

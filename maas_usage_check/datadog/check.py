@@ -18,7 +18,7 @@ from ..config import load, load_warnings, with_defaults
 from ..errors import ConfigError, MaasError
 from ..ledger import INCREMENTS, Consumer
 from ..metrics.datadog import samples
-from ..metrics.freshness import fresh_points
+from ..metrics.points import fresh_points
 from ..scheduling import WINDOW_S, Schedulers
 from ..state import Store, find_file
 from .agent_transport import AgentTransport

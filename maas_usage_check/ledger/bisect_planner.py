@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Protocol, Sequence, Set, Tuple
 from msgspec import Struct, field
 
 from ..cloud import Api
-from ..cloud.hour_series import HourSeries
+from ..cloud.source import HourSeries
 from ..config import Instance
 from ..errors import Problem
 from ..metrics import Number

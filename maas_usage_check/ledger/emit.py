@@ -8,7 +8,7 @@ from typing import ClassVar, Dict, Iterator, List, Optional
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..cloud.hour_series import HourSeries
+from ..cloud.source import HourSeries
 from ..config.prices import Price
 from ..metrics import Number, Point
 from ..state import Store

@@ -12,7 +12,7 @@ from ..cloud.cloud_eye import METRICS, CloudEye, DataQuery, Dimensions, MetricDa
 from ..cloud.cloud_eye.metric_data import Values
 from ..config import Instance
 from ..metrics import MODEL, MODEL_KEY, Number, Point
-from ..metrics.freshness import is_fresh
+from ..metrics.points import is_fresh
 from ..scheduling import Priority
 from .hour_values import MINUTE
 from .model_list import ListedModel, ModelList

@@ -10,9 +10,8 @@ from ..errors import Problem
 from ..state import Store, UnusableError
 from .hour_store import HourStore
 from .hour_values import ZEROS
-from .list_reader import ListReader
 from .live_minutes import HeldMinutes, LiveMinutes
-from .model_list import ModelList
+from .model_list import ListReader, ModelList
 from .planner import Account, CycleEnd, PartialBatch, QueryTask, Stored, Texts, state_problem
 from .schema import Transaction
 from .sweep import ModelSweep

@@ -7,7 +7,7 @@ from typing import AbstractSet, Any, Callable, Dict, List, NamedTuple, Optional,
 from msgspec import Struct, field
 
 from ..cloud import Api
-from ..cloud.hour_series import HourSeries
+from ..cloud.source import HourSeries
 from ..errors import Problem, QueryError
 from ..metrics import Number, Point
 from ..scheduling import Priority

@@ -8,7 +8,7 @@ from typing import ClassVar, Dict, Iterator, List, Mapping, Optional, Sequence, 
 from msgspec import Struct
 
 from ..cloud.cloud_eye import CloudEye, DataQuery, Dimensions, MetricData
-from ..cloud.hour_series import HourSeries
+from ..cloud.source import HourSeries
 from ..config import Instance
 from ..scheduling import Priority
 from ..state import Store

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from ..cloud import Api, Statistics
 from ..cloud.cloud_eye import CloudEye, MetricData
-from ..cloud.hour_series import HourSeries
+from ..cloud.source import HourSeries
 from ..cloud.statistics import TotalsAnswer
 from ..cloud.usage import Usage
 from ..config import Instance
@@ -24,9 +24,8 @@ from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import DAY, FIELDS, HOUR, MINUTE, floor_hour, oldest_hour, usage_values
-from .list_reader import ListReader
 from .live_minutes import COMPLETE_AFTER
-from .model_list import ListedModel, ModelList, has_hours
+from .model_list import ListedModel, ListReader, ModelList, has_hours
 from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
 from .sweep import SWEEPS, HistoryStart, ModelSweep

@@ -44,7 +44,7 @@ HOUR_TIMESTAMPED = (
 )  # fmt: skip
 """Points with the time of their hour: only for Telegraf and JSON. The other surfaces get the `_consumed` counts."""
 MINUTE_TIMESTAMPED = (MODEL, MODEL_KEY)
-"""Points with the time of their minute. Formats without a time may show only a recent one: see `freshness`."""
+"""Points with the time of their minute. Formats without a time may show only a recent one: see `points`."""
 
 TOTALS = (
     Field("total_tokens", int, "token", "Tokens used in the range, as the console counts them."),

@@ -1,13 +1,21 @@
-"""Points, the input of every encoder, and tag names that are valid in all formats."""
+"""Points, the input of every encoder: their tags, valid in all formats, and their freshness.
+
+In a format without a time, an old value must not look like a new one.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Dict, Union
+from typing import Dict, List, Sequence, Union
 
 from msgspec import Struct
 
+from .catalogue import MINUTE_TIMESTAMPED
+
 Number = Union[int, float]
+MINUTE_S = 60
+FRESH_S = 15 * MINUTE_S
+"""Seconds after its end for which a minute is shown as current."""
 
 RESERVED_TAGS = (
     "range", "service_type", "infer_type", "region", "project_id", "api_key_label",
@@ -39,3 +47,17 @@ def check_tag_text(text: str) -> None:
         raise ValueError("a tag must not contain a control character such as a line break or NUL")
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("contains a lone surrogate (half a character), which no agent accepts")
+
+
+def is_fresh(minute_s: float, now_s: float) -> bool:
+    """Return whether the minute that begins at `minute_s` may be shown as current. Times are seconds since 1970."""
+    return minute_s + MINUTE_S + FRESH_S >= now_s
+
+
+def fresh_points(points: Sequence[Point], now_s: float) -> List[Point]:
+    """Drop the points of minutes that are not fresh. `now_s` is in seconds since 1970."""
+    return [
+        point
+        for point in points
+        if point.measurement not in MINUTE_TIMESTAMPED or is_fresh(point.time / 1_000_000_000, now_s)
+    ]

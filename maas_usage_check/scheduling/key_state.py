@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 from typing import ClassVar, Dict, Iterator, Optional
@@ -106,3 +107,17 @@ class KeyState:
         if entry.probe_until == self._probe_until:
             entry.probe_until = 0.0
         self.store.release(self.name)
+
+
+class Salt(Struct, omit_defaults=True):
+    """The random salt of the digests."""
+
+    value: str = ""
+
+
+def digest(store: Store, secret: str) -> str:
+    """Name a secret by a digest of it."""
+    # Not durable: a refusal that is durable writes all that came before it.
+    with store.entry(Salt, "") as salt:
+        salt.value = salt.value or os.urandom(16).hex()
+    return hashlib.blake2b(secret.encode(), key=salt.value.encode()[:64], digest_size=16).hexdigest()

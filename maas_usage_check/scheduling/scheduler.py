@@ -10,8 +10,8 @@ from .. import watchdog
 from ..clock import Clock
 from ..cloud import Credentials, as_query_error
 from ..errors import QueryError
-from ..state import Store, digest
-from .key_state import KeyState
+from ..state import Store
+from .key_state import KeyState, digest
 from .request import Group, Request
 from .request_queue import RequestQueue
 

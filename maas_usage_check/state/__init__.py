@@ -5,10 +5,9 @@ Offers `Store`: small entries, transactions on all tables, locks. It must not kn
 
 from __future__ import annotations
 
-from .digest import digest
 from .failures import MissingError, UnusableError
 from .folder import find_file, writable_by_others
 from .store import Store, Warn
 from .transaction import Transaction
 
-__all__ = ["MissingError", "Store", "Transaction", "UnusableError", "Warn", "digest", "find_file", "writable_by_others"]
+__all__ = ["MissingError", "Store", "Transaction", "UnusableError", "Warn", "find_file", "writable_by_others"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, DataQuery, Dimensions, Listing, ListQuery, MetricData
-from maas_usage_check.cloud.cloud_eye.limits import check_value_count
+from maas_usage_check.cloud.cloud_eye.known_metrics import check_value_count
 from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, max_metrics_per_query
 from maas_usage_check.cloud.cloud_eye.metric_list import add_page
 from maas_usage_check.cloud.source import Call

@@ -9,9 +9,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import pytest
 from werkzeug import Request, Response
 
-from maas_usage_check.cloud.hour_series import HourSeries, Measurements, series_name
 from maas_usage_check.cloud.json_body import read_object
-from maas_usage_check.cloud.source import Call, Plan, Send
+from maas_usage_check.cloud.source import Call, HourSeries, Measurements, Plan, Send, series_name
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.collection import SOURCES, SourceEntry, run_cycle
 from maas_usage_check.config import Instance

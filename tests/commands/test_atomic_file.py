@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maas_usage_check.commands.atomic_file import replace_file
+from maas_usage_check.commands.collect import replace_file
 
 
 def test_mode(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.cloud.signing import sign_request
+from maas_usage_check.cloud.client import sign_request
 from maas_usage_check.emulator.callers import MINUTE, Minute
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 from maas_usage_check.emulator.simulated_models import SimulatedModels

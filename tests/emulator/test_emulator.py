@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 import pytest
 
 from maas_usage_check.cloud import Credentials
-from maas_usage_check.cloud.signing import sign_request
+from maas_usage_check.cloud.client import sign_request
 from maas_usage_check.config.ranges import DAY
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator, Reply
 

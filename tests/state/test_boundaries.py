@@ -11,8 +11,8 @@ from typing import Any, ClassVar, List
 import pytest
 from msgspec import Struct
 
+from maas_usage_check.scheduling.key_state import Salt
 from maas_usage_check.state import Store, UnusableError, find_file, store
-from maas_usage_check.state.digest import Salt
 
 from ..fixed_clock import FixedClock
 

@@ -16,8 +16,7 @@ from ...metrics import (
     MODEL_KEY_COST_HOURLY,
     MODEL_KEY_HOURLY,
 )
-from ..hour_series import HourSeries, Measurements, series_name
-from ..source import Plan, Send
+from ..source import HourSeries, Measurements, Plan, Send, series_name
 from ..usage import Usage
 from .known_metrics import HOURLY_METRICS, Dimensions
 from .metric_data import HOUR, MINUTE, DataQuery, MetricData, fetch_metric_data, max_metrics_per_query

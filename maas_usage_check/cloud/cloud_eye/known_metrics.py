@@ -1,9 +1,14 @@
-"""The metrics of the namespace that the catalogue has, and their conversion to its units."""
+"""The metrics of the namespace that the catalogue has, their conversion to its units, and the limits of an answer.
+
+An answer with more than was queried is rejected before its metrics are decoded.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Sequence
+
+from ..json_body import bad_answer
 
 NAMESPACE = "SYS.MaaS"
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -45,3 +50,26 @@ METRICS: Dict[str, Metric] = {
 """By the cloud's metric name; source of the meanings: the exporter's list of metrics."""
 HOURLY_METRICS = ("total_tokens", "prompt_tokens", "completion_tokens", "rpm", "req_count_4xx", "req_count_5xx")
 """The metrics of an hour: requests are the sum of `rpm`, errors the sum of both classes."""
+VALUES_PER_METRIC, VALUES_PER_POINT = 64, 16
+"""Values per metric and per data point at most; as documented there are fewer than ten and three."""
+MAX_NAME_LENGTH = 128
+"""Characters of a metric's name, and of a dimension's name or value."""
+
+
+def check_value_count(body: bytes, metrics: int, points: int = 0) -> None:
+    """Raise QueryError if a body has far more values than this many metrics and data points; it counts the commas."""
+    if body.count(b",") > metrics * VALUES_PER_METRIC + points * VALUES_PER_POINT:
+        raise bad_answer(f"it has far more values than {metrics:,} metrics have")
+
+
+def check_metric_count(received: int, queried: int) -> None:
+    """Raise QueryError if an answer has more metrics than were queried."""
+    if received > queried:
+        raise bad_answer(f"it has {received:,} metrics, but {queried:,} were queried")
+
+
+def check_name_lengths(names: Sequence[str]) -> None:
+    """Raise QueryError if a name is too long."""
+    longest = max(map(len, names), default=0)
+    if longest > MAX_NAME_LENGTH:
+        raise bad_answer(f"a name in it has {longest:,} characters, but at most {MAX_NAME_LENGTH} are accepted")

@@ -10,8 +10,14 @@ from msgspec import Struct
 
 from ..json_body import bad_answer, undecodable
 from ..source import Call, Send
-from .known_metrics import MAX_ANSWER_BYTES, METRICS, NAMESPACE, Dimensions
-from .limits import check_metric_count, check_value_count
+from .known_metrics import (
+    MAX_ANSWER_BYTES,
+    METRICS,
+    NAMESPACE,
+    Dimensions,
+    check_metric_count,
+    check_value_count,
+)
 from .metric_list import Dimension, read_dimensions
 
 MINUTE = 60_000

@@ -9,8 +9,15 @@ from msgspec import Struct
 
 from ..json_body import bad_answer, undecodable
 from ..source import Call, Send
-from .known_metrics import MAX_ANSWER_BYTES, METRICS, NAMESPACE, Dimensions
-from .limits import check_metric_count, check_name_lengths, check_value_count
+from .known_metrics import (
+    MAX_ANSWER_BYTES,
+    METRICS,
+    NAMESPACE,
+    Dimensions,
+    check_metric_count,
+    check_name_lengths,
+    check_value_count,
+)
 
 PAGE_SIZE = 1000
 """The API's maximum."""

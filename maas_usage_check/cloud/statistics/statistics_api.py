@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from ...config import ONLINE_EXPERIENCE, Instance
 from ...config.ranges import HOUR, Window, clip
 from ...metrics import CONSUMED, HOURLY, KEY_CONSUMED, KEY_HOURLY, KEY_USAGE, USAGE, Number
-from ..hour_series import HourSeries, Measurements, series_name
-from ..source import Plan, Send
+from ..source import HourSeries, Measurements, Plan, Send, series_name
 from .totals import TotalsAnswer, TotalsQuery, fetch_totals
 
 SETTLED_AFTER = 3 * HOUR

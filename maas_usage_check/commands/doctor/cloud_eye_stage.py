@@ -17,7 +17,7 @@ from ...ledger.window import ModelsWindow, kept_hours
 from ...scheduling import Priority
 from ...state import Store
 from ..comparison import compare
-from .attempt import attempt, query_cloud
+from ..waiting_queries import attempt, query_cloud
 from .finding import OK, WARN, Finding, mark_error
 
 STAGE = "Cloud Eye"

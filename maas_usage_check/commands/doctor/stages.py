@@ -24,9 +24,8 @@ from ...ledger import check_ledger
 from ...scheduling import WINDOW_S, Priority, Schedulers
 from ...state import MissingError, Store, UnusableError, Warn
 from ..runner import Runtime, log_waits
-from ..waiting_queries import connect
+from ..waiting_queries import attempt, connect, query_cloud
 from . import cloud_eye_stage, hours_stage
-from .attempt import attempt, query_cloud
 from .finding import FAIL, OK, SKIP, WARN, Finding
 
 

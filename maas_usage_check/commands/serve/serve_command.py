@@ -9,8 +9,7 @@ from typing import Callable
 from ...clock import Clock
 from .collection_loop import CollectionLoop, Load
 from .exporter_pages import make_application
-from .server import Server
-from .server_tls import tls_context
+from .server import Server, tls_context
 from .snapshot import Snapshot
 
 UNPROTECTED = (

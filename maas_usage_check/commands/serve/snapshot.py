@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Optional, Sequence
 from ...clock import Clock
 from ...errors import Result
 from ...metrics import API, CATALOGUE, COUNT, Number, Point
-from ...metrics.freshness import fresh_points
+from ...metrics.points import fresh_points
 
 TIMES = ("last_success_timestamp_seconds", "newest_usage_timestamp_seconds")
 """The health fields that do not expire."""

@@ -7,7 +7,7 @@ counts anything because of a command.
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -141,8 +141,9 @@ class StatisticsWindow(HoursWindow):
         self.requests = max(len(tasks), self.missing * 6 // 5)
         return tasks
 
-    @property
+    @cached_property
     def _series(self) -> Dict[Any, HourSeries]:
+        # First read once the account is known: the names depend on it.
         return {
             (each.subject.service_type, each.subject.infer_type, each.tags.get("api_key_label", "")): each
             for each in self.api.hour_series(self._instance, self.account.project_id)

@@ -1,4 +1,4 @@
-"""`report` from whole hours: by day, by hour, by API key; what the ledger has, and what is queried."""
+"""`report` from whole hours, by day, hour and API key: those of the ledger, and the queries for the others."""
 
 from __future__ import annotations
 
@@ -365,7 +365,7 @@ def collected_again(report: Report, cloud: Cloud) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ended_early(cloud: Cloud, program: Program, report: Report, number: int) -> None:
-    """A signal ends the completion at once: what is known is shown, and marked."""
+    """A signal ends the completion at once: the known hours are shown, and the others marked."""
     release = cloud.block(lambda request: len(cloud.statistics()) > 40)
     process = program.start(*report.arguments(*LAST_3_DAYS, "--hourly"))
     try:

@@ -1,4 +1,4 @@
-"""Windows of hours for commands: what they read, and what they query. The models' are tested through `report`."""
+"""Windows of hours for commands: the hours that they read and query. The models' are tested through `report`."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def counts(statistics: range, models: range) -> Dict[str, Any]:
 
 
 def test_counters_go_on(agent: Agent) -> None:
-    """At 15:34 they are what they were; an hour later they have grown by that hour."""
+    """At 15:34 they are unchanged; an hour later they have grown by that hour."""
     assert counts(range(12, 14), range(12, 15)) == {
         "huawei_maas_consumed": 7_000,
         "huawei_maas_model_consumed": 12_000,

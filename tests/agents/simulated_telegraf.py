@@ -24,6 +24,10 @@ from .influxdb import influxdb
 from .programs import ROOT, environ, find, missing, run
 
 CONFIG = """\
+# On a busy machine no request is too late, and within a minute no cycle waits for the rate limit.
+init_config:
+  timeout: 50
+  deadline: 50
 instances:
   - endpoint: {url}
     iam_endpoint: {url}

@@ -224,14 +224,15 @@ def test_queries_of_docs(week: Week) -> None:
 
 def test_log(week: Week) -> None:
     """Telegraf logs each fault once, and the begin and end of each backfill."""
-    problems = re.findall(r" [EW]! \[inputs\.execd\] cn-southwest-2: (.*)", week.telegraf.log())
-    # On a slow machine more cycles fall into a simulated minute than the rate limit allows.
-    others = ("requests left within a minute", "Cloud Eye lists 3 metrics that have no place here")
+    problems = re.findall(r" ([EW]! \[inputs\.execd\] cn-southwest-2: .*)", week.telegraf.log())
+    # On a slow machine more cycles fall into a simulated minute than the rate limit allows, and the plugin is stopped
+    # during one.
+    others = ("requests left within a minute", "ended by a signal", "Cloud Eye lists 3 metrics that have no place here")
     problems = [text for text in problems if not any(other in text for other in others)]
     # A fault that begins during a cycle is reported for ranges, hours and models.
     assert problems
     assert len(set(problems)) == len(problems)
-    assert all("the cloud had an internal error" in text for text in problems)
+    assert [text for text in problems if "the cloud had an internal error" not in text] == []
     # One backfill at the first start, and one after the 36 hours without Telegraf.
     assert week.telegraf.log().count(" series missing, about ") == 2
     assert week.telegraf.log().count(": backfill: complete") == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from msgspec import Struct
+
 from .hour_values import FIELDS, HOUR, Values, floor_hour, oldest_hour
 from .schema import COLUMNS, SUMS, Transaction
 
@@ -24,8 +26,8 @@ class WindowTotal(NamedTuple):
     values: Values
 
 
-class Hour(NamedTuple):
-    """One hour; `start` is milliseconds since 1970."""
+class Hour(Struct, frozen=True, gc=False):
+    """One hour; `start` is milliseconds since 1970. For `gc` see Point."""
 
     start: int
     values: Values

@@ -67,11 +67,13 @@ VERSION = len(STEPS)
 
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
     """Return False for a file to migrate, or a new one; raise UnusableError for one that is not ours."""
-    application_id, version = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    )
+    # In one statement: between two, another process may create the tables.
+    application_id, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
     if application_id != APPLICATION_ID:
-        if application_id or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if application_id or tables:
             raise UnusableError(f"{path}: cannot use the state: it is another program's", MOVE_AWAY)
         return False
     if version > VERSION:

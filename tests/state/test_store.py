@@ -17,7 +17,7 @@ from msgspec import Struct
 from maas_usage_check.state import MissingError, Store, Transaction, UnusableError
 from maas_usage_check.state import store as store_module
 from maas_usage_check.state.kernel_lock import KernelLock
-from maas_usage_check.state.schema import VERSION
+from maas_usage_check.state.schema import VERSION, is_current, migrate
 
 
 class Tally(Struct):
@@ -315,6 +315,24 @@ def test_snapshot_of_a_missing_file(path: Path, warnings: List[str]) -> None:
         with pytest.raises(MissingError), store.snapshot():
             pytest.fail("there is no file")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_file_that_another_process_creates(tmp_path: Path, position: int) -> None:
+    """A file whose tables are created before any statement of the check is not called another program's."""
+    path = tmp_path / "state.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        statements: List[str] = []
+
+        def trace(statement: str) -> None:
+            statements.append(statement)
+            if len(statements) == position + 1:
+                with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
+                    migrate(other, str(path))  # raises, unseen, where the check has begun to read: one of them waits
+
+        connection.set_trace_callback(trace)
+        assert is_current(connection, str(path)) in (True, False)
+        assert statements
 
 
 @pytest.mark.parametrize(

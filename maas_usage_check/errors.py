@@ -38,6 +38,7 @@ class Result(IntEnum):
     BAD_ANSWER = 17
     NOTHING_KEPT = 18
     INTERNAL = 19
+    PROXY_REFUSED = 20
 
 
 def one_line(text: str) -> str:

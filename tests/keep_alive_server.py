@@ -59,12 +59,12 @@ def reset(client: socket.socket) -> None:
 class KeepAliveServer:
     """Serve each connection in a thread of its own, until it is closed."""
 
-    def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(self, tls: Optional[ssl.SSLContext] = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.handler: Handler = lambda request: http_response(f"{request.connection} {request.number}".encode())
         self.clients: List[socket.socket] = []
         self.requests: List[ReceivedRequest] = []
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server((host, port), backlog=64)
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}/"
         threading.Thread(target=self._accept, daemon=True).start()

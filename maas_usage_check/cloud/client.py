@@ -72,6 +72,8 @@ class Client:
         try:
             response = self._transport(replace(request, max_bytes=call.max_bytes), timeout)
         except QueryError as error:
+            if error.is_consequence:
+                self._sent.pop()  # it was not sent
             if error.result == Result.TIMED_OUT and self._clock.monotonic() >= self._deadline():
                 raise QueryError(Result.TIMED_OUT, self._late) from None
             # A proxy may quote the request.

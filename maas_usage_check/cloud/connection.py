@@ -1,4 +1,4 @@
-"""How a connection to a host is opened: through its proxy, to any of its addresses, and with which authorities."""
+"""How a connection to a host is opened: to any of its addresses, through a proxy, and with which authorities."""
 
 from __future__ import annotations
 
@@ -10,20 +10,37 @@ import os
 import re
 import socket
 import ssl
-import sys
-from typing import Any, Dict, List, Optional, Tuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Dict, List, Optional, Tuple
+from urllib.parse import SplitResult, unquote
 
-from ..config import Instance
-from ..config.urls import check_proxy
 from ..errors import ConfigError
-from .transport import remaining
+from .transport import TUNNEL_FAILED, proxy_refusal, remaining
 
-Connection = http.client.HTTPConnection
+MAX_INTERIM_RESPONSES = 16
 TCP_OPTIONS = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Set where the system has them. NAT gateways drop idle connections silently, and each would cost a timeout."""
 HASHED = re.compile("[0-9a-f]{8}[.][0-9]+")
 """OpenSSL finds an authority in a directory by the hash of its name."""
+
+
+class FinalResponse(http.client.HTTPResponse):
+    """Read over the interim responses (1xx) that may come before the one that counts."""
+
+    def begin(self) -> None:
+        """Read status and headers."""
+        for _ in range(MAX_INTERIM_RESPONSES):
+            super().begin()
+            if self.status >= 200 or self.status == http.client.SWITCHING_PROTOCOLS:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment] # else `begin` reads nothing more
+        raise http.client.HTTPException("too many interim responses")
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection that never opens another one by itself: that one would be without TLS."""
+
+    auto_open = 0
+    response_class = FinalResponse
 
 
 def open_connection(
@@ -46,20 +63,37 @@ def open_connection(
         sock.close()
         raise
     connection = Connection(url.netloc)
-    connection.sock, connection.auto_open = sock, 0  # by itself it would open another one, without TLS
+    connection.sock = sock
     return connection
 
 
 def _connect_to_any(host: str, port: int, deadline: float) -> socket.socket:
-    """Try each address of a host for its share of the remaining time, IPv6 and IPv4 in turn, as in RFC 8305."""
-    families: Dict[int, List[Any]] = {}
-    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        families.setdefault(family, []).append(address[:2])
-    *others, last = [address for turn in itertools.zip_longest(*families.values()) for address in turn if address]
+    """Try each address of a host for its share of the remaining time."""
+    *others, last = _addresses(host, port)
     for untried, address in zip(range(len(others) + 1, 1, -1), others):
         with contextlib.suppress(OSError):
             return socket.create_connection(address, remaining(deadline) / untried)
     return socket.create_connection(last, remaining(deadline))
+
+
+def try_addresses(host: str, port: int, deadline: float) -> Dict[str, str]:
+    """Connect to every address of a host in turn; return the reason of each that fails, empty for one that connects."""
+    addresses, reasons = _addresses(host, port), {}
+    for untried, address in zip(range(len(addresses), 0, -1), addresses):
+        try:
+            socket.create_connection(address, remaining(deadline) / untried).close()
+            reasons[address[0]] = ""
+        except OSError as error:
+            reasons[address[0]] = error.strerror or "no answer"
+    return reasons
+
+
+def _addresses(host: str, port: int) -> List[Tuple[str, int]]:
+    """Resolve a host: IPv6 and IPv4 in turn, as in RFC 8305."""
+    families: Dict[int, List[Tuple[str, int]]] = {}
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        families.setdefault(family, []).append((str(address[0]), int(address[1])))
+    return [address for turn in itertools.zip_longest(*families.values()) for address in turn if address]
 
 
 def _open_tunnel(sock: socket.socket, url: SplitResult, proxy: SplitResult) -> None:
@@ -69,38 +103,17 @@ def _open_tunnel(sock: socket.socket, url: SplitResult, proxy: SplitResult) -> N
         userpass = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         head += f"Proxy-Authorization: Basic {base64.b64encode(userpass.encode()).decode()}\r\n"
     sock.sendall(f"{head}\r\n".encode())
-    with http.client.HTTPResponse(sock, method="CONNECT") as response:
+    with FinalResponse(sock, method="CONNECT") as response:
         response.begin()
+    if response.status == 407:
+        raise proxy_refusal(proxy)
     if response.status != 200:
-        raise OSError(f"Tunnel connection failed: {response.status}")
+        raise OSError(f"{TUNNEL_FAILED} {response.status}")
 
 
 def host_and_port(url: SplitResult) -> Tuple[str, int]:
     """Return the host of a URL, and its port or the scheme's."""
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-
-
-def find_proxy(url: SplitResult, instance: Instance) -> Optional[SplitResult]:
-    """Return the proxy for a URL: the instance's own, else the environment's or the system's.
-
-    Raise ConfigError if the environment names an invalid proxy.
-    """
-    configured = instance.proxy
-    if url.scheme == "http" or instance.skip_proxy:  # plain http is for loopback: it must not leave the machine
-        return None
-    is_in_environment = any(name.lower().endswith("_proxy") for name in os.environ)
-    if configured is None and not is_in_environment and sys.platform not in ("win32", "darwin"):
-        return None
-    import urllib.request as system  # saves 17 million instructions, 3 % of a `collect`
-
-    if configured is not None:
-        bypass: Any = vars(system)["proxy_bypass_environment"]  # public, but not in the stubs
-        proxy = None if bypass(url.netloc, {"no": ",".join(configured.no_proxy)}) else configured.https
-    else:
-        proxy = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
-        if proxy:
-            check_proxy(proxy, "HTTPS_PROXY in the environment")
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
 def load_authorities(ca: Optional[str], verify: bool, with_bundle: bool) -> ssl.SSLContext:

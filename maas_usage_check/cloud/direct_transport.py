@@ -13,8 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 from ..config import Instance
 from ..errors import ConfigError
 from ..watchdog import start_thread
-from .connection import Connection, find_proxy, host_and_port, load_authorities, open_connection
-from .transport import ERRORS, Request, Response, read_response, remaining, transport_error
+from .connection import Connection, host_and_port, load_authorities, open_connection
+from .proxy import find_proxy
+from .transport import ERRORS, Guard, Request, Response, read_response, remaining, transport_error, unguarded
 
 Trust = Tuple[Optional[str], bool]
 """The options `tls_ca_cert` and `tls_verify`."""
@@ -26,10 +27,12 @@ class Pool:
     Connections need no lock: to append to a deque and to pop from it are one step each.
 
     Attributes:
+        guard: what tunnels through proxies pass before they are opened.
         opening: an entry for each connection that is being opened ahead of its request.
     """
 
     def __init__(self) -> None:
+        self.guard: Guard = unguarded
         self.opening: DefaultDict[Hashable, Deque[None]] = defaultdict(deque)
         self._idle: DefaultDict[Hashable, Deque[Connection]] = defaultdict(deque)
         self._is_closed = False
@@ -122,8 +125,13 @@ class DirectTransport:
             raise transport_error(error, url.netloc) from None
 
     def preconnect(self, url: str, timeout: float, count: int) -> None:
-        """Begin to open connections until so many are idle. A failure is left to the request."""
+        """Begin to open connections until so many are idle. A failure is left to the request.
+
+        None is opened through a proxy, which may refuse the password.
+        """
         parts, maxsize = urlsplit(url), self._instance.max_concurrency
+        if find_proxy(parts, self._instance) is not None:
+            return
         pool_key = self._pool_key(parts)
         opening = self._pool.opening[pool_key]
 
@@ -164,14 +172,19 @@ class DirectTransport:
     def _connect(self, url: SplitResult, deadline: float) -> Connection:
         """Connect; if the certificate is not trusted, once more with authorities that were read anew."""
         proxy = find_proxy(url, self._instance)
+
+        def connect(context: Optional[ssl.SSLContext]) -> Connection:
+            if proxy is None:
+                return open_connection(url, None, context, deadline)
+            return self._pool.guard(proxy, lambda: open_connection(url, proxy, context, deadline))
+
         if url.scheme == "http":
-            return open_connection(url, proxy, None, deadline)
+            return connect(None)
         context = self._pool.load_context(self._trust)
         try:
-            return open_connection(url, proxy, context, deadline)
+            return connect(context)
         except ssl.SSLCertVerificationError:
-            context = self._pool.load_context(self._trust, failed=context)
-            return open_connection(url, proxy, context, deadline)
+            return connect(self._pool.load_context(self._trust, failed=context))
 
     def _exchange(self, connection: Connection, url: SplitResult, request: Request, deadline: float) -> Response:
         """Send a request and read its response; keep the connection in the pool if it can be reused."""
@@ -188,7 +201,7 @@ class DirectTransport:
                     return raw.read1(size)
 
                 response = read_response(raw.status, raw.headers, read, deadline, request.max_bytes)
-                # Older versions leave it open if it had a Content-Length. After a 1xx another response follows.
+                # Older versions leave it open if it had a Content-Length. After a 101 another protocol follows.
                 is_read = raw.isclosed() or raw.length == 0
                 is_reusable = is_read and not raw.will_close and raw.status >= 200
             return response

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from ..errors import QueryError, Result
 
-KEY, API = "key", "api"
-"""What the circuit breaker opens for: the whole access key, or one API of it."""
+KEY, API, PROXY = "key", "api", "proxy"
+"""What the circuit breaker opens for: the whole access key, one API of it, or a proxy."""
 
 
 class Effect(Struct, frozen=True):
@@ -18,7 +18,7 @@ class Effect(Struct, frozen=True):
     Attributes:
         retry: another try within the cycle may succeed.
         verifies: the cloud accepted the signature.
-        opens: the circuit breaker opens for the access key, for one API, or not.
+        opens: the circuit breaker opens for the access key, for one API, for a proxy, or not.
         stops_source: the other background queries of the source would end alike.
         deferred: nothing was sent for want of rate; the query goes first in the next cycle.
     """
@@ -51,6 +51,7 @@ EFFECTS: Dict[Result, Effect] = {
     Result.THROTTLED: Effect(opens=API),
     Result.OVER_RATE: Effect(stops_source=False, deferred=True),
     Result.TIMED_OUT: Effect(retry=True),
+    Result.PROXY_REFUSED: Effect(opens=PROXY),
     Result.NETWORK: Effect(retry=True, stops_source=False),
     Result.SERVER_ERROR: Effect(retry=True, stops_source=False),
     Result.REQUEST_REJECTED: Effect(verifies=True, stops_source=False),

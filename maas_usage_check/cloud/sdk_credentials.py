@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import Any, List, Optional, Tuple
 
 from ..errors import QueryError, Result
 
 logging.getLogger("huaweicloudsdkcore").addHandler(logging.NullHandler())
+
+LINK_LOCAL = "169.254.0.0/16"
 
 
 class SdkProvider:
@@ -23,6 +26,7 @@ class SdkProvider:
 
     def __call__(self) -> Tuple[str, str, Optional[str]]:
         """Return access key, secret key and token, valid for this cycle; raise QueryError (NO_CREDENTIALS)."""
+        _bypass_proxies()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             credentials = self._refresh() or self._fetch()
@@ -57,6 +61,17 @@ class SdkProvider:
             f"no SDK source returned a key ({', '.join(failures)}): set HUAWEICLOUD_SDK_AK and _SK, write "
             "~/.huaweicloud/credentials, or give the host an agency",
         )
+
+
+def _bypass_proxies() -> None:
+    """Keep requests to link-local addresses away from proxies.
+
+    A proxy would forward them to the metadata service of its own host, which answers with that host's key. For these
+    requests the SDK takes proxies from the environment only.
+    """
+    hosts = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if hosts != "*" and LINK_LOCAL not in hosts.split(","):
+        os.environ["no_proxy"] = f"{hosts},{LINK_LOCAL}".lstrip(",")
 
 
 def _sources() -> List[Any]:

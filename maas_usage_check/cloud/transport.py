@@ -6,7 +6,8 @@ import http.client
 import socket
 import ssl
 import time
-from typing import Callable, Dict, Optional, Protocol
+from typing import Callable, Dict, Optional, Protocol, TypeVar
+from urllib.parse import SplitResult
 
 from msgspec import Struct
 
@@ -16,10 +17,23 @@ ERRORS = (OSError, http.client.HTTPException, ValueError)
 """What the standard library raises for a bad host name, connection or response."""
 NOT_TLS = "WRONG_VERSION_NUMBER UNKNOWN_PROTOCOL PACKET_LENGTH_TOO_LONG RECORD_LAYER_FAILURE HTTP_REQUEST".split()
 """OpenSSL's reasons if the server does not speak TLS."""
+STRICT_CODES = range(80, 94)
+"""OpenSSL's codes of what only its strict mode refuses, such as 85, a missing Authority Key Identifier."""
+TUNNEL_FAILED = "Tunnel connection failed:"
+"""How the standard library's HTTP client begins the error of a CONNECT that failed."""
+OTHER_DOMAINS = {
+    ".ap-southeast-1.myhuaweicloud.com": ".ap-southeast-1.myhuaweicloud.cn",
+    ".ap-southeast-1.myhuaweicloud.cn": ".ap-southeast-1.myhuaweicloud.com",
+    ".eu-west-101.myhuaweicloud.eu": ".eu-west-101.myhuaweicloud.com",
+    ".eu-west-101.myhuaweicloud.com": ".eu-west-101.myhuaweicloud.eu",
+}
+"""Both domains of a region where the SDK's tables have more than one."""
 TRUNCATED = "the connection closed in the middle of the answer; the request is retried"
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
 """Most answers have a few hundred bytes; a longer body is rejected."""
+
+T = TypeVar("T")
 
 
 class Request(Struct, frozen=True):
@@ -63,6 +77,18 @@ A transport that pools connections may also have `preconnect(url, timeout, count
 """
 
 
+class Guard(Protocol):
+    """Decides whether a tunnel through a proxy is opened."""
+
+    def __call__(self, proxy: SplitResult, connect: Callable[[], T]) -> T:
+        """Return what `connect` returns, or raise QueryError instead of calling it."""
+
+
+def unguarded(proxy: SplitResult, connect: Callable[[], T]) -> T:
+    """Open every tunnel; see Guard."""
+    return connect()
+
+
 def remaining(deadline: float) -> float:
     """Return the seconds until a deadline (monotonic seconds); raise TimeoutError after it."""
     left = deadline - time.monotonic()
@@ -99,8 +125,20 @@ def _read_body(length: Optional[str], read: Callable[[int], bytes], deadline: fl
     return bytes(body)
 
 
-def transport_error(error: BaseException, host: str) -> QueryError:
+def proxy_refusal(proxy: SplitResult) -> QueryError:
+    """Make the error of a 407: a proxy refused our password, or requires one."""
+    name = proxy.netloc.rpartition("@")[2]
+    if proxy.username is None:
+        text = f"the proxy {name} requires a password (407): write http://USER:PASSWORD@{name} in proxy or HTTPS_PROXY"
+    else:
+        text = f"the proxy {name} refused the password in its URL (407): correct it in proxy or HTTPS_PROXY"
+    return QueryError(Result.PROXY_REFUSED, text)
+
+
+def transport_error(error: BaseException, host: str, proxy: Optional[SplitResult] = None) -> QueryError:
     """Classify an error of the transport: timeout, broken connection, other protocol, or untrusted certificate."""
+    if proxy is not None and str(error).startswith(f"{TUNNEL_FAILED} 407"):
+        return proxy_refusal(proxy)
     if isinstance(error, (socket.timeout, TimeoutError)):
         return QueryError(Result.TIMED_OUT, f"{host} did not answer in time: check the network, or raise timeout")
     return QueryError(Result.NETWORK, _describe(error, host))
@@ -111,20 +149,34 @@ def _describe(error: BaseException, host: str) -> str:
         return str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message
+        if error.verify_code in STRICT_CODES:
+            remedy = "have its authority, or the proxy's, issued again with what is missing"
+            return f"{host}: the TLS certificate breaks RFC 5280 ({reason}), which Python 3.13 checks: {remedy}"
         return f"{host}: the TLS certificate is not trusted ({reason}): set tls_ca_cert, or check the proxy"
     if isinstance(error, http.client.IncompleteRead):
         return TRUNCATED
     if isinstance(error, socket.gaierror):
-        return f"{host}: no such host: check region, endpoint and name resolution"
+        return f"{host}: {no_such_host(host)}"
     if isinstance(error, ssl.SSLError) and error.reason in NOT_TLS:
         return f"{host} answered, but not in TLS: check endpoint, its port, and proxy"
     # RemoteDisconnected is an OSError too: a closed connection, not another protocol.
     if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
         return f"{host} answered, but not in HTTP: check endpoint, its port, and proxy"
     reason = getattr(error, "strerror", None) or type(error).__name__
-    if str(error).startswith("Tunnel connection failed"):
-        reason = f"the proxy refused: {_status(str(error)[26:29])}"  # the proxy's own text may echo the password
+    if str(error).startswith(TUNNEL_FAILED):
+        code = str(error)[len(TUNNEL_FAILED) :][1:4]
+        reason = f"the proxy refused: {_status(code)}"  # the proxy's own text may echo the password
     return f"{host}: no connection ({reason}): check network, firewall and proxy"
+
+
+def no_such_host(host: str) -> str:
+    """Describe that a name does not resolve. The hosts of some regions are known under another domain too."""
+    name, _, port = host.partition(":")
+    for domain, other in OTHER_DOMAINS.items():
+        if name.endswith(domain):
+            url = f"https://{name[: -len(domain)]}{other}{port and ':' + port}"
+            return f"no such host: check name resolution, or try {url} as its endpoint"
+    return "no such host: check region, endpoint and name resolution"
 
 
 def _status(code: str) -> str:

@@ -12,7 +12,9 @@ REPEAT_AFTER = 3600.0
 """Seconds between two lines about the same problem."""
 CONFIGURATION = "configuration"
 """The problem key of a configuration error that prevents all cycles."""
-VARIABLE_PARTS = re.compile(r"\. Retrying in .*? in the next cycle|\[[^]]*\]|\b[\da-fA-F-]{8,}\b|\d+(?:[.,:]\d+)*")
+VARIABLE_PARTS = re.compile(
+    r"\. Retrying in .*? (?:in the next cycle|at once)|\[[^]]*\]|\b[\da-fA-F-]{8,}\b|\d+(?:[.,:]\d+)*"
+)
 """The parts of a text that vary for the same cause: the wait after a refusal, request ids, numbers."""
 
 

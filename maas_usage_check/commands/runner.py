@@ -53,6 +53,7 @@ def make_collectors(
     """
     clock, pool = runtime.clock, pool or Pool()
     schedulers = Schedulers(store, clock)
+    pool.guard = schedulers.proxy_guard
     providers = {source: provider(source) for source in {instance.credentials for instance in instances}}
     return [
         Collector(

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from .instance import INFER_TYPES, ONLINE_EXPERIENCE, CredentialsSource, Instance, ServiceType, is_project_id
+from .instance import INFER_TYPES, ONLINE_EXPERIENCE, CredentialsSource, Instance, Proxy, ServiceType, is_project_id
 from .known_keys import INLINE_SECRET, is_secret
 from .load import load, load_file, load_instance, with_defaults
 from .load_warnings import load_warnings
 
 __all__ = [
-    "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "CredentialsSource", "Instance", "ServiceType",
+    "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "CredentialsSource", "Instance", "Proxy", "ServiceType",
     "is_project_id", "is_secret", "load", "load_file", "load_instance", "load_warnings", "with_defaults",
 ]  # fmt: skip

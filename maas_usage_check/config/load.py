@@ -25,6 +25,8 @@ MAY_BE_EMPTY = ("tags", "ips", "api_keys")
 """An empty list here means the default; of the other lists an empty one would leave nothing to query."""
 HOSTS = {"endpoint": "modelarts", "iam_endpoint": "iam", "cloud_eye_endpoint": "ces"}
 """The first part of the default host of each API."""
+DOMAINS = {"eu-west-101": "myhuaweicloud.eu"}
+"""Of regions that have a domain of their own."""
 
 
 def load_file(path: str, now: Optional[float] = None, overrides: Mapping[str, Any] = {}) -> List[Instance]:
@@ -104,8 +106,9 @@ def load_instance(entry: Any, defaults: Mapping[str, Any], path: str, now: Optio
             del values[config_key]
         if config_key in values:
             values[config_key] = read(values[config_key], place(config_key))
+    region = str(values.get("region", DEFAULT_REGION))
     for config_key, host in HOSTS.items():
-        values.setdefault(config_key, f"https://{host}.{values.get('region', DEFAULT_REGION)}.myhuaweicloud.com")
+        values.setdefault(config_key, f"https://{host}.{region}.{DOMAINS.get(region, 'myhuaweicloud.com')}")
     try:
         instance = msgspec.convert(values, Instance)
     except msgspec.ValidationError as error:

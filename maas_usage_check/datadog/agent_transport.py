@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import socket
 import ssl
 import time
 from functools import partial
 from typing import Any, Callable, List, Optional, Tuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..clock import Clock
-from ..cloud.transport import ERRORS, Request, Response, read_response, remaining, transport_error
+from ..cloud.connection import host_and_port
+from ..cloud.proxy import find_proxy
+from ..cloud.transport import ERRORS, Guard, Request, Response, read_response, remaining, transport_error
+from ..config import Instance, Proxy
+from ..config.urls import check_userinfo, split_hosts
 from ..watchdog import run_with_deadline
 
 GRACE = 0.5
@@ -42,50 +47,70 @@ class AgentTransport:
     """Send requests with the Agent's HTTP client, so that its proxy, TLS and timeout options apply; see Transport.
 
     Args:
-        client: the client of the check.
-        make_client: creates another client, since a client reads the CA certificates only once.
-        ca: the configuration key `tls_ca_cert`.
+        make_client: creates a client of the check; called again when the CA certificates change, which a client reads
+            only once.
+        instance: names proxy and CA certificates.
+        guard: what requests through proxies pass.
+
+    Raises ConfigError if the Agent or the environment names an invalid proxy.
     """
 
-    def __init__(self, client: Any, make_client: Callable[[], Any], ca: Optional[str]) -> None:
-        self._client = client
+    def __init__(self, make_client: Callable[[], Any], instance: Instance, guard: Guard) -> None:
+        self._client = make_client()
         self._make_client = make_client
-        self._ca = ca
-        self._stamps = _authority_stamps(ca)
+        self._instance = instance
+        self._guard = guard
+        self._stamps = _authority_stamps(instance.tls_ca_cert)
+        self._agent_proxy = _proxy_of(self._client)
+        for url in (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else ""):
+            self._find_proxy(urlsplit(url))
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
-        clock = Clock()
+        clock, url = Clock(), urlsplit(request.url)
+        proxy, deadline = self._find_proxy(url), time.monotonic() + timeout
+
+        def send() -> Response:
+            try:
+                return self._send(request, proxy, deadline)
+            except (*ERRORS, urllib3.exceptions.HTTPError) as error:
+                raise transport_error(_root(error), url.netloc, proxy) from None
+
+        work = send if proxy is None else partial(self._guard, proxy, send)
         # The client restarts its timeout with every byte of the headers: a worker limits the total.
-        result = run_with_deadline(partial(self._send, request, timeout), clock, timeout + GRACE) or TimeoutError()
-        if isinstance(result, (*ERRORS, urllib3.exceptions.HTTPError)):
-            raise transport_error(_root(result), urlsplit(request.url).netloc)
+        result = run_with_deadline(work, clock, timeout + GRACE)
+        if result is None:
+            raise transport_error(TimeoutError(), url.netloc)
         if isinstance(result, Exception):
             raise result
         return result
 
-    def _send(self, request: Request, timeout: float) -> Response:
+    def _find_proxy(self, url: SplitResult) -> Optional[SplitResult]:
+        return find_proxy(url, self._instance, self._agent_proxy)
+
+    def _send(self, request: Request, proxy: Optional[SplitResult], deadline: float) -> Response:
         """Send a request; retry it if the certificate is not trusted and the CA certificates have changed."""
-        deadline = time.monotonic() + timeout
         try:
-            return self._exchange(request, deadline)
+            return self._exchange(request, proxy, deadline)
         except OSError as error:
-            stamps = _authority_stamps(self._ca)
+            stamps = _authority_stamps(self._instance.tls_ca_cert)
             if not isinstance(_root(error), ssl.SSLCertVerificationError) or stamps == self._stamps:
                 raise
         self._client, self._stamps = self._make_client(), stamps
-        return self._exchange(request, deadline)
+        return self._exchange(request, proxy, deadline)
 
-    def _exchange(self, request: Request, deadline: float) -> Response:
+    def _exchange(self, request: Request, proxy: Optional[SplitResult], deadline: float) -> Response:
+        addresses = socket.getaddrinfo(*host_and_port(proxy or urlsplit(request.url)), type=socket.SOCK_STREAM)
+        connect_limit, read_limit = self._client.options["timeout"]
         options = {
             "auth": SignedAuth(request),
-            "timeout": tuple(min(limit, remaining(deadline)) for limit in self._client.options["timeout"]),
+            # The client tries one address after the other, each for the whole limit.
+            "timeout": (min(connect_limit, remaining(deadline) / len(addresses)), min(read_limit, remaining(deadline))),
             "allow_redirects": False,
             "stream": True,
+            # An empty one keeps the client from another that the environment may name.
+            "proxies": {"http": "", "https": proxy.geturl() if proxy else ""},
         }
-        url = urlsplit(request.url)
-        if url.scheme == "http":  # loopback only: no proxy
-            options["proxies"] = {"http": "", "https": ""}
         send = self._client.post if request.method == "POST" else self._client.get
         with contextlib.closing(send(request.url, data=request.body or None, **options)) as response:
             # read() waits for all bytes, so that a slow server blocks it until the deadline of the cycle; read1() does
@@ -96,6 +121,15 @@ class AgentTransport:
                 return read_raw(size, decode_content=False) or b""
 
             return read_response(response.status_code, response.headers, read, deadline, request.max_bytes)
+
+
+def _proxy_of(client: Any) -> Optional[Proxy]:
+    """Return the proxy that the Agent's own configuration names; None if it names none."""
+    proxies = client.options["proxies"]
+    if not proxies or not proxies.get("https"):
+        return None
+    check_userinfo(proxies["https"], "the Agent's proxy.https")
+    return Proxy(https=proxies["https"], no_proxy=tuple(split_hosts(" ".join(client.no_proxy_uris or ()))))
 
 
 def _authority_stamps(ca: Optional[str]) -> List[Tuple[int, ...]]:

@@ -99,7 +99,7 @@ class MaasUsageCheck(AgentCheck):  # type: ignore[misc] # the base library ships
             source = self._registering_secrets(provider(instance.credentials))
             schedulers = self._schedulers or shared_schedulers(instance.state_dir)
             consumer = Consumer(f"agent {self.check_id} {instance.display_name}", INCREMENTS)
-            transport = AgentTransport(self._make_client(), self._make_client, instance.tls_ca_cert)
+            transport = AgentTransport(self._make_client, instance, schedulers.proxy_guard)
             collector = Collector(
                 instance, source, transport, schedulers, self._clock, consumer=consumer, rate_extension_s=WINDOW_S
             )

@@ -1,6 +1,7 @@
-"""When no request of an access key is sent: after a refusal, and after a 429 of an API.
+"""When no request is sent: after a refusal of an access key or of a proxy's password, and after a 429 of an API.
 
-More than five refused signatures in a row lock a key for five minutes, for everybody who uses it.
+More than five refused signatures in a row lock a key for five minutes, for everybody who uses it. A proxy's account may
+be locked as well.
 """
 
 from __future__ import annotations
@@ -8,21 +9,25 @@ from __future__ import annotations
 from math import ceil
 
 from ..clock import CLOCK_TOLERANCE
-from ..cloud.outcomes import API, EFFECTS, KEY, Outcome, effect_of
+from ..cloud.outcomes import API, EFFECTS, KEY, PROXY, Outcome, effect_of
 from ..errors import QueryError, Result
 from .key_state import KeyEntry
 
 FIRST_WAIT_S = 300.0
 LONGEST_WAIT_S = 3600.0
 DEFAULT_THROTTLE_S = 60.0
-CAUSES = frozenset(result for result, effect in EFFECTS.items() if effect.opens == KEY)
+CAUSES = frozenset(result for result, effect in EFFECTS.items() if effect.opens in (KEY, PROXY))
+REPLACED_KEY = "a replaced key is tried in the next cycle"
 UNKNOWN = "the cloud refused the access key; the reason was not stored"
 
 
-def record(entry: KeyEntry, api: str, outcome: Outcome, now: float, monotonic: float) -> None:
-    """Record how a request to an API ended, at `now` by the wall clock and `monotonic` by the other."""
+def record(entry: KeyEntry, api: str, outcome: Outcome, now: float, monotonic: float, refuser: str = KEY) -> None:
+    """Record how a request to an API ended, at `now` by the wall clock and `monotonic` by the other.
+
+    `refuser`: whose refusals the entry counts, KEY or PROXY.
+    """
     effect = effect_of(outcome)
-    if isinstance(outcome, QueryError) and effect.opens == KEY:
+    if isinstance(outcome, QueryError) and effect.opens == refuser:
         if now >= entry.not_before:  # else it was in flight when another was refused: one refusal, one wait
             entry.refusals += 1
             entry.not_before = now + min(FIRST_WAIT_S * 2 ** min(entry.refusals - 1, 10), LONGEST_WAIT_S)
@@ -53,10 +58,12 @@ def reset_if_clock_fixed(entry: KeyEntry, now: float, monotonic: float) -> None:
 def raise_if_open(entry: KeyEntry, api: str, now: float, throttled: bool = False) -> None:
     """Raise QueryError while no request may be sent; `throttled`: a 429 has ended the cycle's calls of this API."""
     if now < entry.not_before:
+        result = Result(entry.cause) if entry.cause in CAUSES else Result.BACKING_OFF  # a state from elsewhere
+        replaced = "another password is tried at once" if result == Result.PROXY_REFUSED else REPLACED_KEY
+        wait = ceil((entry.not_before - now) / 60)
         raise QueryError(
-            Result(entry.cause) if entry.cause in CAUSES else Result.BACKING_OFF,  # a state from elsewhere
-            f"{entry.why or UNKNOWN}. Retrying in {ceil((entry.not_before - now) / 60)} min to avoid a lockout; "
-            "a replaced key is tried in the next cycle",
+            result,
+            f"{entry.why or UNKNOWN}. Retrying in {wait} min to avoid a lockout; {replaced}",
             is_consequence=True,
             clock_off=entry.clock_off,
         )

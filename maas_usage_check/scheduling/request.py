@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from enum import IntEnum
-from typing import Any, Callable, Iterable, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence, Set, Tuple
 
 from msgspec import Struct, field
 
@@ -45,6 +45,7 @@ class Group(Struct, eq=False):
         on_wait: takes the seconds of the first wait for the rate.
         ended: set when the last pending request ends.
         throttled: the APIs that answered 429 during the cycle.
+        refused: the error of each API whose proxy refused our password: no request passes through it.
         waited_s: how long the first wait for the rate was.
     """
 
@@ -60,6 +61,7 @@ class Group(Struct, eq=False):
     pending: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     throttled: Set[str] = set()
+    refused: Dict[str, QueryError] = {}
     waited_s: float = 0.0
 
     def not_sent_error(self) -> QueryError:

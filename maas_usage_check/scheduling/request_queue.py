@@ -13,7 +13,7 @@ import random
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from ..clock import Clock
-from ..cloud.outcomes import API, Outcome, effect_of
+from ..cloud.outcomes import API, PROXY, Outcome, effect_of
 from ..errors import QueryError
 from . import circuit_breaker
 from .key_state import VERIFIED_S, KeyEntry, KeyState
@@ -126,6 +126,8 @@ class RequestQueue:
         if effect.opens == API:
             for group in self.groups:
                 group.throttled.add(request.api)
+        if effect.opens == PROXY and isinstance(outcome, QueryError):
+            request.group.refused[request.api] = outcome
         if effect.retry and isinstance(outcome, QueryError) and request.tries < len(request.group.retries_s):
             ready = now + request.group.retries_s[request.tries] * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             request.tries, request.failure = request.tries + 1, outcome
@@ -175,6 +177,8 @@ class RequestQueue:
         group = request.group
         if group.is_cancelled() or request.is_dropped() or group.deadline <= now:
             raise group.not_sent_error()
+        if request.api in group.refused:
+            raise QueryError(group.refused[request.api].result, str(group.refused[request.api]), is_consequence=True)
         circuit_breaker.raise_if_open(self.key.entry, request.api, self._clock.now(), request.api in group.throttled)
 
     def _permit(self, request: Request, deferred_at: float, now: float) -> float:

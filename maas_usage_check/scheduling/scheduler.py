@@ -12,6 +12,7 @@ from ..cloud import Credentials, as_query_error
 from ..errors import QueryError
 from ..state import Store
 from .key_state import KeyState, digest
+from .proxy_guard import ProxyGuard
 from .request import Group, Request
 from .request_queue import RequestQueue
 
@@ -134,10 +135,15 @@ class Scheduler:
 
 
 class Schedulers:
-    """The schedulers of all access keys over one state."""
+    """The schedulers of all access keys over one state.
+
+    Attributes:
+        proxy_guard: what the tunnels of their requests pass.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
+        self.proxy_guard = ProxyGuard(store, clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._schedulers: Dict[Tuple[str, str], Scheduler] = {}

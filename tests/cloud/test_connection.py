@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 import http.client
 import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -180,14 +182,33 @@ def test_no_proxy(
     assert proxy.requests == []
 
 
-@pytest.mark.parametrize(("status", "shown"), [("407", "407 Proxy Authentication Required)"), ("299", "299)")])
-def test_refused_by_proxy(server: KeepAliveServer, status: str, shown: str) -> None:
-    """A refused password is sent once. The error does not quote the proxy's text, which may echo it."""
+def refusing(server: KeepAliveServer, status: str) -> str:
+    """Let a server refuse tunnels and quote the password; return its URL as a proxy with user and password."""
     pair = base64.b64encode(b"user:planted").decode()
     server.handler = lambda request: request.client.sendall(f"HTTP/1.1 {status} {pair} planted\r\n\r\n".encode())
-    error = error_of(f"https://{HOST}/", transport(proxy={"https": server.url.replace("//", "//user:planted@")}))
-    assert f"the proxy refused: {shown}" in error
-    assert not any(secret in error for secret in ("planted", pair))
+    return server.url.replace("//", "//user:planted@")
+
+
+def test_refused_by_proxy(server: KeepAliveServer) -> None:
+    """The error does not quote the proxy's text, which may echo the password."""
+    error = error_of(f"https://{HOST}/", transport(proxy={"https": refusing(server, "299")}))
+    assert "the proxy refused: 299)" in error
+    assert "planted" not in error
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        (True, "refused the password in its URL (407): correct it in proxy or HTTPS_PROXY"),
+        (False, "requires a password (407): write http://USER:PASSWORD@localhost:…/ in proxy or HTTPS_PROXY"),
+    ],
+)
+def test_password_refused_by_proxy(server: KeepAliveServer, user: bool, says: str) -> None:
+    url = refusing(server, "407")
+    with pytest.raises(QueryError) as failed:
+        get(f"https://{HOST}/", transport(proxy={"https": url if user else server.url}))
+    assert failed.value.result == Result.PROXY_REFUSED
+    assert str(failed.value) == f"the proxy localhost:{server.port} {says.replace('…/', str(server.port))}"
     assert len(server.requests) == 1
 
 
@@ -327,3 +348,55 @@ def test_replaced_authorities(secure: KeepAliveServer, authority: trustme.CA, bu
     assert error_of(secure.url, client) == expected
     bundle(authority)
     assert connections(secure, client, other) == 2 + 1
+
+
+def without_key_identifier(folder: Path) -> Tuple[str, str, str]:
+    """Write an authority, and a certificate and its key that lack an Authority Key Identifier; return their paths."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def certificate(name: str, issuer: str, own_key: Any, signing_key: Any, is_authority: bool) -> Any:
+        begin = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=1)
+        usage = {"key_cert_sign": is_authority, "crl_sign": is_authority, "digital_signature": True}
+        others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+        builder = (
+            x509.CertificateBuilder(
+                x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]),
+                x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]),
+                own_key.public_key(),
+                x509.random_serial_number(),
+                begin,
+                begin + dt.timedelta(days=2),
+            )
+            .add_extension(x509.BasicConstraints(is_authority, None), True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own_key.public_key()), False)
+            .add_extension(x509.KeyUsage(**usage, **dict.fromkeys((*others, "decipher_only"), False)), True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
+        )
+        return builder.sign(signing_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    authority_key, own_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    contents = {
+        "authority.pem": certificate("company", "company", authority_key, authority_key, is_authority=True),
+        "own.pem": certificate("localhost", "company", own_key, authority_key, is_authority=False),
+        "key.pem": own_key.private_bytes(*form),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    authority, own, key = (str(folder / name) for name in contents)
+    return authority, own, key
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older Pythons accept it")
+def test_strict_certificate(tmp_path: Path) -> None:
+    """A certificate that only the strict mode of Python 3.13 refuses is described as that."""
+    authority, own, key = without_key_identifier(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    with contextlib.closing(KeepAliveServer(context)) as server:
+        assert error_of(server.url, transport(tls_ca_cert=authority)) == (
+            f"localhost:{server.port}: the TLS certificate breaks RFC 5280 (Missing Authority Key Identifier), which "
+            "Python 3.13 checks: have its authority, or the proxy's, issued again with what is missing"
+        )

@@ -61,19 +61,30 @@ def test_reuse_after_any_response(server: KeepAliveServer, make: Any) -> None:
     assert len(server.clients) == 1
 
 
-def test_interim_response(server: KeepAliveServer, make: Any) -> None:
-    """Bytes after an interim response are never read as the response to the next request."""
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
-    def handle(request: ReceivedRequest) -> bytes:
-        if request.connection == 1:
-            request.client.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-            return b""
-        return http_response(b"its own")
 
-    server.handler = handle
+@pytest.mark.parametrize("interim", [1, 15])
+def test_interim_response(server: KeepAliveServer, make: Any, interim: int) -> None:
+    """Interim responses are read over, and the connection is used again."""
+    server.handler = lambda request: EARLY_HINTS * interim + http_response(b"final")
     transport = make()
-    assert get(transport, server.url).status == 103
-    assert get(transport, server.url).body == b"its own"
+    for _ in range(2):
+        assert (get(transport, server.url).status, get(transport, server.url).body) == (200, b"final")
+    assert len(server.clients) == 1
+
+
+def test_interim_responses_only(server: KeepAliveServer, make: Any) -> None:
+    server.handler = lambda request: EARLY_HINTS * 16
+    assert "answered, but not in HTTP" in str(error_of(make(), server.url))
+
+
+def test_other_protocol(server: KeepAliveServer, make: Any) -> None:
+    """After a 101 no HTTP follows: the connection is not used again."""
+    server.handler = lambda request: b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    transport = make()
+    assert [get(transport, server.url).status for _ in range(2)] == [101, 101]
+    assert len(server.clients) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Dict
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -144,3 +146,22 @@ def test_no_source() -> None:
         provider(SDK)()
     assert refused.value.result == Result.NO_CREDENTIALS
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "169.254.0.0/16"),
+        ({"NO_PROXY": "a.invalid,10.0.0.0/8"}, "a.invalid,10.0.0.0/8,169.254.0.0/16"),
+        ({"NO_PROXY": "a.invalid", "no_proxy": "b.invalid"}, "b.invalid,169.254.0.0/16"),
+        ({"no_proxy": "*"}, "*"),
+    ],
+)
+def test_link_local(monkeypatch: pytest.MonkeyPatch, before: Dict[str, str], after: str) -> None:
+    """Link-local addresses are added once to the hosts that the environment excludes from its proxy."""
+    monkeypatch.setenv("no_proxy", "")
+    for name, value in {**before, "HUAWEICLOUD_SDK_AK": "one", "HUAWEICLOUD_SDK_SK": "two"}.items():
+        monkeypatch.setenv(name, value)
+    fetch = provider(SDK)
+    assert fetch() == fetch()
+    assert os.environ["no_proxy"] == after

@@ -6,16 +6,19 @@ import contextlib
 import os
 import socket
 import stat
+import time
 from functools import partial
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from ...clock import CLOCK_TOLERANCE, Clock
-from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
+from ...cloud import Credentials, DirectTransport, Pool, Request, Response, Statistics, provider, readable_by_others
+from ...cloud.connection import try_addresses
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
+from ...cloud.transport import no_such_host
 from ...collection import Collector, Session
 from ...config import Instance
 from ...config.ranges import parse_range
@@ -31,13 +34,16 @@ from .finding import FAIL, OK, SKIP, WARN, Finding
 
 def examine(instance: Instance, store: Store, runtime: Runtime, warn: Warn) -> Iterator[Finding]:
     """Yield the findings of one instance, each as soon as it is known; raise ConfigError before the first."""
-    transport = _RecordingTransport(runtime.connect(instance, None), runtime.clock)
-    return _run_stages(instance, transport, store, runtime.clock, warn)
+    pool, schedulers = Pool(), Schedulers(store, runtime.clock)
+    pool.guard = schedulers.proxy_guard
+    transport = _RecordingTransport(runtime.connect(instance, pool), runtime.clock)
+    return _run_stages(instance, transport, schedulers, runtime.clock, warn)
 
 
 def _run_stages(
-    instance: Instance, transport: _RecordingTransport, store: Store, clock: Clock, warn: Warn
+    instance: Instance, transport: _RecordingTransport, schedulers: Schedulers, clock: Clock, warn: Warn
 ) -> Iterator[Finding]:
+    store = schedulers.store
     yield _check_state(instance, store, int(clock.now() * 1000))
     credentials, finding = _check_credentials(instance)
     yield finding
@@ -50,7 +56,6 @@ def _run_stages(
         why = "the state does not answer" if store.hangs else why
         yield from [Finding(SKIP, stage, f"not queried: {why}") for stage in ("clock", *_query_stages(instance))]
         return
-    schedulers = Schedulers(store, clock)
     findings = list(_run_query_stages(instance, credentials, transport, schedulers, clock, warn))
     transport.direct.close()
     entry = schedulers.of(credentials).key.entry
@@ -120,10 +125,10 @@ def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[F
     for host, port in dict.fromkeys(addresses.values()):
         resolved = attempt(instance.timeout, partial(socket.getaddrinfo, host, port))
         if isinstance(resolved, QueryError):
-            yield Finding(FAIL, "name resolution", f"{host}: {_resolution_error(resolved)}")
+            yield Finding(FAIL, "name resolution", f"{host}: {_resolution_error(resolved, host)}")
             yield Finding(SKIP, "TCP and TLS", "not tried: no address to connect to")
             return
-        names.append(f"{host} is {resolved[0][4][0]}")
+        names.append(f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in resolved))}")
     yield Finding(OK, "name resolution", ", ".join(names))
     connected: List[str] = []
     for url in addresses:
@@ -132,15 +137,29 @@ def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[F
             yield Finding(FAIL, "TCP and TLS", str(protocol))
             return
         connected.append(f"{urlsplit(url).netloc} by {protocol}")
-    mark = OK if instance.tls_verify else WARN
-    unverified = "" if instance.tls_verify else "; tls_verify is false: anyone in between can read and change the data"
-    yield Finding(mark, "TCP and TLS", ", ".join(connected) + unverified)
+    warnings = [] if instance.tls_verify else ["tls_verify is false: anyone in between can read and change the data"]
+    warnings += _failing_addresses(set(addresses.values()), instance.timeout)
+    yield Finding(WARN if warnings else OK, "TCP and TLS", "; ".join([", ".join(connected), *warnings]))
 
 
-def _resolution_error(error: QueryError) -> str:
+def _failing_addresses(hosts: Iterable[Tuple[str, int]], timeout: float) -> Iterator[str]:
+    """Yield a warning for each host of which one address connects and another one does not."""
+    for host, port in hosts:
+        deadline = time.monotonic() + timeout
+        reasons = attempt(timeout, partial(try_addresses, host, port, deadline))
+        if not isinstance(reasons, QueryError) and any(reasons.values()):
+            connected = " and ".join(address for address, reason in reasons.items() if not reason) or "none"
+            failed = ", ".join(f"{address} ({reason})" for address, reason in reasons.items() if reason)
+            yield (
+                f"{host} connects by {connected}, but not by {failed}: each new connection may lose time; repair the "
+                "route to that address, or remove it from name resolution"
+            )
+
+
+def _resolution_error(error: QueryError, host: str) -> str:
     if error.result == Result.TIMED_OUT:
         return "the name was not resolved in time: check /etc/resolv.conf and that its server answers"
-    return "no such host: check region, endpoint and name resolution"
+    return no_such_host(host)
 
 
 def _run_query_stages(

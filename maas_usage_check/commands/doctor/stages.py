@@ -13,7 +13,16 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from ...clock import CLOCK_TOLERANCE, Clock
-from ...cloud import Credentials, DirectTransport, Request, Response, Statistics, provider, readable_by_others
+from ...cloud import (
+    Credentials,
+    DirectTransport,
+    Request,
+    Response,
+    Statistics,
+    chosen_variables,
+    provider,
+    readable_by_others,
+)
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
 from ...collection import Collector, Session
@@ -104,12 +113,17 @@ def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Findi
         return None, Finding(FAIL, "credentials", str(credentials))
     kind = "temporary key" if credentials.token else "key"
     if source.path is None:
-        name = "the environment" if source.source == "env" else "the SDK's own sources"
+        name = _environment() if source.source == "env" else "the SDK's own sources"
         return credentials, Finding(OK, "credentials", f"{kind} from {name}")
     mode = stat.S_IMODE(os.stat(source.path).st_mode)
     text = f"{kind} from file {source.path}, mode {mode:04o}"
     others = readable_by_others(source.path)
     return credentials, Finding(WARN if others else OK, "credentials", f"{text}: {others}" if others else text)
+
+
+def _environment() -> str:
+    names = chosen_variables(os.environ, "the environment")
+    return "the environment" + ("" if names.access_key == "HW_ACCESS_KEY" else f", {names[0]} and {names[1]}")
 
 
 def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:

@@ -16,4 +16,4 @@ def decode_text(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("not UTF-8, perhaps GBK; save it as UTF-8") from None
+        raise ValueError("not UTF-8 text, perhaps GBK; save it as UTF-8") from None

@@ -118,8 +118,8 @@ def test_missing_file(tmp_path: Path) -> None:
         ("instances: [{}]\n".encode("utf-16-le"), "UTF-16, not UTF-8"),
         ("# 用量 \ninstances: [{}]\n".encode("utf-16-be"), "UTF-16, not UTF-8"),
         (b"\0a\0a\0\0aa", "UTF-16, not UTF-8"),
-        ("# 用量\ninstances: [{}]\n".encode("gbk"), "not UTF-8, perhaps GBK"),
-        (b"\xff", "not UTF-8, perhaps GBK"),
+        ("# 用量\ninstances: [{}]\n".encode("gbk"), "not UTF-8 text, perhaps GBK"),
+        (b"\xff", "not UTF-8 text, perhaps GBK"),
     ],
 )
 def test_encoding(tmp_path: Path, content: bytes, named: Optional[str]) -> None:

@@ -75,7 +75,7 @@ WRONG_FILES: Dict[str, Tuple[Content, str]] = {
     "console, no secret key": (f"{HEADER}\nme,{AK},\n", "FILE has no Secret Access Key: add it"),
     "UTF-16": (CONSOLE.encode("utf-16"), "FILE is UTF-16, not UTF-8; save it as UTF-8"),
     "UTF-16 without a mark": (PAIR.encode("utf-16-be"), "FILE is UTF-16, not UTF-8; save it as UTF-8"),
-    "GBK": (f"# 密钥\n{PAIR}".encode("gbk"), "FILE is not UTF-8, perhaps GBK; save it as UTF-8"),
+    "GBK": (f"# 密钥\n{PAIR}".encode("gbk"), "FILE is not UTF-8 text, perhaps GBK; save it as UTF-8"),
     "comments only": ("# mine\n", f"FILE has {SHAPES}"),
     "other variables": (f"A={AK}\nB={SK}\nC=\nD=", f"FILE has {SHAPES}"),
     "64 KiB": (f"{PAIR}{'#' * 65_536}", "FILE is larger than 64 KiB: name a file with the key alone"),
@@ -263,7 +263,7 @@ def test_process(emulated: Cloud, program: Program) -> None:
 def test_encoding_of_the_configuration(program: Program, encoding: str) -> None:
     config = program.config("")
     Path(config).write_bytes("# 用量\nregion: cn-southwest-2\ninstances: [{}]\n".encode(encoding))
-    named = "not UTF-8, perhaps GBK" if encoding == "gbk" else "UTF-16, not UTF-8"
+    named = "not UTF-8 text, perhaps GBK" if encoding == "gbk" else "UTF-16, not UTF-8"
     done = program("collect", "--config", config)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"E! {config}: not valid YAML: it is {named}; save it as UTF-8\n"

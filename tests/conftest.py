@@ -48,7 +48,7 @@ NOW = 1_795_435_200.0
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Remove the developer's keys, proxies and state, and the thread count of other tests."""
     for name in list(os.environ):
-        if name.startswith(("HW_", "HUAWEICLOUD_", "HC_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("HW_", "HUAWEI", "HC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))

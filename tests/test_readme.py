@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,25 @@ from .walkthrough import blocks, follow, install_script
 RANGES = ["today", "this_month", "last_7d", "last_14d", "last_30d"]
 SERVE = "runuser -u maas-usage -- /usr/local/bin/maas-usage-check serve --config /etc/maas-usage-check/conf.yaml"
 pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="the commands are for bash")
+
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+KEY_LINES = [
+    line for page in PAGES for line in re.findall(r"^[#$] (.*\$\{?HW_.*)$", page.read_text("utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("empty", ["HW_ACCESS_KEY", "HW_SECRET_KEY"])
+def test_empty_key(empty: str) -> None:
+    """A documented line that writes a key file fails, and runs nothing, where a variable is empty."""
+    assert len(KEY_LINES) == 7
+    for line in KEY_LINES:
+        commands = f"install() {{ echo ran; }}; sudo() {{ echo ran; }}\n{line}"
+        environ = {"HW_ACCESS_KEY": AK, "HW_SECRET_KEY": SK, empty: ""}
+        done = subprocess.run(["bash", "-c", commands], env=environ, capture_output=True, encoding="utf-8", check=False)
+        assert done.returncode != 0
+        assert done.stdout == ""
+        assert f"{empty}: parameter null or not set" in done.stderr
 
 
 def test_telegraf(cloud: Cloud, program: Program, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .access_key import Credentials
 from .client import Client
-from .credentials import Credentials, Provider, provider, readable_by_others
+from .credentials import Provider, chosen_variables, provider, readable_by_others
 from .direct_transport import DirectTransport, Pool
 from .source import Api, Outcome, Plan, Query, Source, as_query_error
 from .statistics import Statistics
@@ -11,5 +12,6 @@ from .transport import Request, Response, Transport
 
 __all__ = [
     "Api", "Client", "Credentials", "DirectTransport", "Outcome", "Plan", "Pool", "Provider", "Query", "Request",
-    "Response", "Source", "Statistics", "Transport", "as_query_error", "provider", "readable_by_others",
+    "Response", "Source", "Statistics", "Transport", "as_query_error", "chosen_variables", "provider",
+    "readable_by_others",
 ]  # fmt: skip

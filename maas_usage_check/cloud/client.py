@@ -15,7 +15,7 @@ from ..clock import Clock
 from ..config import Instance
 from ..errors import QueryError, Result
 from ..version import __version__
-from .credentials import Credentials
+from .access_key import Credentials
 from .redaction import redact_body, redactor
 from .source import Call
 from .transport import Request, Transport

@@ -8,33 +8,20 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, List, Mapping, Optional
 
-from msgspec import Struct
+from ..config import CredentialsSource, decode_text
+from .access_key import PARTS, VARIABLES, Credentials, Names, clean, make_credentials, no_credentials
 
-from ..config import CredentialsSource
-from ..errors import QueryError, Result
+__all__ = [
+    "Credentials", "Provider", "chosen_variables", "from_environment", "from_file", "parse", "provider",
+    "readable_by_others",
+]  # fmt: skip
 
-AK, SK, TOKEN = "HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"
 MAX_FILE_BYTES = 65_536
-ASSIGNMENT = r"(?:export\s+)?(HW_[A-Z_]+)\s*=\s*(.*)"
-PRINTABLE = re.compile(r"[\x21-\x7e]+")
-
-
-class Credentials(Struct, frozen=True):
-    """Hold an access key. The repr shows no field, so no log or traceback can leak the key."""
-
-    ak: str
-    sk: str
-    token: Optional[str] = None
-
-    def __repr__(self) -> str:
-        return "Credentials(...)"
-
-    def secrets(self) -> List[str]:
-        """List the values that must never be shown."""
-        return [secret for secret in (self.ak, self.sk, self.token) if secret]
-
+ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)\s*=(.*)")
+CONSOLE_COLUMNS = Names("Access Key Id", "Secret Access Key", "")
+"""Of the credentials.csv that the console offers when a key is created. It has no token."""
 
 Provider = Callable[[], Credentials]
 
@@ -49,60 +36,62 @@ def provider(source: CredentialsSource, environ: Mapping[str, str] = os.environ)
     from .sdk_credentials import SdkProvider  # saves 4 million instructions of a `collect`
 
     fetch = SdkProvider()
-    return lambda: Credentials(*fetch())
+    return lambda: make_credentials(fetch(), PARTS, "the SDK's own sources")
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:
-    """Read HW_ACCESS_KEY, HW_SECRET_KEY and, for temporary keys, HW_SECURITY_TOKEN."""
-    missing = [name for name in (AK, SK) if not environ.get(name, "").strip()]
-    if missing:
-        raise _no_credentials(
-            f"{' and '.join(missing)} not set in the environment: export them where the agent starts, "
-            "or use `credentials: {source: file, path: ...}`"
-        )
-    return _validated({name: environ.get(name, "").strip() for name in (AK, SK, TOKEN)}, "the environment")
+    """Read the first pair of VARIABLES of which one is set and, for temporary keys, its token."""
+    remedy = "export them where the agent starts, or use `credentials: {source: file, path: ...}`"
+    return _from_variables(environ, "the environment", lambda names: f"{names} not set in the environment: {remedy}")
 
 
 def from_file(path: str) -> Credentials:
-    """Read a credentials file in one of the three formats; raise QueryError (NO_CREDENTIALS)."""
-    try:
-        # Checked before it is opened: opening a pipe would wait for a writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise _no_credentials(f"credentials file {path} is not a regular file; name a file")
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise _no_credentials(
-            f"credentials file {path} cannot be read ({reason}): check the path and who may read it"
-        ) from None
-    return parse(content, path)
+    """Read a credentials file in one of its formats; raise QueryError (NO_CREDENTIALS)."""
+    return parse(_read(path, f"credentials file {path}"), path)
 
 
 def parse(content: bytes, path: str) -> Credentials:
-    """Parse a credentials file: HW_ACCESS_KEY=... lines, one line AK,SK, or AK, SK and token on lines of their own."""
-    try:
-        text = content.decode("utf-8-sig") if len(content) <= MAX_FILE_BYTES else ""
-    except UnicodeDecodeError:
-        raise _no_credentials(f"credentials file {path} is not UTF-8 text; save it as plain text") from None
-    lines = [line.strip() for line in text.splitlines()]
+    """Parse a credentials file: variables, one line AK,SK, AK, SK and token on lines of their own, or the console's."""
+    where = f"credentials file {path}"
+    lines = [line.strip() for line in _decode(content, where).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    assignments = [re.fullmatch(ASSIGNMENT, line) for line in lines]
-    if lines and all(assignments):
-        values = {match[1]: match[2].strip("\"'") for match in assignments if match}
-    else:
-        parts = [part.strip() for part in (lines[0].split(",") if len(lines) == 1 else lines)]
-        if len(parts) not in (2, 3):
-            raise _no_credentials(
-                f"credentials file {path} has none of the three shapes: HW_ACCESS_KEY=... lines, one line AK,SK, "
-                "or AK and SK on lines of their own"
+    variables = {match[1]: _without_comment(match[2]) for match in map(ASSIGNMENT.fullmatch, lines) if match}
+    if any(_is_known(name) for name in variables):
+        return _from_variables(variables, where, lambda names: f"{where} has no {names}: add it on a line of its own")
+    if lines and CONSOLE_COLUMNS.access_key.lower() in lines[0].lower():
+        return _from_console(lines, where)
+    values = [_without_comment(line) for line in lines]
+    if len(values) == 1:
+        values = values[0].split(",")
+        if len(values) > 2:
+            raise no_credentials(
+                f"{where} has {len(values)} parts on one line: write AK,SK, or keep the console's file with its header"
             )
-        if "=" in parts[0]:
-            raise _no_credentials(
-                f"credentials file {path} has `=` in the access key: write the lines as {AK}=... and {SK}=..."
-            )
-        values = dict(zip((AK, SK, TOKEN), parts))
-    return _validated(values, f"credentials file {path}")
+    if len(values) not in (2, 3):
+        raise no_credentials(
+            f"{where} has none of the three shapes: HW_ACCESS_KEY=... lines, one line AK,SK, "
+            "or AK and SK on lines of their own"
+        )
+    if "=" in values[0]:
+        raise no_credentials(
+            f"{where} has `=` in the access key: write the lines as HW_ACCESS_KEY=... and HW_SECRET_KEY=..."
+        )
+    return make_credentials([*values, ""][:3], PARTS, where)
+
+
+def chosen_variables(variables: Mapping[str, str], where: str) -> Names:
+    """Return the variables of the key: those of the first pair of which one is set. One that is missing is named too.
+
+    HW_ACCESS_KEY, HW_SECRET_KEY and HW_SECURITY_TOKEN may have _FILE appended. Raise QueryError if both forms are set.
+    """
+    pair = next((names for names in VARIABLES if any(_forms_set(variables, name) for name in names[:2])), VARIABLES[0])
+    chosen = []
+    for name in pair:
+        forms = _forms_set(variables, name)
+        if len(forms) > 1:
+            raise no_credentials(f"{' and '.join(forms)} are both set in {where}: remove one")
+        chosen.append(forms[0] if forms else name)
+    return Names(*chosen)
 
 
 def readable_by_others(path: str, environ: Mapping[str, str] = os.environ) -> Optional[str]:
@@ -122,15 +111,73 @@ def readable_by_others(path: str, environ: Mapping[str, str] = os.environ) -> Op
     return f"others can read it: chown it to the user who runs this, and chmod 600 {path}"
 
 
-def _validated(values: Dict[str, Any], where: str) -> Credentials:
-    for name in (AK, SK, TOKEN):
-        value = values.get(name)
-        if not value and name != TOKEN:
-            raise _no_credentials(f"{where} has no {name}: add it")
-        if value and not PRINTABLE.fullmatch(value):
-            raise _no_credentials(f"{name} from {where} contains a blank or an invalid character: copy it again")
-    return Credentials(values[AK], values[SK], values.get(TOKEN) or None)
+def _from_variables(variables: Mapping[str, str], where: str, missing_text: Callable[[str], str]) -> Credentials:
+    names = chosen_variables(variables, where)
+    values: Dict[str, str] = {name: clean(variables.get(name, "")) for name in names}
+    missing = [name for name in names[:2] if not values[name]]
+    if missing:
+        raise no_credentials(missing_text(" and ".join(missing)))
+    for name, path in values.items():
+        if name.endswith("_FILE"):
+            # The path is not shown: it may be the key itself, by mistake.
+            file = f"the file of {name} in {where}"
+            values[name] = clean(_decode(_read(path, file), file))
+            if not values[name]:
+                raise no_credentials(f"{file} is empty: write the value into it")
+    return make_credentials(list(values.values()), names, where)
 
 
-def _no_credentials(text: str) -> QueryError:
-    return QueryError(Result.NO_CREDENTIALS, text)
+def _forms_set(variables: Mapping[str, str], name: str) -> List[str]:
+    forms = (name, f"{name}_FILE") if name in VARIABLES[0] else (name,)
+    return [form for form in forms if clean(variables.get(form, ""))]
+
+
+def _is_known(name: str) -> bool:
+    return any(name in names for names in VARIABLES) or (name.endswith("_FILE") and name[:-5] in VARIABLES[0])
+
+
+def _from_console(lines: List[str], where: str) -> Credentials:
+    import csv  # rare, and not free at the start of a `collect`
+
+    try:
+        header, *rows = ([cell.strip() for cell in row] for row in csv.reader(lines, skipinitialspace=True) if any(row))
+    except csv.Error:  # NUL
+        header, rows = [], []
+    header = [name.lower() for name in header]
+    columns = [name.lower() for name in CONSOLE_COLUMNS[:2]]
+    if not set(columns).issubset(header):
+        problem = "but its columns are not separated by commas"
+    elif len(rows) != 1:
+        problem = f"and {len(rows)} keys instead of one"
+    elif len(rows[0]) != len(header):
+        problem = f"and a row of {len(rows[0])} columns instead of {len(header)}"
+    else:
+        return make_credentials([rows[0][header.index(name)] for name in columns] + [""], CONSOLE_COLUMNS, where)
+    raise no_credentials(f"{where} has the console's header, {problem}: download it again, or write one line AK,SK")
+
+
+def _without_comment(text: str) -> str:
+    quoted = re.fullmatch(r"""\s*("[^"]*"|'[^']*')\s*(?:#.*)?""", text)
+    return quoted[1] if quoted else re.split(r"\s#", text)[0]
+
+
+def _read(path: str, file: str) -> bytes:
+    try:
+        # Checked before it is opened: opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise no_credentials(f"{file} is not a regular file; name a file")
+        with open(path, "rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise no_credentials(f"{file} cannot be read ({reason}): check the path and who may read it") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise no_credentials(f"{file} is larger than {MAX_FILE_BYTES // 1024} KiB: name a file with the key alone")
+    return content
+
+
+def _decode(content: bytes, file: str) -> str:
+    try:
+        return decode_text(content)
+    except ValueError as error:
+        raise no_credentials(f"{file} is {error}") from None

@@ -24,7 +24,8 @@ AGENT_INSTANCE_KEYS = tuple(
 SECRET_KEYS = frozenset(
     """
     ak sk accesskey secretkey accesskeyid secretaccesskey accesskeysecret secretkeyid secret hwaccesskey hwsecretkey
-    securitytoken hwsecuritytoken huaweicloudsdkak huaweicloudsdksk huaweicloudsdksecuritytoken
+    securitytoken hwsecuritytoken huaweiaccesskey huaweisecretkey huaweicloudsdkak huaweicloudsdksk
+    huaweicloudsdksecuritytoken
     """.split()
 )
 

@@ -10,6 +10,7 @@ import yaml
 from yaml.composer import Composer
 
 from ..errors import ConfigError
+from .text_encoding import decode_text
 
 MAX_FILE_BYTES = 256 * 1024
 """1,000 instances with 250 bytes each. The YAML of a file of this size is parsed in a second."""
@@ -21,13 +22,13 @@ if hasattr(yaml, "CSafeLoader"):  # the Python parser would take longer than a w
     class Loader(Composer, yaml.CSafeLoader):  # type: ignore[no-redef]
         """Parse in C, compose in Python: deep nesting is a RecursionError, but would crash the composer in C."""
 
-        def __init__(self, content: bytes) -> None:
+        def __init__(self, content: str) -> None:
             Composer.__init__(self)
             yaml.CSafeLoader.__init__(self, content)
 
 
 def read_yaml(path: str) -> Any:
-    """Read a file; raise ConfigError if it is unreadable, too large, not YAML, or has a duplicate key."""
+    """Read a file; raise ConfigError if it is unreadable, too large, not UTF-8 or YAML, or has a duplicate key."""
     loader = Loader(_read(path))
     try:
         root = loader.get_single_node()
@@ -49,7 +50,7 @@ def read_yaml(path: str) -> Any:
         loader.dispose()
 
 
-def _read(path: str) -> bytes:
+def _read(path: str) -> str:
     try:
         # Checked before opening: opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -60,7 +61,10 @@ def _read(path: str) -> bytes:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --config") from None
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES // 1024} KiB; shorten it, or check --config")
-    return content
+    try:
+        return decode_text(content)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: it is {error}") from None
 
 
 def _refuse_duplicate_keys(node: yaml.Node, at: str, path: str, seen: Set[yaml.Node]) -> None:

@@ -52,6 +52,12 @@ def test_security_token() -> None:
         (b"AK=ONLYONE\nSK=def\n", "has `=` in the access key"),
         (b"\xff\xfeA\x00", "not UTF-8"),
         ("ключ,B".encode(), "contains a blank or an invalid character"),
+        (f"{'a' * 40},B".encode(), "looks like a secret key"),
+        (f"{'a' * 41},B".encode(), "looks like a secret key"),
+        (f"A\nB\n{'a' * 40}".encode(), "looks like a secret key"),
+        (b"A\nB\nB", "looks like a secret key"),
+        (b"B,B", "looks like a secret key"),
+        (b"A,", "has no secret key: add it"),
     ],
 )
 def test_invalid_file(content: bytes, message: str) -> None:
@@ -62,6 +68,27 @@ def test_invalid_file(content: bytes, message: str) -> None:
     assert message in str(refused.value)
     assert "/etc/maas/credentials" in str(refused.value)
     assert "ONLYONE" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["a" * 39, "a" * 41, f"b/{'a' * 40}", f"{'a' * 40}+b", f"{'a' * 20}-{'b' * 20}"])
+def test_token_unlike_a_secret_key(token: str) -> None:
+    """Base64 that only contains 40 letters and digits in a row is a token."""
+    assert parse(f"A\nB\n{token}".encode(), "f") == Credentials("A", "B", token)
+
+
+def test_access_key_unlike_a_secret_key() -> None:
+    assert parse(f"{'a' * 39},B".encode(), "f").ak == "a" * 39
+
+
+@pytest.mark.parametrize(("bytes_more", "is_valid"), [(0, True), (1, False)])
+def test_file_size(tmp_path: Path, bytes_more: int, is_valid: bool) -> None:
+    path = tmp_path / "credentials"
+    path.write_bytes(b"A,B".ljust(65_536 + bytes_more))
+    if is_valid:
+        assert from_file(str(path)) == Credentials("A", "B")
+    else:
+        with pytest.raises(QueryError, match="is larger than 64 KiB: name a file with the key alone"):
+            from_file(str(path))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "ignore")))

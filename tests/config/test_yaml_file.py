@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import pytest
 
@@ -108,3 +108,31 @@ def test_binary_file(tmp_path: Path, content: bytes) -> None:
 
 def test_missing_file(tmp_path: Path) -> None:
     assert refusal(str(tmp_path / "missing.yaml")).startswith(f"{tmp_path}/missing.yaml: cannot be read (No such file")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("\ufeff# 用量\ninstances: [{}]\n".encode(), None),
+        ("instances: [{}]\n".encode("utf-16"), "UTF-16, not UTF-8"),
+        ("instances: [{}]\n".encode("utf-16-le"), "UTF-16, not UTF-8"),
+        ("# 用量 \ninstances: [{}]\n".encode("utf-16-be"), "UTF-16, not UTF-8"),
+        (b"\0a\0a\0\0aa", "UTF-16, not UTF-8"),
+        ("# 用量\ninstances: [{}]\n".encode("gbk"), "not UTF-8 text, perhaps GBK"),
+        (b"\xff", "not UTF-8 text, perhaps GBK"),
+    ],
+)
+def test_encoding(tmp_path: Path, content: bytes, named: Optional[str]) -> None:
+    path = tmp_path / "conf.yaml"
+    path.write_bytes(content)
+    if named:
+        assert refusal(str(path)) == f"{path}: not valid YAML: it is {named}; save it as UTF-8"
+    else:
+        assert load_file(str(path), NOW)
+
+
+def test_few_zeros(tmp_path: Path) -> None:
+    """A file is not UTF-16 because of a NUL or two."""
+    path = tmp_path / "conf.yaml"
+    path.write_bytes(b"\0a\0aaaaa")
+    assert refusal(str(path)) == f"{path}: not valid YAML; check indentation, colons and quotes there"

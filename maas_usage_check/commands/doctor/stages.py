@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import stat
-import time
 from functools import partial
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
-from urllib.parse import urlsplit
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from msgspec.structs import replace
 
 from ...clock import CLOCK_TOLERANCE, Clock
-from ...cloud import Credentials, DirectTransport, Pool, Request, Response, Statistics, provider, readable_by_others
-from ...cloud.connection import try_addresses
+from ...cloud import (
+    Credentials,
+    DirectTransport,
+    Pool,
+    Request,
+    Response,
+    Statistics,
+    chosen_variables,
+    provider,
+    readable_by_others,
+)
 from ...cloud.error_responses import clock_offset_s
 from ...cloud.statistics import TotalsQuery
-from ...cloud.transport import no_such_host
 from ...collection import Collector, Session
 from ...config import Instance
 from ...config.ranges import parse_range
@@ -30,6 +35,7 @@ from ..runner import Runtime, log_waits
 from ..waiting_queries import attempt, connect, query_cloud
 from . import cloud_eye_stage, hours_stage
 from .finding import FAIL, OK, SKIP, WARN, Finding
+from .network_stages import check_network
 
 
 def examine(instance: Instance, store: Store, runtime: Runtime, warn: Warn) -> Iterator[Finding]:
@@ -48,7 +54,7 @@ def _run_stages(
     credentials, finding = _check_credentials(instance)
     yield finding
     reached = True
-    for finding in _check_network(instance, transport.direct):
+    for finding in check_network(instance, transport.direct):
         reached = reached and finding.mark != FAIL
         yield finding
     if credentials is None or not reached or store.hangs:
@@ -109,7 +115,7 @@ def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Findi
         return None, Finding(FAIL, "credentials", str(credentials))
     kind = "temporary key" if credentials.token else "key"
     if source.path is None:
-        name = "the environment" if source.source == "env" else "the SDK's own sources"
+        name = _environment() if source.source == "env" else "the SDK's own sources"
         return credentials, Finding(OK, "credentials", f"{kind} from {name}")
     mode = stat.S_IMODE(os.stat(source.path).st_mode)
     text = f"{kind} from file {source.path}, mode {mode:04o}"
@@ -117,49 +123,9 @@ def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Findi
     return credentials, Finding(WARN if others else OK, "credentials", f"{text}: {others}" if others else text)
 
 
-def _check_network(instance: Instance, transport: DirectTransport) -> Iterator[Finding]:
-    """Resolve and connect to each host that the statistics need, or to its proxy."""
-    urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
-    addresses = {url: transport.address(url) for url in dict.fromkeys(urls)}
-    names: List[str] = []
-    for host, port in dict.fromkeys(addresses.values()):
-        resolved = attempt(instance.timeout, partial(socket.getaddrinfo, host, port))
-        if isinstance(resolved, QueryError):
-            yield Finding(FAIL, "name resolution", f"{host}: {_resolution_error(resolved, host)}")
-            yield Finding(SKIP, "TCP and TLS", "not tried: no address to connect to")
-            return
-        names.append(f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in resolved))}")
-    yield Finding(OK, "name resolution", ", ".join(names))
-    connected: List[str] = []
-    for url in addresses:
-        protocol = attempt(instance.timeout, partial(transport.check_connection, url, instance.timeout))
-        if isinstance(protocol, QueryError):
-            yield Finding(FAIL, "TCP and TLS", str(protocol))
-            return
-        connected.append(f"{urlsplit(url).netloc} by {protocol}")
-    warnings = [] if instance.tls_verify else ["tls_verify is false: anyone in between can read and change the data"]
-    warnings += _failing_addresses(set(addresses.values()), instance.timeout)
-    yield Finding(WARN if warnings else OK, "TCP and TLS", "; ".join([", ".join(connected), *warnings]))
-
-
-def _failing_addresses(hosts: Iterable[Tuple[str, int]], timeout: float) -> Iterator[str]:
-    """Yield a warning for each host of which one address connects and another one does not."""
-    for host, port in hosts:
-        deadline = time.monotonic() + timeout
-        reasons = attempt(timeout, partial(try_addresses, host, port, deadline))
-        if not isinstance(reasons, QueryError) and any(reasons.values()):
-            connected = " and ".join(address for address, reason in reasons.items() if not reason) or "none"
-            failed = ", ".join(f"{address} ({reason})" for address, reason in reasons.items() if reason)
-            yield (
-                f"{host} connects by {connected}, but not by {failed}: each new connection may lose time; repair the "
-                "route to that address, or remove it from name resolution"
-            )
-
-
-def _resolution_error(error: QueryError, host: str) -> str:
-    if error.result == Result.TIMED_OUT:
-        return "the name was not resolved in time: check /etc/resolv.conf and that its server answers"
-    return no_such_host(host)
+def _environment() -> str:
+    names = chosen_variables(os.environ, "the environment")
+    return "the environment" + ("" if names.access_key == "HW_ACCESS_KEY" else f", {names[0]} and {names[1]}")
 
 
 def _run_query_stages(

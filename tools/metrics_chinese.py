@@ -46,7 +46,6 @@ DESCRIPTIONS: Dict[str, str] = {
     "Tokens of the minute, in tokens, not in thousands.": "该分钟的 Tokens 数，单位是 token，不是千 token。",
     "Tokens sent to the model in the minute.": "该分钟的输入 Tokens 数。",
     "Tokens that the model returned in the minute.": "该分钟的输出 Tokens 数。",
-    "Tokens used in the minute.": "该分钟的总 Tokens 数。",
     "Mean time to the first token in the minute; streaming calls only.": (
         "该分钟首 token 的平均时延，只统计流式响应。"
     ),

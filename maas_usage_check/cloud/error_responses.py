@@ -1,6 +1,7 @@
 """Classify the cloud's error responses, each with a remedy.
 
-Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`) or not as JSON at all.
+Bodies come flat (`error_code`, `error_msg`), nested (`error: {code, message}`, in Cloud Eye `message: {code, details}`)
+or not as JSON at all.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ BY_STATUS: Dict[int, Tuple[Result, str]] = {
     511: (Result.BAD_ANSWER, BLOCKED),
 }
 """Statuses that need no look at the body: firewalls answer 418 and 451, a network that requires a login 511."""
+THROTTLING = re.compile(r"\b(APIGW\.0308|APIG\.0308|ces\.0429)\b", re.ASCII | re.IGNORECASE)
+"""The codes of a 429; it may come with another status."""
 CLOCKS = re.compile(r"signature time: ?(\d{8}t\d{6}z), ?server time: ?(\d{8}t\d{6}z)", re.ASCII)
 """How the gateway states both clocks (source: the SDK's issue tracker, and the gateway's page on errors)."""
 
@@ -65,19 +68,20 @@ def response_error(response: Response, permission: str, now_s: float, redact: Re
     def error(result: Result, text: str, retry_after: Optional[float] = None) -> QueryError:
         return QueryError(result, f"{text} [{details}]", retry_after)
 
-    if "policy doesn't allow" in message_lower or status == 403:
-        return error(
-            Result.PERMISSION_DENIED,
-            f"the key's user lacks a permission: allow `{permission}` in an IAM policy (README, Permissions)",
-        )
-    if status == 401:
-        return _key_error(message_lower, response.headers.get("Date"), now_s, details)
-    if status == 429:
+    if status == 429 or THROTTLING.search(code or message):
         return error(
             Result.THROTTLED,
             "the cloud's request limit was reached: lower max_requests_per_minute, or query less often",
             _retry_after_s(response.headers.get("Retry-After"), now_s),
         )
+    if "policy doesn't allow" in message_lower or status == 403:
+        return error(
+            Result.PERMISSION_DENIED,
+            f"the key's user lacks a permission: allow `{permission}` in an IAM policy (README, Permissions); "
+            "a new permission takes effect after 15 to 30 minutes",
+        )
+    if status == 401:
+        return _key_error(message_lower, response.headers.get("Date"), now_s, details)
     if status in BY_STATUS:
         return error(*BY_STATUS[status])
     if 500 <= status < 600:
@@ -126,11 +130,10 @@ def _read(response: Response) -> Tuple[str, str]:
         body = read_object(response.body)
     except QueryError:
         return "", text
-    nested = body.get("error")
-    error = nested if isinstance(nested, dict) else body
+    error = next((body[name] for name in ("error", "message") if isinstance(body.get(name), dict)), body)
     code = next((error[name] for name in ("error_code", "code") if isinstance(error.get(name), str)), "")
-    message = next((error[name] for name in ("error_msg", "message") if isinstance(error.get(name), str)), text)
-    return code, message
+    texts = (error[name] for name in ("error_msg", "message", "details") if isinstance(error.get(name), str))
+    return code, next(texts, text)
 
 
 def _retry_after_s(value: Optional[str], now_s: float) -> Optional[float]:

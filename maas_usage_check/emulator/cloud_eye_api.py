@@ -2,12 +2,11 @@
 
 Assumptions beyond the pages: a value's timestamp is the start of its minute; the current period is answered as far as
 it is known; a value that was not reported is left out, not 0; an unknown field is an error. Of the periods and filters
-it has the two that the plugin uses.
+it has the two that the plugin uses. A longer body than the limit is an invalid one.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from bisect import bisect_right
 from operator import itemgetter
@@ -44,6 +43,8 @@ MEANS: Dict[str, Callable[[Minute], Optional[float]]] = {
 UNITS = {**dict.fromkeys(COUNTS, "Count"), **{name: "%" if name == "req_error_rate" else "ms" for name in MEANS}}
 MAX_METRICS = 500
 MAX_POINTS = 3_000
+"""Metrics x periods; with more, `from` is moved up silently."""
+MAX_BODY_BYTES = 512 * 1024
 MAX_PAGE = 1_000
 PERIODS = {("1", "average"): (MINUTE, 4 * HOUR), ("3600", "sum"): (HOUR, 10 * DAY)}
 """By period and filter: its length, and how far before `to` it reaches, milliseconds."""
@@ -126,23 +127,24 @@ def list_metrics(models: SimulatedModels, request: SignedRequest, now: Ms) -> Di
 
 
 def list_metric_data(models: SimulatedModels, request: SignedRequest, now: Ms) -> Dict[str, Any]:
-    """Answer with the values of several metrics, up to MAX_POINTS in total."""
+    """Answer with the values of several metrics in the part of the window that the limits allow."""
+    if len(request.body) > MAX_BODY_BYTES:
+        raise _invalid("the body must be at most 512 KB")
     try:
         query = msgspec.convert(read_json_object(request), DataQuery)
     except (ValueError, msgspec.ValidationError) as error:  # of msgspec 0.18 it is no ValueError
         raise _invalid(str(error)) from None
     step, reach = PERIODS[query.period, query.filter]
-    starts = range(max(query.start, query.to - reach) // step * step, query.to + models.inclusive_end, step)
+    start = max(query.start, query.to - reach, query.to - MAX_POINTS * step // len(query.metrics))
+    starts = range(start // step * step, query.to + models.inclusive_end, step)
     known = {frozenset(dimensions.items()): (series, names) for dimensions, series, names in _listed(models)}
-    room = MAX_POINTS
     answered = []
     for metric in query.metrics:
         dimensions = frozenset((dimension["name"], dimension["value"]) for dimension in metric.dimensions)
         series, names = known.get(dimensions, (("", None), ()))
         is_known = metric.namespace == NAMESPACE and metric.metric_name in names
         values = _values(models, series, metric.metric_name, starts, now) if is_known else ()
-        points = [{query.filter: float(value), "timestamp": at} for at, value in itertools.islice(values, room)]
-        room -= len(points)
+        points = [{query.filter: float(value), "timestamp": at} for at, value in values]
         unit = UNITS.get(metric.metric_name, "") if metric.namespace == NAMESPACE else ""
         answered.append({**msgspec.to_builtins(metric), "unit": unit, "datapoints": points})
     return {"metrics": answered}

@@ -11,7 +11,7 @@ GAUGE, COUNT = "gauge", "count"
 
 
 class Field(Struct, frozen=True):
-    """One field. `kind` is int or float and never changes: databases refuse a field that changes its type."""
+    """One field. `kind` is int or float, the same in all measurements: databases refuse a field with two types."""
 
     name: str
     kind: type
@@ -86,9 +86,8 @@ COUNTS = (
 MINUTE = (
     Field("requests_per_minute", float, "request", "Calls of the minute."),
     Field("tokens_per_minute", float, "token", "Tokens of the minute, in tokens, not in thousands."),
-    Field("prompt_tokens", float, "token", "Tokens sent to the model in the minute."),
-    Field("completion_tokens", float, "token", "Tokens that the model returned in the minute."),
-    Field("total_tokens", float, "token", "Tokens used in the minute."),
+    Field("prompt_tokens_per_minute", float, "token", "Tokens sent to the model in the minute."),
+    Field("completion_tokens_per_minute", float, "token", "Tokens that the model returned in the minute."),
     Field(
         "time_to_first_token_seconds",
         float,

@@ -18,7 +18,7 @@ MINUTE = 60_000
 COMPLETE_AFTER, SHOWN_FOR, MINUTES_KEPT = 5 * MINUTE, 15 * MINUTE, 4 * HOUR
 """A minute is complete this long after its end, and shown this long; and how far back the plugin reads minutes."""
 MINUTE_FIELDS = (
-    "requests_per_minute", "tokens_per_minute", "prompt_tokens", "completion_tokens", "total_tokens",
+    "requests_per_minute", "tokens_per_minute", "prompt_tokens_per_minute", "completion_tokens_per_minute",
     "time_to_first_token_seconds", "time_per_output_token_seconds", "latency_seconds",
     "errors_4xx", "errors_5xx", "error_ratio",
 )  # fmt: skip
@@ -67,7 +67,7 @@ def expected_minute(models: SimulatedModels, series: Series, at: int, now: Optio
         return {}
     used = found.usage
     fields = (
-        used.requests, used.total_tokens, used.prompt_tokens, used.completion_tokens, used.total_tokens,
+        used.requests, used.total_tokens, used.prompt_tokens, used.completion_tokens,
         divide(found.ttft_ms, 1000), divide(found.tpot_ms, 1000), divide(found.latency_ms, 1000),
         used.errors - used.errors_5xx, used.errors_5xx, divide(100 * used.errors / used.requests, 100),
     )  # fmt: skip

@@ -81,6 +81,7 @@ def test_dashboard_metrics() -> None:
         for _, measurement, field in [name.split(".")]
         if measurement in ("usage", "key_usage", "model_key", "model_key_cost_consumed")
         or field in ("prompt_tokens", "completion_tokens", "total_tokens", "time_per_output_token_seconds")
+        or field in ("prompt_tokens_per_minute", "completion_tokens_per_minute")
         or (measurement in ("key_consumed", "model_key_consumed") and field != "tokens")
         or (measurement == "model_consumed" and field == "errors")
     }

@@ -17,12 +17,12 @@ from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE, max_metri
 from maas_usage_check.cloud.cloud_eye.metric_list import add_page
 from maas_usage_check.cloud.source import Call
 from maas_usage_check.errors import QueryError, Result
-from maas_usage_check.ledger.model_list import ModelList
+from maas_usage_check.ledger.model_list import ListedModel, ModelList
 
 MODEL, KEY = Dimensions("model-1"), Dimensions("model-1", "key-1")
 START = 1_795_435_200_000
 OTHER = Dimensions("other")
-QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "tpm"), (OTHER, "rpm")), START, START + 15 * MINUTE, MINUTE)
+QUERY = DataQuery(((MODEL, "rpm"), (MODEL, "total_tokens"), (OTHER, "rpm")), START, START + 15 * MINUTE, MINUTE)
 
 
 def metric(name: str = "rpm", unit: Optional[str] = "Count", points: Any = ((0, 2.0),), **more: Any) -> Dict[str, Any]:
@@ -58,14 +58,17 @@ def test_request_of_minutes() -> None:
 
 
 def test_values() -> None:
-    data = fetch(metric(points=((0, 2.0), (14, 3.0))), metric("tpm", points=((0, 1.5),)))
-    assert data.values == {MODEL: {START: {"rpm": 2.0, "tpm": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}}, OTHER: {}}
+    data = fetch(metric(points=((0, 2.0), (14, 3.0))), metric("total_tokens", points=((0, 1.5),)))
+    assert data.values == {
+        MODEL: {START: {"rpm": 2.0, "total_tokens": 1.5}, START + 14 * MINUTE: {"rpm": 3.0}},
+        OTHER: {},
+    }
     assert not data.warnings
 
 
 def test_extra_points() -> None:
     """An extra point at either end of the window is dropped silently."""
-    data = fetch(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("tpm", points=()))
+    data = fetch(metric(points=((-1, 9.0), (0, 2.0), (15, 9.0))), metric("total_tokens", points=()))
     assert data.values[MODEL] == {START: {"rpm": 2.0}}
     assert not data.warnings
 
@@ -89,8 +92,8 @@ def test_extra_points() -> None:
 )
 def test_invalid_metric(invalid: Any, warning: str) -> None:
     """An invalid metric is named in a warning; the other metrics are used."""
-    data = fetch(invalid, metric("tpm"))
-    assert (data.values[MODEL], data.invalid) == ({START: {"tpm": 2.0}}, {MODEL})
+    data = fetch(invalid, metric("total_tokens"))
+    assert (data.values[MODEL], data.invalid) == ({START: {"total_tokens": 2.0}}, {MODEL})
     assert warning in data.warnings[0]
 
 
@@ -124,11 +127,11 @@ def test_invalid_answer(query: Union[DataQuery, ListQuery], body: bytes, text: s
 
 def test_missing_metric() -> None:
     """A missing metric is unknown, with a warning; one without points was not used."""
-    data = fetch(metric("tpm", points=()))
+    data = fetch(metric("total_tokens", points=()))
     assert (data.invalid, data.warnings) == (
         {MODEL}, ["1 of the 3 queried metrics are missing, such as `rpm` of model-1"]
     )  # fmt: skip
-    assert not fetch(metric(points=()), metric("tpm", points=())).warnings
+    assert not fetch(metric(points=()), metric("total_tokens", points=())).warnings
 
 
 @pytest.mark.parametrize("metrics", [(), (model_metric("other", unit="Byte"),)])
@@ -162,7 +165,7 @@ def test_total_below_its_parts(total: Optional[float], valid: bool) -> None:
 def test_more_metrics_than_queried() -> None:
     """An answer with more metrics, or far more values, than queried is rejected as a whole."""
     with pytest.raises(QueryError, match="4 metrics, but 3 were queried"):
-        fetch(metric(), metric("tpm"), model_metric("a third"))
+        fetch(metric(), metric("total_tokens"), model_metric("a third"))
     with pytest.raises(QueryError, match="1,001 metrics, but 1,000 were queried"):
         CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1001))
     CloudEye().ask(ListQuery(), lambda call: page(*[metric()] * 1000))
@@ -205,15 +208,36 @@ def test_infinite_value() -> None:
     assert not CloudEye().ask(QUERY, lambda call: body).values.get(MODEL)
 
 
-def test_truncated_answer() -> None:
-    """An answer of 3,000 points is rejected as incomplete."""
-    metrics = tuple((Dimensions(f"m{i}"), "rpm") for i in range(200))
-    query = DataQuery(metrics, START, START + 15 * MINUTE, MINUTE)
-    points = [(minute, 1.0) for minute in range(15)]
+@pytest.mark.parametrize(
+    ("metrics", "periods", "period_ms", "is_complete"),
+    [
+        (200, 15, MINUTE, True), (201, 15, MINUTE, False), (428, 7, MINUTE, True), (429, 7, MINUTE, False),
+        (12, 240, MINUTE, True), (13, 240, MINUTE, False), (1, 240, MINUTE, True), (1, 241, MINUTE, False),
+        (12, 240, HOUR, True), (13, 240, HOUR, False), (1, 240, HOUR, True), (1, 241, HOUR, False),
+    ],
+)  # fmt: skip
+def test_incomplete_answer(metrics: int, periods: int, period_ms: int, is_complete: bool) -> None:
+    """The cloud omits the oldest points of a query beyond its limits, whatever it answers: that is not no use."""
+    names = [f"m{i}" for i in range(metrics)]
+    query = DataQuery(tuple((Dimensions(name), "rpm") for name in names), START, START + periods * period_ms, period_ms)
+    with contextlib.ExitStack() as refused:
+        if not is_complete:
+            refused.enter_context(pytest.raises(QueryError, match=rf"oldest points .* {metrics} metrics x {periods} "))
+        fetch(*map(model_metric, names), query=query)
 
-    fetch(*(model_metric(f"m{i}", points) for i in range(199)), query=query)
-    with pytest.raises(QueryError, match="3,000 data points"):
-        fetch(*(model_metric(f"m{i}", points) for i in range(200)), query=query)
+
+@pytest.mark.parametrize("letter", ["a", '"', "模", "😀"])
+def test_body_size(letter: str) -> None:
+    """A body is at most 512 KB, whatever the names of models and keys are; each metric is queried once."""
+    listed = [ListedModel(Dimensions(f"{i:03d}".ljust(128, letter), letter * 128), [*METRICS], 0, 0) for i in range(90)]
+    calls: List[Call] = []
+    for query, _ in CloudEye().data_queries(listed, START, START + 3 * HOUR, HOUR):
+        with contextlib.suppress(QueryError):
+            CloudEye().ask(query, lambda call: _record(calls, call))
+    bodies = [json.dumps(call.body) for call in calls]
+    assert max(map(len, bodies)) <= 512_000
+    assert sum(body.count("metric_name") for body in bodies) == 90 * 6
+    assert len(bodies) == (4 if letter == "😀" else 2)
 
 
 @given(st.integers(1, 3000))
@@ -228,7 +252,7 @@ def test_max_metrics_per_query(periods: int) -> None:
 @given(st.decimals(0, 10**9, places=3), st.sampled_from(sorted(METRICS)))
 def test_unit_conversion(value: Any, name: str) -> None:
     """Units are converted without binary rounding errors."""
-    factors = {"tpm": 1000, "ttft": Fraction(1, 1000), "tpot": Fraction(1, 1000), "latency_avg": Fraction(1, 1000)}
+    factors = {"ttft": Fraction(1, 1000), "tpot": Fraction(1, 1000), "latency_avg": Fraction(1, 1000)}
     exact = Fraction(value) * factors.get(name, Fraction(1, 100) if name == "req_error_rate" else 1)
     assert METRICS[name].convert(float(value)) == float(exact)
 
@@ -278,13 +302,14 @@ def test_unknown_metrics() -> None:
         CloudEye().ask(
             ListQuery(),
             lambda call: page(
-                metric(), metric("tpm", dimensions=both), metric("ttft_p99"), metric("ttft_p99", dimensions=both),
-                metric(dimensions=other), metric(dimensions=unprintable), metric(dimensions=[*both, *other]),
-                metric(dimensions=[{"name": "maas_api_id", "value": " "}]),
+                metric(), metric("total_tokens", dimensions=both), metric("ttft_p99"),
+                metric("ttft_p99", dimensions=both), metric(dimensions=other), metric(dimensions=unprintable),
+                metric(dimensions=[*both, *other]),
+                metric(dimensions=[{"name": "maas_api_id", "value": " "}]), metric("tpm"),
             ),
         ),
     )  # fmt: skip
-    assert listing.metrics == {MODEL: ["rpm"], KEY: ["tpm"]}
+    assert listing.metrics == {MODEL: ["rpm"], KEY: ["total_tokens"]}
     assert listing.unknown[0] == "ttft_p99"
     assert listing.unknown[1] == "rpm by maas_service_name"
     assert len(listing.unknown) == len(set(listing.unknown)) == 4

@@ -24,8 +24,13 @@ KINDS = [
     (401, "ModelArts.1", "policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
     (403, "ModelArts.1", "Policy doesn't allow x", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
     (403, "", "", Result.PERMISSION_DENIED, "`modelarts:monitoring:get`"),
-    (429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
-    (429, "APIG.0308", "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute"),
+    (403, "ces.0015", "", Result.PERMISSION_DENIED, "a new permission takes effect after 15 to 30 minutes"),
+    *(
+        (status, code, "The throttling threshold has been reached", Result.THROTTLED, "lower max_requests_per_minute")
+        for status in (400, 401, 403, 404, 429, 500, 503)
+        for code in ("ces.0429", "APIGW.0308", "APIG.0308")
+    ),
+    (400, "ces.04290", "limit ces.0014", Result.REQUEST_REJECTED, "check the configuration"),
     (404, "APIGW.0101", "The API does not exist", Result.NOT_FOUND, "check region"),
     (504, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR, "the request is retried"),
     (500, "", "", Result.SERVER_ERROR, "the request is retried"),
@@ -34,6 +39,7 @@ KINDS = [
 SHAPES: Dict[str, Callable[[str, str], bytes]] = {
     "flat": lambda code, text: json.dumps({"error_code": code, "error_msg": text, "request_id": "r"}).encode(),
     "nested": lambda code, text: json.dumps({"error": {"code": code, "message": text}}).encode(),
+    "Cloud Eye": lambda code, text: json.dumps({"http_code": 1, "message": {"code": code, "details": text}}).encode(),
     "text": lambda code, text: f"{code} {text}".encode(),
     "html": lambda code, text: f"<html><body>{code} {text}</body></html>".encode(),
 }
@@ -54,7 +60,10 @@ def test_known_errors(status: int, code: str, text: str, result: Result, remedy:
         assert len(str(error)) < 400
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "x"}', b'{"error_code": 1, "error_msg": []}', b"\xff\xfe"])
+@pytest.mark.parametrize("body", [
+    b"", b"[]", b'{"error": "x"}', b'{"error_code": 1, "error_msg": []}', b"\xff\xfe", b'{"message": {}}',
+    b'{"error": "x", "message": {"code": 7, "details": null}}',
+])  # fmt: skip
 def test_unknown_body(body: bytes) -> None:
     assert classify(401, body).result == Result.KEY_REFUSED
     assert len(str(classify(400, body)).splitlines()) == 1
@@ -99,3 +108,15 @@ def test_clock_offset() -> None:
         assert error.clock_off == 3600
     for text in ("ak not exist", "AK access failed to reach the limit"):
         assert classify(401, SHAPES["flat"]("APIGW.0301", text), date).clock_off == 3600
+
+
+def test_rejection_by_cloud_eye() -> None:
+    """Code and details are read from its own format."""
+    error = classify(400, SHAPES["Cloud Eye"]("ces.0014", "period must be 1"))
+    assert str(error) == "the cloud rejected the request (`period must be 1`): check the configuration [400 ces.0014]"
+
+
+def test_code_in_a_message() -> None:
+    """Only an error's own code makes it a 429, not one that its message quotes."""
+    error = classify(401, SHAPES["flat"]("APIGW.0301", "verify ak sk signature fail: GET /ces.0429"))
+    assert error.result == Result.KEY_REFUSED

@@ -311,7 +311,7 @@ def test_invalid_part(account: ModelAccount) -> None:
     account.keys.update(hourly=True, backfill_days=1)
     batch = account.cycle()
     assert not points(batch, MODEL_HOURLY)
-    assert all("completion_tokens" in point.fields for point in points(batch, MODEL))
+    assert all("completion_tokens_per_minute" in point.fields for point in points(batch, MODEL))
     assert health(batch)["result_code"] == Result.PARTIAL
     assert any("invalid answer" in text for text in texts(batch))
     account.cloud.responder = None

@@ -271,16 +271,21 @@ def test_hours(name: str, series: Tuple[str, Optional[str]], back: int, inclusiv
 
 
 def test_max_points() -> None:
-    """Points beyond 3000 are dropped silently."""
-    metrics = [metric(name, *series) for name in ("rpm", "tpm", "total_tokens") for series in EVERY_SERIES]
-    requested = {"from": BUSIEST, "to": BUSIEST + 4 * HOUR - 1}
-    account = emulator()
-    answered = [one["datapoints"] for one in data(account, *metrics, **requested)]
-    alone = [data(account, one, **requested)[0]["datapoints"] for one in metrics]
-    flat = [(i, point) for i, found in enumerate(alone) for point in found]
-    assert len(flat) > 3000
-    assert [(i, point) for i, found in enumerate(answered) for point in found] == flat[:3000]
-    assert answered[-1] == []
+    """With more than 3,000 metrics x periods `from` is moved up silently: the oldest points are missing."""
+    models, to = SimulatedModels(traffic=Traffic(load=10)), BUSIEST + 30 * MINUTE
+    for metrics, lost in ((100, 0), (103, 0), (104, 1), (500, 24)):  # `from` is rounded down to its minute
+        expected = [at for at, _ in raw_values("rpm", (FIRST, None), BUSIEST + lost * MINUTE, to + MINUTE, models)]
+        for one in data(emulator(models), *[metric()] * metrics, to=to):
+            assert [point["timestamp"] for point in one["datapoints"]] == expected
+        assert expected[0] == BUSIEST + lost * MINUTE
+
+
+@pytest.mark.parametrize(("size", "is_accepted"), [(2**19 - 1, True), (2**19, True), (2**19 + 1, False)])
+def test_max_body(size: int, is_accepted: bool) -> None:
+    """A body of more than 512 KB is refused."""
+    length = size - len(json.dumps(data_query(metric(model="")), separators=(",", ":")))
+    reply = send_query(emulator(), data_query(metric(model="x" * length)))
+    assert reply.status == 200 if is_accepted else refusal(reply) == (400, "ces.0014")
 
 
 @pytest.mark.parametrize(

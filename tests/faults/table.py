@@ -74,7 +74,10 @@ REFUSED = (Result.KEY_REFUSED, Result.KEY_LOCKED, Result.CLOCK_OFF, Result.CREDE
 NO_JSON = (
     "the answer is not JSON but {}; a proxy or another server answered instead of the cloud: check endpoint and proxy"
 )
-DENIED = "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions) […]"
+DENIED = (
+    "the key's user lacks a permission: allow `{}` in an IAM policy (README, Permissions); "
+    "a new permission takes effect after 15 to 30 minutes […]"
+)
 UNEXPECTED_ANSWER = "invalid answer from the cloud: {}; report it if it persists, the API may have changed"
 STAMP = "%Y%m%dT%H%M%SZ"
 HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n"
@@ -142,7 +145,9 @@ ERRORS: List[Tuple[str, int, str, str, Result, str]] = [
      Result.REQUEST_REJECTED,
      "the cloud rejected the request (`…service_type must be one of [1 2 4]…`): check the configuration [400…]"),
     ("The cloud's limit is reached", 429, "APIGW.0308", "The throttling threshold has been reached", Result.THROTTLED,
-     "the cloud's request limit was reached: lower max_requests_per_minute, or query less often [429…]"),
+     "the cloud's request limit was reached: lower max_requests_per_minute, or query less often […]"),
+    ("The cloud's limit is reached", 403, "APIG.0308", "The throttling threshold has been reached", Result.THROTTLED,
+     "the cloud's request limit was reached: lower max_requests_per_minute, or query less often […]"),
     *[("The cloud has an internal error", status, "APIGW.0201", "Backend timeout", Result.SERVER_ERROR,
        f"the cloud had an internal error; the request is retried, also in the next cycle [{status}…]")
       for status in (500, 502, 503, 504)],

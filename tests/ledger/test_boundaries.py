@@ -45,7 +45,7 @@ def test_age_of_the_list(age: int, due: bool, is_usable: bool) -> None:
 
 
 MINUTE = 60_000
-MODEL = ListedModel(Dimensions("model"), ["rpm", "tpm"], START - DAY, START)
+MODEL = ListedModel(Dimensions("model"), ["rpm", "total_tokens"], START - DAY, START)
 
 
 @pytest.mark.parametrize(("age", "known"), [(29 * DAY - 1, 1), (29 * DAY, 0)])

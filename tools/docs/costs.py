@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List
 
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.cloud_eye import METRICS, CloudEye, Dimensions
+from maas_usage_check.cloud.cloud_eye.known_metrics import NOT_QUERIED
 from maas_usage_check.cloud.cloud_eye.metric_data import HOUR, MINUTE
 from maas_usage_check.cloud.cloud_eye.metric_list import PAGE_SIZE as LISTED_AT_ONCE
 from maas_usage_check.config import load_instance
@@ -70,7 +71,7 @@ def _calls(number: int, of_keys: int) -> List[int]:
         return len(list(CloudEye().data_queries(series, 0, periods * period_ms, period_ms)))
 
     minutes = queries(15, MINUTE)
-    listing = -(-len(series) * len(METRICS) // LISTED_AT_ONCE) + 1
+    listing = -(-len(series) * len([*METRICS, *NOT_QUERIED]) // LISTED_AT_ONCE) + 1
     last, healing, past = (queries(hours, HOUR) for hours in (RECENT_HOURS, *(hours for hours, _ in SWEEPS.values())))
     live = 288 * minutes + 24 * listing
     return [minutes, listing, last, healing, past, live, live + 288 * last + 24 * healing + past]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Dict, Iterator, List, Mapping, Protocol, Sequence, Tuple, TypeVar, Union
 
@@ -19,7 +20,16 @@ from ...metrics import (
 from ..source import HourSeries, Measurements, Plan, Send, series_name
 from ..usage import Usage
 from .known_metrics import HOURLY_METRICS, Dimensions
-from .metric_data import HOUR, MINUTE, DataQuery, MetricData, fetch_metric_data, max_metrics_per_query
+from .metric_data import (
+    HOUR,
+    MAX_BODY_BYTES,
+    METRIC_BYTES,
+    MINUTE,
+    DataQuery,
+    MetricData,
+    fetch_metric_data,
+    max_metrics_per_query,
+)
 from .metric_list import ListQuery, fetch_page
 
 SETTLED_AFTER = 30 * MINUTE
@@ -63,13 +73,16 @@ class CloudEye:
         max_metrics = max_metrics_per_query((until_ms - start_ms) // period_ms)
         batch: List[Listed] = []
         metrics: List[Tuple[Dimensions, str]] = []
+        body_bytes = 0
         for listed in models:
             own = [(listed.dimensions, name) for name in listed.metrics if period_ms != HOUR or name in HOURLY_METRICS]
-            if batch and len(metrics) + len(own) > max_metrics:
+            own_bytes = len(own) * (METRIC_BYTES + len(json.dumps(listed.dimensions)))
+            if batch and (len(metrics) + len(own) > max_metrics or body_bytes + own_bytes > MAX_BODY_BYTES):
                 yield DataQuery(tuple(metrics), start_ms, until_ms, period_ms), batch
-                batch, metrics = [], []
+                batch, metrics, body_bytes = [], [], 0
             batch.append(listed)
             metrics += own
+            body_bytes += own_bytes
         if batch:
             yield DataQuery(tuple(metrics), start_ms, until_ms, period_ms), batch
 

@@ -36,10 +36,9 @@ class Metric(NamedTuple):
 _MILLI, _PERCENT = Decimal("0.001"), Decimal("0.01")
 METRICS: Dict[str, Metric] = {
     "rpm": Metric("requests_per_minute", "Count"),
-    "tpm": Metric("tokens_per_minute", "Count", Decimal(1000)),
-    "prompt_tokens": Metric("prompt_tokens", "Count"),
-    "completion_tokens": Metric("completion_tokens", "Count"),
-    "total_tokens": Metric("total_tokens", "Count"),
+    "total_tokens": Metric("tokens_per_minute", "Count"),
+    "prompt_tokens": Metric("prompt_tokens_per_minute", "Count"),
+    "completion_tokens": Metric("completion_tokens_per_minute", "Count"),
     "ttft": Metric("time_to_first_token_seconds", "ms", _MILLI),
     "tpot": Metric("time_per_output_token_seconds", "ms", _MILLI),
     "latency_avg": Metric("latency_seconds", "ms", _MILLI),
@@ -48,6 +47,8 @@ METRICS: Dict[str, Metric] = {
     "req_error_rate": Metric("error_ratio", "%", _PERCENT),
 }
 """By the cloud's metric name; source of the meanings: the exporter's list of metrics."""
+NOT_QUERIED = frozenset({"tpm"})
+"""Known, but redundant: `tpm` is `total_tokens` in thousands."""
 HOURLY_METRICS = ("total_tokens", "prompt_tokens", "completion_tokens", "rpm", "req_count_4xx", "req_count_5xx")
 """The metrics of an hour: requests are the sum of `rpm`, errors the sum of both classes."""
 VALUES_PER_METRIC, VALUES_PER_POINT = 64, 16

@@ -24,13 +24,17 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 """Milliseconds."""
 TOKENS = ("total_tokens", "prompt_tokens", "completion_tokens")
-MAX_METRICS = 500
-MAX_POINTS = 3000
-"""Per answer; the cloud silently omits the data points beyond."""
+MAX_METRICS, MAX_POINTS, MAX_BODY_BYTES = 500, 3000, 512_000
+"""Per query. Points are metrics x periods; beyond that the cloud silently moves `from` up and omits the oldest."""
+METRIC_BYTES = 160
+"""Of one metric in the body at most, without the values of its dimensions."""
 MAX_VALUE = 1e14
 """More than any team uses, and still exact as a float."""
-PERIODS = {MINUTE: ("1", "average"), HOUR: ("3600", "sum")}
-"""The API's name of a period, and its aggregation: the raw value of a minute, the sum of an hour."""
+PERIODS = {MINUTE: ("1", "average", 4 * HOUR), HOUR: ("3600", "sum", 240 * HOUR)}
+"""The API's name of a period, its aggregation, and how far before `to` it reaches, in milliseconds.
+
+The aggregation is the raw value of a minute, the sum of an hour. The cloud silently moves an earlier `from` up.
+"""
 
 Values = Dict[int, Dict[str, float]]
 """By the start of the period, in milliseconds, and the metric's name."""
@@ -78,13 +82,13 @@ _ANSWER, _METRIC = msgspec.json.Decoder(_Answer), msgspec.json.Decoder(_Metric)
 
 
 def max_metrics_per_query(periods: int) -> int:
-    """Return how many metrics of this many periods fit into an answer; `from` is rounded down, so one more may come."""
+    """Return how many metrics of this many periods fit into a query; `from` is rounded down, so one more may come."""
     return min(MAX_METRICS, (MAX_POINTS - 1) // (periods + 1))
 
 
 def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
     """Fetch the values; raise QueryError if the whole answer is invalid."""
-    period, aggregation = PERIODS[query.period_ms]
+    period, aggregation, reach_ms = PERIODS[query.period_ms]
     body: Dict[str, Any] = {
         "metrics": [
             {"namespace": NAMESPACE, "metric_name": name, "dimensions": _dimension_list(dimensions)}
@@ -104,11 +108,14 @@ def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise undecodable(received, f"the metric data are not as documented ({error})") from None
     check_metric_count(len(answer.metrics), len(query.metrics))
+    if query.start_ms < query.until_ms - min(reach_ms, MAX_POINTS * query.period_ms // len(query.metrics)):
+        size = f"{len(query.metrics):,} metrics x {(query.until_ms - query.start_ms) // query.period_ms:,} periods"
+        raise bad_answer(f"its oldest points are missing, for {size} exceed the API's limit")
     return _read(query, answer.metrics, aggregation)
 
 
 def _read(query: DataQuery, raw_metrics: Sequence[msgspec.Raw], aggregation: str) -> MetricData:
-    data, points = MetricData({}, [], set(), set()), 0
+    data = MetricData({}, [], set(), set())
     missing = set(query.metrics)
     for raw in raw_metrics:
         try:
@@ -116,7 +123,6 @@ def _read(query: DataQuery, raw_metrics: Sequence[msgspec.Raw], aggregation: str
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             data.warnings.append(f"a metric is not as documented ({error})")
             continue
-        points += len(metric.datapoints)
         dimensions = read_dimensions(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
             data.warnings.append(f"`{metric.metric_name[:40]}` was not queried, or comes twice")
@@ -129,8 +135,6 @@ def _read(query: DataQuery, raw_metrics: Sequence[msgspec.Raw], aggregation: str
         series_values = data.values.setdefault(dimensions, {})
         for at, value in values.items():
             series_values.setdefault(at, {})[metric.metric_name] = value
-    if points >= MAX_POINTS:
-        raise bad_answer(f"it has {points:,} data points, and the cloud omits those beyond {MAX_POINTS:,}")
     if missing:
         dimensions, name = min(missing)
         data.warnings.append(

@@ -13,6 +13,7 @@ from .known_metrics import (
     MAX_ANSWER_BYTES,
     METRICS,
     NAMESPACE,
+    NOT_QUERIED,
     Dimensions,
     check_metric_count,
     check_name_lengths,
@@ -107,6 +108,8 @@ def add_page(listing: Listing, page: Page) -> None:
     if listing.pages > MAX_PAGES:
         raise bad_answer(f"the list of metrics has more than {MAX_PAGES} pages")
     for metric in page.metrics:
+        if metric.metric_name in NOT_QUERIED:
+            continue
         dimensions = read_dimensions(metric.dimensions)
         if dimensions is None or metric.metric_name not in METRICS:
             names = ",".join(sorted(each.name for each in metric.dimensions))

@@ -45,7 +45,9 @@ def encode(view: View, reports: Sequence[UsageReport]) -> str:
 
 
 def csv_value(value: Any) -> Any:
-    """Write booleans as true and false, decimals without an exponent."""
+    """Write booleans as true and false, decimals without an exponent, and no text that is a spreadsheet's formula."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
     return json.dumps(value) if isinstance(value, bool) else f"{value:f}" if isinstance(value, Decimal) else value
 
 

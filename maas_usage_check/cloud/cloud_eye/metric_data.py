@@ -110,7 +110,7 @@ def fetch_metric_data(query: DataQuery, send: Send) -> MetricData:
     check_metric_count(len(answer.metrics), len(query.metrics))
     if query.start_ms < query.until_ms - min(reach_ms, MAX_POINTS * query.period_ms // len(query.metrics)):
         size = f"{len(query.metrics):,} metrics x {(query.until_ms - query.start_ms) // query.period_ms:,} periods"
-        raise bad_answer(f"its oldest points are missing, for {size} exceed the API's limit")
+        raise bad_answer(f"its oldest points are missing, because {size} exceed the API's limit")
     return _read(query, answer.metrics, aggregation)
 
 

@@ -100,8 +100,8 @@ def _parse_service_type(value: Any) -> int:
         return ServiceType[value].value
     if type(value) is int and value in list(ServiceType):
         return value
-    remedy = ", without quotes" if isinstance(value, str) and value.isdigit() else ""
-    raise ValueError(f"must be my_service (1), preset (2) or custom_endpoint (4){remedy}")
+    quotes = ", without quotes" if value in [str(each.value) for each in ServiceType] else ""
+    raise ValueError(f"must be my_service (1), preset (2) or custom_endpoint (4){quotes}")
 
 
 def _parse_address(value: Any) -> str:

@@ -56,6 +56,11 @@ def _read_list(parse: Parse, values: Any, path: str) -> List[Any]:
     return items
 
 
+def _read_seconds(value: Any, path: str) -> Any:
+    # Clamped: msgspec 0.18 fails with a SystemError if an integer does not fit into a float.
+    return max(-1, min(value, 1_000_000)) if type(value) is int else value
+
+
 def _read_tags(values: Any, path: str) -> List[Any]:
     if isinstance(values, dict):
         raise ConfigError(f'{path}: must be a list; write each tag as `- "key:value"`')
@@ -171,6 +176,7 @@ LISTS: Dict[str, Parse] = {
 READERS: Dict[str, Callable[[Any, str], Any]] = {
     **{config_key: partial(_read_text, parse) for config_key, parse in TEXTS.items()},
     **{config_key: partial(_read_list, parse) for config_key, parse in LISTS.items()},
+    **dict.fromkeys(("timeout", "deadline", "min_collection_interval"), _read_seconds),
     "tags": _read_tags,
     "credentials": _read_credentials,
     "model_names": _read_model_names,

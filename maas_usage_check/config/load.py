@@ -112,8 +112,10 @@ def load_instance(entry: Any, defaults: Mapping[str, Any], path: str, now: Optio
     try:
         instance = msgspec.convert(values, Instance)
     except msgspec.ValidationError as error:
-        text, _, at = str(error).partition(" - at `$.")
-        raise ConfigError(f"{place(at.rstrip('`'))}: {text[:1].lower()}{text[1:]}") from None
+        from .wrong_types import explain  # only a wrong file needs it
+
+        at = str(error).partition(" - at `$.")[2].rstrip("`")
+        raise ConfigError(f"{place(at)}: {explain(Instance, values, at)}") from None
     validate(instance, place, int((time.time() if now is None else now) * 1000))
     return instance
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Optional, Sequence
+import re
+from decimal import Decimal
+from typing import Any, Iterator, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from .instance import Instance
 from .overlaps import calls, first_overlap, models
@@ -10,6 +14,9 @@ from .ranges import HOUR, Calendar
 
 LAG = 3 * HOUR
 """The cloud's statistics lag 1 to 2 hours; a range that begins later than this may be all zeros."""
+LOW_PRICE = Decimal("0.001")
+"""Of a million tokens, in any currency; a lower price is probably that of one token."""
+PLACEHOLDER = re.compile(r"\$\{|(^|[/:])\$[A-Za-z_]\w*(/|$)|%%.+%%|ENC\[", re.ASCII)
 
 
 def load_warnings(instances: Sequence[Instance], now: float, option: Optional[str] = None) -> Iterator[str]:
@@ -43,6 +50,9 @@ def load_warnings(instances: Sequence[Instance], now: float, option: Optional[st
             "over both counts them twice; set `models` in one of them"
         )
     yield from _unused_prices(instances)
+    for i, instance in enumerate(instances):
+        yield from _low_prices(instance, f"instances[{i}].prices.models")
+        yield from _placeholders(instance, f"instances[{i}]")
 
 
 def _example(one: Instance, other: Instance) -> str:
@@ -63,3 +73,35 @@ def _unused_prices(instances: Sequence[Instance]) -> Iterator[str]:
                     f"instances[{i}].prices.models.{name}: is never used, because every model of that name has a price "
                     "by its id; remove one of the two"
                 )
+
+
+def _low_prices(instance: Instance, path: str) -> Iterator[str]:
+    for name, price in instance.prices.models.items() if instance.prices else ():
+        for part in price.__struct_fields__:
+            if 0 < getattr(price, part) < LOW_PRICE:
+                yield f"{path}.{name}.{part}: is below {LOW_PRICE}; prices are per million tokens, not per token"
+
+
+def _placeholders(instance: Instance, path: str) -> Iterator[str]:
+    """Name the path of each text with a placeholder, never the text: it may contain a secret."""
+    for at, text in _texts(instance, path):
+        if PLACEHOLDER.search(text):
+            yield (
+                f"{at}: contains a placeholder such as ${{X}}, %%X%% or ENC[X], which this plugin does not replace "
+                "(the Datadog Agent replaces %%X%% only in autodiscovery templates); write the value itself"
+            )
+
+
+def _texts(value: Any, path: str) -> Iterator[Tuple[str, str]]:
+    """Yield the path and content of each text within a value."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _texts(getattr(value, name), f"{path}.{name}")
+    elif isinstance(value, dict):
+        for name, content in value.items():
+            yield from _texts(content, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for i, content in enumerate(value):
+            yield from _texts(content, f"{path}[{i}]")

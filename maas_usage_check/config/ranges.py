@@ -162,7 +162,8 @@ def _parse_fixed(value: Any) -> Fixed:
     name = value.get("name")
     if not isinstance(name, str) or not name.strip():
         raise ValueError("`name` is missing; it becomes the tag `range`")
-    check_tag_text(name)
+    name = name.strip()
+    check_tag_text(f"range:{name}")
     if value.get("from") is None:
         raise ValueError("`from` is missing; add a date")
     until = value.get("to")

@@ -54,7 +54,7 @@ def _check_tags(instance: Instance, place: Place) -> None:
     for i, label in enumerate(instance.api_keys or ()):
         if instance.per_api_key:
             with located(place(f"api_keys[{i}]")):
-                check_tag_text(label)
+                check_tag_text(f"api_key_label:{label}")
 
 
 def _check_ranges(instance: Instance, place: Place, now_ms: int) -> None:

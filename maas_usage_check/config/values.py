@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Set
 
 from ..errors import ConfigError
-from ..metrics import RESERVED_TAGS, check_tag_text, plain_name
+from ..metrics import check_tag_key, check_tag_text
 from .instance import PROJECT_ID, ServiceType
 from .prices import read_models, read_prices
 from .ranges import parse_range
@@ -40,7 +40,9 @@ def _read_text(parse: Parse, value: Any, path: str) -> Any:
 
 
 def _read_list(parse: Parse, values: Any, path: str) -> List[Any]:
-    if not isinstance(values, list) or not values:
+    if not isinstance(values, list):
+        raise ConfigError(f"{path}: must be a list; write each entry on a line of its own, after `- `")
+    if not values:
         raise ConfigError(f"{path}: must be a list with at least one entry; leave the key out for the default")
     items: List[Any] = []
     seen: Set[Any] = set()
@@ -52,6 +54,17 @@ def _read_list(parse: Parse, values: Any, path: str) -> List[Any]:
         seen.add(item)
         items.append(item)
     return items
+
+
+def _read_seconds(value: Any, path: str) -> Any:
+    # Clamped: msgspec 0.18 fails with a SystemError if an integer does not fit into a float.
+    return max(-1, min(value, 1_000_000)) if type(value) is int else value
+
+
+def _read_tags(values: Any, path: str) -> List[Any]:
+    if isinstance(values, dict):
+        raise ConfigError(f'{path}: must be a list; write each tag as `- "key:value"`')
+    return _read_list(_parse_tag, values, path)
 
 
 def _read_credentials(value: Any, path: str) -> Any:
@@ -66,12 +79,14 @@ def _read_credentials(value: Any, path: str) -> Any:
 
 
 def _read_model_names(value: Any, path: str) -> Dict[str, str]:
+    names: Dict[str, str] = {}
     for api_id, name in read_models(value, path).items():
         with located(f"{path}.{api_id}"):
             if not isinstance(name, str) or not name.strip():
                 raise ValueError("must be a name in quotes")
-            check_tag_text(name)
-    return dict(value)
+            names[api_id] = name.strip()
+            check_tag_text(f"model:{names[api_id]}")
+    return names
 
 
 def _matching(pattern: str, text: str) -> Parse:
@@ -90,7 +105,8 @@ def _parse_service_type(value: Any) -> int:
         return ServiceType[value].value
     if type(value) is int and value in list(ServiceType):
         return value
-    raise ValueError("must be my_service (1), preset (2) or custom_endpoint (4)")
+    quotes = ", without quotes" if value in [str(each.value) for each in ServiceType] else ""
+    raise ValueError(f"must be my_service (1), preset (2) or custom_endpoint (4){quotes}")
 
 
 def _parse_address(value: Any) -> str:
@@ -103,15 +119,13 @@ def _parse_address(value: Any) -> str:
 
 
 def _parse_tag(value: Any) -> str:
-    name, _, content = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if not (name.strip() and content.strip()):
+    parts = value.partition(":") if isinstance(value, str) else ("", "", "")
+    name, content = parts[0].strip(), parts[2].strip()
+    if not (name and content):
         raise ValueError("must be `key:value`, in quotes")
-    check_tag_text(name)
-    check_tag_text(content)
-    if plain_name(name) in RESERVED_TAGS:
-        spelling = "" if name in RESERVED_TAGS else f", written `{plain_name(name)}` in some formats,"
-        raise ValueError(f"`{name}`{spelling} is a tag that the plugin sets; choose another name")
-    return str(value)
+    check_tag_key(name)
+    check_tag_text(f"{name}:{content}")
+    return f"{name}:{content}"
 
 
 def _parse_timezone(value: str) -> str:
@@ -162,6 +176,8 @@ LISTS: Dict[str, Parse] = {
 READERS: Dict[str, Callable[[Any, str], Any]] = {
     **{config_key: partial(_read_text, parse) for config_key, parse in TEXTS.items()},
     **{config_key: partial(_read_list, parse) for config_key, parse in LISTS.items()},
+    **dict.fromkeys(("timeout", "deadline", "min_collection_interval"), _read_seconds),
+    "tags": _read_tags,
     "credentials": _read_credentials,
     "model_names": _read_model_names,
     "prices": read_prices,

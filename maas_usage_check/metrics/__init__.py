@@ -32,12 +32,12 @@ from .catalogue import (
     Field,
 )
 from .encoders import FORMATS, find_encoder
-from .points import RESERVED_TAGS, Number, Point, check_tag_text, plain_name
+from .points import Number, Point, check_tag_key, check_tag_text, plain_name
 
 __all__ = [
     "API", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "HOUR_TIMESTAMPED", "KEY_CONSUMED",
     "KEY_HOURLY", "KEY_USAGE", "MINUTE_TIMESTAMPED", "MODEL", "MODEL_CONSUMED", "MODEL_COST_CONSUMED",
     "MODEL_COST_HOURLY", "MODEL_HOURLY", "MODEL_KEY", "MODEL_KEY_CONSUMED", "MODEL_KEY_COST_CONSUMED",
-    "MODEL_KEY_COST_HOURLY", "MODEL_KEY_HOURLY", "RESERVED_TAGS", "USAGE", "Catalogue", "Field", "Number", "Point",
+    "MODEL_KEY_COST_HOURLY", "MODEL_KEY_HOURLY", "USAGE", "Catalogue", "Field", "Number", "Point", "check_tag_key",
     "check_tag_text", "find_encoder", "plain_name",
 ]  # fmt: skip

@@ -1,19 +1,20 @@
 """InfluxDB line protocol, in the grammar of Telegraf's parser.
 
-One malformed line would lose a whole run. So an empty tag, backslashes at the end of a tag, and NUL, which the grammar
-cannot represent, are dropped.
+One malformed line would lose a whole run. So an empty tag is dropped, and characters that the grammar cannot represent
+are percent-encoded: different tags remain different.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Dict, Sequence, Tuple
 
 from .points import Number, Point
 
-# A backslash in a tag is not escaped: parsers would keep both.
-ESCAPES = str.maketrans(
-    {"\0": None, "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", ",": r"\,", " ": r"\ ", "=": r"\="}
-)
+ESCAPES = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\="})
+# A backslash is not escaped, as parsers would keep both. Some drop one before these characters, and none accepts one at
+# the end. `%` is encoded before what would read as one of these codes.
+UNSAFE = re.compile(r'[\0-\x1f\x7f]|\\(?=[\\" ,=]|\Z)|%(?=[01][0-9A-F]|25|5C|7F)')
 
 
 def encode(points: Sequence[Point]) -> str:
@@ -38,7 +39,7 @@ def _head(point: Point) -> str:
 
 
 def _text(value: str) -> str:
-    return value.translate(ESCAPES).rstrip("\\")
+    return UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", value).translate(ESCAPES)
 
 
 def _number(value: Number) -> str:

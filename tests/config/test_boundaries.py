@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from typing import Any, Dict
 
 import pytest
 
+from maas_usage_check.config import load
 from maas_usage_check.config.ranges import DAY, HOUR, Fixed, Window, check_order, clip
+from maas_usage_check.errors import ConfigError
 
 from ..conftest import NOW
 
@@ -44,3 +47,18 @@ def test_fixed_range_ends(now: int, end: int) -> None:
     """An end in the future is cut at now, but never before the start if the clock was set back."""
     since, until = (dt.datetime.fromtimestamp(day * 86_400, dt.timezone.utc) for day in (1, 5))
     assert Fixed("x", since, until).window(now * DAY, lambda: dt.timezone.utc) == Window(DAY, end * DAY)
+
+
+@pytest.mark.parametrize(("length", "valid"), [(199, True), (200, True), (201, False)])
+@pytest.mark.parametrize("key", ["team", "range", "api_key_label", "model"])
+def test_longest_tag(key: str, length: int, valid: bool) -> None:
+    """A tag has at most 200 characters with its key."""
+    value = "a" * (length - len(f"{key}:"))
+    keys: Dict[str, Any] = {
+        "team": {"tags": [f" team : {value} "]},
+        "range": {"ranges": [{"name": f" {value} ", "from": "2026-11-01"}]},
+        "api_key_label": {"api_keys": [value], "per_api_key": True},
+        "model": {"models": True, "model_names": {"id": f" {value} "}},
+    }[key]
+    with contextlib.nullcontext() if valid else pytest.raises(ConfigError, match="at most 200 characters"):
+        load({"instances": [keys]}, NOW)

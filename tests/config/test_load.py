@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+import re
 from pathlib import Path
 from typing import Any, Dict
 
@@ -134,6 +136,22 @@ def test_lone_surrogate(keys: Dict[str, Any], message: str) -> None:
     assert str(refused.value).startswith(message)
 
 
+def test_blanks_around_names_are_removed() -> None:
+    """Keys and values of tags, and names that become values, have no blanks around them."""
+    instance = one(
+        tags=[" team : a b ", "x:y\n"], ranges=[{"name": " may ", "from": "2026-05-08"}], models=True,
+        model_names={"id": " name\t"},
+    )  # fmt: skip
+    assert instance.tags == ("team:a b", "x:y")
+    assert (instance.ranges[0].name, instance.model_names) == ("may", {"id": "name"})
+
+
+def test_tags_outside_ascii() -> None:
+    """Keys that differ only outside ASCII are different tags, of one instance and of two."""
+    assert one(tags=["团队:a", "部门:a"]).user_tags == {"团队": "a", "部门": "a"}
+    assert len(load({"instances": [{"tags": ["团队:a"]}, {"tags": ["部门:a"]}]}, NOW)) == 2
+
+
 @pytest.mark.parametrize("hosts", [None, "", []])
 def test_empty_optional_list(hosts: Any) -> None:
     """An optional list that is empty means the default."""
@@ -175,6 +193,19 @@ yaml_values = st.recursive(
 any_instance = st.dictionaries(
     st.sampled_from([*Instance.__struct_fields__, *AGENT_INSTANCE_KEYS[:3], "x"]), yaml_values, max_size=4
 )
+
+
+def test_any_value_is_refused_in_words() -> None:
+    """No error of a wrong type names a type of the decoder."""
+    kinds = [7, 7.5, True, "planted", ["planted"], {"planted": "planted"}, dt.date(2026, 11, 1), b"planted", 10**400]
+    entries = [{config_key: value} for config_key in Instance.__struct_fields__ for value in kinds]
+    entries += [{"proxy": {"http": value}} for value in kinds] + [{"proxy": {"no_proxy": value}} for value in kinds]
+    entries += [{"credentials": {"source": "file", "path": value}} for value in kinds]
+    for entry in entries:
+        try:
+            one(**entry)
+        except ConfigError as refused:
+            assert not re.search("xpected|`(str|int|float|bool|object|array|null|date)|out of range", str(refused))
 
 
 @given(st.fixed_dictionaries({"instances": st.lists(any_instance | yaml_values, max_size=2)}) | yaml_values)

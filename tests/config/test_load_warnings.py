@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -142,3 +143,53 @@ def test_unused_price(priced: List[str], is_unused: bool) -> None:
     prices = {"currency": "CNY", "models": {name: {"prompt": 1, "completion": 2} for name in priced}}
     lines = warnings({**MODELS, "hourly": True, "model_names": {"a": "chat", "b": "chat"}, "prices": prices})
     assert [line.split(":")[0] for line in lines] == ["instances[0].prices.models.chat"] * is_unused
+
+
+PLACEHOLDER = (
+    "contains a placeholder such as ${X}, %%X%% or ENC[X], which this plugin does not replace (the Datadog Agent "
+    "replaces %%X%% only in autodiscovery templates); write the value itself"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("tags[1]", {"tags": ["a:1", "team:${TEAM}"]}),
+        ("tags[0]", {"tags": ["team:%%env_TEAM%%"]}),
+        ("tags[0]", {"tags": ["team:ENC[team]"]}),
+        ("tags[0]", {"tags": ["team:$TEAM"]}),
+        ("tags[0]", {"tags": ["${NAME}:a"]}),
+        ("state_dir", {"state_dir": "${STATE}/maas"}),
+        ("state_dir", {"state_dir": "$HOME/maas"}),
+        ("credentials.path", {"credentials": {"source": "file", "path": "/run/%%env_NAME%%/key"}}),
+        ("ranges[0].name", {"ranges": [{"name": "${X}", "from": ago(24)}]}),
+        ("api_keys[0]", {"api_keys": ["${LABEL}"]}),
+        ("model_names.id", {"models": True, "model_names": {"id": "ENC[name]"}}),
+        ("proxy.https", {"proxy": {"https": "http://user:${PASSWORD}@proxy.example:3128"}}),
+        ("proxy.no_proxy[0]", {"proxy": {"no_proxy": ["${HOSTS}"]}}),
+    ],
+    ids=str,
+)
+def test_placeholder(path: str, keys: Dict[str, Any]) -> None:
+    """A placeholder that nobody has replaced is named by its path alone."""
+    assert warnings(keys) == [f"instances[0].{path}: {PLACEHOLDER}"]
+
+
+def test_placeholder_in_tls_ca_cert(tmp_path: Path) -> None:
+    folder = tmp_path / "${CERTIFICATES}"
+    folder.mkdir()
+    assert warnings({"tls_ca_cert": str(folder)}) == [f"instances[0].tls_ca_cert: {PLACEHOLDER}"]
+
+
+def test_no_placeholder() -> None:
+    """A dollar or percent sign alone is none."""
+    keys = {"tags": ["price:5$", "paid:US$5", "share:50%", "x:%%", "y:enc[x]"], "state_dir": "/a$b/c%d"}
+    assert warnings({**keys, "proxy": {"https": "http://u:pa$word@p:1"}}) == []
+
+
+@pytest.mark.parametrize(("price", "warned"), [(0, 0), (0.000002, 1), (0.00099999, 1), (0.001, 0), (2, 0)])
+def test_price_of_one_token(price: float, warned: int) -> None:
+    """A price below 0.001 is probably that of one token; 0 is none."""
+    prices = {"currency": "CNY", "models": {"a": {"prompt": 2.0, "completion": price}}}
+    text = "instances[0].prices.models.a.completion: is below 0.001; prices are per million tokens, not per token"
+    assert warnings({"models": True, "hourly": True, "prices": prices}) == [text] * warned

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line
@@ -40,9 +43,18 @@ def test_tags_are_exact(tags: dict) -> None:
     assert parse_line(encode([Point("m", tags, {"n": 1}, 1)]).rstrip("\n"))["tags"] == tags
 
 
-def test_invalid_tags_are_dropped() -> None:
-    """The text of a tag that the grammar cannot represent is dropped."""
-    assert encode([Point("m", {"a": "end\\", "b": "\\", "c": ""}, {"n": 1}, 1)]) == "m,a=end n=1i 1\n"
+def test_invalid_characters_are_percent_encoded() -> None:
+    """Characters that the grammar cannot represent are percent-encoded; an empty tag is dropped."""
+    tags = {"a": "end\\", "b": "\\", "c": "", "d": "\0\n", "e": r"C:\x 50% %5C"}
+    assert encode([Point("m", tags, {"n": 1}, 1)]) == r"m,a=end%5C,b=%5C,d=%00%0A,e=C:\x\ 50%\ %255C n=1i 1" + "\n"
+
+
+@pytest.mark.parametrize("escape", [re.compile(r'\\([," =])'), re.compile(r'\\([\\," =])')], ids=["one", "two"])
+@given(st.sets(st.text('a\\"n\n\t\0 ,=%5C2', max_size=5), min_size=2))
+def test_tags_remain_different(escape: re.Pattern[str], values: set) -> None:
+    """Two values are never read as one, by Telegraf's parser or by one that also unescapes a backslash."""
+    lines = encode([Point("m", {"a": value}, {"n": 1}, 1) for value in values])
+    assert len({escape.sub(r"\1", line) for line in lines.splitlines()}) == len(values)
 
 
 def test_no_points() -> None:

@@ -46,6 +46,15 @@ def test_invalid_label_names() -> None:
     assert sorted(family.samples[0].labels.values()) == ["a", "b", "c"]
 
 
+def test_letters_outside_ascii() -> None:
+    """Each becomes its code point, so that two keys remain two labels; the shorter and the longer one too."""
+    point = Point(API, {"团队": "a", "部门": "b", "é": "c", "\U0001f600": "d", "\u1f600": "e"}, {"up": 1}, 1)
+    (family,) = text_string_to_metric_families(encode([point]))
+    assert family.samples[0].labels == {
+        "u56e2u961f": "a", "u90e8u95e8": "b", "u00e9": "c", "U0001f600": "d", "u1f600": "e"
+    }  # fmt: skip
+
+
 def test_reserved_tags_keep_their_names() -> None:
     point = Point(API, {"project-id": "mine", "project_id": "true", "Region": "x", "region": "true"}, {"up": 1}, 1)
     (family,) = text_string_to_metric_families(encode([point]))

@@ -62,7 +62,7 @@ def check_tag_key(key: str) -> None:
         reason = "is a tag that the plugin sets"
     elif name == "time":
         reason = "is InfluxDB's column of times, which cannot be a tag"
-    elif "_" in (key[:1], name[:1]):
+    elif key.startswith("_") or name in ("_field", "_measurement"):
         reason = "begins with `_`, which InfluxDB reserves for itself"
     elif name in FIELD_NAMES:
         reason = "is also a field, and InfluxDB cannot tell a tag and a field of one name apart"

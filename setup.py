@@ -46,7 +46,7 @@ setup(
     keywords="huawei cloud maas modelarts llm tokens usage cost monitoring datadog telegraf prometheus zabbix categraf",
     packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
     package_data={"maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"]},
-    # A link to the alert rules, which are an asset, and their tests.
+    # Links to the alert rules and their tests, which are assets.
     exclude_package_data={"maas_usage_check": ["assets/examples/prometheus/alerts*.yml"]},
     python_requires=">=3.8",
     install_requires=[

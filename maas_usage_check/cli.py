@@ -111,7 +111,7 @@ def _collect(args: argparse.Namespace, runtime: Runtime) -> int:
         run_preflight(collectors, warn, args.deadline)
         on_sigterm(collectors, writer.stop)
         batches = run_cycle(collectors, args.deadline)
-        write_batches(batches, args.format, args.output, writer)
+        write_batches(batches, args.format, args.output, writer, warn)
         _log_problems([*(problem for batch in batches for problem in batch.problems), *problems])
     return COLLECTED if any(batch.collected for batch in batches) else NOT_COLLECTED
 

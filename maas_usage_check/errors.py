@@ -85,6 +85,11 @@ class QueryError(MaasError):
         self.clock_off = clock_off
 
 
+def internal_error(error: BaseException) -> QueryError:
+    """Make the error of a bug. Only the type of the exception is shown: its text may contain a secret."""
+    return QueryError(Result.INTERNAL, f"a bug in this plugin ({type(error).__name__}): please report it")
+
+
 class Problem(Struct, frozen=True):
     """One thing that went wrong.
 

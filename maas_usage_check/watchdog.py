@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Callable, Dict, Generic, Optional, TypeVar, Union
 
 from .clock import Clock
+from .errors import internal_error
 
 POLL_S = 0.2
 """A stop, a deadline or a jump of the clock is noticed after so many seconds at most."""
@@ -40,12 +42,25 @@ def wait_for(
 
 
 def start_thread(work: Callable[[], None]) -> bool:
-    """Start a daemon thread; return False where the system allows no more threads."""
+    """Start a daemon thread; return False where the system allows no more threads.
+
+    An exception ends the thread without a traceback, whose text may contain a secret.
+    """
+
+    def run() -> None:
+        with contextlib.suppress(BaseException):
+            work()
+
     try:
-        threading.Thread(target=work, daemon=True, name=NAME).start()
+        threading.Thread(target=run, daemon=True, name=NAME).start()
     except RuntimeError:
         return False
     return True
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return True for Ctrl-C, which must end the process: work may run in the main thread, see Watched."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 class Watched(Generic[T]):
@@ -85,6 +100,10 @@ class Watched(Generic[T]):
             self.outcome = self._work()
         except Exception as error:
             self.outcome = error
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            self.outcome = internal_error(error)
         finally:
             self._ended.set()
             came_back(self)

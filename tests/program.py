@@ -20,6 +20,7 @@ import pytest
 
 from maas_usage_check.cli import main
 from maas_usage_check.cloud import DirectTransport, Pool, Request, Response
+from maas_usage_check.commands.execd import SIGNALS
 from maas_usage_check.commands.runner import Runtime
 from maas_usage_check.commands.stdout_writer import wrap_stdout
 from maas_usage_check.config import Instance
@@ -37,7 +38,8 @@ def run_cli(
     argv: Sequence[str], runtime: Runtime, environ: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Call `main` in this process, with its own environment and streams, encoded as PYTHONIOENCODING says."""
-    handler = signal.getsignal(signal.SIGTERM)
+    signals = [getattr(signal, name) for name in ("SIGTERM", *SIGNALS) if hasattr(signal, name)]
+    handlers = [(number, signal.getsignal(number)) for number in signals]
     encoding = environ.get("PYTHONIOENCODING", "utf-8")
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
@@ -45,7 +47,8 @@ def run_cli(
         files[0].seek(0)
         input_stream, output_stream = (io.TextIOWrapper(file, encoding) for file in files[:2])
         error_stream = io.TextIOWrapper(files[2], encoding, "backslashreplace")
-        stack.callback(signal.signal, signal.SIGTERM, handler)
+        for number, handler in handlers:
+            stack.callback(signal.signal, number, handler)
         stack.enter_context(mock.patch.dict(os.environ, environ, clear=True))
         stack.enter_context(
             mock.patch.multiple(sys, stdin=input_stream, stdout=wrap_stdout(output_stream), stderr=error_stream)

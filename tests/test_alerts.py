@@ -20,7 +20,7 @@ FUNCTIONS = set(
     "absent_over_time label_replace".split()
 )
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-TESTS = [ROOT / "examples" / "prometheus" / "alerts_test.yml", ROOT / "tests" / "agents" / "test_alert_rules.py"]
+TESTS = [FILE.with_name("alerts_test.yml"), ROOT / "tests" / "agents" / "test_alert_rules.py"]
 SAME = {"region", "project_id", "service_type", "infer_type"}
 TOTALS = re.compile(rf"\b({USAGE}|{KEY_USAGE})_(?!coverage)\w+")
 ONE = re.compile(

@@ -101,10 +101,19 @@ def test_counters_without_a_key(cloud: Cloud, program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "the following arguments are required"),
+        (["--quiet"], "the following arguments are required: COMMAND"),
         (["collect", "--config", "missing.yaml"], "missing.yaml: cannot be read"),
         (["collect", "--config", "x", "--deadline", "0"], "--deadline"),
         (["reprot", "--last", "7d"], "E! unknown command `reprot`: did you mean `report`?"),
+        (["REPORT"], "E! unknown command `REPORT`: did you mean `report`?"),
+        (["col"], "E! unknown command `col`: did you mean `collect`?"),
+        (["x"], "E! unknown command; commands: collect, execd, "),
+        (["--quiet", "colect"], "E! unknown command `colect`: did you mean `collect`?"),
+        (["--config", "PLANTED.yaml", "docter"], "E! unknown command `docter`: did you mean `doctor`?"),
+        (["--config", "PLANTED.yaml", "doctor"], "E! --config: write the command before it: maas-usage-check doctor "),
+        (["--quiet=PLANTED", "collect"], "E! --quiet: write the command before it: maas-usage-check collect "),
+        (["--secret-key", "PLANTED", "collect"], "--secret-key: access keys do not belong here"),
+        (["reportPLANTED"], "E! unknown command: did you mean `report`?"),
         (["HW_SECRET_KEY=PLANTED", "report"], "E! unknown command; commands: collect, execd, "),
         (["report", "PLANTED"], "E! unexpected argument; see maas-usage-check report --help"),
         (["report", "--service-type", "\u00b2"], "E! --service-type: must be my_service"),
@@ -136,6 +145,15 @@ def test_wrong_arguments(program: Program, arguments: List[str], text: str) -> N
     assert line.startswith("E! ")
     assert text in line
     assert "PLANTED" not in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help(program: Program, arguments: List[str]) -> None:
+    """Without arguments the help is shown, on standard output."""
+    done = program(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: maas-usage-check ")
+    assert "maas-usage-check collect --config conf.yaml" in done.stdout
 
 
 def test_error_names_option_or_path(program: Program) -> None:

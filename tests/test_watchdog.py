@@ -12,6 +12,7 @@ import pytest
 
 from maas_usage_check import watchdog
 from maas_usage_check.clock import Clock
+from maas_usage_check.errors import QueryError, Result
 from maas_usage_check.watchdog import HUNG_S, Watched, came_back, hung_threads, leave_behind, run_with_deadline
 
 from .conftest import FixedClock
@@ -209,3 +210,49 @@ def test_hung_work_keeps_its_identity(clock: FixedClock, release: threading.Even
     release.set()
     eventually(lambda: kept() is None, "the work to be freed", LIMIT_S)
     assert hung_threads(clock.clock.monotonic() + 1e9) == 0
+
+
+class Panic(BaseException):
+    """Its text must not be shown."""
+
+
+def test_panic(clock: FixedClock, capfd: pytest.CaptureFixture[str]) -> None:
+    """An exception that is no Exception becomes an internal error; its thread prints nothing."""
+
+    def panic() -> int:
+        raise Panic("PLANTED")
+
+    def interrupt() -> int:
+        raise KeyboardInterrupt("PLANTED")
+
+    for work, name in ((panic, "Panic"), (interrupt, "KeyboardInterrupt")):
+        outcome = run_with_deadline(work, clock.clock, LIMIT_S)
+        assert isinstance(outcome, QueryError)
+        assert (outcome.result, str(outcome)) == (Result.INTERNAL, f"a bug in this plugin ({name}): please report it")
+    with pytest.raises(QueryError, match="Panic"):
+        Watched(panic).result()
+    ended = threading.Event()
+
+    def end() -> None:
+        try:
+            panic()
+        finally:
+            ended.set()
+
+    threads = threading.active_count()
+    assert watchdog.start_thread(end)
+    assert ended.wait(LIMIT_S)
+    eventually(lambda: threading.active_count() <= threads, "the thread to end", LIMIT_S)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_panic_without_threads(clock: FixedClock) -> None:
+    """In the main thread Ctrl-C is passed on; a panic is not."""
+
+    def fail(error: BaseException) -> int:
+        raise error
+
+    assert isinstance(run_with_deadline(lambda: fail(Panic()), clock.clock, LIMIT_S), QueryError)
+    with pytest.raises(KeyboardInterrupt):
+        Watched(lambda: fail(KeyboardInterrupt()))

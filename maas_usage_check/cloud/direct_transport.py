@@ -136,7 +136,7 @@ class DirectTransport:
         opening = self._pool.opening[pool_key]
 
         def connect() -> None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 self._pool.put(pool_key, self._connect(parts, time.monotonic() + timeout), maxsize)
             opening.pop()
 

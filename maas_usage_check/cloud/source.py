@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ..config import Instance
 from ..config.prices import Price
-from ..errors import MaasError, QueryError, Result
+from ..errors import MaasError, QueryError, Result, internal_error
 from ..metrics import Number
 from .transport import MAX_BODY_BYTES
 
@@ -143,10 +143,10 @@ class Source(Api, Protocol):
         """Plan a cycle; `now_ms` is in milliseconds since 1970."""
 
 
-def as_query_error(error: Exception) -> QueryError:
-    """Convert any exception of a worker into a QueryError: a bug of ours must not look like a timeout."""
+def as_query_error(error: BaseException) -> QueryError:
+    """Convert any exception of a worker into a QueryError: a bug must not look like a timeout."""
     if isinstance(error, QueryError):
         return error
     if isinstance(error, MaasError):
         return QueryError(Result.INTERNAL, str(error))
-    return QueryError(Result.INTERNAL, f"a bug in this plugin ({type(error).__name__}): please report it")
+    return internal_error(error)

@@ -99,7 +99,7 @@ class Cycle:
             return self._ranges()
         return [self.session.request(Iam(), self.collector.instance.region, self._on_project)]
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Record why nothing is queried: there are no credentials, or there is no project."""
         if not self.session.group.is_cancelled():  # a query that was cancelled did not fail
             self.session.failure = as_query_error(error)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence
 
 from ..cloud import Provider
-from ..watchdog import STATE_STOP_S, Watched
+from ..watchdog import STATE_STOP_S, Watched, is_interrupt
 from .batch import Batch
 from .collector import Collector
 from .cycle import Cycle
@@ -69,7 +69,9 @@ def _run(cycles: Sequence[Cycle]) -> None:
             scheduler = collector.schedulers.of(credentials)
             # All at once: a deferred query of the last cycle goes before the others of the first.
             scheduler.submit([request for cycle in begun for request in cycle.begin(scheduler, credentials)])
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             for cycle in begun:
                 cycle.fail(error)
     for cycle in cycles:

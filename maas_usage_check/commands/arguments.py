@@ -16,6 +16,8 @@ from ..version import __version__
 
 LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
+LONGEST_WORD = 10
+BEFORE_COMMAND = ("-h", "--help", "--version")
 REPORT_FORMATS = ("table", "csv", "json")
 REPORT_GROUPS = ("service", "key", "model")
 EXAMPLES = """\
@@ -36,12 +38,14 @@ class Parser(argparse.ArgumentParser):
 
 def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse a command and its options; raise ConfigError, whose text never contains a value that may be a secret."""
-    command = next((argument for argument in argv if not argument.startswith("-")), None)
-    if command is not None and command not in COMMANDS:
-        raise ConfigError(_unknown_command(command))
+    argv = argv or ["--help"]
     for argument in argv:
         if argument.startswith("-") and is_secret(argument.split("=")[0]):
             raise ConfigError(f"{argument.split('=')[0]}: {INLINE_SECRET}")
+    words = [argument for argument in argv if not argument.startswith("-")]
+    command = words[0] if words else None
+    if command is not None and (command not in COMMANDS or argv[0] not in (command, *BEFORE_COMMAND)):
+        raise ConfigError(_wrong_command(argv[0], words))
     is_help = not {"-h", "--help"}.isdisjoint(argv)
     args, unknown = _make_parser(command, is_help).parse_known_args(argv)
     if unknown:
@@ -51,12 +55,19 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _unknown_command(command: str) -> str:
+def _wrong_command(first: str, words: Sequence[str]) -> str:
+    """Describe a command line that begins with `first`, in which these words are no options."""
     from difflib import get_close_matches  # saves 2 million instructions of a `collect`
 
-    # Quote only a similar word, which has at most 16 characters: any other may be a secret.
-    for similar in get_close_matches(command, COMMANDS, n=1):
-        return f"unknown command `{command}`: did you mean `{similar}`?"
+    if first.startswith("-"):
+        for word in words:
+            if word in COMMANDS:
+                return f"{first.split('=')[0]}: write the command before it: maas-usage-check {word} ..."
+    for word in words if first.startswith("-") else words[:1]:
+        starts = [command for command in COMMANDS if len(word) > 1 and command.startswith(word.lower())]
+        for similar in starts or get_close_matches(word.lower(), COMMANDS, n=1):
+            quoted = f" `{word}`" if word.isalpha() and len(word) <= LONGEST_WORD else ""  # another may be a secret
+            return f"unknown command{quoted}: did you mean `{similar}`?"
     return f"unknown command; commands: {', '.join(COMMANDS)}; see maas-usage-check --help"
 
 
@@ -96,7 +107,12 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 def _add_collect_options(parser: argparse.ArgumentParser) -> None:
     _add_config(parser)
     parser.add_argument("--format", choices=FORMATS, default="influx", help="default: influx")
-    _add_file(parser, "--output", "replace a file atomically instead of writing to standard output")
+    parser.add_argument(
+        "--output",
+        type=lambda path: None if path == "-" else expanduser(path),
+        metavar="FILE",
+        help="replace a file atomically; default: -, standard output",
+    )
     parser.add_argument("--deadline", type=_parse_seconds, metavar="SECONDS", help="overrides `deadline` in the file")
     parser.add_argument("--quiet", action="store_true", help="no messages on standard error, for Categraf and Zabbix")
     parser.add_argument("--exit-zero", action="store_true", help="exit code 0 instead of 1, for Categraf")

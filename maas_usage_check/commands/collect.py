@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from ..collection import Batch
 from ..errors import ConfigError
@@ -14,6 +15,8 @@ LIVE = (API, *MINUTE_TIMESTAMPED)
 """Measurements that must not be shown after they expire."""
 CHUNK_SIZE = 2000
 """Points per write, in line-based formats."""
+NOT_REPLACEABLE = (errno.EBUSY, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Reasons why a file that can be written cannot be replaced: it is a mount, or its folder is read-only."""
 
 
 def check_output(path: str) -> None:
@@ -22,8 +25,17 @@ def check_output(path: str) -> None:
         raise ConfigError(f"--output: {path} is not a regular file; leave --output out to write to standard output")
 
 
-def write_batches(batches: Sequence[Batch], format_name: str, path: Optional[str], writer: StdoutWriter) -> None:
-    """Write the points of a cycle to a file, or to `writer` without a path; raise MaasError on failure."""
+def write_batches(
+    batches: Sequence[Batch],
+    format_name: str,
+    path: Optional[str],
+    writer: StdoutWriter,
+    warn: Callable[[str], None],
+) -> None:
+    """Write the points of a cycle to a file, or to `writer` without a path; raise MaasError on failure.
+
+    A file that can be written but not replaced is written in place, with a warning.
+    """
     points = [point for batch in batches for point in batch.points]
     if path is None:
         # A month of hours in one text would take as much memory again as its points.
@@ -37,14 +49,30 @@ def write_batches(batches: Sequence[Batch], format_name: str, path: Optional[str
         stem = path[:-5] if path.endswith(".prom") else path
         usage: List[Point] = [point for point in points if point.measurement not in LIVE]
         live = [point for point in points if point.measurement in LIVE]
-        # A failed cycle has counters too; an existing file already contains them.
-        replace_usage = usage and (any(batch.collected for batch in batches) or not os.path.exists(path))
+        # A failed cycle has counters too; a file with content has them already.
+        is_empty = not os.path.exists(path) or not os.path.getsize(path)
+        replace_usage = usage and (any(batch.collected for batch in batches) or is_empty)
         files = {**({path: usage} if replace_usage else {}), f"{stem}.api.prom": live}
-    try:
-        for name, file_points in files.items():
-            replace_file(name, find_encoder(format_name)(file_points).encode(), mode=0o644)
-    except OSError as error:
-        raise ConfigError(f"--output: {path} cannot be written ({error.strerror}); check the folder") from None
+    in_place, reason = [], ""
+    for name, file_points in files.items():
+        content = find_encoder(format_name)(file_points).encode()
+        try:
+            try:
+                replace_file(name, content, mode=0o644)
+            except OSError as error:
+                if error.errno not in NOT_REPLACEABLE or not os.path.isfile(name):
+                    raise
+                _write_in_place(name, content)
+                in_place.append(name)
+                reason = str(error.strerror)
+        except OSError as error:
+            raise ConfigError(f"--output: {name} cannot be written ({error.strerror}); check the folder") from None
+    if in_place:
+        others = "".join(f", which has {name} too" for name in files if name not in in_place)
+        warn(
+            f"--output: {' and '.join(in_place)} cannot be replaced ({reason}): written in place, where a reader may "
+            f"see a part; mount the folder instead of the file, or let this user write to the folder{others}"
+        )
 
 
 def replace_file(path: str, content: bytes, mode: int) -> None:
@@ -63,3 +91,12 @@ def replace_file(path: str, content: bytes, mode: int) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+def _write_in_place(path: str, content: bytes) -> None:
+    """Overwrite a file, then cut off what is left of its old content: it is never empty."""
+    with open(path, "r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())

@@ -7,12 +7,12 @@ sweeps over all hours of all series. It must not know HTTP, commands or output f
 from __future__ import annotations
 
 from .build import build
-from .emit import emit
+from .emit import emit, read_counters
 from .planner import Account, CycleEnd, Failure, PartialBatch, Planner, QueryTask
 from .schema import check_ledger
 from .watermarks import COUNTERS, HOURS, INCREMENTS, Consumer
 
 __all__ = [
     "COUNTERS", "HOURS", "INCREMENTS", "Account", "Consumer", "CycleEnd", "Failure", "PartialBatch", "Planner",
-    "QueryTask", "build", "check_ledger", "emit",
+    "QueryTask", "build", "check_ledger", "emit", "read_counters",
 ]  # fmt: skip

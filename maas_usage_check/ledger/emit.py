@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 from typing import ClassVar, Dict, Iterator, List, Optional
 
@@ -61,6 +62,24 @@ def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> L
             delete_idle_consumers(transaction)
         if not end.commit():
             raise RolledBackError
+    return points
+
+
+def read_counters(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> List[Point]:
+    """Read the counters as the next cycle will label them; nothing is counted or stored.
+
+    Raise UnusableError if the state cannot be written: no counter is emitted then.
+    """
+    points: List[Point] = []
+    with contextlib.suppress(RolledBackError), write_transaction(store, end.now_ms, answered=False) as transaction:
+        account = _resolve(transaction, consumer, end.account)
+        if account.project_id:
+            paused = planner.stored(transaction, account, consumer, False)._replace(is_paused=True)
+            tags = {**end.tags, "project_id": account.project_id}
+            for series, hour_store, _ in paused.series:
+                if hour_store.began_ms:
+                    points += _counter_points(series, hour_store, consumer, paused, {**series.tags, **tags}, True)
+        raise RolledBackError
     return points
 
 

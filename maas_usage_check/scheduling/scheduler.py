@@ -128,7 +128,9 @@ class Scheduler:
         self._changed.release()
         try:
             return work()
-        except Exception as error:
+        except BaseException as error:
+            if watchdog.is_interrupt(error):
+                raise
             return as_query_error(error)
         finally:
             self._changed.acquire()

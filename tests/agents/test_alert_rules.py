@@ -1,6 +1,6 @@
 """Alert rules that look back over days, in the real promtool: each fires when it should, and only then.
 
-The other rules are tested by examples/prometheus/alerts_test.yml.
+The other rules are tested by alerts_test.yml beside alerts.yml.
 """
 
 from __future__ import annotations

@@ -37,11 +37,12 @@ class Telegraf:
         self.output = program.folder / "telegraf.out"
         self.log = program.folder / "telegraf.log"
         self.log_before_the_end = ""
+        self.places: Dict[str, str] = {}
 
     def run(self, example: str, config: str, enough: Callable[[List[Dict[str, Any]]], bool], **environ: str) -> None:
         """Run until `enough` is true of the points, then stop as systemd would."""
         text = (EXAMPLES / example).read_text(encoding="utf-8")
-        places = {INSTALLED: self.command, "/etc/maas-usage-check/conf.yaml": config, '"5m"': '"1s"'}
+        places = {INSTALLED: self.command, "/etc/maas-usage-check/conf.yaml": config, '"5m"': '"1s"', **self.places}
         path = self.program.folder / "telegraf.conf"
         path.write_text(AGENT.format(output=self.output) + replaced(text, places))
         with self.log.open("wb") as log:
@@ -134,6 +135,13 @@ def test_no_credentials(cloud: Cloud, program: Program, telegraf: Telegraf) -> N
     telegraf.run("execd.conf", program.cloud_config(cloud), two_batches)
     assert telegraf.points()[0]["fields"]["result_code"] == 2
     assert telegraf.logged().count("not set in the environment") == 1
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_signals(cloud: Cloud, program: Program, telegraf: Telegraf, name: str) -> None:
+    """Telegraf may send a signal in place of the newline."""
+    telegraf.places['"STDIN"'] = f'"{name}"'
+    telegraf.run("execd.conf", program.cloud_config(cloud), two_batches)
 
 
 def test_encoding(cloud: Cloud, program: Program, telegraf: Telegraf) -> None:

@@ -1,4 +1,4 @@
-"""`serve` as a process, and a scraper."""
+"""`serve` as a process, a scraper, and a CA."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import Program, wait_for
@@ -20,6 +22,7 @@ from ..conftest import Program, wait_for
 class Response(NamedTuple):
     status: int
     body: bytes
+    content_type: str
 
     @property
     def text(self) -> str:
@@ -59,9 +62,9 @@ class Exporter:
         request = urllib.request.Request(self.url + path, headers=named)
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=20) as response:
-                return Response(response.status, response.read())
+                return Response(response.status, response.read(), response.headers["Content-Type"])
         except urllib.error.HTTPError as error:
-            return Response(error.code, error.read())
+            return Response(error.code, error.read(), error.headers["Content-Type"])
 
     def samples(self, name: str) -> Dict[str, float]:
         return samples(self.get().text, name)
@@ -101,3 +104,28 @@ def running_exporter(
         for stream in (process.stdin, process.stdout):
             assert stream
             stream.close()
+
+
+class Authority:
+    """A throw-away CA with its certificates in files."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.ca = trustme.CA()
+        self.file = str(folder / "ca.pem")
+        self.ca.cert_pem.write_to_path(self.file)
+
+    def issue(self, name: str = "127.0.0.1") -> List[str]:
+        """Issue a certificate; return the options for it and its private key."""
+        issued = self.ca.issue_cert(name)
+        cert, key = str(self.folder / f"{name}.pem"), str(self.folder / f"{name}.key")
+        Path(cert).write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return ["--tls-cert", cert, "--tls-key", key]
+
+    def client(self, with_certificate: bool = True) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.file)
+        if with_certificate:
+            context.load_cert_chain(*self.issue("client.example.org")[1::2])
+        return context

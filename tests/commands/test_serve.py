@@ -6,19 +6,18 @@ import contextlib
 import re
 import signal
 import socket
-import ssl
 import sys
 import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
-import trustme
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug import Request, Response
 from werkzeug.test import Client
 
 from maas_usage_check import __version__
+from maas_usage_check.clock import Clock
 from maas_usage_check.commands.serve.exporter_pages import make_application
 from maas_usage_check.commands.serve.serve_command import is_loopback
 from maas_usage_check.commands.serve.server import MAX_CONNECTIONS, Server
@@ -27,7 +26,7 @@ from maas_usage_check.emulator.emulator import PROJECT_ID
 
 from ..conftest import Cloud, FixedClock, Program, wait_for
 from ..program import only_line
-from .exporter import Exporter, running_exporter, samples
+from .exporter import Authority, Exporter, running_exporter, samples
 
 TOTAL = "huawei_maas_usage_total_tokens"
 UP = "huawei_maas_api_up"
@@ -104,14 +103,19 @@ def test_same_metrics_as_the_textfile(cloud: Cloud, program: Program, serving: I
     assert serving.samples(COUNTER) == samples(done.stdout, COUNTER) != {}
 
 
-def test_intervals(cloud: Cloud, program: Program, serving: InProcess) -> None:
-    """Each instance is collected at its own interval."""
+def hang_up() -> None:
+    signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("step", [lambda: None, hang_up])
+def test_intervals(cloud: Cloud, program: Program, serving: InProcess, step: Callable[[], None]) -> None:
+    """Each instance is collected at its own interval, also if the same configuration is read again and again."""
     entry = f"endpoint: '{cloud.url}', project_id: {PROJECT_ID}"
     instances = "".join(
         f"  - {{{entry}, ranges: [last_{days}d], tags: ['n:{days}'], min_collection_interval: {interval}}}\n"
         for days, interval in ((1, 300), (2, 3600))
     )
-    serving.run(program.config(f"instances:\n{instances}"), *[lambda: None] * 12)
+    serving.run(program.config(f"instances:\n{instances}"), *[step] * 12)
     days = [(each["end_time"] - each["start_time"]) // 86_400_000 for each in cloud.statistics()]
     assert (days.count(1), days.count(2)) == (13, 2)
     assert set(serving.samples(TOTAL)) == {"last_1d", "last_2d"}, "points of an instance that is not due are served"
@@ -211,30 +215,6 @@ def test_sighup_reloads_the_configuration(cloud: Cloud, program: Program, export
     assert not list(program.folder.rglob("*-wal")), "the state is closed"
 
 
-class Authority:
-    """A throw-away CA with its certificates in files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca = trustme.CA()
-        self.file = str(folder / "ca.pem")
-        self.ca.cert_pem.write_to_path(self.file)
-
-    def issue(self, name: str = "127.0.0.1") -> List[str]:
-        """Issue a certificate; return the options for it and its private key."""
-        issued = self.ca.issue_cert(name)
-        cert, key = str(self.folder / f"{name}.pem"), str(self.folder / f"{name}.key")
-        Path(cert).write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        issued.private_key_pem.write_to_path(key)
-        return ["--tls-cert", cert, "--tls-key", key]
-
-    def client(self, with_certificate: bool = True) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.file)
-        if with_certificate:
-            context.load_cert_chain(*self.issue("client.example.org")[1::2])
-        return context
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
@@ -317,6 +297,13 @@ def test_ipv6(cloud: Cloud, program: Program) -> None:
     with running_exporter(program, program.cloud_config(cloud), "--listen", "[::1]:0") as exporter:
         assert re.match(r"http://\[::1\]:\d+$", exporter.url)
         exporter.wait_until_ready()
+
+
+def test_host_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All addresses are those of IPv4 then."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with Server("", 0, make_application(Snapshot(Clock()))) as server:
+        assert server.url == f"http://0.0.0.0:{server.server_port}"
 
 
 def test_connections_above_the_limit_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
-from typing import Callable, ContextManager, Dict, List, Sequence, Set
+from contextlib import ExitStack, closing
+from typing import Callable, ContextManager, Dict, List, Sequence, Set, Tuple
 
 from ...clock import Clock
 from ...collection import Batch, Collector, run_cycle
+from ...collection.stored_counters import stored_counters
+from ...config import Instance
 from ...errors import ConfigError, Problem
 from ...metrics import Point
-from ...watchdog import wait_for
+from ...watchdog import start_thread, wait_for
 from ..problem_log import CONFIGURATION, ProblemLog
-from ..runner import on_sigterm
+from ..runner import on_sigterm, open_store
 from .snapshot import Snapshot, points_after_failure
+from .tls import Stamp, file_stamp
 
 Load = Callable[[], ContextManager[List[Collector]]]
+_Identity = Tuple[Instance, Stamp, Stamp]
+"""An instance, its credentials file and its `tls_ca_cert`: a reload that changes none of them changes no cycle."""
 GRACE = 60.0
 """Seconds by which a cycle may be late on a busy machine."""
 
@@ -43,6 +48,10 @@ class CollectionLoop:
         self._problem_log = ProblemLog(log, clock.monotonic)
         self._reload_requested = self._stopped = False
         self._resources = ExitStack()
+        self._next_cycles: List[float] = []
+        self._identities: List[_Identity] = []
+        self._points: Dict[int, Sequence[Point]] = {}
+        self._problems: Dict[int, Sequence[Problem]] = {}
         on_sigterm([], self._stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._request_reload)
@@ -50,19 +59,40 @@ class CollectionLoop:
 
     def run(self) -> None:
         """Collect until SIGTERM, which cancels the running cycle."""
+        if not start_thread(self._show_stored):
+            self._snapshot.set_stored(())
         try:
             while not self._stopped:
-                wait = max(0.0, min(self._next_cycles) - self._clock.monotonic())
-                longest = max(each.instance.deadline + each.rate_extension_s for each in self._collectors)
-                self._snapshot.set_deadline(self._clock.monotonic() + wait + longest + GRACE)
+                self._set_deadline()
                 self._wait(min(self._next_cycles))
                 if self._reload_requested:
                     self._reload_requested = False
                     self._reload()
-                elif not self._stopped:
+                    self._set_deadline()
+                # Also after a reload: SIGHUPs in a row must not prevent a cycle.
+                if not self._stopped and min(self._next_cycles) <= self._clock.monotonic():
                     self._collect()
         finally:
             self._resources.close()
+
+    def _show_stored(self) -> None:
+        """Serve the counters in the state. What hangs here, a file or the state, delays no cycle."""
+        points: List[Point] = []
+        try:
+            collectors = self._collectors
+            instances = [collector.instance for collector in collectors]
+            with closing(open_store(instances, lambda text: None, self._clock)) as store:
+                for collector in collectors:
+                    points += stored_counters(collector, store)
+        except Exception:  # the first cycle reports it  # noqa: S110
+            pass
+        finally:
+            self._snapshot.set_stored(points)
+
+    def _set_deadline(self) -> None:
+        wait = max(0.0, min(self._next_cycles) - self._clock.monotonic())
+        longest = max(each.instance.deadline + each.rate_extension_s for each in self._collectors)
+        self._snapshot.set_deadline(self._clock.monotonic() + wait + longest + GRACE)
 
     def _stop(self) -> None:
         self._stopped = True
@@ -75,10 +105,15 @@ class CollectionLoop:
         wait_for(never, lambda: until, lambda: self._stopped or self._reload_requested, self._clock.monotonic)
 
     def _use(self, collectors: List[Collector]) -> None:
+        """Replace the instances. One that did not change keeps its next cycle, its points and its problems."""
+        before, next_cycles, points, problems = self._identities, self._next_cycles, self._points, self._problems
         self._collectors = collectors
-        self._next_cycles = [self._clock.monotonic()] * len(collectors)
-        self._points: Dict[int, Sequence[Point]] = {}
-        self._problems: Dict[int, Sequence[Problem]] = {}
+        self._identities = [_identity(collector) for collector in collectors]
+        kept = {i: before.index(each) for i, each in enumerate(self._identities) if each in before}
+        now = self._clock.monotonic()
+        self._next_cycles = [next_cycles[kept[i]] if i in kept else now for i in range(len(collectors))]
+        self._points = {i: points[j] for i, j in kept.items() if j in points}
+        self._problems = {i: problems[j] for i, j in kept.items() if j in problems}
         on_sigterm(collectors, self._stop)
 
     def _reload(self) -> None:
@@ -93,6 +128,8 @@ class CollectionLoop:
         self._resources, previous = resources, self._resources
         self._use(collectors)
         previous.close()
+        if self._points and min(self._next_cycles) > self._clock.monotonic():  # else the next cycle replaces them
+            self._publish()
         self._log("I! configuration reloaded")
 
     def _collect(self) -> None:
@@ -115,13 +152,21 @@ class CollectionLoop:
                 answered |= batch.answered
         for i in due:
             self._next_cycles[i] = now + self._collectors[i].instance.min_collection_interval
-        self._snapshot.replace([point for i in sorted(self._points) for point in self._points[i]])
+        self._publish()
         # Include instances that were not due: their problems last.
         lasting = [problem for problems in self._problems.values() for problem in problems]
         self._problem_log.report([*once, *lasting], answered)
+
+    def _publish(self) -> None:
+        self._snapshot.replace([point for i in sorted(self._points) for point in self._points[i]])
 
     def _store_batch(self, i: int, batch: Batch) -> List[Problem]:
         """Store the points and problems of an instance; return its `I!` lines, which are logged once."""
         self._points[i] = batch.points
         self._problems[i] = [problem for problem in batch.problems if problem.level != "I"]
         return [problem for problem in batch.problems if problem.level == "I"]
+
+
+def _identity(collector: Collector) -> _Identity:
+    instance = collector.instance
+    return instance, file_stamp(instance.credentials.path), file_stamp(instance.tls_ca_cert)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Tuple
+from typing import TYPE_CHECKING, Collection, Iterable, Iterator, Tuple
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import Metric
@@ -34,15 +35,23 @@ INDEX = f"""\
 
 
 class _SnapshotCollector(Collector):
-    """Convert points to metrics of prometheus_client, which encodes them in the format that the scraper accepts."""
+    """Convert points to metrics of prometheus_client, which encodes them in the format that the scraper accepts.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Args:
+        snapshot: has the points.
+        names: of the metrics to serve; all if it is empty. A counter has one name with `_total` and one without.
+    """
+
+    def __init__(self, snapshot: Snapshot, names: Collection[str]) -> None:
         self._snapshot = snapshot
+        self._names = names
 
     def collect(self) -> Iterator[Metric]:
         """Build the metrics of one scrape."""
         for family in families(self._snapshot.points()):
             name = family.name[: -len("_total")] if family.is_counter else family.name
+            if self._names and name not in self._names and family.name not in self._names:
+                continue
             metric = Metric(name, family.help_text, "counter" if family.is_counter else "gauge")
             for labels, value in family.samples:
                 metric.add_sample(family.name, labels, value)
@@ -51,9 +60,16 @@ class _SnapshotCollector(Collector):
 
 def make_application(snapshot: Snapshot) -> WSGIApplication:
     """Create the WSGI application that serves a snapshot."""
-    registry = CollectorRegistry()
-    registry.register(_SnapshotCollector(snapshot))
-    metrics: WSGIApplication = make_wsgi_app(registry)
+
+    def metrics(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        registry = CollectorRegistry()
+        registry.register(_SnapshotCollector(snapshot, parse_qs(environ.get("QUERY_STRING", "")).get("name[]", ())))
+        application: WSGIApplication = make_wsgi_app(registry)
+        environ = {**environ, "QUERY_STRING": ""}  # prometheus_client's own filter needs the names before a scrape
+        try:
+            return application(environ, start_response)
+        except (TypeError, ValueError):  # it cannot parse a version in Accept; nothing was sent yet
+            return application({**environ, "HTTP_ACCEPT": ""}, start_response)
 
     def page(path: str) -> Tuple[str, str, str]:
         if path == "/":

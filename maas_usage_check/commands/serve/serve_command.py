@@ -9,8 +9,9 @@ from typing import Callable
 from ...clock import Clock
 from .collection_loop import CollectionLoop, Load
 from .exporter_pages import make_application
-from .server import Server, tls_context
+from .server import Server
 from .snapshot import Snapshot
+from .tls import TlsFiles
 
 UNPROTECTED = (
     "W! --listen: anyone who reaches this address can read the usage: add --tls-cert, --tls-key and --tls-client-ca, "
@@ -30,16 +31,12 @@ def serve(args: argparse.Namespace, load: Load, log: Callable[[str], None], cloc
     Raises:
         ConfigError: the options or the configuration are wrong, or the address is not available.
     """
-
-    def reload_tls() -> None:
-        server.tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
-
     snapshot = Snapshot(clock)
-    tls = tls_context(args.tls_cert, args.tls_key, args.tls_client_ca)
-    loop = CollectionLoop(load, reload_tls, snapshot, log, clock)
+    tls = TlsFiles(args.tls_cert, args.tls_key, args.tls_client_ca, log)
+    loop = CollectionLoop(load, tls.reload, snapshot, log, clock)
     host, port = args.listen
-    server = Server(host, port, make_application(snapshot), tls)
-    if tls is None and not is_loopback(server.server_name):
+    server = Server(host, port, make_application(snapshot), tls.context)
+    if tls.context() is None and not is_loopback(server.server_name):
         log(UNPROTECTED)
     server.start()
     log(f"I! serving {server.url}/metrics")

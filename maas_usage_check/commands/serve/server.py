@@ -9,7 +9,7 @@ import socketserver
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -49,10 +49,10 @@ class Server(ThreadingWSGIServer):
     """Listen on an address; serve each connection in a thread of its own.
 
     Args:
-        host: a name or an address; empty for all addresses.
+        host: a name or an address; empty for all addresses, of IPv6 and IPv4.
         port: 0 for any free port.
         application: the WSGI application.
-        tls: None for plain HTTP.
+        tls: returns the context of the next connection, None for plain HTTP.
 
     Raises:
         ConfigError: the address is not available.
@@ -61,26 +61,32 @@ class Server(ThreadingWSGIServer):
     request_queue_size = 128
 
     def __init__(
-        self, host: str, port: int, application: WSGIApplication, tls: Optional[ssl.SSLContext] = None
+        self,
+        host: str,
+        port: int,
+        application: WSGIApplication,
+        tls: Callable[[], Optional[ssl.SSLContext]] = lambda: None,
     ) -> None:
-        self.tls = tls
+        self._tls = tls
         self._slots = threading.Semaphore(MAX_CONNECTIONS)
         self._open: Dict[Any, float] = {}
         try:
-            addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            self.address_family = addresses[0][0]
-            super().__init__(addresses[0][4][:2], _Handler)  # type: ignore[arg-type]
+            name = host or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104
+            addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            self.address_family, address = addresses[0][0], addresses[0][4]
+            super().__init__(address, _Handler)  # type: ignore[arg-type] # of IPv6 it has four parts
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "no such host"
-            raise ConfigError(
-                f"--listen: cannot listen on {_host_port(host, port)} ({reason}); choose a free port of this host"
-            ) from None
+            advice = "choose a free port of this host"
+            if host.startswith("fe80:"):
+                advice += ", and name its interface, as in [fe80::1%eth0]"
+            raise ConfigError(f"--listen: cannot listen on {_host_port(host, port)} ({reason}); {advice}") from None
         self.set_app(application)
 
     @property
     def url(self) -> str:
         """Return the URL of the index page."""
-        return f"http{'s' if self.tls else ''}://{_host_port(self.server_name, self.server_port)}"
+        return f"http{'s' if self._tls() else ''}://{_host_port(self.server_name, self.server_port)}"
 
     def start(self) -> None:
         """Serve in a daemon thread until the process exits."""
@@ -88,15 +94,21 @@ class Server(ThreadingWSGIServer):
 
     def server_bind(self) -> None:
         """Bind without the DNS lookup of this host's name that HTTPServer does."""
+        if self.address_family == socket.AF_INET6 and socket.has_dualstack_ipv6():  # `::` is all of IPv4 too
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        # With the scope of an address, which `server_address` has as a number.
+        address: Any = self.server_address
+        self.server_name = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+        self.server_port = address[1]
         self.setup_environ()
 
     def get_request(self) -> Tuple[socket.socket, Any]:
         """Accept a connection."""
         connection, address = super().get_request()
-        if self.tls is not None:
-            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        context = self._tls()
+        if context is not None:
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -125,57 +137,3 @@ class Server(ThreadingWSGIServer):
 
 def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def tls_context(cert: Optional[str], private_key: Optional[str], client_ca: Optional[str]) -> Optional[ssl.SSLContext]:
-    """Build the TLS context from the paths that the options name; None without options.
-
-    Args:
-        cert: the certificate, with its chain.
-        private_key: the private key of `cert`.
-        client_ca: the CA that must have signed the certificate of each client.
-
-    Raises:
-        ConfigError: an option is missing or a file is wrong; the text names the option.
-    """
-    if not cert or not private_key:
-        for option, value in (("--tls-cert", cert), ("--tls-key", private_key), ("--tls-client-ca", client_ca)):
-            if value is not None:
-                raise ConfigError(f"{option}: needs both --tls-cert and --tls-key; add them")
-        return None
-    for option, path in (("--tls-cert", cert), ("--tls-key", private_key), ("--tls-client-ca", client_ca)):
-        if path is not None:
-            _check_readable(option, path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(
-            cert, private_key, password=""
-        )  # without a password OpenSSL would prompt on the terminal
-    except (OSError, ValueError) as error:
-        wrong = f"{cert} and {private_key} must be a certificate and its private key, as PEM and without a password"
-        raise ConfigError(f"--tls-cert, --tls-key: {wrong} ({_reason(error)})") from None
-    if client_ca is not None:
-        try:
-            context.load_verify_locations(client_ca)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"--tls-client-ca: {client_ca} must contain certificates as PEM ({_reason(error)})"
-            ) from None
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _check_readable(option: str, path: str) -> None:
-    """Raise ConfigError with the path of an unreadable file, which errors of ssl do not name."""
-    try:
-        with open(path, "rb"):
-            pass
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise ConfigError(f"{option}: {path} cannot be read ({reason}); check the path and who may read it") from None
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return str(reason).replace("_", " ").lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Dict, Iterator, List, Optional, Sequence
 
 from ...clock import Clock
@@ -12,6 +13,8 @@ from ...metrics.points import fresh_points
 
 TIMES = ("last_success_timestamp_seconds", "newest_usage_timestamp_seconds")
 """The health fields that do not expire."""
+STATE_S = 1.0
+"""Seconds for which the first scrapes wait for the counters in the state, which may hang."""
 
 
 class Snapshot:
@@ -19,12 +22,20 @@ class Snapshot:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._stored: Sequence[Point] = ()
+        self._has_points = threading.Event()
         self._points: Optional[Sequence[Point]] = None
         self._deadline = math.inf
 
     def replace(self, points: Sequence[Point]) -> None:
         """Replace all points."""
         self._points = points
+        self._has_points.set()
+
+    def set_stored(self, counters: Sequence[Point]) -> None:
+        """Set the points to show until the first cycle has ended: the counters in the state."""
+        self._stored = counters
+        self._has_points.set()
 
     def set_deadline(self, deadline: float) -> None:
         """Set when the next cycle must have ended, in monotonic seconds."""
@@ -42,7 +53,8 @@ class Snapshot:
 
     def points(self) -> List[Point]:
         """Return the points that have not expired; if a cycle is overdue, the counts and `up 0`."""
-        points = self._points or ()
+        self._has_points.wait(STATE_S)
+        points = self._stored if self._points is None else self._points
         return fresh_points(points, self._clock.now()) if self.is_healthy else list(points_after_failure(points))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from contextlib import ExitStack, closing
 from typing import Callable, ContextManager, Dict, List, Sequence, Set, Tuple
 
@@ -21,9 +23,13 @@ from .tls import Stamp, file_stamp
 
 Load = Callable[[], ContextManager[List[Collector]]]
 _Identity = Tuple[Instance, Stamp, Stamp]
-"""An instance, its credentials file and its `tls_ca_cert`: a reload that changes none of them changes no cycle."""
+"""An instance, its credentials file and its `tls_ca_cert`."""
 GRACE = 60.0
 """Seconds by which a cycle may be late on a busy machine."""
+IN_A_ROW_S = 1.0
+"""SIGHUPs that arrive within so many seconds are one reload."""
+SIGNAL_CYCLES_S = 60.0
+"""Seconds between two cycles of what did not change, because of a SIGHUP: many of them must not use up the rate."""
 
 
 class CollectionLoop:
@@ -48,10 +54,11 @@ class CollectionLoop:
         self._problem_log = ProblemLog(log, clock.monotonic)
         self._reload_requested = self._stopped = False
         self._resources = ExitStack()
-        self._next_cycles: List[float] = []
+        self._signal_cycle_s = -math.inf
         self._identities: List[_Identity] = []
-        self._points: Dict[int, Sequence[Point]] = {}
-        self._problems: Dict[int, Sequence[Problem]] = {}
+        self._next_cycles: List[float] = []
+        self._points: Dict[str, Sequence[Point]] = {}
+        self._problems: Dict[str, Sequence[Problem]] = {}
         on_sigterm([], self._stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._request_reload)
@@ -64,12 +71,13 @@ class CollectionLoop:
         try:
             while not self._stopped:
                 self._set_deadline()
-                self._wait(min(self._next_cycles))
+                self._wait_until(min(self._next_cycles), lambda: self._stopped or self._reload_requested)
                 if self._reload_requested:
+                    self._wait_for_more_signals()
                     self._reload_requested = False
                     self._reload()
                     self._set_deadline()
-                # Also after a reload: SIGHUPs in a row must not prevent a cycle.
+                # Also after a reload: signals that go on and on must not prevent a cycle.
                 if not self._stopped and min(self._next_cycles) <= self._clock.monotonic():
                     self._collect()
         finally:
@@ -100,20 +108,25 @@ class CollectionLoop:
     def _request_reload(self, number: int, frame: object) -> None:
         self._reload_requested = True
 
-    def _wait(self, until: float) -> None:
-        never = threading.Event()
-        wait_for(never, lambda: until, lambda: self._stopped or self._reload_requested, self._clock.monotonic)
+    def _wait_until(self, moment: float, is_cancelled: Callable[[], bool]) -> None:
+        wait_for(threading.Event(), lambda: moment, is_cancelled, self._clock.monotonic)
 
-    def _use(self, collectors: List[Collector]) -> None:
-        """Replace the instances. One that did not change keeps its next cycle, its points and its problems."""
-        before, next_cycles, points, problems = self._identities, self._next_cycles, self._points, self._problems
+    def _wait_for_more_signals(self) -> None:
+        until = time.monotonic() + IN_A_ROW_S
+        wait_for(threading.Event(), lambda: until, lambda: self._stopped)
+
+    def _use(self, collectors: List[Collector], collects_all: bool = False) -> None:
+        """Replace the instances. One that did not change keeps its next cycle, unless all are collected now."""
+        before, next_cycles, now = self._identities, self._next_cycles, self._clock.monotonic()
         self._collectors = collectors
         self._identities = [_identity(collector) for collector in collectors]
-        kept = {i: before.index(each) for i, each in enumerate(self._identities) if each in before}
-        now = self._clock.monotonic()
-        self._next_cycles = [next_cycles[kept[i]] if i in kept else now for i in range(len(collectors))]
-        self._points = {i: points[j] for i, j in kept.items() if j in points}
-        self._problems = {i: problems[j] for i, j in kept.items() if j in problems}
+        self._next_cycles = [
+            next_cycles[before.index(each)] if each in before and not collects_all else now for each in self._identities
+        ]
+        # The points of a removed instance are no longer served.
+        names = {collector.instance.state_name for collector in collectors}
+        self._points = {name: points for name, points in self._points.items() if name in names}
+        self._problems = {name: problems for name, problems in self._problems.items() if name in names}
         on_sigterm(collectors, self._stop)
 
     def _reload(self) -> None:
@@ -126,9 +139,12 @@ class CollectionLoop:
             self._log(f"E! {error}; the previous configuration stays in use")
             return
         self._resources, previous = resources, self._resources
-        self._use(collectors)
+        now = self._clock.monotonic()
+        collects_all = now >= self._signal_cycle_s + SIGNAL_CYCLES_S
+        self._signal_cycle_s = now if collects_all else self._signal_cycle_s
+        self._use(collectors, collects_all)
         previous.close()
-        if self._points and min(self._next_cycles) > self._clock.monotonic():  # else the next cycle replaces them
+        if self._points:
             self._publish()
         self._log("I! configuration reloaded")
 
@@ -141,14 +157,14 @@ class CollectionLoop:
             batches = run_cycle([self._collectors[i] for i in due])
         except ConfigError as error:
             once.append(Problem("E", str(error), CONFIGURATION))
-            for i in due:
-                self._points[i] = list(points_after_failure(self._points.get(i, ())))
+            for name in [self._collectors[i].instance.state_name for i in due]:
+                self._points[name] = list(points_after_failure(self._points.get(name, ())))
         else:
             if self._stopped:  # a cancelled cycle is not a failure
                 return
             answered.add(CONFIGURATION)
             for i, batch in zip(due, batches):
-                once += self._store_batch(i, batch)
+                once += self._store_batch(self._collectors[i].instance.state_name, batch)
                 answered |= batch.answered
         for i in due:
             self._next_cycles[i] = now + self._collectors[i].instance.min_collection_interval
@@ -158,12 +174,12 @@ class CollectionLoop:
         self._problem_log.report([*once, *lasting], answered)
 
     def _publish(self) -> None:
-        self._snapshot.replace([point for i in sorted(self._points) for point in self._points[i]])
+        self._snapshot.replace([point for points in self._points.values() for point in points])
 
-    def _store_batch(self, i: int, batch: Batch) -> List[Problem]:
+    def _store_batch(self, name: str, batch: Batch) -> List[Problem]:
         """Store the points and problems of an instance; return its `I!` lines, which are logged once."""
-        self._points[i] = batch.points
-        self._problems[i] = [problem for problem in batch.problems if problem.level != "I"]
+        self._points[name] = batch.points
+        self._problems[name] = [problem for problem in batch.problems if problem.level != "I"]
         return [problem for problem in batch.problems if problem.level == "I"]
 
 

@@ -70,10 +70,7 @@ def _check_mapping(value: Any, known: Collection[str], path: str) -> None:
 
 def _amount(value: Any, path: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        from .wrong_types import is_quoted_number
-
-        quotes = " without quotes" if is_quoted_number(value) else ""
-        raise ConfigError(f"{path}: must be a number{quotes}, the price of a million tokens, such as 2.0")
+        raise ConfigError(f"{path}: must be a number, the price of a million tokens, such as 2.0")
     if not 0 <= value <= MAX_PRICE:
         raise ConfigError(f"{path}: must be 0 to {MAX_PRICE:,}")
     return Decimal(repr(value))

@@ -40,9 +40,7 @@ def _read_text(parse: Parse, value: Any, path: str) -> Any:
 
 
 def _read_list(parse: Parse, values: Any, path: str) -> List[Any]:
-    if not isinstance(values, list):
-        raise ConfigError(f"{path}: must be a list; write each entry on a line of its own, after `- `")
-    if not values:
+    if not isinstance(values, list) or not values:
         raise ConfigError(f"{path}: must be a list with at least one entry; leave the key out for the default")
     items: List[Any] = []
     seen: Set[Any] = set()

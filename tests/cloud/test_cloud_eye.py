@@ -125,6 +125,13 @@ def test_invalid_answer(query: Union[DataQuery, ListQuery], body: bytes, text: s
     assert text in str(refused.value)
 
 
+def test_metric_of_a_stored_list() -> None:
+    """One that is queried no more is left out of the answer, without a warning."""
+    query = DataQuery(((MODEL, "rpm"), (MODEL, "tpm")), START, START + MINUTE, MINUTE)
+    data = fetch(metric(), metric("tpm"), query=query)
+    assert (data.values, data.warnings) == ({MODEL: {START: {"rpm": 2.0}}}, [])
+
+
 def test_missing_metric() -> None:
     """A missing metric is unknown, with a warning; one without points was not used."""
     data = fetch(metric("total_tokens", points=()))

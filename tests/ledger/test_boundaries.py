@@ -84,13 +84,6 @@ def test_models_of_one_query(minutes: int, queries: int) -> None:
     assert [len(models) for _, models in found] == [2 // queries] * queries
 
 
-def test_stored_list_of_an_earlier_version() -> None:
-    """A metric that is queried no more may stand in it."""
-    model = ListedModel(MODEL.dimensions, ["rpm", "tpm"], START - DAY, START)
-    ((query, _),) = CloudEye().data_queries([model], START, START + MINUTE, MINUTE)
-    assert [name for _, name in query.metrics] == ["rpm"]
-
-
 def test_oldest_hour() -> None:
     """The first full hour within 29 days."""
     assert [oldest_hour(START + more) + 29 * DAY for more in (-1, 0, 1)] == [START, START, START + HOUR]

@@ -19,7 +19,7 @@ from ...metrics import (
 )
 from ..source import HourSeries, Measurements, Plan, Send, series_name
 from ..usage import Usage
-from .known_metrics import HOURLY_METRICS, NOT_QUERIED, Dimensions
+from .known_metrics import HOURLY_METRICS, Dimensions
 from .metric_data import (
     HOUR,
     MAX_BODY_BYTES,
@@ -75,9 +75,7 @@ class CloudEye:
         metrics: List[Tuple[Dimensions, str]] = []
         body_bytes = 0
         for listed in models:
-            names = [name for name in listed.metrics if period_ms != HOUR or name in HOURLY_METRICS]
-            # A list that an earlier version stored may have them.
-            own = [(listed.dimensions, name) for name in names if name not in NOT_QUERIED]
+            own = [(listed.dimensions, name) for name in listed.metrics if period_ms != HOUR or name in HOURLY_METRICS]
             own_bytes = len(own) * (METRIC_BYTES + len(json.dumps(listed.dimensions)))
             if batch and (len(metrics) + len(own) > max_metrics or body_bytes + own_bytes > MAX_BODY_BYTES):
                 yield DataQuery(tuple(metrics), start_ms, until_ms, period_ms), batch

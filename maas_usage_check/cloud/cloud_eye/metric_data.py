@@ -14,6 +14,7 @@ from .known_metrics import (
     MAX_ANSWER_BYTES,
     METRICS,
     NAMESPACE,
+    NOT_QUERIED,
     Dimensions,
     check_metric_count,
     check_value_count,
@@ -126,6 +127,9 @@ def _read(query: DataQuery, raw_metrics: Sequence[msgspec.Raw], aggregation: str
         dimensions = read_dimensions(metric.dimensions)
         if dimensions is None or (dimensions, metric.metric_name) not in missing:
             data.warnings.append(f"`{metric.metric_name[:40]}` was not queried, or comes twice")
+            continue
+        if metric.metric_name in NOT_QUERIED:  # from a list that an earlier version stored
+            missing.remove((dimensions, metric.metric_name))
             continue
         values, reason = _values(query, metric, aggregation)
         if reason:

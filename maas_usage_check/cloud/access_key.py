@@ -52,14 +52,15 @@ class Credentials(Struct, frozen=True):
         return [secret for secret in (self.ak, self.sk, self.token) if secret]
 
 
-def make_credentials(values: Sequence[Any], names: Names, where: str) -> Credentials:
+def make_credentials(values: Sequence[Any], names: Names, where: str, is_file: bool = True) -> Credentials:
     """Check the access key, the secret key and, if there is one, the token; raise QueryError (NO_CREDENTIALS).
 
-    The access key and the token are sent as they are, so neither may look like a secret key.
+    The access key and the token are sent as they are, so neither may look like a secret key. In a file no value may
+    contain a quote; elsewhere it may only not begin or end with one.
     """
     ak, sk, token = parts = Names(*(clean(str(value or "")) for value in values))
     for name, value in zip(names, parts):
-        flaw = _flaw(value, is_token=name == names.token)
+        flaw = _flaw(value, value if is_file else value[:1] + value[-1:], is_token=name == names.token)
         if flaw:
             raise no_credentials(f"{name} from {where} {flaw}")
     for name, value, form in ((names.access_key, ak, SK_FORM), (names.token, token, IN_TOKEN)):
@@ -83,8 +84,9 @@ def no_credentials(text: str) -> QueryError:
     return QueryError(Result.NO_CREDENTIALS, text)
 
 
-def _flaw(value: str, is_token: bool) -> Optional[str]:
-    if '"' in value or "'" in value:
+def _flaw(value: str, unquoted: str, is_token: bool) -> Optional[str]:
+    """Describe what is wrong with a value; `unquoted` is the part of it that must not contain a quote."""
+    if '"' in unquoted or "'" in unquoted:
         return "contains a quote: write the value without quotes"
     if "," in value and not is_token:
         return "contains a comma: write each value in its own place"

@@ -36,13 +36,14 @@ def provider(source: CredentialsSource, environ: Mapping[str, str] = os.environ)
     from .sdk_credentials import SdkProvider  # saves 4 million instructions of a `collect`
 
     fetch = SdkProvider()
-    return lambda: make_credentials(fetch(), PARTS, "the SDK's own sources")
+    return lambda: make_credentials(fetch(), PARTS, "the SDK's own sources", is_file=False)
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:
     """Read the first pair of VARIABLES of which one is set and, for temporary keys, its token."""
     remedy = "export them where the agent starts, or use `credentials: {source: file, path: ...}`"
-    return _from_variables(environ, "the environment", lambda names: f"{names} not set in the environment: {remedy}")
+    where = "the environment"
+    return _from_variables(environ, where, lambda names: f"{names} not set in {where}: {remedy}", is_file=False)
 
 
 def from_file(path: str) -> Credentials:
@@ -111,7 +112,9 @@ def readable_by_others(path: str, environ: Mapping[str, str] = os.environ) -> Op
     return f"others can read it: chown it to the user who runs this, and chmod 600 {path}"
 
 
-def _from_variables(variables: Mapping[str, str], where: str, missing_text: Callable[[str], str]) -> Credentials:
+def _from_variables(
+    variables: Mapping[str, str], where: str, missing_text: Callable[[str], str], is_file: bool = True
+) -> Credentials:
     names = chosen_variables(variables, where)
     values: Dict[str, str] = {name: clean(variables.get(name, "")) for name in names}
     missing = [name for name in names[:2] if not values[name]]
@@ -124,7 +127,7 @@ def _from_variables(variables: Mapping[str, str], where: str, missing_text: Call
             values[name] = clean(_decode(_read(path, file), file))
             if not values[name]:
                 raise no_credentials(f"{file} is empty: write the value into it")
-    return make_credentials(list(values.values()), names, where)
+    return make_credentials(list(values.values()), names, where, is_file)
 
 
 def _forms_set(variables: Mapping[str, str], name: str) -> List[str]:

@@ -60,6 +60,7 @@ WRONG_FILES: Dict[str, Tuple[Content, str]] = {
     "unknown names": (f"AK={AK}\nSK={SK}", "FILE has `=` in the access key: write the lines as HW_ACCESS_KEY=... and "
                       "HW_SECRET_KEY=..."),
     "two lines of pairs": (f"{AK},{SK}\n{AK},{SK}", f"access key from FILE {COMMA}"),
+    "quote in the middle": (f"{AK},{SK[:9]}'{SK[9:]}", f"secret key from FILE {QUOTE}"),
     "one quote": (f'HW_ACCESS_KEY="{AK}\nHW_SECRET_KEY={SK}', f"HW_ACCESS_KEY from FILE {QUOTE}"),
     "JSON": (f'{{"ak":"{AK}","sk":"{SK}"}}', f"access key from FILE {QUOTE}"),
     "comma": (f"HW_ACCESS_KEY={AK},\nHW_SECRET_KEY={SK}", f"HW_ACCESS_KEY from FILE {COMMA}"),
@@ -126,7 +127,7 @@ WRONG_ENVIRONMENTS: Dict[str, Tuple[Environment, str]] = {
                       f"HW_ACCESS_KEY_FILE from the environment {PLACE}"),
     "longer": ({**HW, "HW_ACCESS_KEY": f"{SK}0"}, f"HW_ACCESS_KEY from the environment {PLACE}"),
     "comma": ({**HW, "HW_ACCESS_KEY": f"{AK},{SK}"}, f"HW_ACCESS_KEY from the environment {COMMA}"),
-    "quote": ({**HW, "HW_SECRET_KEY": f"{SK}'"}, f"HW_SECRET_KEY from the environment {QUOTE}"),
+    "quote at the end": ({**HW, "HW_SECRET_KEY": f"{SK}'"}, f"HW_SECRET_KEY from the environment {QUOTE}"),
     "blank": ({**HW, "HW_ACCESS_KEY": f"{AK} {SK}"}, f"HW_ACCESS_KEY from the environment {BLANK}"),
     "assignment": ({**HW, "HW_ACCESS_KEY": f"HW_ACCESS_KEY={AK}"}, f"HW_ACCESS_KEY from the environment {BEGINS}"),
     "no file": ({"HW_ACCESS_KEY": AK, "HW_SECRET_KEY_FILE": SK},

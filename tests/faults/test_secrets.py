@@ -28,7 +28,7 @@ from ..conftest import Program
 from .faulty_cloud import Exchange, Fault, FaultyCloud, FaultyServer, Step, always, http
 from .table import ONE_PER_RESULT, TABLE, Row, row_ids
 
-AK, SK, TOKEN = "PLANTEDACCESSKEY", "planted/sk+escaped\\=&?<0", "planted/token+=\\tail"
+AK, SK, TOKEN = "PLANTEDACCESSKEY", 'planted/sk+"quote\\=&?<0', "planted/token+=\\tail"
 LABEL = "planted-label"
 PROJECT: Dict[str, Any] = {"project_id": PROJECT_ID}
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -28,11 +28,12 @@ VARIABLES = (
 
 PARTS = Names("access key", "secret key", "security token")
 
-PRINTABLE = re.compile(r"[\x21-\x7e]+")
-PLACEHOLDER = re.compile(r"\$\{|%%|\{\{|@\{|^\$\w+$|^%\w+%$|^<.*>$|^ENC\[|^\.+$")
+PRINTABLE = r"[\x21-\x7e]+"
+PLACEHOLDER = r"\$\{|%%|\{\{|@\{|^\$\w+$|^%\w+%$|^<.*>$|^ENC\[|^\.+$"
 """What an agent or a shell should have replaced, and the `...` of the documentation."""
 
-SK_FORM = "[A-Za-z0-9]{40}"
+SK_LENGTH = 40
+SK_FORM = f"[A-Za-z0-9]{{{SK_LENGTH}}}"
 IN_TOKEN = rf"(?<![\w+/.-]){SK_FORM}(?![\w+/.-])"
 """Base64 often has 40 letters and digits in a row; alone they are a secret key."""
 
@@ -64,7 +65,7 @@ def make_credentials(values: Sequence[Any], names: Names, where: str, is_file: b
         if flaw:
             raise no_credentials(f"{name} from {where} {flaw}")
     for name, value, form in ((names.access_key, ak, SK_FORM), (names.token, token, IN_TOKEN)):
-        if value and (value == sk or re.search(form, value)):
+        if value and (value == sk or (len(value) >= SK_LENGTH and re.search(form, value))):
             raise no_credentials(f"{name} from {where} looks like a secret key: write each value in its own place")
     for name, value in ((names.access_key, ak), (names.secret_key, sk)):
         if not value:
@@ -86,13 +87,15 @@ def no_credentials(text: str) -> QueryError:
 
 def _flaw(value: str, unquoted: str, is_token: bool) -> Optional[str]:
     """Describe what is wrong with a value; `unquoted` is the part of it that must not contain a quote."""
+    if not value or (value.isascii() and value.isalnum()):  # nearly always; no pattern is compiled then
+        return None
     if '"' in unquoted or "'" in unquoted:
         return "contains a quote: write the value without quotes"
     if "," in value and not is_token:
         return "contains a comma: write each value in its own place"
-    if PLACEHOLDER.search(value):
+    if re.search(PLACEHOLDER, value):
         return "is a placeholder: write the value, or set the variable that should replace it"
-    if value and not PRINTABLE.fullmatch(value):
+    if not re.fullmatch(PRINTABLE, value):
         return "contains a blank or an invalid character: copy it again"
     name = re.match(r"([\w-]+)[=:]", value)
     if name and is_secret(name[1]):

@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_FILE_BYTES = 65_536
-ASSIGNMENT = re.compile(r"(?:export\s+)?(\w+)\s*=(.*)")
+ASSIGNMENT = r"(?:export\s+)?(\w+)\s*=(.*)"
 CONSOLE_COLUMNS = Names("Access Key Id", "Secret Access Key", "")
 """Of the credentials.csv that the console offers when a key is created. It has no token."""
 
@@ -56,7 +56,9 @@ def parse(content: bytes, path: str) -> Credentials:
     where = f"credentials file {path}"
     lines = [line.strip() for line in _decode(content, where).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    variables = {match[1]: _without_comment(match[2]) for match in map(ASSIGNMENT.fullmatch, lines) if match}
+    variables = {
+        match[1]: _without_comment(match[2]) for match in (re.fullmatch(ASSIGNMENT, line) for line in lines) if match
+    }
     if any(_is_known(name) for name in variables):
         return _from_variables(variables, where, lambda names: f"{where} has no {names}: add it on a line of its own")
     if lines and CONSOLE_COLUMNS.access_key.lower() in lines[0].lower():

@@ -15,7 +15,8 @@ from ..config.urls import check_proxy, split_hosts
 from .connection import host_and_port
 
 VARIABLES = ("https_proxy", "all_proxy")
-HOST_AND_PORT = re.compile(r"\[?(.*?)\]?(?::([0-9]+))?")
+HOST_AND_PORT = r"\[?(.*?)\]?(?::([0-9]+))?"
+LINK_LOCAL = re.compile(r"169\.254\.[0-9.]+|fe[89ab][0-9a-f]:.+", re.ASCII)
 
 
 def find_proxy(url: SplitResult, instance: Instance, otherwise: Optional[Proxy] = None) -> Optional[SplitResult]:
@@ -25,7 +26,7 @@ def find_proxy(url: SplitResult, instance: Instance, otherwise: Optional[Proxy] 
     environment names an invalid proxy.
     """
     # Plain http is for loopback: it must not leave the machine.
-    if url.scheme == "http" or instance.skip_proxy or _is_in(url.hostname or "", ("169.254.0.0/16", "fe80::/10")):
+    if url.scheme == "http" or instance.skip_proxy or LINK_LOCAL.fullmatch(url.hostname or ""):
         return None
     proxy = instance.proxy or otherwise or _environment(url)
     if not proxy.https or bypasses(url, proxy.no_proxy):
@@ -43,34 +44,38 @@ def bypasses(url: SplitResult, no_proxy: Iterable[str]) -> bool:
     host = host.rstrip(".")
     for entry in no_proxy:
         is_ipv6 = entry.count(":") > 1 and not entry.startswith("[")
-        match = None if is_ipv6 else HOST_AND_PORT.fullmatch(entry.lower())
+        match = None if is_ipv6 else re.fullmatch(HOST_AND_PORT, entry.lower())
         name, own_port = (match[1].rstrip("."), match[2]) if match else (entry.lower(), None)
         below = name.lstrip("*") if name.startswith((".", "*.")) else f".{name}"
-        is_listed = name == "*" or host == name or (name and host.endswith(below)) or _is_in(host, [name])
+        is_listed = name == "*" or host == name or (name and host.endswith(below)) or _is_in(host, name)
         if is_listed and own_port in (None, str(port)):
             return True
     return False
 
 
-def _is_in(host: str, networks: Iterable[str]) -> bool:
+def _is_in(host: str, network: str) -> bool:
     with contextlib.suppress(ValueError):  # a name, not an address
-        address = ipaddress.ip_address(host.partition("%")[0])
-        return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+        return ipaddress.ip_address(host.partition("%")[0]) in ipaddress.ip_network(network, strict=False)
     return False
 
 
 def _environment(url: SplitResult) -> Proxy:
-    """Return the proxy that the environment names, in lower case before upper case, else the system's."""
-    environ = {name.lower(): value.strip() for name, value in sorted(os.environ.items())}
-    found = next((name for name in VARIABLES if environ.get(name)), None)
-    if found is not None:
-        check_proxy(environ[found], f"{found.upper()} in the environment")
-        return Proxy(https=environ[found], no_proxy=tuple(split_hosts(environ.get("no_proxy", ""))))
-    if sys.platform not in ("win32", "darwin") or any(name.endswith("_proxy") for name in environ):
+    """Return the proxy that the environment names, else the system's."""
+    for name in VARIABLES:
+        https = _variable(name)
+        if https:
+            check_proxy(https, f"{name.upper()} in the environment")
+            return Proxy(https=https, no_proxy=tuple(split_hosts(_variable("no_proxy"))))
+    if sys.platform not in ("win32", "darwin") or any(name.lower().endswith("_proxy") for name in os.environ):
         return Proxy()
     import urllib.request as system  # saves 17 million instructions, 3 % of a `collect`
 
-    https = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
-    if https:
-        check_proxy(https, "the system's proxy")
-    return Proxy(https=https)
+    found = None if system.proxy_bypass(url.netloc) else system.getproxies().get("https")
+    if found:
+        check_proxy(found, "the system's proxy")
+    return Proxy(https=found)
+
+
+def _variable(name: str) -> str:
+    """Return a variable of the environment; its name in lower case counts before upper case, as everywhere."""
+    return os.environ.get(name, os.environ.get(name.upper(), "")).strip()

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
 PROXY = r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
-CUTS_URL = re.compile(r"[\[\]/#?@\s\0-\x1f\x7f]|%(?![0-9A-Fa-f]{2})")
+CUTS_URL = r"[\[\]/#?@\s\0-\x1f\x7f]|%(?![0-9A-Fa-f]{2})"
 """In a user name or a password: URL parsers disagree where such a URL ends, and may take a part of it for the host."""
 
 
@@ -63,7 +63,7 @@ def check_proxy(url: str, path: str) -> None:
 
 def check_userinfo(url: str, path: str) -> None:
     """Raise ConfigError for a character that must be percent-encoded in a proxy's user name or password."""
-    found = CUTS_URL.search(url.split("://", 1)[-1].rpartition("@")[0])
+    found = re.search(CUTS_URL, url.split("://", 1)[-1].rpartition("@")[0])
     if found:
         shown, encoded = f"`{found[0]}`" if found[0] > " " else "a blank", quote(found[0], safe="")
         raise ConfigError(f"{path}: {shown} in the user name or password: write it percent-encoded, as {encoded}")

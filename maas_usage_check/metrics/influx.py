@@ -14,7 +14,7 @@ from .points import Number, Point
 ESCAPES = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\="})
 # A backslash is not escaped, as parsers would keep both. Some drop one before these characters, and none accepts one at
 # the end. `%` is encoded before what would read as one of these codes.
-UNSAFE = re.compile(r'[\0-\x1f\x7f]|\\(?=[\\" ,=]|\Z)|%(?=[01][0-9A-F]|25|5C|7F)')
+UNSAFE = r'[\0-\x1f\x7f]|\\(?=[\\" ,=]|\Z)|%(?=[01][0-9A-F]|25|5C|7F)'
 
 
 def encode(points: Sequence[Point]) -> str:
@@ -39,7 +39,9 @@ def _head(point: Point) -> str:
 
 
 def _text(value: str) -> str:
-    return UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", value).translate(ESCAPES)
+    if "\\" in value or "%" in value or not value.isprintable():
+        value = re.sub(UNSAFE, lambda match: f"%{ord(match[0]):02X}", value)
+    return value.translate(ESCAPES)
 
 
 def _number(value: Number) -> str:

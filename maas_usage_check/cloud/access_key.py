@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
 from ..config import is_secret
 from ..errors import QueryError, Result
 
-
-class Names(NamedTuple):
-    """Name the three parts, as the user knows them."""
-
-    access_key: str
-    secret_key: str
-    token: str
-
+Names = Tuple[str, str, str]
+"""The names of access key, secret key and token, as the user knows them."""
 
 VARIABLES = (
-    Names("HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"),
-    Names("HUAWEI_ACCESS_KEY", "HUAWEI_SECRET_KEY", "HW_SECURITY_TOKEN"),
-    Names("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+    ("HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"),
+    ("HUAWEI_ACCESS_KEY", "HUAWEI_SECRET_KEY", "HW_SECURITY_TOKEN"),
+    ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
 )
 """In this order. Huawei's own script reads these too."""
 
-PARTS = Names("access key", "secret key", "security token")
+PARTS = ("access key", "secret key", "security token")
 
 PRINTABLE = r"[\x21-\x7e]+"
 PLACEHOLDER = r"\$\{|%%|\{\{|@\{|^\$\w+$|^%\w+%$|^<.*>$|^ENC\[|^\.+$"
@@ -59,15 +53,15 @@ def make_credentials(values: Sequence[Any], names: Names, where: str, is_file: b
     The access key and the token are sent as they are, so neither may look like a secret key. In a file no value may
     contain a quote; elsewhere it may only not begin or end with one.
     """
-    ak, sk, token = parts = Names(*(clean(str(value or "")) for value in values))
+    ak, sk, token = parts = [clean(str(value or "")) for value in values]
     for name, value in zip(names, parts):
-        flaw = _flaw(value, value if is_file else value[:1] + value[-1:], is_token=name == names.token)
+        flaw = _flaw(value, value if is_file else value[:1] + value[-1:], is_token=name == names[-1])
         if flaw:
             raise no_credentials(f"{name} from {where} {flaw}")
-    for name, value, form in ((names.access_key, ak, SK_FORM), (names.token, token, IN_TOKEN)):
+    for name, value, form in ((names[0], ak, SK_FORM), (names[-1], token, IN_TOKEN)):
         if value and (value == sk or (len(value) >= SK_LENGTH and re.search(form, value))):
             raise no_credentials(f"{name} from {where} looks like a secret key: write each value in its own place")
-    for name, value in ((names.access_key, ak), (names.secret_key, sk)):
+    for name, value in zip(names, (ak, sk)):
         if not value:
             raise no_credentials(f"{where} has no {name}: add it")
     return Credentials(ak, sk, token or None)

@@ -20,7 +20,7 @@ __all__ = [
 
 MAX_FILE_BYTES = 65_536
 ASSIGNMENT = r"(?:export\s+)?(\w+)\s*=(.*)"
-CONSOLE_COLUMNS = Names("Access Key Id", "Secret Access Key", "")
+CONSOLE_COLUMNS = ("Access Key Id", "Secret Access Key", "")
 """Of the credentials.csv that the console offers when a key is created. It has no token."""
 
 Provider = Callable[[], Credentials]
@@ -61,7 +61,7 @@ def parse(content: bytes, path: str) -> Credentials:
     }
     if any(_is_known(name) for name in variables):
         return _from_variables(variables, where, lambda names: f"{where} has no {names}: add it on a line of its own")
-    if lines and CONSOLE_COLUMNS.access_key.lower() in lines[0].lower():
+    if lines and CONSOLE_COLUMNS[0].lower() in lines[0].lower():
         return _from_console(lines, where)
     values = [_without_comment(line) for line in lines]
     if len(values) == 1:
@@ -88,13 +88,14 @@ def chosen_variables(variables: Mapping[str, str], where: str) -> Names:
     HW_ACCESS_KEY, HW_SECRET_KEY and HW_SECURITY_TOKEN may have _FILE appended. Raise QueryError if both forms are set.
     """
     pair = next((names for names in VARIABLES if any(_forms_set(variables, name) for name in names[:2])), VARIABLES[0])
-    chosen = []
-    for name in pair:
+
+    def choose(name: str) -> str:
         forms = _forms_set(variables, name)
         if len(forms) > 1:
             raise no_credentials(f"{' and '.join(forms)} are both set in {where}: remove one")
-        chosen.append(forms[0] if forms else name)
-    return Names(*chosen)
+        return forms[0] if forms else name
+
+    return choose(pair[0]), choose(pair[1]), choose(pair[2])
 
 
 def readable_by_others(path: str, environ: Mapping[str, str] = os.environ) -> Optional[str]:

@@ -176,7 +176,8 @@ class DirectTransport:
         def connect(context: Optional[ssl.SSLContext]) -> Connection:
             if proxy is None:
                 return open_connection(url, None, context, deadline)
-            return self._pool.guard(proxy, lambda: open_connection(url, proxy, context, deadline))
+            tunnel: Connection = self._pool.guard(proxy, lambda: open_connection(url, proxy, context, deadline))
+            return tunnel
 
         if url.scheme == "http":
             return connect(None)

@@ -16,7 +16,6 @@ from .connection import host_and_port
 
 VARIABLES = ("https_proxy", "all_proxy")
 HOST_AND_PORT = r"\[?(.*?)\]?(?::([0-9]+))?"
-LINK_LOCAL = re.compile(r"169\.254\.[0-9.]+|fe[89ab][0-9a-f]:.+", re.ASCII)
 
 
 def find_proxy(url: SplitResult, instance: Instance, otherwise: Optional[Proxy] = None) -> Optional[SplitResult]:
@@ -26,12 +25,16 @@ def find_proxy(url: SplitResult, instance: Instance, otherwise: Optional[Proxy] 
     environment names an invalid proxy.
     """
     # Plain http is for loopback: it must not leave the machine.
-    if url.scheme == "http" or instance.skip_proxy or LINK_LOCAL.fullmatch(url.hostname or ""):
+    if url.scheme == "http" or instance.skip_proxy or _is_link_local(url.hostname or ""):
         return None
     proxy = instance.proxy or otherwise or _environment(url)
     if not proxy.https or bypasses(url, proxy.no_proxy):
         return None
     return urlsplit(proxy.https if "://" in proxy.https else f"http://{proxy.https}")
+
+
+def _is_link_local(host: str) -> bool:
+    return host.startswith("169.254.") or (":" in host and host.startswith(("fe8", "fe9", "fea", "feb")))
 
 
 def bypasses(url: SplitResult, no_proxy: Iterable[str]) -> bool:

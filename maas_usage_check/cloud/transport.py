@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import time
-from typing import Callable, Dict, Optional, Protocol, TypeVar
+from typing import Any, Callable, Dict, Optional, Protocol
 from urllib.parse import SplitResult
 
 from msgspec import Struct
@@ -32,8 +32,6 @@ TRUNCATED = "the connection closed in the middle of the answer; the request is r
 MIB = 1024 * 1024
 MAX_BODY_BYTES = MIB
 """Most answers have a few hundred bytes; a longer body is rejected."""
-
-T = TypeVar("T")
 
 
 class Request(Struct, frozen=True):
@@ -77,14 +75,11 @@ A transport that pools connections may also have `preconnect(url, timeout, count
 """
 
 
-class Guard(Protocol):
-    """Decides whether a tunnel through a proxy is opened."""
-
-    def __call__(self, proxy: SplitResult, connect: Callable[[], T]) -> T:
-        """Return what `connect` returns, or raise QueryError instead of calling it."""
+Guard = Callable[[SplitResult, Callable[[], Any]], Any]
+"""Call the function that opens a tunnel through a proxy and return its result, or raise QueryError instead."""
 
 
-def unguarded(proxy: SplitResult, connect: Callable[[], T]) -> T:
+def unguarded(proxy: SplitResult, connect: Callable[[], Any]) -> Any:
     """Open every tunnel; see Guard."""
     return connect()
 

@@ -10,7 +10,7 @@ from .instance import INFER_TYPES, ONLINE_EXPERIENCE, CredentialsSource, Instanc
 from .known_keys import INLINE_SECRET, is_secret
 from .load import load, load_file, load_instance, with_defaults
 from .load_warnings import load_warnings
-from .text_encoding import decode_text
+from .yaml_file import decode_text
 
 __all__ = [
     "INFER_TYPES", "INLINE_SECRET", "ONLINE_EXPERIENCE", "CredentialsSource", "Instance", "Proxy", "ServiceType",

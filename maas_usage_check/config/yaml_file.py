@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from typing import Any, Dict, Set, Tuple
@@ -10,7 +11,6 @@ import yaml
 from yaml.composer import Composer
 
 from ..errors import ConfigError
-from .text_encoding import decode_text
 
 MAX_FILE_BYTES = 256 * 1024
 """1,000 instances with 250 bytes each. The YAML of a file of this size is parsed in a second."""
@@ -48,6 +48,20 @@ def read_yaml(path: str) -> Any:
         ) from None
     finally:
         loader.dispose()
+
+
+def decode_text(content: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark; raise ValueError with the likely encoding and the remedy.
+
+    UTF-16 is refused although YAML allows it: every file of ours has the same encoding.
+    """
+    zeros = max(content[::2].count(0), content[1::2].count(0))
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or zeros > len(content) // 4:
+        raise ValueError("UTF-16, not UTF-8; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text, perhaps GBK; save it as UTF-8") from None
 
 
 def _read(path: str) -> str:

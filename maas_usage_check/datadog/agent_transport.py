@@ -76,7 +76,7 @@ class AgentTransport:
             except (*ERRORS, urllib3.exceptions.HTTPError) as error:
                 raise transport_error(_root(error), url.netloc, proxy) from None
 
-        work = send if proxy is None else partial(self._guard, proxy, send)
+        work: Callable[[], Response] = send if proxy is None else partial(self._guard, proxy, send)
         # The client restarts its timeout with every byte of the headers: a worker limits the total.
         result = run_with_deadline(work, clock, timeout + GRACE)
         if result is None:

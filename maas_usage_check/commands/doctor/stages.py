@@ -124,8 +124,8 @@ def _check_credentials(instance: Instance) -> Tuple[Optional[Credentials], Findi
 
 
 def _environment() -> str:
-    names = chosen_variables(os.environ, "the environment")
-    return "the environment" + ("" if names.access_key == "HW_ACCESS_KEY" else f", {names[0]} and {names[1]}")
+    access_key, secret_key, _ = chosen_variables(os.environ, "the environment")
+    return "the environment" + ("" if access_key == "HW_ACCESS_KEY" else f", {access_key} and {secret_key}")
 
 
 def _run_query_stages(

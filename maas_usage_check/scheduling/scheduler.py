@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Callable, Dict, Iterable, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Tuple, TypeVar, Union
+from urllib.parse import SplitResult
 
 from .. import watchdog
 from ..clock import Clock
@@ -12,9 +13,11 @@ from ..cloud import Credentials, as_query_error
 from ..errors import QueryError
 from ..state import Store
 from .key_state import KeyState, digest
-from .proxy_guard import ProxyGuard
 from .request import Group, Request
 from .request_queue import RequestQueue
+
+if TYPE_CHECKING:
+    from .proxy_guard import ProxyGuard
 
 POLL_S = 1.0
 """A cancelled cycle and hung workers are noticed after so many seconds. The watchdog notices a signal sooner."""
@@ -137,15 +140,11 @@ class Scheduler:
 
 
 class Schedulers:
-    """The schedulers of all access keys over one state.
-
-    Attributes:
-        proxy_guard: what the tunnels of their requests pass.
-    """
+    """The schedulers of all access keys over one state."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
-        self.proxy_guard = ProxyGuard(store, clock)
+        self._proxy_guard: Optional[ProxyGuard] = None
         self._clock = clock
         self._lock = threading.Lock()
         self._schedulers: Dict[Tuple[str, str], Scheduler] = {}
@@ -161,3 +160,12 @@ class Schedulers:
                 self._schedulers = {each: other for each, other in self._schedulers.items() if other.queue.groups}
                 found = self._schedulers[pair] = Scheduler(KeyState(name, self.store, self._clock), self._clock)
             return found
+
+    def proxy_guard(self, proxy: SplitResult, connect: Callable[[], Any]) -> Any:
+        """Open a tunnel of their requests; see Guard and ProxyGuard."""
+        with self._lock:
+            if self._proxy_guard is None:
+                from .proxy_guard import ProxyGuard  # few have a proxy
+
+                self._proxy_guard = ProxyGuard(self.store, self._clock)
+        return self._proxy_guard(proxy, connect)

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 MIN_BASE64_LENGTH = 6
 """Shorter base64 could match by chance."""
 
-JSON_ESCAPE = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
+JSON_ESCAPE = r"\\u00([2-7][0-9a-fA-F])"
 """An ASCII character as a JSON escape."""
 
 Redact = Callable[[str], str]
@@ -38,7 +38,7 @@ def redact_body(body: bytes, redact: Redact) -> bytes:
     """Blank secrets in a JSON body, also where characters are escaped by number."""
     text = body.decode("utf-8", "surrogateescape")
     if "\\u00" in text:
-        text = JSON_ESCAPE.sub(lambda match: json.dumps(chr(int(match[1], 16)))[1:-1], text)
+        text = re.sub(JSON_ESCAPE, lambda match: json.dumps(chr(int(match[1], 16)))[1:-1], text)
     return redact(text).encode("utf-8", "surrogateescape")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..errors import ConfigError
 
-LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]", re.ASCII)
+LOOPBACK = r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]"
 URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?", re.ASCII)
 PROXY = r"(?:http://)?(?:[^\s@/]*@)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
 CUTS_URL = r"[\[\]/#?@\s\0-\x1f\x7f]|%(?![0-9A-Fa-f]{2})"
@@ -22,7 +22,7 @@ def parse_endpoint(value: str) -> str:
         raise ValueError("must be a URL of scheme and host, such as https://maas.example")
     if not _is_port(url[3]):
         raise ValueError("the port must be 1 to 65535")
-    if url[1] == "http" and not LOOPBACK.fullmatch(url[2]):
+    if url[1] == "http" and not re.fullmatch(LOOPBACK, url[2]):
         raise ValueError("http only to this machine (127.0.0.1, localhost); use https")
     return value.rstrip("/")
 

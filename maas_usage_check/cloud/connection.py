@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import itertools
 import os
-import re
 import socket
 import ssl
 from typing import Dict, List, Optional, Tuple
@@ -19,8 +18,6 @@ from .transport import TUNNEL_FAILED, proxy_refusal, remaining
 MAX_INTERIM_RESPONSES = 16
 TCP_OPTIONS = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Set where the system has them. NAT gateways drop idle connections silently, and each would cost a timeout."""
-HASHED = re.compile("[0-9a-f]{8}[.][0-9]+")
-"""OpenSSL finds an authority in a directory by the hash of its name."""
 
 
 class FinalResponse(http.client.HTTPResponse):
@@ -142,6 +139,11 @@ def _hashed_directory() -> Optional[str]:
     bundle = os.environ.get(system.openssl_cafile_env) or system.openssl_cafile
     if os.path.realpath(bundle) == os.path.realpath(system.openssl_cafile):
         with contextlib.suppress(OSError):
-            if any(map(HASHED.fullmatch, os.listdir(system.capath or os.devnull))):
+            if any(map(_is_hashed, os.listdir(system.capath or os.devnull))):
                 return system.capath
     return None
+
+
+def _is_hashed(name: str) -> bool:
+    """Return whether a file has a name by which OpenSSL finds an authority: a hash of 8 digits, a dot, a number."""
+    return name[8:9] == "." and name[:8].isalnum() and name[9:].isdigit()

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote
 from ..errors import ConfigError
 from .transport import TUNNEL_FAILED, proxy_refusal, remaining
 
+Connection = http.client.HTTPConnection
 MAX_INTERIM_RESPONSES = 16
 TCP_OPTIONS = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Set where the system has them. NAT gateways drop idle connections silently, and each would cost a timeout."""
@@ -31,13 +32,6 @@ class FinalResponse(http.client.HTTPResponse):
                 return
             self.headers = self.msg = None  # type: ignore[assignment] # else `begin` reads nothing more
         raise http.client.HTTPException("too many interim responses")
-
-
-class Connection(http.client.HTTPConnection):
-    """A connection that never opens another one by itself: that one would be without TLS."""
-
-    auto_open = 0
-    response_class = FinalResponse
 
 
 def open_connection(
@@ -60,7 +54,8 @@ def open_connection(
         sock.close()
         raise
     connection = Connection(url.netloc)
-    connection.sock = sock
+    connection.response_class = FinalResponse
+    connection.sock, connection.auto_open = sock, 0  # by itself it would open another one, without TLS
     return connection
 
 

@@ -26,6 +26,8 @@ PRINTABLE = r"[\x21-\x7e]+"
 PLACEHOLDER = r"\$\{|%%|\{\{|@\{|^\$\w+$|^%\w+%$|^<.*>$|^ENC\[|^\.+$"
 """What an agent or a shell should have replaced, and the `...` of the documentation."""
 
+SUSPECT = frozenset(" \"',$%{<[.@=:")
+"""Without one of these, a printable value of ASCII has no flaw."""
 SK_LENGTH = 40
 SK_FORM = f"[A-Za-z0-9]{{{SK_LENGTH}}}"
 IN_TOKEN = rf"(?<![\w+/.-]){SK_FORM}(?![\w+/.-])"
@@ -81,7 +83,7 @@ def no_credentials(text: str) -> QueryError:
 
 def _flaw(value: str, unquoted: str, is_token: bool) -> Optional[str]:
     """Describe what is wrong with a value; `unquoted` is the part of it that must not contain a quote."""
-    if not value or (value.isascii() and value.isalnum()):  # nearly always; no pattern is compiled then
+    if value.isascii() and value.isprintable() and SUSPECT.isdisjoint(value):  # nearly always: no pattern is compiled
         return None
     if '"' in unquoted or "'" in unquoted:
         return "contains a quote: write the value without quotes"

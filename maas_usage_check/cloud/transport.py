@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
+from typing import Any, Callable, Dict, Optional, Protocol
 from urllib.parse import SplitResult
 
 from msgspec import Struct
@@ -50,13 +50,11 @@ class Request(Struct, frozen=True):
         return f"Request({self.method} {self.url})"
 
 
-if TYPE_CHECKING:  # a Protocol takes 0.4 million instructions of a `collect`
+class Headers(Protocol):
+    """Look up a header by its name in any case, as both HTTP libraries do."""
 
-    class Headers(Protocol):
-        """Look up a header by its name in any case, as both HTTP libraries do."""
-
-        def get(self, name: str, /) -> Optional[str]:
-            """Return the value, or None."""
+    def get(self, name: str, /) -> Optional[str]:
+        """Return the value, or None."""
 
 
 class Response(Struct, frozen=True):

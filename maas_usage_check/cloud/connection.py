@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from .transport import TUNNEL_FAILED, proxy_refusal, remaining
 
 Connection = http.client.HTTPConnection
+Stamp = Optional[Tuple[int, ...]]
 MAX_INTERIM_RESPONSES = 16
 TCP_OPTIONS = {"TCP_NODELAY": 1, "TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Set where the system has them. NAT gateways drop idle connections silently, and each would cost a timeout."""
@@ -106,6 +107,15 @@ def _open_tunnel(sock: socket.socket, url: SplitResult, proxy: SplitResult) -> N
 def host_and_port(url: SplitResult) -> Tuple[str, int]:
     """Return the host of a URL, and its port or the scheme's."""
     return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
+def file_stamp(path: Optional[str]) -> Stamp:
+    """Return a value that differs once the file has changed, or a link on the way to it; None if there is no file."""
+    try:
+        found = os.stat(path) if path else None
+    except (OSError, ValueError):
+        return None
+    return found and (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def load_authorities(ca: Optional[str], verify: bool, with_bundle: bool) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ from ..config import Instance
 from ..errors import ConfigError
 from ..watchdog import start_thread
 from .connection import Connection, host_and_port, load_authorities, open_connection
-from .proxy import find_proxy
+from .proxy import check_proxies, find_proxy
 from .transport import ERRORS, Guard, Request, Response, read_response, remaining, transport_error, unguarded
 
 Trust = Tuple[Optional[str], bool]
@@ -101,9 +101,7 @@ class DirectTransport:
         self._instance = instance
         self._pool = pool or Pool()
         self._trust = (instance.tls_ca_cert, instance.tls_verify)
-        for url in (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else ""):
-            if url:
-                find_proxy(urlsplit(url), instance)
+        check_proxies(instance)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; see Transport.

@@ -33,6 +33,13 @@ def find_proxy(url: SplitResult, instance: Instance, otherwise: Optional[Proxy] 
     return urlsplit(proxy.https if "://" in proxy.https else f"http://{proxy.https}")
 
 
+def check_proxies(instance: Instance, otherwise: Optional[Proxy] = None) -> None:
+    """Raise ConfigError if the environment names an invalid proxy for a host of the instance; see find_proxy."""
+    for url in (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else ""):
+        if url:
+            find_proxy(urlsplit(url), instance, otherwise)
+
+
 def _is_link_local(host: str) -> bool:
     return host.startswith("169.254.") or (":" in host and host.startswith(("fe8", "fe9", "fea", "feb")))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import socket
 import ssl
 import time
 from functools import partial
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
@@ -17,8 +16,8 @@ from requests import PreparedRequest, RequestException
 from requests.auth import AuthBase
 
 from ..clock import Clock
-from ..cloud.connection import host_and_port
-from ..cloud.proxy import find_proxy
+from ..cloud.connection import Stamp, file_stamp, host_and_port
+from ..cloud.proxy import check_proxies, find_proxy
 from ..cloud.transport import ERRORS, Guard, Request, Response, read_response, remaining, transport_error
 from ..config import Instance, Proxy
 from ..config.urls import check_userinfo, split_hosts
@@ -62,13 +61,12 @@ class AgentTransport:
         self._guard = guard
         self._stamps = _authority_stamps(instance.tls_ca_cert)
         self._agent_proxy = _proxy_of(self._client)
-        for url in (instance.endpoint, instance.iam_endpoint, instance.cloud_eye_endpoint if instance.models else ""):
-            self._find_proxy(urlsplit(url))
+        check_proxies(instance, self._agent_proxy)
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send a request; the shorter of `timeout` (seconds) and the Agent's own timeouts applies."""
         clock, url = Clock(), urlsplit(request.url)
-        proxy, deadline = self._find_proxy(url), time.monotonic() + timeout
+        proxy, deadline = find_proxy(url, self._instance, self._agent_proxy), time.monotonic() + timeout
 
         def send() -> Response:
             try:
@@ -84,9 +82,6 @@ class AgentTransport:
         if isinstance(result, Exception):
             raise result
         return result
-
-    def _find_proxy(self, url: SplitResult) -> Optional[SplitResult]:
-        return find_proxy(url, self._instance, self._agent_proxy)
 
     def _send(self, request: Request, proxy: Optional[SplitResult], deadline: float) -> Response:
         """Send a request; retry it if the certificate is not trusted and the CA certificates have changed."""
@@ -132,15 +127,10 @@ def _proxy_of(client: Any) -> Optional[Proxy]:
     return Proxy(https=proxies["https"], no_proxy=tuple(split_hosts(" ".join(client.no_proxy_uris or ()))))
 
 
-def _authority_stamps(ca: Optional[str]) -> List[Tuple[int, ...]]:
-    """Return inode, size and mtime of a file or directory of authorities, or of the system's two."""
+def _authority_stamps(ca: Optional[str]) -> List[Stamp]:
+    """Return the stamp of a file or directory of authorities, or of the system's two."""
     system = ssl.get_default_verify_paths()
-    stamps: List[Tuple[int, ...]] = []
-    for path in [ca] if ca else [system.cafile, system.capath]:
-        with contextlib.suppress(OSError, TypeError):  # it is being replaced, or the system has none
-            status = os.stat(path)
-            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
-    return stamps
+    return [file_stamp(path) for path in ([ca] if ca else [system.cafile, system.capath])]
 
 
 def _root(error: BaseException) -> BaseException:

@@ -177,6 +177,16 @@ def test_signal_after_a_new_key(cloud: Cloud, program: Program) -> None:
         assert exporter.samples("huawei_maas_api_up") == {"cn-southwest-2": 1}
 
 
+def test_similar_tags(cloud: Cloud, program: Program) -> None:
+    """Both instances are served, although `key=value` is the same text for both."""
+    entry = f"endpoint: '{cloud.url}', iam_endpoint: '{cloud.url}'"
+    config = program.config(f"instances:\n- {{{entry}, tags: ['a:b=c']}}\n- {{{entry}, tags: ['a=b:c']}}\n")
+    with running_exporter(program, config) as exporter:
+        exporter.wait_until_ready()
+        up = re.findall(r"^huawei_maas_api_up{(.*)} 1", exporter.get().text, re.M)
+    assert sorted(up) == ['a="b=c",region="cn-southwest-2"', 'a_b="c",region="cn-southwest-2"']
+
+
 def link_local() -> str:
     """Return a link-local address with its interface, or an empty string."""
     with contextlib.suppress(OSError):

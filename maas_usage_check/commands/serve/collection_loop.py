@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 from contextlib import ExitStack, closing
-from typing import Callable, ContextManager, Dict, List, Sequence, Set, Tuple
+from typing import Callable, ContextManager, Dict, FrozenSet, List, Sequence, Set, Tuple
 
 from ...clock import Clock
+from ...cloud.connection import Stamp, file_stamp
 from ...collection import Batch, Collector, run_cycle
 from ...collection.stored_counters import stored_counters
 from ...config import Instance
@@ -19,11 +20,12 @@ from ...watchdog import start_thread, wait_for
 from ..problem_log import CONFIGURATION, ProblemLog
 from ..runner import on_sigterm, open_store
 from .snapshot import Snapshot, points_after_failure
-from .tls import Stamp, file_stamp
 
 Load = Callable[[], ContextManager[List[Collector]]]
 _Identity = Tuple[Instance, Stamp, Stamp]
 """An instance, its credentials file and its `tls_ca_cert`."""
+_Series = FrozenSet[Tuple[str, str]]
+"""The tags of an instance's health: no two instances have the same."""
 GRACE = 60.0
 """Seconds by which a cycle may be late on a busy machine."""
 IN_A_ROW_S = 1.0
@@ -57,8 +59,8 @@ class CollectionLoop:
         self._signal_cycle_s = -math.inf
         self._identities: List[_Identity] = []
         self._next_cycles: List[float] = []
-        self._points: Dict[str, Sequence[Point]] = {}
-        self._problems: Dict[str, Sequence[Problem]] = {}
+        self._points: Dict[_Series, Sequence[Point]] = {}
+        self._problems: Dict[_Series, Sequence[Problem]] = {}
         on_sigterm([], self._stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._request_reload)
@@ -124,9 +126,9 @@ class CollectionLoop:
             next_cycles[before.index(each)] if each in before and not collects_all else now for each in self._identities
         ]
         # The points of a removed instance are no longer served.
-        names = {collector.instance.state_name for collector in collectors}
-        self._points = {name: points for name, points in self._points.items() if name in names}
-        self._problems = {name: problems for name, problems in self._problems.items() if name in names}
+        present = set(map(_series, collectors))
+        self._points = {series: points for series, points in self._points.items() if series in present}
+        self._problems = {series: problems for series, problems in self._problems.items() if series in present}
         on_sigterm(collectors, self._stop)
 
     def _reload(self) -> None:
@@ -157,14 +159,14 @@ class CollectionLoop:
             batches = run_cycle([self._collectors[i] for i in due])
         except ConfigError as error:
             once.append(Problem("E", str(error), CONFIGURATION))
-            for name in [self._collectors[i].instance.state_name for i in due]:
-                self._points[name] = list(points_after_failure(self._points.get(name, ())))
+            for series in [_series(self._collectors[i]) for i in due]:
+                self._points[series] = list(points_after_failure(self._points.get(series, ())))
         else:
             if self._stopped:  # a cancelled cycle is not a failure
                 return
             answered.add(CONFIGURATION)
             for i, batch in zip(due, batches):
-                once += self._store_batch(self._collectors[i].instance.state_name, batch)
+                once += self._store_batch(_series(self._collectors[i]), batch)
                 answered |= batch.answered
         for i in due:
             self._next_cycles[i] = now + self._collectors[i].instance.min_collection_interval
@@ -176,13 +178,17 @@ class CollectionLoop:
     def _publish(self) -> None:
         self._snapshot.replace([point for points in self._points.values() for point in points])
 
-    def _store_batch(self, name: str, batch: Batch) -> List[Problem]:
+    def _store_batch(self, series: _Series, batch: Batch) -> List[Problem]:
         """Store the points and problems of an instance; return its `I!` lines, which are logged once."""
-        self._points[name] = batch.points
-        self._problems[name] = [problem for problem in batch.problems if problem.level != "I"]
+        self._points[series] = batch.points
+        self._problems[series] = [problem for problem in batch.problems if problem.level != "I"]
         return [problem for problem in batch.problems if problem.level == "I"]
 
 
 def _identity(collector: Collector) -> _Identity:
     instance = collector.instance
     return instance, file_stamp(instance.credentials.path), file_stamp(instance.tls_ca_cert)
+
+
+def _series(collector: Collector) -> _Series:
+    return frozenset(collector.instance.api_tags.items())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from typing import Callable, Optional, Tuple
 
+from ...cloud.connection import Stamp, file_stamp
 from ...errors import ConfigError
-
-Stamp = Optional[Tuple[int, ...]]
 
 
 class TlsFiles:
@@ -55,15 +53,6 @@ class TlsFiles:
 
     def _stat(self) -> Tuple[Stamp, ...]:
         return tuple(map(file_stamp, self._paths))
-
-
-def file_stamp(path: Optional[str]) -> Stamp:
-    """Return a value that differs once the file has changed, or a link on the way to it; None if there is no file."""
-    try:
-        found = os.stat(path) if path else None
-    except (OSError, ValueError):
-        return None
-    return found and (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def tls_context(cert: Optional[str], private_key: Optional[str], client_ca: Optional[str]) -> Optional[ssl.SSLContext]:

@@ -82,7 +82,7 @@ def no_credentials(text: str) -> QueryError:
 
 
 def _flaw(value: str, unquoted: str, is_token: bool) -> Optional[str]:
-    """Describe what is wrong with a value; `unquoted` is the part of it that must not contain a quote."""
+    """Describe the flaw of a value, if it has one; `unquoted` is the part of it that must not contain a quote."""
     if value.isascii() and value.isprintable() and SUSPECT.isdisjoint(value):  # nearly always: no pattern is compiled
         return None
     if '"' in unquoted or "'" in unquoted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ..collection import Batch
 from ..errors import ConfigError
@@ -53,26 +53,33 @@ def write_batches(
         is_empty = not os.path.exists(path) or not os.path.getsize(path)
         replace_usage = usage and (any(batch.collected for batch in batches) or is_empty)
         files = {**({path: usage} if replace_usage else {}), f"{stem}.api.prom": live}
-    in_place, reason = [], ""
+    in_place: Dict[str, str] = {}
     for name, file_points in files.items():
-        content = find_encoder(format_name)(file_points).encode()
         try:
-            try:
-                replace_file(name, content, mode=0o644)
-            except OSError as error:
-                if error.errno not in NOT_REPLACEABLE or not os.path.isfile(name):
-                    raise
-                _write_in_place(name, content)
-                in_place.append(name)
-                reason = str(error.strerror)
+            reason = _write_file(name, find_encoder(format_name)(file_points).encode())
         except OSError as error:
             raise ConfigError(f"--output: {name} cannot be written ({error.strerror}); check the folder") from None
+        if reason:
+            in_place[name] = reason
     if in_place:
+        *_, reason = in_place.values()
         others = "".join(f", which has {name} too" for name in files if name not in in_place)
         warn(
             f"--output: {' and '.join(in_place)} cannot be replaced ({reason}): written in place, where a reader may "
             f"see a part; mount the folder instead of the file, or let this user write to the folder{others}"
         )
+
+
+def _write_file(path: str, content: bytes) -> str:
+    """Replace a file. Write it in place if it cannot be replaced, and return the reason; else an empty string."""
+    try:
+        replace_file(path, content, mode=0o644)
+    except OSError as error:
+        if error.errno not in NOT_REPLACEABLE or not os.path.isfile(path):
+            raise
+        _write_in_place(path, content)
+        return str(error.strerror)
+    return ""
 
 
 def replace_file(path: str, content: bytes, mode: int) -> None:
@@ -94,7 +101,7 @@ def replace_file(path: str, content: bytes, mode: int) -> None:
 
 
 def _write_in_place(path: str, content: bytes) -> None:
-    """Overwrite a file, then cut off what is left of its old content: it is never empty."""
+    """Overwrite a file, then cut off the rest of its old content: it is never empty."""
     with open(path, "r+b") as file:
         file.write(content)
         file.truncate()

@@ -85,7 +85,8 @@ def _low_prices(instance: Instance, path: str) -> Iterator[str]:
 
 def _placeholders(instance: Instance, path: str) -> Iterator[str]:
     """Name the path of each text with a placeholder, never the text: it may contain a secret."""
-    if not any(mark in msgspec.json.encode(instance) for mark in (b"$", b"%%", b"ENC[")):
+    encoded = msgspec.json.encode(instance)
+    if not any(mark in encoded for mark in (b"$", b"%%", b"ENC[")):
         return
     for at, text in _texts(instance, path):
         if re.search(PLACEHOLDER, text, re.ASCII):

@@ -26,13 +26,13 @@ def explain(struct: Type[Struct], values: Mapping[str, Any], path: str) -> str:
         return "must be true or false, without quotes"
     if kind in (int, float):
         noun = "a whole number" if kind is int else "a number of seconds"
-        return f"must be {noun}, {'without quotes' if is_quoted_number(value) else f'such as {field.default:g}'}"
+        return f"must be {noun}, {'without quotes' if _is_quoted_number(value) else f'such as {field.default:g}'}"
     if kind is str:
         return "must be one text in quotes" if isinstance(value, (list, dict)) else "must be a text; write it in quotes"
     *names, last = kind.__struct_fields__
     return f"must be a mapping of {', '.join(names)} and {last}; write `{config_key}: {{{names[0]}: ...}}`"
 
 
-def is_quoted_number(value: Any) -> bool:
+def _is_quoted_number(value: Any) -> bool:
     """Return whether a value is a text that would be a number without its quotes."""
     return isinstance(value, str) and re.fullmatch(r"\s*[0-9]+(\.[0-9]+)?\s*", value) is not None

@@ -22,13 +22,16 @@ def check_network(instance: Instance, transport: DirectTransport) -> Iterator[Fi
     urls = [instance.endpoint] if instance.project_id else [instance.iam_endpoint, instance.endpoint]
     addresses = {url: transport.address(url) for url in dict.fromkeys(urls)}
     names: List[str] = []
+    several: List[Tuple[str, int]] = []
     for host, port in dict.fromkeys(addresses.values()):
         resolved = attempt(instance.timeout, partial(socket.getaddrinfo, host, port))
         if isinstance(resolved, QueryError):
             yield Finding(FAIL, "name resolution", f"{host}: {_resolution_error(resolved, host)}")
             yield Finding(SKIP, "TCP and TLS", "not tried: no address to connect to")
             return
-        names.append(f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in resolved))}")
+        found = dict.fromkeys(str(each[4][0]) for each in resolved)
+        names.append(f"{host} is {', '.join(found)}")
+        several += [(host, port)] if len(found) > 1 else []
     yield Finding(OK, "name resolution", ", ".join(names))
     connected: List[str] = []
     for url in addresses:
@@ -38,7 +41,7 @@ def check_network(instance: Instance, transport: DirectTransport) -> Iterator[Fi
             return
         connected.append(f"{urlsplit(url).netloc} by {protocol}")
     warnings = [] if instance.tls_verify else ["tls_verify is false: anyone in between can read and change the data"]
-    warnings += _failing_addresses(set(addresses.values()), instance.timeout)
+    warnings += _failing_addresses(several, instance.timeout)
     yield Finding(WARN if warnings else OK, "TCP and TLS", "; ".join([", ".join(connected), *warnings]))
 
 

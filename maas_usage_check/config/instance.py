@@ -7,13 +7,18 @@ import datetime as dt
 import hashlib
 import re
 from enum import IntEnum
-from typing import Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from msgspec import Struct
 
 from .prices import Prices
 from .ranges import parse_range
 from .zones import host_zone, named_zone
+
+if TYPE_CHECKING:
+    from .teams import Budget, Limit, Team
+else:
+    Budget = Limit = Team = Any  # imported where configured: their classes cost 2 million instructions
 
 DEFAULT_REGION = "cn-southwest-2"
 PROJECT_ID = "[a-z0-9]{32}"
@@ -67,7 +72,11 @@ class Instance(Struct, frozen=True):
     backfill_days: int = 29
     models: bool = False
     model_names: Dict[str, str] = {}
+    key_names: Dict[str, str] = {}
     prices: Optional[Prices] = None
+    teams: Dict[str, Team] = {}
+    budget: Optional[Budget] = None
+    limits: Dict[str, Limit] = {}
     service_types: Tuple[ServiceType, ...] = (ServiceType.preset,)
     infer_types: Tuple[str, ...] = ("real_time",)
     api_keys: Optional[Tuple[str, ...]] = None
@@ -109,6 +118,17 @@ class Instance(Struct, frozen=True):
         """Return the name of the instance in the state: a digest of the tags of its health."""
         series = "\0".join(f"{key}={value}" for key, value in sorted(self.api_tags.items()))
         return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()
+
+    def owner_tags(self, label: str) -> Dict[str, str]:
+        """Return the tags `team` and `cost_center` of the label of an API key; empty without `teams`."""
+        if not self.teams:
+            return {}
+        from .teams import UNASSIGNED
+
+        for name, team in self.teams.items():
+            if label in team.api_keys:
+                return {"team": name, "cost_center": team.cost_center}
+        return {"team": UNASSIGNED, "cost_center": UNASSIGNED}
 
     @property
     def user_tags(self) -> Dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .catalogue import (
     API,
+    BUDGET,
     CATALOGUE,
     CONSUMED,
     COUNT,
@@ -35,7 +36,7 @@ from .encoders import FORMATS, find_encoder
 from .points import Number, Point, check_tag_key, check_tag_text, plain_name
 
 __all__ = [
-    "API", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "HOUR_TIMESTAMPED", "KEY_CONSUMED",
+    "API", "BUDGET", "CATALOGUE", "CONSUMED", "COUNT", "FORMATS", "GAUGE", "HOURLY", "HOUR_TIMESTAMPED", "KEY_CONSUMED",
     "KEY_HOURLY", "KEY_USAGE", "MINUTE_TIMESTAMPED", "MODEL", "MODEL_CONSUMED", "MODEL_COST_CONSUMED",
     "MODEL_COST_HOURLY", "MODEL_HOURLY", "MODEL_KEY", "MODEL_KEY_CONSUMED", "MODEL_KEY_COST_CONSUMED",
     "MODEL_KEY_COST_HOURLY", "MODEL_KEY_HOURLY", "USAGE", "Catalogue", "Field", "Number", "Point", "check_tag_key",

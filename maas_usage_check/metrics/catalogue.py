@@ -38,6 +38,7 @@ MODEL_COST_HOURLY = "huawei_maas_model_cost_hourly"
 MODEL_KEY_COST_HOURLY = "huawei_maas_model_key_cost_hourly"
 MODEL_COST_CONSUMED = "huawei_maas_model_cost_consumed"
 MODEL_KEY_COST_CONSUMED = "huawei_maas_model_key_cost_consumed"
+BUDGET = "huawei_maas_budget"
 API = "huawei_maas_api"
 HOUR_TIMESTAMPED = (
     HOURLY, KEY_HOURLY, MODEL_HOURLY, MODEL_KEY_HOURLY, MODEL_COST_HOURLY, MODEL_KEY_COST_HOURLY,
@@ -103,6 +104,18 @@ MINUTE = (
     Field(
         "error_ratio", float, "fraction", "Share of the minute's calls that failed, 0 to 1, as Cloud Eye calculates it."
     ),
+    Field(
+        "requests_limit_ratio",
+        float,
+        "fraction",
+        "Calls of the minute divided by the model's limit of requests a minute. Only with `limits`.",
+    ),
+    Field(
+        "tokens_limit_ratio",
+        float,
+        "fraction",
+        "Tokens of the minute divided by the model's limit of tokens a minute. Only with `limits`.",
+    ),
 )
 MODEL_HOURS = (
     *HOURS[:-1],
@@ -119,6 +132,36 @@ MODEL_COUNTS = tuple(
     Field(field.name, field.kind, field.unit, field.description.replace(SINCE, MODEL_SINCE), COUNT) for field in COUNTS
 )
 COSTS = (Field("cost", float, "", f"Estimated cost at the configured prices, in `currency`{MODEL_SINCE}", COUNT),)
+BUDGETS = (
+    Field("limit", float, "", "Budget of the calendar month, in `unit`."),
+    Field("used", float, "", "Sum of the month's known hours, in `unit`; cost is an estimate."),
+    Field("used_ratio", float, "fraction", "Share of the budget that is used; 1 is all of it."),
+    Field(
+        "forecast",
+        float,
+        "",
+        "Expected use at the end of the month: `used`, and the rest of the month at the mean of the last 7 days.",
+    ),
+    Field("forecast_ratio", float, "fraction", "Forecast divided by the budget."),
+    Field(
+        "covered_ratio",
+        float,
+        "fraction",
+        "Share of the month's hours that ended at least 3 hours ago and are known; below 1, `used` is too low.",
+    ),
+    Field(
+        "period_start_timestamp_seconds",
+        float,
+        "second",
+        "Beginning of the month in the configured zone, in seconds since 1970.",
+    ),
+    Field(
+        "exhausted_timestamp_seconds",
+        float,
+        "second",
+        "Time when the budget is used up, in seconds since 1970; only where that is within the month.",
+    ),
+)
 
 CATALOGUE: Catalogue = {
     USAGE: TOTALS,
@@ -137,6 +180,7 @@ CATALOGUE: Catalogue = {
     MODEL_KEY_COST_HOURLY: COST_HOURS,
     MODEL_COST_CONSUMED: COSTS,
     MODEL_KEY_COST_CONSUMED: COSTS,
+    BUDGET: BUDGETS,
     API: (
         Field("up", int, "", "1 if at least one query of the cycle succeeded, else 0."),
         Field(

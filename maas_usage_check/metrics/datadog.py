@@ -15,11 +15,12 @@ COLUMNS = (
     "metric_name metric_type interval unit_name per_unit_name description orientation integration short_name "
     "curated_metric"
 ).split()
-BETTER_HIGH = frozenset({"up", "coverage_ratio"})
+BETTER_HIGH = frozenset({"up", "coverage_ratio", "covered_ratio"})
 BETTER_LOW = frozenset(
     {
         "errors", "error_ratio", "failed_queries", "errors_4xx", "errors_5xx", "latency_seconds",
-        "time_to_first_token_seconds", "time_per_output_token_seconds",
+        "time_to_first_token_seconds", "time_per_output_token_seconds", "requests_limit_ratio", "tokens_limit_ratio",
+        "used_ratio", "forecast_ratio",
     }
 )  # fmt: skip
 

@@ -119,6 +119,11 @@ class Instance(Struct, frozen=True):
         series = "\0".join(f"{key}={value}" for key, value in sorted(self.api_tags.items()))
         return hashlib.blake2b(series.encode(), digest_size=16).hexdigest()
 
+    @property
+    def has_budget(self) -> bool:
+        """Return True if the instance or one of its teams may have a budget."""
+        return self.budget is not None or bool(self.teams)
+
     def owner_tags(self, label: str) -> Dict[str, str]:
         """Return the tags `team` and `cost_center` of the label of an API key; empty without `teams`."""
         if not self.teams:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 
 import msgspec
 from msgspec import Struct
@@ -139,6 +139,27 @@ def clip(window: Window, now_ms: int) -> Clipped:
         return Clipped((), 0.0)
     length = window.end - window.start
     return Clipped(tuple(_split(start, window.end)), (window.end - start) / length if length else 1.0)
+
+
+def month_window(at_ms: int, tz: dt.tzinfo) -> Window:
+    """Return the calendar month of an instant, in a zone."""
+    first = dt.datetime.fromtimestamp(at_ms / 1000, tz).date().replace(day=1)
+    return Window(to_ms(first, tz), to_ms((first + dt.timedelta(days=31)).replace(day=1), tz))
+
+
+def local_days(start_ms: int, until_ms: int, tz: dt.tzinfo) -> Iterator[Tuple[int, int]]:
+    """Yield the local days from that of `start_ms` on, as the whole hours of UTC that begin in each."""
+    day = dt.datetime.fromtimestamp(start_ms / 1000, tz).date()
+    end = ceil_hour(to_ms(day, tz))
+    while end < until_ms:
+        day += dt.timedelta(days=1)
+        start, end = end, ceil_hour(to_ms(day, tz))
+        yield start, end
+
+
+def ceil_hour(at_ms: int) -> int:
+    """Return the start of the first whole hour at or after a time."""
+    return -(-at_ms // HOUR) * HOUR
 
 
 def to_ms(moment: Moment, zone: Union[Zone, dt.tzinfo]) -> int:

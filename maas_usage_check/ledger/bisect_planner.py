@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Dict, List, Protocol, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Protocol, Sequence, Set, Tuple
 
 from msgspec import Struct, field
 
 from ..cloud import Api
 from ..cloud.source import HourSeries
 from ..config import Instance
+from ..config.ranges import month_window
 from ..errors import Problem
 from ..metrics import Number
 from ..scheduling import Priority
 from ..state import Store
 from . import bisect
 from .bisect import PendingWindow
-from .counters import compact
+from .compaction import PricedHours, compact
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import DAY, HOUR, floor_hour, oldest_hour, usage_values
 from .planner import Account, CycleEnd, PartialBatch, QueryTask, Stored, Texts
 from .schema import Transaction, write_transaction
 from .watermarks import Consumer
+
+if TYPE_CHECKING:
+    from .budgets import Budget
 
 MIN_BACKFILL_HOURS = 24
 """A backfill of fewer missing hours is not reported."""
@@ -100,7 +104,6 @@ class BisectPlanner:
             with write_transaction(self._store, self._now_ms) as transaction:
                 rows = [(transaction.advance_logical_clock(), each) for each in self._queried]
                 transaction.run_many("UPDATE series SET asked = ? WHERE id = ?", rows)
-                compact(transaction, oldest_hour(self._now_ms))
         return ()
 
     def is_answered(self, end: CycleEnd) -> bool:
@@ -127,7 +130,9 @@ class BisectPlanner:
         if all(hour_store.began_ms == self._now_ms for _, hour_store, _ in found):
             self._notices.append(FIRST_RUN)
         self._report_backfill(transaction, consumer, missing_hours, len(found))
-        return Stored(found, bool(self._failed))
+        if answered:
+            compact(transaction, [PricedHours(hour_store) for _, hour_store, _ in found], self._instance.zone)
+        return Stored(found, bool(self._failed), budgets=list(self._budgets(found)))
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
         """Build the health of the hours, the failure of the daily check, and the notices."""
@@ -138,6 +143,13 @@ class BisectPlanner:
         if self._failed:
             problems.insert(0, Problem("W", f"{where}: {self._failed}; {NOT_BELIEVED}", f"{where} hours' sum"))
         return PartialBatch([], self._health, problems, bool(self._failed), {f"{where} hours' sum"})
+
+    def _budgets(self, found: Sequence[Tuple[HourSeries, HourStore, int]]) -> Iterator[Budget]:
+        if self._instance.has_budget:
+            from .budgets import TOKENS, Member, find_budgets
+
+            month = month_window(self._now_ms, self._instance.zone())
+            yield from find_budgets(self._instance, TOKENS, month, [Member(*each[:2]) for each in found])
 
     @property
     def _backfill_ms(self) -> int:

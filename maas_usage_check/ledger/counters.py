@@ -31,29 +31,22 @@ def stored_counters(hour_store: HourStore) -> Values:
     return hour_store.transaction.select_one(f"SELECT {_COUNTED} FROM series WHERE id = ?", (hour_store.id,))
 
 
-def compact(transaction: Transaction, until: int) -> None:
-    """Replace all hours before `until` (milliseconds) by their sum: they stay in the counters, and are not queried.
-
-    Call it only after an answer of the cloud: the clock is right then. It cannot be undone.
-    """
-    # A history that began in the future, by a wrong clock, would not count.
-    transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))
-    for (series,) in transaction.select("SELECT DISTINCT series FROM hours WHERE start < ?", (until,)):
-        frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", (series,))
-        sums = add(frozen, _sum_since_began(transaction, series, until))
-        transaction.run(
-            f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
-            (until, *sums, series),
-        )
-        transaction.run("DELETE FROM hours WHERE series = ? AND start < ?", (series, until))
-    transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
+def fold(hour_store: HourStore, until: int) -> None:
+    """Add the hours before `until` (milliseconds), which never change again, to the sums that counters start from."""
+    transaction, series = hour_store.transaction, (hour_store.id,)
+    frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", series)
+    sums = add(frozen, _sum_since_began(transaction, hour_store.id, until))
+    transaction.run(
+        f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
+        (until, *sums, *series),
+    )
 
 
 def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62, settled_only: bool = False) -> Values:
-    """Add up the hours before `until` that ended after the history began."""
-    (began,) = transaction.select_one("SELECT began FROM series WHERE id = ?", (series,))
-    since = began - HOUR if began else until
+    """Add up the hours before `until` that ended after the history began and are not yet folded."""
+    began, folded_until = transaction.select_one("SELECT began, frozen_until FROM series WHERE id = ?", (series,))
+    since = max(began - HOUR + 1, folded_until) if began else until
     return transaction.select_one(
-        f"SELECT {SUMS} FROM hours WHERE series = ? AND start > ? AND start < ? AND settled >= ?",
+        f"SELECT {SUMS} FROM hours WHERE series = ? AND start >= ? AND start < ? AND settled >= ?",
         (series, since, until, settled_only),
     )

@@ -15,7 +15,7 @@ from ..metrics import Number, Point
 from ..state import Store
 from .counters import stored_counters, update_counters
 from .hour_store import HourStore
-from .hour_values import FIELDS, ZEROS, Values
+from .hour_values import COMPLETION_TOKENS, FIELDS, PROMPT_TOKENS, ZEROS, Values
 from .planner import Account, CycleEnd, Planner, Stored
 from .schema import Transaction, write_transaction
 from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments, is_new
@@ -23,7 +23,6 @@ from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_co
 HOUR_FIELDS = (*FIELDS, "settled")
 COUNTER_FIELDS = ("tokens", *FIELDS[1:])
 """The fields of an hour and of a counter, in the order of FIELDS."""
-PROMPT_TOKENS, COMPLETION_TOKENS = FIELDS.index("prompt_tokens"), FIELDS.index("completion_tokens")
 
 
 class RolledBackError(Exception):
@@ -59,6 +58,10 @@ def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> L
                 elif not stored.is_paused:
                     update_counters(hour_store, settled_only=True)  # for a later consumer of counts
                     points += _hour_points(series, hour_store, consumer, first, own)
+            if stored.budgets and not stored.is_paused:
+                from .budgets import budget_points
+
+                points += budget_points(stored.budgets, end.now_ms, tags)
             delete_idle_consumers(transaction)
         if not end.commit():
             raise RolledBackError

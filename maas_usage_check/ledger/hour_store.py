@@ -67,16 +67,16 @@ class HourStore:
     def first_hours(self, backfill_ms: int) -> Tuple[int, int]:
         """Return the first hour of this instance, and the first one that any instance with this series needs.
 
-        The first is `backfill_ms` before the history began, but never so old that it cannot be queried, nor compacted.
+        The first is `backfill_ms` before the history began, but never so old that it cannot be queried, nor folded.
         """
-        began, shared, compacted_until = self.transaction.select_one(
+        began, shared, folded_until = self.transaction.select_one(
             "SELECT began, hours_from, frozen_until FROM series WHERE id = ?", (self.id,)
         )
         first = floor_hour(began or self.transaction.now_ms) - backfill_ms
         earliest = min(first, shared or first)
         if began and earliest != shared:
             self.transaction.run("UPDATE series SET hours_from = ? WHERE id = ?", (earliest, self.id))
-        oldest = max(oldest_hour(self.transaction.now_ms), compacted_until)
+        oldest = max(oldest_hour(self.transaction.now_ms), folded_until)
         return max(oldest, first), max(oldest, earliest)
 
     @property
@@ -93,10 +93,10 @@ class HourStore:
         statement = f"SELECT COUNT(*) FROM hours WHERE {_WITHIN}"
         return int(self.transaction.select_one(statement, (self.id, start, until))[0])
 
-    def total(self, start: int, until: int) -> WindowTotal:
+    def total(self, start: int, until: int, settled_only: bool = False) -> WindowTotal:
         """Add up the known hours of a window."""
-        statement = f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN}"
-        hours, *values = self.transaction.select_one(statement, (self.id, start, until))
+        statement = f"SELECT COUNT(*), {SUMS} FROM hours WHERE {_WITHIN} AND settled >= ?"
+        hours, *values = self.transaction.select_one(statement, (self.id, start, until, settled_only))
         return WindowTotal(hours, tuple(values))
 
     def known_values(self, start: int, until: int) -> Dict[int, Values]:
@@ -124,13 +124,18 @@ class HourStore:
         return [Hour(row[0], row[3:], bool(row[1])) for row in rows]
 
     def newest_use_end(self, before: int = 2**62) -> Optional[int]:
-        """Return the end of the newest hour with use that starts before `before`, or None."""
+        """Return the end of the newest hour with use that can be queried and starts before `before`, or None."""
         row = self.transaction.select_one(
-            "SELECT start FROM hours WHERE series = ? AND start < ? AND (total_tokens > 0 OR requests > 0) "
+            f"SELECT start FROM hours WHERE {_WITHIN} AND (total_tokens > 0 OR requests > 0) "
             "ORDER BY start DESC LIMIT 1",
-            (self.id, before),
+            (self.id, oldest_hour(self.transaction.now_ms), before),
         )
         return row[0] + HOUR if row else None
+
+    def oldest_start(self) -> Optional[int]:
+        """Return the start of the oldest stored hour, or None."""
+        row = self.transaction.select_one("SELECT start FROM hours WHERE series = ? ORDER BY start LIMIT 1", (self.id,))
+        return row[0] if row else None
 
     def put(self, start: int, until: int, values: Values) -> None:
         """Store the same values for every hour of a window."""

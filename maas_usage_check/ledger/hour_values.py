@@ -13,10 +13,16 @@ DAY = 24 * HOUR
 RETENTION = 29 * DAY
 """Hours are queried for so long: the cloud keeps 30 days (its API page), and the whole hour must lie within them."""
 
+HOURS_KEPT = 62 * DAY
+"""Older hours are kept as days."""
+KEPT = 403 * DAY
+"""Days are kept for 13 months of at most 31 days."""
+
 MAX_CONFLICTS = 3
 """Answers about a known hour in one cycle. If no two agree, the hour stays as it is until it is queried again."""
 
 FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+TOTAL_TOKENS, PROMPT_TOKENS, COMPLETION_TOKENS = map(FIELDS.index, FIELDS[:3])
 Values = Tuple[int, ...]
 """One number for each of FIELDS."""
 ZEROS: Values = (0,) * len(FIELDS)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, ClassVar, Dict, Iterable, List, NamedTuple, Sequence
+from typing import Callable, ClassVar, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from msgspec import Struct
 
 from ..cloud.cloud_eye import Dimensions, Listing, ListQuery
 from ..cloud.cloud_eye.metric_list import MAX_UNKNOWN, Page, add_page
+from ..config.ranges import ceil_hour
 from ..scheduling import Priority
 from ..state import Store
-from .hour_values import DAY, HOUR, RETENTION
+from .hour_values import DAY, HOUR, KEPT, RETENTION, floor_hour
 from .planner import QueryTask
 
 QUERIED_FOR = 10 * DAY
@@ -19,7 +20,9 @@ QUERIED_FOR = 10 * DAY
 USABLE_FOR = 3 * HOUR
 """If the list cannot be read again, the old one is used for so long."""
 REMEMBERED_FOR = RETENTION
-"""A model is remembered for so long after it was last listed: sums need its hours in the ledger."""
+"""The counters of a model are emitted for so long after it was last listed; then it is one of the past."""
+HOURS_AVAILABLE = 239 * HOUR
+"""Cloud Eye keeps 10 days of hours, and silently moves up an earlier start."""
 REQUIRED_METRICS = frozenset({"total_tokens", "prompt_tokens", "completion_tokens", "rpm"})
 """Without one of them a model has no hours. A class of errors that never occurred need not be listed."""
 
@@ -40,14 +43,30 @@ class ListedModel(Struct):
     appeared: int
     seen: int
 
+    def unused(self, began_ms: int, read_ms: int) -> List[Tuple[int, int]]:
+        """List the windows in which it had no use, for it was on no list: before it appeared and after it was seen.
+
+        Args:
+            began_ms: when the history of the project's models began; 0 before that.
+            read_ms: when the list was last read.
+        """
+        if not began_ms:
+            return []
+        before = (ceil_hour(began_ms) - HOURS_AVAILABLE, floor_hour(self.appeared) - HOURS_AVAILABLE)
+        return [before, (ceil_hour(self.seen + DAY), floor_hour(read_ms))]
+
 
 class ModelList(Struct, omit_defaults=True):
-    """The list of a project; `read` is when it was last read completely, in milliseconds."""
+    """The list of a project; `read` is when it was last read completely, in milliseconds.
 
-    max_age_s: ClassVar[float] = 40 * 86_400.0
+    `past` are those last listed more than 29 days ago: reports need them for the hours and days in the ledger.
+    """
+
+    max_age_s: ClassVar[float] = KEPT / 1000
 
     read: int = 0
     models: List[ListedModel] = []
+    past: List[ListedModel] = []
     unknown: List[str] = []
 
     def is_due(self, now_ms: int) -> bool:
@@ -63,10 +82,9 @@ class ModelList(Struct, omit_defaults=True):
         """List the models of the last list."""
         return [each for each in self.models if each.seen == self.read]
 
-    @property
-    def with_hours(self) -> List[ListedModel]:
-        """List the models that have hours, also those of earlier lists."""
-        return [each for each in self.models if has_hours(each.metrics)]
+    def with_hours(self, since_ms: int) -> List[ListedModel]:
+        """List the models that have hours and were on a list since a time, in milliseconds."""
+        return [each for each in (*self.models, *self.past) if each.seen > since_ms and has_hours(each.metrics)]
 
     def is_incomplete(self, listing: Listing) -> bool:
         """Return True if a model of the last list, or a metric that its hours need, is missing from this one."""
@@ -84,9 +102,10 @@ class ModelList(Struct, omit_defaults=True):
         for dimensions, metrics in listing.metrics.items():
             appeared = before[dimensions].appeared if dimensions in present else now_ms
             models[dimensions] = ListedModel(dimensions, sorted(set(metrics)), appeared, now_ms)
-        gone = [each for each in self.models if each.dimensions not in models and each.seen > now_ms - REMEMBERED_FOR]
+        gone = [each for each in (*self.models, *self.past) if each.dimensions not in models]
         new = [name for name in listing.unknown if name not in self.unknown][: MAX_UNKNOWN - len(self.unknown)]
-        self.models = [*models.values(), *gone]
+        self.models = [*models.values(), *(each for each in gone if each.seen > now_ms - REMEMBERED_FOR)]
+        self.past = [each for each in gone if now_ms - KEPT < each.seen <= now_ms - REMEMBERED_FOR]
         self.unknown = [*self.unknown, *new]
         self.read = now_ms
         return new

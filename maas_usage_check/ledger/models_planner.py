@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
 from ..cloud.cloud_eye import CloudEye
+from ..cloud.source import HourSeries
 from ..config import Instance
+from ..config.ranges import month_window
 from ..errors import Problem
 from ..state import Store, UnusableError
+from .compaction import PricedHours, compact
 from .hour_store import HourStore
-from .hour_values import ZEROS
+from .hour_values import DAY, HOURS_KEPT, ZEROS
 from .live_minutes import HeldMinutes, LiveMinutes
-from .model_list import ListReader, ModelList
+from .model_list import REMEMBERED_FOR, ListedModel, ListReader, ModelList
 from .planner import Account, CycleEnd, PartialBatch, QueryTask, Stored, Texts, state_problem
 from .schema import Transaction
 from .sweep import ModelSweep
 from .watermarks import HOURS, Consumer, is_new, save_watermark
+
+if TYPE_CHECKING:
+    from .budgets import Budget
 
 NAMED = 5
 """Names of a long list that a warning shows."""
@@ -83,9 +89,16 @@ class ModelsPlanner:
         project = HourStore(transaction, sweep.scope, 0)
         had_cycles = not is_new(project, consumer)
         save_watermark(project, consumer, ZEROS)
-        first = sweep.first_hour(transaction)
-        series = [(series, hours, first) for _, series, hours in sweep.hour_stores(transaction, models.with_hours)]
-        return Stored(series, counts_all=had_cycles)
+        # Models of earlier lists are compacted once for each list.
+        since_ms = 0 if models.read == self._now_ms else self._now_ms - HOURS_KEPT
+        found = list(sweep.hour_stores(transaction, models.with_hours(since_ms)))
+        if answered:
+            priced = [PricedHours(hours, series.price, series.currency) for _, series, hours in found]
+            compact(transaction, priced, self._instance.zone)
+        first, emitted_since = sweep.first_hour(transaction), self._now_ms - REMEMBERED_FOR
+        emitted = [(series, hours, first) for listed, series, hours in found if listed.seen > emitted_since]
+        budgets = list(self._budgets(found, sweep.began_ms(transaction), models.read))
+        return Stored(emitted, counts_all=had_cycles, budgets=budgets)
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
         """Build the points of minutes; report new unknown metrics of the list, and prices that no model has."""
@@ -97,6 +110,20 @@ class ModelsPlanner:
         problems += [Problem("W", f"{where}: {text}", "") for text in self._notices]
         answered = {f"{where} prices"} if None in end.ends else set()
         return PartialBatch(points, {}, problems, bool(self._failure), answered)
+
+    def _budgets(
+        self, found: Sequence[Tuple[ListedModel, HourSeries, HourStore]], began_ms: int, read_ms: int
+    ) -> Iterator[Budget]:
+        if self._instance.has_budget:
+            from .budgets import COST, Member, find_budgets
+
+            month = month_window(self._now_ms, self._instance.zone())
+            members = [
+                Member(series, hours, listed.unused(began_ms, read_ms))
+                for listed, series, hours in found
+                if listed.seen > month.start - DAY
+            ]
+            yield from find_budgets(self._instance, COST, month, members)
 
     def _with_old_list(self) -> Sequence[QueryTask]:
         models = self._stored_list()

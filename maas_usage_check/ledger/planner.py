@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from msgspec import Struct, field
 
@@ -15,6 +28,9 @@ from ..state import UnusableError
 from .hour_store import HourStore
 from .schema import Transaction
 from .watermarks import Consumer
+
+if TYPE_CHECKING:
+    from .budgets import Budget
 
 Failure = Union[QueryError, UnusableError]
 
@@ -92,13 +108,14 @@ class PartialBatch(NamedTuple):
 class Stored(NamedTuple):
     """The series of a planner whose points a cycle emits, with their hours, and the first hour of this instance.
 
-    `is_paused`: hours are not emitted and counters stay. `counts_all`: a series that is new to the consumer counts from
-    its first token on, because the consumer was there before the series.
+    `is_paused`: hours and budgets are not emitted and counters stay. `counts_all`: a series that is new to the consumer
+    counts from its first token on, because the consumer was there before the series.
     """
 
     series: Sequence[Tuple[HourSeries, HourStore, int]]
     is_paused: bool = False
     counts_all: bool = False
+    budgets: Sequence[Budget] = ()
 
 
 class Texts(NamedTuple):

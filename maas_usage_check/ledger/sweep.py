@@ -14,7 +14,7 @@ from ..scheduling import Priority
 from ..state import Store
 from .hour_store import HourStore
 from .hour_values import DAY, HOUR, MAX_CONFLICTS, Values, floor_hour, oldest_hour, usage_values
-from .model_list import QUERIED_FOR, ListedModel, ModelList
+from .model_list import HOURS_AVAILABLE, QUERIED_FOR, ListedModel, ModelList
 from .planner import QueryTask
 from .schema import Transaction, write_transaction
 
@@ -22,8 +22,8 @@ BEFORE_OTHERS = -(2**62)
 """Of one priority, hours of models go first: one request brings the hours of many models."""
 RECENT_HOURS = 3
 """The last hours, queried in each cycle."""
-SWEEPS = {Priority.REPAIR: (26, HOUR), Priority.BACKFILL: (239, DAY)}
-"""By priority: hours of a sweep, and its interval. Cloud Eye keeps 10 days, and silently moves up an earlier start."""
+SWEEPS = {Priority.REPAIR: (26, HOUR), Priority.BACKFILL: (HOURS_AVAILABLE // HOUR, DAY)}
+"""By priority: hours of a sweep, and its interval."""
 STORED_AS = {Priority.REPAIR: 3, Priority.BACKFILL: 5}
 """The number of each sweep in the state."""
 
@@ -75,7 +75,7 @@ class ModelSweep(Struct, frozen=True):
         self, transaction: Transaction, models: Sequence[ListedModel]
     ) -> Iterator[Tuple[ListedModel, HourSeries, HourStore]]:
         """Yield models with their stored hours. The history of a new one begins with that of all."""
-        began = transaction.get(HistoryStart, self.scope).at
+        began = self.began_ms(transaction)
         for listed in models:
             series = self.series(listed)
             hour_store = HourStore(transaction, series.name, series.settled_after_ms)
@@ -86,17 +86,21 @@ class ModelSweep(Struct, frozen=True):
     def begin(self, transaction: Transaction) -> None:
         """Begin the history of all models, unless it has begun. Call it after an answer about their use."""
         # A history that began in the future, by a wrong clock, would not count.
-        if not 0 < transaction.get(HistoryStart, self.scope).at <= self.now_ms:
+        if not 0 < self.began_ms(transaction) <= self.now_ms:
             transaction.put(self.scope, HistoryStart(self.now_ms))
+
+    def began_ms(self, transaction: Transaction) -> int:
+        """Return when the history of all models began, in milliseconds; 0 before that."""
+        return transaction.get(HistoryStart, self.scope).at
 
     def first_hour(self, transaction: Transaction) -> int:
         """Return the first hour of this instance, in milliseconds."""
-        began = min(transaction.get(HistoryStart, self.scope).at or self.now_ms, self.now_ms)
+        began = min(self.began_ms(transaction) or self.now_ms, self.now_ms)
         return max(floor_hour(began) - self.instance.backfill_days * DAY, oldest_hour(self.now_ms))
 
     def plan(self, models: ModelList) -> Iterator[QueryTask]:
         """Yield the query tasks of a cycle: the last hours of all models, and the rest of each sweep."""
-        recent = [each for each in models.with_hours if each.seen > self.now_ms - QUERIED_FOR]
+        recent = models.with_hours(self.now_ms - QUERIED_FOR)
         named = {self.series(each).name: each for each in recent}
         with write_transaction(self.store, self.now_ms) as transaction:
             known = {name for (name,) in transaction.select("SELECT name FROM series WHERE began > 0")}

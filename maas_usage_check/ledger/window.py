@@ -23,16 +23,14 @@ from . import bisect
 from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
-from .hour_values import DAY, FIELDS, HOUR, MINUTE, floor_hour, oldest_hour, usage_values
+from .hour_values import DAY, FIELDS, HOUR, floor_hour, oldest_hour, usage_values
 from .live_minutes import COMPLETE_AFTER
-from .model_list import ListedModel, ListReader, ModelList, has_hours
+from .model_list import HOURS_AVAILABLE, ListedModel, ListReader, ModelList, has_hours
 from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
-from .sweep import SWEEPS, HistoryStart, ModelSweep
+from .sweep import HistoryStart, ModelSweep
 
-MODEL_RETENTION = SWEEPS[Priority.BACKFILL][0] * HOUR
-"""Cloud Eye keeps hours for so long."""
-LISTED_FOR = 180 * MINUTE
+LISTED_FOR = 3 * HOUR
 """Cloud Eye lists a model for so long after its last call (console manual)."""
 NO_USE = Usage(0, 0, 0, 0, 0)
 
@@ -173,12 +171,11 @@ class ModelsWindow(HoursWindow):
         models, sweep = self._models(), self._sweep()
         series = {each.dimensions.api_id: sweep.series(each) for each in models}
         found, began = self._read(series, lambda entries: entries.get(HistoryStart, sweep.scope).at)
-        for listed in models if began else ():
-            known = found[listed.dimensions.api_id]
-            appeared = floor_hour(listed.appeared) - MODEL_RETENTION if began < listed.appeared else 0
-            gone, oldest = listed.seen + DAY, floor_hour(self._now_ms) - MODEL_RETENTION
-            unused = (at for at in self._hours if at < appeared or gone <= at < oldest)
-            found[listed.dimensions.api_id] = {**dict.fromkeys(unused, NO_USE), **known}
+        oldest = floor_hour(self._now_ms) - HOURS_AVAILABLE
+        for listed in models:
+            known, unused = found[listed.dimensions.api_id], listed.unused(began or 0, self._list().read)
+            hours = (at for at in self._hours if any(start <= at < min(end, oldest) for start, end in unused))
+            found[listed.dimensions.api_id] = {**dict.fromkeys(hours, NO_USE), **known}
         return KnownHours(found, "", (began or self._now_ms) - LISTED_FOR)
 
     def plan(self) -> Sequence[QueryTask]:
@@ -196,7 +193,7 @@ class ModelsWindow(HoursWindow):
 
     def _plan_hours(self) -> Sequence[QueryTask]:
         """Return the queries for the missing hours that Cloud Eye still keeps."""
-        known, oldest = self.read().hours, floor_hour(self._now_ms) - MODEL_RETENTION
+        known, oldest = self.read().hours, floor_hour(self._now_ms) - HOURS_AVAILABLE
         windows: Dict[Tuple[int, int], List[ListedModel]] = defaultdict(list)
         for listed in (each for each in self._models() if has_hours(each.metrics)):
             missing = [at for at in self._hours if at >= oldest and at not in known[listed.dimensions.api_id]]
@@ -234,7 +231,10 @@ class ModelsWindow(HoursWindow):
         return max(lists, key=lambda models: models.read)
 
     def _models(self) -> List[ListedModel]:
-        return [each for each in self._list().models if not each.dimensions.key_id]
+        """Return the models that may have use in the window, and those of the last days."""
+        models, since_ms = self._list(), self._hours[0] - DAY
+        past = (each for each in models.past if each.seen > since_ms)
+        return [each for each in (*models.models, *past) if not each.dimensions.key_id]
 
 
 def kept_hours(start_ms: int, end_ms: int, now_ms: int, is_models: bool) -> Tuple[Sequence[int], Sequence[int]]:

@@ -12,7 +12,7 @@ LEDGER = """
 CREATE TABLE clock (id INTEGER PRIMARY KEY, at INTEGER);
 INSERT INTO clock VALUES (1, 0);
 
--- `began` is 0 until the history begins. Hours before `frozen_until` are compacted: frozen_... are their sums.
+-- `began` is 0 until the history begins. frozen_... are the sums of the hours before `frozen_until`: they are final.
 -- counted_... are the counters.
 CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT UNIQUE, began INTEGER DEFAULT 0, hours_from INTEGER DEFAULT 0,
     frozen_until INTEGER DEFAULT 0, asked INTEGER DEFAULT 0, checked INTEGER DEFAULT 0,
@@ -34,6 +34,18 @@ CREATE TABLE questions (series INTEGER, start INTEGER, until INTEGER, newer INTE
 CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, total_tokens INTEGER, prompt_tokens INTEGER,
     completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (name, series)) WITHOUT ROWID;
+"""
+# Added by version 3.
+DAYS = """
+-- Hours of 62 days ago and older are days with bounds of their own, as far as they are known: `hours` of them.
+CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, hours INTEGER, total_tokens INTEGER,
+    prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
+    PRIMARY KEY (series, start)) WITHOUT ROWID;
+
+-- The tokens of a day by their price when the day was made; `amount` is that of a million tokens, a decimal number.
+CREATE TABLE prices (id INTEGER PRIMARY KEY, kind TEXT, currency TEXT, amount TEXT, UNIQUE (kind, currency, amount));
+CREATE TABLE priced_tokens (series INTEGER, start INTEGER, price INTEGER, tokens INTEGER,
+    PRIMARY KEY (series, start, price)) WITHOUT ROWID;
 """
 LEDGER_TABLES = ("clock", "series", "hours", "questions", "consumers")
 
@@ -60,7 +72,12 @@ def _to_2(connection: sqlite3.Connection) -> None:
         connection.execute("DROP TABLE notes")
 
 
-STEPS = (_to_1, _to_2)
+def _to_3(connection: sqlite3.Connection) -> None:
+    for statement in DAYS.split(";\n"):
+        connection.execute(statement)
+
+
+STEPS = (_to_1, _to_2, _to_3)
 """Each makes the version of its place, 1 first. A new file takes all of them. What was released stays as it is."""
 VERSION = len(STEPS)
 

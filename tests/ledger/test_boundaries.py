@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any, List
 
@@ -12,10 +13,10 @@ from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions, Listing
 from maas_usage_check.config import load_instance
 from maas_usage_check.ledger import HOURS, INCREMENTS, Account, Consumer, CycleEnd, Planner, bisect, emit
 from maas_usage_check.ledger.bisect_planner import BisectPlanner
-from maas_usage_check.ledger.counters import compact
+from maas_usage_check.ledger.compaction import PricedHours, compact
 from maas_usage_check.ledger.emit import RolledBackError
 from maas_usage_check.ledger.hour_store import HourStore
-from maas_usage_check.ledger.hour_values import oldest_hour
+from maas_usage_check.ledger.hour_values import RETENTION, oldest_hour
 from maas_usage_check.ledger.live_minutes import HeldMinutes, LiveMinutes
 from maas_usage_check.ledger.model_list import REQUIRED_METRICS, ListedModel, ModelList
 from maas_usage_check.ledger.models_planner import ModelsPlanner
@@ -98,12 +99,13 @@ def test_change_before_the_last_cycle(ledger: MemoryLedger, later: int, hours: i
     assert emitted == [1, hours]
 
 
-@pytest.mark.parametrize(("until", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
-def test_pending_window_of_compacted_hours(ledger: MemoryLedger, until: int, left: bool) -> None:
+@pytest.mark.parametrize(("later", "left"), [(-HOUR, True), (0, False), (HOUR, False)])
+def test_pending_window_of_folded_hours(ledger: MemoryLedger, later: int, left: bool) -> None:
     """It is deleted."""
     bisect.plan_windows(ledger.hour_store(), START - DAY)
     oldest = bisect.pending_windows(ledger.hour_store())[0]
-    compact(ledger.transaction, oldest.until + until)
+    ledger.now_ms = oldest.until + RETENTION + later
+    compact(ledger.transaction, [PricedHours(ledger.hour_store())], lambda: dt.timezone.utc)
     assert (oldest in bisect.pending_windows(ledger.hour_store())) == left
 
 
@@ -113,7 +115,7 @@ def test_history_that_begins_in_the_future(ledger: MemoryLedger, ahead: int) -> 
     ledger.now_ms += ahead
     ledger.hour_store()
     ledger.now_ms = START
-    compact(ledger.transaction, START - DAY)
+    compact(ledger.transaction, [], lambda: dt.timezone.utc)
     assert ledger.hour_store().began_ms == START + min(ahead, 0)
 
 

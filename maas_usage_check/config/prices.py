@@ -4,7 +4,7 @@
 
 import re
 from decimal import Decimal
-from typing import Any, Collection, Dict, Mapping, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional
 
 from msgspec import Struct
 
@@ -24,12 +24,7 @@ class Price(Struct, frozen=True):
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         """Return the cost of a number of tokens."""
-        parts = self.parts(prompt_tokens, completion_tokens)
-        return sum((amount * tokens for _, amount, tokens in parts), Decimal(0)) / MILLION
-
-    def parts(self, prompt_tokens: int, completion_tokens: int) -> Tuple[Tuple[str, Decimal, int], ...]:
-        """Return the kinds of tokens, each with the price of a million and the number of tokens."""
-        return ("prompt", self.prompt, prompt_tokens), ("completion", self.completion, completion_tokens)
+        return (self.prompt * prompt_tokens + self.completion * completion_tokens) / MILLION
 
 
 class Prices(Struct, frozen=True):

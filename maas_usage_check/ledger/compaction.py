@@ -12,8 +12,6 @@ from .hour_store import HourStore
 from .hour_values import DAY, HOURS_KEPT, KEPT, floor_hour, oldest_hour
 from .schema import Transaction
 
-TABLES = ("hours", "days", "priced_tokens")
-
 
 class PricedHours(NamedTuple):
     """The hours of a series, and the price of its tokens in a currency; None where it has no cost."""
@@ -40,7 +38,7 @@ def compact(transaction: Transaction, series: Sequence[PricedHours], zone: Zone)
         _make_days(each, floor_hour(transaction.now_ms - HOURS_KEPT), zone)
     transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
     if any(folded_until[each.hour_store.id] // DAY != until // DAY for each in due):  # it reads all rows: once a day
-        for table in TABLES:
+        for table in ("hours", "days"):
             transaction.run(f"DELETE FROM {table} WHERE start < ?", (transaction.now_ms - KEPT,))
 
 

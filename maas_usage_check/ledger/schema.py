@@ -25,10 +25,10 @@ LOST_SERIES = (
     "SELECT 1 FROM series WHERE typeof(name) <> 'text' OR (LENGTH(name) = 32 AND name GLOB '*[^0-9a-f]*') "
     + " ".join(
         f"UNION SELECT 1 FROM {table} WHERE series NOT IN (SELECT id FROM series)"
-        for table in ("hours", "questions", "consumers", "days", "priced_tokens")
+        for table in ("hours", "questions", "consumers", "days")
     )
 )
-TEXT_COLUMNS = frozenset({"kind", "name", "value", "currency", "amount"})
+TEXT_COLUMNS = frozenset({"kind", "name", "value", "currency", "prompt", "completion"})
 FULL_HOUR_COLUMNS = frozenset({"start", "until", "newer"})
 TIME_COLUMNS = FULL_HOUR_COLUMNS | {"at", "began", "hours_from", "frozen_until", "asked", "checked", "changed"}
 MAX_TIME_MS = 2**42
@@ -113,7 +113,7 @@ def check_ledger(store: Store, now_ms: int) -> None:
     with store.snapshot() as snapshot:
         transaction = Transaction(snapshot, now_ms)
         transaction.logical_time()
-        for table in ("series", "hours", "questions", "consumers", "days", "prices", "priced_tokens"):
+        for table in ("series", "hours", "questions", "consumers", "days", "prices"):
             transaction.select(f"SELECT * FROM {table}")
         transaction.select(f"SELECT {SUMS} FROM hours")
         for (value,) in transaction.select("SELECT value FROM entries"):

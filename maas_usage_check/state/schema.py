@@ -35,16 +35,16 @@ CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, total_tokens INTE
     completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (name, series)) WITHOUT ROWID;
 """
-# Added by version 3.
 DAYS = """
--- Hours of 62 days ago and older are days with bounds of their own, as far as they are known: `hours` of them.
-CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, hours INTEGER, total_tokens INTEGER,
-    prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
-    PRIMARY KEY (series, start)) WITHOUT ROWID;
+-- The prices of a million tokens that days kept, as decimal numbers; 0 is none.
+CREATE TABLE prices (id INTEGER PRIMARY KEY, currency TEXT, prompt TEXT, completion TEXT,
+    UNIQUE (currency, prompt, completion));
+INSERT INTO prices VALUES (0, '', '', '');
 
--- The tokens of a day by their price when the day was made; `amount` is that of a million tokens, a decimal number.
-CREATE TABLE prices (id INTEGER PRIMARY KEY, kind TEXT, currency TEXT, amount TEXT, UNIQUE (kind, currency, amount));
-CREATE TABLE priced_tokens (series INTEGER, start INTEGER, price INTEGER, tokens INTEGER,
+-- Hours of 62 days ago and older are days with bounds of their own: the sums of the `hours` that are known and had this
+-- price, or 0 without one.
+CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, price INTEGER, hours INTEGER, total_tokens INTEGER,
+    prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (series, start, price)) WITHOUT ROWID;
 """
 LEDGER_TABLES = ("clock", "series", "hours", "questions", "consumers")

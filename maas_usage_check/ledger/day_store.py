@@ -46,7 +46,7 @@ def days(hour_store: HourStore, start: int, until: int) -> List[Day]:
     """List the days that lie in a window or reach into it, the oldest first."""
     rows = hour_store.transaction.select(
         f"SELECT start, until, hours, prompt, completion, currency, {', '.join(f'days.{name}' for name in FIELDS)} "
-        "FROM days JOIN prices ON price = id WHERE series = ? AND start > ? AND start < ? ORDER BY start",
+        "FROM days LEFT JOIN prices ON price = id WHERE series = ? AND start > ? AND start < ? ORDER BY start",
         (hour_store.id, start - MAX_DAY, until),
     )
     return [

@@ -141,12 +141,16 @@ def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None
 
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
     intact = Path(state_path(tmp_path)).read_bytes()
-    for kind, cause in (
-        ("no beginning", "`began` of a row is invalid"),
-        ("too large", "a sum is not a valid integer"),
-        ("no clock", "the clock is missing"),
+    day = "INSERT INTO days VALUES (1, 0, 3600000, 0, 1, {}, 0, 0, 0, 0)"
+    for damage, cause in (
+        (HOURS["no beginning"], "`began` of a row is invalid"),
+        (HOURS["too large"], "a sum is not a valid integer"),
+        (HOURS["no clock"], "the clock is missing"),
+        (day.format(-1), "`total_tokens` of a row is invalid"),
+        ("UPDATE prices SET prompt = NULL", "`prompt` of a row is invalid"),
+        (day.format(1).replace("(1,", "(9,"), "a series is missing"),
     ):
-        apply(tmp_path, HOURS[kind])
+        apply(tmp_path, damage)
         failure = f"{state_path(tmp_path)}: cannot read the state: damaged ({cause})"
         done = program("doctor", "--config", config)
         assert done.returncode == 1

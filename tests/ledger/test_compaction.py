@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from decimal import Decimal
 from typing import Dict, List, Optional, Tuple
 
@@ -118,6 +119,17 @@ def test_price_of_a_day_stays(ledger: MemoryLedger) -> None:
     assert found[1].cost("CNY") is None
     assert found[2].cost("CNY") == Price(Decimal(3), Decimal(9)).cost(found[2].values[1], found[2].values[2])
     assert found[0].cost("USD") is None
+
+
+def test_lost_price(ledger: MemoryLedger) -> None:
+    """A day whose price was lost is damage, and not a day without a cost."""
+    first = START // DAY * DAY
+    put_hours(ledger, first, 24)
+    ledger.now_ms = first + DAY + HOURS_KEPT
+    run(ledger, price=PRICE)
+    ledger.transaction.run("DELETE FROM prices WHERE id <> 0")
+    with pytest.raises(sqlite3.DatabaseError, match="of a row is invalid"):
+        days(ledger.hour_store(), first, first + DAY)
 
 
 def test_day_without_use_costs_nothing(ledger: MemoryLedger) -> None:

@@ -7,6 +7,7 @@ consumer of hours and one of counters at 12:30, 13:30, 14:30 and 15:30; another 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -48,6 +49,7 @@ class Agent:
     """Run cycles over a copy of a carried file, each as a process of its own does."""
 
     def __init__(self, file: Path, folder: Path) -> None:
+        self.version = int(re.findall(r"schema(\d+)", file.name)[0])
         self.path = folder / "state.sqlite3"
         shutil.copy(file, self.path)
         self.clock = FixedClock(MONDAY + 3 * HOUR_S + 240)
@@ -146,10 +148,12 @@ def test_no_row_is_lost(agent: Agent) -> None:
     """A command that only reads migrates the file too."""
     tables = [f"SELECT * FROM {table} ORDER BY 1, 2" for table in LEDGER_TABLES]
     entries = "SELECT kind, name, value FROM entries"
-    before = [execute(agent, table) for table in (*tables, f"{entries} UNION SELECT * FROM notes")]
+    notes = " UNION SELECT * FROM notes" if agent.version == 1 else " ORDER BY 1, 2"
+    before = [execute(agent, table) for table in (*tables, f"{entries}{notes}")]
     with Store(lambda: str(agent.path)).snapshot() as snapshot:
         assert [snapshot.run(table).fetchall() for table in (*tables, f"{entries} ORDER BY 1, 2")] == before
-    assert list(map(len, before)) == [1, 3, 54, 0, 6, 13]
+        assert snapshot.run("SELECT COUNT(*) FROM days").fetchall() == [(0,)]
+    assert list(map(len, before)) == [1, 3, 54, 0, 6 if agent.version == 1 else 7, 13]
 
 
 def test_new_series(agent: Agent) -> None:
@@ -162,6 +166,8 @@ def test_new_series(agent: Agent) -> None:
 
 def test_file_without_a_ledger(agent: Agent) -> None:
     """An agent without hours left only entries; its first hours begin a history."""
+    if agent.version > 1:
+        pytest.skip("every file has the tables since version 2")
     execute(agent, *(f"DROP TABLE {each}" for each in (*LEDGER_TABLES, "notes")))
     assert agent.counters() == counts(range(0), range(0))
     assert agent.warnings == []
@@ -175,7 +181,7 @@ def test_unwritable_file(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
         assert agent.cycle(HOURS, WRONG_ACCESS_KEY).result == Result.KEY_REFUSED
         assert agent.cloud.requests == []
         assert agent.counters() == agent.hours() == {}
-    assert execute(agent, "PRAGMA user_version") == [(1,)]
+    assert execute(agent, "PRAGMA user_version") == [(agent.version,)]
     assert agent.counters() == counts(range(12, 14), range(12, 15))
     assert {text.split(". ")[0] for text in agent.warnings} == {
         f"{agent.path}: cannot write the state: another process keeps it locked, or its file system has no locks"

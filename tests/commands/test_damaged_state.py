@@ -148,7 +148,7 @@ def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_p
         (HOURS["no clock"], "the clock is missing"),
         (day.format(-1), "`total_tokens` of a row is invalid"),
         ("UPDATE prices SET prompt = NULL", "`prompt` of a row is invalid"),
-        (day.format(1).replace("(1,", "(9,"), "a series is missing"),
+        (day.format(1).replace("(1,", "(999,"), "a series is missing"),
     ):
         apply(tmp_path, damage)
         failure = f"{state_path(tmp_path)}: cannot read the state: damaged ({cause})"

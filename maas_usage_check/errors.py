@@ -7,7 +7,9 @@ MaasError
 
 from __future__ import annotations
 
+import contextlib
 from enum import IntEnum
+from typing import Iterator
 
 from msgspec import Struct
 
@@ -57,6 +59,15 @@ class MaasError(Exception):
 
 class ConfigError(MaasError):
     """The configuration or the arguments are invalid. The text names the path of the config key and the remedy."""
+
+
+@contextlib.contextmanager
+def located(path: str) -> Iterator[None]:
+    """Raise the ValueError of a parser as a ConfigError that names the path of the value."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 class QueryError(MaasError):

@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 import msgspec
+from msgspec.structs import replace
 
 from ..errors import ConfigError
 from .instance import DEFAULT_REGION, CredentialsSource, Instance, Proxy
@@ -116,8 +117,16 @@ def load_instance(entry: Any, defaults: Mapping[str, Any], path: str, now: Optio
 
         at = str(error).partition(" - at `$.")[2].rstrip("`")
         raise ConfigError(f"{place(at)}: {explain(Instance, values, at)}") from None
+    if instance.teams:
+        instance = _with_labels_of_teams(instance)
     validate(instance, place, int((time.time() if now is None else now) * 1000))
     return instance
+
+
+def _with_labels_of_teams(instance: Instance) -> Instance:
+    """Report each label of a team separately, after the configured labels."""
+    labels = [label for team in instance.teams.values() for label in team.api_keys]
+    return replace(instance, per_api_key=True, api_keys=tuple(dict.fromkeys([*(instance.api_keys or ()), *labels])))
 
 
 def _check_keys(mapping: Mapping[Any, Any], path: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .instance import Instance
 from .overlaps import calls, first_overlap, models
@@ -53,6 +54,7 @@ def load_warnings(instances: Sequence[Instance], now: float, option: Optional[st
     yield from _unused_prices(instances)
     for i, instance in enumerate(instances):
         yield from _low_prices(instance, f"instances[{i}].prices.models")
+        yield from _costs_without_keys(instance, f"instances[{i}].teams")
         yield from _placeholders(instance, f"instances[{i}]")
 
 
@@ -83,12 +85,25 @@ def _low_prices(instance: Instance, path: str) -> Iterator[str]:
                 yield f"{path}.{name}.{part}: is below {LOW_PRICE}; prices are per million tokens, not per token"
 
 
+def _costs_without_keys(instance: Instance, path: str) -> Iterator[str]:
+    """Name each budget in cost that no use is compared with: Cloud Eye knows the ids of keys, not their labels."""
+    named = set(instance.key_names.values())
+    for name, team in instance.teams.items():
+        if team.budget.cost and named.isdisjoint(team.api_keys):
+            yield (
+                f"{path}.{name}.budget.cost: has no cost to compare, because key_names has none of the team's labels; "
+                "add the ids of its keys there"
+            )
+
+
 def _placeholders(instance: Instance, path: str) -> Iterator[str]:
     """Name the path of each text with a placeholder, never the text: it may contain a secret."""
     encoded = msgspec.json.encode(instance)
     if not any(mark in encoded for mark in (b"$", b"%%", b"ENC[")):
         return
-    for at, text in _texts(instance, path):
+    of_teams = {label for team in instance.teams.values() for label in team.api_keys}  # named by the team's path
+    api_keys = tuple("" if label in of_teams else label for label in instance.api_keys or ())
+    for at, text in _texts(replace(instance, api_keys=api_keys), path):
         if re.search(PLACEHOLDER, text, re.ASCII):
             yield (
                 f"{at}: contains a placeholder such as ${{X}}, %%X%% or ENC[X], which this plugin does not replace "

@@ -4,7 +4,7 @@
 
 import re
 from decimal import Decimal
-from typing import Any, Collection, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ from .known_keys import check_keys
 MILLION = 1_000_000
 MAX_PRICE = 1_000_000_000
 """Per million tokens, in any currency."""
+ID_OR_NAME = "a model's id or name"
 
 
 class Price(Struct, frozen=True):
@@ -40,31 +41,33 @@ class Prices(Struct, frozen=True):
 
 def read_prices(value: Any, path: str) -> Prices:
     """Parse `prices`; raise ConfigError for the first error."""
-    _check_mapping(value, Prices.__struct_fields__, path)
+    check_mapping(value, Prices.__struct_fields__, path)
     currency = value.get("currency")
     if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
         raise ConfigError(f"{path}.currency: must be three capital letters, such as CNY")
     prices: Dict[str, Price] = {}
-    for name, price in read_models(value.get("models"), f"{path}.models").items():
+    for name, price in read_entries(value.get("models"), f"{path}.models", ID_OR_NAME).items():
         at = f"{path}.models.{name}"
-        _check_mapping(price, Price.__struct_fields__, at)
+        check_mapping(price, Price.__struct_fields__, at)
         prices[name] = Price(*(_amount(price.get(part), f"{at}.{part}") for part in Price.__struct_fields__))
     return Prices(currency, prices)
 
 
-def read_models(value: Any, path: str) -> Mapping[str, Any]:
-    """Return a mapping from the ids or names of models; raise ConfigError if it is none."""
+def read_entries(value: Any, path: str, key: str) -> Mapping[str, Any]:
+    """Return a mapping from ids or names; raise ConfigError if it is none. `key` describes them."""
     if not isinstance(value, dict) or not value:
-        raise ConfigError(f"{path}: must be a mapping with a model's id or name as the key, and at least one entry")
+        raise ConfigError(f"{path}: must be a mapping with {key} as the key, and at least one entry")
     for name in value:
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"{path}: the key `{str(name)[:60]}` must be an id or a name in quotes")
     return value
 
 
-def _check_mapping(value: Any, known: Collection[str], path: str) -> None:
+def check_mapping(value: Any, known: Sequence[str], path: str) -> None:
+    """Raise ConfigError for anything but a mapping of known keys."""
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must be a mapping of {' and '.join(known)}")
+        *names, last = known
+        raise ConfigError(f"{path}: must be a mapping of {', '.join(names)} and {last}")
     check_keys(value, known, path)
 
 

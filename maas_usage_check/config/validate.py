@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, Sequence, Set
 
-from ..errors import ConfigError
-from ..metrics import check_tag_text, plain_name
+from ..errors import ConfigError, located
+from ..metrics import check_tag_key, check_tag_text, plain_name
 from .instance import ONLINE_EXPERIENCE, Instance
 from .ranges import Fixed, check_order
-from .values import located
+
+if TYPE_CHECKING:
+    from .teams import Budget
 
 POSITIVE = ("timeout", "deadline", "min_collection_interval", "max_concurrency", "max_requests_per_minute")
+OWNER_TAGS, BUDGET_TAGS = ("team", "cost_center"), ("team", "scope", "unit")
+"""Tags that the plugin sets only with `teams`, and only with a budget."""
 
 Place = Callable[[str], str]
 """Returns the path of a config key, for errors."""
@@ -30,7 +34,7 @@ def validate(instance: Instance, place: Place, now_ms: int) -> None:
     require(labels or not instance.per_api_key, "per_api_key", "needs `api_keys`: the labels to report separately")
     require(
         not (instance.per_api_key and "" in labels and ONLINE_EXPERIENCE in labels),
-        "api_keys",
+        "teams" if instance.teams else "api_keys",
         f'"" is tagged {ONLINE_EXPERIENCE}, which is a label here too; remove one of the two',
     )
     require(
@@ -38,15 +42,40 @@ def validate(instance: Instance, place: Place, now_ms: int) -> None:
         "prices",
         "needs `models: true` and `hourly: true`: cost is calculated per model and hour",
     )
-    _check_tags(instance, place)
+    for_hours = "needs `hourly: true`: the use of a month is the sum of its hours"
+    require(instance.hourly or not instance.teams, "teams", for_hours)
+    require(instance.hourly or not instance.budget, "budget", for_hours)
+    budgets = _budgets(instance)
+    for at, budget in budgets.items():
+        require(instance.prices or not budget.cost, f"{at}.cost", "needs `prices`: cost is calculated from them")
+    require(
+        instance.models or not instance.limits,
+        "limits",
+        "needs `models: true`: limits are compared with the minutes of models",
+    )
+    _check_tags(instance, place, [*(OWNER_TAGS if instance.teams else ()), *(BUDGET_TAGS if budgets else ())])
     _check_ranges(instance, place, now_ms)
 
 
-def _check_tags(instance: Instance, place: Place) -> None:
-    """Raise ConfigError for tags that are one in some format, and for labels that cannot be a tag's value."""
+def _budgets(instance: Instance) -> Dict[str, Budget]:
+    """Return the budgets of the instance and of its teams by their path."""
+    budgets = {f"teams.{name}.budget": team.budget for name, team in instance.teams.items()}
+    if instance.budget:
+        budgets["budget"] = instance.budget
+    return {at: budget for at, budget in budgets.items() if budget.tokens or budget.cost}
+
+
+def _check_tags(instance: Instance, place: Place, reserved: Sequence[str]) -> None:
+    """Raise ConfigError for tags that are one in some format, and for labels that cannot be a tag's value.
+
+    `reserved` are the tags of teams and budgets. Instances without these may use them.
+    """
     indices: Dict[str, int] = {}
     for i, tag in enumerate(instance.tags):
-        name = plain_name(tag.partition(":")[0])
+        key = tag.partition(":")[0]
+        with located(place(f"tags[{i}]")):
+            check_tag_key(key, reserved)
+        name = plain_name(key)
         k = indices.setdefault(name, i)
         if k != i:
             text = f"duplicate of tags[{k}]: both are `{name}`, at least in some formats; rename or remove one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import partial
-from typing import ClassVar, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, ClassVar, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ from ..scheduling import Priority
 from .hour_values import MINUTE
 from .model_list import ListedModel, ModelList
 from .planner import QueryTask
+
+if TYPE_CHECKING:
+    from ..config.teams import Limit
 
 COMPLETE_AFTER = 5 * MINUTE
 """A minute counts as complete so long after its end; how late its points arrive is not known."""
@@ -101,11 +104,15 @@ class LiveMinutes:
     def build_points(self, instance: Instance, tags: Dict[str, str]) -> Iterator[Point]:
         """Build a point per minute at its own time, or of the newest minute only."""
         for dimensions, minutes in list(self._values.items()):  # a copy: an answer may still arrive after the deadline
-            own = {**model_tags(instance, dimensions), **tags}
+            of_model = model_tags(instance, dimensions)
+            own = {**of_model, **tags}
+            limit = instance.limits.get(of_model["maas_api_id"]) or instance.limits.get(of_model["model"])
             for at in sorted(minutes) if self._held else self._newest(minutes):
                 fields: Dict[str, Number] = {
                     METRICS[name].field: METRICS[name].convert(value) for name, value in minutes[at].items()
                 }
+                if limit:
+                    fields.update(_limit_ratios(fields, limit))
                 yield Point(MODEL_KEY if dimensions.key_id else MODEL, own, fields, at * 1_000_000)
 
     def _recent_batches(self) -> Iterator[Tuple[Priority, Batch]]:
@@ -139,3 +146,10 @@ class LiveMinutes:
         self.warnings += data.warnings
         self._unanswered.remove(batch)
         return ()
+
+
+def _limit_ratios(fields: Mapping[str, Number], limit: Limit) -> Iterator[Tuple[str, float]]:
+    """Divide the fields of a minute by the model's limits; without the field or the limit there is no ratio."""
+    for name, most in (("requests", limit.rpm), ("tokens", limit.tpm)):
+        if most is not None and f"{name}_per_minute" in fields:
+            yield f"{name}_limit_ratio", fields[f"{name}_per_minute"] / most

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..cloud.cloud_eye import CloudEye
 from ..cloud.source import HourSeries
@@ -53,7 +53,7 @@ class ModelsPlanner:
         self._live: Optional[LiveMinutes] = None  # while no list was read
         self._sweep = self._sweep_of("")
         self._notices: List[str] = []
-        self._unused_prices: List[str] = []
+        self._unknown_models: Dict[str, str] = {}
         self._failure: Optional[UnusableError] = None
 
     def plan(self, account: Account, answered: bool) -> Sequence[QueryTask]:
@@ -82,7 +82,6 @@ class ModelsPlanner:
         """Read the models of the list, and those of earlier lists."""
         sweep = self._sweep_of(account.project_id)
         models = transaction.get(ModelList, sweep.scope)
-        self._unused_prices = list(self._find_unused_prices(models))
         if answered:
             sweep.begin(transaction)
         # A consumer that has a watermark of the project was there before any model that is new to it appeared.
@@ -101,14 +100,15 @@ class ModelsPlanner:
         return Stored(emitted, counts_all=had_cycles, budgets=budgets)
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
-        """Build the points of minutes; report new unknown metrics of the list, and prices that no model has."""
+        """Build the points of minutes; report new unknown metrics of the list, and configured models not in it."""
         where = self._instance.display_name
         points = list(self._live.build_points(self._instance, end.tags)) if self._live else []
-        problems = [Problem("W", f"{where}: {text}", f"{where} prices") for text in self._unused_prices if emitted]
+        unknown = self._unknown_models.items()
+        problems = [Problem("W", f"{where}: {text}", f"{where} {config_key}") for config_key, text in unknown]
         if self._failure and emitted and not end.failure:
             problems.append(state_problem(where, "models' state", self.texts.unplanned, self._failure))
         problems += [Problem("W", f"{where}: {text}", "") for text in self._notices]
-        answered = {f"{where} prices"} if None in end.ends else set()
+        answered = {f"{where} prices", f"{where} limits"} if self._live else set()
         return PartialBatch(points, {}, problems, bool(self._failure), answered)
 
     def _budgets(
@@ -137,6 +137,7 @@ class ModelsPlanner:
         return list(self._about(self._stored_list()))
 
     def _about(self, models: ModelList) -> Iterator[QueryTask]:
+        self._unknown_models = dict(self._find_unknown_models(models))
         held = None
         if self._consumer.kind == HOURS:
             with self._store.entry(HeldMinutes, self._held_name) as held:
@@ -149,13 +150,16 @@ class ModelsPlanner:
             except UnusableError as failure:  # there are minutes all the same
                 self._failure = failure
 
-    def _find_unused_prices(self, models: ModelList) -> Iterator[str]:
+    def _find_unknown_models(self, models: ModelList) -> Iterator[Tuple[str, str]]:
+        """Yield the config key, and a warning that names the models of it that no list had."""
         prices, names = self._instance.prices, self._instance.model_names
         known = {each.dimensions.api_id for each in models.models}
         known |= {names[api_id] for api_id in known if api_id in names}
-        unused = sorted(prices.models.keys() - known) if prices and models.read else []
-        if unused:
-            yield f"prices.models: Cloud Eye names no model {shorten(unused)}: check the id, or its name in model_names"
+        for path, configured in (("prices.models", prices.models if prices else {}), ("limits", self._instance.limits)):
+            unknown = sorted(configured.keys() - known)
+            if unknown:
+                text = f"Cloud Eye names no model {shorten(unknown)}: check the id, or its name in model_names"
+                yield path.partition(".")[0], f"{path}: {text}"
 
     @property
     def _held_name(self) -> str:

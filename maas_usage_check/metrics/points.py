@@ -52,13 +52,13 @@ def _plain_letter(match: Match[str]) -> str:
     return "_" if code < 0x80 else f"u{code:04x}" if code < 0x10000 else f"U{code:08x}"
 
 
-def check_tag_key(key: str) -> None:
-    """Raise ValueError for the key of a tag that the plugin sets, or that some store cannot hold."""
+def check_tag_key(key: str, reserved: Sequence[str] = RESERVED_TAGS) -> None:
+    """Raise ValueError for the key of a tag that the plugin sets (`reserved`), or that some store cannot hold."""
     check_tag_text(key)
     name = plain_name(key)
-    if name.lower() in (*RESERVED_TAGS, "time"):  # Datadog and InfluxDB read them in any case
+    if name.lower() in (*reserved, "time"):  # Datadog and InfluxDB read them in any case
         name = name.lower()
-    if name in RESERVED_TAGS:
+    if name in reserved:
         reason = "is a tag that the plugin sets"
     elif name == "time":
         reason = "is InfluxDB's column of times, which cannot be a tag"

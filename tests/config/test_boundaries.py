@@ -50,15 +50,32 @@ def test_fixed_range_ends(now: int, end: int) -> None:
 
 
 @pytest.mark.parametrize(("length", "valid"), [(199, True), (200, True), (201, False)])
-@pytest.mark.parametrize("key", ["team", "range", "api_key_label", "model"])
+@pytest.mark.parametrize("key", ["tag", "range", "api_key_label", "model", "api_key", "team", "cost_center", "label"])
 def test_longest_tag(key: str, length: int, valid: bool) -> None:
     """A tag has at most 200 characters with its key."""
-    value = "a" * (length - len(f"{key}:"))
+    value = "a" * (length - len(f"{key}:") - len("api_key_") * (key == "label"))
     keys: Dict[str, Any] = {
-        "team": {"tags": [f" team : {value} "]},
+        "tag": {"tags": [f" tag : {value} "]},
         "range": {"ranges": [{"name": f" {value} ", "from": "2026-11-01"}]},
         "api_key_label": {"api_keys": [value], "per_api_key": True},
         "model": {"models": True, "model_names": {"id": f" {value} "}},
+        "api_key": {"models": True, "key_names": {"id": f" {value} "}},
+        "team": {"hourly": True, "teams": {value: {"api_keys": ["a"]}}},
+        "cost_center": {"hourly": True, "teams": {"a": {"api_keys": ["a"], "cost_center": value}}},
+        "label": {"hourly": True, "teams": {"a": {"api_keys": [value]}}},
     }[key]
     with contextlib.nullcontext() if valid else pytest.raises(ConfigError, match="at most 200 characters"):
         load({"instances": [keys]}, NOW)
+
+
+@pytest.mark.parametrize(("amount", "valid"), [(0, False), (0.001, True), (10**15, True), (10**15 + 1, False)])
+def test_amounts(amount: float, valid: bool) -> None:
+    """Budgets and limits are greater than 0, and at most 10**15; tokens of a budget are a whole number."""
+    prices = {"currency": "CNY", "models": {"a": {"prompt": 2.0, "completion": 8.0}}}
+    keys = {"models": True, "hourly": True, "prices": prices}
+    for own in ({"budget": {"cost": amount}}, {"limits": {"a": {"rpm": amount}}}, {"limits": {"a": {"tpm": amount}}}):
+        with contextlib.nullcontext() if valid else pytest.raises(ConfigError, match="greater than 0 and at most"):
+            load({"instances": [{**keys, **own}]}, NOW)
+    is_whole = valid and isinstance(amount, int)
+    with contextlib.nullcontext() if is_whole else pytest.raises(ConfigError, match=r"budget\.tokens: must be"):
+        load({"instances": [{**keys, "budget": {"tokens": amount}}]}, NOW)

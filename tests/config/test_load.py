@@ -45,12 +45,14 @@ def test_defaults() -> None:
 EVERY_KEY: Dict[str, Any] = {
     "region": "ap-southeast-1", "project_id": "0123456789abcdef" * 2, "endpoint": "https://a.example/",
     "iam_endpoint": "http://127.0.0.1:8080", "cloud_eye_endpoint": "https://b.example",
-    "models": True, "model_names": {"id": "name"},
+    "models": True, "model_names": {"id": "name"}, "key_names": {"id": "a"},
     "prices": {"currency": "CNY", "models": {"name": {"prompt": 2.0, "completion": 8}}},
+    "teams": {"search": {"api_keys": ["a"], "cost_center": "CC-1", "budget": {"cost": 1}}}, "budget": {"tokens": 1},
+    "limits": {"name": {"rpm": 60, "tpm": 1.5}},
     "credentials": {"source": "file", "path": "/k"},
     "ranges": ["last_1d", {"name": "may", "from": "2026-05-08"}], "hourly": True, "backfill_days": 7,
     "service_types": ["my_service", 4], "infer_types": ["batch"], "api_keys": ["a", ""], "per_api_key": True,
-    "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["team:a", "url:http://x"], "timeout": 1.5,
+    "ips": ["10.0.0.1", "::1"], "timezone": "Asia/Shanghai", "tags": ["account:a", "url:http://x"], "timeout": 1.5,
     "deadline": 20, "max_concurrency": 2, "max_requests_per_minute": 50,
     "proxy": {"https": "http://p:1", "no_proxy": ["x"]}, "skip_proxy": True, "tls_verify": False,
     "tls_ca_cert": "/", "state_dir": "/s", "min_collection_interval": 60,
@@ -64,7 +66,7 @@ def test_every_key() -> None:
     assert isinstance(instance.ranges[1], Fixed)
     assert (instance.hourly, instance.backfill_days) == (True, 7)
     assert instance.service_types == (ServiceType.my_service, ServiceType.custom_endpoint)
-    assert instance.user_tags == {"team": "a", "url": "http://x"}
+    assert instance.user_tags == {"account": "a", "url": "http://x"}
     assert instance.endpoint == "https://a.example"
     assert instance.prices is not None
     assert instance.prices.models["name"].cost(1_000_000, 500_000) == 6

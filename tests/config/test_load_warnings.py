@@ -165,6 +165,9 @@ PLACEHOLDER = (
         ("ranges[0].name", {"ranges": [{"name": "${X}", "from": ago(24)}]}),
         ("api_keys[0]", {"api_keys": ["${LABEL}"]}),
         ("model_names.id", {"models": True, "model_names": {"id": "ENC[name]"}}),
+        ("key_names.id", {"models": True, "key_names": {"id": "${LABEL}"}}),
+        ("teams.a.api_keys[1]", {"hourly": True, "api_keys": ["b"], "teams": {"a": {"api_keys": ["a", "${LABEL}"]}}}),
+        ("teams.a.cost_center", {"hourly": True, "teams": {"a": {"api_keys": ["a"], "cost_center": "%%env_X%%"}}}),
         ("proxy.https", {"proxy": {"https": "http://user:${PASSWORD}@proxy.example:3128"}}),
         ("proxy.no_proxy[0]", {"proxy": {"no_proxy": ["${HOSTS}"]}}),
     ],
@@ -193,3 +196,21 @@ def test_price_of_one_token(price: float, warned: int) -> None:
     prices = {"currency": "CNY", "models": {"a": {"prompt": 2.0, "completion": price}}}
     text = "instances[0].prices.models.a.completion: is below 0.001; prices are per million tokens, not per token"
     assert warnings({"models": True, "hourly": True, "prices": prices}) == [text] * warned
+
+
+@pytest.mark.parametrize(
+    ("names", "budget", "warned"),
+    [
+        ({}, {"cost": 1}, 1),
+        ({"id": "of-another-team"}, {"cost": 1}, 1),
+        ({"id": "b"}, {"cost": 1}, 0),
+        ({}, {"tokens": 1}, 0),
+    ],
+    ids=str,
+)
+def test_cost_of_unnamed_keys(names: Dict[str, str], budget: Dict[str, int], warned: int) -> None:
+    """A team's budget in cost needs a name of one of its keys, because Cloud Eye knows only their ids."""
+    prices = {"currency": "CNY", "models": {"a": {"prompt": 2.0, "completion": 8.0}}}
+    keys = {"models": True, "hourly": True, "prices": prices, **({"key_names": names} if names else {})}
+    lines = warnings({**keys, "teams": {"search": {"api_keys": ["a", "b"], "budget": budget}}})
+    assert [line.split(": ")[0] for line in lines] == ["instances[0].teams.search.budget.cost"] * warned

@@ -107,10 +107,13 @@ class CloudEye:
 
 
 def model_tags(instance: Instance, dimensions: Dimensions) -> Dict[str, str]:
-    """Return the tags of a series: ids, and names for people. The names of keys are not known: their id is used."""
-    model = instance.model_names.get(dimensions.api_id, dimensions.api_id)
-    tags = {"maas_api_id": dimensions.api_id, "model": model}
-    return {**tags, "maas_key_id": dimensions.key_id, "api_key": dimensions.key_id} if dimensions.key_id else tags
+    """Return the tags of a series: ids, names for people (without one, the id), and with `teams` the key's owner."""
+    api_id, key_id = dimensions
+    tags = {"maas_api_id": api_id, "model": instance.model_names.get(api_id, api_id)}
+    if not key_id:
+        return tags
+    name = instance.key_names.get(key_id, key_id)
+    return {**tags, "maas_key_id": key_id, "api_key": name, **instance.owner_tags(name)}
 
 
 def sum_metrics(metrics: Mapping[str, float]) -> Usage:

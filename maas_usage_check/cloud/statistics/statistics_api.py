@@ -73,12 +73,12 @@ class Statistics:
         found: List[HourSeries] = []
         for service_type in instance.service_types:
             for infer_type in instance.infer_types:
-                for measurement, labels, label_tag in label_filters(instance):
+                for measurement, labels, label_tags in label_filters(instance):
                     filters = [None if each is None else sorted(set(each)) for each in (labels, instance.ips)]
                     name = series_name(instance.endpoint, project_id, int(service_type), infer_type, *filters)
                     names = (HOURLY, CONSUMED) if measurement == USAGE else (KEY_HOURLY, KEY_CONSUMED)
                     query = TotalsQuery(Window(0, 0), service_type, infer_type, labels, instance.ips)
-                    tags = {"service_type": service_type.name, "infer_type": infer_type, **label_tag}
+                    tags = {"service_type": service_type.name, "infer_type": infer_type, **label_tags}
                     found.append(HourSeries(name, query, Measurements(*names), tags, SETTLED_AFTER))
         return found
 
@@ -91,16 +91,19 @@ class Statistics:
 def _range_series(instance: Instance, name: str, windows: Sequence[Window], coverage: float) -> Iterator[RangeSeries]:
     for service_type in instance.service_types:
         for infer_type in instance.infer_types:
-            for measurement, labels, label_tag in label_filters(instance):
-                tags = {"range": name, "service_type": service_type.name, "infer_type": infer_type, **label_tag}
+            for measurement, labels, label_tags in label_filters(instance):
+                tags = {"range": name, "service_type": service_type.name, "infer_type": infer_type, **label_tags}
                 queries = (TotalsQuery(window, service_type, infer_type, labels, instance.ips) for window in windows)
                 yield RangeSeries(measurement, tags, tuple(queries), coverage)
 
 
 def label_filters(instance: Instance) -> List[Tuple[str, Optional[Tuple[str, ...]], Dict[str, str]]]:
-    """List the filters of an instance: the measurement of its ranges, the labels to filter by, and their tag."""
+    """List the filters of an instance: the measurement of its ranges, the labels to filter by, and their tags."""
     if not instance.per_api_key:
         return [(USAGE, instance.api_keys, {})]
-    each = [(KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE}) for label in instance.api_keys or ()]
+    each = [
+        (KEY_USAGE, (label,), {"api_key_label": label or ONLINE_EXPERIENCE, **instance.owner_tags(label)})
+        for label in instance.api_keys or ()
+    ]
     # The total is queried without a filter, so calls that no label covers are visible.
     return [(USAGE, None, {}), *each]

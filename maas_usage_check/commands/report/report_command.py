@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from functools import partial
-from typing import Callable, Iterator, List, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -56,7 +56,7 @@ def report(
     if view.by != "model":
         for text in load_warnings(instances, now_s, "--last" if args.last else "--from" if args.since else None):
             warn(text)
-    instances = _choose(instances, view)
+    instances = _choose(instances, view, args.api_keys)
     for instance in instances:
         instance.zone()  # an unknown zone is an error before anything is sent
     of_labels = [single_label_instances(instance) if view.by == "service" else [] for instance in instances]
@@ -94,10 +94,14 @@ def report(
     return any(each.is_known for each in reports)
 
 
-def _choose(instances: Sequence[Instance], view: View) -> List[Instance]:
-    """Return the instances of a view; by service without their labels one by one, which are parts of the whole."""
+def _choose(instances: Sequence[Instance], view: View, labels: Optional[Sequence[str]]) -> List[Instance]:
+    """Return the instances of a view; by service without their labels one by one, which are parts of the whole.
+
+    `labels` are those of the command line: only their calls are counted then.
+    """
     if view.by == "service":
-        return [replace(each, per_api_key=False, api_keys=None) if each.per_api_key else each for each in instances]
+        whole = {"per_api_key": False, "api_keys": tuple(labels) if labels else None}
+        return [replace(each, **whole) if each.per_api_key else each for each in instances]
     if view.by == "model":
         return [replace(each, models=True) for each in [each for each in instances if each.models] or instances]
     if not any(instance.api_keys for instance in instances):

@@ -58,8 +58,32 @@ DESCRIPTIONS: Dict[str, str] = {
     "Share of the minute's calls that failed, 0 to 1, as Cloud Eye calculates it.": (
         "该分钟的调用失败率，0 至 1，由云监控计算。"
     ),
+    "Calls of the minute divided by the model's limit of requests a minute. Only with `limits`.": (
+        "该分钟的调用次数除以该模型每分钟请求数的上限；需要 `limits`。"
+    ),
+    "Tokens of the minute divided by the model's limit of tokens a minute. Only with `limits`.": (
+        "该分钟的 Tokens 数除以该模型每分钟 Tokens 数的上限；需要 `limits`。"
+    ),
     "Estimated cost of the hour: its tokens times the configured prices, in `currency`.": (
         "该小时费用的估算值：Tokens 数乘以配置的单价，币种见 `currency`。"
+    ),
+    "Budget of the calendar month, in `unit`.": "该自然月的预算，单位见 `unit`。",
+    "Sum of the month's known hours, in `unit`; cost is an estimate.": (
+        "本月已查到的各小时用量之和，单位见 `unit`；费用是估算值。"
+    ),
+    "Share of the budget that is used; 1 is all of it.": "已用占预算的比例，1 为全部用完。",
+    "Expected use at the end of the month: `used`, and the rest of the month at the mean of the last 7 days.": (
+        "预计到月底的用量：`used` 加上本月剩余时间按最近 7 天的平均用量推算的部分。"
+    ),
+    "Forecast divided by the budget.": "预计用量除以预算。",
+    "Share of the month's hours that ended at least 3 hours ago and are known; below 1, `used` is too low.": (
+        "本月结束满 3 小时的各小时中，已查到的比例；小于 1 时，`used` 偏低。"
+    ),
+    "Beginning of the month in the configured zone, in seconds since 1970.": (
+        "该月的起点（按配置的时区），自 1970 年起的秒数。"
+    ),
+    "Time when the budget is used up, in seconds since 1970; only where that is within the month.": (
+        "预算用完的时间，自 1970 年起的秒数；只在本月之内会用完时才有。"
     ),
     "1 if at least one query of the cycle succeeded, else 0.": "本轮至少有一个查询成功，为 1；否则为 0。",
     "0 if the whole cycle succeeded, 1 if a part of it did, else the kind of failure.": (

@@ -31,6 +31,16 @@ REQUESTS_PER_MINUTE = 20_000
 YEAR = 365 * DAY
 PRICES = {"deepseek-v3": (2.0, 8.0), "qwen3-32b": (0.5, 1.25), "our-finetune": (4.0, 12.0)}
 """Of a million prompt and completion tokens, by the model's name."""
+TEAMS = {
+    "search": {
+        "api_keys": ["team-search"],
+        "cost_center": "CC-4711",
+        "budget": {"tokens": 1_000_000_000, "cost": 2000},
+    },
+    "support": {"api_keys": ["team-support"], "cost_center": "CC-4712"},
+}
+BUDGET = {"tokens": 2_000_000_000, "cost": 4000}
+LIMITS = {"deepseek-v3": {"rpm": 60, "tpm": 500_000}}
 CREDENTIALS_FILE = """\
 # Access key of the bundled simulator on this machine: not a secret, everyone may read it.
 HW_ACCESS_KEY={}
@@ -58,7 +68,7 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         instance = _instance(url, models, os.path.join(folder, KEY))
         if serve:
             # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
-            instance.update(api_keys=["team-search", "team-support"], per_api_key=True, tags=["source:demo"])
+            instance.update(tags=["source:demo"])
         else:
             instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))
         (key,) = DEMO_CREDENTIALS.items()
@@ -74,7 +84,7 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
 
 
 def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:
-    """Return an instance with all views; dashboards and alerts also need `per_api_key`."""
+    """Return an instance with all views, and all that dashboards and alerts read."""
     prices = {name: {"prompt": prompt, "completion": completion} for name, (prompt, completion) in PRICES.items()}
     return {
         "region": REGION,
@@ -86,7 +96,11 @@ def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, 
         "service_types": ["preset", "my_service"],
         "models": True,
         "model_names": dict(zip(models.ids(), PRICES)),
+        "key_names": models.key_labels,
         "prices": {"currency": "CNY", "models": prices},
+        "teams": TEAMS,
+        "budget": BUDGET,
+        "limits": LIMITS,
         "max_requests_per_minute": REQUESTS_PER_MINUTE,
         "min_collection_interval": 300,
     }

@@ -16,7 +16,7 @@ from line_protocol_parser import parse_line
 
 from maas_usage_check.emulator.emulator import Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
-from maas_usage_check.metrics import CATALOGUE
+from maas_usage_check.metrics import BUDGET, CATALOGUE
 
 from ..conftest import Program
 from ..program import only_line
@@ -61,10 +61,13 @@ def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str
     assert done.returncode == 0
     points = [parse_line(line) for line in done.stdout.splitlines()]
     assert {point["tags"]["source"] for point in points} == {"demo"}
-    # Whatever a dashboard or an alert reads of this surface is there.
+    # Whatever a dashboard or an alert reads of this surface is there; budgets are not emitted yet.
     assert {point["measurement"] for point in points} == {
-        name for name in CATALOGUE if not name.endswith("consumed") and name != "huawei_maas_build"
+        name for name in CATALOGUE if not name.endswith("consumed") and name not in ("huawei_maas_build", BUDGET)
     }
+    owners = {(point["tags"].get("api_key"), point["tags"].get("team")) for point in points}
+    assert owners >= {("team-search", "search"), ("team-support", "support"), ("batch-jobs", "unassigned")}
+    assert any("tokens_limit_ratio" in point["fields"] for point in points)
     assert {point["tags"]["range"] for point in points if "range" in point["tags"]} >= {
         "today",
         "this_month",

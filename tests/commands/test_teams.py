@@ -125,3 +125,11 @@ def test_report_by_key_of_labels(report: Report, yaml: str) -> None:
     report.yaml = yaml
     rows = report.csv("--yesterday", "--by", "key", "--api-keys", "batch-jobs")
     assert [row["api_key_label"] for row in rows] == ["batch-jobs", "team-search", "team-support", ""]
+
+
+@pytest.mark.parametrize("more", ["", "hourly: true\nbudget: {tokens: 1}"])
+def test_imports(cloud: Cloud, program: Program, more: str) -> None:
+    """A `collect` without teams, budgets and limits does not import their classes."""
+    program.command.insert(1, "-Ximporttime")
+    done = program.process("collect", "--config", program.cloud_config(cloud, more))
+    assert (" maas_usage_check.config.teams\n" in done.stderr) == bool(more)

@@ -61,9 +61,16 @@ def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str
     assert done.returncode == 0
     points = [parse_line(line) for line in done.stdout.splitlines()]
     assert {point["tags"]["source"] for point in points} == {"demo"}
-    # Whatever a dashboard or an alert reads of this surface is there; budgets are not emitted yet.
+    # Whatever a dashboard or an alert reads of this surface is there.
     assert {point["measurement"] for point in points} == {
-        name for name in CATALOGUE if not name.endswith("consumed") and name not in ("huawei_maas_build", BUDGET)
+        name for name in CATALOGUE if not name.endswith("consumed") and name != "huawei_maas_build"
+    }
+    budgets = [point["tags"] for point in points if point["measurement"] == BUDGET]
+    assert {(tags["scope"], tags.get("team"), tags["unit"]) for tags in budgets} == {
+        ("all", None, "tokens"),
+        ("all", None, "CNY"),
+        ("team", "search", "tokens"),
+        ("team", "search", "CNY"),
     }
     owners = {(point["tags"].get("api_key"), point["tags"].get("team")) for point in points}
     assert owners >= {("team-search", "search"), ("team-support", "support"), ("batch-jobs", "unassigned")}

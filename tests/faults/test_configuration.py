@@ -63,7 +63,13 @@ def test_process(cloud: Cloud, program: Program) -> None:
 
 
 @pytest.mark.parametrize("value", ["secret-in-the-wrong-place", ["secret-in-the-wrong-place"]], ids=["text", "list"])
-@pytest.mark.parametrize("key", ["proxy", "credentials", "hourly", "timeout", "max_concurrency", "prices", "ranges"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "proxy", "credentials", "hourly", "timeout", "max_concurrency", "prices", "ranges",
+        "teams", "budget", "limits", "key_names",
+    ],
+)  # fmt: skip
 def test_secret_in_the_wrong_place(cloud: Cloud, program: Program, key: str, value: object) -> None:
     """An error of a wrong type does not show the value."""
     done = program("collect", "--config", program.cloud_config(cloud, f"{key}: {json.dumps(value)}"))

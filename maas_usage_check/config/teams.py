@@ -100,7 +100,7 @@ def _read_amounts(value: Any, known: Sequence[str], path: str) -> Dict[str, Unio
     for name, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 < amount <= MAX_AMOUNT:
             raise ConfigError(
-                f"{path}.{name}: must be a number without quotes, greater than 0 and at most {MAX_AMOUNT:,}"
+                f"{path}.{name}: must be a number without quotes such as 2500, greater than 0 and at most {MAX_AMOUNT:,}"
             )
     return amounts
 

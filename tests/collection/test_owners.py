@@ -56,11 +56,17 @@ def owners(batch: Batch, tag: str) -> Dict[str, Set[Tuple[Optional[str], Optiona
 @pytest.mark.parametrize("kind", [HOURS, COUNTERS])
 def test_owners_of_labels(account: ModelAccount, kind: str) -> None:
     """Each label has its team and cost centre; a label that no team has is unassigned; the whole has no owner."""
-    found = owners(account.cycle(kind, teams={"search": SEARCH}, api_keys=[""]), "api_key_label")
-    named = {("team-search", "search", "CC-4711"), ("batch-jobs", "search", "CC-4711")}
+    teams = {"search": SEARCH, "desk": {"api_keys": [""]}}
+    found = owners(account.cycle(kind, teams=teams, api_keys=["team-support"]), "api_key_label")
+    expected = {
+        ("team-search", "search", "CC-4711"),
+        ("batch-jobs", "search", "CC-4711"),
+        ("online_experience", "desk", "unassigned"),
+        ("team-support", "unassigned", "unassigned"),
+    }
     assert BY_LABEL & set(found) == {KEY_USAGE, KEY_HOURLY if kind == HOURS else KEY_CONSUMED}
     for measurement in BY_LABEL & set(found):
-        assert found[measurement] == {*named, ("online_experience", "unassigned", "unassigned")}
+        assert found[measurement] == expected
     for measurement in set(found) - BY_LABEL - BY_KEY:
         assert found[measurement] == {(None, None, None)}
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from typing import Any, Callable, Dict, Hashable, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, List, Optional, Protocol, Sequence, Tuple, Union
 
 from msgspec import Struct
 
 from ..config import Instance
-from ..config.prices import Price
 from ..errors import MaasError, QueryError, Result, internal_error
 from ..metrics import Number
 from .transport import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from ..config.prices import Price
 
 Query = Hashable
 """One query; equal queries are sent once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Mapping
+from typing import Any, Collection, Mapping, Sequence
 
 from ..errors import ConfigError
 
@@ -20,6 +20,9 @@ AGENT_INSTANCE_KEYS = tuple(
     """.split()
 )
 """The Agent's own instance and http options: accepted everywhere, used only by the Agent."""
+
+ID_OR_NAME = "a model's id or name"
+"""The keys of a mapping of models."""
 
 SECRET_KEYS = frozenset(
     """
@@ -52,3 +55,21 @@ def check_keys(mapping: Mapping[Any, Any], known: Collection[str], path: str) ->
             similar = difflib.get_close_matches(str(config_key), known, 1)
             remedy = f"did you mean `{similar[0]}`?" if similar else "conf.yaml.example lists all keys"
             raise ConfigError(f"{at}: unknown key; {remedy}")
+
+
+def read_entries(value: Any, path: str, key: str) -> Mapping[str, Any]:
+    """Return a mapping from ids or names; raise ConfigError if it is none. `key` describes them."""
+    if not isinstance(value, dict) or not value:
+        raise ConfigError(f"{path}: must be a mapping with {key} as the key, and at least one entry")
+    for name in value:
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"{path}: the key `{str(name)[:60]}` must be an id or a name in quotes")
+    return value
+
+
+def check_mapping(value: Any, known: Sequence[str], path: str) -> None:
+    """Raise ConfigError for anything but a mapping of known keys."""
+    if not isinstance(value, dict):
+        *names, last = known
+        raise ConfigError(f"{path}: must be a mapping of {', '.join(names)} and {last}")
+    check_keys(value, known, path)

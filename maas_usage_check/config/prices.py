@@ -4,17 +4,16 @@
 
 import re
 from decimal import Decimal
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Optional
 
 from msgspec import Struct
 
 from ..errors import ConfigError
-from .known_keys import check_keys
+from .known_keys import ID_OR_NAME, check_mapping, read_entries
 
 MILLION = 1_000_000
 MAX_PRICE = 1_000_000_000
 """Per million tokens, in any currency."""
-ID_OR_NAME = "a model's id or name"
 
 
 class Price(Struct, frozen=True):
@@ -51,24 +50,6 @@ def read_prices(value: Any, path: str) -> Prices:
         check_mapping(price, Price.__struct_fields__, at)
         prices[name] = Price(*(_amount(price.get(part), f"{at}.{part}") for part in Price.__struct_fields__))
     return Prices(currency, prices)
-
-
-def read_entries(value: Any, path: str, key: str) -> Mapping[str, Any]:
-    """Return a mapping from ids or names; raise ConfigError if it is none. `key` describes them."""
-    if not isinstance(value, dict) or not value:
-        raise ConfigError(f"{path}: must be a mapping with {key} as the key, and at least one entry")
-    for name in value:
-        if not isinstance(name, str) or not name.strip():
-            raise ConfigError(f"{path}: the key `{str(name)[:60]}` must be an id or a name in quotes")
-    return value
-
-
-def check_mapping(value: Any, known: Sequence[str], path: str) -> None:
-    """Raise ConfigError for anything but a mapping of known keys."""
-    if not isinstance(value, dict):
-        *names, last = known
-        raise ConfigError(f"{path}: must be a mapping of {', '.join(names)} and {last}")
-    check_keys(value, known, path)
 
 
 def _amount(value: Any, path: str) -> Decimal:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError, located
 from ..metrics import check_tag_text
-from .prices import ID_OR_NAME, check_mapping, read_entries
+from .known_keys import ID_OR_NAME, check_mapping, read_entries
 
 UNASSIGNED = "unassigned"
 """Tag value of the team and of the cost centre of keys that no team has."""
@@ -99,9 +99,8 @@ def _read_amounts(value: Any, known: Sequence[str], path: str) -> Dict[str, Unio
         raise ConfigError(f"{path}: needs {' or '.join(known)}, or both")
     for name, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 < amount <= MAX_AMOUNT:
-            raise ConfigError(
-                f"{path}.{name}: must be a number without quotes such as 2500, greater than 0 and at most {MAX_AMOUNT:,}"
-            )
+            text = "must be a number without quotes such as 2500, greater than 0 and at most"
+            raise ConfigError(f"{path}.{name}: {text} {MAX_AMOUNT:,}")
     return amounts
 
 

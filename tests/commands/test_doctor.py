@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import pytest
 from werkzeug import Request, Response
@@ -61,6 +61,13 @@ def test_last_line(marks: List[str], text: str) -> None:
 
 def failed(found: Findings) -> List[str]:
     return [stage for stage, (mark, _) in found.items() if mark == "FAIL"]
+
+
+@pytest.mark.parametrize(("keys", "filters"), [("api_keys: [a]", {"a"}), ("teams: {t: {api_keys: [a]}}", set())])
+def test_labels(cloud: Cloud, examine: Examine, keys: str, filters: Set[str]) -> None:
+    """Calls are filtered by `api_keys`; labels that are reported separately are parts of the whole."""
+    examine(f"hourly: true\n{keys}")
+    assert {label for query in cloud.statistics() for label in query.get("api_keys", ())} == filters
 
 
 def test_all_ok(cloud: Cloud, examine: Examine) -> None:

@@ -138,8 +138,10 @@ def _run_query_stages(
 ) -> Iterator[Finding]:
     """Query the project, a day and its last hours, a day in halves, and Cloud Eye; without retries."""
     ranges = tuple(parse_range(name) for name in ("last_24h", "last_3h"))
-    kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1], "per_api_key": False}
-    one, now_ms = replace(instance, ranges=ranges, **kinds), int(clock.now() * 1000)
+    kinds = {"service_types": instance.service_types[:1], "infer_types": instance.infer_types[:1]}
+    labels = None if instance.per_api_key else instance.api_keys  # series of labels are parts of the whole
+    one = replace(instance, ranges=ranges, per_api_key=False, api_keys=labels, **kinds)
+    now_ms = int(clock.now() * 1000)
     recent, halves = Statistics().plan(one, now_ms).queries, hours_stage.plan_queries(one, now_ms)
     collector = Collector(instance, lambda: credentials, transport, schedulers, clock, rate_extension_s=WINDOW_S)
     session = Session(collector, (8 if instance.models else 6) * instance.timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import re
 from functools import partial
 from os.path import expanduser
@@ -19,7 +20,7 @@ LISTEN = "127.0.0.1:16227"
 LONGEST_WORD = 10
 BEFORE_COMMAND = ("-h", "--help", "--version")
 REPORT_FORMATS = ("table", "csv", "json")
-REPORT_GROUPS = ("service", "key", "model")
+REPORT_GROUPS = ("service", "key", "model", "team")
 EXAMPLES = """\
 examples:
   maas-usage-check demo
@@ -139,6 +140,8 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         "--from", dest="since", type=_parse_moment, metavar="DATE", help="from this date's local midnight"
     )
     when.add_argument("--this-month", action="store_true", help="from the 1st, 00:00, to now")
+    when.add_argument("--last-month", action="store_true", help="the calendar month before")
+    when.add_argument("--month", type=_parse_month, metavar="YYYY-MM", help="a calendar month of the last 13")
     when.add_argument("--today", action="store_true", help="from 00:00 to now")
     when.add_argument("--yesterday", action="store_true", help="the day before")
     parser.add_argument(
@@ -152,7 +155,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         "--by",
         choices=REPORT_GROUPS,
         default="service",
-        help="a row or column for each service type (default), API key label or model",
+        help="a row or column for each service type (default), API key label, model or team",
     )
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
@@ -164,6 +167,11 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         const="hour",
         help="one row and one bar per hour; for more than 2 days a heat map",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also the period before and the change; of a running month, the same days and hours of the last",
     )
     parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
     parser.add_argument("--region", help="default: cn-southwest-2")
@@ -201,6 +209,15 @@ def _parse_period(text: str) -> str:
     except ValueError:
         raise argparse.ArgumentTypeError("must be a number of days or hours up to now, such as 7d or 24h") from None
     return text
+
+
+def _parse_month(text: str) -> dt.date:
+    try:
+        if not re.fullmatch("[0-9]{4}-[0-9]{2}", text, re.ASCII):
+            raise ValueError
+        return dt.date(int(text[:4]), int(text[5:]), 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a month, such as 2026-10") from None
 
 
 def _parse_moment(text: str) -> Moment:

@@ -8,7 +8,9 @@ from typing import Mapping
 from msgspec.structs import replace
 
 from ..config import Instance, ServiceType
+from ..config.ranges import Window
 from ..ledger import Account
+from ..ledger.known_usage import Span
 from ..ledger.window import StatisticsWindow
 from ..state import Store
 
@@ -17,14 +19,14 @@ COUNTED_BY_CLOUD_EYE = {ServiceType.preset: "preset", ServiceType.my_service: "m
 NOT_COMPARABLE = "Cloud Eye cannot be compared with the statistics (ShowStatistics): "
 
 
-def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[int, int], now_ms: int) -> str:
+def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[Span, int], now_ms: int) -> str:
     """Return one sentence: the share of tokens, or why they cannot be compared.
 
     Args:
         instance: the instance.
         store: the store of the ledger of hours.
         account: the project, and the access key of its queries.
-        tokens: Cloud Eye's tokens by start of the hour, in milliseconds; empty if not known.
+        tokens: Cloud Eye's tokens by hour, and by day where hours are no longer kept; empty if not known.
         now_ms: milliseconds since 1970.
     """
     if not tokens:
@@ -37,11 +39,13 @@ def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[
         per_api_key=False,
         ips=None,
     )
-    known = StatisticsWindow(unfiltered, store, account, sorted(tokens), now_ms).read().hours
-    statistics = {kind: hours for (kind, *_), hours in known.items() if hours.keys() & tokens.keys()}
-    hours = set(tokens).intersection(*statistics.values())
-    kinds = list(statistics) if hours else list(statistics)[:1]
-    hours = hours or set(tokens).intersection(*(statistics[kind] for kind in kinds))
+    window = Window(min(span.start for span in tokens), max(span.until for span in tokens))
+    known = StatisticsWindow(unfiltered, store, account, [window], now_ms).read().spans
+    statistics = {kind: spans for (kind, *_), spans in known.items() if spans.keys() & tokens.keys()}
+    common = set(tokens).intersection(*statistics.values())
+    kinds = list(statistics) if common else list(statistics)[:1]
+    common = common or set(tokens).intersection(*(statistics[kind] for kind in kinds))
+    hours = sum(span.hours for span in common)
     if not kinds:
         return (
             f"{NOT_COMPARABLE}the ledger of hours has none of these hours; set `hourly: true` and "
@@ -51,15 +55,15 @@ def compare(instance: Instance, store: Store, account: Account, tokens: Mapping[
     if len(kinds) == 1:
         (other,) = (name for kind, name in COUNTED_BY_CLOUD_EYE.items() if kind not in kinds)
         names, missing = f"{names} alone", f"; it also counts {other}, missing from the ledger of hours (service_types)"
-    cloud_eye_tokens = sum(tokens[hour] for hour in hours)
-    statistics_tokens = sum(statistics[kind][hour].total_tokens for kind in kinds for hour in hours)
+    cloud_eye_tokens = sum(tokens[span] for span in common)
+    statistics_tokens = sum(statistics[kind][span].total_tokens for kind in kinds for span in common)
     if not statistics_tokens:
         return (
-            f"The statistics (ShowStatistics) have no tokens in {len(hours):,} hours of {names}, "
+            f"The statistics (ShowStatistics) have no tokens in {hours:,} hours of {names}, "
             f"Cloud Eye counts {cloud_eye_tokens:,}{missing}."
         )
     percent = 100 * Decimal(cloud_eye_tokens) / statistics_tokens
     return (
         f"Cloud Eye counts {percent:.1f} % of the tokens that the statistics (ShowStatistics) have for the same "
-        f"{len(hours):,} hours of {names}{missing}."
+        f"{hours:,} hours of {names}{missing}."
     )

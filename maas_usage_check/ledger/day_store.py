@@ -33,9 +33,9 @@ class Day(NamedTuple):
 
 
 def put_day(hour_store: HourStore, start: int, until: int, price: Optional[Price], currency: str) -> None:
-    """Replace the hours of a window by a day, if any is known. Its tokens keep the price that they have now."""
+    """Replace the hours of a window by a day, if any is final. Its tokens keep the price that they have now."""
     transaction, within = hour_store.transaction, (hour_store.id, start, until)
-    hours, values = hour_store.total(start, until)
+    hours, values = hour_store.total(start, until, settled_only=True)
     if hours:
         row = (*within, _price_id(hour_store, price, currency), hours, *values)
         transaction.run(f"INSERT INTO days VALUES ({', '.join('?' * len(row))})", row)

@@ -1,4 +1,4 @@
-"""A window of hours for a command: its known hours, and the queries that complete it.
+"""Windows of hours for a command: their known usage, and the queries that complete it.
 
 Answers are stored as those of a cycle are. No history begins with them and no watermark moves: no consumer loses or
 counts anything because of a command.
@@ -6,60 +6,38 @@ counts anything because of a command.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..cloud import Api, Statistics
-from ..cloud.cloud_eye import CloudEye, MetricData
 from ..cloud.source import HourSeries
 from ..cloud.statistics import TotalsAnswer
-from ..cloud.usage import Usage
 from ..config import Instance
+from ..config.ranges import Window, ceil_hour
 from ..scheduling import Priority
 from ..state import MissingError, Store, UnusableError
 from . import bisect
 from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
-from .hour_values import DAY, FIELDS, HOUR, floor_hour, oldest_hour, usage_values
+from .hour_values import HOUR, HOURS_KEPT, floor_hour, oldest_hour, usage_values
+from .known_usage import KnownUsage, day_bounds, fold_hours, hour_span, read_days, read_hours
 from .live_minutes import COMPLETE_AFTER
-from .model_list import HOURS_AVAILABLE, ListedModel, ListReader, ModelList, has_hours
 from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
-from .sweep import HistoryStart, ModelSweep
-
-LISTED_FOR = 3 * HOUR
-"""Cloud Eye lists a model for so long after its last call (console manual)."""
-NO_USE = Usage(0, 0, 0, 0, 0)
-
-Hours = Dict[int, Usage]
-"""Known hours by their start, in milliseconds since 1970."""
-
-
-class KnownHours(NamedTuple):
-    """The known hours of each series, and why none is believed. All models called after `listed_since_ms` are here."""
-
-    hours: Dict[Any, Hours]
-    failed: str = ""
-    listed_since_ms: int = 0
-
-    def tokens(self, hours: Sequence[int]) -> Dict[int, int]:
-        """Add up the tokens of all series, by hour; only hours that are known of every series."""
-        series = list(self.hours.values())
-        common = [at for at in hours if series and all(at in known for known in series)]
-        return {at: sum(known[at].total_tokens for known in series) for at in common}
 
 
 class HoursWindow:
-    """The hours of some series; its two kinds say what the series are, and how missing hours are queried.
+    """Windows of hours of some series; its two kinds say what the series are, and how missing hours are queried.
+
+    Hours of more than 29 days ago are only read, as hours or as days.
 
     Args:
         instance: whose series.
         store: the ledger's.
         account: whose usage it is.
-        hours: their starts in ascending order, milliseconds since 1970.
+        windows: of full hours that are over.
         now_ms: milliseconds since 1970.
 
     Attributes:
@@ -72,7 +50,9 @@ class HoursWindow:
 
     api: Api
 
-    def __init__(self, instance: Instance, store: Store, account: Account, hours: Sequence[int], now_ms: int) -> None:
+    def __init__(
+        self, instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int
+    ) -> None:
         self.stores = [store]
         self.account = account
         self.missing = self.requests = 0
@@ -80,20 +60,25 @@ class HoursWindow:
         self.unusable: Optional[UnusableError] = None
         self.warnings: List[str] = []
         self._instance = instance
-        self._hours = hours
+        self._windows = windows
         self._now_ms = now_ms
 
-    def read(self) -> KnownHours:
-        """Return the hours that are final or were answered since; an unusable ledger has none."""
+    def read(self) -> KnownUsage:
+        """Return what is final or was answered since; an unusable ledger has nothing."""
         raise NotImplementedError
 
     def plan(self) -> Sequence[QueryTask]:
         """Return the queries for the other hours; more follow from their answers."""
         raise NotImplementedError
 
-    def _read(self, series: Dict[Any, HourSeries], get: Callable[[Transaction], Any]) -> Tuple[Dict[Any, Hours], Any]:
-        """Return the known hours of series, and the first entry that `get` finds."""
-        found: Dict[Any, Hours] = {key: {} for key in series}
+    def _hours_since(self, oldest: int) -> List[int]:
+        """List the starts of the hours of all windows from `oldest` on."""
+        starts = (at for each in self._windows for at in range(max(each.start, oldest), each.end, HOUR))
+        return sorted(set(starts))
+
+    def _read(self, series: Dict[Any, HourSeries], get: Callable[[Transaction], Any]) -> Tuple[KnownUsage, Any]:
+        """Return the known usage of series, and the first entry that `get` finds."""
+        found = KnownUsage({key: {} for key in series}, {key: {} for key in series})
         entry = None
         for store in self.stores:
             try:
@@ -101,17 +86,22 @@ class HoursWindow:
                     entry = entry or get(transaction)
                     for key, each in series.items():
                         hour_store = HourStore.find(transaction, each.name, each.settled_after_ms)
-                        found[key].update(self._known(key, hour_store))
+                        if hour_store is not None:
+                            self._read_series(found, key, each, hour_store)
             except MissingError:
                 continue
             except UnusableError as error:
                 self.unusable = error
-        return found, entry
+        bounds = day_bounds(found.spans)
+        return found._replace(spans={key: fold_hours(known, bounds) for key, known in found.spans.items()}), entry
 
-    def _known(self, key: Any, hour_store: Optional[HourStore]) -> Iterator[Tuple[int, Usage]]:
-        for each in hour_store.hours(self._hours[0], self._hours[-1] + HOUR, changed_since=0) if hour_store else ():
-            if each.settled or (key, each.start) in self.answered:
-                yield each.start, Usage(**dict(zip(FIELDS, each.values)))
+    def _read_series(self, found: KnownUsage, key: Any, series: HourSeries, hour_store: HourStore) -> None:
+        for window in self._windows:
+            hours = read_hours(hour_store, window, lambda hour: hour.settled or (key, hour.start) in self.answered)
+            found.spans[key].update(hours)
+            if window.start < self._now_ms - HOURS_KEPT:
+                for span, usage, cost in read_days(hour_store, window, series.currency):
+                    found.spans[key][span], found.day_costs[key][span] = usage, cost
 
 
 class StatisticsWindow(HoursWindow):
@@ -119,19 +109,19 @@ class StatisticsWindow(HoursWindow):
 
     api = Statistics()
 
-    def read(self) -> KnownHours:
-        """Return the known hours; none while the hours of the access key do not add up to their day."""
+    def read(self) -> KnownUsage:
+        """Return the known usage; none while the hours of the access key do not add up to their day."""
         digest = self.account.access_key_digest
         found, failed = self._read(self._series, lambda entries: entries.get(DailyCheck, digest).failed)
-        return KnownHours({key: {} for key in found}, failed) if failed else KnownHours(found)
+        return KnownUsage({key: {} for key in found.spans}, {}, failed) if failed else found
 
     def plan(self) -> Sequence[QueryTask]:
         """Return a query for each run of missing hours, the newest first. Settled hours and later ones are apart."""
         tasks: List[QueryTask] = []
-        known = self.read()
+        hours, known = self._hours_since(oldest_hour(self._now_ms)), self.read()
         final = min(floor_hour(self._now_ms - each.settled_after_ms) for each in self._series.values())
-        for key, hours in known.hours.items() if not known.failed else ():
-            missing = [at for at in self._hours if at not in hours]
+        for key, spans in known.spans.items() if not known.failed else ():
+            missing = [at for at in hours if hour_span(at) not in spans]
             self.missing += len(missing)
             for _, run in groupby(enumerate(missing), lambda each: (each[1] - each[0] * HOUR, each[1] < final)):
                 starts = [at for _, at in run]
@@ -161,84 +151,8 @@ class StatisticsWindow(HoursWindow):
         return [self._task(key, each) for each in follow]
 
 
-class ModelsWindow(HoursWindow):
-    """The hours of a project's models by id, without their series by key: the two overlap."""
-
-    api = CloudEye()
-
-    def read(self) -> KnownHours:
-        """Return the known hours. One that is too old to be queried has no use where no list had the model."""
-        models, sweep = self._models(), self._sweep()
-        series = {each.dimensions.api_id: sweep.series(each) for each in models}
-        found, began = self._read(series, lambda entries: entries.get(HistoryStart, sweep.scope).at)
-        oldest = floor_hour(self._now_ms) - HOURS_AVAILABLE
-        for listed in models:
-            known, unused = found[listed.dimensions.api_id], listed.unused(began or 0, self._list().read)
-            hours = (at for at in self._hours if any(start <= at < min(end, oldest) for start, end in unused))
-            found[listed.dimensions.api_id] = {**dict.fromkeys(hours, NO_USE), **known}
-        return KnownHours(found, "", (began or self._now_ms) - LISTED_FOR)
-
-    def plan(self) -> Sequence[QueryTask]:
-        """Return the queries for hours, or for the list where a model that was used in the window may be missing."""
-        models = self._list()
-        if models.is_due(self._now_ms) and models.read < self._hours[-1] + HOUR:
-            reader = ListReader(self.stores[-1], self._sweep().scope, self._now_ms, self._after_list, self._plan_hours)
-            return [reader.task()]
-        return self._plan_hours()
-
-    def _after_list(self, unknown: Sequence[str]) -> Sequence[QueryTask]:
-        with self.stores[-1].entry(ModelList, self._sweep().scope) as models:
-            models.unknown = [name for name in models.unknown if name not in unknown]  # a cycle names them
-        return self._plan_hours()
-
-    def _plan_hours(self) -> Sequence[QueryTask]:
-        """Return the queries for the missing hours that Cloud Eye still keeps."""
-        known, oldest = self.read().hours, floor_hour(self._now_ms) - HOURS_AVAILABLE
-        windows: Dict[Tuple[int, int], List[ListedModel]] = defaultdict(list)
-        for listed in (each for each in self._models() if has_hours(each.metrics)):
-            missing = [at for at in self._hours if at >= oldest and at not in known[listed.dimensions.api_id]]
-            self.missing += len(missing)
-            if missing:
-                windows[missing[0], missing[-1] + HOUR].append(listed)
-        present = {each.dimensions for each in self._list().present}
-        tasks: List[QueryTask] = []
-        for (start, until), batch in windows.items():
-            for gone in (False, True):  # apart: a query with a model that is no longer listed may be rejected
-                own = [each for each in batch if (each.dimensions not in present) == gone]
-                tasks += map(self._recorded, self._sweep().plan_window(Priority.BY_HAND, own, start, until, gone))
-        self.requests = len(tasks)
-        return tasks
-
-    def _recorded(self, task: QueryTask) -> QueryTask:
-        return task._replace(on_answer=partial(self._on_answer, task))
-
-    def _on_answer(self, task: QueryTask, data: MetricData) -> Sequence[QueryTask]:
-        follow, query = task.on_answer(data), task.query
-        models = {dimensions for dimensions, _ in query.metrics} - data.invalid
-        hours = ((each, at) for each in models for at in range(query.start_ms, query.until_ms, HOUR))
-        self.answered.update((hour[0].api_id, hour[1]) for hour in hours if hour not in data.invalid_hours)
-        return [self._recorded(each) for each in follow]
-
-    def _sweep(self) -> ModelSweep:
-        store, project_id = self.stores[-1], self.account.project_id
-        return ModelSweep(self.api, self._instance, store, project_id, self._now_ms, self.warnings)
-
-    def _list(self) -> ModelList:
-        lists: List[ModelList] = []
-        for store in self.stores:
-            with store.entry(ModelList, self._sweep().scope) as models:
-                lists.append(models)
-        return max(lists, key=lambda models: models.read)
-
-    def _models(self) -> List[ListedModel]:
-        """Return the models that may have use in the window, and those of the last days."""
-        models, since_ms = self._list(), self._hours[0] - DAY
-        past = (each for each in models.past if each.seen > since_ms)
-        return [each for each in (*models.models, *past) if not each.dimensions.key_id]
-
-
-def kept_hours(start_ms: int, end_ms: int, now_ms: int, is_models: bool) -> Tuple[Sequence[int], Sequence[int]]:
-    """Return the starts of the complete hours that begin in a window, and of those that can be known."""
+def whole_hours(window: Window, now_ms: int, is_models: bool) -> Window:
+    """Return the hours of UTC that begin in a window and are complete."""
     until = floor_hour(now_ms - COMPLETE_AFTER) if is_models else floor_hour(now_ms)
-    first, end = -(-start_ms // HOUR) * HOUR, min(-(-end_ms // HOUR) * HOUR, until)
-    return range(first, end, HOUR), range(max(first, oldest_hour(now_ms)), end, HOUR)
+    start = ceil_hour(window.start)
+    return Window(start, max(start, min(ceil_hour(window.end), until)))

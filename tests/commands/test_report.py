@@ -306,5 +306,5 @@ def test_ascii_terminal(report: Report) -> None:
 
 def test_later_options(report: Report) -> None:
     """Options of later versions are refused; renamed ones are unknown."""
-    assert "--by: invalid choice: 'team'" in only_line(report("--by", "team"), 2)
+    assert "--bill: unknown option" in only_line(report("--bill"), 2)
     assert "--models: unknown option" in only_line(report("--models"), 2)

@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 from werkzeug import Request, Response
 
 from maas_usage_check.cloud.usage import Usage
-from maas_usage_check.commands.report.hour_reports import AskedHours, make_hour_reports
-from maas_usage_check.commands.report.periods import format_hour, split_hours
+from maas_usage_check.commands.report.asked_period import AskedPeriod
+from maas_usage_check.commands.report.hour_reports import make_hour_reports
+from maas_usage_check.commands.report.periods import Part, format_hour, split_hours
+from maas_usage_check.commands.report.report_options import View
 from maas_usage_check.config import ServiceType, load_instance
-from maas_usage_check.ledger.window import KnownHours, kept_hours
+from maas_usage_check.config.ranges import Window
+from maas_usage_check.ledger.known_usage import KnownUsage, hour_span
+from maas_usage_check.ledger.window import whole_hours
 
 from ..conftest import AK, SK, Cloud, FixedClock, Program, wait_for
 from ..fixed_clock import MONDAY
@@ -78,16 +82,19 @@ def sum_of(rows: Sequence[Any]) -> List[int]:
 @example("Australia/Lord_Howe", 1_806_764_401, 5)
 def test_periods(size: str, name: str, zone: str, now: int, count: int) -> None:
     """Each hour is in the day in which it begins, once; a day without all its hours is partial."""
-    tz, (hours, _) = ZoneInfo(zone), kept_hours(now * 1000 - count * HOUR, now * 1000, now * 1000, is_models=False)
-    assume(hours)
+    tz, window = ZoneInfo(zone), Window(now * 1000 - count * HOUR, now * 1000)
+    hours = whole_hours(window, now * 1000, is_models=False)
+    assume(hours.start < hours.end)
     pieces = list(split_hours(hours, size, tz))
-    assert [at for piece in pieces for at in piece.hours] == list(hours)
+    assert [piece.start for piece in pieces] == [hours.start, *(piece.end for piece in pieces[:-1])]
+    assert pieces[-1].end == hours.end
     assert len({piece.name for piece in pieces}) == len(pieces)
     for piece in pieces:
-        assert {dt.datetime.fromtimestamp(at / 1000, tz).strftime(name) for at in piece.hours} == {piece.name[:16]}
-        around = range(piece.hours[0] - 30 * HOUR, piece.hours[0] + 30 * HOUR, HOUR)
+        own = range(piece.start, piece.end, HOUR)
+        assert {dt.datetime.fromtimestamp(at / 1000, tz).strftime(name) for at in own} == {piece.name[:16]}
+        around = range(piece.start - 30 * HOUR, piece.start + 30 * HOUR, HOUR)
         of_day = [at for at in around if dt.datetime.fromtimestamp(at / 1000, tz).date().isoformat() == piece.name]
-        assert piece.partial is (size == "day" and of_day != list(piece.hours))
+        assert piece.partial is (size == "day" and of_day != list(own))
 
 
 def test_day_of_25_hours() -> None:
@@ -97,8 +104,8 @@ def test_day_of_25_hours() -> None:
     assert [format_hour(at, tz) for at in hours][:4] == [
         "11-01 00:00", "11-01 01:00 EDT", "11-01 01:00 EST", "11-01 02:00",
     ]  # fmt: skip
-    assert [(name, len(own), partial) for name, own, partial in split_hours(hours, "day", tz)] == [
-        ("2026-11-01", 25, False)
+    assert list(split_hours(Window(hours.start, hours.stop), "day", tz)) == [
+        Part("2026-11-01", hours.start, hours.stop, False)
     ]
 
 
@@ -107,9 +114,14 @@ def test_parts_add_up_to_the_whole(tokens: List[List[Any]]) -> None:
     """By key, the rows of every period add up to the hours of all calls; a part that is not known is no zero."""
     instance = load_instance({"api_keys": ["a", "b"], "per_api_key": True, "timezone": "UTC"}, {}, "x", MONDAY)
     hours = [NOON + i * HOUR for i in range(6)]
-    series = [{at: Usage(count, 0, 0, 0, 0) for at, count in zip(hours, each) if count is not None} for each in tokens]
+    series = [
+        {hour_span(at): Usage(count, 0, 0, 0, 0) for at, count in zip(hours, each) if count is not None}
+        for each in tokens
+    ]
     known = {(ServiceType.preset, "real_time", label): own for label, own in zip(("a", "b", ""), series)}
-    (report,) = make_hour_reports(instance, "key", "hour", AskedHours("x", hours, hours), KnownHours(known), "project")
+    window = Window(hours[0], hours[-1] + HOUR)
+    asked, view = AskedPeriod("x", window, window), View("key", "hour")
+    (report,) = make_hour_reports(instance, view, asked, KnownUsage(known, {}), "project", NOON)
     for line, (a, b, whole) in zip(report.lines, zip(*tokens)):
         shown = [None if usage is None else usage.total_tokens for usage in line.usages]
         if None in (a, b, whole):
@@ -117,11 +129,11 @@ def test_parts_add_up_to_the_whole(tokens: List[List[Any]]) -> None:
         else:
             assert shown == [a, b, whole - a - b if whole >= a + b else None]
         assert (line.total is None) == (whole is None)
-    common = [at for at in hours if all(at in each for each in series)]
+    common = [hour_span(at) for at in hours if all(hour_span(at) in each for each in series)]
     if common:
         assert report.whole.period.covered == len(common) * HOUR
         assert report.whole.total is not None
-        assert report.whole.total.total_tokens == sum(series[2][at].total_tokens for at in common)
+        assert report.whole.total.total_tokens == sum(series[2][span].total_tokens for span in common)
     excess = any(None not in each and each[2] < each[0] + each[1] for each in zip(*tokens))
     assert any("exceed all keys" in note for note in report.notes) or not excess
 
@@ -273,7 +285,8 @@ def test_failed_hours(cloud: Cloud, collected: Report, tmp_path: Path) -> None:
     known = [at for at in range(NOON - 71 * HOUR, NOON - 3 * HOUR, HOUR) if at != NOON - 20 * HOUR]
     total = sum(true_usage(cloud, at, at + HOUR)[0] for at in known)
     assert row_cells(done.stdout, "│ Total  ")[-1] == f"> {total / 1e6:.2f} M"
-    assert "67 of 71 hours are known and counted" in done.stdout
+    times = "2026-11-22 16:00 to 17:00, 2026-11-23 09:00 to 12:00"
+    assert f"\ncovered 94.3 %: {times} not known\n" in done.stdout
     daily = collected("--last", "3d", "--daily")
     assert first_column(daily.stdout)[-2:] == ["2026-11-22 (23 of 24 h)", "2026-11-23 (part, 9 of 12 h)"]
     assert row_cells(daily.stdout, "│ Total (67 of 71 h)")[0] == f"{total / 1e6:.2f} M"
@@ -424,10 +437,16 @@ def test_range_past_retention(report: Report) -> None:
     """A warning says how much of a range can be known."""
     report.yaml += "timezone: Asia/Shanghai"
     done = report("--last", "60d", "--daily")
-    text = "W! last_60d: reaches past the 29 days whose hours can be queried; the numbers cover 48.3% of it\n"
-    assert (done.returncode, done.stderr) == (0, text)
+    assert (done.returncode, done.stderr) == (0, "")
     assert "│ Total (695 of 1,439 h) │" in done.stdout
-    assert report.document("--last", "60d", "--daily")["covered_ratio"] == pytest.approx(695 / 1439)
+    text = "covered 48.2 %: 2026-09-24 21:00 to 2026-10-25 21:00 not known"
+    assert f"\n{text}\n" in done.stdout
+    done = report("--last", "60d", "--daily", "--format", "json")
+    document = json.loads(done.stdout)
+    assert done.stderr == f"W! last_60d: {text}\n"
+    assert document["covered_ratio"] == pytest.approx(695 / 1439)
+    assert [row["total_tokens"] for row in document["rows"][:31]] == [None] * 31
+    assert len(document["rows"]) == 61
 
 
 def test_consumers_get_what_a_report_completed(cloud: Cloud, report: Report, tmp_path: Path) -> None:

@@ -14,11 +14,14 @@ from werkzeug import Request, Response
 
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.csv_json import csv_value
-from maas_usage_check.commands.report.usage_report import Group, Line, Period, UsageReport
-from maas_usage_check.config import load_instance
+from maas_usage_check.commands.report.group_usage import GroupedUsage, GroupUsage
+from maas_usage_check.commands.report.line_adder import LineAdder
+from maas_usage_check.commands.report.periods import Part
+from maas_usage_check.commands.report.usage_report import Group
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.ledger.known_usage import hour_span
 
 from ..conftest import Cloud, FixedClock, Program
 from ..fixed_clock import MONDAY
@@ -140,14 +143,16 @@ def test_cost(cloud: Cloud, priced: Report) -> None:
         assert [type(record[name]) for name in (*COUNTS, "share")] == [int] * 5 + [float]
 
 
-def test_unknown_cost_has_no_total(report: Report) -> None:
-    price, usage = Price(Decimal(2), Decimal(8)), Usage(3, 2, 1, 1, 0)
-    groups = (Group("a", {}, price), Group("b", {}), Group("c", {}, price))
-    line = Line(Period("", 0, HOUR, False, HOUR, HOUR), (usage, None, None), None)
-    instance = load_instance({}, {}, "x", MONDAY)
+def test_unknown_cost_has_no_total() -> None:
+    price, span = Price(Decimal(2), Decimal(8)), hour_span(0)
+    parts = [
+        GroupUsage(Group("a", {}), {span: Usage(3, 2, 1, 1, 0)}, price=price),
+        GroupUsage(Group("b", {}), {}),
+        GroupUsage(Group("c", {}), {}, price=price),
+    ]
     for count, expected in ((2, price.cost(2, 1)), (3, None)):
-        shown = UsageReport(instance, "", instance.zone(), "model", None, False, groups[:count], (line,), line)
-        assert shown.total_cost(line) == expected
+        line = LineAdder(GroupedUsage(parts[:count]), by_hour=False).line(Part("", 0, HOUR))
+        assert line.total_cost == expected
 
 
 @pytest.mark.parametrize(("amount", "written"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0", "0")])
@@ -202,7 +207,8 @@ def test_cloud_eye_has_ten_days(cloud: Cloud, report: Report) -> None:
         assert hours_of(row) == [239, 479]
         assert counts(row) == truth(cloud, row["maas_api_id"], known_hours(row))
     shown = report(*BY_MODEL, "--last", "20d").stdout
-    assert "\n239 of 479 hours are known and counted: Cloud Eye has the last 10 days" in shown
+    assert "\ncovered 49.8 %: 2026-11-03 13:00 to 2026-11-13 13:00 not known\n" in shown
+    assert "Cloud Eye has the last 10 days" in shown
     for request in requests_to(cloud, "/batch-query"):
         body = json.loads(request.get_data())
         assert body["from"] > NOW - 240 * HOUR

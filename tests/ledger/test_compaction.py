@@ -35,7 +35,9 @@ def bounds(found: List[Day], zone: str) -> List[Tuple[str, str]]:
 
 
 def put_hours(ledger: MemoryLedger, start: int, count: int) -> Dict[int, int]:
+    """Store final hours."""
     tokens = {start + i * HOUR: 100 + i for i in range(count)}
+    ledger.now_ms = max(ledger.now_ms, start + (count + 3) * HOUR)
     for at, value in tokens.items():
         ledger.put(at, value)
     return tokens

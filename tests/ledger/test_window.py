@@ -14,14 +14,16 @@ from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.statistics import TotalsAnswer
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.config import Instance, load_instance
+from maas_usage_check.config.ranges import Window
 from maas_usage_check.ledger import Account
 from maas_usage_check.ledger.bisect import pending_windows
 from maas_usage_check.ledger.counters import update_counters
 from maas_usage_check.ledger.daily_check import DailyCheck
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import HOUR, Values
+from maas_usage_check.ledger.known_usage import hour_span
 from maas_usage_check.ledger.schema import write_transaction
-from maas_usage_check.ledger.window import StatisticsWindow, kept_hours
+from maas_usage_check.ledger.window import StatisticsWindow, whole_hours
 from maas_usage_check.state import Store
 
 NOW = 1_795_435_200_000
@@ -59,14 +61,14 @@ def store(tmp_path: Path) -> Store:
 
 def make_window(store: Store, first: int, last: int = 1, account: Account = ACCOUNT, **config: Any) -> StatisticsWindow:
     """Make a window of the hours from `first` to `last` hours ago."""
-    hours = range(NOW - first * HOUR, NOW - (last - 1) * HOUR, HOUR)
-    return StatisticsWindow(instance(**config), store, account, hours, NOW)
+    hours = Window(NOW - first * HOUR, NOW - (last - 1) * HOUR)
+    return StatisticsWindow(instance(**config), store, account, [hours], NOW)
 
 
 def known(window: StatisticsWindow) -> Dict[int, int]:
     """Return the known tokens by hours ago."""
-    (hours,) = window.read().hours.values()
-    return {(NOW - at) // HOUR: usage.total_tokens for at, usage in hours.items()}
+    (spans,) = window.read().spans.values()
+    return {(NOW - span.start) // HOUR: usage.total_tokens for span, usage in spans.items()}
 
 
 def planned(window: StatisticsWindow) -> List[Tuple[float, float]]:
@@ -78,7 +80,7 @@ def planned(window: StatisticsWindow) -> List[Tuple[float, float]]:
 def test_known_hours_are_final(store: Store) -> None:
     window = make_window(store, 9)
     assert known(window) == {back: back for back in range(4, 9)}
-    assert window.read().hours.popitem()[1][NOW - 8 * HOUR] == Usage(8, 80, 800, 8, 0)
+    assert window.read().spans.popitem()[1][hour_span(NOW - 8 * HOUR)] == Usage(8, 80, 800, 8, 0)
 
 
 def test_missing_hours(store: Store) -> None:
@@ -136,7 +138,7 @@ def test_failed_daily_check(store: Store) -> None:
     with write_transaction(store, NOW) as transaction:
         transaction.put("key", DailyCheck(failed="the 24 hours have more than their day"))
     found = make_window(store, 8).read()
-    assert (list(found.hours.values()), found.failed) == ([{}], "the 24 hours have more than their day")
+    assert (list(found.spans.values()), found.failed) == ([{}], "the 24 hours have more than their day")
 
 
 def run(window: StatisticsWindow, cloud: Dict[int, int], most: int = 10**6) -> int:
@@ -174,7 +176,7 @@ def test_completion(tmp_path_factory: Any, tokens: Sequence[int], stored: Set[in
     assert sent <= 6 / 5 * len(tokens) + 8 + most, "those of the first run may be sent again"
     settled = make_window(store, max(4, len(tokens)), 4)
     assert planned(settled) == [] or len(tokens) < 4
-    assert [at for at in settled.read().hours.popitem()[1] if at >= SETTLED_END] == []
+    assert [span for span in settled.read().spans.popitem()[1] if span.start >= SETTLED_END] == []
 
 
 def test_nothing_is_counted(tmp_path: Path) -> None:
@@ -211,16 +213,14 @@ def test_second_store(store: Store, tmp_path: Path) -> None:
     ],
 )
 def test_hours_belong_where_they_begin(start: float, end: float, first: int, last: int) -> None:
-    hours, kept = kept_hours(NOW + int(start * HOUR), NOW + int(end * HOUR), NOW, is_models=False)
-    assert ((hours[0] - NOW) // HOUR, (hours[-1] - NOW) // HOUR) == (first, last)
-    assert kept == hours
+    hours = whole_hours(Window(NOW + int(start * HOUR), NOW + int(end * HOUR)), NOW, is_models=False)
+    assert ((hours.start - NOW) // HOUR, (hours.end - NOW) // HOUR - 1) == (first, last)
 
 
 def test_complete_hours() -> None:
-    """The running hour is not listed; of models an hour is complete 5 minutes after its end; 29 days are kept."""
-    for minutes, newest in ((0, -1), (4, -1), (5, -1), (59, -1)):
-        hours, kept = kept_hours(NOW - 720 * HOUR, NOW + HOUR, NOW + minutes * 60_000, is_models=False)
-        assert (hours[-1] - NOW) // HOUR == newest
-        assert (NOW - kept[0]) // HOUR == 696 - bool(minutes)
-    assert kept_hours(NOW - 9 * HOUR, NOW, NOW + 4 * 60_000, is_models=True)[0][-1] == NOW - 2 * HOUR
-    assert kept_hours(NOW - 9 * HOUR, NOW, NOW + 5 * 60_000, is_models=True)[0][-1] == NOW - HOUR
+    """The running hour is not listed; of models an hour is complete 5 minutes after its end."""
+    for is_models, minutes, newest in (
+        (False, 0, -1), (False, 4, -1), (False, 59, -1), (True, 4, -2), (True, 5, -1),
+    ):  # fmt: skip
+        hours = whole_hours(Window(NOW - 9 * HOUR, NOW + HOUR), NOW + minutes * 60_000, is_models)
+        assert hours == Window(NOW - 9 * HOUR, NOW + (newest + 1) * HOUR)

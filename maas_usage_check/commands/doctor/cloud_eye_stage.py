@@ -10,10 +10,12 @@ from ...cloud.cloud_eye.metric_list import PAGE_SIZE, Page, add_page
 from ...cloud.json_body import bad_answer
 from ...collection import Session
 from ...config import Instance
+from ...config.ranges import Window
 from ...errors import QueryError
 from ...ledger import Account
 from ...ledger.hour_values import HOUR
-from ...ledger.window import ModelsWindow, kept_hours
+from ...ledger.models_window import ModelsWindow
+from ...ledger.window import whole_hours
 from ...scheduling import Priority
 from ...state import Store
 from ..comparison import compare
@@ -77,11 +79,11 @@ def _newest_minute(data: MetricData, end_ms: int) -> str:
 
 def _comparison(instance: Instance, session: Session, store: Store, now_ms: int) -> str:
     """Compare the hours of the last 7 days in the ledger."""
-    hours, _ = kept_hours(now_ms - COMPARED_HOURS * HOUR, now_ms, now_ms, is_models=True)
+    window = whole_hours(Window(now_ms - COMPARED_HOURS * HOUR, now_ms), now_ms, is_models=True)
     account = Account(session.project_id, session.key_name)
 
     def compare_hours() -> str:
-        known = ModelsWindow(instance, store, account, hours, now_ms).read()
-        return compare(instance, store, account, known.tokens(hours), now_ms)
+        known = ModelsWindow(instance, store, account, [window], now_ms).read()
+        return compare(instance, store, account, known.tokens(window), now_ms)
 
     return str(attempt(instance.timeout, compare_hours)).rstrip(".")

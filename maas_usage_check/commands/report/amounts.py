@@ -50,6 +50,11 @@ def format_share(share: Optional[float]) -> str:
     return UNKNOWN if share is None else f"{share:.1%}"
 
 
+def format_change(change: Optional[float]) -> str:
+    """Format a change in percent, with its sign."""
+    return UNKNOWN if change is None else f"{change:+.1%}"
+
+
 def format_hours(period: Period) -> str:
     """Write how many hours of a period the numbers cover; empty if all of them."""
     return f"{period.covered // HOUR:,} of {period.length // HOUR:,}" if period.covered < period.length else ""

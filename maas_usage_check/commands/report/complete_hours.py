@@ -1,4 +1,4 @@
-"""Complete a window of hours: query what the ledger misses, in the background for the rate, then read it."""
+"""Complete windows of hours: query what the ledger misses, in the background for the rate, then read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ...cloud.outcomes import Outcome, effect_of
 from ...collection import Collector, Session
 from ...errors import Problem, QueryError, Result
 from ...ledger import Account, QueryTask
-from ...ledger.window import HoursWindow, KnownHours
+from ...ledger.known_usage import KnownUsage
+from ...ledger.window import HoursWindow
 from ...scheduling import Request, background_share
 from ...state import Store, UnusableError, Warn
 from ...watchdog import Watched
@@ -28,7 +29,7 @@ INTERRUPTED = "ended by a signal: the hours queried so far are shown"
 
 
 class Completion:
-    """Complete the window of one instance. The deadline moves on with every answer and every wait for the rate.
+    """Complete the windows of one instance. The deadline moves on with every answer and every wait for the rate.
 
     Args:
         collector: the instance's.
@@ -57,14 +58,14 @@ class Completion:
         self._is_stopped = self._is_cut_short = False
         self._on_answer: Callable[[], None] = lambda: None
 
-    def wait(self) -> Tuple[Optional[KnownHours], List[str]]:
-        """Return the known hours, if they can be read, and the causes of missing ones; with a bar on a terminal."""
+    def wait(self) -> Tuple[Optional[KnownUsage], List[str]]:
+        """Return the known usage, if it can be read, and the causes of missing hours; with a bar on a terminal."""
         collector, group, store = self._collector, self._session.group, self._collector.schedulers.store
         with progress_bar("hours") as bar:
             self._on_answer = lambda: bar(len(self._window.answered), self._window.missing)
             work = Watched(self._run)  # credentials and the state may hang
             work.wait(collector.clock, lambda: min(group.deadline + CLOSE_S, collector.cancelled_at + STOP_S))
-        known = work.outcome if isinstance(work.outcome, KnownHours) else None
+        known = work.outcome if isinstance(work.outcome, KnownUsage) else None
         if collector.is_cancelled and (known is None or self._is_cut_short):
             return known, [INTERRUPTED]
         if known is not None:

@@ -12,28 +12,42 @@ from ...cloud.statistics.totals import BATCH_COUNTS, COUNTS, TOKENS
 from ...cloud.usage import Usage
 from .periods import local_time
 from .report_options import View
-from .usage_report import Line, UsageReport, sum_usages
+from .usage_report import Line, Row, UsageReport, sum_usages
 
 PERIOD_COLUMNS = ("region", "project_id", "tags", "period", "start", "end", "partial", "covered_ratio")
 GROUP_COLUMNS = {
     "service": ("service_type", "infer_type"),
     "key": ("infer_type", "api_key_label"),
     "model": ("maas_api_id", "model"),
+    "team": ("team", "cost_center"),
 }
+OWNER_COLUMNS = ("team", "cost_center")
 NUMBERS = {
     "service": (*TOKENS, *COUNTS, *BATCH_COUNTS, "error_ratio"),
     "key": (*TOKENS, *COUNTS, "error_ratio", "share"),
 }
-NUMBERS["model"] = NUMBERS["key"]
+NUMBERS["model"] = NUMBERS["team"] = NUMBERS["key"]
 COST_COLUMNS = ("currency", "cost")
+PREVIOUS_COLUMNS = (
+    "previous_start", "previous_end", "previous_covered_ratio", "previous_total_tokens", "previous_requests",
+    "change_ratio",
+)  # fmt: skip
+PREVIOUS_COST_COLUMNS = ("previous_cost", "cost_change_ratio")
 
 
 def encode(view: View, reports: Sequence[UsageReport]) -> str:
     """Encode the rows of all instances as CSV with a header, or as one JSON object with the total."""
     rows = [row for report in reports for line in report.lines for row in _rows(report, line)]
-    prices = {report.instance.prices.currency for report in reports if report.instance.prices}
-    cost_columns = COST_COLUMNS if view.by == "model" and prices else ()
-    columns = (*PERIOD_COLUMNS, *GROUP_COLUMNS[view.by], *NUMBERS[view.by], *cost_columns)
+    has_costs, has_owners = any(report.currency for report in reports), any(report.instance.teams for report in reports)
+    columns = (
+        *PERIOD_COLUMNS,
+        *GROUP_COLUMNS[view.by],
+        *(OWNER_COLUMNS if view.by == "key" and has_owners else ()),
+        *NUMBERS[view.by],
+        *(COST_COLUMNS if has_costs else ()),
+        *(PREVIOUS_COLUMNS if view.compare else ()),
+        *(PREVIOUS_COST_COLUMNS if view.compare and has_costs else ()),
+    )
     if view.form == "json":
         return _json_document(reports, [{name: row.get(name) for name in columns} for row in rows], columns)
     output = io.StringIO()
@@ -63,18 +77,31 @@ def _rows(report: UsageReport, line: Line) -> List[Dict[str, Any]]:
         "end": _time(report, period.end),
         "partial": period.partial,
         "covered_ratio": period.covered_ratio,
-        "currency": instance.prices.currency if instance.prices else None,
+        "currency": report.currency,
     }
-    rows: List[Dict[str, Any]] = []
-    for group, usage in zip(report.groups, line.usages):
-        cost = group.cost(usage)
-        own = {"share": line.share(usage), "cost": None if cost is None else cost.normalize()}
-        rows.append({**shared, **group.columns, **_numbers(usage), **own})
-    return rows
+    if line.previous is not None:
+        before = line.previous.period
+        shared["previous_start"], shared["previous_end"] = _time(report, before.start), _time(report, before.end)
+        shared["previous_covered_ratio"] = before.covered_ratio
+    return [{**shared, **group.columns, **_numbers(row)} for group, row in zip(report.groups, line.rows)]
 
 
-def _numbers(usage: Optional[Usage]) -> Dict[str, Any]:
-    return {name: getattr(usage, name, None) for name in (*Usage.__struct_fields__, "error_ratio")}
+def _numbers(row: Row) -> Dict[str, Any]:
+    before = row.previous_usage
+    return {
+        **{name: getattr(row.usage, name, None) for name in (*Usage.__struct_fields__, "error_ratio")},
+        "share": row.share,
+        "cost": _amount(row.cost),
+        "previous_total_tokens": before.total_tokens if before else None,
+        "previous_requests": before.requests if before else None,
+        "change_ratio": row.change,
+        "previous_cost": _amount(row.previous_cost),
+        "cost_change_ratio": row.cost_change,
+    }
+
+
+def _amount(cost: Optional[Decimal]) -> Optional[Decimal]:
+    return None if cost is None else cost.normalize()
 
 
 def _json_document(reports: Sequence[UsageReport], rows: Sequence[Dict[str, Any]], columns: Sequence[str]) -> str:
@@ -87,20 +114,29 @@ def _json_document(reports: Sequence[UsageReport], rows: Sequence[Dict[str, Any]
         last = max(reports, key=lambda report: report.whole.period.end)
         start, end = _time(first, first.whole.period.start), _time(last, last.whole.period.end)
         period = {"name": first.whole.period.name, "start": start, "end": end}
-    total = {**_numbers(sum_usages([report.whole.total for report in reports])), **_total_cost(reports)}
-    head = {"period": period, "covered_ratio": covered / length if length else 0.0}
-    shown = {name: total[name] for name in columns if name in total}
+    currencies = {report.currency for report in reports if report.currency}
+    total = {**_numbers(_total(reports, len(currencies) == 1)), "currency": min(currencies, default=None)}
+    head: Dict[str, Any] = {"period": period, "covered_ratio": covered / length if length else 0.0}
+    befores = [report.whole.previous.period for report in reports if report.whole.previous]
+    if befores:
+        asked = sum(before.length for before in befores)
+        head["previous_covered_ratio"] = sum(before.covered for before in befores) / asked if asked else 0.0
+    shown = {name: total[name] for name in columns if name in total and name != "share"}
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, default=float) for row in rows)
     return f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n], "total": {json.dumps(shown, default=float)}}}\n'
 
 
-def _total_cost(reports: Sequence[UsageReport]) -> Dict[str, Any]:
-    """Return the cost of all reports; None if they have several currencies."""
-    priced = [report for report in reports if report.instance.prices]
-    currencies = {report.instance.prices.currency for report in priced if report.instance.prices}
-    costs = [report.total_cost(report.whole) for report in priced]
-    is_known = len(currencies) == 1 and None not in costs
-    return {"currency": min(currencies, default=None), "cost": sum(filter(None, costs)) if is_known else None}
+def _total(reports: Sequence[UsageReport], has_cost: bool) -> Row:
+    """Add up the totals of all reports. Costs of several currencies have no sum."""
+    totals = [report.whole.total_row for report in reports]
+    priced = [row for row, report in zip(totals, reports) if report.currency and has_cost]
+    cost, before = (
+        None if None in costs or not costs else sum(filter(None, costs), Decimal(0))
+        for costs in ([row.cost for row in priced], [row.previous_cost for row in priced])
+    )
+    usages = (sum_usages([row.usage for row in totals]), sum_usages([row.previous_usage for row in totals]))
+    is_comparable = all(row.is_comparable for row in totals)
+    return Row(usages[0], cost, None, usages[1], before, is_comparable)
 
 
 def _time(report: UsageReport, at_ms: int) -> str:

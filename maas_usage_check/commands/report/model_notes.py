@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from decimal import Decimal
-from typing import Iterator, Sequence
+from typing import Iterator, Optional, Sequence
 
-from ...config.ranges import HOUR, to_ms
-from ...ledger.window import KnownHours, kept_hours
-from .amounts import format_cost
-from .hour_reports import AskedHours, make_hour_reports
-from .periods import local_time
+from ...config import Instance
+from ...config.ranges import DAY, HOUR, Window, month_window
+from ...ledger.known_usage import KnownUsage
+from ...ledger.window import whole_hours
+from .amounts import format_cost, format_tokens
+from .asked_period import AskedPeriod
+from .group_usage import group_usage
+from .line_adder import LineAdder
+from .periods import Part, local_time
 from .usage_report import UsageReport
 
 WEEK_HOURS = 168
@@ -19,13 +22,15 @@ MAX_NAMED = 5
 """Models of a long list that a line names."""
 
 
-def last_week(now_ms: int) -> Sequence[int]:
-    """List the last 168 hours that are complete in Cloud Eye."""
-    hours, _ = kept_hours(now_ms - (WEEK_HOURS + 2) * HOUR, now_ms, now_ms, is_models=True)
-    return hours[-WEEK_HOURS:]
+def estimated_week(instance: Instance, asked: AskedPeriod, now_ms: int) -> Optional[Window]:
+    """Return the last 168 hours that are complete in Cloud Eye, if the month's cost is estimated by them."""
+    if instance.prices is None or asked.hours.end <= month_window(now_ms, instance.zone()).start:
+        return None
+    end = whole_hours(Window(now_ms - DAY, now_ms), now_ms, is_models=True).end
+    return Window(end - WEEK_HOURS * HOUR, end)
 
 
-def model_notes(report: UsageReport, known: KnownHours, now_ms: int) -> Iterator[str]:
+def model_notes(report: UsageReport, known: KnownUsage, week: Optional[Window], now_ms: int) -> Iterator[str]:
     """Yield the sentences about a report of models."""
     if report.whole.period.start < known.listed_since_ms:
         since = local_time(known.listed_since_ms, report.tz)
@@ -35,36 +40,53 @@ def model_notes(report: UsageReport, known: KnownHours, now_ms: int) -> Iterator
         )
     if report.instance.prices:
         yield f"Cost is an estimate: tokens times the prices in the file.{_without_price(report)}"
-        yield from _month(report, known, now_ms)
+        if any(known.day_costs.values()):
+            yield "The cost of days whose hours are no longer kept is that at the prices of their time."
+        if week is not None:
+            yield from _month(report, known, week, now_ms)
 
 
 def _without_price(report: UsageReport) -> str:
-    unpriced = [(group, usage) for group, usage in zip(report.groups, report.whole.usages) if group.price is None]
-    if not unpriced:
-        return ""
-    shares = [report.whole.share(usage) for _, usage in unpriced]
-    part = "" if None in shares else f", {sum(filter(None, shares)):.1%} of the tokens"
-    names = ", ".join(group.title for group, _ in unpriced[:MAX_NAMED]) + (", ..." if len(unpriced) > MAX_NAMED else "")
-    return (
-        f" The total excludes models without a price: {len(unpriced)} of {len(report.groups)} models{part} ({names})."
-    )
+    """Say what the total cost excludes: models without a price, and days or hours of models that had none then."""
+    prices, line = report.instance.prices, report.whole
+    without = {
+        i
+        for i, group in enumerate(report.groups)
+        if line.costs[i] is None and prices and prices.of(*map(str, group.columns.values())) is None
+    }
+    partly = [i for i, tokens in enumerate(line.unpriced) if tokens and i not in without]
+    text = ""
+    if without:
+        shares = [line.share(line.usages[i]) for i in sorted(without)]
+        part = "" if None in shares else f", {sum(filter(None, shares)):.1%} of the tokens"
+        some = f"{len(without)} of {len(report.groups)} models{part}"
+        text = f" The total excludes models without a price: {some} ({_names(report, sorted(without))})."
+    if partly:
+        tokens = format_tokens(sum(line.unpriced[i] for i in partly))
+        text += f" It excludes {tokens} of times without a price ({_names(report, partly)})."
+    return text
 
 
-def _month(report: UsageReport, known: KnownHours, now_ms: int) -> Iterator[str]:
+def _names(report: UsageReport, groups: Sequence[int]) -> str:
+    names = [report.groups[i].title for i in groups[:MAX_NAMED]]
+    return ", ".join(names) + (", ..." if len(groups) > MAX_NAMED else "")
+
+
+def _month(report: UsageReport, known: KnownUsage, week: Window, now_ms: int) -> Iterator[str]:
     """Estimate the cost of the current local month at the rate of the last 7 days."""
-    first = local_time(now_ms, report.tz).date().replace(day=1)
-    following = (first + dt.timedelta(days=31)).replace(day=1)
-    length = Decimal(to_ms(following, report.tz) - to_ms(first, report.tz)) / HOUR
-    hours = last_week(now_ms)
-    (week,) = make_hour_reports(report.instance, "model", None, AskedHours("", hours, hours), known, "")
-    known_hours, cost = week.whole.period.covered // HOUR, week.total_cost(week.whole)
-    if known_hours < WEEK_HOURS:
-        yield f"No estimate for {first:%B}: {known_hours} of the last {WEEK_HOURS} hours are known."
+    month = month_window(now_ms, report.tz)
+    length, name = Decimal(month.end - month.start) / HOUR, f"{local_time(now_ms, report.tz):%B}"
+    line = LineAdder(group_usage(report.instance, "model", known, "", now_ms), by_hour=False).line(
+        Part("", week.start, week.end)
+    )
+    hours, cost = line.period.covered // HOUR, line.total_cost
+    if hours < WEEK_HOURS:
+        yield f"No estimate for {name}: {hours} of the last {WEEK_HOURS} hours are known."
     elif cost is not None and report.instance.prices:
-        unpriced = sum(group.price is None for group in report.groups)
+        unpriced = sum(cost is None for cost in line.costs)
         models = "models that have" if unpriced > 1 else "model that has"
         note = f", without the {models} no price" if unpriced else ""
         yield (
-            f"At the rate of the last 7 days, {first:%B} costs about {format_cost(cost * length / WEEK_HOURS)} "
+            f"At the rate of the last 7 days, {name} costs about {format_cost(cost * length / WEEK_HOURS)} "
             f"{report.instance.prices.currency} (estimate{note})."
         )

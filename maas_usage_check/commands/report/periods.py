@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from itertools import groupby
-from typing import Iterator, NamedTuple, Optional, Sequence, Union
+from typing import Iterator, NamedTuple, Optional, Union
 
-from ...config.ranges import HOUR, Window
+from ...config.ranges import HOUR, Window, local_days
 from .usage_report import Period
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -14,30 +13,41 @@ TWO_DAYS = 49
 """Hours: the day on which the clocks are set back has 25."""
 
 
-class HoursOfPeriod(NamedTuple):
-    """The hours of a day or of one hour, by their starts. `partial`: the window cuts the day."""
+class Part(NamedTuple):
+    """The full hours `[start, end)` of a period, a day or an hour. `partial`: they are a part of what it is called."""
 
     name: str
-    hours: Sequence[int]
-    partial: bool
+    start: int
+    end: int
+    partial: bool = False
 
 
-def split_hours(hours: Sequence[int], size: Optional[str], tz: dt.tzinfo) -> Iterator[HoursOfPeriod]:
-    """Split hours by local day or by hour; an hour belongs to the day in which it begins."""
+def split_hours(window: Window, size: Optional[str], tz: dt.tzinfo) -> Iterator[Part]:
+    """Split full hours by local day or by hour; an hour belongs to the day in which it begins."""
     if size == "hour":
         # With the UTC offset: when the clocks are set back, two hours have the same local time.
-        yield from (HoursOfPeriod(local_time(at, tz).isoformat(timespec="minutes"), [at], False) for at in hours)
+        for at in range(window.start, window.end, HOUR):
+            yield Part(local_time(at, tz).isoformat(timespec="minutes"), at, at + HOUR)
     elif size == "day":
-        for date, group in groupby(hours, lambda at: local_time(at, tz).date()):
-            own = list(group)
-            is_cut = date in (local_time(own[0] - HOUR, tz).date(), local_time(own[-1] + HOUR, tz).date())
-            yield HoursOfPeriod(date.isoformat(), own, is_cut)
+        for day_start, day_end in local_days(window.start, window.end, tz):
+            start, end = max(day_start, window.start), min(day_end, window.end)
+            if start < end:
+                yield Part(local_time(start, tz).date().isoformat(), start, end, (start, end) != (day_start, day_end))
 
 
 def format_period(period: Union[Period, Window], tz: dt.tzinfo) -> str:
     """Format a period as Huawei's script does; the end is exclusive."""
     start, end = local_time(period.start, tz), local_time(period.end, tz)
     return f"{start:%Y-%m-%d %H:%M:%S} ~ {end:%Y-%m-%d %H:%M:%S} ({end:%Z})"
+
+
+def format_span(start_ms: int, end_ms: int, tz: dt.tzinfo) -> str:
+    """Format full hours: as dates, the last one included, where they are whole local days, else with their times."""
+    start, end = local_time(start_ms, tz), local_time(end_ms, tz)
+    before, last = local_time(start_ms - HOUR, tz).date(), local_time(end_ms - HOUR, tz).date()
+    if before < start.date() and last < end.date():
+        return f"{start:%Y-%m-%d}" + (f" to {last:%Y-%m-%d}" if last > start.date() else "")
+    return f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if end.date() == start.date() else '%Y-%m-%d %H:%M'}}"
 
 
 def format_hour(at_ms: int, tz: dt.tzinfo) -> str:

@@ -14,18 +14,12 @@ from ...cloud.statistics import TotalsAnswer, TotalsQuery
 from ...cloud.usage import Usage
 from ...collection import Batch, Collector, run_cycle
 from ...config import Instance
-from ...config.ranges import Calendar, Fixed, Range, clip, to_ms
+from ...config.ranges import clip
+from .asked_period import is_unfinished
 from .progress_bar import progress_bar
 from .usage_report import Group, Line, Period, UsageReport, sum_usages
 
 SERVICES = {"my_service": "My Service", "preset": "Preset Service", "custom_endpoint": "Custom Endpoint"}
-
-
-def is_unfinished(range_: Range, instance: Instance, now_ms: int) -> bool:
-    """Return True if a range goes on after now."""
-    if isinstance(range_, Fixed):
-        return range_.until is not None and to_ms(range_.until, instance.zone) > now_ms
-    return isinstance(range_, Calendar) and range_.name != "yesterday"
 
 
 def service_group(service_type: str, infer_type: str) -> Group:
@@ -64,7 +58,17 @@ def make_range_reports(instance: Instance, batch: Batch, now_ms: int) -> Iterato
         ]
         whole = Line(period, tuple(usages), sum_usages(usages))
         yield UsageReport(
-            instance, project_id, tz, "service", None, infer_type == "batch", groups, (whole,), whole, raw=tuple(raw)
+            instance,
+            project_id,
+            tz,
+            "service",
+            None,
+            infer_type == "batch",
+            groups,
+            (whole,),
+            whole,
+            True,
+            raw=tuple(raw),
         )
 
 

@@ -21,6 +21,8 @@ from ...errors import ConfigError, MaasError, Problem
 from ...scheduling import WINDOW_S
 from ...state import Store, Warn, find_file
 from ..runner import Runtime, make_collectors, on_sigterm, open_store
+from .asked_period import Month
+from .coverage import coverage_note
 from .csv_json import encode
 from .range_totals import make_range_reports, query_ranges, single_label_instances, unused_labels
 from .report_hours import report_hours
@@ -56,9 +58,7 @@ def report(
     if view.by != "model":
         for text in load_warnings(instances, now_s, "--last" if args.last else "--from" if args.since else None):
             warn(text)
-    instances = _choose(instances, view, args.api_keys)
-    for instance in instances:
-        instance.zone()  # an unknown zone is an error before anything is sent
+    instances = [_with_period(each, view.month, now_ms) for each in _choose(instances, view, args.api_keys)]
     of_labels = [single_label_instances(instance) if view.by == "service" else [] for instance in instances]
     reports: List[UsageReport] = []
     with contextlib.ExitStack() as stack:
@@ -70,14 +70,15 @@ def report(
         run_preflight(collectors, warn)
         on_sigterm(collectors)
         by_instance, by_label = collectors[: len(instances)], collectors[len(instances) :]
-        queried = collectors if view.is_exact else by_label
+        exact = [each for each in by_instance if view.is_exact(each.instance, now_ms)]
+        queried = [*exact, *by_label]
         batches = iter(query_ranges(queried, now_s) if queried else ())
-        if not view.is_exact:  # it may take long: Ctrl-C ends it as SIGTERM does
+        if len(exact) < len(by_instance):  # it may take long: Ctrl-C ends it as SIGTERM does
             previous = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
             stack.callback(signal.signal, signal.SIGINT, previous)
         make_store = partial(_temporary_store, stack, warn, runtime)
         for collector in by_instance:
-            if view.is_exact:
+            if collector in exact:
                 batch = next(batches)
                 log_problems(batch.problems)
                 reports += make_range_reports(collector.instance, batch, now_ms)
@@ -85,7 +86,7 @@ def report(
                 reports += report_hours(collector, view, now_ms, make_store, log_problems, warn)
     for instance, single in zip(instances, of_labels):
         alone = {label: next(batches) for each in single for label in each.api_keys or ()}
-        for text in [*_coverage(instance, reports), *unused_labels(instance, alone, reports)]:
+        for text in [*_coverage(instance, reports, view), *unused_labels(instance, alone, reports)]:
             warn(text)
     if view.form == "table":
         _print(reports, view)
@@ -104,9 +105,23 @@ def _choose(instances: Sequence[Instance], view: View, labels: Optional[Sequence
         return [replace(each, **whole) if each.per_api_key else each for each in instances]
     if view.by == "model":
         return [replace(each, models=True) for each in [each for each in instances if each.models] or instances]
+    if view.by == "team":
+        chosen = [each for each in instances if each.teams]
+        if not chosen:
+            raise ConfigError("--by team: needs `teams` in the --config file, with the labels of each team's API keys")
+        return chosen
     if not any(instance.api_keys for instance in instances):
         raise ConfigError("--by key: needs labels; name them with --api-keys, or as api_keys in the --config file")
     return [replace(instance, per_api_key=True) for instance in instances]
+
+
+def _with_period(instance: Instance, month: Optional[Month], now_ms: int) -> Instance:
+    """Replace the range by a month; raise ConfigError for a wrong one, or an unknown zone, before anything is sent."""
+    instance.zone()
+    if month is None:
+        return instance
+    month.check(now_ms, instance.zone)
+    return replace(instance, ranges=(month,))
 
 
 def _temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) -> Store:
@@ -121,14 +136,15 @@ def _temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) 
     return store
 
 
-def _coverage(instance: Instance, reports: Sequence[UsageReport]) -> Iterator[str]:
-    """Warn of a range of which a part is no longer kept. By model, a note says how many hours are known."""
-    for report in [each for each in reports if each.instance is instance and each.is_known and each.by != "model"][:1]:
+def _coverage(instance: Instance, reports: Sequence[UsageReport], view: View) -> Iterator[str]:
+    """Warn of a range of which a part is not known, where no note below the table says so."""
+    for report in [each for each in reports if each.instance is instance and each.is_known][:1]:
         period = report.whole.period
-        if period.end - period.start < period.length:
-            days = "30 days that the cloud keeps" if report.is_exact else "29 days whose hours can be queried"
+        if report.is_exact and period.end - period.start < period.length:
             cover = f"{min(period.covered_ratio, 0.999):.1%}"  # never rounded up to 100 %
-            yield f"{period.name}: reaches past the {days}; the numbers cover {cover} of it"
+            yield f"{period.name}: reaches past the 30 days that the cloud keeps; the numbers cover {cover} of it"
+        elif not report.is_exact and view.form != "table" and period.is_incomplete:
+            yield f"{period.name}: {coverage_note(report.whole, report.tz)}"
 
 
 def _print(reports: Sequence[UsageReport], view: View) -> None:

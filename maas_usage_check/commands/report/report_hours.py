@@ -1,4 +1,4 @@
-"""The reports of one instance from whole hours: complete them, add them up, report missing ones with their causes."""
+"""The reports of one instance from the ledger: complete it, add it up, report what is missing with its causes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Callable, List, Sequence
 from msgspec.structs import replace
 
 from ...collection import Collector
+from ...config.ranges import Window
 from ...errors import Problem
 from ...ledger import Account
-from ...ledger.window import ModelsWindow, StatisticsWindow
+from ...ledger.models_window import ModelsWindow
+from ...ledger.window import StatisticsWindow
 from ...state import Store, Warn
 from ..comparison import compare
+from .asked_period import ask_period
 from .complete_hours import Completion
-from .hour_reports import WHY_UNKNOWN, asked_hours, make_hour_reports
-from .model_notes import last_week, model_notes
+from .hour_notes import WHY_UNKNOWN
+from .hour_reports import make_hour_reports
+from .model_notes import estimated_week, model_notes
 from .report_options import View
 from .usage_report import UsageReport
 
@@ -30,17 +34,18 @@ def report_hours(
     """Return the reports of which anything is known; for the other arguments see Completion."""
     instance, store, is_models = collector.instance, collector.schedulers.store, view.by == "model"
     where = f"{instance.display_name}: {'Cloud Eye: ' if is_models else ''}"
-    asked = asked_hours(instance, view.by, now_ms)
-    if not asked.kept:
-        text = f"{asked.name} contains no complete UTC hour of the last 29 days"
+    asked = ask_period(instance, is_models, now_ms, view.compare)
+    if asked.kept.start == asked.kept.end:
+        text = f"{asked.name} contains no complete UTC hour of the last 13 months"
         log_problems([Problem("E", f"{where}{text}: choose another range, such as --last 24h", "")])
         return []
-    hours = sorted({*asked.kept, *(last_week(now_ms) if is_models and instance.prices else ())})
-    window = (ModelsWindow if is_models else StatisticsWindow)(instance, store, Account(), hours, now_ms)
+    week = estimated_week(instance, asked, now_ms) if is_models else None
+    windows: List[Window] = [each for each in (asked.kept, asked.previous, week) if each is not None]
+    window = (ModelsWindow if is_models else StatisticsWindow)(instance, store, Account(), windows, now_ms)
     known, causes = Completion(collector, window, make_store, log_problems, warn).wait()
     reports: List[UsageReport] = []
     if known is not None:
-        made = list(make_hour_reports(instance, view.by, view.size, asked, known, window.account.project_id))
+        made = list(make_hour_reports(instance, view, asked, known, window.account.project_id, now_ms))
         reports = made if any(each.is_known and (each.groups or not causes) for each in made) else []
     if not reports and not causes:
         causes = [f"no hour of {asked.name} is known: {WHY_UNKNOWN[view.by]}"]
@@ -48,4 +53,4 @@ def report_hours(
     if known is None or not is_models:
         return reports
     comparison = compare(instance, store, window.account, known.tokens(asked.kept), now_ms)
-    return [replace(each, notes=(*each.notes, *model_notes(each, known, now_ms), comparison)) for each in reports]
+    return [replace(each, notes=(*each.notes, *model_notes(each, known, week, now_ms), comparison)) for each in reports]

@@ -9,8 +9,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from msgspec import Struct
 
-from ...config import ServiceType
+from ...config import Instance, ServiceType
+from ...config.ranges import RETENTION, Calendar
 from ...errors import ConfigError
+from .asked_period import Month
 
 OPTIONS = {
     "region": "--region",
@@ -27,32 +29,50 @@ class View(Struct, frozen=True):
     """Hold the options of the view.
 
     Attributes:
-        by: `service`, `key` or `model`.
-        size: `day`, `hour`, or None for the window as a whole.
+        by: `service`, `key`, `model` or `team`.
+        size: `day`, `hour`, or None for the period as a whole.
         form: `table`, `csv` or `json`.
         raw: whether the cloud's answers are shown too.
+        compare: whether the period before is shown too.
+        month: to report instead of a range.
     """
 
     by: str
     size: Optional[str]
-    form: str
-    raw: bool
+    form: str = "table"
+    raw: bool = False
+    compare: bool = False
+    month: Optional[Month] = None
 
     @property
-    def is_exact(self) -> bool:
-        """Return True if the cloud is asked for the total of exactly this window; else whole hours are added up."""
-        return self.by == "service" and self.size is None
+    def is_total(self) -> bool:
+        """Return True if it is the total by service type of one period."""
+        return self.by == "service" and self.size is None and not self.compare
+
+    def is_exact(self, instance: Instance, now_ms: int) -> bool:
+        """Return True if the cloud is asked for exactly this window: it has all of it, or the ledger has no more."""
+        (range_,) = instance.ranges
+        is_within = range_.window(now_ms, instance.zone).start >= now_ms - RETENTION
+        return self.is_total and (is_within or not instance.hourly or isinstance(range_, Calendar))
 
 
 def read_view(args: argparse.Namespace) -> View:
     """Read the view; raise ConfigError for options that cannot be combined."""
-    view = View(args.by, args.size, args.format, args.raw)
+    month = Month("last_month") if args.last_month else args.month and Month(f"{args.month:%Y-%m}", args.month)
+    view = View(args.by, args.size, args.format, args.raw, args.compare, month)
     if view.by == "model":
         for argument in ("service_type", "infer_type", "api_keys", "raw"):
             if getattr(args, argument) not in (None, False):
                 raise ConfigError(f"--{argument.replace('_', '-')}: {NOT_WITH_MODELS}")
-    if view.raw and not view.is_exact:
-        raise ConfigError("--raw: shows the answer about one window; leave out --raw, or --daily, --hourly and --by")
+    if view.by == "team" and args.api_keys is not None:
+        raise ConfigError(
+            "--api-keys: cannot be combined with --by team: the labels are those of `teams`; leave it out"
+        )
+    if view.raw and not view.is_total:
+        text = "shows the answer about one window; leave out --raw, or --daily, --hourly, --by and --compare"
+        raise ConfigError(f"--raw: {text}")
+    if view.compare and view.size == "hour":
+        raise ConfigError("--compare: cannot be combined with --hourly; use --daily")
     if view.raw and view.form != "table":
         raise ConfigError("--raw: works only with --format table; leave out --raw or --format")
     return view

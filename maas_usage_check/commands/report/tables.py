@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...cloud.usage import Usage
-from .amounts import format_cost, format_hours, format_share, usage_cells
+from .amounts import UNKNOWN, abbreviate_tokens, format_change, format_cost, format_hours, format_share, usage_cells
 from .heat_map import HeatMap, heat_map
 from .periods import TWO_DAYS, format_hour, format_period
-from .usage_report import Line, UsageReport
+from .usage_report import Line, Row, UsageReport
 
 RANGE_UNITS = {"today": "day", "yesterday": "day", "this_month": "month"}
 BAR_LENGTH = 8
@@ -41,7 +40,7 @@ def print_report(console: Console, report: UsageReport) -> None:
     elif report.size:
         bar = ("#" if plain else "█") * BAR_LENGTH
         _print_widest_fit(console, [_lines_table(report, *shape) for shape in ((" ", bar), ("\n", bar), ("\n", ""))])
-    elif report.by == "service" and len(report.groups) == 1:
+    elif report.by == "service" and len(report.groups) == 1 and report.whole.previous is None:
         _print_widest_fit(console, [_script_table(report)])
     else:
         _print_widest_fit(console, [_groups_table(report, narrow) for narrow in (False, True)])
@@ -60,7 +59,12 @@ def print_raw(console: Console, report: UsageReport) -> None:
 def _title(report: UsageReport) -> str:
     batch = "(batch) " if report.batch else ""
     service = f"{report.groups[0].title} " if report.by == "service" and len(report.groups) == 1 else ""
-    what = {"service": f"{service}{batch}Usage Statistics", "key": f"{batch}Usage by API Key", "model": "Models Usage"}
+    what = {
+        "service": f"{service}{batch}Usage Statistics",
+        "key": f"{batch}Usage by API Key",
+        "model": "Models Usage",
+        "team": "Usage by Team",
+    }
     return f"MaaS {what[report.by]} - Region: {report.instance.region}"
 
 
@@ -83,24 +87,39 @@ def _script_table(report: UsageReport) -> Table:
 
 def _groups_table(report: UsageReport, narrow: bool) -> Table:
     """Lay out a row per group and their total; in a narrow table, two numbers share a column."""
-    prices, line = report.instance.prices if report.by == "model" else None, report.whole
-    last = ["Error rate"] if report.by == "service" else ["Share", *([f"Cost ({prices.currency})"] if prices else [])]
-    heading = {"service": "Service Type", "key": "API Key", "model": "Model"}[report.by]
+    line, currency = report.whole, report.currency
+    headings = {"service": ["Service Type"], "key": ["API Key"], "model": ["Model"], "team": ["Team", "Cost Center"]}
+    costs = [f"Cost ({currency})"] if currency else []
+    last = ["Error rate"] if report.by == "service" else ["Share", *costs]
     names = _stack(["Total", "Prompt", "Completion", "Requests", "Errors"], narrow)
-    table = _make_table([heading], [*names, *last])
+    before = _pairs([["Before", "Change"], *([["Cost before", "Change"]] if currency else [])], narrow)
+    table = _make_table(headings[report.by], [*names, *last, *(before if line.previous else [])])
 
-    def add(title: str, usage: Optional[Usage], cost: str) -> None:
-        *cells, error_rate = usage_cells(usage)
-        ends = (
-            [error_rate] if report.by == "service" else [format_share(line.share(usage)), *([cost] if prices else [])]
-        )
-        table.add_row(Text(title), *_stack(cells, narrow), *ends)
+    def add(titles: Sequence[str], row: Row) -> None:
+        *cells, error_rate = usage_cells(row.usage)
+        ends = [error_rate] if report.by == "service" else [format_share(row.share)]
+        ends += [format_cost(row.cost)] if currency else []
+        changes = _pairs([_change_cells(row), *([_cost_change_cells(row)] if currency else [])], narrow)
+        table.add_row(*map(Text, titles), *_stack(cells, narrow), *ends, *(changes if line.previous else []))
 
-    for group, usage in zip(report.groups, line.usages):
-        add(group.title, usage, format_cost(group.cost(usage)))
+    for group, row in zip(report.groups, line.rows):
+        add([group.title, *([str(group.columns["cost_center"])] if report.by == "team" else [])], row)
     table.add_section()
-    add(f"Total{_marks(line)}", line.total, format_cost(report.total_cost(line)))
+    add([f"Total{_marks(line)}", *([""] if report.by == "team" else [])], line.total_row)
     return table
+
+
+def _change_cells(row: Row) -> List[str]:
+    before = row.previous_usage
+    return [abbreviate_tokens(before.total_tokens) if before else UNKNOWN, format_change(row.change)]
+
+
+def _cost_change_cells(row: Row) -> List[str]:
+    return [format_cost(row.previous_cost), format_change(row.cost_change)]
+
+
+def _pairs(pairs: Sequence[Sequence[str]], narrow: bool) -> List[str]:
+    return ["\n".join(pair) for pair in pairs] if narrow else [cell for pair in pairs for cell in pair]
 
 
 def _lines_table(report: UsageReport, gap: str, bar: str) -> Table:
@@ -108,7 +127,9 @@ def _lines_table(report: UsageReport, gap: str, bar: str) -> Table:
     is_one = len(report.groups) == 1
     parts = ["Prompt", "Completion"] if is_one else []
     groups = [] if is_one else [group.title for group in report.groups]
-    table = _make_table([str(report.size).capitalize()], [*groups, "Total", *parts, "Requests", "Error rate"], gap)
+    before = ["Before", "Change"] if report.whole.previous else []
+    names = [*groups, "Total", *parts, "Requests", "Error rate", *before]
+    table = _make_table([str(report.size).capitalize()], names, gap)
     if bar:
         table.add_column("")
     largest = max((line.total.total_tokens for line in report.lines if line.total), default=0)
@@ -117,6 +138,7 @@ def _lines_table(report: UsageReport, gap: str, bar: str) -> Table:
         tokens, prompt, completion, requests, _, rate = usage_cells(line.total)
         cells = [] if is_one else [usage_cells(usage)[0] for usage in line.usages]
         cells += [tokens, *([prompt, completion] if is_one else []), requests, rate]
+        cells += _change_cells(line.total_row) if before else []
         table.add_row(title, *cells, *([bar[:length]] if bar else []))
 
     for line in report.lines:

@@ -1,0 +1,121 @@
+"""The groups of a report from the ledger, each with its known usage."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ...cloud.usage import Usage
+from ...config import ONLINE_EXPERIENCE, Instance
+from ...config.prices import Price
+from ...ledger.hour_values import oldest_hour
+from ...ledger.known_usage import NO_USE, KnownUsage, Span, Spans
+from .range_totals import service_group
+from .usage_report import Group
+
+FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+
+
+class GroupUsage(NamedTuple):
+    """A group with its known usage.
+
+    Attributes:
+        absent: the spans in which its labels were not collected: their calls count as the rest then.
+        price: of a model; with `day_costs`, the costs of its days at the prices of their time.
+    """
+
+    group: Group
+    spans: Spans
+    absent: FrozenSet[Span] = frozenset()
+    price: Optional[Price] = None
+    day_costs: Mapping[Span, Optional[Decimal]] = MappingProxyType({})
+
+    def cost(self, spans: Sequence[Span]) -> Tuple[Optional[Decimal], int]:
+        """Return the cost of known spans, None without a price, and how many of their tokens have no price."""
+        days = [span for span in spans if span in self.day_costs]
+        hours = add_up(self.spans[span] for span in spans if span not in self.day_costs)
+        costs = [cost for cost in map(self.day_costs.get, days) if cost]
+        unpriced = sum(self.spans[span].total_tokens for span in days if self.day_costs[span] is None)
+        if self.price is None:
+            unpriced += hours.total_tokens
+        elif spans:
+            costs.append(self.price.cost(hours.prompt_tokens, hours.completion_tokens))
+        return (sum(costs, Decimal(0)) if costs else None), unpriced
+
+
+class GroupedUsage(NamedTuple):
+    """The groups of a report. With `rest`, the last group is what the others leave of the `whole` of all calls."""
+
+    parts: List[GroupUsage]
+    rest: Optional[Group] = None
+    whole: Mapping[Span, Usage] = MappingProxyType({})
+
+    @property
+    def groups(self) -> Tuple[Group, ...]:
+        """Return all groups."""
+        return (*(each.group for each in self.parts), *([self.rest] if self.rest else []))
+
+    @property
+    def every(self) -> List[Mapping[Span, Usage]]:
+        """List the usage of each part, and of the whole if there is one."""
+        return [*(each.spans for each in self.parts), *([self.whole] if self.rest else [])]
+
+
+def group_usage(instance: Instance, by: str, known: KnownUsage, infer_type: str, now_ms: int) -> GroupedUsage:
+    """Group the usage of models or teams, or that of an inference type by service type or label."""
+    if by == "model":
+        return GroupedUsage([_of_model(instance, api_id, known) for api_id in known.spans])
+    if by == "service":
+        services = instance.service_types
+        return GroupedUsage(
+            [GroupUsage(service_group(each.name, infer_type), known.spans[each, infer_type, ""]) for each in services]
+        )
+    infer_types = instance.infer_types if by == "team" else (infer_type,)
+    kinds = [(service_type, each) for service_type in instance.service_types for each in infer_types]
+    whole = _add_spans([known.spans[(*kind, "")] for kind in kinds])
+    frozen = frozenset(span for span in whole if span.start < oldest_hour(now_ms))
+
+    def of_labels(group: Group, labels: Sequence[str]) -> GroupUsage:
+        """Add up labels over service and inference types; what is too old to be queried is not collected any more."""
+        each = [_add_spans([known.spans[(*kind, label or ONLINE_EXPERIENCE)] for kind in kinds]) for label in labels]
+        absent = frozen.difference(*each)
+        filled = [{**dict.fromkeys(frozen, NO_USE), **spans} for spans in each]
+        return GroupUsage(group, _add_spans(filled), absent)
+
+    if by == "team":
+        teams = [
+            of_labels(Group(name, {"team": name, "cost_center": team.cost_center}), team.api_keys)
+            for name, team in instance.teams.items()
+        ]
+        return GroupedUsage(teams, Group("unassigned", {"team": "unassigned", "cost_center": "unassigned"}), whole)
+    keys = [
+        of_labels(_key_group(instance, infer_type, label or ONLINE_EXPERIENCE, label), [label])
+        for label in instance.api_keys or ()
+    ]
+    return GroupedUsage(keys, _key_group(instance, infer_type, None, None), whole)
+
+
+def add_up(usages: Iterable[Usage]) -> Usage:
+    """Add up usages that do not overlap."""
+    rows = [tuple(getattr(usage, name) for name in FIELDS) for usage in usages]
+    return Usage(*map(sum, zip(*rows))) if rows else NO_USE
+
+
+def _add_spans(parts: Sequence[Spans]) -> Spans:
+    """Add up the spans that are known of all parts."""
+    if len(parts) == 1:
+        return parts[0]
+    return {span: add_up(part[span] for part in parts) for span in set(parts[0]).intersection(*parts[1:])}
+
+
+def _key_group(instance: Instance, infer_type: str, tag: Optional[str], label: Optional[str]) -> Group:
+    owner: Dict[str, Optional[str]] = {**instance.owner_tags(label if label is not None else "")}
+    return Group(tag or "Other keys", {"infer_type": infer_type, "api_key_label": tag, **owner})
+
+
+def _of_model(instance: Instance, api_id: str, known: KnownUsage) -> GroupUsage:
+    name = instance.model_names.get(api_id, api_id)
+    price = instance.prices.of(api_id, name) if instance.prices else None
+    group = Group(name, {"maas_api_id": api_id, "model": name})
+    return GroupUsage(group, known.spans[api_id], price=price, day_costs=known.day_costs[api_id])

@@ -1,0 +1,129 @@
+"""The known usage of series: by hour, and by day where the hours are no longer kept."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from decimal import Decimal
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ..cloud.usage import Usage
+from ..config.ranges import Window
+from .day_store import Day, days
+from .hour_store import Hour, HourStore
+from .hour_values import HOUR
+
+NO_USE = Usage(0, 0, 0, 0, 0)
+
+
+class Span(NamedTuple):
+    """An hour, or a day of which so many `hours` are known: `[start, until)` in milliseconds since 1970."""
+
+    start: int
+    until: int
+    hours: int = 1
+
+
+Spans = Dict[Span, Usage]
+"""The known usage of a series. Spans of one series never overlap."""
+
+
+class KnownUsage(NamedTuple):
+    """The known usage of each series, in spans that are the same for all.
+
+    Attributes:
+        spans: of each series.
+        day_costs: the cost of the days of each series, at the prices of their time; None if they had none.
+        failed: why no usage is believed.
+        listed_since_ms: all models called after this are here.
+    """
+
+    spans: Dict[Any, Spans]
+    day_costs: Dict[Any, Dict[Span, Optional[Decimal]]]
+    failed: str = ""
+    listed_since_ms: int = 0
+
+    def tokens(self, window: Window) -> Dict[Span, int]:
+        """Add up the tokens of all series, by span within a window; only those that are known of every series."""
+        series = list(self.spans.values())
+        common = set(series[0]).intersection(*series[1:]) if series else set()
+        return {
+            span: sum(known[span].total_tokens for known in series)
+            for span in common
+            if window.start <= span.start and span.until <= window.end
+        }
+
+    def add_unused(self, key: Any, known: Mapping[Tuple[int, int], int], unused: Sequence[Tuple[int, int]]) -> None:
+        """Add the hours and days of a series in which it had no use, as far as they are known of another series.
+
+        Args:
+            key: of the series.
+            known: see known_hours.
+            unused: the windows without use, of which the first is that before its first use.
+        """
+        spans, costs = self.spans[key], self.day_costs[key]
+        own = {span[:2]: span for span in spans}
+        for (start, until), hours in known.items():
+            before = own.get((start, until))
+            free = unused[:1] if before else unused  # after its last use, it is queried for days
+            added = sum(max(0, min(end, until) - max(first, start)) // HOUR for first, end in free)
+            if not before and added:
+                spans[Span(start, until, min(hours, added))] = NO_USE
+            elif before and before.hours < hours and added:
+                after = before._replace(hours=min(hours, before.hours + added))
+                spans[after] = spans.pop(before)
+                if before in costs:
+                    costs[after] = costs.pop(before)
+
+
+def hour_span(at: int) -> Span:
+    """Return the span of the hour that begins at a time."""
+    return Span(at, at + HOUR)
+
+
+def read_hours(hour_store: HourStore, window: Window, is_final: Callable[[Hour], bool]) -> Iterator[Tuple[Span, Usage]]:
+    """Yield the final hours of a window."""
+    for hour in hour_store.hours(window.start, window.end, changed_since=0):
+        if is_final(hour):
+            yield hour_span(hour.start), Usage(*hour.values)
+
+
+def read_days(hour_store: HourStore, window: Window, currency: str) -> Iterator[Tuple[Span, Usage, Optional[Decimal]]]:
+    """Yield the days that lie in a window or reach into it, with their cost."""
+    by_bounds: Dict[Tuple[int, int], List[Day]] = {}
+    for day in days(hour_store, window.start, window.end):
+        by_bounds.setdefault((day.start, day.until), []).append(day)
+    for bounds, parts in by_bounds.items():  # a part for each price
+        usage, costs = sum((Usage(*part.values) for part in parts), NO_USE), [part.cost(currency) for part in parts]
+        cost = None if None in costs else sum(filter(None, costs), Decimal(0))
+        yield Span(*bounds, sum(part.hours for part in parts)), usage, cost
+
+
+def day_bounds(spans: Dict[Any, Spans]) -> List[Tuple[int, int]]:
+    """List the bounds of the days of all series, in order."""
+    return sorted({span[:2] for known in spans.values() for span in known if span.until - span.start > HOUR})
+
+
+def fold_hours(known: Spans, bounds: Sequence[Tuple[int, int]]) -> Spans:
+    """Add up the hours of a series that lie in a day of another one: then the spans of both compare."""
+    if not bounds or not any(span.until - span.start == HOUR and span.start < bounds[-1][1] for span in known):
+        return known
+    starts, folded = [start for start, _ in bounds], dict(known)
+    sums: Dict[Tuple[int, int], Tuple[int, Usage]] = {}
+    for span, usage in known.items():
+        day = bounds[bisect_right(starts, span.start) - 1]
+        if span.until - span.start == HOUR and day[0] <= span.start < day[1]:
+            hours, total = sums.get(day, (0, NO_USE))
+            sums[day] = (hours + 1, total + usage)
+            del folded[span]
+    folded.update((Span(*day, hours), usage) for day, (hours, usage) in sums.items())
+    return folded
+
+
+def known_hours(series: Iterable[Spans], until: int) -> Dict[Tuple[int, int], int]:
+    """Return the hours and days before a time by their bounds, each with the most hours that any series knows."""
+    known: Dict[Tuple[int, int], int] = {}
+    for spans in series:
+        for span in spans:
+            if span.start < until:
+                known[span[:2]] = max(span.hours, known.get(span[:2], 0))
+    return known

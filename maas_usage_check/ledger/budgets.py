@@ -50,7 +50,7 @@ class Member(NamedTuple):
         """Count the hours of a window that are stored, or had no use."""
         parts = ((max(first, start), min(end, until)) for first, end in self.unused)
         unused = sum((end - first) // HOUR - self._stored_hours(first, end) for first, end in parts if first < end)
-        return self._stored_hours(start, until) + unused
+        return min((until - start) // HOUR, self._stored_hours(start, until) + unused)
 
     def _stored_hours(self, start: int, until: int) -> int:
         return self.hour_store.count(start, until) + sum(day.hours for day in self._days(start, until))
@@ -146,13 +146,16 @@ def status(budget: Budget, now_ms: int) -> Status:
 
 
 def _crossing(budget: Budget, start: int, until: int) -> int:
-    """Return the end of the hour in which a used-up budget was reached."""
-    left = budget.limit
+    """Return the end of the hour in which a used-up budget was reached, or of the day where hours are not kept."""
+    first, left = start, budget.limit
+    has_days = start < budget.members[0].hour_store.transaction.now_ms - HOURS_KEPT
     while until - start > HOUR:
         middle = floor_hour((start + until) // 2)
-        part = sum(each.used(budget.kind, start, middle) for each in budget.members)
+        part = sum(each.used(budget.kind, first, middle) for each in budget.members)
         if part >= left:
             until = middle
         else:
-            start, left = middle, left - part
+            start = middle
+            if not has_days:  # a day that is cut counts in neither half
+                first, left = middle, left - part
     return until

@@ -9,6 +9,8 @@ from msgspec import Struct
 from .hour_values import FIELDS, HOUR, Values, floor_hour, oldest_hour
 from .schema import COLUMNS, SUMS, Transaction
 
+NO_SERIES = 0
+"""Ids begin with 1."""
 _FIND = "SELECT id FROM series WHERE name = ?"
 _WITHIN = "series = ? AND start >= ? AND start < ?"
 _PUT = (
@@ -41,23 +43,18 @@ class HourStore:
         transaction: the open transaction.
         name: of the series. An unknown series is inserted; its history begins later, with the first answer.
         settled_after_ms: an hour is final so many milliseconds after its end.
+        read_only: an unknown series is not inserted, and has no hours.
     """
 
-    def __init__(self, transaction: Transaction, name: str, settled_after_ms: int) -> None:
+    def __init__(self, transaction: Transaction, name: str, settled_after_ms: int, read_only: bool = False) -> None:
         self.transaction = transaction
         self.settled_after_ms = settled_after_ms
         found = transaction.select_one(_FIND, (name,))
-        if not found:
+        if not found and not read_only:
             transaction.raise_if_series_lost()
             transaction.run("INSERT INTO series (name) VALUES (?)", (name,))
             found = transaction.select_one(_FIND, (name,))
-        self.id = int(found[0])
-
-    @classmethod
-    def find(cls, transaction: Transaction, name: str, settled_after_ms: int) -> Optional[HourStore]:
-        """Return the hours of a series, or None if there is no such series. Nothing is inserted."""
-        found = transaction.select(_FIND, (name,))
-        return cls(transaction, name, settled_after_ms) if found else None
+        self.id = int(found[0]) if found else NO_SERIES
 
     @property
     def settled_until(self) -> int:

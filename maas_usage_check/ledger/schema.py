@@ -15,11 +15,16 @@ from .hour_values import FIELDS, HOUR
 COLUMNS = ", ".join(FIELDS)
 MAX_PER_HOUR = 2 * 10**14
 """The largest valid number of an hour: two classes of errors, each with the largest valid value of Cloud Eye."""
-# An invalid number makes the sum invalid: SQLite itself would skip it.
-SUMS = ", ".join(
-    f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {name} ELSE '' END), 0)" for name in FIELDS
-)
 
+
+def sums_of(*names: str) -> str:
+    """Write the sums of columns. An invalid number makes its sum invalid: SQLite itself would skip it."""
+    return ", ".join(
+        f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {name} ELSE '' END), 0)" for name in names
+    )
+
+
+SUMS = sums_of(*FIELDS)
 # A series whose name is not a digest, or rows without a series.
 LOST_SERIES = (
     "SELECT 1 FROM series WHERE typeof(name) <> 'text' OR (LENGTH(name) = 32 AND name GLOB '*[^0-9a-f]*') "

@@ -85,9 +85,8 @@ class HoursWindow:
                 with read_transaction(store, self._now_ms) as transaction:
                     entry = entry or get(transaction)
                     for key, each in series.items():
-                        hour_store = HourStore.find(transaction, each.name, each.settled_after_ms)
-                        if hour_store is not None:
-                            self._read_series(found, key, each, hour_store)
+                        hour_store = HourStore(transaction, each.name, each.settled_after_ms, read_only=True)
+                        self._read_series(found, key, each, hour_store)
             except MissingError:
                 continue
             except UnusableError as error:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ...cloud.statistics.totals import BATCH_COUNTS, COUNTS, TOKENS
 from ...cloud.usage import Usage
+from .month_budgets import MonthBudgets
 from .periods import local_time
 from .report_options import View
 from .usage_report import Line, Row, UsageReport, sum_usages
@@ -35,8 +36,8 @@ PREVIOUS_COLUMNS = (
 PREVIOUS_COST_COLUMNS = ("previous_cost", "cost_change_ratio")
 
 
-def encode(view: View, reports: Sequence[UsageReport]) -> str:
-    """Encode the rows of all instances as CSV with a header, or as one JSON object with the total."""
+def encode(view: View, reports: Sequence[UsageReport], budgets: Sequence[MonthBudgets]) -> str:
+    """Encode the rows of all instances as CSV with a header, or as one JSON object with the total and the budgets."""
     rows = [row for report in reports for line in report.lines for row in _rows(report, line)]
     has_costs, has_owners = any(report.currency for report in reports), any(report.instance.teams for report in reports)
     columns = (
@@ -49,7 +50,8 @@ def encode(view: View, reports: Sequence[UsageReport]) -> str:
         *(PREVIOUS_COST_COLUMNS if view.compare and has_costs else ()),
     )
     if view.form == "json":
-        return _json_document(reports, [{name: row.get(name) for name in columns} for row in rows], columns)
+        shown = [{name: row.get(name) for name in columns} for row in rows]
+        return _json_document(reports, shown, columns, budgets)
     output = io.StringIO()
     writer = csv.DictWriter(output, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -104,7 +106,12 @@ def _amount(cost: Optional[Decimal]) -> Optional[Decimal]:
     return None if cost is None else cost.normalize()
 
 
-def _json_document(reports: Sequence[UsageReport], rows: Sequence[Dict[str, Any]], columns: Sequence[str]) -> str:
+def _json_document(
+    reports: Sequence[UsageReport],
+    rows: Sequence[Dict[str, Any]],
+    columns: Sequence[str],
+    budgets: Sequence[MonthBudgets],
+) -> str:
     """Write a row per line; the total has the same numbers, None where one of them is not known."""
     length = sum(report.whole.period.length for report in reports)
     covered = sum(report.whole.period.covered for report in reports)
@@ -123,7 +130,12 @@ def _json_document(reports: Sequence[UsageReport], rows: Sequence[Dict[str, Any]
         head["previous_covered_ratio"] = sum(before.covered for before in befores) / asked if asked else 0.0
     shown = {name: total[name] for name in columns if name in total and name != "share"}
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, default=float) for row in rows)
-    return f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n], "total": {json.dumps(shown, default=float)}}}\n'
+    tail: Dict[str, Any] = {"total": shown}
+    if budgets:
+        tail["budgets"] = [row for of_instance in budgets for row in of_instance.rows()]
+    return (
+        f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n], {json.dumps(tail, ensure_ascii=False, default=float)[1:]}\n'
+    )
 
 
 def _total(reports: Sequence[UsageReport], has_cost: bool) -> Row:
@@ -135,8 +147,8 @@ def _total(reports: Sequence[UsageReport], has_cost: bool) -> Row:
         for costs in ([row.cost for row in priced], [row.previous_cost for row in priced])
     )
     usages = (sum_usages([row.usage for row in totals]), sum_usages([row.previous_usage for row in totals]))
-    is_comparable = all(row.is_comparable for row in totals)
-    return Row(usages[0], cost, None, usages[1], before, is_comparable)
+    comparable = (all(row.is_comparable for row in totals), all(row.is_cost_comparable for row in priced))
+    return Row(usages[0], cost, None, usages[1], before, *comparable)
 
 
 def _time(report: UsageReport, at_ms: int) -> str:

@@ -30,6 +30,12 @@ class LineAdder:
         first, last = (bisect_left(self._starts, at) for at in (start, end))
         return [span for span in self.spans[first:last] if span.until <= end]
 
+    def common(self, start: int, end: int) -> List[Span]:
+        """List the spans of a period that are known of every series of which anything is known there."""
+        fitting = self.within(start, end)
+        known = [{span for span in fitting if span in spans} for spans in self.usage.every]
+        return sorted(set.intersection(*filter(None, known))) if any(known) else []
+
     def line(self, part: Part, of: Optional[Window] = None) -> Line:
         """Add up what is known of every group, so that groups compare. One of which nothing is known is None.
 
@@ -37,11 +43,9 @@ class LineAdder:
             part: of the period.
             of: the hours that were asked for, if they are more.
         """
-        fitting, usage = self.within(part.start, part.end), self.usage
-        known = [[span for span in fitting if span in spans] for spans in usage.every]
-        common = sorted(set.intersection(*(set(each) for each in known if each))) if any(known) else []
+        usage, common = self.usage, self.common(part.start, part.end)
         sums = [
-            add_up(spans[span] for span in common) if own and common else None for spans, own in zip(usage.every, known)
+            add_up(spans[span] for span in common) if common and common[0] in spans else None for spans in usage.every
         ]
         shown = [
             None if total is None or part_of.absent.issuperset(common) else total
@@ -57,7 +61,7 @@ class LineAdder:
         priced = [cost for (cost, _), each in zip(costs, usage.parts) if cost is not None or each.price is not None]
         total_cost = None if None in priced or not priced else sum(filter(None, priced), Decimal(0))
         amounts, unpriced = zip(*costs) if costs else ((), ())
-        return Line(period, tuple(shown), sum_usages(shown), tuple(amounts), total_cost, tuple(unpriced), gaps)
+        return Line(period, tuple(shown), sum_usages(shown), tuple(amounts), total_cost, True, tuple(unpriced), gaps)
 
 
 def _rest(whole: Optional[Usage], labels: Sequence[Optional[Usage]]) -> Optional[Usage]:

@@ -9,25 +9,26 @@ import shutil
 import signal
 import tempfile
 from functools import partial
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Sequence
 
-from msgspec.structs import replace
 from rich.console import Console
 
 from ...cloud import Pool
 from ...collection.preflight import run_preflight
 from ...config import Instance, load_file, load_instance, load_warnings
-from ...errors import ConfigError, MaasError, Problem
+from ...errors import MaasError, Problem
 from ...scheduling import WINDOW_S
-from ...state import Store, Warn, find_file
+from ...state import Store, UnusableError, Warn, find_file
 from ..runner import Runtime, make_collectors, on_sigterm, open_store
-from .asked_period import Month
+from .asked_period import calendar_month
+from .chosen_instances import choose, with_view
 from .coverage import coverage_note
 from .csv_json import encode
+from .month_budgets import MonthBudgets, read_month_budgets
 from .range_totals import make_range_reports, query_ranges, single_label_instances, unused_labels
 from .report_hours import report_hours
 from .report_options import View, name_option_in_errors, read_overrides, read_view
-from .tables import UNLIMITED_WIDTH, print_raw, print_report
+from .tables import UNLIMITED_WIDTH, print_budgets, print_raw, print_report
 from .usage_report import UsageReport
 
 
@@ -58,7 +59,8 @@ def report(
     if view.by != "model":
         for text in load_warnings(instances, now_s, "--last" if args.last else "--from" if args.since else None):
             warn(text)
-    instances = [_with_period(each, view.month, now_ms) for each in _choose(instances, view, args.api_keys)]
+    configured = choose(instances, view)
+    instances = [with_view(each, view, args.api_keys, now_ms) for each in configured]
     of_labels = [single_label_instances(instance) if view.by == "service" else [] for instance in instances]
     reports: List[UsageReport] = []
     with contextlib.ExitStack() as stack:
@@ -84,44 +86,16 @@ def report(
                 reports += make_range_reports(collector.instance, batch, now_ms)
             else:
                 reports += report_hours(collector, view, now_ms, make_store, log_problems, warn)
+        budgets = [] if view.is_filtered else list(_budgets(configured, reports, instances, store, now_ms))
     for instance, single in zip(instances, of_labels):
         alone = {label: next(batches) for each in single for label in each.api_keys or ()}
         for text in [*_coverage(instance, reports, view), *unused_labels(instance, alone, reports)]:
             warn(text)
     if view.form == "table":
-        _print(reports, view)
+        _print(reports, budgets, view)
     else:
-        write_stdout(encode(view, reports))
+        write_stdout(encode(view, reports, budgets))
     return any(each.is_known for each in reports)
-
-
-def _choose(instances: Sequence[Instance], view: View, labels: Optional[Sequence[str]]) -> List[Instance]:
-    """Return the instances of a view; by service without their labels one by one, which are parts of the whole.
-
-    `labels` are those of the command line: only their calls are counted then.
-    """
-    if view.by == "service":
-        whole = {"per_api_key": False, "api_keys": tuple(labels) if labels else None}
-        return [replace(each, **whole) if each.per_api_key else each for each in instances]
-    if view.by == "model":
-        return [replace(each, models=True) for each in [each for each in instances if each.models] or instances]
-    if view.by == "team":
-        chosen = [each for each in instances if each.teams]
-        if not chosen:
-            raise ConfigError("--by team: needs `teams` in the --config file, with the labels of each team's API keys")
-        return chosen
-    if not any(instance.api_keys for instance in instances):
-        raise ConfigError("--by key: needs labels; name them with --api-keys, or as api_keys in the --config file")
-    return [replace(instance, per_api_key=True) for instance in instances]
-
-
-def _with_period(instance: Instance, month: Optional[Month], now_ms: int) -> Instance:
-    """Replace the range by a month; raise ConfigError for a wrong one, or an unknown zone, before anything is sent."""
-    instance.zone()
-    if month is None:
-        return instance
-    month.check(now_ms, instance.zone)
-    return replace(instance, ranges=(month,))
 
 
 def _temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) -> Store:
@@ -147,7 +121,23 @@ def _coverage(instance: Instance, reports: Sequence[UsageReport], view: View) ->
             yield f"{period.name}: {coverage_note(report.whole, report.tz)}"
 
 
-def _print(reports: Sequence[UsageReport], view: View) -> None:
+def _budgets(
+    configured: Sequence[Instance],
+    reports: Sequence[UsageReport],
+    instances: Sequence[Instance],
+    store: Store,
+    now_ms: int,
+) -> Iterator[MonthBudgets]:
+    """Yield the budgets of each instance with a report of a calendar month."""
+    for whole, instance in zip(configured, instances):
+        month = calendar_month(instance.ranges[0], now_ms, instance.zone)
+        report = next((each for each in reports if each.instance is instance and each.project_id), None)
+        if month is not None and report is not None and whole.has_budget:
+            with contextlib.suppress(UnusableError):  # a warning was logged
+                yield read_month_budgets(store, whole, report.project_id, month, now_ms)
+
+
+def _print(reports: Sequence[UsageReport], budgets: Sequence[MonthBudgets], view: View) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = UNLIMITED_WIDTH
@@ -156,3 +146,5 @@ def _print(reports: Sequence[UsageReport], view: View) -> None:
             print_report(console, each)
         if view.raw:
             print_raw(console, each)
+    for of_instance in budgets:
+        print_budgets(console, of_instance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Callable, List, Sequence
 
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from ...errors import Problem
 from ...ledger import Account
 from ...ledger.models_window import ModelsWindow
 from ...ledger.window import StatisticsWindow
-from ...state import Store, Warn
+from ...state import Store, UnusableError, Warn
 from ..comparison import compare
 from .asked_period import ask_period
 from .complete_hours import Completion
@@ -20,6 +21,7 @@ from .hour_notes import WHY_UNKNOWN
 from .hour_reports import make_hour_reports
 from .model_notes import estimated_week, model_notes
 from .report_options import View
+from .team_costs import add_team_costs
 from .usage_report import UsageReport
 
 
@@ -50,6 +52,9 @@ def report_hours(
     if not reports and not causes:
         causes = [f"no hour of {asked.name} is known: {WHY_UNKNOWN[view.by]}"]
     log_problems([Problem("W" if reports else "E", f"{where}{text}", "") for text in causes])
+    if view.by == "team" and instance.prices:
+        with contextlib.suppress(UnusableError):  # a warning was logged
+            reports = [add_team_costs(each, store, window.account, windows, now_ms) for each in reports]
     if known is None or not is_models:
         return reports
     comparison = compare(instance, store, window.account, known.tokens(asked.kept), now_ms)

@@ -35,6 +35,7 @@ class View(Struct, frozen=True):
         raw: whether the cloud's answers are shown too.
         compare: whether the period before is shown too.
         month: to report instead of a range.
+        is_filtered: only a part of what the file has is counted, so no budgets are shown.
     """
 
     by: str
@@ -43,6 +44,7 @@ class View(Struct, frozen=True):
     raw: bool = False
     compare: bool = False
     month: Optional[Month] = None
+    is_filtered: bool = False
 
     @property
     def is_total(self) -> bool:
@@ -59,7 +61,8 @@ class View(Struct, frozen=True):
 def read_view(args: argparse.Namespace) -> View:
     """Read the view; raise ConfigError for options that cannot be combined."""
     month = Month("last_month") if args.last_month else args.month and Month(f"{args.month:%Y-%m}", args.month)
-    view = View(args.by, args.size, args.format, args.raw, args.compare, month)
+    is_filtered = any((args.region, args.service_type, args.infer_type, args.api_keys is not None))
+    view = View(args.by, args.size, args.format, args.raw, args.compare, month, is_filtered)
     if view.by == "model":
         for argument in ("service_type", "infer_type", "api_keys", "raw"):
             if getattr(args, argument) not in (None, False):

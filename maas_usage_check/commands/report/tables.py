@@ -12,7 +12,8 @@ from rich.text import Text
 
 from .amounts import UNKNOWN, abbreviate_tokens, format_change, format_cost, format_hours, format_share, usage_cells
 from .heat_map import HeatMap, heat_map
-from .periods import TWO_DAYS, format_hour, format_period
+from .month_budgets import MonthBudgets
+from .periods import TWO_DAYS, format_hour, format_period, local_time
 from .usage_report import Line, Row, UsageReport
 
 RANGE_UNITS = {"today": "day", "yesterday": "day", "this_month": "month"}
@@ -47,6 +48,21 @@ def print_report(console: Console, report: UsageReport) -> None:
     console.print(Text(_period(report)), soft_wrap=True)
     for note in [*([] if report.by == "model" else [LAG]), *report.notes]:
         console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def print_budgets(console: Console, budgets: MonthBudgets) -> None:
+    """Print the table of the budgets of a month."""
+    tz = budgets.instance.zone()
+    console.print()
+    console.print(Text(f"Budgets of {local_time(budgets.month.start, tz):%Y-%m}", style="bold"))
+    numbers = ["Limit", "Used", "Used %", "Forecast", "Forecast %", "Exhausted", "Covered"]
+    tables = [_make_table(["Budget", "Unit"], numbers)]
+    narrow = _make_table(["Budget"], ["Limit", "Used", "Forecast", "Exhausted", "Covered"])
+    for who, unit, limit, used, used_ratio, forecast, forecast_ratio, exhausted, covered in budgets.cells(tz):
+        tables[0].add_row(Text(who), unit, limit, used, used_ratio, forecast, forecast_ratio, exhausted, covered)
+        cells = (f"{used}\n{used_ratio}", f"{forecast}\n{forecast_ratio}", exhausted.replace(" ", "\n"), covered)
+        narrow.add_row(Text(f"{who}\n{unit}"), limit, *cells)
+    _print_widest_fit(console, [*tables, narrow])
 
 
 def print_raw(console: Console, report: UsageReport) -> None:

@@ -58,6 +58,7 @@ class Line(Struct, frozen=True):
 
     Attributes:
         costs: of each group; None also without a price.
+        is_cost_complete: the costs cover what the usage covers.
         unpriced: the tokens of each group that have no price.
         gaps: the hours that are not known.
         previous: the same in the period before.
@@ -68,6 +69,7 @@ class Line(Struct, frozen=True):
     total: Optional[Usage]
     costs: Tuple[Optional[Decimal], ...] = ()
     total_cost: Optional[Decimal] = None
+    is_cost_complete: bool = True
     unpriced: Tuple[int, ...] = ()
     gaps: Tuple[Gap, ...] = ()
     previous: Optional[Line] = None
@@ -106,7 +108,9 @@ class Line(Struct, frozen=True):
     def _row(
         self, usage: Optional[Usage], cost: Optional[Decimal], before: Optional[Usage], cost_before: Optional[Decimal]
     ) -> Row:
-        return Row(usage, cost, self.share(usage), before, cost_before, self.is_comparable)
+        has_costs = self.is_cost_complete and self.previous is not None and self.previous.is_cost_complete
+        is_comparable = self.is_comparable
+        return Row(usage, cost, self.share(usage), before, cost_before, is_comparable, is_comparable and has_costs)
 
     @property
     def is_comparable(self) -> bool:
@@ -124,6 +128,7 @@ class Row(NamedTuple):
     previous_usage: Optional[Usage] = None
     previous_cost: Optional[Decimal] = None
     is_comparable: bool = False
+    is_cost_comparable: bool = False
 
     @property
     def change(self) -> Optional[float]:
@@ -135,7 +140,7 @@ class Row(NamedTuple):
     @property
     def cost_change(self) -> Optional[float]:
         """Return the change of the cost."""
-        if self.cost is None or self.previous_cost is None or not self.is_comparable:
+        if self.cost is None or self.previous_cost is None or not self.is_cost_comparable:
             return None
         return _change_ratio(self.cost, self.previous_cost)
 

@@ -22,7 +22,6 @@ from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
 from maas_usage_check.emulator.emulator import PROJECT_ID, Emulator
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.ledger import HOURS, Consumer
-from maas_usage_check.ledger.counters import compact
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import FIELDS
 from maas_usage_check.ledger.schema import write_transaction
@@ -150,22 +149,6 @@ def processor_seconds(cycles: SimulatedCycles) -> float:
     began = time.process_time()
     run_cycle([cycles.collector])[0]
     return time.process_time() - began
-
-
-def growth(folder: str) -> float:
-    """Return the size of the state of 20 series after 60 days, relative to 31 days."""
-    cycles = SimulatedCycles(folder, SimulatedUsage(), hourly=True)
-    sizes = []
-    for day in range(60):
-        now = (NOW // 86_400 + day) * DAY
-        with write_transaction(cycles.store, now) as transaction:
-            for number in range(20):
-                hour_store = HourStore(transaction, f"series {number}", 3 * HOUR)
-                for at in range(now - DAY, now, HOUR):
-                    hour_store.put(at, at + HOUR, (20_000_000, 19_000_000, 900_000, 1_000, at // HOUR % 7))
-            compact(transaction, now - 29 * DAY)
-        sizes.append(sum(path.stat().st_size for path in Path(folder).glob("state.sqlite*")))
-    return max(sizes) / max(sizes[:31])
 
 
 MEASURE = """

@@ -52,6 +52,11 @@ class KnownUsage(NamedTuple):
             if window.start <= span.start and span.until <= window.end
         }
 
+    @property
+    def has_days(self) -> bool:
+        """Return True if hours of any series are kept as days."""
+        return bool(day_bounds(self.spans))
+
     def add_unused(self, key: Any, known: Mapping[Tuple[int, int], int], unused: Sequence[Tuple[int, int]]) -> None:
         """Add the hours and days of a series in which it had no use, as far as they are known of another series.
 

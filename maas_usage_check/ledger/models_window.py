@@ -24,7 +24,7 @@ class ModelsWindow(HoursWindow):
 
     api = CloudEye()
 
-    def read(self) -> KnownUsage:
+    def _read_again(self) -> KnownUsage:
         """Return the known usage. What is too old to be queried has no use where no list had the model."""
         sweep, models = self._sweep(), self._list()
         listed = {each.dimensions.api_id: each for each in self._models()}

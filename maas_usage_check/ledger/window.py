@@ -62,9 +62,16 @@ class HoursWindow:
         self._instance = instance
         self._windows = windows
         self._now_ms = now_ms
+        self._known: Optional[Tuple[Tuple[int, int], KnownUsage]] = None
 
     def read(self) -> KnownUsage:
         """Return what is final or was answered since; an unusable ledger has nothing."""
+        state = (len(self.answered), len(self.stores))
+        if self._known is None or self._known[0] != state:
+            self._known = (state, self._read_again())
+        return self._known[1]
+
+    def _read_again(self) -> KnownUsage:
         raise NotImplementedError
 
     def plan(self) -> Sequence[QueryTask]:
@@ -108,7 +115,7 @@ class StatisticsWindow(HoursWindow):
 
     api = Statistics()
 
-    def read(self) -> KnownUsage:
+    def _read_again(self) -> KnownUsage:
         """Return the known usage; none while the hours of the access key do not add up to their day."""
         digest = self.account.access_key_digest
         found, failed = self._read(self._series, lambda entries: entries.get(DailyCheck, digest).failed)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...cloud.usage import Usage
 from ...config import ONLINE_EXPERIENCE, Instance
 from ...config.prices import Price
-from ...ledger.hour_values import oldest_hour
+from ...ledger.hour_values import FIELDS, oldest_hour
 from ...ledger.known_usage import NO_USE, KnownUsage, Span, Spans
 from .range_totals import service_group
 from .usage_report import Group
 
-FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
+_numbers = attrgetter(*FIELDS)
 
 
 class GroupUsage(NamedTuple):
@@ -98,7 +99,7 @@ def group_usage(instance: Instance, by: str, known: KnownUsage, infer_type: str,
 
 def add_up(usages: Iterable[Usage]) -> Usage:
     """Add up usages that do not overlap."""
-    rows = [tuple(getattr(usage, name) for name in FIELDS) for usage in usages]
+    rows = list(map(_numbers, usages))
     return Usage(*map(sum, zip(*rows))) if rows else NO_USE
 
 

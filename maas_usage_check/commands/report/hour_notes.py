@@ -13,8 +13,8 @@ from .report_options import View
 from .usage_report import Line
 
 WHY_UNKNOWN = {
-    "model": "Cloud Eye has the last 10 days, and the ledger has what was collected (`models` and `hourly`)",
-    "key": "the last 29 days can be queried, and the ledger has what was collected (`hourly`)",
+    "model": "Cloud Eye has the last 10 days, and the ledger has the collected hours (`models` and `hourly`)",
+    "key": "hours can be queried for 29 days, and the ledger has the collected ones (`hourly`)",
 }
 WHY_UNKNOWN.update(service=WHY_UNKNOWN["key"], team=WHY_UNKNOWN["key"])
 OTHER_ZONE = "kept as days of another time zone"
@@ -27,7 +27,8 @@ def hour_notes(
     covered = coverage_note(whole, tz)
     if covered:
         yield covered
-        yield f"Known is what can be: {WHY_UNKNOWN[view.by]}. Standard error names what failed."
+        why = WHY_UNKNOWN[view.by]
+        yield f"{why[0].upper()}{why[1:]}; standard error names what failed."
     if whole.previous is not None:
         yield from _previous_notes(whole, whole.previous, tz)
     period = whole.period

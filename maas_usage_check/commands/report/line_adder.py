@@ -8,9 +8,10 @@ from typing import List, Optional, Sequence, Set
 
 from ...cloud.usage import Usage
 from ...config.ranges import HOUR, Window
+from ...ledger.hour_values import subtract, usage_values
 from ...ledger.known_usage import NO_USE, Span
 from .coverage import find_gaps
-from .group_usage import FIELDS, GroupedUsage, add_up
+from .group_usage import GroupedUsage, add_up
 from .periods import Part
 from .usage_report import Line, Period, sum_usages
 
@@ -69,5 +70,5 @@ def _rest(whole: Optional[Usage], labels: Sequence[Optional[Usage]]) -> Optional
     covered = sum_usages([NO_USE, *labels])
     if whole is None or covered is None:
         return None
-    rest = [getattr(whole, name) - getattr(covered, name) for name in FIELDS]
+    rest = subtract(usage_values(whole), usage_values(covered))
     return Usage(*rest) if min(rest) >= 0 else None

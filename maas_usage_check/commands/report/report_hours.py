@@ -51,6 +51,8 @@ def report_hours(
         reports = made if any(each.is_known and (each.groups or not causes) for each in made) else []
     if not reports and not causes:
         causes = [f"no hour of {asked.name} is known: {WHY_UNKNOWN[view.by]}"]
+        if known is not None and known.has_days:  # --hourly
+            causes = [f"the hours of {asked.name} are kept only as days (hours for 62 days); use --daily"]
     log_problems([Problem("W" if reports else "E", f"{where}{text}", "") for text in causes])
     if view.by == "team" and instance.prices:
         with contextlib.suppress(UnusableError):  # a warning was logged

@@ -25,7 +25,7 @@ from .panel_queries import (
 )
 
 HOLD = "2h"
-"""Ranges and budgets keep their last value this long after a failure: longer than MaasCollectionPartial needs to fire."""
+"""Ranges and budgets keep their last value this long after a failure: longer than MaasCollectionPartial takes."""
 KNOWN = "1d"
 """Largest age of the last sample before a step: usage of a gap between scrapes is in the next step."""
 

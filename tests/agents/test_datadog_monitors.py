@@ -186,7 +186,9 @@ def test_budget_used(name: str, scope: str) -> None:
 def test_budget_forecast(name: str, scope: str) -> None:
     """A forecast counts where 99 % of the month is known and the budget is not used up."""
 
-    def expected(ratio: Value, covered: Value = always(0.99), used: Value = always(1)) -> List[Series]:
+    known, left = always(0.99), always(1)
+
+    def expected(ratio: Value, covered: Value = known, used: Value = left) -> List[Series]:
         return budget(scope, forecast_ratio=ratio, covered_ratio=covered, used_ratio=used)
 
     cases = {
@@ -210,13 +212,13 @@ def test_model_limit(limited: str) -> None:
 
     def at_runs(*ratios: Optional[float]) -> Value:
         """Return values of the newest runs, the newest last, and 0.5 before."""
-        return lambda at: ratios[int(at - NOW) // STEP + len(ratios)] if at > NOW - STEP * len(ratios) - STEP else 0.5
+        return lambda at: ([0.5] * len(CYCLES) + [*ratios])[-1 - int(NOW - at) // STEP] if at > NOW - DAY / 2 else 0.5
 
     cases = {
         "two minutes": model(at_runs(0.81, 0.81)),
         "at the threshold": model(always(0.8)),
         "one minute": model(at_runs(0.5, 0.9, 0.5)),
-        "one minute, sent again": model(at_runs(0.9, 0.9), since(NOW - 3 * STEP, 900, 500)),
+        "one minute, sent again": model(at_runs(0.9, 0.9), since(NOW - STEP, 900, 500)),
         "a gap between": model(at_runs(0.9, None, 0.9)),
         "failed since": model(at_runs(0.9, 0.9, None, None, None)),
         "long ago": model(at_runs(0.9, 0.9, *[0.5] * 12)),

@@ -88,7 +88,7 @@ BUDGET = Row(
             ("Forecast", Budget("forecast"), "short"),
             ("Forecast of the budget", Budget("forecast_ratio"), "percentunit"),
             ("Covered", Budget("covered_ratio"), "percentunit"),
-            ("Exhausted on", Budget("exhausted_timestamp_seconds", then=" * 1000"), "dateTimeAsLocal"),
+            ("Exhausted on", Budget("exhausted_timestamp_seconds", how="min", then=" * 1000"), "dateTimeAsLocal"),
         ),
     ),
 )

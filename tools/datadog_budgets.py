@@ -49,7 +49,7 @@ def budgets(width: int, of: str, by: Tuple[str, ...]) -> Tuple[Widget, ...]:
         toplist(
             width,
             f"Day of the month on which the budget{of} is used up",
-            "1 + (a - b) / 86400",
+            "(a - b) / 86400 + 1",
             span=HOLD,
             a=exhausted,
             b=begins,

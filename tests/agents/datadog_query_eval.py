@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import itertools
 import operator
@@ -136,7 +137,8 @@ def evaluate_query(text: str, samples: Sequence[Sample], chosen: Mapping[str, st
 
 def _next_month(at: float) -> float:
     then = dt.datetime.fromtimestamp(at, SHANGHAI)
-    return then.replace(year=then.year + then.month // 12, month=then.month % 12 + 1).timestamp()
+    year, month = then.year + then.month // 12, then.month % 12 + 1
+    return then.replace(year=year, month=month, day=min(then.day, calendar.monthrange(year, month)[1])).timestamp()
 
 
 def _step(at: float, rollup: Optional[str]) -> float:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 
 from .demo_account import REGION
-from .expected_hours import DAY, HOUR
+from .expected_hours import DAY, HOUR, Usage
 from .expected_models import CURRENCY, expected_cost, expected_model_hour, model_names
 from .expected_usage import ExpectedUsage
 from .grafana_dashboards import month_start, next_month
 from .simulated_account import BUDGET, COST_BUDGET, LABELS, TEAM, TEAM_BUDGET, Values, key_names, owner
+
+Budgets = Dict[Tuple[str, str, str], Dict[str, float]]
+"""The fields of budgets by scope, team and unit."""
 
 
 class Member(NamedTuple):
@@ -47,6 +50,47 @@ def expected_budget(limit: float, now: int, members: Sequence[Member]) -> Dict[s
     }
 
 
+def expected_budgets(
+    models: SimulatedModels,
+    hour: Callable[[int, int, str, str], Usage],
+    read_at: Dict[str, int],
+    known_since: Tuple[int, int],
+    now: int,
+) -> Budgets:
+    """Return the fields of each budget of the simulated account.
+
+    Args:
+        models: what the models used.
+        hour: returns what the cloud reports for an hour, at a time, of a service type and a label.
+        read_at: when each service type was last read.
+        known_since: the first hours that the ledger knows, of services and of models.
+        now: the time of the cycle.
+    """
+    since, models_since = known_since
+
+    def tokens(service: str, label: str) -> Member:
+        end = read_at[service] // HOUR * HOUR
+        return Member(lambda at: hour(at, read_at[service], service, label)[0], since, end, end - 3 * HOUR)
+
+    def cost(model: str, key: str) -> Member:
+        end, settled_until = (now // HOUR * HOUR, (now - HOUR // 2) // HOUR * HOUR)
+        return Member(
+            lambda at: float(expected_cost(models, model, expected_model_hour(models, (model, key), at, now))),
+            models_since,
+            end,
+            settled_until,
+        )
+
+    priced, keys = model_names(models), key_names(models)
+    whole, part = (("all", ""), ("team", TEAM))
+    return {
+        (*whole, "tokens"): expected_budget(BUDGET, now, [tokens(name, "") for name in read_at]),
+        (*part, "tokens"): expected_budget(TEAM_BUDGET, now, [tokens(name, "team-search") for name in read_at]),
+        (*whole, CURRENCY): expected_budget(COST_BUDGET, now, [cost(model, "") for model in priced]),
+        (*part, CURRENCY): expected_budget(COST_BUDGET, now, [cost(each, key) for each in priced for key in keys]),
+    }
+
+
 def _hourly_rate(member: Member, now: int) -> float:
     """Return the mean of the settled hours of the last 7 days."""
     hours = range(max((now - 7 * DAY) // HOUR * HOUR, member.first), member.settled_until, HOUR)
@@ -66,43 +110,9 @@ def _exhausted(limit: float, used: Dict[int, float]) -> Optional[int]:
 class ExpectedBudgets(ExpectedUsage):
     """Expected values of the panels of budgets, and of who owes what."""
 
-    def members(self, unit: str, team: str) -> List[Member]:
-        """Return the series of a budget, with the hours that the ledger knows."""
-        account, now, (since, models_since) = self.account, self.now, self.account.known_since
-        if unit == "tokens":
-            label = "team-search" if team else ""
-            read = {name: max(at for at in times if at <= now) for name, times in account.read_at.items()}
-            return [
-                Member(partial(self._hour_tokens, name, label, at), since, end, end - 3 * HOUR)
-                for name, at in read.items()
-                for end in [at // HOUR * HOUR]
-            ]
-        ends = [(now - age) // HOUR * HOUR for age in (0, HOUR // 2)]
-        return [
-            Member(partial(self._hour_cost, model, key), models_since, *ends)
-            for model in model_names(account.models)
-            for key in (key_names(account.models) if team else [""])
-        ]
-
-    def _hour_tokens(self, service: str, label: str, read_at: int, at: int) -> int:
-        return self.account.hour(at, read_at, service, label)[0]
-
-    def _hour_cost(self, model: str, key: str, at: int) -> float:
-        models = self.account.models
-        return float(expected_cost(models, model, expected_model_hour(models, (model, key), at, self.now)))
-
-    def budgets(self) -> Dict[Tuple[str, str, str], Dict[str, float]]:
-        """Return the fields of each budget, by scope, team and unit."""
-        limits = {
-            ("all", "", "tokens"): BUDGET,
-            ("all", "", CURRENCY): COST_BUDGET,
-            ("team", TEAM, "tokens"): TEAM_BUDGET,
-            ("team", TEAM, CURRENCY): COST_BUDGET,
-        }
-        return {
-            (scope, team, unit): expected_budget(limit, self.now, self.members(unit, team))
-            for (scope, team, unit), limit in limits.items()
-        }
+    def budgets(self) -> Budgets:
+        read_at = {name: max(at for at in times if at <= self.now) for name, times in self.account.read_at.items()}
+        return expected_budgets(self.account.models, self.account.hour, read_at, self.account.known_since, self.now)
 
     def budget_ratios(self, field: str) -> Values:
         return {" ".join((*tags, REGION)): fields[field] for tags, fields in self.budgets().items() if field in fields}

@@ -60,6 +60,13 @@ def check_collection_widgets(month: Month, dashboard: List[Tuple[Dict[str, Any],
         assert shown["Missing hours", 0] == {(): reported[now // 1000, api("missing_hours")]}
         assert bool(shown["Failed queries of the last cycle", 0][()]) is bool(code)
         assert shown["Coverage of the ranges", 0] == {(): 1}
+        for number, field in enumerate(("used", "forecast", "limit")):
+            name = metric_name("huawei_maas_budget", field)
+            assert shown["Use of the month, forecast and budget", number] == {
+                ((one.tags["unit"],), one.at): one.value
+                for one in month.samples
+                if one.metric == name and one.tags["scope"] == "all" and now - HOUR <= 1000 * one.at <= now
+            }
         late = shown["Delay of the cloud's statistics, seconds", 0][(REGION,), now // 1000]
         newest_use = max(at + HOUR for at in range(END - DAY, END, HOUR) if month.hour(at, END, "preset")[0])
         assert late == pytest.approx((now - newest_use) / 1000, abs=60)

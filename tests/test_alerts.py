@@ -24,7 +24,7 @@ TOTALS = re.compile(rf"\b({USAGE}|{KEY_USAGE})_(?!coverage)\w+")
 ONE = re.compile(rf'max by \(([^)]*)\) \({TOTALS.pattern}{{range="\w+"}}(?: offset 1d)?\)')
 """The totals of one range: the largest of the series with the same tags."""
 BUDGETS = re.compile(
-    r"max by \(region, project_id, scope, team, unit\) \(last_over_time\(huawei_maas_budget_\w+\[2h\]\)\)"
+    r"max by \(region, project_id, scope, team, unit\) \(last_over_time\(huawei_maas_budget_\w+\[(?:2h|15m)\]\)\)"
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, NamedTuple, Tuple
 from maas_usage_check.metrics.datadog import metric_name
 
 CREATED = "2026-11-23"
-UPDATED = "2026-11-29"
+UPDATED = "2026-11-30"
 CRITICAL, WARNING = 2, 3
 """Datadog's priorities, of which 1 is the highest."""
 

@@ -42,9 +42,9 @@ def minute(field: str) -> str:
     return f"{gauge(MODEL, field, *OF_MODEL)}.rollup(max, 300)"
 
 
-def before(query: str) -> str:
-    """Write the value of a query 5 minutes earlier."""
-    return f"timeshift({query}, -300)"
+def before(query: str, seconds: int = 300) -> str:
+    """Write the value of a query some time earlier."""
+    return f"timeshift({query}, -{seconds})"
 
 
 def used(scope: str) -> Monitor:
@@ -69,18 +69,20 @@ def used(scope: str) -> Monitor:
 def forecast(scope: str) -> Monitor:
     """Make the monitor of budgets that will be used up."""
     owner, key = OWNERS[scope]
+    ratio = budget("forecast_ratio", scope)
+    was_above = where(f"cutoff_min({before(ratio, 3600)}, 1)")
     is_covered = where(f"cutoff_min({budget('covered_ratio', scope)}, 0.99)")
     is_left = where(f"cutoff_max({budget('used_ratio', scope)}, 1)")
     return Monitor(
         f"A MaaS budget will be used up ({scope})",
         "A warning before the budget is exceeded. Alerts when the month so far, and its rest at the rate of the last 7 "
-        "days, are more than the budget for 2 hours, where at least 99 % of the month's hours are known. Needs "
-        f"`hourly` and {key}.",
+        "days, are more than the budget, and were an hour before, where at least 99 % of the month's hours are known. "
+        f"Needs `hourly` and {key}.",
         f"{owner} will exceed its budget in {UNIT} at the current rate",
-        f"min(last_2h):{budget('forecast_ratio', scope)}{is_covered}{is_left}",
+        f"max(last_2h):{ratio}{was_above}{is_covered}{is_left}",
         "> 1",
         f"{owner} will use {VALUE} of its budget in {UNIT} this month; 1 is all of it.",
-        "The forecast is within the budget again, or the budget is used up.",
+        "The forecast has been within the budget, or the budget used up, for 2 hours.",
         f"check whether the last 7 days are typical, and which model and API key grew; {RAISE}",
         f"`huawei_maas.budget.exhausted_timestamp_seconds` is when the budget is used up. {NOTES}",
     )

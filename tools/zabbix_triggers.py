@@ -26,9 +26,12 @@ def _of_budgets(rule: str, name: str) -> Iterator[Trigger]:
     yield Trigger(
         rule,
         f"{name} will be used up at the rate of the last 7 days",
-        f"min(<forecast_ratio>,2h)>1 and min(<covered_ratio>,2h)>=0.99 and {ratio}<=1",
+        # All values of an hour, of which at most two are missing.
+        "count(<forecast_ratio>,1h)>9 and min(<forecast_ratio>,1h)>1 "
+        f"and count(<covered_ratio>,1h)>9 and min(<covered_ratio>,1h)>=0.99 and {ratio}<=1",
         "WARNING",
         f"At least 99 % of the month's hours are known. {remedy}",
+        f"last(<forecast_ratio>)<=1 or {ratio}>1",
     )
 
 
@@ -38,7 +41,7 @@ def _of_limits(limited: str) -> Iterator[Trigger]:
         "models now",
         f"MaaS model {{#MODEL}} is above 80 % of its limit of {limited}",
         # Two values of 5 minutes, and not of one minute: it is sent again until there is a newer one.
-        f"count({ratio},11m)>1 and min({ratio},11m)>0.8 and last(<tokens_per_minute>)<>last(<tokens_per_minute>,#2)",
+        f"count({ratio},8m)>1 and min({ratio},8m)>0.8 and last(<tokens_per_minute>)<>last(<tokens_per_minute>,#2)",
         "WARNING",
         "Above its limit the cloud refuses calls with 429. Spread the calls over time, or request a larger quota.",
         f"last({ratio})<=0.8 or nodata({ratio},1h)=1",
@@ -90,11 +93,11 @@ TRIGGERS = (
         "models now",
         "Calls of MaaS model {#MODEL} grow by more than 20 % a minute",
         # 1.2 to the power of 5, for the 5 minutes between two values.
-        "count(<requests_limit_ratio>,6m)=2 and last(<requests_limit_ratio>)>0.5 "
+        "count(<requests_limit_ratio>,8m)=2 and last(<requests_limit_ratio>)>0.5 "
         "and last(<requests_limit_ratio>)>2.48832*last(<requests_limit_ratio>,#2)",
         "WARNING",
         "Huawei Cloud advises to let requests grow by at most 20 % a minute. Let the clients begin more slowly.",
-        "count(<requests_limit_ratio>,6m)=2 and last(<requests_limit_ratio>)<=2.48832*last(<requests_limit_ratio>,#2) "
+        "count(<requests_limit_ratio>,8m)=2 and last(<requests_limit_ratio>)<=2.48832*last(<requests_limit_ratio>,#2) "
         "or nodata(<requests_limit_ratio>,1h)=1",
     ),
 )

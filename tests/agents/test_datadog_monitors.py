@@ -195,12 +195,16 @@ def test_budget_forecast(name: str, scope: str) -> None:
         "above": expected(always(1.001)),
         "at the budget": expected(always(1)),
         "for an hour": expected(since(NOW - HOUR, 1.1, 0.9)),
+        "for less than an hour": expected(since(NOW - HOUR + STEP, 1.1, 0.9)),
+        "for half an hour, then a gap": expected(
+            lambda at: None if at > NOW - HOUR else 1.1 if at > NOW - 1.5 * HOUR else 0.9
+        ),
         "failed": expected(*(since(NOW - HOUR, None, value) for value in (1.1, 1, 0.5))),
         "hours are missing": expected(always(1.1), covered=always(0.989)),
         "hours are not known": expected(always(1.1), covered=always(None)),
         "used up": expected(always(1.1), used=always(1.001)),
     }
-    assert alerting(name, cases) == {"above", "failed"}
+    assert alerting(name, cases) == {"above", "for an hour", "failed"}
 
 
 @pytest.mark.parametrize("limited", ["requests", "tokens"])

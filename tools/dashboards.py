@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List
 from maas_usage_check.errors import Result
 from maas_usage_check.metrics import MODEL, USAGE
 
+from .grafana_table import NAMES, column_units, transformations
 from .languages import LANGUAGES, Language
 from .panel_queries import FILTERS, Incomplete, State
 from .panels import ROWS, Panel
@@ -27,7 +28,6 @@ SHARE_STEPS = (("green", None), ("orange", 0.8), ("red", 1))
 STEPS = {
     "Budget used": SHARE_STEPS,
     "Forecast against the budget": SHARE_STEPS,
-    "Cost against the budget": SHARE_STEPS,
     "Failing now": (("green", None), ("orange", 0.05), ("red", 0.1)),
     "Collection": (("red", None), ("green", 1)),
     "Result of the last cycle": (("green", None), ("orange", 1), ("red", 2)),
@@ -78,11 +78,7 @@ def _variables(language: Language) -> Iterator[Dict[str, Any]]:
     for name in FILTERS:
         yield _from_store(language, name, f"{USAGE}_total_tokens" if counted else USAGE)
     yield _from_store(language, "model", f"{MODEL}_requests_per_minute" if counted else MODEL)
-    yield _typed("budget", "Budget in tokens per calendar month", "1000000000")
-    yield _typed("cost_budget", "Budget in money per calendar month", "10000")
-    if counted:
-        yield _typed("utc_offset", "Hours from UTC to the month of the forecast", "8")
-    else:
+    if not counted:
         yield _typed("timezone", "Time zone of the days", "Asia/Shanghai")
 
 
@@ -123,15 +119,16 @@ def _panels(language: Language) -> Iterator[Dict[str, Any]]:
         number += 1
         place = {"x": 0, "y": y, "w": 24, "h": 1}
         yield {"id": number, "type": "row", "title": row.title, "gridPos": place, "collapsed": False, "panels": []}
-        x, y = 0, y + 1
+        x, y, height = 0, y + 1, 0
         for panel in row.panels:
             number += 1
             if x + panel.width > 24:
-                x, y = 0, y + _height(row.panels[0])
-            place = {"x": x, "y": y, "w": panel.width, "h": _height(panel)}
+                x, y = 0, y + height
+            height = _height(panel)
+            place = {"x": x, "y": y, "w": panel.width, "h": height}
             yield {"id": number, "gridPos": place, **_panel(language, panel)}
             x += panel.width
-        y += _height(panel)
+        y += height
 
 
 def _height(panel: Panel) -> int:
@@ -140,6 +137,8 @@ def _height(panel: Panel) -> int:
 
 def _panel(language: Language, panel: Panel) -> Dict[str, Any]:
     queries = [(legend, language.query(query, panel.kind in OVER_TIME)) for legend, query in panel.queries]
+    if panel.kind == "table":
+        queries = [(title, text and language.named(text, title)) for title, text in queries]
     return {
         "type": "timeseries" if panel.kind == "bars" else panel.kind,
         "title": panel.title,
@@ -148,12 +147,11 @@ def _panel(language: Language, panel: Panel) -> Dict[str, Any]:
         "interval": panel.step or language.minutes,
         **({"timeFrom": panel.since} if panel.since else {}),
         **({"timeShift": panel.earlier} if panel.earlier else {}),
-        "fieldConfig": {"defaults": _defaults(language, panel), "overrides": []},
+        "fieldConfig": {"defaults": _defaults(language, panel), "overrides": list(column_units(panel))},
         "options": _options(panel),
+        **({"transformations": transformations(language, panel)} if panel.kind == "table" else {}),
         "targets": [
-            _target(language, panel, chr(ord("A") + number), legend, text)
-            for number, (legend, text) in enumerate(queries)
-            if text
+            _target(language, panel, name, legend, text) for name, (legend, text) in zip(NAMES, queries) if text
         ],
     }
 
@@ -166,6 +164,7 @@ def _target(language: Language, panel: Panel, name: str, legend: str, text: str)
         language.legend_key: re.sub(r"\{(\w+)\}", language.legend, legend),
         **language.target,
         **({} if panel.kind in OVER_TIME else language.once),
+        **(language.table if panel.kind == "table" else {}),
     }
 
 
@@ -207,6 +206,8 @@ def _options(panel: Panel) -> Dict[str, Any]:
         return {"legend": _legend("bottom", shown, calcs=[calc]), "tooltip": {"mode": "multi", "sort": "desc"}}
     if panel.kind == "status-history":
         return {"showValue": "never", "rowHeight": 1, "colWidth": 1, "legend": {"showLegend": False}}
+    if panel.kind == "table":
+        return {"showHeader": True, "sortBy": [{"displayName": panel.queries[0][0], "desc": True}]}
     options: Dict[str, Any] = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
     if panel.kind == "piechart":
         legend = _legend("right", "Value", values=["value", "percent"])

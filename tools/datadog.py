@@ -19,20 +19,14 @@ from maas_usage_check.metrics import (
 )
 from maas_usage_check.metrics.datadog import metric_name
 
-from .datadog_queries import PROJECT, Sum, counted, earlier
-from .datadog_widgets import Widget, note, placed, ratio, series, toplist, value
+from .datadog_budgets import MONTH_GROUP, OWNERS_GROUP
+from .datadog_queries import PER_DAY, PER_HOUR, PROJECT, ZONE, counted, services
+from .datadog_widgets import BAD, OK, WARN, Widget, note, placed, ratio, series, toplist, value
 
 FOLDER = Path(__file__).parent.parent / "maas_usage_check" / "assets" / "datadog"
 FILE = FOLDER / "dashboards" / "maas_usage.json"
-OK, WARN, BAD = "white_on_green", "white_on_yellow", "white_on_red"
 HIGH_RATIO = ((">", 0.1, BAD), (">", 0.05, WARN), ("<=", 0.05, OK))
-SPENT = ((">", 100, BAD), (">", 80, WARN), ("<=", 80, OK))
 NOT_ZERO = ((">", 0, WARN), ("<=", 0, OK))
-BUDGET, COST_BUDGET = 1_000_000_000, 10_000
-HOUR = 3600
-ZONE = "Asia/Shanghai"
-PER_HOUR, PER_DAY = f".rollup(sum, {HOUR})", f".rollup(sum, daily, 12am, '{ZONE}')"
-MONTH = "month_to_date"
 
 
 def minute(field: str) -> str:
@@ -45,25 +39,19 @@ def health(how: str, field: str, by: str = "") -> str:
     return f"{how}:{metric_name(API, field)}{{$region}}{by}"
 
 
-def services(field: str = "tokens", rollup: str = "", by: Tuple[str, ...] = ("service_type",)) -> str:
-    """Write a query for the counts of services."""
-    return counted(CONSUMED, field, by, rollup)
-
-
 def shares(title: str, measurement: str, *by: str, field: str = "tokens") -> Widget:
     """List the shares of the usage in the selected time."""
     return toplist(4, title, a=counted(measurement, field, by))
 
 
 CODES = ", ".join(f"{result.value} {result.name.lower().replace('_', ' ')}" for result in Result)
-COST = counted(MODEL_COST_CONSUMED, "cost", ("currency",))
 GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
     (
         "Now: is it used, is it slow, what is failing?",
         (
             note(
                 "By model, from Cloud Eye: the newest complete minute, without custom endpoints and batch inference. "
-                "Empty without `models: true`, and without calls."
+                "Empty without `models: true`, and without calls; the last two without `limits` too."
             ),
             series(4, "Requests per minute", ("requests", minute("requests_per_minute"))),
             series(4, "Tokens per minute", ("tokens", minute("tokens_per_minute"))),
@@ -73,44 +61,12 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
             toplist(4, "Failing now, share of calls", formats=HIGH_RATIO, span="15m", a=minute("error_ratio")),
             series(4, "Latency, seconds", ("latency", minute("latency_seconds"))),
             series(4, "Time to first token, seconds", ("first token", minute("time_to_first_token_seconds"))),
+            series(6, "Requests against the limit", ("share", minute("requests_limit_ratio"))),
+            series(6, "Tokens against the limit", ("share", minute("tokens_limit_ratio"))),
         ),
     ),
-    (
-        "Today and this month: how much, and is it within the budget?",
-        (
-            note(
-                "Calendar days and months in the configured time zone; the cloud reports usage 1 to 2 hours late. "
-                "Needs the ranges `today` and `this_month` in the configuration. Values are kept for an hour if a "
-                "query fails; so for up to an hour after midnight they are those of the day before."
-            ),
-            note(
-                f"Budgets: {BUDGET:,} tokens and {COST_BUDGET:,} of each currency per calendar month; edit the "
-                "formulas. Cost is an estimate at the configured `prices`, counted since the plugin first ran. An "
-                "operational signal, not an invoice."
-            ),
-            toplist(4, "Tokens today", span="1h", a=Sum("total_tokens", span="today")),
-            toplist(4, "Tokens this month", span="1h", a=Sum("total_tokens", span="this_month")),
-            toplist(4, "Budget used, %", f"100 * a / {BUDGET}", SPENT, "1h", a=Sum("total_tokens", span="this_month")),
-            toplist(4, "A month at the rate of the last 7 days", "30.44 * a / 7", span="1w", a=services(by=PROJECT)),
-            toplist(
-                4,
-                "A month at the rate of the last 7 days, % of the budget",
-                f"100 * 30.44 * a / 7 / {BUDGET}",
-                SPENT,
-                "1w",
-                a=services(by=PROJECT),
-            ),
-            series(
-                4,
-                "Tokens per hour, and a week earlier",
-                ("tokens", services(rollup=PER_HOUR, by=())),
-                ("a week earlier", services(rollup=PER_HOUR, by=())),
-                shifted={"a week earlier": earlier("a", days=7)},
-            ),
-            toplist(6, "Cost this month", span=MONTH, a=COST),
-            toplist(6, "Cost this month, % of the budget", f"100 * a / {COST_BUDGET}", SPENT, MONTH, a=COST),
-        ),
-    ),
+    MONTH_GROUP,
+    OWNERS_GROUP,
     (
         "When: which hour, which day?",
         (

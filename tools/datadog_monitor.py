@@ -8,7 +8,7 @@ from typing import Any, Dict, NamedTuple, Tuple
 from maas_usage_check.metrics.datadog import metric_name
 
 CREATED = "2026-11-23"
-UPDATED = "2026-11-29"
+UPDATED = "2026-11-30"
 CRITICAL, WARNING = 2, 3
 """Datadog's priorities, of which 1 is the highest."""
 
@@ -16,8 +16,7 @@ CRITICAL, WARNING = 2, 3
 class Monitor(NamedTuple):
     """The texts and thresholds of one monitor. Texts name tags in Datadog's form: {{region.name}}.
 
-    `limit` is a whole comparison, such as `> 0.1`; `missing` is its state without data; `by_month` is for queries
-    over the calendar month.
+    `limit` is a whole comparison, such as `> 0.1`; `missing` is its state without data.
     """
 
     title: str
@@ -35,7 +34,6 @@ class Monitor(NamedTuple):
     no_data: str = ""
     renotify: bool = False
     new_group_delay: int = 0
-    by_month: bool = False
 
 
 def gauge(measurement: str, field: str, *by: str) -> str:
@@ -71,9 +69,6 @@ def document(monitor: Monitor) -> Dict[str, Any]:
     }
     if monitor.renotify:
         options.update({"renotify_interval": 1440, "renotify_statuses": ["alert"]})
-    if monitor.by_month:
-        window = {"day_starts": "00:00", "month_starts": 1, "timezone": "Asia/Shanghai"}
-        options["scheduling_options"] = {"evaluation_window": window}
     return {
         "version": 2,
         "created_at": CREATED,

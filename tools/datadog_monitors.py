@@ -8,6 +8,7 @@ from maas_usage_check.metrics import API
 
 from .datadog import FOLDER, text
 from .datadog_monitor import CRITICAL, Monitor, document, gauge, where
+from .datadog_monitors_of_limits import OF_LIMITS
 from .datadog_monitors_of_use import OF_USE
 from .datadog_queries import earlier
 
@@ -29,6 +30,7 @@ def late() -> str:
 
 MONITORS: Dict[str, Monitor] = {
     **OF_USE,
+    **OF_LIMITS,
     "statistics_late": Monitor(
         "The cloud's MaaS statistics are late",
         "Budgets and errors are out of date. Alerts when the newest use in the cloud's statistics is older than 4 "
@@ -72,8 +74,8 @@ MONITORS: Dict[str, Monitor] = {
         f"min(last_1h):cutoff_max({CODE}, 1.5)",
         "> 0.5",
         "No cycle in {{region.name}} was complete for an hour: some queries to MaaS fail, or the state cannot be "
-        "written, and hours and counts are paused. The dashboard and the budget keep the last value of a missing "
-        "series for 2 hours, then leave it out.",
+        "written, and hours and counts are paused. The dashboard and the budgets keep the last value of a missing "
+        "series for an hour or two, then leave it out.",
         "All usage is collected again.",
         "run `agent status` on the Agent's host and read the section maas_usage_check: its warning names the ranges "
         "and service types without a value, or the state's file (a full disk, a damaged file), the cause and the "

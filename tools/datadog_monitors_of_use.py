@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from typing import Dict
 
-from maas_usage_check.metrics import CONSUMED, KEY_USAGE, MODEL, MODEL_COST_CONSUMED
+from maas_usage_check.metrics import CONSUMED, KEY_USAGE, MODEL
 
 from .datadog_monitor import CRITICAL, Monitor, count, gauge, where
-from .datadog_queries import PROJECT, SERIES, Each, Sum, added, earlier
+from .datadog_queries import PROJECT, SERIES, Each, earlier
 
 OF_MODEL = (*PROJECT, "maas_api_id", "model")
-BUDGET, COST = 1_000_000_000, 10_000
-LARGEST = (
-    "Instances of one project with different filters (`api_keys` without `per_api_key`, `ips`), and two Agents that "
-    "report one account, count as the largest of them. Use `per_api_key` to separate keys."
-)
-TWICE = "Two Agents that report one account, or two instances that query the same calls, are counted twice here."
-ESTIMATE = "An estimate: tokens times the `prices` of conf.yaml. The invoice is in the console's billing centre."
-
-
-def budget(span: str) -> str:
-    """Write the sum of a range's tokens over all kinds of calls; it keeps its value for 2 hours."""
-    return f"max(last_2h):{added(Sum('total_tokens', span=span).queries())}"
-
-
 DAY = Each("total_tokens", "last_1d").queries()[0]
 KEY = Each("total_tokens", "last_7d", (*SERIES, "api_key_label"), KEY_USAGE).queries()[0]
 CALLS = gauge(MODEL, "requests_per_minute", *OF_MODEL)
 FAILED = gauge(MODEL, "error_ratio", *OF_MODEL)
 LATENCY = gauge(MODEL, "latency_seconds", *OF_MODEL)
-SPENT = count(MODEL_COST_CONSUMED, "cost", *PROJECT, "currency")
 
 OF_USE: Dict[str, Monitor] = {
     "error_ratio": Monitor(
@@ -97,71 +82,6 @@ OF_USE: Dict[str, Monitor] = {
         "To change the limit, edit 0.95 in the query and in the thresholds. A model that is no longer called does not "
         "alert: in Datadog it looks the same as a collection that fails.",
         priority=CRITICAL,
-    ),
-    "token_budget": Monitor(
-        "MaaS tokens go over the budget",
-        "Spending shows up as tokens first. Alerts when a project used more than 1,000,000,000 tokens in this "
-        "calendar month. Needs `this_month` among the `ranges`.",
-        "Project {{project_id.name}} is over its token budget in {{region.name}}",
-        budget("this_month"),
-        f"> {BUDGET}",
-        "Project {{project_id.name}} ({{region.name}}) used {{value}} tokens this month; the budget is 1,000,000,000.",
-        "A new month has begun, or the budget was raised.",
-        "find the service type and the API key with the most tokens on the dashboard Huawei Cloud MaaS usage, and talk "
-        "to their team, or raise the budget.",
-        "The budget is a placeholder: to set yours, edit 1000000000 at the end of the query and in the thresholds "
-        "(critical; warning is 80% of it). The month follows the `timezone` of conf.yaml; its `ranges` must contain "
-        "this_month. A missing series keeps its last value for 2 hours; the monitor of the partial collection alerts "
-        f"after 1. {LARGEST}",
-        warning=BUDGET * 0.8,
-    ),
-    "token_forecast": Monitor(
-        "MaaS tokens are about to go over the budget",
-        "A warning before the budget is exceeded. Alerts when the last 7 days used more than 7/30 of a month's "
-        "1,000,000,000 tokens. Needs the range `last_7d`, which is a default.",
-        "Project {{project_id.name}} will exceed its monthly token budget at the current rate in {{region.name}}",
-        budget("last_7d"),
-        f"> {BUDGET * 7 // 30}",
-        "Project {{project_id.name}} ({{region.name}}) used {{value}} tokens in the last 7 days: a month at this rate "
-        "is more than its budget of 1,000,000,000.",
-        "The last 7 days are within 7/30 of the budget again.",
-        "check whether the last 7 days are typical, and which service type and API key grew; agree with their team, or "
-        "raise the budget.",
-        "To set your budget, write 7/30 of it at the end of the query and in the thresholds. A missing series keeps "
-        "its "
-        f"last value for 2 hours. {LARGEST}",
-    ),
-    "cost_budget": Monitor(
-        "MaaS models go over the cost budget",
-        "Alerts when the models of a project cost more than 10,000 in this calendar month. Needs `models`, `hourly` "
-        "and `prices`.",
-        "Project {{project_id.name}} is over its cost budget in {{region.name}}",
-        f"sum(current_1mo):{SPENT}",
-        f"> {COST}",
-        "The models of project {{project_id.name}} ({{region.name}}) cost about {{value}} {{currency.name}} this "
-        "month; the budget is 10,000.",
-        "A new month has begun, or the budget was raised.",
-        "find the highest cost in `huawei_maas.model_cost_consumed.cost` by `model` and "
-        "`huawei_maas.model_key_cost_consumed.cost` by `maas_key_id`, and talk to that team, or raise the budget.",
-        "To set your budget, edit 10000 at the end of the query and in the thresholds (critical; warning is 80% of "
-        "it). The month begins at midnight of Asia/Shanghai: the evaluation window of this monitor. Use from before "
-        "the "
-        f"check first ran is not included. {ESTIMATE} {TWICE}",
-        warning=COST * 0.8,
-        by_month=True,
-    ),
-    "cost_forecast": Monitor(
-        "MaaS models are about to go over the cost budget",
-        "Alerts when the last 7 days cost more than 7/30 of a month's 10,000. Needs `models`, `hourly` and `prices`.",
-        "Project {{project_id.name}} will exceed its monthly cost budget at the current rate in {{region.name}}",
-        f"sum(last_1w):{SPENT}",
-        f"> {COST * 7 // 30}",
-        "The models of project {{project_id.name}} ({{region.name}}) cost about {{value}} {{currency.name}} in the "
-        "last 7 days: a month at this rate is more than its budget of 10,000.",
-        "The last 7 days are within 7/30 of the budget again.",
-        "check which model and which API key grew; agree with their team, or raise the budget.",
-        "To set your budget, write 7/30 of it at the end of the query and in the thresholds. Use during an outage is "
-        f"counted when the outage is over. {ESTIMATE} {TWICE}",
     ),
     "day_unusual": Monitor(
         "MaaS use of a day is unusual",

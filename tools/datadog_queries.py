@@ -7,11 +7,13 @@ import re
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 from maas_usage_check.config.instance import INFER_TYPES, ServiceType
-from maas_usage_check.metrics import MODEL, USAGE
+from maas_usage_check.metrics import CONSUMED, MODEL, USAGE
 from maas_usage_check.metrics.datadog import metric_name
 
 PROJECT = ("region", "project_id")
 SERIES = (*PROJECT, "service_type", "infer_type")
+ZONE = "Asia/Shanghai"
+PER_HOUR, PER_DAY = ".rollup(sum, 3600)", f".rollup(sum, daily, 12am, '{ZONE}')"
 SCOPE = "$region,$project_id,$service_type"
 HOLD = 7200
 """Seconds for which a series keeps its value after a failed query: longer than the monitor collection_partial takes."""
@@ -102,3 +104,8 @@ def counted(measurement: str, field: str, by: Sequence[str] = (), rollup: str = 
     scope = ",".join(("$region", "$project_id", "$model" if measurement.startswith(MODEL) else "$service_type"))
     groups = f" by {{{','.join(by)}}}" if by else ""
     return f"sum:{metric_name(measurement, field)}{{{scope}}}{groups}.as_count(){rollup}"
+
+
+def services(field: str = "tokens", rollup: str = "", by: Sequence[str] = ("service_type",)) -> str:
+    """Write a query for the counts of services."""
+    return counted(CONSUMED, field, by, rollup)

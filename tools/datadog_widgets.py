@@ -8,6 +8,7 @@ from .datadog_queries import DatadogQuery, request
 
 Widget = Tuple[int, int, Dict[str, Any]]
 Formats = Sequence[Tuple[str, float, str]]
+OK, WARN, BAD = "white_on_green", "white_on_yellow", "white_on_red"
 
 
 def note(content: str) -> Widget:
@@ -32,19 +33,33 @@ def toplist(
     """List the groups of queries, the largest first, for a span of time or for the selected time."""
     shown = request("scalar", formula, **asked)
     shown["formulas"][0].update({"limit": {"count": 30, "order": "desc"}, **_formats(formats)})
-    time = {"time": {"live_span": span}} if span else {}
-    return width, 2, {"type": "toplist", "title": title, **time, "requests": [shown]}
+    return width, 2, {"type": "toplist", "title": title, **_time(span), "requests": [shown]}
+
+
+def pie(width: int, title: str, span: str, **asked: DatadogQuery) -> Widget:
+    """Show the shares of the groups of a query."""
+    legend = {"legend": {"type": "automatic"}}
+    return (
+        width,
+        3,
+        {"type": "sunburst", "title": title, **_time(span), **legend, "requests": [request("scalar", "a", **asked)]},
+    )
 
 
 def series(
-    width: int, title: str, *lines: Tuple[str, DatadogQuery], display: str = "line", shifted: Mapping[str, str] = {}
+    width: int,
+    title: str,
+    *lines: Tuple[str, DatadogQuery],
+    display: str = "line",
+    shifted: Mapping[str, str] = {},
+    span: str = "",
 ) -> Widget:
     """Draw queries over time, each under its alias; `shifted` has formulas for aliases other than the plain query."""
     requests = []
     for alias, one in lines:
         shown = request("timeseries", shifted.get(alias, "a"), a=one)
         requests.append({**shown, "formulas": [{**shown["formulas"][0], "alias": alias}], **_style(display)})
-    return width, 3, _timeseries(title, requests)
+    return width, 3, {**_timeseries(title, requests), **_time(span)}
 
 
 def ratio(width: int, title: str, alias: str, over: DatadogQuery, under: DatadogQuery, how: str = "/") -> Widget:
@@ -52,6 +67,10 @@ def ratio(width: int, title: str, alias: str, over: DatadogQuery, under: Datadog
     shown = request("timeseries", f"a {how} b", a=over, b=under)
     shown["formulas"][0]["alias"] = alias
     return width, 3, _timeseries(title, [{**shown, **_style("line")}])
+
+
+def _time(span: str) -> Dict[str, Any]:
+    return {"time": {"live_span": span}} if span else {}
 
 
 def _timeseries(title: str, requests: List[Dict[str, Any]]) -> Dict[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence
 
-from maas_usage_check.metrics import API, MODEL, USAGE
+from maas_usage_check.metrics import API, BUDGET, MODEL, USAGE
 
 from .panel_queries import (
     FILTERS,
+    OF_BUDGETS,
     OF_MODELS,
     SERVICES,
     VARIABLES,
+    Budget,
     Coverage,
-    Forecast,
     HourOfDay,
     Incomplete,
     Minute,
@@ -23,10 +24,10 @@ from .panel_queries import (
     Used,
 )
 
-HOLD = "2h, now()"
+HELD = "2h"
+HOLD = f"{HELD}, now()"
 """Steps that end now, instead of fill(previous): InfluxDB mixes up the steps of filled series when it adds them up."""
 ZONE = " tz('$timezone')"
-HOURS_OF_A_MONTH = 730.5
 
 
 def influxql(query: PanelQuery, over_time: bool) -> Optional[str]:
@@ -37,8 +38,10 @@ def influxql(query: PanelQuery, over_time: bool) -> Optional[str]:
     if isinstance(query, Rest):  # InfluxQL cannot subtract one measurement from another
         return None
     if isinstance(query, Used):
+        if query.share:  # nor divide groups by their sum
+            return None
         fields = [query.field, *([query.over] if query.over else [])]
-        value = " / ".join(f'sum("{field}")' for field in fields) + query.then
+        value = " / ".join(f'sum("{field}")' for field in fields)
         steps = ["time($__interval)"] if over_time else []
         text = _select(value, _hours(query.source, fields), group=[*steps, *_tags(query.by)])
         return f"{text} fill(none){ZONE}" if over_time else text
@@ -60,11 +63,15 @@ def influxql(query: PanelQuery, over_time: bool) -> Optional[str]:
             _select('min("coverage_ratio")', f'"{USAGE}"', _chosen(FILTERS), [f"time({HOLD})", '"range"'])
             + " fill(none)"
         )
-    if isinstance(query, Forecast):
-        settled = _hours(SERVICES, ["total_tokens"], ['"settled" = 1'])
-        hour = _select('sum("total_tokens") AS "v"', settled, group=["time(1h)"])
-        return _select(f'mean("v") * {HOURS_OF_A_MONTH}{query.then}', f"({hour} fill(none))")
-    return _total(query.span, query.then)
+    if isinstance(query, Budget):
+        return _budget(query)
+    return _total(query.span)
+
+
+def named(query: str, column: str) -> str:
+    """Name the column of a query's values."""
+    value, source = query.split(" FROM ", 1)
+    return f'{value} AS "{column}" FROM {source}'
 
 
 def _hour_of_day(hour: int) -> str:
@@ -79,30 +86,38 @@ def _minute(field: str, over_time: bool) -> str:
     if over_time:
         group = ["time($__interval)", *tags]
         return _select(f'max("{field}")', f'"{MODEL}"', _chosen(OF_MODELS), group) + " fill(none)"
-    where = " AND ".join([*_chosen(OF_MODELS), "time > now() - 20m"])
-    # S608: no part of the query is user input.
-    return f'SELECT last("{field}") FROM "{MODEL}" WHERE {where} GROUP BY {", ".join(tags)}'  # noqa: S608
+    return _select(f'last("{field}")', f'"{MODEL}"', _chosen(OF_MODELS), tags, "time > now() - 20m")
 
 
-def _total(span: str, then: str) -> str:
+def _budget(query: Budget) -> str:
+    pinned = [f"\"{name}\" {operator} '{value}'" for name, operator, value in query.where]
+    where, during = [*pinned, *_chosen(OF_BUDGETS)], f"time > now() - {HELD}"
+    lasts = _select(f'last("{query.field}") AS "v"', f'"{BUDGET}"', where, ["*"], during)
+    return _select(f'{query.how}("v"){query.then}', f"({lasts})", group=_tags(query.by), during=during)
+
+
+def _total(span: str) -> str:
     step = f"time({HOLD})"
     lasts = _select(
         'last("total_tokens") AS "v"', f'"{USAGE}"', [f"\"range\" = '{span}'", *_chosen(FILTERS)], [step, "*"]
     )
     ones = _select('max("v") AS "v"', f"({lasts})", group=[step, *_tags(FILTERS)])
-    return _select(f'sum("v"){then}', f"({ones})", group=[step]) + " fill(none)"
+    return _select('sum("v")', f"({ones})", group=[step]) + " fill(none)"
 
 
-def _hours(source: Source, fields: Sequence[str], where: Sequence[str] = ()) -> str:
+def _hours(source: Source, fields: Sequence[str]) -> str:
     """Write the hours of a source's series; series that differ only in user tags count as one, the largest."""
     largest = ", ".join(f'max("{field}") AS "{field}"' for field in fields)
     group = ["time(1h)", *_tags(source.same)]
-    return f"({_select(largest, _quoted(source.hours), [*where, *_chosen(source.same)], group)} fill(none))"
+    return f"({_select(largest, _quoted(source.hours), _chosen(source.same), group)} fill(none))"
 
 
-def _select(what: str, source: str, where: Sequence[str] = (), group: Sequence[str] = ()) -> str:
+def _select(
+    what: str, source: str, where: Sequence[str] = (), group: Sequence[str] = (), during: str = "$timeFilter"
+) -> str:
     grouping = f" GROUP BY {', '.join(group)}" if group else ""
-    return f"SELECT {what} FROM {source} WHERE {' AND '.join([*where, '$timeFilter'])}{grouping}"  # noqa: S608
+    # S608: no part of the query is user input.
+    return f"SELECT {what} FROM {source} WHERE {' AND '.join([*where, during])}{grouping}"  # noqa: S608
 
 
 def _chosen(same: Sequence[str]) -> List[str]:

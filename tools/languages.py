@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from .influxql import influxql
+from .influxql import influxql, named
 from .panel_queries import PanelQuery
-from .panels import NO_HOURS, PICKED
 from .promql import promql
 
 
@@ -17,6 +16,11 @@ class Language(NamedTuple):
     query: Callable[[PanelQuery, bool], Optional[str]]
     target: Dict[str, Any]
     once: Dict[str, Any]
+    table: Dict[str, Any]
+    column: str
+    """The name of a table's values in Grafana."""
+    named: Callable[[str, str], str]
+    """Give the values of a query that name, as far as the query can."""
     query_key: str
     legend_key: str
     legend: str
@@ -31,6 +35,9 @@ LANGUAGES = {
         promql,
         {"range": True, "instant": False},
         {"range": False, "instant": True},
+        {"format": "table"},
+        "Value #{query}",
+        lambda query, title: query,
         "expr",
         "legendFormat",
         r"{{\1}}",
@@ -42,10 +49,6 @@ LANGUAGES = {
             "zone": "the dashboard's time zone",
             "since": ", counted since the plugin first ran",
             "seen": " that was collected",
-            "forecast": "The month so far, plus its remaining days at the rate of the last 7 days. The variable "
-            "`utc_offset` must match the configured time zone. Needs the ranges `this_month` and `last_7d` in the "
-            "configuration.",
-            "no_forecast": "No value yet, or the range this_month or last_7d is missing in the configuration",
             "rest": " The part without one is shown too.",
         },
     ),
@@ -54,6 +57,9 @@ LANGUAGES = {
         influxql,
         {"rawQuery": True, "resultFormat": "time_series"},
         {},
+        {"resultFormat": "table"},
+        "{title}",
+        named,
         "query",
         "alias",
         r"$tag_\1",
@@ -64,9 +70,6 @@ LANGUAGES = {
             "zone": "the time zone of the variable `timezone`",
             "since": "",
             "seen": "",
-            "forecast": "The mean of the month's settled hours, times the 730.5 hours of an average month; imprecise "
-            "in the month's first days. " + PICKED,
-            "no_forecast": NO_HOURS,
             "rest": " The part without one is the difference to the total: InfluxQL cannot calculate it.",
         },
     ),

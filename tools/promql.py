@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Sequence, Tuple
 
-from maas_usage_check.metrics import API, MODEL, USAGE
+from maas_usage_check.metrics import API, BUDGET, MODEL, USAGE
 
 from .panel_queries import (
     FILTERS,
+    OF_BUDGETS,
     OF_MODELS,
     SERVICES,
     VARIABLES,
+    Budget,
     Coverage,
-    Forecast,
     HourOfDay,
     Incomplete,
     Minute,
@@ -24,7 +25,7 @@ from .panel_queries import (
 )
 
 HOLD = "2h"
-"""A range keeps its last value this long after a failed query: longer than MaasCollectionPartial needs to fire."""
+"""Ranges and budgets keep their last value this long after a failure: longer than MaasCollectionPartial takes."""
 KNOWN = "1d"
 """Largest age of the last sample before a step: usage of a gap between scrapes is in the next step."""
 
@@ -34,7 +35,8 @@ def promql(query: PanelQuery, over_time: bool) -> str:
     if isinstance(query, Used):
         return _used(query, over_time)
     if isinstance(query, Rest):
-        return f"{_used(Used(query.whole), over_time)} - {_used(Used(query.parts), over_time)}"
+        whole, parts = (_used(Used(source, query.field, query.by), over_time) for source in (query.whole, query.parts))
+        return f"{whole} - {parts}"
     if isinstance(query, HourOfDay):
         end, start = f" offset -{query.hour + 1}h", f" offset -{query.hour}h" if query.hour else ""
         return f"sum ({_grown(SERVICES, 'tokens', '1h', end, start)})"
@@ -49,11 +51,11 @@ def promql(query: PanelQuery, over_time: bool) -> str:
         return f'max by (region) ({API}_result_code{{region=~"$region"}}) > 0'
     if isinstance(query, Coverage):
         return f"min by (range) (last_over_time({USAGE}_coverage_ratio{_chosen(FILTERS)}[{HOLD}]))"
-    if isinstance(query, Forecast):
-        clock = "vector(time() + $utc_offset * 3600)"
-        left = f"scalar(days_in_month({clock}) - day_of_month({clock}) + 1 - {clock} % 86400 / 86400)"
-        return f"({_total('this_month')} + {_total('last_7d')} / 7 * {left}){query.then}"
-    return _total(query.span) + query.then
+    if isinstance(query, Budget):
+        name = f"{BUDGET}_{query.field}{_chosen(OF_BUDGETS, *query.where)}"
+        return f"{query.how} by ({', '.join(query.by)}) (last_over_time({name}[{HOLD}])){query.then}"
+    name = f"{USAGE}_total_tokens{_chosen(FILTERS, ('range', '=', query.span))}"
+    return f"sum ({_one(FILTERS)} (last_over_time({name}[{HOLD}])))"
 
 
 def _used(query: Used, over_time: bool) -> str:
@@ -64,7 +66,9 @@ def _used(query: Used, over_time: bool) -> str:
     def of(field: str) -> str:
         return f"sum{by} ({_grown(query.source, 'tokens' if field == 'total_tokens' else field, step, end, start)})"
 
-    return of(query.field) + (f" / {of(query.over)}" if query.over else "") + query.then
+    if query.share:
+        return f"{of(query.field)} / scalar(sum ({of(query.field)}))"
+    return of(query.field) + (f" / {of(query.over)}" if query.over else "")
 
 
 def _grown(source: Source, field: str, step: str, end: str, start: str) -> str:
@@ -76,14 +80,10 @@ def _grown(source: Source, field: str, step: str, end: str, start: str) -> str:
     )
 
 
-def _total(span: str) -> str:
-    return f"sum ({_one(FILTERS)} (last_over_time({USAGE}_total_tokens{_chosen(FILTERS, span)}[{HOLD}])))"
-
-
 def _one(same: Sequence[str]) -> str:
     return f"max by ({', '.join(same)})"
 
 
-def _chosen(same: Sequence[str], span: str = "") -> str:
-    pinned = [f'range="{span}"'] if span else []
+def _chosen(same: Sequence[str], *where: Tuple[str, str, str]) -> str:
+    pinned = [f'{name}{operator}"{value}"' for name, operator, value in where]
     return "{" + ",".join([*pinned, *(f'{name}=~"${name}"' for name in same if name in VARIABLES)]) + "}"

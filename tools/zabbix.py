@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import yaml
 
@@ -12,13 +12,16 @@ from maas_usage_check.errors import Result
 from maas_usage_check.metrics import CATALOGUE, catalogue
 from maas_usage_check.metrics.catalogue import API, COUNT, Field
 
+from .zabbix_triggers import TRIGGERS, Trigger
+
 FILE = Path(__file__).parent.parent / "examples" / "zabbix" / "template.yaml"
 TEMPLATE = "Huawei Cloud MaaS usage by Zabbix agent active"
 APPLICATIONS = {"uuid": "a571c0d144b14fd4a87a9d9b2aa9fcd6", "name": "Templates/Applications"}
 """A group that every Zabbix has, under its own id."""
 MASTER = "maas.collect"
-SERIES = ("service_type", "infer_type", "region", "project_id")
-OF_MODEL = ("model", "maas_api_id", "region", "project_id")
+OF_PROJECT = ("region", "project_id")
+SERIES = ("service_type", "infer_type", *OF_PROJECT)
+OF_MODEL = ("model", "maas_api_id", *OF_PROJECT)
 RULES: Dict[str, Tuple[str, Tuple[str, ...]]] = {
     "ranges": (catalogue.USAGE, ("range", *SERIES)),
     "keys of ranges": (catalogue.KEY_USAGE, ("range", "api_key_label", *SERIES)),
@@ -27,16 +30,18 @@ RULES: Dict[str, Tuple[str, Tuple[str, ...]]] = {
     "models now": (catalogue.MODEL, OF_MODEL),
     "models": (catalogue.MODEL_CONSUMED, OF_MODEL),
     "costs of models": (catalogue.MODEL_COST_CONSUMED, ("currency", *OF_MODEL)),
+    "budgets": (catalogue.BUDGET, ("unit", *OF_PROJECT)),
+    "budgets of teams": (catalogue.BUDGET, ("team", "unit", *OF_PROJECT)),
     "collections": (API, ("region",)),
 }
 """The measurement of each discovery rule, and the labels that identify its series."""
+ONLY = {"budgets": 'scope="all"', "budgets of teams": 'scope="team"'}
+"""Only such series. A label without a value would leave its macro unresolved, so teams have a rule of their own."""
 OF_SEVERAL = {"up": "min", "last_success_timestamp_seconds": "min", "newest_usage_timestamp_seconds": "min"}
 """The value for several series that differ only in user tags; for other fields the largest."""
 UNITS = {"second": "s", "token": "!tokens", "request": "!requests", "error": "!errors"}
 """`!` keeps Zabbix from writing K and M."""
 MACROS = (
-    ("{$MAAS.BUDGET}", "0", "Budget in tokens of one service per range (context); 0: no budget."),
-    ('{$MAAS.BUDGET:"last_30d"}', "1000000000", "Budget in tokens of one service in the last 30 days."),
     ("{$MAAS.ERROR_RATIO.MAX}", "1", "Limit of the share of failed calls (0 to 1) per range (context); 1: no limit."),
     ('{$MAAS.ERROR_RATIO.MAX:"last_7d"}', "0.1", "Limit of the share of failed calls in the last 7 days."),
 )
@@ -48,63 +53,6 @@ class Plain(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """Return True for all data."""
         return True
-
-
-class Trigger(NamedTuple):
-    """A trigger. In its expression each field in < > becomes the item of the field."""
-
-    rule: str
-    name: str
-    expression: str
-    priority: str
-    remedy: str
-
-
-DOCTOR = "Run `maas-usage-check doctor --config FILE` as the agent's user: it names what is wrong and the remedy."
-TRIGGERS = (
-    Trigger(
-        "collections",
-        "MaaS usage is not collected",
-        "(last(<result_code>)<=1 or last(<result_code>)>=8) and max(<up>,15m)=0 and count(<up>,15m)>1",
-        "HIGH",
-        DOCTOR,
-    ),
-    Trigger(
-        "collections",
-        "No MaaS data for 30 minutes",
-        "nodata(<up>,30m)=1",
-        "HIGH",
-        f"The agent is down, its Timeout cuts the collection short, or the configuration is wrong. {DOCTOR}",
-    ),
-    Trigger(
-        "collections",
-        "Some MaaS usage has been missing for an hour",
-        "min(<result_code>,1h)>0 and max(<up>,1h)=1 and count(<up>,1h)>5",
-        "WARNING",
-        DOCTOR,
-    ),
-    Trigger(
-        "collections",
-        "MaaS credentials do not work",
-        "last(<result_code>)>=2 and last(<result_code>)<=7",
-        "HIGH",
-        DOCTOR,
-    ),
-    Trigger(
-        "ranges",
-        "Too many MaaS calls fail in {#RANGE} ({#SERVICE_TYPE}, {#INFER_TYPE})",
-        'last(<error_ratio>)>{$MAAS.ERROR_RATIO.MAX:"{#RANGE}"}',
-        "WARNING",
-        "Check the error codes in the console's call statistics.",
-    ),
-    Trigger(
-        "ranges",
-        "The MaaS budget of {#RANGE} is used up ({#SERVICE_TYPE}, {#INFER_TYPE})",
-        '{$MAAS.BUDGET:"{#RANGE}"}>0 and last(<total_tokens>)>{$MAAS.BUDGET:"{#RANGE}"}',
-        "WARNING",
-        "Find the service and the API key with the most tokens, or raise the macro.",
-    ),
-)
 
 
 def document() -> Dict[str, Any]:
@@ -143,21 +91,22 @@ def _master() -> Dict[str, Any]:
 
 def _rule(title: str, measurement: str, labels: Tuple[str, ...]) -> Dict[str, Any]:
     fields = CATALOGUE[measurement]
-    key = f"maas.discovery.{title.replace(' ', '_')}"
+    key, only = f"maas.discovery.{title.replace(' ', '_')}", f"{{{ONLY[title]}}}" if title in ONLY else ""
     return {
         "uuid": _uuid(key), "name": f"MaaS {title}", "type": "DEPENDENT", "key": key, "delay": "0",
         "item_prototypes": list(_prototypes(title, measurement, labels)),
         "trigger_prototypes": [_trigger(trigger, labels) for trigger in TRIGGERS if trigger.rule == title],
         "master_item": {"key": MASTER},
         "lld_macro_paths": [{"lld_macro": _macro(label), "path": f"$.labels['{label}']"} for label in labels],
-        "preprocessing": [{"type": "PROMETHEUS_TO_JSON", "parameters": [_metric(measurement, fields[0])]}],
+        "preprocessing": [{"type": "PROMETHEUS_TO_JSON", "parameters": [f"{_metric(measurement, fields[0])}{only}"]}],
     }  # fmt: skip
 
 
 def _prototypes(title: str, measurement: str, labels: Tuple[str, ...]) -> Iterator[Dict[str, Any]]:
     who = " ".join(_macro(label) for label in labels if label not in ("project_id", "maas_api_id"))
     tags = [{"tag": "component", "value": title}, *({"tag": label, "value": _macro(label)} for label in labels)]
-    matchers = ",".join(f'{label}="{_macro(label)}"' for label in labels)
+    only = [ONLY[title]] if title in ONLY else []
+    matchers = ",".join([*only, *(f'{label}="{_macro(label)}"' for label in labels)])
     for field in CATALOGUE[measurement]:
         key, name = _key(measurement, field.name, labels), f"MaaS {who}: {field.name.replace('_', ' ')}"
         yield {
@@ -184,12 +133,18 @@ def _prototypes(title: str, measurement: str, labels: Tuple[str, ...]) -> Iterat
 
 
 def _trigger(trigger: Trigger, labels: Tuple[str, ...]) -> Dict[str, Any]:
-    measurement, expression = RULES[trigger.rule][0], trigger.expression
-    for field in CATALOGUE[measurement]:
-        expression = expression.replace(f"<{field.name}>", f"/{TEMPLATE}/{_key(measurement, field.name, labels)}")
+    measurement = RULES[trigger.rule][0]
+
+    def filled(expression: str) -> str:
+        for field in CATALOGUE[measurement]:
+            expression = expression.replace(f"<{field.name}>", f"/{TEMPLATE}/{_key(measurement, field.name, labels)}")
+        return expression
+
+    recovery = {"recovery_mode": "RECOVERY_EXPRESSION", "recovery_expression": filled(trigger.recovery)}
     name = f"{trigger.name}: {{#REGION}}"
     return {
-        "uuid": _uuid(name), "expression": expression, "name": name,
+        "uuid": _uuid(name), "expression": filled(trigger.expression), "name": name,
+        **(recovery if trigger.recovery else {}),
         # The meaning of the result code, from the value map of the first item in the expression.
         **({"event_name": f"{name}: {{ITEM.LASTVALUE1}}"} if "last(<result_code>)" in trigger.expression else {}),
         "priority": trigger.priority, "description": trigger.remedy,

@@ -6,7 +6,7 @@ import re
 from typing import Any, Dict, List, Tuple
 
 from .datadog_query_eval import Sample, evaluate_formula, evaluate_query
-from .grafana_dashboards import month_start
+from .grafana_dashboards import month_before, month_start
 
 SPANS = {"15m": 900, "1h": 3600, "1w": 604_800}
 Widget = Dict[str, Any]
@@ -23,6 +23,8 @@ class DashboardEvaluator:
         formula = request["formulas"][0]["formula"]
         shifts = re.findall(r"timeshift\(\w+, -(\d+)\)", formula)
         start = self._start(widget.get("time", {}).get("live_span", "")) - sum(map(int, shifts))
+        if "calendar_shift" in formula:
+            start = month_before(start * 1000) // 1000
         samples = [one for one in self.samples if start <= one.at <= self.now]
         assert all("as_count" not in query["query"] or query["query"][:4] == "sum:" for query in request["queries"])
         named = {query["name"]: evaluate_query(query["query"], samples, self.chosen) for query in request["queries"]}

@@ -9,7 +9,7 @@ from .datadog_query_eval import QUERY, Group, Lines, Sample, evaluate_formula, e
 from .test_datadog_assets import ASSETS, read
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-MONITOR_QUERY = re.compile(r"(max|min|avg|sum)\((?:last_(\d+)([mhdw])|current_1mo)\):(.*) ([<>]) ([\d.]+)")
+MONITOR_QUERY = re.compile(r"(max|min|avg|sum)\(last_(\d+)([mhdw])\):(.*) ([<>]) ([\d.]+)")
 
 
 def monitor_query(name: str) -> str:
@@ -24,10 +24,10 @@ def alerts(name: str, samples: List[Sample], now: float) -> Set[Group]:
     return {group for group, value in found.items() if (value > float(limit) if sign == ">" else value < float(limit))}
 
 
-def evaluate_monitor(text: str, samples: List[Sample], now: float, month: float = 0.0) -> Dict[Group, float]:
-    """Return the values that a monitor compares with its limit; the month began at `month`."""
+def evaluate_monitor(text: str, samples: List[Sample], now: float) -> Dict[Group, float]:
+    """Return the values that a monitor compares with its limit."""
     how, number, unit, formula, _, _ = MONITOR_QUERY.fullmatch(text).groups()  # type: ignore[union-attr]
-    since = now - int(number) * UNITS[unit] if unit else month
+    since = now - int(number) * UNITS[unit]
     named: Dict[str, Lines] = {}
 
     def name(found: re.Match[str]) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
+import itertools
 import operator
 import re
 from statistics import mean
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from .grafana_dashboards import midnight
+from .grafana_dashboards import SHANGHAI, midnight
 
 Group = Tuple[str, ...]
 QUERY = re.compile(
-    r"(max|min|sum|avg):([\w.]+){([^}]*)}(?: by {([^}]*)})?(?:\.as_count\(\))?(?:\.rollup\(sum, ([^)]+)\))?"
+    r"(max|min|sum|avg):([\w.]+){([^}]*)}(?: by {([^}]*)})?(?:\.as_count\(\))?(?:\.rollup\((?:sum|max), ([^)]+)\))?"
 )
 DAILY = "daily, 12am, 'Asia/Shanghai'"
 STEP = 300
@@ -51,6 +54,25 @@ class Lines:
             {group: {at: value for at, value in line.items() if fits(value)} for group, line in self.values.items()}
         )
 
+    def map(self, function: Callable[[float], float]) -> Lines:
+        return Lines(
+            {group: {at: function(value) for at, value in line.items()} for group, line in self.values.items()}
+        )
+
+    def accumulate(self) -> Lines:
+        return Lines(
+            {
+                group: dict(zip(sorted(line), itertools.accumulate(line[at] for at in sorted(line))))
+                for group, line in self.values.items()
+            }
+        )
+
+    def a_month_later(self) -> Lines:
+        """Move each value to the same day and time of the next month."""
+        return Lines(
+            {group: {_next_month(at): value for at, value in line.items()} for group, line in self.values.items()}
+        )
+
     def _value(self, group: Group, at: float) -> Optional[float]:
         return self.values.get(group, {}).get(at, 0.0 if self.zero else None)
 
@@ -82,6 +104,9 @@ FUNCTIONS: Dict[str, Callable[..., Lines]] = {
     "default_zero": lambda lines: Lines(lines.values, zero=True),
     "cutoff_min": lambda lines, least: lines.filter(lambda value: value >= least),
     "cutoff_max": lambda lines, most: lines.filter(lambda value: value <= most),
+    "abs": lambda lines: lines.map(abs),
+    "cumsum": lambda lines: lines.accumulate(),
+    "calendar_shift": lambda lines, period, zone: lines.a_month_later(),
     "timeshift": lambda lines, seconds: Lines(
         {group: {at - seconds: value for at, value in line.items()} for group, line in lines.values.items()}
     ),
@@ -108,6 +133,12 @@ def evaluate_query(text: str, samples: Sequence[Sample], chosen: Mapping[str, st
     return Lines(
         {group: {at: float(AGGREGATORS[how](values)) for at, values in line.items()} for group, line in found.items()}
     )
+
+
+def _next_month(at: float) -> float:
+    then = dt.datetime.fromtimestamp(at, SHANGHAI)
+    year, month = then.year + then.month // 12, then.month % 12 + 1
+    return then.replace(year=year, month=month, day=min(then.day, calendar.monthrange(year, month)[1])).timestamp()
 
 
 def _step(at: float, rollup: Optional[str]) -> float:

@@ -43,21 +43,28 @@ def is_over_time(panel: Dict[str, Any]) -> bool:
     return panel["type"] in ("timeseries", "status-history")
 
 
+def cell(panel: Dict[str, Any], column: str, tags: Dict[str, str]) -> Tuple[str, ...]:
+    """Return the title of a table's column, and the tags of one of its rows, in their order."""
+    columns = panel["transformations"][-1]["options"]
+    return (columns["renameByName"][column], *(tags[name] for name in columns["indexByName"] if tags.get(name)))
+
+
 def variables(dashboard: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
 def panel_range(panel: Dict[str, Any], picked: Range, fixed: bool = False) -> Range:
     """Return the range that a panel shows for a picked one, which ends now unless it is `fixed`."""
-    since = "" if fixed else panel.get("timeFrom", "")
-    shift = duration_ms(panel.get("timeShift", "0h"))
+    since, shift = "" if fixed else panel.get("timeFrom", ""), panel.get("timeShift", "0h")
     start = {
         "": picked.start,
         "now/d": midnight(picked.end),
         "now/M": month_start(picked.end),
         "now-29d/d": midnight(picked.end - 29 * UNITS["d"]),
     }[since]
-    return Range(start - shift, picked.end - shift)
+    if shift == "1M":
+        return Range(month_before(start), month_before(picked.end))
+    return Range(start - duration_ms(shift), picked.end - duration_ms(shift))
 
 
 def duration_ms(text: str) -> int:
@@ -72,6 +79,16 @@ def midnight(at: int) -> int:
 
 def month_start(at: int) -> int:
     return _start_of(at, day=1, hour=0)
+
+
+def next_month(at: int) -> int:
+    """Return when the next month begins."""
+    return month_start(month_start(at) + 32 * UNITS["d"])
+
+
+def month_before(at: int) -> int:
+    """Return the same day and time of the month before."""
+    return month_start(month_start(at) - 1) + at - month_start(at)
 
 
 def _start_of(at: int, **replaced: int) -> int:

@@ -12,11 +12,12 @@ from maas_usage_check.metrics import API
 from . import grafana_dashboards, simulated_account
 from .expected_hours import DAY, HOUR, NOTHING, Usage, sum_usage
 from .expected_models import CURRENCY, MINUTE, newest_minute, series_from_tags
+from .expected_panels import ExpectedPanels
 from .grafana_dashboards import PROMETHEUS, Chosen, Range, duration_ms, is_over_time, month_start
 from .programs import get, rows, rows_over_time
-from .simulated_account import END, SERVICES, ExpectedPanels, Series, Values, expected_counts
+from .simulated_account import END, SERVICES, Series, Values, expected_counts
 
-BEGAN = END - 31 * DAY
+BEGAN = END - 32 * DAY
 CYCLE, OFTEN, SCRAPE = 8 * HOUR, 2 * HOUR, HOUR
 """Time between cycles, between cycles of the last two days, and between scrapes."""
 APPEARS, LOST = BEGAN + 9 * DAY + HOUR // 3, BEGAN + 19 * DAY
@@ -33,6 +34,7 @@ class Month(simulated_account.SimulatedAccount):
     """Runs a month of cycles; records the scraped samples and the expected counts."""
 
     dashboard = PROMETHEUS
+    known_since = (LOST, LOST)
     partial = END + OFTEN
     week = month = Range(END - 30 * DAY, END)
     """LOST lies within it."""
@@ -114,7 +116,11 @@ class Month(simulated_account.SimulatedAccount):
         text = target["expr"].replace("$__range", f"{(shown.end - shown.start) // 1000}s")
         text = grafana_dashboards.fill_in(PROMETHEUS, text.replace("$__interval", panel["interval"]), chosen)
         assert target["range"] is is_over_time(panel)
-        if target["range"]:
+        if panel["type"] == "table":
+            for row in rows(self.store_url, text, shown.end / 1000):
+                column = f"Value #{target['refId']}"
+                yield grafana_dashboards.cell(panel, column, row["metric"]), float(row["value"][1])
+        elif target["range"]:
             step = duration_ms(panel["interval"])
             # Steps begin at multiples of their length in the dashboard's time zone.
             first, last = ((at + 8 * HOUR) // step * step - 8 * HOUR for at in shown)
@@ -163,14 +169,22 @@ class ExpectedInPrometheus(ExpectedPanels):
                 if step <= self.picked.end:
                     yield step, self.account.scrapes[at]
 
-    def forecast(self) -> float:
-        end = self.picked.end
-        days_left = (month_start(month_start(end) + 32 * DAY) - end) / DAY
-        return self.total("this_month") + self.total("last_7d") / 7 * days_left
+    def shares(self, values: Values) -> Values:
+        total = sum(values.values())
+        return self.table("Share", {tags: value / total for tags, value in values.items()})
 
     def of_keys(self) -> Values:
         keys = super().of_keys()
         return {**keys, "no key": self.used(*((each, "") for each in self.models))[0] - sum(keys.values())}
+
+    def tokens_by_team(self) -> Values:
+        teams, start = super().tokens_by_team(), month_start(self.picked.end)
+        whole = self.used(*((name, "") for name in self.services), since=start)[0]
+        return {**teams, "no label": whole - sum(teams.values())}
+
+    def cost_by_team(self) -> Values:
+        teams, start = super().cost_by_team(), month_start(self.picked.end)
+        return {**teams, f"no key {CURRENCY}": sum(self.costs(start).values()) - sum(teams.values())}
 
     def of_labels(self) -> Values:
         labels = super().of_labels()

@@ -13,8 +13,6 @@ from .programs import PROMETHEUS, ROOT, find, run
 
 RULES = ROOT / "examples" / "prometheus" / "alerts.yml"
 HOUR, DAY = 3600, 24 * 3600
-CLOCK = "8 * 3600"
-"""Seconds by which the rules' month is ahead of UTC."""
 Value = Callable[[int], Optional[float]]
 """The value of a series at a time, seconds since 1970, when these weeks begin; None: no sample."""
 Expected = Tuple[int, int, Collection[str]]
@@ -63,7 +61,6 @@ def check(
     input_series: List[Tuple[str, Value]],
     *expected: Expected,
     step: int = 300,
-    clock: str = CLOCK,
 ) -> None:
     """Fail with promtool's output unless the alert fired as expected.
 
@@ -75,13 +72,10 @@ def check(
         input_series: names and values.
         expected: when it fires, and for which cases.
         step: seconds between samples and between evaluations; above 300, rules must read at the time of a sample.
-        clock: replaces CLOCK in the rules.
     """
-    text = RULES.read_text(encoding="utf-8")
-    assert text.count(CLOCK) == 1
     groups = [
         {"name": group["name"], "rules": [rule for rule in group["rules"] if rule.get("alert", alert) == alert]}
-        for group in yaml.safe_load(text.replace(CLOCK, clock))["groups"]
+        for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
         if any(rule.get("alert") == alert for rule in group["rules"])
     ]
     last = max(end for _, end, _ in expected)

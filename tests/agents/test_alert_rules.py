@@ -17,14 +17,8 @@ from .promtool import DAY, HOUR, Value, collection, counter, series
 pytestmark = pytest.mark.timeout(180)
 Check = Callable[..., None]
 TOKENS = "huawei_maas_consumed_tokens_total"
-RANGE = "huawei_maas_usage_total_tokens"
-COST = "huawei_maas_model_cost_consumed_cost_total"
 NEWEST = "huawei_maas_api_newest_usage_timestamp_seconds"
-BUDGET = 1_000_000_000
 COARSE = HOUR // 2
-JANUARY_24 = {"step": COARSE, "clock": "23 * 86400"}
-"""With this clock these weeks begin on 24 January: the month has 8 days left."""
-CHANGE = 8 * DAY
 
 
 @pytest.fixture
@@ -42,115 +36,6 @@ def since(began: int, then: Optional[float], before: Optional[float] = None) -> 
 
 def unless(start: int, end: int) -> Callable[[int], bool]:
     return lambda at: not start <= at < end
-
-
-def month_range(total: float, exists: Callable[[int], bool] = lambda at: True) -> Value:
-    """Make the range this_month: `total` in January, and a new month from February on."""
-    return lambda at: (total if at < CHANGE else (at - CHANGE) / (40 * DAY) * BUDGET) if exists(at) else None
-
-
-def test_token_budget(check: Check) -> None:
-    """The token budget is of the calendar month, and each token counts once."""
-    hole = unless(CHANGE - HOUR // 2, CHANGE + HOUR // 2)
-
-    def fast(at: int) -> float:
-        return BUDGET / (6 * DAY)
-
-    def forgot(at: int) -> float:  # the state was lost after the fourth day, and with it the earlier counts
-        lost = at >= 4 * DAY
-        return BUDGET * (0.4 * min(at / DAY - 4, 3) if lost else 0.5 + 0.7 * min(at / DAY, 3) / 3)
-
-    this_month = {"range": "this_month", "service_type": "preset"}
-    input_series = [
-        series(TOKENS, counter(fast), "counted", service_type="preset"),
-        series(TOKENS, counter(fast, hole), "counted, with a gap at the change", service_type="preset"),
-        series(TOKENS, counter(fast, unless(5 * DAY, 5 * DAY + HOUR)), "restarted", service_type="preset"),
-        series(TOKENS, forgot, "the state was lost", service_type="preset"),
-        series(TOKENS, counter(steady(BUDGET / (9 * DAY))), "little", service_type="preset"),
-        series(RANGE, month_range(1.1 * BUDGET), "reported", **this_month),
-        series(RANGE, month_range(0.6 * BUDGET), "reported of two services", **this_month),
-        series(
-            RANGE, month_range(0.6 * BUDGET), "reported of two services", **{**this_month, "service_type": "my_service"}
-        ),
-        series(RANGE, month_range(0.9 * BUDGET), "reported less than counted", **this_month),
-        series(TOKENS, counter(fast), "reported less than counted", service_type="preset"),
-        series(RANGE, month_range(0.6 * BUDGET), "two hosts", instance="one", **this_month),
-        series(RANGE, month_range(0.6 * BUDGET), "two hosts", instance="two", **this_month),
-        series(RANGE, steady(5 * BUDGET), "other ranges", range="last_30d", service_type="preset"),
-        series("huawei_maas_key_usage_total_tokens", steady(2 * BUDGET), "keys", api_key_label="x", **this_month),
-    ]
-    counted = {"counted", "counted, with a gap at the change", "restarted"}
-    reported = {"reported", "reported of two services"}
-    expected = [
-        (HOUR, 4 * DAY, reported),
-        (4 * DAY, CHANGE - HOUR, {*reported, *counted, "the state was lost"}),
-        (CHANGE + 2 * HOUR, CHANGE + 5 * DAY, ()),
-        (CHANGE + 5 * DAY, CHANGE + 7 * DAY, counted),
-    ]
-    check("MaasTokenBudgetUsed", input_series, *expected, **JANUARY_24)
-
-
-def test_token_budget_partial_failure(check: Check) -> None:
-    """The budget alert stays through a partial failure until that has its own alert."""
-    input_series = [
-        series(RANGE, month_range(0.6 * BUDGET, unless(DAY, 2 * DAY)), "r", range="this_month", service_type="preset"),
-        series(RANGE, month_range(0.6 * BUDGET), "r", range="this_month", service_type="my_service"),
-    ]
-    minutes = [DAY + minute * 60 for minute in range(0, 115, 10)]
-    check("MaasTokenBudgetUsed", input_series, *((at - 300, at, ["r"]) for at in minutes))
-
-
-def test_token_forecast(check: Check) -> None:
-    """The forecast is the month so far plus its rest at the rate of the last week."""
-
-    def ranges(case: str, month: float, week: float) -> List[Tuple[str, Value]]:
-        return [
-            series(RANGE, month_range(month * BUDGET), case, range="this_month", service_type="preset"),
-            series(RANGE, steady(week * BUDGET), case, range="last_7d", service_type="preset"),
-        ]
-
-    input_series = [
-        *ranges("grows", 0.8, 0.21),
-        *ranges("grows little", 0.8, 0.16),
-        *ranges("is over already", 1.1, 0.2),
-        series(TOKENS, counter(steady(BUDGET / (10 * DAY))), "counted", service_type="preset"),
-        series(TOKENS, counter(steady(BUDGET / (60 * DAY))), "counted little", service_type="preset"),
-    ]
-    expected = [
-        (HOUR, DAY // 2, ["grows"]),  # 0.8 + 0.21 / 7 * 8 = 1.04
-        (2 * DAY, CHANGE, ()),  # 0.8 + 0.21 / 7 * 6 = 0.98; counted: 8 days of 0.1
-        (CHANGE + 2 * HOUR, 12 * DAY, ["counted"]),  # 28 days of 0.1
-    ]
-    check("MaasTokenBudgetForecast", input_series, *expected, **JANUARY_24)
-
-
-def test_cost_budget(check: Check) -> None:
-    """The cost budget is of the calendar month, by currency; the forecast alerts before it."""
-
-    def spends(total: float, days: float, case: str, **labels: str) -> Tuple[str, Value]:
-        model = {"maas_api_id": "m", "model": "m", "currency": "CNY", **labels}
-        return series(COST, counter(steady(total / (days * DAY))), case, **model)
-
-    input_series = [
-        spends(10_000, 5, "fast"),
-        spends(6_000, 6, "two models"),
-        spends(6_000, 6, "two models", maas_api_id="n", model="n"),
-        spends(10_000, 40, "slow"),
-        spends(6_000, 6, "two currencies"),
-        spends(6_000, 6, "two currencies", currency="USD"),
-        spends(6_000, 6, "two jobs", job="node"),
-        spends(6_000, 6, "two jobs", job="maas"),
-        ('huawei_maas_model_key_cost_consumed_cost_total{region="keys",currency="CNY"}', counter(steady(1.0))),
-    ]
-    over = ["fast", "two models"]
-    used = [(HOUR, 4 * DAY, ()), (4 * DAY, CHANGE, over), (CHANGE + HOUR, 12 * DAY, ())]
-    check("MaasCostBudgetUsed", input_series, *used, **JANUARY_24)
-    forecast = [
-        (3 * DAY, 4 * DAY, over),
-        (7 * DAY, CHANGE, ()),
-        (CHANGE + 2 * HOUR, 9 * DAY, [*over, "two currencies", "two jobs"]),
-    ]
-    check("MaasCostBudgetForecast", input_series, *forecast, **JANUARY_24)
 
 
 def test_unusual_day(check: Check) -> None:

@@ -24,7 +24,10 @@ DASHBOARD = ASSETS / "datadog" / "dashboards" / "maas_usage.json"
 MONITORS = sorted((ASSETS / "datadog" / "monitors").glob("*.json"))
 SUBMITTED = {name: fields for name, fields in CATALOGUE.items() if name not in HOUR_TIMESTAMPED}
 KNOWN = {metric_name(measurement, field.name) for measurement, fields in SUBMITTED.items() for field in fields}
-TAGS = set("range service_type infer_type region project_id api_key_label maas_api_id model currency api_key".split())
+TAGS = set(
+    "range service_type infer_type region project_id api_key_label maas_api_id model currency api_key team cost_center "
+    "scope unit".split()
+)
 
 
 def read(path: Path) -> Dict[str, Any]:
@@ -79,7 +82,7 @@ def test_dashboard_metrics() -> None:
         name
         for name in KNOWN
         for _, measurement, field in [name.split(".")]
-        if measurement in ("usage", "key_usage", "model_key", "model_key_cost_consumed")
+        if measurement in ("usage", "key_usage", "model_key")
         or field in ("prompt_tokens", "completion_tokens", "total_tokens", "time_per_output_token_seconds")
         or field in ("prompt_tokens_per_minute", "completion_tokens_per_minute")
         or (measurement in ("key_consumed", "model_key_consumed") and field != "tokens")

@@ -25,7 +25,7 @@ Series = Tuple[str, Dict[str, str], Value]
 """A metric, tags, and the value at a time."""
 
 
-def always(value: float) -> Value:
+def always(value: Optional[float]) -> Value:
     return lambda at: value
 
 
@@ -158,24 +158,94 @@ def test_late_statistics() -> None:
     assert alerting("statistics_late", cases) == {"late"}
 
 
-@pytest.mark.parametrize(
-    ("name", "span", "limit"),
-    [("token_budget", "this_month", 1_000_000_000), ("token_forecast", "last_7d", 233_333_333)],
-)
-def test_tokens_over_limit(name: str, span: str, limit: int) -> None:
-    """The sum of all services is over the limit, and holds for two hours without one of them."""
+def budget(scope: str, **fields: Value) -> List[Series]:
+    """Make the budget in tokens of all, or of a team, and one of the other scope and unit that alerts on nothing."""
+    tags = {"scope": scope, "unit": "tokens", **({"team": "a"} if scope == "team" else {})}
+    other = {"scope": "all", "unit": "CNY"} if scope == "team" else {"scope": "team", "team": "a", "unit": "CNY"}
+    return [
+        *(series(f"budget.{field}", value, **tags) for field, value in fields.items()),
+        *(series(f"budget.{field}", always(0.5), **other) for field in ("used_ratio", "forecast_ratio")),
+        series("budget.covered_ratio", always(1), **other),
+    ]
 
-    def beside(part: Value, shown: str = span) -> List[Series]:
-        return [tokens(part, shown), tokens(always(limit - 10), shown, "my_service", "batch")]
+
+@pytest.mark.parametrize(("name", "scope"), [("budget_used", "all"), ("team_budget_used", "team")])
+def test_budget_used(name: str, scope: str) -> None:
+    """A budget is used up above 1, and stays so for two hours without a value."""
+    cases = {
+        "more": budget(scope, used_ratio=always(1.001)),
+        "all of it": budget(scope, used_ratio=always(1)),
+        "failed": budget(scope, used_ratio=since(NOW - HOUR, None, 1.1)),
+        "failed long ago": budget(scope, used_ratio=since(NOW - 2 * HOUR - STEP, None, 1.1)),
+        "of another scope": budget("all" if scope == "team" else "team", used_ratio=always(1.1)),
+    }
+    assert alerting(name, cases) == {"more", "failed"}
+
+
+@pytest.mark.parametrize(("name", "scope"), [("budget_forecast", "all"), ("team_budget_forecast", "team")])
+def test_budget_forecast(name: str, scope: str) -> None:
+    """A forecast counts where 99 % of the month is known and the budget is not used up."""
+
+    known, left = always(0.99), always(1)
+
+    def expected(ratio: Value, covered: Value = known, used: Value = left) -> List[Series]:
+        return budget(scope, forecast_ratio=ratio, covered_ratio=covered, used_ratio=used)
 
     cases = {
-        "over": beside(always(11)),
-        "at the limit": beside(always(10)),
-        "a part failed": beside(since(NOW - HOUR, None, 11)),
-        "a part failed long ago": beside(since(NOW - 2 * HOUR - STEP, None, 11)),
-        "another range": beside(always(11), "last_1d"),
+        "above": expected(always(1.001)),
+        "at the budget": expected(always(1)),
+        "for an hour": expected(since(NOW - HOUR, 1.1, 0.9)),
+        "for less than an hour": expected(since(NOW - HOUR + STEP, 1.1, 0.9)),
+        "for half an hour, then a gap": expected(
+            lambda at: None if at > NOW - HOUR else 1.1 if at > NOW - 1.5 * HOUR else 0.9
+        ),
+        "failed": expected(*(since(NOW - HOUR, None, value) for value in (1.1, 1, 0.5))),
+        "hours are missing": expected(always(1.1), covered=always(0.989)),
+        "hours are not known": expected(always(1.1), covered=always(None)),
+        "used up": expected(always(1.1), used=always(1.001)),
     }
-    assert alerting(name, cases) == {"over", "a part failed"}
+    assert alerting(name, cases) == {"above", "for an hour", "failed"}
+
+
+@pytest.mark.parametrize("limited", ["requests", "tokens"])
+def test_model_limit(limited: str) -> None:
+    """A model is near its limit in two minutes of two runs."""
+
+    def model(ratio: Value, tokens: Value = lambda at: at) -> List[Series]:
+        return of_model(always(20), **{f"{limited}_limit_ratio": ratio, "tokens_per_minute": tokens})
+
+    def at_runs(*ratios: Optional[float]) -> Value:
+        """Return values of the newest runs, the newest last, and 0.5 before."""
+        return lambda at: ([0.5] * len(CYCLES) + [*ratios])[-1 - int(NOW - at) // STEP] if at > NOW - DAY / 2 else 0.5
+
+    cases = {
+        "two minutes": model(at_runs(0.81, 0.81)),
+        "at the threshold": model(always(0.8)),
+        "one minute": model(at_runs(0.5, 0.9, 0.5)),
+        "one minute, sent again": model(at_runs(0.9, 0.9), since(NOW - STEP, 900, 500)),
+        "a gap between": model(at_runs(0.9, None, 0.9)),
+        "failed since": model(at_runs(0.9, 0.9, None, None, None)),
+        "long ago": model(at_runs(0.9, 0.9, *[0.5] * 12)),
+    }
+    assert alerting(f"model_{limited}_limit", cases) == {"two minutes", "failed since"}
+
+
+def test_model_requests_grow() -> None:
+    """The calls of a model grow by more than 20 % a minute for 5 minutes, above half of the limit."""
+
+    def model(then: Optional[float], before: Optional[float]) -> List[Series]:
+        return of_model(always(20), requests_limit_ratio=since(NOW - 10 * MINUTE, then, before))
+
+    cases = {
+        "faster": model(0.748, 0.3),
+        "slower": model(0.745, 0.3),
+        "below the half": model(0.499, 0.1),
+        "at the half": model(0.5, 0.1),
+        "new": model(0.9, None),
+        "falls": model(0.5, 0.9),
+        "a gap": of_model(always(20), requests_limit_ratio=lambda at: {0: 0.9, 1: None}.get((NOW - at) // STEP, 0.1)),
+    }
+    assert alerting("model_requests_grow", cases) == {"faster", "at the half"}
 
 
 @pytest.mark.parametrize(

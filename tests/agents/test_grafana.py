@@ -22,7 +22,7 @@ from .grafana_dashboards import INFLUXDB, PROMETHEUS, Chosen, Range, find_panel,
 from .influxdb import influxdb, query
 from .month_in_prometheus import BEGAN, DOWN, LOST, Month
 from .programs import find, prometheus_over, rows_over_time
-from .simulated_account import END, SERVICES, Values, choose
+from .simulated_account import SERVICES, Values, choose
 from .weeks_in_influxdb import START, Weeks
 
 pytestmark = pytest.mark.timeout(400)
@@ -106,13 +106,6 @@ def test_variables(account: Account) -> None:
         "service_type": set(SERVICES),
         "model": {model_names(account.models).get(each, each) for each in account.models.ids()},
     }
-
-
-@pytest.mark.parametrize("title", ["Forecast for the month", "Forecast against the budget"])
-def test_forecast_in_a_fixed_range(month: Month, title: str) -> None:
-    """A forecast is the same in a fixed range."""
-    fixed = shown_by(month, title, choose(), Range(END - HOUR, END), fixed=True)
-    assert fixed == shown_by(month, title, choose(), month.week)
 
 
 def test_annotations_prometheus(month: Month) -> None:

@@ -40,7 +40,6 @@ from .expected_models import (
     expected_minute,
     expected_model_hour,
     model_entry,
-    model_names,
     newest_minute,
 )
 from .grafana_dashboards import midnight, month_start
@@ -78,6 +77,10 @@ ENTRY = {
     "api_keys": ["team-search", ""],
     "per_api_key": True,
     "max_requests_per_minute": 190,
+    "budget": {"tokens": 10**9, "cost": 10_000},
+    "teams": {"search": {"api_keys": ["team-search"], "budget": {"tokens": 10**8, "cost": 1000}}},
+    "key_names": {MODELS.key_ids(LARGE)[0]: "team-search"},
+    "limits": {"large": {"rpm": 100, "tpm": 100_000}},
 }
 Rows = List[Tuple[Iterable[str], float]]
 
@@ -116,6 +119,13 @@ def of_hours(begin: int, end: int = NOW // HOUR * HOUR, **series: Any) -> int:
     return sum_usage(*(expected_hour(LEDGER, at, NOW, one, **series) for one in SERVICES.values() for at in hours))[0]
 
 
+def cost_of_hours(model: str) -> float:
+    """Return the cost of a model's hours of the month."""
+    hours = range(MONTH, NOW // HOUR * HOUR, HOUR)
+    used = sum_usage(*(expected_model_hour(MODELS, (model, ""), at, NOW) for at in hours))
+    return float(expected_cost(MODELS, model, used))
+
+
 def spent(begin: int, model: str = LARGE) -> float:
     """Return a model's cost since a cycle, by its counter."""
     counted = ModelCounts(MODELS, (model, ""), BEGAN)
@@ -130,7 +140,6 @@ def truth(language: str) -> Tuple[float, ...]:
     if language != "sql":
         failing = newest_minute(MODELS, (LARGE, ""), NOW + 1000)["error_ratio"]
         return of_hours(TODAY), grown("tokens", NOW - HOUR), spent(MONTH), failing, grown("tokens", day, labels=key)
-    of_model = sum_usage(*(expected_model_hour(MODELS, (LARGE, ""), at, NOW) for at in range(MONTH, hour, HOUR)))
     minutes = [
         expected_minute(MODELS, (LARGE, ""), at, NOW) for at in range(NOW - 20 * MINUTE, NOW - COMPLETE_AFTER, MINUTE)
     ]
@@ -138,7 +147,7 @@ def truth(language: str) -> Tuple[float, ...]:
     return (
         of_hours(TODAY),
         of_hours(hour - 4 * HOUR, hour - 3 * HOUR),
-        float(expected_cost(MODELS, LARGE, of_model)),
+        cost_of_hours(LARGE),
         errors / sum(one["requests_per_minute"] for one in minutes if one),
         of_hours(-(-day // HOUR) * HOUR, labels=key),
     )
@@ -216,8 +225,16 @@ def test_alert_rules(prometheus: str) -> None:
     groupings = {one for expression in named_rules.values() for one in grouped.findall(expression)}
     assert len(groupings) > 10
     for labels, metric in groupings:
-        assert all(set(labels.split(", ")) <= set(row["metric"]) for row in found(metric)), metric
+        # Only budgets of teams have a team; a rule adds the limit.
+        assert all(set(labels.split(", ")) - {"team", "limit"} <= set(row["metric"]) for row in found(metric)), metric
         assert found(metric), metric
+    budgets = found(named_rules["MaasBudgetNearlyUsed"].replace("> 0.8 <= 1", ">= 0"))
+    assert {tuple(row["metric"].get(tag, "") for tag in ("scope", "team", "unit")) for row in budgets} == {
+        (*scope, unit) for scope in (("all", ""), ("team", "search")) for unit in ("tokens", CURRENCY)
+    }
+    (growth,) = found(named_rules["MaasModelRequestsGrow"].replace("> 0.2", ">= 0").replace("> 0.5", ">= 0"))
+    now, before = (newest_minute(MODELS, (LARGE, ""), at)["requests_per_minute"] for at in (NOW, CYCLES[-2]))
+    assert float(growth["value"][1]) == pytest.approx((now / before) ** (MINUTE / (NOW - CYCLES[-2])) - 1)
     errors = found(named_rules["MaasErrorsHigh"].replace("> 0.1", ">= 0").replace(">= 20", ">= 0"))
     assert {row["metric"]["service_type"]: float(row["value"][1]) for row in errors} == error_ratios()
     (day,) = found(named_rules["huawei_maas:tokens:day"].replace(">= 150", ">= 0"))
@@ -272,11 +289,12 @@ def test_datadog(cloud: Cloud, make_check: Callable[..., Any], aggregator: Any, 
     assert evaluate_monitor(monitor_query("error_ratio"), samples, now) == {
         (REGION, PROJECT_ID, one, "real_time"): ratio for one, ratio in error_ratios().items()
     }
-    used = {(REGION, PROJECT_ID): of_hours(-(-(NOW - 7 * 24 * HOUR) // HOUR) * HOUR)}
-    assert evaluate_monitor(monitor_query("token_forecast"), [one for one in samples if one.at == now], now) == used
-    assert evaluate_monitor(monitor_query("token_forecast"), samples, now + 3 * 3600) == {}  # no data is not a zero
-    for name, begin in (("cost_budget", MONTH), ("cost_forecast", BEGAN)):
-        cost_of_all = sum(spent(begin, model) for model in model_names(MODELS))
-        assert evaluate_monitor(monitor_query(name), samples, now, MONTH / 1000) == {
-            (REGION, PROJECT_ID, CURRENCY): pytest.approx(cost_of_all)
-        }
+    used = {
+        (REGION, PROJECT_ID, "tokens"): of_hours(MONTH) / 10**9,
+        (REGION, PROJECT_ID, CURRENCY): pytest.approx(sum(map(cost_of_hours, MODELS.ids())) / 10_000),
+    }
+    assert evaluate_monitor(monitor_query("budget_used"), samples, now) == used
+    assert evaluate_monitor(monitor_query("budget_used"), samples, now + 3 * 3600) == {}  # no data is not a zero
+    of_team = evaluate_monitor(monitor_query("team_budget_used"), samples, now)
+    assert of_team[REGION, PROJECT_ID, "search", "tokens"] == of_hours(MONTH, labels=LABELS["team-search"]) / 10**8
+    assert set(of_team) == {(REGION, PROJECT_ID, "search", unit) for unit in ("tokens", CURRENCY)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, Iterable, Iterator, List
 
 import yaml
@@ -30,14 +31,16 @@ def alerts(pages: Pages) -> Iterator[Problem]:
     for line, cells in page.tables():
         if not cells[0].startswith("`"):
             continue
-        name, monitor, _, time, severity, _ = (cell.strip("`") for cell in cells)
-        shown |= {name, monitor}
+        name, listed, _, time, severity, _ = (cell.strip("`") for cell in cells)
+        monitors = re.findall(r"\w+", listed)
+        shown |= {name, *monitors}
         if name not in rules:
             yield page.problem(f"{RULES} has no alert {name}", line)
-        elif (rules[name]["for"], rules[name]["labels"]["severity"]) != (time, severity):
+        elif (rules[name].get("for", ""), rules[name]["labels"]["severity"]) != (time, severity):
             yield page.problem(f"{name} has another time or severity in {RULES}", line)
-        if monitor and (monitor not in MONITORS or MONITORS[monitor].priority != PRIORITIES[severity]):
-            yield page.problem(f"there is no monitor {monitor} of this severity", line)
+        for monitor in monitors:
+            if monitor not in MONITORS or MONITORS[monitor].priority != PRIORITIES[severity]:
+                yield page.problem(f"there is no monitor {monitor} of this severity", line)
     for name in sorted({*rules, *MONITORS} - shown):
         yield page.problem(f"no row of the table has {name}")
     counts = (

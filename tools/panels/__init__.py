@@ -5,10 +5,11 @@ from __future__ import annotations
 from .budget import BUDGET
 from .collection import COLLECTION
 from .now import NOW
-from .panel import NO_HOURS, PICKED, Panel, Row
+from .owners import OWNERS
+from .panel import Panel, Row
 from .when import WHEN
 from .who import WHO
 
-__all__ = ["NO_HOURS", "PICKED", "ROWS", "Panel", "Row"]
+__all__ = ["ROWS", "Panel", "Row"]
 
-ROWS = (NOW, BUDGET, WHEN, WHO, COLLECTION)
+ROWS = (NOW, BUDGET, OWNERS, WHEN, WHO, COLLECTION)

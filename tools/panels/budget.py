@@ -1,112 +1,94 @@
-"""Today and this month: tokens and cost, beside their budgets."""
+"""Today and this month: tokens and cost, beside those of last week and month, and the budgets."""
 
 from __future__ import annotations
 
-from ..panel_queries import COSTS, Forecast, Total, Used
-from .panel import ESTIMATE, NO_COST, PICKED, Panel, Row
+from ..panel_queries import COSTS, Budget, Total, Used
+from .panel import ESTIMATE, NO_BUDGET, NO_COST, PICKED, Panel, Row, table
 
 MONTH, DAY = "now/M", "now/d"
+A_MONTH, A_WEEK = "1M", "7d"
 LAG = "The cloud reports usage 1 to 2 hours late."
 RANGE = "Keeps its last value for 2 hours if a query fails. Needs the range {} in the configuration."
+OF_MONTH = "The cloud keeps 30 days: on the 31st a part of the 1st is missing."
+KEPT = "Keeps its last value for 2 hours if the collection fails."
 SIGNAL = "An operational signal, not an invoice."
+COST = Used(COSTS, "cost", ("currency",))
 
 
-def _lacks(span: str) -> str:
-    return f"No value yet, or the range {span} is missing in the configuration"
+def _tokens(title: str, text: str, span: str, legend: str, earlier: str = "") -> Panel:
+    description = f"{text} {RANGE.format(f'`{span}`')}"
+    verb = "was" if earlier else "is"
+    empty = f"No value {legend if earlier else 'yet'}, or the range {span} {verb} missing in the configuration"
+    return Panel(title, description, "short", "stat", 3, ((legend, Total(span)),), empty, earlier=earlier)
+
+
+def _cost(title: str, text: str, since: str, earlier: str = "") -> Panel:
+    description = f"{text} {PICKED} {ESTIMATE}"
+    queries = (("{currency}", COST),)
+    return Panel(title, description, "short", "stat", 4, queries, NO_COST, since=since, earlier=earlier)
+
+
+def _ratios(title: str, description: str, field: str) -> Panel:
+    queries = (("{scope} {team} {unit} {region}", Budget(field)),)
+    return Panel(title, f"{description} {KEPT} {SIGNAL}", "percentunit", "bargauge", 12, queries, NO_BUDGET)
 
 
 BUDGET = Row(
     "Today and this month: how much, and is it within the budget?",
     (
-        Panel(
-            "Tokens today",
-            f"Tokens since midnight in the configured time zone. {LAG} {RANGE.format('`today`')}",
-            "short",
-            "stat",
-            4,
-            (("today", Total("today")),),
-            _lacks("today"),
-        ),
-        Panel(
+        _tokens("Tokens today", f"Tokens since midnight in the configured time zone. {LAG}", "today", "today"),
+        _tokens(
             "Tokens of the same day last week, by this time",
-            "The value of *Tokens today* 7 days ago at this time, with the same delay. " + RANGE.format("`today`"),
-            "short",
-            "stat",
-            4,
-            (("a week ago", Total("today")),),
-            "No value a week ago, or the range today was missing in the configuration",
-            earlier="7d",
+            "The value of *Tokens today* 7 days ago at this time, with the same delay.",
+            "today",
+            "a week ago",
+            A_WEEK,
         ),
-        Panel(
+        _tokens(
             "Tokens this month",
-            "Tokens of the calendar month in the configured time zone. The cloud keeps 30 days: on the 31st a part of "
-            f"the 1st is missing. {RANGE.format('`this_month`')}",
-            "short",
-            "stat",
-            4,
-            (("this month", Total("this_month")),),
-            _lacks("this_month"),
+            f"Tokens of the calendar month in the configured time zone. {OF_MONTH}",
+            "this_month",
+            "this month",
         ),
-        Panel(
+        _tokens(
+            "Tokens last month, by this time",
+            "The value of *Tokens this month* a month ago at this time, with the same delay.",
+            "this_month",
+            "a month ago",
+            A_MONTH,
+        ),
+        _cost("Cost today", "Cost since midnight in the dashboard's time zone.", DAY),
+        _cost("Cost this month", "Cost of the calendar month in the dashboard's time zone{since}.", MONTH),
+        _cost(
+            "Cost last month, by this time",
+            "Cost of the last calendar month up to the same day and time{since}.",
+            MONTH,
+            A_MONTH,
+        ),
+        _ratios(
             "Budget used",
-            "Tokens of the calendar month as a share of the variable `budget`. "
-            f"{RANGE.format('`this_month`')} {SIGNAL}",
-            "percentunit",
-            "stat",
-            4,
-            (("budget used", Total("this_month", " / $budget")),),
-            _lacks("this_month"),
+            "The calendar month's use as a share of each `budget` of the configuration, of all or of a team.",
+            "used_ratio",
         ),
-        Panel(
-            "Forecast for the month",
-            "Expected tokens at the end of the month. {forecast}",
-            "short",
-            "stat",
-            4,
-            (("forecast", Forecast()),),
-            "{no_forecast}",
-            since=MONTH,
-        ),
-        Panel(
+        _ratios(
             "Forecast against the budget",
-            "Expected tokens at the end of the month, as a share of the variable `budget`. {forecast} " + SIGNAL,
-            "percentunit",
-            "stat",
-            4,
-            (("forecast", Forecast(" / $budget")),),
-            "{no_forecast}",
-            since=MONTH,
+            "The use at the end of the month as a share of each budget: the month so far, and its rest at the rate of "
+            "the last 7 days.",
+            "forecast_ratio",
         ),
-        Panel(
-            "Cost today",
-            f"Cost since midnight in the dashboard's time zone. {PICKED} {ESTIMATE}",
-            "short",
-            "stat",
-            8,
-            (("{currency}", Used(COSTS, "cost", ("currency",))),),
-            NO_COST,
-            since=DAY,
-        ),
-        Panel(
-            "Cost this month",
-            f"Cost of the calendar month in the dashboard's time zone{{since}}. {PICKED} {ESTIMATE}",
-            "short",
-            "stat",
-            8,
-            (("{currency}", Used(COSTS, "cost", ("currency",))),),
-            NO_COST,
-            since=MONTH,
-        ),
-        Panel(
-            "Cost against the budget",
-            "Cost of the calendar month as a share of the variable `cost_budget`, per currency{since}. "
-            f"{PICKED} {ESTIMATE}",
-            "percentunit",
-            "stat",
-            8,
-            (("{currency}", Used(COSTS, "cost", ("currency",), then=" / $cost_budget")),),
-            NO_COST,
-            since=MONTH,
+        table(
+            "Budgets",
+            "Each budget of the configuration, of the calendar month. *Covered* is the share of the month's hours that "
+            "are known: below 100 % used and forecast are too low. *Exhausted on* is empty if that is not within the "
+            f"month. {KEPT} {SIGNAL}",
+            NO_BUDGET,
+            ("Budget", Budget("limit"), "short"),
+            ("Used", Budget("used"), "short"),
+            ("Used of the budget", Budget("used_ratio"), "percentunit"),
+            ("Forecast", Budget("forecast"), "short"),
+            ("Forecast of the budget", Budget("forecast_ratio"), "percentunit"),
+            ("Covered", Budget("covered_ratio"), "percentunit"),
+            ("Exhausted on", Budget("exhausted_timestamp_seconds", how="min", then=" * 1000"), "dateTimeAsLocal"),
         ),
     ),
 )

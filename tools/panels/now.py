@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Tuple
 
 from ..panel_queries import Minute, PanelQuery
-from .panel import CLOUD_EYE, NO_MODELS, Panel, Row
+from .panel import CLOUD_EYE, NO_LIMITS, NO_MODELS, Panel, Row
 
 BY_MODEL = "{model} {region}"
 MINUTES = f"The highest minute{{seen}} in each step. {CLOUD_EYE}"
+
+
+def _limit(title: str, field: str, what: str) -> Panel:
+    description = f"{what} by model, as a share of the model's `limits` in the configuration. {MINUTES}"
+    return Panel(title, description, "percentunit", "timeseries", 12, ((BY_MODEL, Minute(field)),), NO_LIMITS)
 
 
 def _minutes(title: str, unit: str, description: str, *queries: Tuple[str, PanelQuery]) -> Panel:
@@ -51,5 +56,7 @@ NOW = Row(
             f"Mean time until a streaming answer begins, by model. {MINUTES}",
             (BY_MODEL, Minute("time_to_first_token_seconds")),
         ),
+        _limit("Requests against the limit", "requests_limit_ratio", "Calls"),
+        _limit("Tokens against the limit", "tokens_limit_ratio", "Tokens"),
     ),
 )

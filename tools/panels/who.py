@@ -37,7 +37,7 @@ WHO = Row(
         ),
         _share(
             "Tokens by API key",
-            f"By key id: no API returns the names of keys. {CLOUD_EYE}{{rest}}",
+            f"By label, for keys in `key_names`, else by key id: no API returns the names of keys. {CLOUD_EYE}{{rest}}",
             NO_MODEL_HOURS,
             ("{api_key}", Used(KEYS, by=("api_key",))),
             ("no key", Rest(MODELS, KEYS)),

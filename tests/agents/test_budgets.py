@@ -54,7 +54,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> CollectRunner:
 @pytest.fixture(scope="module")
 def reported(runner: CollectRunner) -> Budgets:
     """Return the budgets of `report`."""
-    done = runner.run(CYCLES[-1], "report", "--this-month", "--by", "team", "--format", "json")
+    done = runner.run_command(CYCLES[-1], "report", "--this-month", "--by", "team", "--format", "json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["budgets"]
     budgets = {key(row, field): row[field] for row in found for field in FIELDS}
@@ -72,7 +72,7 @@ def approx(budgets: Budgets) -> Any:
 
 def test_prometheus(runner: CollectRunner, reported: Budgets) -> None:
     now = CYCLES[-1]
-    done = runner.run(now, "collect", "--format", "prometheus")
+    done = runner.run_command(now, "collect", "--format", "prometheus")
     lines = [line for line in done.stdout.splitlines() if line.startswith("huawei_maas_budget_")]
     with prometheus_over([f"{line} {now / 1000:.3f}" for line in lines], runner.folder) as url:
         shown = {

@@ -50,9 +50,9 @@ class CollectRunner:
 
     def collect(self, at: float, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
         """Run a cycle at `at`, milliseconds."""
-        return self.run(at, "collect", "--format", self.output_format, *options, sk=sk)
+        return self.run_command(at, "collect", "--format", self.output_format, *options, sk=sk)
 
-    def run(self, at: float, command: str, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
+    def run_command(self, at: float, command: str, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
         """Run a command at `at`, milliseconds."""
         self.clock.at = at / 1000
         keys = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TZ": "UTC"}

@@ -257,7 +257,8 @@ def test_two_checks(agent: Agent) -> None:
 
 def test_metadata(agent: Agent) -> None:
     """Submitted metrics match metadata.csv."""
-    check = agent.make(agent.entry)
+    limits = {"budget": {"tokens": 1}, "limits": {"large": {"rpm": 100, "tpm": 100_000}}}
+    check = agent.make({**agent.entry, **limits})
     for minutes in (0, 180):
         agent.set_minutes(minutes)
         assert agent.run(check) == ""

@@ -19,7 +19,7 @@ from maas_usage_check.collection import Collector, run_cycle
 from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.emulator.traffic import API_KEYS
-from maas_usage_check.ledger import HOURS, Consumer
+from maas_usage_check.ledger import COUNTERS, Consumer
 from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store, find_file
 
@@ -41,7 +41,7 @@ def local(year: int, month: int, day: int = 1, hour: int = 0) -> int:
     return int(dt.datetime(year, month, day, hour, tzinfo=BERLIN).timestamp() * 1000)
 
 
-BEGIN, END = local(2027, 5, 20, 12), local(2028, 7, 3, 12)
+BEGIN, END = local(2027, 5, 20, 12), local(2028, 7, 4)
 """Summer time ends on 2027-10-31 and begins on 2028-03-26; 2028 is a leap year."""
 OFF = [(local(2027, 9, 28), local(2027, 10, 1, 6)), (local(2028, 2, 27), local(2028, 3, 1, 1))]
 """Nobody collects in the last three days of September and February."""
@@ -93,7 +93,7 @@ class Year:
             entry = self.entry()
             if entry["prices"] != prices:  # a file that was edited is read at the next start
                 prices = entry["prices"]
-                collector = make_collector(entry, schedulers=schedulers, consumer=Consumer("one", HOURS))
+                collector = make_collector(entry, schedulers=schedulers, consumer=Consumer("one", COUNTERS))
             assert isinstance(collector, Collector)
             run_cycle([collector])
             yield at

@@ -19,13 +19,13 @@ def _tokens(title: str, text: str, span: str, legend: str, earlier: str = "") ->
     description = f"{text} {RANGE.format(f'`{span}`')}"
     verb = "was" if earlier else "is"
     empty = f"No value {legend if earlier else 'yet'}, or the range {span} {verb} missing in the configuration"
-    return Panel(title, description, "short", "stat", 3, ((legend, Total(span)),), empty, earlier=earlier)
+    return Panel(title, description, "short", "stat", 6, ((legend, Total(span)),), empty, earlier=earlier)
 
 
 def _cost(title: str, text: str, since: str, earlier: str = "") -> Panel:
     description = f"{text} {PICKED} {ESTIMATE}"
     queries = (("{currency}", COST),)
-    return Panel(title, description, "short", "stat", 4, queries, NO_COST, since=since, earlier=earlier)
+    return Panel(title, description, "short", "stat", 8, queries, NO_COST, since=since, earlier=earlier)
 
 
 def _ratios(title: str, description: str, field: str) -> Panel:

@@ -62,6 +62,12 @@ class LongLedger:
             ]
             compact(transaction, hours, self.instance.zone)
 
+    def id_of(self, model: str, key: str) -> int:
+        """Return the id of a model and key in the state."""
+        name = CloudEye().hour_series(self.instance, PROJECT_ID, Dimensions(model, key)).name
+        with write_transaction(self._store, 0) as transaction:
+            return HourStore(transaction, name, 0).id
+
     def sources(self) -> Iterator[Source]:
         """List the series of the statistics, and of models and their keys."""
         cloud, instance = self._report.cloud.emulator, self.instance

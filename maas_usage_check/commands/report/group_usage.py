@@ -35,13 +35,13 @@ class GroupUsage(NamedTuple):
     def cost(self, spans: Sequence[Span]) -> Tuple[Optional[Decimal], int]:
         """Return the cost of known spans, None without a price, and how many of their tokens have no price."""
         days = [span for span in spans if span in self.day_costs]
-        hours = add_up(self.spans[span] for span in spans if span not in self.day_costs)
-        costs = [cost for cost in map(self.day_costs.get, days) if cost]
+        hours = [self.spans[span] for span in spans if span not in self.day_costs]
+        costs = [cost for cost in map(self.day_costs.get, days) if cost is not None]
         unpriced = sum(self.spans[span].total_tokens for span in days if self.day_costs[span] is None)
+        used = add_up(hours)
         if self.price is None:
-            unpriced += hours.total_tokens
-        elif spans:
-            costs.append(self.price.cost(hours.prompt_tokens, hours.completion_tokens))
+            return (sum(costs, Decimal(0)) if any(costs) else None), unpriced + used.total_tokens
+        costs += [self.price.cost(used.prompt_tokens, used.completion_tokens)] if hours else []
         return (sum(costs, Decimal(0)) if costs else None), unpriced
 
 

@@ -17,7 +17,6 @@ WHY_UNKNOWN = {
     "key": "hours can be queried for 29 days, and the ledger has the collected ones (`hourly`)",
 }
 WHY_UNKNOWN.update(service=WHY_UNKNOWN["key"], team=WHY_UNKNOWN["key"])
-OTHER_ZONE = "kept as days of another time zone"
 
 
 def hour_notes(
@@ -37,12 +36,12 @@ def hour_notes(
         yield f"By day only: {format_spans([day[:2] for day in days], tz)} (hours are kept for 62 days); use --daily."
     outside = [day[:2] for day in days if day.start < period.start or period.end < day.until]
     if outside:
-        yield f"Not counted: {format_spans(outside, tz)}, {OTHER_ZONE}, reaches beyond the period."
+        yield f"Not counted: {format_spans(outside, tz)}: kept as whole days, which reach beyond the period."
     if view.size == "day":
         fitting = {day for part in parts for day in adder.within(part.start, part.end)}
         between = [day[:2] for day in days if day not in fitting and day[:2] not in outside]
         if between:
-            yield f"Only in the total: {format_spans(between, tz)}, {OTHER_ZONE}, which fit into no day of this one."
+            yield f"Only in the total: {format_spans(between, tz)}: kept as days of another time zone, in no row."
     for each in adder.usage.parts:
         absent = [span[:2] for span in each.absent if period.start <= span.start and span.until <= period.end]
         if absent:

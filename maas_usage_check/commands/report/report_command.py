@@ -134,7 +134,9 @@ def _budgets(
         report = next((each for each in reports if each.instance is instance and each.project_id), None)
         if month is not None and report is not None and whole.has_budget:
             with contextlib.suppress(UnusableError):  # a warning was logged
-                yield read_month_budgets(store, whole, report.project_id, month, now_ms)
+                budgets = read_month_budgets(store, whole, report.project_id, month, now_ms)
+                if budgets.found:
+                    yield budgets
 
 
 def _print(reports: Sequence[UsageReport], budgets: Sequence[MonthBudgets], view: View) -> None:

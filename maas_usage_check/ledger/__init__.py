@@ -1,7 +1,8 @@
-"""The ledger of hours and minutes: queries for missing ones, counters, watermarks of consumers, points.
+"""The ledger of hours and minutes: queries for missing ones, counters, watermarks of consumers, budgets, points.
 
 It offers two planners, `emit` and `build`. The planner of totals bisects windows whose total differs; the one of models
-sweeps over all hours of all series. It must not know HTTP, commands or output formats.
+sweeps over all hours of all series. In time hours become days. For commands it offers windows of known usage. It must
+not know HTTP, commands or output formats.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ..scheduling import Priority
 from ..state import Store
 from . import bisect
 from .bisect import PendingWindow
-from .compaction import PricedHours, compact
+from .compaction import OldHours, compact
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import DAY, HOUR, floor_hour, oldest_hour, usage_values
@@ -131,7 +131,8 @@ class BisectPlanner:
             self._notices.append(FIRST_RUN)
         self._report_backfill(transaction, consumer, missing_hours, len(found))
         if answered:
-            compact(transaction, [PricedHours(hour_store) for _, hour_store, _ in found], self._instance.zone)
+            hours = [OldHours(hour_store) for _, hour_store, _ in found]
+            compact(transaction, consumer.name, hours, self._instance.zone)
         return Stored(found, bool(self._failed), budgets=list(self._budgets(found)))
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import ClassVar, Dict, NamedTuple, Optional, Sequence
+
+from msgspec import Struct
 
 from ..config.prices import Price
 from ..config.ranges import Zone, local_days
@@ -13,42 +15,55 @@ from .hour_values import DAY, HOURS_KEPT, KEPT, floor_hour, oldest_hour
 from .schema import Transaction
 
 
-class PricedHours(NamedTuple):
-    """The hours of a series, and the price of its tokens in a currency; None where it has no cost."""
+class Compaction(Struct, omit_defaults=True):
+    """Until when a consumer's hours are folded, in milliseconds."""
+
+    max_age_s: ClassVar[float] = 40 * 86_400.0
+
+    until: int = 0
+
+
+class OldHours(NamedTuple):
+    """The hours of a series, and the price of its tokens in a currency; None where it has no cost.
+
+    `kept_ms`: they are kept for so long.
+    """
 
     hour_store: HourStore
     price: Optional[Price] = None
     currency: str = ""
+    kept_ms: int = HOURS_KEPT
 
 
-def compact(transaction: Transaction, series: Sequence[PricedHours], zone: Zone) -> None:
+def compact(transaction: Transaction, name: str, series: Sequence[OldHours], zone: Zone) -> None:
     """Fold the hours that are never queried again; those of 62 days ago become days of `zone`; old days are deleted.
 
-    It does so once an hour. Call it only after an answer of the cloud: the clock is right then. It cannot be undone.
+    A consumer of this name does so once an hour. Call it only after an answer of the cloud: the clock is right then. It
+    cannot be undone.
     """
+    until, last = oldest_hour(transaction.now_ms), transaction.get(Compaction, name)
+    if last.until == until:
+        return
+    transaction.put(name, Compaction(until))
     # A history that began in the future, by a wrong clock, would not count.
     transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))
-    until = oldest_hour(transaction.now_ms)
     folded_until: Dict[int, int] = dict(transaction.select("SELECT id, frozen_until FROM series"))
-    due = [each for each in series if folded_until[each.hour_store.id] < until]
-    if not due:
-        return
-    for each in due:
-        fold(each.hour_store, until)
-        _make_days(each, floor_hour(transaction.now_ms - HOURS_KEPT), zone)
+    for each in series:
+        if folded_until[each.hour_store.id] < until:
+            fold(each.hour_store, until)
+        _make_days(each, floor_hour(transaction.now_ms - each.kept_ms), zone)
     transaction.run("DELETE FROM questions WHERE until <= ?", (until,))
-    if any(folded_until[each.hour_store.id] // DAY != until // DAY for each in due):  # it reads all rows: once a day
+    if last.until // DAY != until // DAY:  # it reads all rows: once a day
         for table in ("hours", "days"):
             transaction.run(f"DELETE FROM {table} WHERE start < ?", (transaction.now_ms - KEPT,))
 
 
-def _make_days(priced: PricedHours, until: int, zone: Zone) -> None:
+def _make_days(old: OldHours, until: int, zone: Zone) -> None:
     """Replace the hours of each day that ended before `until` by their sum. Days never overlap, whatever their zone."""
-    hour_store = priced.hour_store
-    oldest = hour_store.oldest_start()
+    oldest = old.hour_store.oldest_start()
     if oldest is None or oldest + DAY > until:
         return
-    begun = newest_day_end(hour_store)
+    begun = newest_day_end(old.hour_store)
     for start, end in local_days(oldest, until, zone()):
         if end <= until:
-            put_day(hour_store, max(start, begun), end, priced.price, priced.currency)
+            put_day(old.hour_store, max(start, begun), end, old.price, old.currency)

@@ -10,7 +10,7 @@ from ..config import Instance
 from ..config.ranges import month_window
 from ..errors import Problem
 from ..state import Store, UnusableError
-from .compaction import PricedHours, compact
+from .compaction import OldHours, compact
 from .hour_store import HourStore
 from .hour_values import DAY, HOURS_KEPT, ZEROS
 from .live_minutes import HeldMinutes, LiveMinutes
@@ -92,8 +92,7 @@ class ModelsPlanner:
         since_ms = 0 if models.read == self._now_ms else self._now_ms - HOURS_KEPT
         found = list(sweep.hour_stores(transaction, models.with_hours(since_ms)))
         if answered:
-            priced = [PricedHours(hours, series.price, series.currency) for _, series, hours in found]
-            compact(transaction, priced, self._instance.zone)
+            compact(transaction, f"{consumer.name} models", list(map(_old_hours, found)), self._instance.zone)
         first, emitted_since = sweep.first_hour(transaction), self._now_ms - REMEMBERED_FOR
         emitted = [(series, hours, first) for listed, series, hours in found if listed.seen > emitted_since]
         budgets = list(self._budgets(found, sweep.began_ms(transaction), models.read))
@@ -171,6 +170,13 @@ class ModelsPlanner:
     def _stored_list(self) -> ModelList:
         with self._store.entry(ModelList, self._sweep.scope) as models:
             return models
+
+
+def _old_hours(found: Tuple[ListedModel, HourSeries, HourStore]) -> OldHours:
+    _, series, hour_store = found
+    # A file without the price waits for a day: another one over the same state may have it.
+    kept_ms = HOURS_KEPT if series.price else HOURS_KEPT + DAY
+    return OldHours(hour_store, series.price, series.currency, kept_ms)
 
 
 def shorten(names: Sequence[str]) -> str:

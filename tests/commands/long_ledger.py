@@ -13,7 +13,7 @@ from maas_usage_check.cloud.source import HourSeries
 from maas_usage_check.config import Instance, load_file
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.traffic import API_KEYS
-from maas_usage_check.ledger.compaction import PricedHours, compact
+from maas_usage_check.ledger.compaction import OldHours, compact
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.model_list import ListedModel, ModelList
 from maas_usage_check.ledger.schema import write_transaction
@@ -57,10 +57,10 @@ class LongLedger:
         """Do what a cycle does with hours of 62 days before, in the zone and at the prices of the file."""
         with write_transaction(self._store, now) as transaction:
             hours = [
-                PricedHours(HourStore(transaction, each.name, each.settled_after_ms), each.price, each.currency)
+                OldHours(HourStore(transaction, each.name, each.settled_after_ms), each.price, each.currency)
                 for each, _ in self.sources()
             ]
-            compact(transaction, hours, self.instance.zone)
+            compact(transaction, "test", hours, self.instance.zone)
 
     def id_of(self, model: str, key: str) -> int:
         """Return the id of a model and key in the state."""

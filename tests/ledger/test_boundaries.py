@@ -13,7 +13,7 @@ from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions, Listing
 from maas_usage_check.config import load_instance
 from maas_usage_check.ledger import HOURS, INCREMENTS, Account, Consumer, CycleEnd, Planner, bisect, emit
 from maas_usage_check.ledger.bisect_planner import BisectPlanner
-from maas_usage_check.ledger.compaction import PricedHours, compact
+from maas_usage_check.ledger.compaction import OldHours, compact
 from maas_usage_check.ledger.emit import RolledBackError
 from maas_usage_check.ledger.hour_store import HourStore
 from maas_usage_check.ledger.hour_values import RETENTION, oldest_hour
@@ -105,7 +105,7 @@ def test_pending_window_of_folded_hours(ledger: MemoryLedger, later: int, left: 
     bisect.plan_windows(ledger.hour_store(), START - DAY)
     oldest = bisect.pending_windows(ledger.hour_store())[0]
     ledger.now_ms = oldest.until + RETENTION + later
-    compact(ledger.transaction, [PricedHours(ledger.hour_store())], lambda: dt.timezone.utc)
+    compact(ledger.transaction, "a", [OldHours(ledger.hour_store())], lambda: dt.timezone.utc)
     assert (oldest in bisect.pending_windows(ledger.hour_store())) == left
 
 
@@ -115,7 +115,7 @@ def test_history_that_begins_in_the_future(ledger: MemoryLedger, ahead: int) -> 
     ledger.now_ms += ahead
     ledger.hour_store()
     ledger.now_ms = START
-    compact(ledger.transaction, [], lambda: dt.timezone.utc)
+    compact(ledger.transaction, "a", [], lambda: dt.timezone.utc)
     assert ledger.hour_store().began_ms == START + min(ahead, 0)
 
 

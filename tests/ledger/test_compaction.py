@@ -10,7 +10,7 @@ import pytest
 from maas_usage_check.config.prices import Price
 from maas_usage_check.config.ranges import to_ms
 from maas_usage_check.config.zones import named_zone
-from maas_usage_check.ledger.compaction import PricedHours, compact
+from maas_usage_check.ledger.compaction import OldHours, compact
 from maas_usage_check.ledger.counters import update_counters
 from maas_usage_check.ledger.day_store import Day, days
 from maas_usage_check.ledger.hour_values import HOURS_KEPT, KEPT
@@ -22,7 +22,7 @@ PRICE = Price(Decimal("2.0"), Decimal("8.5"))
 
 def run(ledger: MemoryLedger, zone: str = "UTC", price: Optional[Price] = None, currency: str = "CNY") -> List[Day]:
     """Compact, and return the days."""
-    compact(ledger.transaction, [PricedHours(ledger.hour_store(), price, currency)], lambda: named_zone(zone))
+    compact(ledger.transaction, "a", [OldHours(ledger.hour_store(), price, currency)], lambda: named_zone(zone))
     return days(ledger.hour_store(), 0, START + 999 * DAY)
 
 
@@ -121,6 +121,18 @@ def test_price_of_a_day_stays(ledger: MemoryLedger) -> None:
     assert found[1].cost("CNY") is None
     assert found[2].cost("CNY") == Price(Decimal(3), Decimal(9)).cost(found[2].values[1], found[2].values[2])
     assert found[0].cost("USD") is None
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_file_without_prices_waits(ledger: MemoryLedger, later: int) -> None:
+    """Of two files over one state, the one without prices leaves the days to the other for a day, and no longer."""
+    first = START // DAY * DAY
+    put_hours(ledger, first, 24)
+    ledger.now_ms = first + DAY + HOURS_KEPT + DAY * later
+    without = OldHours(ledger.hour_store(), kept_ms=HOURS_KEPT + DAY)
+    compact(ledger.transaction, "without", [without], lambda: named_zone("UTC"))
+    (day,) = run(ledger, price=PRICE)
+    assert day.price == (None if later else PRICE)
 
 
 def test_lost_price(ledger: MemoryLedger) -> None:

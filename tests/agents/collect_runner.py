@@ -50,11 +50,7 @@ class CollectRunner:
 
     def collect(self, at: float, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
         """Run a cycle at `at`, milliseconds."""
-        return self.run_command(at, "collect", "--format", self.output_format, *options, sk=sk)
-
-    def run_command(self, at: float, command: str, *options: str, sk: str = SK) -> subprocess.CompletedProcess[str]:
-        """Run a command at `at`, milliseconds."""
         self.clock.at = at / 1000
         keys = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TZ": "UTC"}
-        arguments = [command, "--config", str(self.folder / "conf.yaml"), *options]
+        arguments = ["collect", "--config", str(self.folder / "conf.yaml"), "--format", self.output_format, *options]
         return run_cli(arguments, self._runtime, {**keys, "HW_ACCESS_KEY": AK, "HW_SECRET_KEY": sk})

@@ -32,7 +32,7 @@ DAY = 24 * HOUR
 STEP = DAY
 HOURS_KEPT = 62 * DAY
 FIELDS = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")
-TEAMS = {"search": ["team-search"], "support": ["team-support", "batch-jobs"]}
+TEAMS = {"search": ["team-search"], "support": ["team-support"]}
 Values = Tuple[int, ...]
 
 
@@ -60,7 +60,7 @@ class Year:
 
     def __init__(self, cloud: Cloud, clock: FixedClock, program: Program, folder: Path) -> None:
         self.cloud, self.clock, self.program, self.folder = cloud, clock, program, folder
-        self.models = SimulatedModels(2, 3, late=True)
+        self.models = SimulatedModels(2, 2, late=True)
         self.usage = SimulatedUsage(late=True)
         cloud.emulator.models, cloud.emulator.usage = self.models, self.usage
         cloud.emulator.requests_per_minute = 10**6
@@ -117,6 +117,7 @@ class Year:
             if (self.models.key_labels[key_id] if key_id else "") == label:
                 for at in range(start, until, HOUR):
                     use = self.models.hour(model, key_id, at, at + 9 * DAY)[:5]
+                    use = use if use[3] else (0,) * 5  # Cloud Eye has no value of an hour without a request
                     prompt, completion = self.price(at)
                     values, cost = sums[model]
                     cost += (prompt * use[1] + completion * use[2]) / 10**6

@@ -6,9 +6,15 @@ import datetime as dt
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
+
+from maas_usage_check.cloud.usage import Usage
+from maas_usage_check.commands.report.group_usage import GroupUsage
+from maas_usage_check.commands.report.usage_report import Group
+from maas_usage_check.config.prices import Price
+from maas_usage_check.ledger.known_usage import Span, hour_span
 
 from ..conftest import Cloud
 from ..program import only_line
@@ -17,6 +23,7 @@ from .long_ledger import DAY, HOUR
 from .months import AUGUST, LAST_HOUR, NOVEMBER, OCTOBER, PRICES, SEPTEMBER, SHANGHAI, TEAMS, Months, local
 
 NEW_PRICES = [("3.0", "9.0"), ("0.5", "1.5")]
+PRICE = Price(Decimal(2_000_000), Decimal(3_000_000))
 BUDGETS = 'budget: {tokens: 1000000000, cost: 2100.5}\ntags: ["n:1"]'
 
 
@@ -146,6 +153,27 @@ def test_day_without_a_price(cloud: Cloud, report: Report, tmp_path: Path) -> No
     row = rows_by("maas_api_id", report.csv("--month", "2026-09", "--by", "model"))[second]
     assert Decimal(row["cost"]) == months.cost(1, local("2026-09-22"), OCTOBER)
     assert f" of times without a price ({second})." in report("--month", "2026-09", "--by", "model").stdout
+
+
+@pytest.mark.parametrize(
+    ("price", "day_cost", "hour", "expected"),
+    [
+        (PRICE, Decimal(5), True, (Decimal(15), 0)),
+        (PRICE, Decimal(5), False, (Decimal(5), 0)),
+        (PRICE, Decimal(0), False, (Decimal(0), 0)),
+        (PRICE, None, True, (Decimal(10), 4)),
+        (PRICE, None, False, (None, 4)),
+        (None, Decimal(5), True, (Decimal(5), 4)),
+        (None, Decimal(0), False, (None, 0)),
+        (None, None, True, (None, 8)),
+    ],
+)
+def test_cost(price: Optional[Price], day_cost: Optional[Decimal], hour: bool, expected: Any) -> None:
+    """Days cost what they did, hours what they do; without a price there is no cost, not even of days without use."""
+    day, at = Span(0, DAY, 24), hour_span(DAY)
+    spans = {day: Usage(4, 2, 2, 1, 0), **({at: Usage(4, 2, 2, 1, 0)} if hour else {})}
+    usage = GroupUsage(Group("a", {}), spans, price=price, day_costs={day: day_cost})
+    assert usage.cost(list(spans)) == expected
 
 
 @pytest.mark.parametrize(("options", "month"), [(["--this-month"], "this_month"), (["--last-month"], "2026-10")])

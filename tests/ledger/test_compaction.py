@@ -92,6 +92,18 @@ def test_partly_known_day(ledger: MemoryLedger) -> None:
     assert [(day.start, day.hours) for day in run(ledger)] == [(first, 5), (first + 2 * DAY, 24)]
 
 
+def test_hours_that_were_never_final(ledger: MemoryLedger) -> None:
+    """An hour that was last seen before it was final may be too low: its day does not have it."""
+    first = START // DAY * DAY
+    put_hours(ledger, first, 20)
+    ledger.now_ms = first + 22 * HOUR
+    ledger.put(first + 20 * HOUR, 7)
+    ledger.now_ms = first + 3 * DAY + HOURS_KEPT
+    (day,) = run(ledger)
+    assert (day.hours, day.values[0]) == (20, sum(range(100, 120)))
+    assert ledger.known_hours() == {}
+
+
 def test_zone_changes(ledger: MemoryLedger) -> None:
     """Days keep their bounds; the next one begins where they end."""
     first = at("2026-05-01", "UTC")

@@ -106,8 +106,11 @@ class Year:
         return list(csv.DictReader(io.StringIO(done.stdout)))
 
     def statistics(self, start: int, until: int, labels: List[str]) -> Values:
-        """Add up what ShowStatistics says in the end."""
-        hours = (self.usage.hour(2, "real_time", labels, at, at + 29 * DAY) for at in range(start, until, HOUR))
+        """Add up what ShowStatistics says in the end, as far as that is now."""
+        hours = (
+            self.usage.hour(2, "real_time", labels, at, min(at + 29 * DAY, self.now))
+            for at in range(start, until, HOUR)
+        )
         return tuple(map(sum, zip(*(hour[:5] for hour in hours))))
 
     def of_models(self, start: int, until: int, label: str = "") -> Dict[str, Tuple[Values, Decimal]]:
@@ -116,7 +119,7 @@ class Year:
         for model, key_id in self.models.series:
             if (self.models.key_labels[key_id] if key_id else "") == label:
                 for at in range(start, until, HOUR):
-                    use = self.models.hour(model, key_id, at, at + 9 * DAY)[:5]
+                    use = self.models.hour(model, key_id, at, min(at + 9 * DAY, self.now))[:5]
                     use = use if use[3] else (0,) * 5  # Cloud Eye has no value of an hour without a request
                     prompt, completion = self.price(at)
                     values, cost = sums[model]

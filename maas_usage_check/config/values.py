@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Set
 from ..errors import ConfigError, located
 from ..metrics import check_tag_key, check_tag_text
 from .instance import PROJECT_ID, ServiceType
-from .known_keys import read_entries
+from .known_keys import ID_OR_NAME, read_entries
 from .ranges import parse_range
 from .urls import parse_endpoint, read_proxy
 from .zones import named_zone
@@ -180,7 +180,7 @@ READERS: Dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(("timeout", "deadline", "min_collection_interval"), _read_seconds),
     "tags": _read_tags,
     "credentials": _read_credentials,
-    "model_names": partial(_read_names, "model", "a model's id"),
+    "model_names": partial(_read_names, "model", ID_OR_NAME),
     "key_names": partial(_read_names, "api_key", "an API key's id"),
     "prices": _read_prices,
     "proxy": read_proxy,

@@ -14,6 +14,7 @@ from maas_usage_check.commands.report.usage_report import Line, Period, Row
 from maas_usage_check.config.ranges import Window, parse_range
 
 from ..conftest import Cloud
+from ..program import only_line
 from .conftest import Report, ZoneInfo, counts, execute_sql, first_column, parse_csv, row_cells, table_lines
 from .long_ledger import DAY, HOUR
 from .months import AUGUST, LAST_HOUR, NOVEMBER, OCTOBER, SEPTEMBER, Months, local
@@ -148,6 +149,13 @@ def test_missing_hours(months: Months, tmp_path: Path, month: str) -> None:
     assert "\nNo change in percent: it needs all hours of both periods" in done.stdout
     rows = parse_csv(months.report("--last-month", "--compare", "--daily", "--format", "csv").stdout)
     assert [i + 1 for i, shown in enumerate(rows) if not shown["change_ratio"]] == [25, 31]
+
+
+def test_no_final_hour(months: Months) -> None:
+    line = only_line(months.report("--last", "3h", "--compare"), 1)
+    assert line.startswith(
+        "E! cn-southwest-2: last_3h contains no final UTC hour of the last 13 months: choose another"
+    )
 
 
 def test_unknown_period_before(months: Months) -> None:

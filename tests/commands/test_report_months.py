@@ -115,6 +115,14 @@ def test_last_90_days(months: Months) -> None:
     assert len(months.cloud.statistics()) == 2, "the cloud itself is asked"
 
 
+def test_raw(months: Months) -> None:
+    """--raw shows the cloud's own answer, about the part that it still has."""
+    done = months.report("--last-month", "--raw")
+    assert "\nPeriod: 2026-10-24 20:30:00 ~ 2026-11-01 00:00:00 (CST) - part of the range\n" in done.stdout
+    assert "total_request_count" in done.stdout
+    assert "W! last_month: reaches past the 30 days that the cloud keeps; the numbers cover 23.1% of it" in done.stderr
+
+
 def test_without_hours(cloud: Cloud, report: Report) -> None:
     """An instance without `hourly` has no history: the cloud is asked about what it still has."""
     (row,) = report.csv("--last-month")

@@ -38,7 +38,7 @@ def report_hours(
     where = f"{instance.display_name}: {'Cloud Eye: ' if is_models else ''}"
     asked = ask_period(instance, is_models, now_ms, view.compare)
     if asked.kept.start == asked.kept.end:
-        text = f"{asked.name} contains no complete UTC hour of the last 13 months"
+        text = f"{asked.name} contains no {'final' if view.compare else 'complete'} UTC hour of the last 13 months"
         log_problems([Problem("E", f"{where}{text}: choose another range, such as --last 24h", "")])
         return []
     week = estimated_week(instance, asked, now_ms) if is_models else None

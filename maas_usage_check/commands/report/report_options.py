@@ -55,7 +55,7 @@ class View(Struct, frozen=True):
         """Return True if the cloud is asked for exactly this window: it has all of it, or the ledger has no more."""
         (range_,) = instance.ranges
         is_within = range_.window(now_ms, instance.zone).start >= now_ms - RETENTION
-        return self.is_total and (is_within or not instance.hourly or isinstance(range_, Calendar))
+        return self.is_total and (self.raw or is_within or not instance.hourly or isinstance(range_, Calendar))
 
 
 def read_view(args: argparse.Namespace) -> View:

@@ -142,7 +142,10 @@ def test_days_keep_their_price(months: Months) -> None:
 
 
 def test_day_without_a_price(cloud: Cloud, report: Report, tmp_path: Path) -> None:
-    """A day that had no price has no cost, whatever the file says now, and a line says how many tokens that are."""
+    """A day that had no price has no cost, whatever the file says now, and a line says how many tokens that are.
+
+    Hours without a price are kept for 63 days.
+    """
     months = Months(cloud, report, tmp_path)
     months.configure(prices=PRICES[:1])
     months.ledger.fill(AUGUST, LAST_HOUR)
@@ -151,7 +154,7 @@ def test_day_without_a_price(cloud: Cloud, report: Report, tmp_path: Path) -> No
     second = cloud.emulator.models.ids()[1]
     assert rows_by("maas_api_id", report.csv("--month", "2026-08", "--by", "model"))[second]["cost"] == ""
     row = rows_by("maas_api_id", report.csv("--month", "2026-09", "--by", "model"))[second]
-    assert Decimal(row["cost"]) == months.cost(1, local("2026-09-22"), OCTOBER)
+    assert Decimal(row["cost"]) == months.cost(1, local("2026-09-21"), OCTOBER)
     assert f" of times without a price ({second})." in report("--month", "2026-09", "--by", "model").stdout
 
 

@@ -65,7 +65,7 @@ class HoursWindow:
         self._known: Optional[Tuple[Tuple[int, int], KnownUsage]] = None
 
     def read(self) -> KnownUsage:
-        """Return what is final or was answered since; an unusable ledger has nothing."""
+        """Return the usage that is final or was answered since; an unusable ledger has none."""
         state = (len(self.answered), len(self.stores))
         if self._known is None or self._known[0] != state:
             self._known = (state, self._read_again())

@@ -78,7 +78,7 @@ def group_usage(instance: Instance, by: str, known: KnownUsage, infer_type: str,
     frozen = frozenset(span for span in whole if span.start < oldest_hour(now_ms))
 
     def of_labels(group: Group, labels: Sequence[str]) -> GroupUsage:
-        """Add up labels over service and inference types; what is too old to be queried is not collected any more."""
+        """Add up labels over service and inference types. Hours that are too old to be queried stay as they are."""
         each = [_add_spans([known.spans[(*kind, label or ONLINE_EXPERIENCE)] for kind in kinds]) for label in labels]
         absent = frozen.difference(*each)
         filled = [{**dict.fromkeys(frozen, NO_USE), **spans} for spans in each]

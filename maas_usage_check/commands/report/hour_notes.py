@@ -1,4 +1,4 @@
-"""The sentences about a report from whole hours: what is not known, and which days fit nowhere."""
+"""The sentences about a report from whole hours: unknown hours, and days that fit into no row."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class LineAdder:
         return sorted(set.intersection(*filter(None, known))) if any(known) else []
 
     def line(self, part: Part, of: Optional[Window] = None) -> Line:
-        """Add up what is known of every group, so that groups compare. One of which nothing is known is None.
+        """Add up the spans that are known of every group, so that groups compare. An unknown group is None.
 
         Args:
             part: of the period.

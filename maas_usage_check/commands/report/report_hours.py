@@ -1,4 +1,4 @@
-"""The reports of one instance from the ledger: complete it, add it up, report what is missing with its causes."""
+"""The reports of one instance from the ledger: complete it, add it up, report missing hours with their causes."""
 
 from __future__ import annotations
 

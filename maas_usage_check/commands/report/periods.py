@@ -14,7 +14,7 @@ TWO_DAYS = 49
 
 
 class Part(NamedTuple):
-    """The full hours `[start, end)` of a period, a day or an hour. `partial`: a part of the day or month of its name."""
+    """The full hours `[start, end)` of a period, a day or an hour. `partial`: they are a part of that day or month."""
 
     name: str
     start: int

@@ -17,7 +17,7 @@ from ..scheduling import Priority
 from ..state import Store
 from . import bisect
 from .bisect import PendingWindow
-from .compaction import OldHours, compact
+from .compaction import OldHours, compact, is_due
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import DAY, HOUR, floor_hour, oldest_hour, usage_values
@@ -130,7 +130,7 @@ class BisectPlanner:
         if all(hour_store.began_ms == self._now_ms for _, hour_store, _ in found):
             self._notices.append(FIRST_RUN)
         self._report_backfill(transaction, consumer, missing_hours, len(found))
-        if answered:
+        if answered and is_due(transaction, consumer.name):
             hours = [OldHours(hour_store) for _, hour_store, _ in found]
             compact(transaction, consumer.name, hours, self._instance.zone)
         return Stored(found, bool(self._failed), budgets=list(self._budgets(found)))

@@ -35,15 +35,17 @@ class OldHours(NamedTuple):
     kept_ms: int = HOURS_KEPT
 
 
+def is_due(transaction: Transaction, name: str) -> bool:
+    """Return True once an hour for each name."""
+    return transaction.get(Compaction, name).until != oldest_hour(transaction.now_ms)
+
+
 def compact(transaction: Transaction, name: str, series: Sequence[OldHours], zone: Zone) -> None:
     """Fold the hours that are never queried again; those of 62 days ago become days of `zone`; old days are deleted.
 
-    A consumer of this name does so once an hour. Call it only after an answer of the cloud: the clock is right then. It
-    cannot be undone.
+    Call it where it is due, and only after an answer of the cloud: the clock is right then. It cannot be undone.
     """
     until, last = oldest_hour(transaction.now_ms), transaction.get(Compaction, name)
-    if last.until == until:
-        return
     transaction.put(name, Compaction(until))
     # A history that began in the future, by a wrong clock, would not count.
     transaction.run("UPDATE series SET began = ? WHERE began > ?", (transaction.now_ms, transaction.now_ms))

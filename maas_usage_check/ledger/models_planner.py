@@ -10,7 +10,7 @@ from ..config import Instance
 from ..config.ranges import month_window
 from ..errors import Problem
 from ..state import Store, UnusableError
-from .compaction import OldHours, compact
+from .compaction import OldHours, compact, is_due
 from .hour_store import HourStore
 from .hour_values import DAY, HOURS_KEPT, ZEROS
 from .live_minutes import HeldMinutes, LiveMinutes
@@ -88,11 +88,12 @@ class ModelsPlanner:
         project = HourStore(transaction, sweep.scope, 0)
         had_cycles = not is_new(project, consumer)
         save_watermark(project, consumer, ZEROS)
-        # Models of earlier lists are compacted once for each list.
-        since_ms = 0 if models.read == self._now_ms else self._now_ms - HOURS_KEPT
+        compaction = f"{consumer.name} models"
+        compacts = answered and is_due(transaction, compaction)
+        since_ms = 0 if compacts else self._now_ms - HOURS_KEPT
         found = list(sweep.hour_stores(transaction, models.with_hours(since_ms)))
-        if answered:
-            compact(transaction, f"{consumer.name} models", list(map(_old_hours, found)), self._instance.zone)
+        if compacts:
+            compact(transaction, compaction, list(map(_old_hours, found)), self._instance.zone)
         first, emitted_since = sweep.first_hour(transaction), self._now_ms - REMEMBERED_FOR
         emitted = [(series, hours, first) for listed, series, hours in found if listed.seen > emitted_since]
         budgets = list(self._budgets(found, sweep.began_ms(transaction), models.read))

@@ -11,7 +11,7 @@ import pytest
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions, Listing
 from maas_usage_check.config import load_instance
-from maas_usage_check.ledger import HOURS, INCREMENTS, Account, Consumer, CycleEnd, Planner, bisect, emit
+from maas_usage_check.ledger import COUNTERS, HOURS, INCREMENTS, Account, Consumer, CycleEnd, Planner, bisect, emit
 from maas_usage_check.ledger.bisect_planner import BisectPlanner
 from maas_usage_check.ledger.compaction import OldHours, compact
 from maas_usage_check.ledger.emit import RolledBackError
@@ -217,6 +217,22 @@ def test_increments_of_models_after_a_rollback(store: Store) -> None:
         emitted_tokens(planner, store, end_of_cycle(START + HOUR, commits=False))
     end = end_of_cycle(START + HOUR)
     assert [emitted_tokens(planner, store, end), emitted_tokens(planner, store, end)] == [[5], []]
+
+
+def test_days_of_a_gone_model(store: Store) -> None:
+    """The hours of a model that was last listed long ago become days too, in a cycle that reads no list."""
+    now_ms = START + 90 * DAY
+    sweep = ModelSweep(CloudEye(), INSTANCE, store, ACCOUNT.project_id, now_ms)
+    gone = ListedModel(Dimensions("gone"), sorted(REQUIRED_METRICS), START - DAY, START + DAY)
+    with write_transaction(store, START + DAY) as transaction:
+        HourStore(transaction, sweep.series(gone).name, HOUR).put(START, START + HOUR, make_values(5))
+        transaction.put(sweep.scope, ModelList(now_ms - HOUR // 2, past=[gone]))
+    planner = ModelsPlanner(CloudEye(), INSTANCE, store, Consumer("a", COUNTERS), now_ms)
+    planner.plan(ACCOUNT, True)
+    emit(planner, store, Consumer("a", COUNTERS), end_of_cycle(now_ms))
+    with store.snapshot() as snapshot:
+        assert snapshot.run("SELECT hours, total_tokens FROM days").fetchall() == [(1, 5)]
+        assert snapshot.run("SELECT * FROM hours").fetchall() == []
 
 
 def test_account_without_a_connection(store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 from maas_usage_check.config.prices import Price
 from maas_usage_check.config.ranges import to_ms
 from maas_usage_check.config.zones import named_zone
-from maas_usage_check.ledger.compaction import OldHours, compact
+from maas_usage_check.ledger.compaction import OldHours, compact, is_due
 from maas_usage_check.ledger.counters import update_counters
 from maas_usage_check.ledger.day_store import Day, days
 from maas_usage_check.ledger.hour_values import HOURS_KEPT, KEPT
@@ -22,7 +22,8 @@ PRICE = Price(Decimal("2.0"), Decimal("8.5"))
 
 def run(ledger: MemoryLedger, zone: str = "UTC", price: Optional[Price] = None, currency: str = "CNY") -> List[Day]:
     """Compact, and return the days."""
-    compact(ledger.transaction, "a", [OldHours(ledger.hour_store(), price, currency)], lambda: named_zone(zone))
+    if is_due(ledger.transaction, "a"):
+        compact(ledger.transaction, "a", [OldHours(ledger.hour_store(), price, currency)], lambda: named_zone(zone))
     return days(ledger.hour_store(), 0, START + 999 * DAY)
 
 

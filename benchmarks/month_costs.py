@@ -91,6 +91,7 @@ def rows(
         subprocess.run(collects[few], env=environ, check=True, stdout=subprocess.DEVNULL)
         fill(state_of(few), HOURS, start=first, count=int(time.time()) * 1000 // HOUR - first // HOUR)
         fill(state_of(few), f"UPDATE series SET began = {first}, hours_from = {first} WHERE began > 0")
+        fill(state_of(few), f"UPDATE hours SET changed = changed - {2 * HOUR} WHERE changed > 0")  # they were emitted
         shutil.copytree(few / "state", many / "state")
         fill(state_of(many), DAYS, start=first - KEPT + HOURS_KEPT, count=(KEPT - HOURS_KEPT) // DAY)
         pairs = []

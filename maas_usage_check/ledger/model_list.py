@@ -43,31 +43,21 @@ class ListedModel(Struct):
     appeared: int
     seen: int
 
-    def unused(self, began_ms: int, read_ms: int) -> List[Tuple[int, int]]:
-        """List the windows in which it had no use, for it was on no list: before it appeared and after it was seen.
-
-        Args:
-            began_ms: when the history of the project's models began; 0 before that.
-            read_ms: when the list was last read.
-        """
-        if not began_ms:
-            return []
-        before = (ceil_hour(began_ms) - HOURS_AVAILABLE, floor_hour(self.appeared) - HOURS_AVAILABLE)
-        return [before, (ceil_hour(self.seen + DAY), floor_hour(read_ms))]
-
 
 class ModelList(Struct, omit_defaults=True):
     """The list of a project; `read` is when it was last read completely, in milliseconds.
 
-    `past` are those last listed more than 29 days ago: reports need them for the hours and days in the ledger.
+    `past` are those last listed more than 29 days ago: reports need them for the hours and days in the ledger. `since`
+    is when the list was first read after a pause in which hours were lost, in milliseconds; 0 without one.
     """
 
     max_age_s: ClassVar[float] = KEPT / 1000
 
     read: int = 0
     models: List[ListedModel] = []
-    past: List[ListedModel] = []
     unknown: List[str] = []
+    past: List[ListedModel] = []
+    since: int = 0
 
     def is_due(self, now_ms: int) -> bool:
         """Return True if it must be read again."""
@@ -85,6 +75,17 @@ class ModelList(Struct, omit_defaults=True):
     def with_hours(self, since_ms: int) -> List[ListedModel]:
         """List the models that have hours and were on a list since a time, in milliseconds."""
         return [each for each in (*self.models, *self.past) if each.seen > since_ms and has_hours(each.metrics)]
+
+    def unused(self, listed: ListedModel, began_ms: int) -> List[Tuple[int, int]]:
+        """List the windows in which a model had no use, for it was on no list: before it appeared, after it was seen.
+
+        `began_ms` is when the history of the project's models began; 0 before that.
+        """
+        if not began_ms:
+            return []
+        known_from = ceil_hour(max(began_ms, self.since)) - HOURS_AVAILABLE
+        before = (known_from, floor_hour(listed.appeared) - HOURS_AVAILABLE)
+        return [before, (max(known_from, ceil_hour(listed.seen + DAY)), floor_hour(self.read))]
 
     def is_incomplete(self, listing: Listing) -> bool:
         """Return True if a model of the last list, or a metric that its hours need, is missing from this one."""
@@ -107,6 +108,7 @@ class ModelList(Struct, omit_defaults=True):
         self.models = [*models.values(), *(each for each in gone if each.seen > now_ms - REMEMBERED_FOR)]
         self.past = [each for each in gone if now_ms - KEPT < each.seen <= now_ms - REMEMBERED_FOR]
         self.unknown = [*self.unknown, *new]
+        self.since = now_ms if self.read and now_ms - self.read > HOURS_AVAILABLE else self.since
         self.read = now_ms
         return new
 

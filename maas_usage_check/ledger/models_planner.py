@@ -96,7 +96,7 @@ class ModelsPlanner:
             compact(transaction, compaction, list(map(_old_hours, found)), self._instance.zone)
         first, emitted_since = sweep.first_hour(transaction), self._now_ms - REMEMBERED_FOR
         emitted = [(series, hours, first) for listed, series, hours in found if listed.seen > emitted_since]
-        budgets = list(self._budgets(found, sweep.began_ms(transaction), models.read))
+        budgets = list(self._budgets(found, models, sweep.began_ms(transaction)))
         return Stored(emitted, counts_all=had_cycles, budgets=budgets)
 
     def details(self, end: CycleEnd, emitted: bool) -> PartialBatch:
@@ -112,14 +112,14 @@ class ModelsPlanner:
         return PartialBatch(points, {}, problems, bool(self._failure), answered)
 
     def _budgets(
-        self, found: Sequence[Tuple[ListedModel, HourSeries, HourStore]], began_ms: int, read_ms: int
+        self, found: Sequence[Tuple[ListedModel, HourSeries, HourStore]], models: ModelList, began_ms: int
     ) -> Iterator[Budget]:
         if self._instance.has_budget:
             from .budgets import COST, Member, find_budgets
 
             month = month_window(self._now_ms, self._instance.zone())
             members = [
-                Member(series, hours, listed.unused(began_ms, read_ms))
+                Member(series, hours, models.unused(listed, began_ms))
                 for listed, series, hours in found
                 if listed.seen > month.start - DAY
             ]

@@ -33,7 +33,7 @@ class ModelsWindow(HoursWindow):
         oldest, end = floor_hour(self._now_ms) - HOURS_AVAILABLE, max(each.end for each in self._windows)
         known = known_hours(found.spans.values(), oldest)
         for api_id, each in listed.items():
-            unused = each.unused(began or 0, models.read)
+            unused = models.unused(each, began or 0)
             if unused and unused[0][1] >= end and not found.spans[api_id]:  # it appeared later
                 del found.spans[api_id]
             else:

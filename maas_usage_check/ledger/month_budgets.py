@@ -43,4 +43,4 @@ def model_members(
     for listed in models.with_hours(since_ms):
         series = sweep.series(listed)
         hour_store = HourStore(transaction, series.name, series.settled_after_ms, read_only=True)
-        yield Member(series, hour_store, listed.unused(began, models.read))
+        yield Member(series, hour_store, models.unused(listed, began))

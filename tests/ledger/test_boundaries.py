@@ -57,6 +57,19 @@ def test_model_no_longer_listed(age: int, known: int) -> None:
     assert len(models.models) == known
 
 
+@pytest.mark.parametrize(("pause", "is_lost"), [(239 * HOUR, False), (239 * HOUR + 1, True)])
+def test_pause_of_the_list(pause: int, is_lost: bool) -> None:
+    """A model that was on no list had no use, but for hours that nobody could query after a pause."""
+    began, at = START - 40 * DAY, START + pause
+    models = ModelList(START, [MODEL])
+    models.update(Listing({Dimensions("new"): sorted(REQUIRED_METRICS)}), at)
+    known_from = (at if is_lost else began) - 239 * HOUR
+    new, gone = models.models
+    assert models.unused(new, began)[0] == (-(-known_from // HOUR) * HOUR, at // HOUR * HOUR - 239 * HOUR)
+    assert models.unused(gone, began)[1] == (max(START + DAY, -(-known_from // HOUR) * HOUR), at // HOUR * HOUR)
+    assert models.unused(new, 0) == []
+
+
 @pytest.mark.parametrize(("behind", "queried"), [(14, 0), (15, 0), (16, 1), (240, 225), (241, 225)])
 def test_gap_of_minutes(behind: int, queried: int) -> None:
     """The minutes between the held ones and the last 15 are queried, at most 4 hours back."""

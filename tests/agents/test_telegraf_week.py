@@ -150,7 +150,7 @@ def week(tmp_path_factory: pytest.TempPathFactory, span: Tuple[int, int]) -> Ite
     key = models.key_ids(FIRST)[0]
     models.restate(FIRST, None, BEGAN - 5 * HOUR, 3.0, at=BEGAN + 2 * DAY)
     models.restate(FIRST, key, BEGAN - 7 * HOUR, 0.0, at=BEGAN + 2 * DAY + HOUR)
-    more = f"    backfill_days: {backfill}\n{model_config(models)}"
+    more = f"    backfill_days: {backfill}\n    budget: {{tokens: 1000000000}}\n{model_config(models)}"
     with telegraf(tmp_path_factory.mktemp("telegraf"), EXECD, more, models) as running:
         first = (running.now - backfill * DAY) // HOUR * HOUR
         taken_back, grown, again = (BEGAN // HOUR * HOUR - days * DAY for days in (3, 5, 1))

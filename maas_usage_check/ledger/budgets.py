@@ -136,12 +136,13 @@ def status(budget: Budget, now_ms: int) -> Status:
     used = sum((each.used(kind, start, until) for each in members), Decimal(0))
     left_hours = Decimal(max(0, month.end - now_ms)) / HOUR
     rates = [each.hourly_rate(kind, now_ms) for each in members] if left_hours else []
-    forecast = None if None in rates else used + sum(filter(None, rates)) * left_hours
+    rate = None if None in rates else sum(filter(None, rates), Decimal(0))
+    forecast = None if rate is None else used + rate * left_hours
     exhausted_ms = None
     if used >= limit:
         exhausted_ms = _crossing(budget, start, until)
-    elif forecast is not None and forecast >= limit:
-        exhausted_ms = now_ms + int((limit - used) / sum(filter(None, rates)) * HOUR)
+    elif rate is not None and forecast is not None and forecast >= limit:
+        exhausted_ms = now_ms + int((limit - used) / rate * HOUR)
     return Status(limit, month, covered, used, forecast, exhausted_ms)
 
 

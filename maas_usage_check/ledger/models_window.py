@@ -12,7 +12,7 @@ from .hour_values import DAY, HOUR, floor_hour
 from .known_usage import KnownUsage, hour_span, known_hours
 from .model_list import HOURS_AVAILABLE, ListedModel, ListReader, ModelList, has_hours
 from .planner import QueryTask
-from .sweep import HistoryStart, ModelSweep
+from .sweep import ModelSweep
 from .window import HoursWindow
 
 LISTED_FOR = 3 * HOUR
@@ -29,7 +29,7 @@ class ModelsWindow(HoursWindow):
         sweep, models = self._sweep(), self._list()
         listed = {each.dimensions.api_id: each for each in self._models()}
         series = {api_id: sweep.series(each) for api_id, each in listed.items()}
-        found, began = self._read(series, lambda entries: entries.get(HistoryStart, sweep.scope).at)
+        found, began = self._read(series, sweep.began_ms)
         oldest, end = floor_hour(self._now_ms) - HOURS_AVAILABLE, max(each.end for each in self._windows)
         known = known_hours(found.spans.values(), oldest)
         for api_id, each in listed.items():

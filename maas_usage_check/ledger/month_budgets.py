@@ -14,7 +14,7 @@ from .hour_store import HourStore
 from .hour_values import DAY
 from .model_list import ModelList
 from .schema import Transaction, read_transaction
-from .sweep import HistoryStart, ModelSweep
+from .sweep import ModelSweep
 
 
 def read_budgets(
@@ -39,7 +39,7 @@ def model_members(
 ) -> Iterator[Member]:
     """Yield the models, and the models by key, that were listed since a time."""
     sweep = ModelSweep(CloudEye(), instance, store, project_id, transaction.now_ms)
-    models, began = transaction.get(ModelList, sweep.scope), transaction.get(HistoryStart, sweep.scope).at
+    models, began = transaction.get(ModelList, sweep.scope), sweep.began_ms(transaction)
     for listed in models.with_hours(since_ms):
         series = sweep.series(listed)
         hour_store = HourStore(transaction, series.name, series.settled_after_ms, read_only=True)

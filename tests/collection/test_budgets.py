@@ -95,7 +95,7 @@ def test_used(account: BudgetAccount) -> None:
 
 
 def test_tags(account: BudgetAccount) -> None:
-    """A budget has the tags of the account, and of what it is for."""
+    """A budget has the tags of the account, its scope and its unit."""
     tags = [point.tags for point in points(account.cycle(tags=["env:prod"]), BUDGET)]
     shared = {"region": "cn-southwest-2", "project_id": "d3m0" * 8, "env": "prod"}
     assert {"scope": "all", "unit": "tokens", **shared} in tags

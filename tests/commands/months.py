@@ -38,6 +38,14 @@ class Months:
         self.cloud, self.report, self.ledger = cloud, report, LongLedger(report, folder)
         self.configure()
 
+    @classmethod
+    def collected(cls, cloud: Cloud, report: Report, folder: Path) -> Months:
+        """Return a ledger since August 2026, whose hours begin on 2026-09-22."""
+        months = cls(cloud, report, folder)
+        months.ledger.fill(AUGUST, LAST_HOUR)
+        report.collect()
+        return months
+
     def configure(
         self, zone: str = "Asia/Shanghai", prices: Sequence[Tuple[str, str]] = PRICES, more: str = ""
     ) -> None:

@@ -17,16 +17,12 @@ from ..conftest import Cloud
 from ..program import only_line
 from .conftest import Report, ZoneInfo, counts, execute_sql, first_column, parse_csv, row_cells, table_lines
 from .long_ledger import DAY, HOUR
-from .months import AUGUST, LAST_HOUR, NOVEMBER, OCTOBER, SEPTEMBER, Months, local
+from .months import NOVEMBER, OCTOBER, SEPTEMBER, Months, local
 
 
 @pytest.fixture
 def months(cloud: Cloud, report: Report, tmp_path: Path) -> Months:
-    """A ledger since August 2026, whose hours begin on 2026-09-22."""
-    months = Months(cloud, report, tmp_path)
-    months.ledger.fill(AUGUST, LAST_HOUR)
-    report.collect()
-    return months
+    return Months.collected(cloud, report, tmp_path)
 
 
 DATES, TIMES = (
@@ -92,7 +88,7 @@ def test_change(shown: Row, change: Optional[float]) -> None:
 
 
 def test_months(months: Months) -> None:
-    """Each row has what it used in the month before, in days or hours, and the change."""
+    """Each row has its use in the month before, in days or hours, and the change."""
     before, after = (SEPTEMBER, OCTOBER), (OCTOBER, NOVEMBER)
     document = months.report.document("--last-month", "--by", "team", "--compare")
     for name, labels in (("search", ["team-search"]), ("support", ["team-support", "batch-jobs"])):

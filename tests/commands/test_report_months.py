@@ -124,7 +124,7 @@ def test_raw(months: Months) -> None:
 
 
 def test_without_hours(cloud: Cloud, report: Report) -> None:
-    """An instance without `hourly` has no history: the cloud is asked about what it still has."""
+    """An instance without `hourly` has no history: the cloud is asked about the part that it still keeps."""
     (row,) = report.csv("--last-month")
     assert (row["period"], row["start"], row["end"]) == (
         "last_month", "2026-10-24T12:30:00+00:00", "2026-11-01T00:00:00+00:00",

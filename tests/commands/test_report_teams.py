@@ -29,11 +29,7 @@ BUDGETS = 'budget: {tokens: 1000000000, cost: 2100.5}\ntags: ["n:1"]'
 
 @pytest.fixture
 def months(cloud: Cloud, report: Report, tmp_path: Path) -> Months:
-    """A ledger since August 2026, whose hours begin on 2026-09-22."""
-    months = Months(cloud, report, tmp_path)
-    months.ledger.fill(AUGUST, LAST_HOUR)
-    report.collect()
-    return months
+    return Months.collected(cloud, report, tmp_path)
 
 
 def rows_by(name: str, rows: List[Dict[str, str]]) -> Dict[str, Dict[str, str]]:
@@ -127,7 +123,7 @@ def test_teams_are_needed(cloud: Cloud, report: Report) -> None:
 
 
 def test_days_keep_their_price(months: Months) -> None:
-    """Days cost what they did at the prices of their time; hours cost what the file says now."""
+    """Days are priced as in their time, hours as in the file now."""
     months.configure(prices=NEW_PRICES)
     kept = local("2026-09-22")
     rows = rows_by("maas_api_id", months.report.csv("--month", "2026-09", "--by", "model"))
@@ -172,7 +168,7 @@ def test_day_without_a_price(cloud: Cloud, report: Report, tmp_path: Path) -> No
     ],
 )
 def test_cost(price: Optional[Price], day_cost: Optional[Decimal], hour: bool, expected: Any) -> None:
-    """Days cost what they did, hours what they do; without a price there is no cost, not even of days without use."""
+    """Days keep their cost, hours have today's price; without a price nothing has a cost, nor have days without use."""
     day, at = Span(0, DAY, 24), hour_span(DAY)
     spans = {day: Usage(4, 2, 2, 1, 0), **({at: Usage(4, 2, 2, 1, 0)} if hour else {})}
     usage = GroupUsage(Group("a", {}), spans, price=price, day_costs={day: day_cost})

@@ -25,7 +25,7 @@ def one(**keys: Any) -> Instance:
 
 
 def test_values() -> None:
-    """Amounts are exact; what is left out, or has no value, is none."""
+    """Amounts are exact; an amount that is left out, or has no value, is none."""
     search = {**SEARCH, "cost_center": "CC-4711", "budget": {"tokens": 5_000_000_000, "cost": 2000.10}}
     support = {**SUPPORT, "cost_center": None, "budget": None}
     instance = one(

@@ -58,7 +58,7 @@ MONTHS = [(2027, month) for month in range(6, 13)] + [(2028, month) for month in
 
 
 class Year:
-    """An account, whose plugin runs every other day, and what it used by the emulator's own data."""
+    """An account whose plugin runs every other day, and its use by the emulator's own data."""
 
     def __init__(self, cloud: Cloud, clock: FixedClock, program: Program, folder: Path) -> None:
         self.cloud, self.clock, self.program, self.folder = cloud, clock, program, folder

@@ -14,7 +14,7 @@ from ..metrics import Number
 from .transport import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
-    from ..config.prices import Price
+    from ..config.model_prices import ModelPrices
 
 Query = Hashable
 """One query; equal queries are sent once."""
@@ -106,7 +106,7 @@ class HourSeries(Struct, frozen=True):
         subject: what its source queries; the source's own.
         tags: besides the project's.
         settled_after_ms: an hour is final so many milliseconds after its end.
-        price: of its tokens, in `currency`; None if it has no cost.
+        prices: of its tokens, in `currency`; None if it has no cost.
     """
 
     name: str
@@ -114,7 +114,7 @@ class HourSeries(Struct, frozen=True):
     measurements: Measurements
     tags: Dict[str, str]
     settled_after_ms: int
-    price: Optional[Price] = None
+    prices: Optional[ModelPrices] = None
     currency: str = ""
 
 

@@ -15,10 +15,13 @@ from .ranges import parse_range
 from .zones import host_zone, named_zone
 
 if TYPE_CHECKING:
+    from .model_prices import ModelPrices
     from .prices import Prices
     from .teams import Budget, Limit, Team
 else:
-    Prices = Budget = Limit = Team = Any  # imported where configured: their classes cost 3 million instructions
+    ModelPrices = Prices = Budget = Limit = Team = (
+        Any  # imported where configured: their classes cost 3 million instructions
+    )
 
 DEFAULT_REGION = "cn-southwest-2"
 PROJECT_ID = "[a-z0-9]{32}"
@@ -123,6 +126,15 @@ class Instance(Struct, frozen=True):
     def has_budget(self) -> bool:
         """Return True if the instance or one of its teams may have a budget."""
         return self.budget is not None or bool(self.teams)
+
+    def prices_of(self, api_id: str) -> Optional[ModelPrices]:
+        """Return the prices of a model, by its id or else by its name in `model_names`; None if it has none."""
+        periods = self.prices.of(api_id, self.model_names.get(api_id, api_id)) if self.prices else None
+        if periods is None:
+            return None
+        from .model_prices import ModelPrices
+
+        return ModelPrices(periods, self.zone)
 
     def owner_tags(self, label: str) -> Dict[str, str]:
         """Return the tags `team` and `cost_center` of the label of an API key; empty without `teams`."""

@@ -67,9 +67,9 @@ def read_entries(value: Any, path: str, key: str) -> Mapping[str, Any]:
     return value
 
 
-def check_mapping(value: Any, known: Sequence[str], path: str) -> None:
-    """Raise ConfigError for anything but a mapping of known keys."""
+def check_mapping(value: Any, known: Sequence[str], path: str, required: Sequence[str] = ()) -> None:
+    """Raise ConfigError for anything but a mapping of known keys. The error names the required ones, or all."""
     if not isinstance(value, dict):
-        *names, last = known
+        *names, last = required or known
         raise ConfigError(f"{path}: must be a mapping of {', '.join(names)} and {last}")
     check_keys(value, known, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import msgspec
@@ -16,8 +15,6 @@ from .ranges import HOUR, Calendar
 
 LAG = 3 * HOUR
 """The cloud's statistics lag 1 to 2 hours; a range that begins later than this may be all zeros."""
-LOW_PRICE = Decimal("0.001")
-"""Of a million tokens, in any currency; a lower price is probably that of one token."""
 PLACEHOLDER = r"\$\{|(^|[/:])\$[A-Za-z_]\w*(/|$)|%%.+%%|ENC\["
 
 
@@ -51,9 +48,11 @@ def load_warnings(instances: Sequence[Instance], now: float, option: Optional[st
             f"instances[{pair[0]}].models: reports the same models as instances[{pair[1]}] under different tags: a sum "
             "over both counts them twice; set `models` in one of them"
         )
-    yield from _unused_prices(instances)
     for i, instance in enumerate(instances):
-        yield from _low_prices(instance, f"instances[{i}].prices.models")
+        if instance.prices:
+            from .price_warnings import price_warnings
+
+            yield from price_warnings(instance.prices, f"instances[{i}].prices")
         yield from _costs_without_keys(instance, f"instances[{i}].teams")
         yield from _placeholders(instance, f"instances[{i}]")
 
@@ -64,25 +63,6 @@ def _example(one: Instance, other: Instance) -> str:
     span = next(span.name for span in one.ranges if span.name in names)
     service_type = next(each.name for each in one.service_types if each in other.service_types)
     return f"{span} {service_type} {next(each for each in one.infer_types if each in other.infer_types)}"
-
-
-def _unused_prices(instances: Sequence[Instance]) -> Iterator[str]:
-    """Name each price of a model name that never applies, because all models of that name are priced by id."""
-    for i, instance in enumerate(instances):
-        priced, named = instance.prices.models if instance.prices else {}, instance.model_names
-        for name in dict.fromkeys(named.values()):
-            if name in priced and all(api_id in priced for api_id, own in named.items() if own == name):
-                yield (
-                    f"instances[{i}].prices.models.{name}: is never used, because every model of that name has a price "
-                    "by its id; remove one of the two"
-                )
-
-
-def _low_prices(instance: Instance, path: str) -> Iterator[str]:
-    for name, price in instance.prices.models.items() if instance.prices else ():
-        for part in price.__struct_fields__:
-            if 0 < getattr(price, part) < LOW_PRICE:
-                yield f"{path}.{name}.{part}: is below {LOW_PRICE}; prices are per million tokens, not per token"
 
 
 def _costs_without_keys(instance: Instance, path: str) -> Iterator[str]:

@@ -42,6 +42,7 @@ def validate(instance: Instance, place: Place, now_ms: int) -> None:
         "prices",
         "needs `models: true` and `hourly: true`: cost is calculated per model and hour",
     )
+    _check_prices(instance, place)
     for_hours = "needs `hourly: true`: the use of a month is the sum of its hours"
     require(instance.hourly or not instance.teams, "teams", for_hours)
     require(instance.hourly or not instance.budget, "budget", for_hours)
@@ -55,6 +56,17 @@ def validate(instance: Instance, place: Place, now_ms: int) -> None:
     )
     _check_tags(instance, place, [*(OWNER_TAGS if instance.teams else ()), *(BUDGET_TAGS if budgets else ())])
     _check_ranges(instance, place, now_ms)
+
+
+def _check_prices(instance: Instance, place: Place) -> None:
+    """Raise ConfigError for a price by name that is never used: all models of that name have one by their id."""
+    priced, named = instance.prices.models if instance.prices else {}, instance.model_names
+    for name in dict.fromkeys(named.values()):
+        ids = [api_id for api_id, own in named.items() if own == name]
+        if name in priced and all(api_id in priced for api_id in ids):
+            also = " and ".join(f"`{api_id}`" for api_id in ids)
+            text = f"is priced twice, by this name and by its id in model_names: {also}; remove one of the two"
+            raise ConfigError(f"{place(f'prices.models.{name}')}: {text}")
 
 
 def _budgets(instance: Instance) -> Dict[str, Budget]:

@@ -7,11 +7,12 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..cloud.source import HourSeries
 from ..config import Instance
+from ..config.prices import sum_costs
 from ..config.ranges import Window, ceil_hour
 from ..metrics import BUDGET, Number, Point
 from .day_store import Day, days
 from .hour_store import HourStore
-from .hour_values import COMPLETION_TOKENS, DAY, HOUR, HOURS_KEPT, PROMPT_TOKENS, TOTAL_TOKENS, Values, floor_hour
+from .hour_values import DAY, HOUR, HOURS_KEPT, TOTAL_TOKENS, floor_hour
 
 DUE_AFTER = 3 * HOUR
 """`covered_ratio` expects an hour so long after its end: the statistics lag 1 to 2 hours (console manual)."""
@@ -32,16 +33,9 @@ class Member(NamedTuple):
         """Return True if it is the part of one API key."""
         return not {"api_key_label", "maas_key_id"}.isdisjoint(self.series.tags)
 
-    def amount(self, values: Values, kind: str) -> Decimal:
-        """Return the tokens of values, or their cost."""
-        if kind == TOKENS:
-            return Decimal(values[TOTAL_TOKENS])
-        assert self.series.price is not None, "members of a budget in cost have a price"
-        return self.series.price.cost(values[PROMPT_TOKENS], values[COMPLETION_TOKENS])
-
     def used(self, kind: str, start: int, until: int) -> Decimal:
         """Add up the known hours of a window, and its days where hours are no longer kept."""
-        total = self.amount(self.hour_store.total(start, until).values, kind)
+        total = self._of_hours(kind, start, until)
         for day in self._days(start, until):
             total += day.values[TOTAL_TOKENS] if kind == TOKENS else day.cost(self.series.currency) or 0
         return total
@@ -64,9 +58,19 @@ class Member(NamedTuple):
     def hourly_rate(self, kind: str, now_ms: int) -> Optional[Decimal]:
         """Return the mean of the known settled hours of the last 7 days; None without any."""
         start, until = floor_hour(now_ms - WEEK), floor_hour(now_ms)
-        hours, values = self.hour_store.total(start, until, settled_only=True)
+        hours = self.hour_store.total(start, until, settled_only=True).hours
         hours += self.known_hours(start, until) - self.hour_store.count(start, until)
-        return self.amount(values, kind) / hours if hours else None
+        return self._of_hours(kind, start, until, settled_only=True) / hours if hours else None
+
+    def _of_hours(self, kind: str, start: int, until: int, settled_only: bool = False) -> Decimal:
+        """Return the tokens of the known hours of a window, or their cost."""
+        if kind == TOKENS:
+            return Decimal(self.hour_store.total(start, until, settled_only).values[TOTAL_TOKENS])
+        from .priced_hours import priced_sums
+
+        transaction, series = self.hour_store.transaction, [self.hour_store.id]
+        sums = priced_sums(transaction, series, self.series.prices, start, until, settled_only)
+        return sum_costs(each.cost.total for _, each in sums)
 
 
 class Budget(NamedTuple):
@@ -106,7 +110,7 @@ class Status(NamedTuple):
 def find_budgets(instance: Instance, kind: str, month: Window, members: Sequence[Member]) -> Iterator[Budget]:
     """Yield the budgets of a kind: of the instance and of each team, with the series that each adds up."""
     unit = instance.prices.currency if kind == COST and instance.prices else TOKENS
-    priced = [each for each in members if kind == TOKENS or each.series.price is not None]
+    priced = [each for each in members if kind == TOKENS or each.series.prices is not None]
     limit = getattr(instance.budget, kind, None)
     if limit is not None:
         whole = [each for each in priced if not each.is_by_key]

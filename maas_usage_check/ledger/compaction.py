@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Dict, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, ClassVar, Dict, NamedTuple, Optional, Sequence
 
 from msgspec import Struct
 
-from ..config.prices import Price
 from ..config.ranges import Zone, local_days
 from .counters import fold
-from .day_store import newest_day_end, put_day
 from .hour_store import HourStore
 from .hour_values import DAY, HOURS_KEPT, KEPT, floor_hour, oldest_hour
 from .schema import Transaction
+
+if TYPE_CHECKING:
+    from ..config.model_prices import ModelPrices
 
 
 class Compaction(Struct, omit_defaults=True):
@@ -24,13 +25,13 @@ class Compaction(Struct, omit_defaults=True):
 
 
 class OldHours(NamedTuple):
-    """The hours of a series, and the price of its tokens in a currency; None where it has no cost.
+    """The hours of a series, and the prices of its tokens in a currency; None where it has no cost.
 
     `kept_ms`: they are kept for so long.
     """
 
     hour_store: HourStore
-    price: Optional[Price] = None
+    prices: Optional[ModelPrices] = None
     currency: str = ""
     kept_ms: int = HOURS_KEPT
 
@@ -65,7 +66,9 @@ def _make_days(old: OldHours, until: int, zone: Zone) -> None:
     oldest = old.hour_store.oldest_start()
     if oldest is None or oldest + DAY > until:
         return
+    from .day_store import newest_day_end, put_day
+
     begun = newest_day_end(old.hour_store)
     for start, end in local_days(oldest, until, zone()):
         if end <= until:
-            put_day(old.hour_store, max(start, begun), end, old.price, old.currency)
+            put_day(old.hour_store, max(start, begun), end, old.prices, old.currency)

@@ -1,20 +1,26 @@
-"""The stored days of one series: sums of hours that are no longer kept, with the price that their tokens had."""
+"""The stored days of one series: sums of hours that are no longer kept, for each price that their tokens had."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
+from ..config.model_prices import ModelPrices
 from ..config.prices import Price
 from .hour_store import HourStore
-from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, PROMPT_TOKENS, Values
+from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, PROMPT_TOKENS, Values, add
+from .priced_hours import PricedSum, priced_sums
 
 MAX_DAY = 26 * HOUR
 """No day is longer, even if its clocks are set back."""
+PRICE_COLUMNS = "prompt, completion, cached_prompt, since, is_off_peak"
 
 
 class Day(NamedTuple):
-    """The sum of the known hours in `[start, until)`, milliseconds since 1970: so many `hours`, with this price."""
+    """The sum of the known hours in `[start, until)`, milliseconds since 1970: so many `hours`, with this price.
+
+    `cached` are the prompt tokens that are priced as cached.
+    """
 
     start: int
     until: int
@@ -22,6 +28,7 @@ class Day(NamedTuple):
     values: Values
     price: Optional[Price] = None
     currency: str = ""
+    cached: int = 0
 
     def cost(self, currency: str) -> Optional[Decimal]:
         """Return the cost in a currency; None if its tokens had no price in it."""
@@ -29,31 +36,43 @@ class Day(NamedTuple):
             return Decimal(0)
         if self.price is None or self.currency != currency:
             return None
-        return self.price.cost(self.values[PROMPT_TOKENS], self.values[COMPLETION_TOKENS])
+        return self.price.cost(self.values[PROMPT_TOKENS], self.values[COMPLETION_TOKENS], self.cached)
 
 
-def put_day(hour_store: HourStore, start: int, until: int, price: Optional[Price], currency: str) -> None:
-    """Replace the hours of a window by a day, if any is final. Its tokens keep the price that they have now."""
+def put_day(hour_store: HourStore, start: int, until: int, prices: Optional[ModelPrices], currency: str) -> None:
+    """Replace the hours of a window by a day, if any is final. Its tokens keep the prices that they have now."""
     transaction, within = hour_store.transaction, (hour_store.id, start, until)
-    hours, values = hour_store.total(start, until, settled_only=True)
-    if hours:
-        row = (*within, _price_id(hour_store, price, currency), hours, *values)
+    parts: Dict[Optional[Price], PricedSum] = {}
+    for _, each in priced_sums(transaction, [hour_store.id], prices, start, until, settled_only=True):
+        before = parts.get(each.price, PricedSum(each.price, 0, (0,) * len(FIELDS), 0))
+        values = add(before.values, each.values)
+        parts[each.price] = PricedSum(each.price, before.hours + each.hours, values, before.cached + each.cached)
+    for price, part in parts.items():
+        row = (*within, _price_id(hour_store, price, currency), part.hours, *part.values, part.cached)
         transaction.run(f"INSERT INTO days VALUES ({', '.join('?' * len(row))})", row)
+    if parts:
         transaction.run("DELETE FROM hours WHERE series = ? AND start >= ? AND start < ?", within)
 
 
 def days(hour_store: HourStore, start: int, until: int) -> List[Day]:
-    """List the days that lie in a window or reach into it, the oldest first."""
+    """List the days that lie in a window or reach into it, the oldest first; a part of a day for each of its prices."""
     rows = hour_store.transaction.select(
-        f"SELECT start, until, hours, prompt, completion, currency, {', '.join(f'days.{name}' for name in FIELDS)} "
+        f"SELECT start, until, hours, cached_tokens, currency, {PRICE_COLUMNS}, "
+        f"{', '.join(f'days.{name}' for name in FIELDS)} "
         "FROM days LEFT JOIN prices ON price = id WHERE series = ? AND start > ? AND start < ? ORDER BY start",
         (hour_store.id, start - MAX_DAY, until),
     )
     return [
-        Day(at, end, hours, tuple(values), Price(Decimal(prompt), Decimal(completion)) if currency else None, currency)
-        for at, end, hours, prompt, completion, currency, *values in rows
+        Day(at, end, hours, tuple(rest[5:]), stored_price(*rest[:5]) if currency else None, currency, cached)
+        for at, end, hours, cached, currency, *rest in rows
         if end > start
     ]
+
+
+def stored_price(prompt: str, completion: str, cached_prompt: str, since: str, is_off_peak: int) -> Price:
+    """Return a price from its row, as PRICE_COLUMNS."""
+    cached = Decimal(cached_prompt) if cached_prompt else None
+    return Price(Decimal(prompt), Decimal(completion), cached, since, bool(is_off_peak))
 
 
 def newest_day_end(hour_store: HourStore) -> int:
@@ -68,7 +87,8 @@ def _price_id(hour_store: HourStore, price: Optional[Price], currency: str) -> i
     """Return the id of a price, and store a new one; 0 is none."""
     if price is None:
         return 0
-    row, transaction = (currency, str(price.prompt), str(price.completion)), hour_store.transaction
-    transaction.run("INSERT OR IGNORE INTO prices (currency, prompt, completion) VALUES (?, ?, ?)", row)
-    statement = "SELECT id FROM prices WHERE currency = ? AND prompt = ? AND completion = ?"
-    return int(transaction.select_one(statement, row)[0])
+    cached = "" if price.cached_prompt is None else str(price.cached_prompt)
+    row = (currency, str(price.prompt), str(price.completion), cached, price.since, price.is_off_peak)
+    transaction, columns = hour_store.transaction, f"currency, {PRICE_COLUMNS}"
+    transaction.run(f"INSERT OR IGNORE INTO prices ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
+    return int(transaction.select_one(f"SELECT id FROM prices WHERE ({columns}) = (?, ?, ?, ?, ?, ?)", row)[0])

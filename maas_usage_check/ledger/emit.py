@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from decimal import Decimal
-from typing import ClassVar, Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ..cloud.source import HourSeries
-from ..config.prices import Price
 from ..metrics import Number, Point
 from ..state import Store
 from .counters import stored_counters, update_counters
 from .hour_store import HourStore
-from .hour_values import COMPLETION_TOKENS, FIELDS, PROMPT_TOKENS, ZEROS, Values
+from .hour_values import FIELDS, ZEROS
 from .planner import Account, CycleEnd, Planner, Stored
 from .schema import Transaction, write_transaction
 from .watermarks import COUNTERS, HOURS, Consumer, changed_hours, delete_idle_consumers, increments, is_new
@@ -27,14 +24,6 @@ COUNTER_FIELDS = ("tokens", *FIELDS[1:])
 
 class RolledBackError(Exception):
     """`commit` returned False: nothing was emitted."""
-
-
-class CostCounter(Struct, omit_defaults=True):
-    """The cost of a counter so far; None before it had a price."""
-
-    stored_kind: ClassVar[str] = "Priced"
-
-    cost: Optional[Decimal] = None
 
 
 def emit(planner: Planner, store: Store, consumer: Consumer, end: CycleEnd) -> List[Point]:
@@ -103,20 +92,21 @@ def _hour_points(
     for hour in changed_hours(hour_store, consumer, first):
         fields: Dict[str, Number] = dict(zip(HOUR_FIELDS, (*hour.values, int(hour.settled))))
         yield Point(names.hourly, tags, fields, hour.start * 1_000_000)
-    if series.price is not None:
+    if series.prices is not None:
+        from .cost_points import hour_costs
+
         # Costs have a watermark of their own: a price that is added later also emits the costs of earlier hours.
-        for hour in changed_hours(hour_store, replace(consumer, name=f"{consumer.name} cost"), first):
-            cost = {"cost": float(_cost(series.price, hour.values))}
-            yield Point(names.cost_hourly, {**tags, "currency": series.currency}, cost, hour.start * 1_000_000)
+        hours = changed_hours(hour_store, replace(consumer, name=f"{consumer.name} cost"), first)
+        yield from hour_costs(series, series.prices, hours, tags)
 
 
 def _counter_points(
     series: HourSeries, hour_store: HourStore, consumer: Consumer, stored: Stored, tags: Dict[str, str], answered: bool
 ) -> Iterator[Point]:
-    before = stored_counters(hour_store)
+    before, was_new = stored_counters(hour_store), is_new(hour_store, consumer)
     counters = before if stored.is_paused else update_counters(hour_store)
     if consumer.kind == COUNTERS:
-        emitted = ZEROS if stored.counts_all and is_new(hour_store, consumer) else counters
+        emitted = ZEROS if stored.counts_all and was_new else counters
         grown = increments(hour_store, consumer, emitted, emitted)
     else:
         emitted = grown = increments(hour_store, consumer, counters, ZEROS if stored.counts_all else before)
@@ -124,21 +114,7 @@ def _counter_points(
             return
     names, time_ns = series.measurements, hour_store.transaction.now_ms * 1_000_000
     yield Point(names.consumed, tags, dict(zip(COUNTER_FIELDS, emitted)), time_ns)
-    if series.price is not None:
-        cost = _cost(series.price, grown)
-        if consumer.kind == COUNTERS:
-            entry_name = f"{consumer.name} {hour_store.id} {series.currency}"
-            cost = _add_cost(hour_store.transaction, entry_name, cost)
-        yield Point(names.cost_consumed, {**tags, "currency": series.currency}, {"cost": float(cost)}, time_ns)
+    if series.prices is not None:
+        from .cost_points import counted_cost
 
-
-def _add_cost(transaction: Transaction, entry_name: str, cost: Decimal) -> Decimal:
-    """Add to a cost counter and return it; it starts at 0."""
-    before = transaction.get(CostCounter, entry_name).cost
-    after = Decimal(0) if before is None else before + cost
-    transaction.put(entry_name, CostCounter(after))
-    return after
-
-
-def _cost(price: Price, values: Values) -> Decimal:
-    return price.cost(values[PROMPT_TOKENS], values[COMPLETION_TOKENS])
+        yield counted_cost(series, hour_store, consumer, grown, tags, was_new, stored.counts_all)

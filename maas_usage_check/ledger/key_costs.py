@@ -6,12 +6,14 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from ..config.prices import Price
+from ..config.prices import EXACT
 from .budgets import Member
+from .day_store import PRICE_COLUMNS, stored_price
 from .known_usage import Span
+from .priced_hours import priced_sums
 from .schema import Transaction, sums_of
 
-TOKENS = sums_of("prompt_tokens", "completion_tokens")
+TOKENS = sums_of("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
 class KeyCosts:
@@ -24,7 +26,7 @@ class KeyCosts:
     """
 
     def __init__(self, transaction: Transaction, members: Iterable[Member], labels: Collection[str]) -> None:
-        self._select = transaction.select
+        self._transaction = transaction
         self._members = {
             each.hour_store.id: each
             for each in members
@@ -39,7 +41,8 @@ class KeyCosts:
             stored: Dict[int, int] = defaultdict(int)
             for series, count, cost in (*self._hours(start, until), *self._days(start, until)):
                 stored[series] += count
-                amounts[self._members[series].series.tags["api_key"]] += cost
+                label = self._members[series].series.tags["api_key"]
+                amounts[label] = EXACT.add(amounts[label], cost)
             for series, member in self._members.items():
                 if stored[series] < hours and member.known_hours(start, until) < hours:
                     unknown.add(member.series.tags["api_key"])
@@ -48,30 +51,26 @@ class KeyCosts:
 
     def _hours(self, start: int, until: int) -> Iterator[Tuple[int, int, Decimal]]:
         """Yield series with the number of their hours in a window, and the cost."""
-        rows = self._select(
-            f"SELECT series, COUNT(*), {TOKENS} FROM hours WHERE {self._of_members} AND start >= ? AND start < ? "
-            "GROUP BY series",
-            (start, until),
-        )
-        for series, count, *tokens in rows:
-            price = self._members[series].series.price
-            yield series, count, price.cost(*tokens) if price else Decimal(0)
+        by_model: Dict[str, List[int]] = defaultdict(list)
+        for series_id, member in self._members.items():
+            by_model[member.series.tags["maas_api_id"]].append(series_id)
+        for ids in by_model.values():
+            prices = self._members[ids[0]].series.prices
+            for series_id, each in priced_sums(self._transaction, ids, prices, start, until):
+                yield series_id, each.hours, each.cost.total
 
     def _days(self, start: int, until: int) -> Iterator[Tuple[int, int, Decimal]]:
         """Yield series with the hours of their days in a window, and the cost at one price of that time."""
-        rows = self._select(
-            f"SELECT series, SUM(hours), currency, prompt, completion, {TOKENS} FROM days JOIN prices ON price = id "
-            f"WHERE {self._of_members} AND start >= ? AND until <= ? GROUP BY series, price",
+        rows = self._transaction.select(
+            f"SELECT series, SUM(hours), currency, {PRICE_COLUMNS}, {TOKENS} FROM days JOIN prices ON price = id "
+            f"WHERE series IN ({', '.join(map(str, self._members))}) AND start >= ? AND until <= ? "
+            "GROUP BY series, price",  # more series than a statement may have values
             (start, until),
         )
-        for series, hours, currency, prompt, completion, *tokens in rows:
+        for series, hours, currency, *price, prompt, completion, cached in rows:
             is_priced = currency and currency == self._members[series].series.currency
-            cost = Price(Decimal(prompt), Decimal(completion)).cost(*tokens) if is_priced else Decimal(0)
+            cost = stored_price(*price).cost(prompt, completion, cached) if is_priced else Decimal(0)
             yield series, hours, cost
-
-    @property
-    def _of_members(self) -> str:
-        return f"series IN ({', '.join(map(str, self._members))})"  # more than a statement may have values
 
 
 def _runs(spans: Sequence[Span]) -> List[Tuple[int, int, int]]:

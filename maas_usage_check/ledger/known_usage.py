@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from decimal import Decimal
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..cloud.usage import Usage
+from ..config.model_prices import ModelPrices, PricedTokens
 from ..config.ranges import Window
 from .day_store import Day, days
 from .hour_store import Hour, HourStore
-from .hour_values import HOUR
+from .hour_values import COMPLETION_TOKENS, HOUR, PROMPT_TOKENS, TOTAL_TOKENS
 
 NO_USE = Usage(0, 0, 0, 0, 0)
 
@@ -25,6 +25,8 @@ class Span(NamedTuple):
 
 Spans = Dict[Span, Usage]
 """The known usage of a series. Spans of one series never overlap."""
+PricedSpans = Dict[Span, Sequence[PricedTokens]]
+"""The tokens of a series by their price; none where it has no use."""
 
 
 class KnownUsage(NamedTuple):
@@ -32,13 +34,13 @@ class KnownUsage(NamedTuple):
 
     Attributes:
         spans: of each series.
-        day_costs: the cost of the days of each series, at the prices of their time; None if they had none.
+        priced: the tokens of each series by their price; of days, by the prices of their time.
         failed: why no usage is believed.
         listed_since_ms: all models called after this are here.
     """
 
     spans: Dict[Any, Spans]
-    day_costs: Dict[Any, Dict[Span, Optional[Decimal]]]
+    priced: Dict[Any, PricedSpans]
     failed: str = ""
     listed_since_ms: int = 0
 
@@ -65,7 +67,7 @@ class KnownUsage(NamedTuple):
             known: see known_hours.
             unused: the windows without use, of which the first is that before its first use.
         """
-        spans, costs = self.spans[key], self.day_costs[key]
+        spans, priced = self.spans[key], self.priced[key]
         own = {span[:2]: span for span in spans}
         for (start, until), hours in known.items():
             before = own.get((start, until))
@@ -76,8 +78,8 @@ class KnownUsage(NamedTuple):
             elif before and before.hours < hours and added:
                 after = before._replace(hours=min(hours, before.hours + added))
                 spans[after] = spans.pop(before)
-                if before in costs:
-                    costs[after] = costs.pop(before)
+                if before in priced:
+                    priced[after] = priced.pop(before)
 
 
 def hour_span(at: int) -> Span:
@@ -92,15 +94,35 @@ def read_hours(hour_store: HourStore, window: Window, is_final: Callable[[Hour],
             yield hour_span(hour.start), Usage(*hour.values)
 
 
-def read_days(hour_store: HourStore, window: Window, currency: str) -> Iterator[Tuple[Span, Usage, Optional[Decimal]]]:
-    """Yield the days that lie in a window or reach into it, with their cost."""
+def price_hour(prices: Optional[ModelPrices], span: Span, usage: Usage) -> List[PricedTokens]:
+    """List the tokens of an hour by their price."""
+    tokens = (usage.total_tokens, usage.prompt_tokens, usage.completion_tokens)
+    if not any(tokens):
+        return []
+    return list(prices.split(span.start, *tokens)) if prices else [PricedTokens(None, *tokens)]
+
+
+def read_days(
+    hour_store: HourStore, window: Window, currency: str
+) -> Iterator[Tuple[Span, Usage, Sequence[PricedTokens]]]:
+    """Yield the days that lie in a window or reach into it, with their tokens by price. A price is in `currency`."""
     by_bounds: Dict[Tuple[int, int], List[Day]] = {}
     for day in days(hour_store, window.start, window.end):
         by_bounds.setdefault((day.start, day.until), []).append(day)
     for bounds, parts in by_bounds.items():  # a part for each price
-        usage, costs = sum((Usage(*part.values) for part in parts), NO_USE), [part.cost(currency) for part in parts]
-        cost = None if None in costs else sum(filter(None, costs), Decimal(0))
-        yield Span(*bounds, sum(part.hours for part in parts)), usage, cost
+        usage = sum((Usage(*part.values) for part in parts), NO_USE)
+        priced = [
+            PricedTokens(
+                part.price if part.currency == currency else None,
+                part.values[TOTAL_TOKENS],
+                part.values[PROMPT_TOKENS],
+                part.values[COMPLETION_TOKENS],
+                part.cached,
+            )
+            for part in parts
+            if any(part.values)
+        ]
+        yield Span(*bounds, sum(part.hours for part in parts)), usage, priced
 
 
 def day_bounds(spans: Dict[Any, Spans]) -> List[Tuple[int, int]]:
@@ -108,20 +130,20 @@ def day_bounds(spans: Dict[Any, Spans]) -> List[Tuple[int, int]]:
     return sorted({span[:2] for known in spans.values() for span in known if span.until - span.start > HOUR})
 
 
-def fold_hours(known: Spans, bounds: Sequence[Tuple[int, int]]) -> Spans:
+def fold_hours(known: Spans, priced: PricedSpans, bounds: Sequence[Tuple[int, int]]) -> None:
     """Add up the hours of a series that lie in a day of another one: then the spans of both compare."""
     if not bounds or not any(span.until - span.start == HOUR and span.start < bounds[-1][1] for span in known):
-        return known
-    starts, folded = [start for start, _ in bounds], dict(known)
-    sums: Dict[Tuple[int, int], Tuple[int, Usage]] = {}
-    for span, usage in known.items():
+        return
+    starts = [start for start, _ in bounds]
+    folded: Dict[Tuple[int, int], List[Span]] = {}
+    for span in known:
         day = bounds[bisect_right(starts, span.start) - 1]
         if span.until - span.start == HOUR and day[0] <= span.start < day[1]:
-            hours, total = sums.get(day, (0, NO_USE))
-            sums[day] = (hours + 1, total + usage)
-            del folded[span]
-    folded.update((Span(*day, hours), usage) for day, (hours, usage) in sums.items())
-    return folded
+            folded.setdefault(day, []).append(span)
+    for day, hours in folded.items():
+        whole = Span(*day, len(hours))
+        known[whole] = sum((known.pop(hour) for hour in hours), NO_USE)
+        priced[whole] = [tokens for hour in hours for tokens in priced.pop(hour, ())]
 
 
 def known_hours(series: Iterable[Spans], until: int) -> Dict[Tuple[int, int], int]:

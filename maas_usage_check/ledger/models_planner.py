@@ -176,8 +176,8 @@ class ModelsPlanner:
 def _old_hours(found: Tuple[ListedModel, HourSeries, HourStore]) -> OldHours:
     _, series, hour_store = found
     # A file without the price waits for a day: another one over the same state may have it.
-    kept_ms = HOURS_KEPT if series.price else HOURS_KEPT + DAY
-    return OldHours(hour_store, series.price, series.currency, kept_ms)
+    kept_ms = HOURS_KEPT if series.prices else HOURS_KEPT + DAY
+    return OldHours(hour_store, series.prices, series.currency, kept_ms)
 
 
 def shorten(names: Sequence[str]) -> str:

@@ -17,10 +17,11 @@ MAX_PER_HOUR = 2 * 10**14
 """The largest valid number of an hour: two classes of errors, each with the largest valid value of Cloud Eye."""
 
 
-def sums_of(*names: str) -> str:
-    """Write the sums of columns. An invalid number makes its sum invalid: SQLite itself would skip it."""
+def sums_of(*names: str, part: str = "{name}") -> str:
+    """Write the sums of columns, or of a part of each. An invalid number makes its sum invalid: SQLite skips it."""
     return ", ".join(
-        f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {name} ELSE '' END), 0)" for name in names
+        f"COALESCE(SUM(CASE WHEN {name} BETWEEN 0 AND {MAX_PER_HOUR} THEN {part.format(name=name)} ELSE '' END), 0)"
+        for name in names
     )
 
 
@@ -33,7 +34,7 @@ LOST_SERIES = (
         for table in ("hours", "questions", "consumers", "days")
     )
 )
-TEXT_COLUMNS = frozenset({"kind", "name", "value", "currency", "prompt", "completion"})
+TEXT_COLUMNS = frozenset({"kind", "name", "value", "currency", "prompt", "completion", "cached_prompt", "since"})
 FULL_HOUR_COLUMNS = frozenset({"start", "until", "newer"})
 TIME_COLUMNS = FULL_HOUR_COLUMNS | {"at", "began", "hours_from", "frozen_until", "asked", "checked", "changed"}
 MAX_TIME_MS = 2**42

@@ -22,7 +22,7 @@ from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
 from .hour_values import HOUR, HOURS_KEPT, floor_hour, oldest_hour, usage_values
-from .known_usage import KnownUsage, day_bounds, fold_hours, hour_span, read_days, read_hours
+from .known_usage import KnownUsage, day_bounds, fold_hours, hour_span, price_hour, read_days, read_hours
 from .live_minutes import COMPLETE_AFTER
 from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
@@ -99,15 +99,21 @@ class HoursWindow:
             except UnusableError as error:
                 self.unusable = error
         bounds = day_bounds(found.spans)
-        return found._replace(spans={key: fold_hours(known, bounds) for key, known in found.spans.items()}), entry
+        for key, spans in found.spans.items():
+            fold_hours(spans, found.priced[key], bounds)
+        return found, entry
 
     def _read_series(self, found: KnownUsage, key: Any, series: HourSeries, hour_store: HourStore) -> None:
+        spans, priced = found.spans[key], found.priced[key]
         for window in self._windows:
             hours = read_hours(hour_store, window, lambda hour: hour.settled or (key, hour.start) in self.answered)
-            found.spans[key].update(hours)
+            for span, usage in hours:
+                spans[span] = usage
+                if series.currency:
+                    priced[span] = price_hour(series.prices, span, usage)
             if window.start < self._now_ms - HOURS_KEPT:
-                for span, usage, cost in read_days(hour_store, window, series.currency):
-                    found.spans[key][span], found.day_costs[key][span] = usage, cost
+                for span, usage, tokens in read_days(hour_store, window, series.currency):
+                    spans[span], priced[span] = usage, tokens
 
 
 class StatisticsWindow(HoursWindow):

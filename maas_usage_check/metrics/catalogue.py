@@ -121,8 +121,16 @@ MODEL_HOURS = (
     *HOURS[:-1],
     Field("settled", int, "", "1 once the hour ended 30 minutes ago and was queried since, else 0."),
 )
+CACHED = " Without `cached_share`, cached input is priced as ordinary input, so the true cost is lower."
 COST_HOURS = (
-    Field("cost", float, "", "Estimated cost of the hour: its tokens times the configured prices, in `currency`."),
+    Field(
+        "cost",
+        float,
+        "",
+        f"Estimated cost of the hour: its tokens times the configured prices, in `currency`.{CACHED}",
+    ),
+    Field("prompt_cost", float, "", f"Estimated cost of the hour's prompt tokens, in `currency`.{CACHED}"),
+    Field("completion_cost", float, "", "Estimated cost of the hour's completion tokens, in `currency`."),
 )
 MODEL_SINCE = (
     " since the hour in which this plugin first queried the models, each counted once; up to an hour late, and after "
@@ -131,7 +139,23 @@ MODEL_SINCE = (
 MODEL_COUNTS = tuple(
     Field(field.name, field.kind, field.unit, field.description.replace(SINCE, MODEL_SINCE), COUNT) for field in COUNTS
 )
-COSTS = (Field("cost", float, "", f"Estimated cost at the configured prices, in `currency`{MODEL_SINCE}", COUNT),)
+COSTS = (
+    Field("cost", float, "", f"Estimated cost at the configured prices, in `currency`{MODEL_SINCE}{CACHED}", COUNT),
+    Field(
+        "prompt_cost",
+        float,
+        "",
+        f"Estimated cost of prompt tokens at the configured prices, in `currency`{MODEL_SINCE}{CACHED}",
+        COUNT,
+    ),
+    Field(
+        "completion_cost",
+        float,
+        "",
+        f"Estimated cost of completion tokens at the configured prices, in `currency`{MODEL_SINCE}",
+        COUNT,
+    ),
+)
 BUDGETS = (
     Field("limit", float, "", "Budget of the calendar month, in `unit`."),
     Field("used", float, "", "Sum of the month's known hours, in `unit`; cost is an estimate."),

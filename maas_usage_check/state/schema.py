@@ -47,6 +47,18 @@ CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, price INTEGER, 
     prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (series, start, price)) WITHOUT ROWID;
 """
+DATED_PRICES = """
+-- The prices of a million tokens that days kept, as decimal numbers; row 0 is none. `cached_prompt` is empty if it is
+-- the same as `prompt`; `since` is a date, empty without one.
+CREATE TABLE dated_prices (id INTEGER PRIMARY KEY, currency TEXT, prompt TEXT, completion TEXT, cached_prompt TEXT,
+    since TEXT, is_off_peak INTEGER, UNIQUE (currency, prompt, completion, cached_prompt, since, is_off_peak));
+INSERT INTO dated_prices SELECT id, currency, prompt, completion, '', '', 0 FROM prices;
+DROP TABLE prices;
+ALTER TABLE dated_prices RENAME TO prices;
+
+-- Of the prompt tokens, those that are priced as cached.
+ALTER TABLE days ADD COLUMN cached_tokens INTEGER DEFAULT 0;
+"""
 LEDGER_TABLES = ("clock", "series", "hours", "questions", "consumers")
 
 
@@ -77,7 +89,13 @@ def _to_3(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-STEPS = (_to_1, _to_2, _to_3)
+def _to_4(connection: sqlite3.Connection) -> None:
+    """Give the prices that days kept their dates; give days their cached tokens."""
+    for statement in DATED_PRICES.split(";\n"):
+        connection.execute(statement)
+
+
+STEPS = (_to_1, _to_2, _to_3, _to_4)
 """Each makes the version of its place, 1 first. A new file takes all of them. What was released stays as it is."""
 VERSION = len(STEPS)
 

@@ -88,15 +88,15 @@ class CloudEye:
 
     def hour_series(self, instance: Instance, project_id: str, dimensions: Dimensions) -> HourSeries:
         """Describe the hours of a model, or of one key of it."""
-        prices, api_id = instance.prices, dimensions.api_id
+        api_id = dimensions.api_id
         return HourSeries(
             series_name("cloud eye", instance.cloud_eye_endpoint, project_id, *dimensions),
             dimensions,
             OF_KEYS if dimensions.key_id else OF_MODELS,
             model_tags(instance, dimensions),
             SETTLED_AFTER,
-            prices.of(api_id, instance.model_names.get(api_id, api_id)) if prices else None,
-            prices.currency if prices else "",
+            instance.prices_of(api_id),
+            instance.prices.currency if instance.prices else "",
         )
 
     def valid_hours(self, query: DataQuery, data: MetricData, dimensions: Dimensions) -> Dict[int, Usage]:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ...cloud.statistics.totals import BATCH_COUNTS, COUNTS, TOKENS
 from ...cloud.usage import Usage
+from ...config.prices import EXACT, sum_costs
 from .month_budgets import MonthBudgets
 from .periods import local_time
 from .report_options import View
@@ -103,7 +104,7 @@ def _numbers(row: Row) -> Dict[str, Any]:
 
 
 def _amount(cost: Optional[Decimal]) -> Optional[Decimal]:
-    return None if cost is None else cost.normalize()
+    return None if cost is None else cost.normalize(EXACT)
 
 
 def _json_document(
@@ -143,7 +144,7 @@ def _total(reports: Sequence[UsageReport], has_cost: bool) -> Row:
     totals = [report.whole.total_row for report in reports]
     priced = [row for row, report in zip(totals, reports) if report.currency and has_cost]
     cost, before = (
-        None if None in costs or not costs else sum(filter(None, costs), Decimal(0))
+        None if None in costs or not costs else sum_costs(filter(None, costs))
         for costs in ([row.cost for row in priced], [row.previous_cost for row in priced])
     )
     usages = (sum_usages([row.usage for row in totals]), sum_usages([row.previous_usage for row in totals]))

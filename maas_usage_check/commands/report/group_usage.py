@@ -9,7 +9,8 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optiona
 
 from ...cloud.usage import Usage
 from ...config import ONLINE_EXPERIENCE, Instance
-from ...config.prices import Price
+from ...config.model_prices import NO_TOKENS, PricedTokens
+from ...config.prices import Price, sum_costs
 from ...ledger.hour_values import FIELDS, oldest_hour
 from ...ledger.known_usage import NO_USE, KnownUsage, Span, Spans
 from .range_totals import service_group
@@ -23,26 +24,24 @@ class GroupUsage(NamedTuple):
 
     Attributes:
         absent: the spans in which its labels were not collected: their calls count as the rest then.
-        price: of a model; with `day_costs`, the costs of its days at the prices of their time.
+        is_priced: whether it has a price now.
+        priced: its tokens by their price.
     """
 
     group: Group
     spans: Spans
     absent: FrozenSet[Span] = frozenset()
-    price: Optional[Price] = None
-    day_costs: Mapping[Span, Optional[Decimal]] = MappingProxyType({})
+    is_priced: bool = False
+    priced: Mapping[Span, Sequence[PricedTokens]] = MappingProxyType({})
 
     def cost(self, spans: Sequence[Span]) -> Tuple[Optional[Decimal], int]:
         """Return the cost of known spans, None without a price, and how many of their tokens have no price."""
-        days = [span for span in spans if span in self.day_costs]
-        hours = [self.spans[span] for span in spans if span not in self.day_costs]
-        costs = [cost for cost in map(self.day_costs.get, days) if cost is not None]
-        unpriced = sum(self.spans[span].total_tokens for span in days if self.day_costs[span] is None)
-        used = add_up(hours)
-        if self.price is None:
-            return (sum(costs, Decimal(0)) if any(costs) else None), unpriced + used.total_tokens
-        costs += [self.price.cost(used.prompt_tokens, used.completion_tokens)] if hours else []
-        return (sum(costs, Decimal(0)) if costs else None), unpriced
+        sums: Dict[Optional[Price], PricedTokens] = {}
+        for each in (tokens for span in spans for tokens in self.priced.get(span, ())):
+            sums[each.price] = sums[each.price].plus(each) if each.price in sums else each
+        unpriced = sums.pop(None, NO_TOKENS).total
+        costs = [each.cost.total for each in sums.values() if each.cost]
+        return (sum_costs(costs) if costs or (self.is_priced and spans) else None), unpriced
 
 
 class GroupedUsage(NamedTuple):
@@ -116,7 +115,6 @@ def _key_group(instance: Instance, infer_type: str, tag: Optional[str], label: O
 
 
 def _of_model(instance: Instance, api_id: str, known: KnownUsage) -> GroupUsage:
-    name = instance.model_names.get(api_id, api_id)
-    price = instance.prices.of(api_id, name) if instance.prices else None
+    name, prices = instance.model_names.get(api_id, api_id), instance.prices_of(api_id)
     group = Group(name, {"maas_api_id": api_id, "model": name})
-    return GroupUsage(group, known.spans[api_id], price=price, day_costs=known.day_costs[api_id])
+    return GroupUsage(group, known.spans[api_id], is_priced=prices is not None, priced=known.priced[api_id])

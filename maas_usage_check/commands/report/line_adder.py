@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from decimal import Decimal
 from typing import List, Optional, Sequence, Set
 
 from ...cloud.usage import Usage
+from ...config.prices import sum_costs
 from ...config.ranges import HOUR, Window
 from ...ledger.hour_values import subtract, usage_values
 from ...ledger.known_usage import NO_USE, Span
@@ -59,8 +59,8 @@ class LineAdder:
         gaps = tuple(find_gaps(asked.start, asked.end, common))
         if usage.rest:
             return Line(period, (*shown, _rest(sums[-1], sums[:-1])), sums[-1], gaps=gaps)
-        priced = [cost for (cost, _), each in zip(costs, usage.parts) if cost is not None or each.price is not None]
-        total_cost = None if None in priced or not priced else sum(filter(None, priced), Decimal(0))
+        priced = [cost for (cost, _), each in zip(costs, usage.parts) if cost is not None or each.is_priced]
+        total_cost = None if None in priced or not priced else sum_costs(filter(None, priced))
         amounts, unpriced = zip(*costs) if costs else ((), ())
         return Line(period, tuple(shown), sum_usages(shown), tuple(amounts), total_cost, True, tuple(unpriced), gaps)
 

@@ -40,7 +40,7 @@ def model_notes(report: UsageReport, known: KnownUsage, week: Optional[Window], 
         )
     if report.instance.prices:
         yield f"Cost is an estimate: tokens times the prices in the file.{_without_price(report)}"
-        if any(known.day_costs.values()):
+        if known.has_days:
             yield "The cost of days whose hours are no longer kept is that at the prices of their time."
         if week is not None:
             yield from _month(report, known, week, now_ms)

@@ -8,6 +8,7 @@ from typing import Dict, Iterator, Optional, Sequence
 from msgspec.structs import replace
 
 from ...config import Instance
+from ...config.prices import EXACT, sum_costs
 from ...config.ranges import Window
 from ...ledger import Account
 from ...ledger.key_costs import KeyCosts
@@ -60,9 +61,9 @@ def _team_costs(
     for team in instance.teams.values():
         named = [label for label in team.api_keys if label in known]
         costs = [None if by_label is None else by_label.get(label, Decimal(0)) for label in named]
-        cost = None if None in costs else sum(filter(None, costs), Decimal(0))
+        cost = None if None in costs else sum_costs(filter(None, costs))
         yield cost if named else None
-        rest = None if rest is None or cost is None else rest - cost
+        rest = None if rest is None or cost is None else EXACT.subtract(rest, cost)
     yield rest if rest is None or rest >= 0 else None
 
 

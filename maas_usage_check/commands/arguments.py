@@ -19,7 +19,7 @@ LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
 LONGEST_WORD = 10
 BEFORE_COMMAND = ("-h", "--help", "--version")
-REPORT_FORMATS = ("table", "csv", "json")
+REPORT_FORMATS = ("table", "csv", "json", "focus")
 REPORT_GROUPS = ("service", "key", "model", "team")
 EXAMPLES = """\
 examples:
@@ -154,7 +154,6 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
         choices=REPORT_GROUPS,
-        default="service",
         help="a row or column for each service type (default), API key label, model or team",
     )
     rows = parser.add_mutually_exclusive_group()
@@ -173,7 +172,12 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also the period before and the change; of a running month, the same days and hours of the last",
     )
-    parser.add_argument("--format", choices=REPORT_FORMATS, default="table", help="default: table")
+    parser.add_argument(
+        "--format",
+        choices=REPORT_FORMATS,
+        default="table",
+        help="default: table; focus: cost by day, model, API key and kind of token as FOCUS 1.2",
+    )
     parser.add_argument("--region", help="default: cn-southwest-2")
     parser.add_argument(
         "--service-type",

@@ -107,6 +107,11 @@ class ModelPrices(NamedTuple):
                 yield PriceWindow(part, period, segments)
 
     @property
+    def has_cached_share(self) -> bool:
+        """Return True if all prices say how much of the prompt is cached."""
+        return all(each.cached_share is not None for each in self.periods)
+
+    @property
     def digest(self) -> str:
         """Return a digest of all that decides the cost of an hour."""
         is_local = any(each.since or each.off_peak for each in self.periods)

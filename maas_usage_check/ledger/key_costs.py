@@ -9,7 +9,7 @@ from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequenc
 from ..config.prices import EXACT
 from .budgets import Member
 from .day_store import PRICE_COLUMNS, stored_price
-from .known_usage import Span
+from .known_usage import Span, join_spans
 from .priced_hours import priced_sums
 from .schema import Transaction, sums_of
 
@@ -37,7 +37,7 @@ class KeyCosts:
         """Return the cost of each label in some hours and days; None if one of them is not known."""
         amounts: Dict[str, Decimal] = defaultdict(Decimal)
         unknown = set()
-        for start, until, hours in _runs(spans):
+        for start, until, hours in join_spans(spans):
             stored: Dict[int, int] = defaultdict(int)
             for series, count, cost in (*self._hours(start, until), *self._days(start, until)):
                 stored[series] += count
@@ -71,15 +71,3 @@ class KeyCosts:
             is_priced = currency and currency == self._members[series].series.currency
             cost = stored_price(*price).cost(prompt, completion, cached) if is_priced else Decimal(0)
             yield series, hours, cost
-
-
-def _runs(spans: Sequence[Span]) -> List[Tuple[int, int, int]]:
-    """Join spans that adjoin; return the start, the end and the known hours of each run."""
-    runs: List[Tuple[int, int, int]] = []
-    for start, until, hours in sorted(spans):
-        if runs and runs[-1][1] == start:
-            first, _, before = runs.pop()
-            runs.append((first, until, before + hours))
-        else:
-            runs.append((start, until, hours))
-    return runs

@@ -146,6 +146,18 @@ def fold_hours(known: Spans, priced: PricedSpans, bounds: Sequence[Tuple[int, in
         priced[whole] = [tokens for hour in hours for tokens in priced.pop(hour, ())]
 
 
+def join_spans(spans: Iterable[Span]) -> List[Span]:
+    """Join spans that adjoin."""
+    runs: List[Span] = []
+    for start, until, hours in sorted(spans):
+        if runs and runs[-1].until == start:
+            before = runs.pop()
+            runs.append(Span(before.start, until, before.hours + hours))
+        else:
+            runs.append(Span(start, until, hours))
+    return runs
+
+
 def known_hours(series: Iterable[Spans], until: int) -> Dict[Tuple[int, int], int]:
     """Return the hours and days before a time by their bounds, each with the most hours that any series knows."""
     known: Dict[Tuple[int, int], int] = {}

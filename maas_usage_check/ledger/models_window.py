@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import partial
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from ..cloud.cloud_eye import CloudEye, MetricData
+from ..config import Instance
+from ..config.ranges import Window
 from ..scheduling import Priority
+from ..state import Store
 from .hour_values import DAY, HOUR, floor_hour
-from .known_usage import KnownUsage, hour_span, known_hours
+from .known_usage import KnownUsage, Spans, hour_span, known_hours
 from .model_list import HOURS_AVAILABLE, ListedModel, ListReader, ModelList, has_hours
-from .planner import QueryTask
+from .planner import Account, QueryTask
 from .sweep import ModelSweep
 from .window import HoursWindow
 
@@ -20,9 +23,30 @@ LISTED_FOR = 3 * HOUR
 
 
 class ModelsWindow(HoursWindow):
-    """The hours of a project's models by id, without their series by key: the two overlap."""
+    """The hours of a project's models by id. Their series by key overlap them, so they are read apart.
+
+    `by_key`: the hours of keys are completed too. For the other arguments see HoursWindow.
+    """
 
     api = CloudEye()
+
+    def __init__(
+        self,
+        instance: Instance,
+        store: Store,
+        account: Account,
+        windows: Sequence[Window],
+        now_ms: int,
+        by_key: bool = False,
+    ) -> None:
+        super().__init__(instance, store, account, windows, now_ms)
+        self._by_key = by_key
+
+    def read_keys(self, api_id: str, since_ms: int = 0) -> KnownUsage:
+        """Return the known usage of the keys of a model, by their dimensions."""
+        sweep = self._sweep()
+        keys = [each for each in self._listed() if each.dimensions.key_id and each.dimensions.api_id == api_id]
+        return self._read({each.dimensions: sweep.series(each) for each in keys}, lambda _: None, since_ms)[0]
 
     def _read_again(self) -> KnownUsage:
         """Return the known usage. What is too old to be queried has no use where no list had the model."""
@@ -56,10 +80,10 @@ class ModelsWindow(HoursWindow):
 
     def _plan_hours(self) -> Sequence[QueryTask]:
         """Return the queries for the missing hours that Cloud Eye still keeps."""
-        known, hours = self.read().spans, self._hours_since(floor_hour(self._now_ms) - HOURS_AVAILABLE)
+        hours = self._hours_since(floor_hour(self._now_ms) - HOURS_AVAILABLE)
         windows: Dict[Tuple[int, int], List[ListedModel]] = defaultdict(list)
-        for listed in (each for each in self._models() if has_hours(each.metrics)):
-            missing = [at for at in hours if hour_span(at) not in known.get(listed.dimensions.api_id, ())]
+        for listed, known in self._known_hours():
+            missing = [at for at in hours if hour_span(at) not in known]
             self.missing += len(missing)
             if missing:
                 windows[missing[0], missing[-1] + HOUR].append(listed)
@@ -72,6 +96,19 @@ class ModelsWindow(HoursWindow):
         self.requests = len(tasks)
         return tasks
 
+    def _known_hours(self) -> Iterator[Tuple[ListedModel, Spans]]:
+        """Yield each model that has hours, and with `by_key` each of its keys, with the known ones."""
+        known, oldest = self.read().spans, floor_hour(self._now_ms) - HOURS_AVAILABLE
+        for listed in self._models():
+            if has_hours(listed.metrics):
+                yield listed, known.get(listed.dimensions.api_id, {})
+        keys = [each for each in self._listed() if self._by_key and each.dimensions.key_id and has_hours(each.metrics)]
+        for api_id in dict.fromkeys(each.dimensions.api_id for each in keys):  # apart: keys may be many
+            of_keys = self.read_keys(api_id, oldest).spans
+            for listed in keys:
+                if listed.dimensions.api_id == api_id:
+                    yield listed, of_keys[listed.dimensions]
+
     def _recorded(self, task: QueryTask) -> QueryTask:
         return task._replace(on_answer=partial(self._on_answer, task))
 
@@ -79,7 +116,8 @@ class ModelsWindow(HoursWindow):
         follow, query = task.on_answer(data), task.query
         models = {dimensions for dimensions, _ in query.metrics} - data.invalid
         hours = ((each, at) for each in models for at in range(query.start_ms, query.until_ms, HOUR))
-        self.answered.update((hour[0].api_id, hour[1]) for hour in hours if hour not in data.invalid_hours)
+        answered = [hour for hour in hours if hour not in data.invalid_hours]
+        self.answered.update((each if each.key_id else each.api_id, at) for each, at in answered)
         return [self._recorded(each) for each in follow]
 
     def _sweep(self) -> ModelSweep:
@@ -94,7 +132,9 @@ class ModelsWindow(HoursWindow):
         return max(lists, key=lambda models: models.read)
 
     def _models(self) -> List[ListedModel]:
-        """Return the models that may have use in the windows, and those of the last days."""
+        return [each for each in self._listed() if not each.dimensions.key_id]
+
+    def _listed(self) -> List[ListedModel]:
+        """Return the models and keys that may have use in the windows, and those of the last days."""
         models, start = self._list(), min(each.start for each in self._windows)
-        past = (each for each in models.past if each.seen > start - DAY)
-        return [each for each in (*models.models, *past) if not each.dimensions.key_id]
+        return [*models.models, *(each for each in models.past if each.seen > start - DAY)]

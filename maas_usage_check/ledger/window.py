@@ -83,8 +83,11 @@ class HoursWindow:
         starts = (at for each in self._windows for at in range(max(each.start, oldest), each.end, HOUR))
         return sorted(set(starts))
 
-    def _read(self, series: Dict[Any, HourSeries], get: Callable[[Transaction], Any]) -> Tuple[KnownUsage, Any]:
-        """Return the known usage of series, and the first entry that `get` finds."""
+    def _read(
+        self, series: Dict[Any, HourSeries], get: Callable[[Transaction], Any], since_ms: int = 0
+    ) -> Tuple[KnownUsage, Any]:
+        """Return the known usage of series since a time, and the first entry that `get` finds."""
+        windows = [Window(max(each.start, since_ms), each.end) for each in self._windows if each.end > since_ms]
         found = KnownUsage({key: {} for key in series}, {key: {} for key in series})
         entry = None
         for store in self.stores:
@@ -93,7 +96,7 @@ class HoursWindow:
                     entry = entry or get(transaction)
                     for key, each in series.items():
                         hour_store = HourStore(transaction, each.name, each.settled_after_ms, read_only=True)
-                        self._read_series(found, key, each, hour_store)
+                        self._read_series(found, key, each, hour_store, windows)
             except MissingError:
                 continue
             except UnusableError as error:
@@ -103,9 +106,11 @@ class HoursWindow:
             fold_hours(spans, found.priced[key], bounds)
         return found, entry
 
-    def _read_series(self, found: KnownUsage, key: Any, series: HourSeries, hour_store: HourStore) -> None:
+    def _read_series(
+        self, found: KnownUsage, key: Any, series: HourSeries, hour_store: HourStore, windows: Sequence[Window]
+    ) -> None:
         spans, priced = found.spans[key], found.priced[key]
-        for window in self._windows:
+        for window in windows:
             hours = read_hours(hour_store, window, lambda hour: hour.settled or (key, hour.start) in self.answered)
             for span, usage in hours:
                 spans[span] = usage

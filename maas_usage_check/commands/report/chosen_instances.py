@@ -11,11 +11,17 @@ from ...errors import ConfigError
 from .report_options import View
 
 NO_TEAMS = "--by team: needs `teams` in the --config file, with the labels of each team's API keys"
+NO_PRICES = "--format focus: needs `prices` in the --config file, with `models: true` and `hourly: true`"
 NO_LABELS = "--by key: needs labels; name them with --api-keys, or as api_keys in the --config file"
 
 
 def choose(instances: Sequence[Instance], view: View) -> List[Instance]:
     """Return the instances of a view; raise ConfigError if none fits."""
+    if view.is_focus:
+        priced = [each for each in instances if each.prices]
+        if not priced:
+            raise ConfigError(NO_PRICES)
+        return priced
     if view.by == "model":
         return [each for each in instances if each.models] or list(instances)
     if view.by == "team":

@@ -1,4 +1,4 @@
-"""The `report` command: each instance becomes UsageReports, and these a table, CSV or JSON."""
+"""The `report` command: each instance becomes UsageReports, and these a table, CSV or JSON; or charges of FOCUS."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from .asked_period import calendar_month
 from .chosen_instances import choose, with_view
 from .coverage import coverage_note
 from .csv_json import encode
+from .focus import HEADER
 from .month_budgets import MonthBudgets, read_month_budgets
 from .range_totals import make_range_reports, query_ranges, single_label_instances, unused_labels
 from .report_hours import report_hours
@@ -78,6 +79,8 @@ def report(
         if len(exact) < len(by_instance):  # it may take long: Ctrl-C ends it as SIGTERM does
             previous = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
             stack.callback(signal.signal, signal.SIGINT, previous)
+        if view.is_focus:
+            write_stdout(HEADER)
         make_store = partial(_temporary_store, stack, warn, runtime)
         for collector in by_instance:
             if collector in exact:
@@ -85,15 +88,17 @@ def report(
                 log_problems(batch.problems)
                 reports += make_range_reports(collector.instance, batch, now_ms)
             else:
-                reports += report_hours(collector, view, now_ms, make_store, log_problems, warn)
-        budgets = [] if view.is_filtered else list(_budgets(configured, reports, instances, store, now_ms))
+                reports += report_hours(collector, view, now_ms, make_store, log_problems, warn, write_stdout)
+        budgets = (
+            [] if view.is_filtered or view.is_focus else list(_budgets(configured, reports, instances, store, now_ms))
+        )
     for instance, single in zip(instances, of_labels):
         alone = {label: next(batches) for each in single for label in each.api_keys or ()}
         for text in [*_coverage(instance, reports, view), *unused_labels(instance, alone, reports)]:
             warn(text)
     if view.form == "table":
         _print(reports, budgets, view)
-    else:
+    elif not view.is_focus:
         write_stdout(encode(view, reports, budgets))
     return any(each.is_known for each in reports)
 

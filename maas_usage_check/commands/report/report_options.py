@@ -22,7 +22,7 @@ OPTIONS = {
     "credentials": "--credentials-file",
 }
 """The option of each configuration key; `ranges` has several."""
-NOT_WITH_MODELS = "cannot be combined with --by model: Cloud Eye does not separate such calls; leave it out"
+NOT_WITH_MODELS = "Cloud Eye does not separate such calls; leave it out"
 
 
 class View(Struct, frozen=True):
@@ -31,7 +31,7 @@ class View(Struct, frozen=True):
     Attributes:
         by: `service`, `key`, `model` or `team`.
         size: `day`, `hour`, or None for the period as a whole.
-        form: `table`, `csv` or `json`.
+        form: `table`, `csv`, `json` or `focus`.
         raw: whether the cloud's answers are shown too.
         compare: whether the period before is shown too.
         month: to report instead of a range.
@@ -45,6 +45,11 @@ class View(Struct, frozen=True):
     compare: bool = False
     month: Optional[Month] = None
     is_filtered: bool = False
+
+    @property
+    def is_focus(self) -> bool:
+        """Return True if the charges of models and keys are written as FOCUS."""
+        return self.form == "focus"
 
     @property
     def is_total(self) -> bool:
@@ -62,11 +67,19 @@ def read_view(args: argparse.Namespace) -> View:
     """Read the view; raise ConfigError for options that cannot be combined."""
     month = Month("last_month") if args.last_month else args.month and Month(f"{args.month:%Y-%m}", args.month)
     is_filtered = any((args.region, args.service_type, args.infer_type, args.api_keys is not None))
-    view = View(args.by, args.size, args.format, args.raw, args.compare, month, is_filtered)
+    by, size, option = args.by or "service", args.size, "--by model"
+    if args.format == "focus":
+        by, size, option = "model", size or "day", "--format focus"
+        if args.by not in (None, "model"):
+            raise ConfigError(f"--by: cannot be combined with {option}: its rows are by model and key; leave it out")
+        if args.compare:
+            raise ConfigError(f"--compare: cannot be combined with {option}: it has one period; leave it out")
+    view = View(by, size, args.format, args.raw, args.compare, month, is_filtered)
     if view.by == "model":
         for argument in ("service_type", "infer_type", "api_keys", "raw"):
             if getattr(args, argument) not in (None, False):
-                raise ConfigError(f"--{argument.replace('_', '-')}: {NOT_WITH_MODELS}")
+                text = f"cannot be combined with {option}: {NOT_WITH_MODELS}"
+                raise ConfigError(f"--{argument.replace('_', '-')}: {text}")
     if view.by == "team" and args.api_keys is not None:
         raise ConfigError(
             "--api-keys: cannot be combined with --by team: the labels are those of `teams`; leave it out"

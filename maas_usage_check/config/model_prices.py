@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
-from .prices import Cost, OffPeak, Price, PricePeriod
+from .prices import Cost, Price, PricePeriod
 from .ranges import DAY, HOUR, Window, Zone, ceil_hour, to_ms
 
 MINUTE = 60_000
@@ -119,15 +119,18 @@ class ModelPrices(NamedTuple):
 
     def _period(self, at_ms: int) -> Optional[PricePeriod]:
         """Return the prices of a moment: an hour has those of its beginning."""
-        return next((each for each in reversed(self.periods) if self._start(each) <= at_ms), None)
+        for period in reversed(self.periods):
+            if period.since is None or self._start(period) <= at_ms:
+                return period
+        return None
 
     def _start(self, period: PricePeriod) -> int:
-        return 0 if period.since is None else ceil_hour(to_ms(period.since, self.zone))
+        return 0 if period.since is None else _first_hour(period.since, self.zone())
 
     def _segments(self, period: Optional[PricePeriod], start_ms: int) -> Tuple[Segment, ...]:
         if period is None or period.off_peak is None:
             return WHOLE_HOUR
-        return _split_hour(period.off_peak, start_ms, self.zone())
+        return _split_hour(period.off_peak.start, period.off_peak.end, start_ms, self.zone())
 
 
 def price_of(period: Optional[PricePeriod], is_off_peak: bool) -> Optional[Price]:
@@ -143,15 +146,26 @@ def share_ratio(period: Optional[PricePeriod]) -> Tuple[int, int]:
     return share.as_integer_ratio() if share else (0, 1)
 
 
+def is_between(start: int, end: int, minute: int) -> bool:
+    """Return whether a minute of the day lies in `[start, end)`; an end before the start is tomorrow's."""
+    return start <= minute < end if start < end else not end <= minute < start
+
+
+@lru_cache(maxsize=256)
+def _first_hour(since: dt.date, tz: dt.tzinfo) -> int:
+    """Return the first hour that begins on a date or later."""
+    return ceil_hour(to_ms(since, tz))
+
+
 @lru_cache(maxsize=4096)
-def _split_hour(off_peak: OffPeak, start_ms: int, tz: dt.tzinfo) -> Tuple[Segment, ...]:
+def _split_hour(off_peak_start: int, off_peak_end: int, start_ms: int, tz: dt.tzinfo) -> Tuple[Segment, ...]:
     first, last = (_minute_of_day(start_ms + minute * MINUTE, tz) for minute in (0, 59))
     if (first + 59) % (24 * 60) == last:
         minutes = [(first + minute) % (24 * 60) for minute in range(60)]
     else:  # the clocks change within this hour
         minutes = [_minute_of_day(start_ms + minute * MINUTE, tz) for minute in range(60)]
     segments, start = [], 0
-    for is_off_peak, run in groupby(map(off_peak.contains, minutes)):
+    for is_off_peak, run in groupby(is_between(off_peak_start, off_peak_end, minute) for minute in minutes):
         end = start + len(list(run))
         segments.append(Segment(start, end, is_off_peak))
         start = end

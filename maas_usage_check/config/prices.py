@@ -74,15 +74,11 @@ class Price(Struct, frozen=True):
 
 
 class OffPeak(Struct, frozen=True):
-    """The price of off-peak hours: from `start` to `end`, in minutes of the local day; an end before it is tomorrow."""
+    """The price of off-peak hours: from `start` to `end`, in minutes of the local day; an earlier end is tomorrow's."""
 
     start: int
     end: int
     price: Price
-
-    def contains(self, minute: int) -> bool:
-        """Return whether a minute of the local day is off-peak."""
-        return self.start <= minute < self.end if self.start < self.end else not self.end <= minute < self.start
 
 
 class PricePeriod(Struct, frozen=True):

@@ -42,11 +42,13 @@ class ModelsWindow(HoursWindow):
         super().__init__(instance, store, account, windows, now_ms)
         self._by_key = by_key
 
-    def read_keys(self, api_id: str, since_ms: int = 0) -> KnownUsage:
-        """Return the known usage of the keys of a model, by their dimensions."""
-        sweep = self._sweep()
-        keys = [each for each in self._listed() if each.dimensions.key_id and each.dimensions.api_id == api_id]
-        return self._read({each.dimensions: sweep.series(each) for each in keys}, lambda _: None, since_ms)[0]
+    def read_key(self, listed: ListedModel, since_ms: int = 0) -> KnownUsage:
+        """Return the known usage of one key of a model, since a time."""
+        return self._read({listed.dimensions: self._sweep().series(listed)}, lambda _: None, since_ms)[0]
+
+    def keys(self) -> List[ListedModel]:
+        """List the keys that may have use in the windows."""
+        return [each for each in self._listed() if each.dimensions.key_id]
 
     def _read_again(self) -> KnownUsage:
         """Return the known usage. What is too old to be queried has no use where no list had the model."""
@@ -102,12 +104,9 @@ class ModelsWindow(HoursWindow):
         for listed in self._models():
             if has_hours(listed.metrics):
                 yield listed, known.get(listed.dimensions.api_id, {})
-        keys = [each for each in self._listed() if self._by_key and each.dimensions.key_id and has_hours(each.metrics)]
-        for api_id in dict.fromkeys(each.dimensions.api_id for each in keys):  # apart: keys may be many
-            of_keys = self.read_keys(api_id, oldest).spans
-            for listed in keys:
-                if listed.dimensions.api_id == api_id:
-                    yield listed, of_keys[listed.dimensions]
+        for listed in self.keys() if self._by_key else ():  # one by one: they may be many
+            if has_hours(listed.metrics):
+                yield listed, self.read_key(listed, oldest).spans[listed.dimensions]
 
     def _recorded(self, task: QueryTask) -> QueryTask:
         return task._replace(on_answer=partial(self._on_answer, task))

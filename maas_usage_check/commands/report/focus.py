@@ -36,6 +36,7 @@ HEADER = ",".join(COLUMNS) + "\n"
 BILLING_ZONE = dt.timezone(dt.timedelta(hours=8))
 """Huawei Cloud bills months of UTC+8."""
 METERS = {PROMPT: "Prompt Tokens", CACHED_PROMPT: "Cached Prompt Tokens", COMPLETION: "Completion Tokens"}
+NO_PRICE = "Tokens without a price in the file."
 OWNER_TAGS = ("api_key", "team", "cost_center")
 SERVICE = (
     "Usage-Based", "AI and Machine Learning", "Generative AI", "MaaS", *["Huawei Cloud"] * 3, "",
@@ -55,56 +56,53 @@ class FocusWriter:
 
     def __init__(self, instance: Instance, project_id: str, write: Callable[[str], None]) -> None:
         self._instance = instance
-        self._project_id = project_id
+        self._project = (project_id, project_id)
         self._write = write
-        self._currency = instance.prices.currency if instance.prices else ""
-        self._billing_period = lru_cache(maxsize=64)(_billing_period)
-        self._sku = lru_cache(maxsize=1_024)(self._describe_sku)
-        self._tags = lru_cache(maxsize=1_024)(self._describe_key)
+        self._account = _encode([*self._project, instance.prices.currency if instance.prices else ""])
+        # Their parts of a row are the same in many rows.
+        self._periods = lru_cache(maxsize=4_096)(_periods)
+        self._charges = lru_cache(maxsize=1_024)(self._describe_charge)
+        self._keys = lru_cache(maxsize=1_024)(self._describe_key)
 
     def write_model(self, api_id: str, rows: Iterable[KeyRow]) -> None:
-        """Write the rows of one model; those that are ready at a time, so that no more are in memory."""
-        instance, project_id = self._instance, self._project_id
-        account = [project_id, project_id, self._currency]
-        name = instance.model_names.get(api_id, api_id)
-        resource = [*map(csv_value, (api_id, name)), "Model service", project_id, project_id]
-        resource += [instance.region, instance.region]
+        """Write the rows of one model, in batches."""
+        name, region = self._instance.model_names.get(api_id, api_id), self._instance.region
+        resource = _encode([api_id, name, "Model service", *self._project, region, region])
         for batch in _batches(rows):
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            for row in batch:
-                sku, unit_price, description = self._sku(api_id, row.kind, row.price)
-                quantity, cost = f"{row.tokens}.0", _cost(row)
-                charge = (*self._billing_period(row.start), _instant(row.start), _instant(row.end), "Usage", "")
-                amounts = (quantity, "Tokens", quantity, "Tokens", unit_price, cost, unit_price, cost, cost, cost)
-                key = (self._tags(row.key), "estimate")
-                writer.writerow([*account, *charge, description, *SERVICE, *sku, *amounts, *resource, *key])
-            self._write(text.getvalue())
+            self._write("".join(self._row(api_id, resource, row) for row in batch))
 
-    def _describe_sku(self, api_id: str, kind: str, price: Optional[Price]) -> Tuple[Sequence[str], str, str]:
-        """Return the columns of a model, kind of token and price; the unit price; the description."""
-        prices = self._instance.prices_of(api_id)
-        sku = f"{self._instance.model_names.get(api_id, api_id)}/{kind}"
-        meter = METERS[kind]
-        if price is None:
-            return (csv_value(sku), "", meter, "", "Standard"), "", f"{meter.capitalize()} without a price in the file."
-        since = f"{price.since or 'always'}{'/off-peak' if price.is_off_peak else ''}"
-        hours = " of off-peak hours" if price.is_off_peak else ""
-        description = f"Estimate: {meter.lower()} at the price in the file{hours}."
-        if kind == PROMPT and not (prices and prices.has_cached_share):
-            description += f" {CACHED_AS_ORDINARY}"
-        columns = (csv_value(sku), csv_value(f"{sku}/{since}"), meter, "", "Standard")
-        return columns, _number(_unit_price(price, kind)), description
+    def _row(self, api_id: str, resource: str, row: KeyRow) -> str:
+        charge, unit_price = self._charges(api_id, row.kind, row.price)
+        cost = "" if unit_price is None else format_number(EXACT.multiply(unit_price, row.tokens))
+        unit = "" if unit_price is None else format_number(unit_price)
+        amounts = f"{row.tokens}.0,Tokens,{row.tokens}.0,Tokens,{unit},{cost},{unit},{cost},{cost},{cost}"
+        periods = self._periods(row.start, row.end)
+        return f"{self._account},{periods},{charge},{amounts},{resource},{self._keys(row.key)},estimate\n"
+
+    def _describe_charge(self, api_id: str, kind: str, price: Optional[Price]) -> Tuple[str, Optional[Decimal]]:
+        """Return the columns of a model, kind of token and price, and the price of one token."""
+        prices, meter = self._instance.prices_of(api_id), METERS[kind]
+        sku, price_id, description = f"{self._instance.model_names.get(api_id, api_id)}/{kind}", "", NO_PRICE
+        if price is not None:
+            price_id = f"{sku}/{price.since or 'always'}{'/off-peak' if price.is_off_peak else ''}"
+            hours = " of off-peak hours" if price.is_off_peak else ""
+            description = f"Estimate: tokens times the price{hours} in the file."
+            if kind == PROMPT and not (prices and prices.has_cached_share):
+                description += f" {CACHED_AS_ORDINARY}"
+        columns = ["Usage", "", description, *SERVICE, sku, price_id, meter, "", "Standard"]
+        return _encode(columns), None if price is None else _unit_price(price, kind)
 
     def _describe_key(self, key: Optional[Dimensions]) -> str:
         """Return the tags: those of the user, and of a row with a key its label and owner."""
         tags = model_tags(self._instance, key) if key else {}
         own = {name: tags[name] for name in OWNER_TAGS if name in tags}
-        return json.dumps({**own, **self._instance.user_tags}, ensure_ascii=False)
+        return _encode([json.dumps({**own, **self._instance.user_tags}, ensure_ascii=False)])
 
 
-def _cost(row: KeyRow) -> str:
-    return "" if row.price is None else _number(EXACT.multiply(_unit_price(row.price, row.kind), row.tokens))
+def format_number(value: Decimal) -> str:
+    """Write a number with a decimal point: importers take a column without any for integers."""
+    text = f"{value.normalize(EXACT):f}"
+    return text if "." in text else f"{text}.0"
 
 
 def _unit_price(price: Price, kind: str) -> Decimal:
@@ -114,19 +112,21 @@ def _unit_price(price: Price, kind: str) -> Decimal:
     return of_million(price.completion if kind == COMPLETION else price.prompt)
 
 
-def _number(value: Decimal) -> str:
-    """Write a number with a decimal point: importers take a column without any for integers."""
-    text = f"{value.normalize(EXACT):f}"
-    return text if "." in text else f"{text}.0"
-
-
-def _billing_period(at_ms: int) -> Tuple[str, str]:
-    month = month_window(at_ms, BILLING_ZONE)
-    return _instant(month.start), _instant(month.end)
+def _periods(start: int, end: int) -> str:
+    """Return the billing period and the charge period."""
+    month = month_window(start, BILLING_ZONE)
+    return ",".join(_instant(at) for at in (month.start, month.end, start, end))
 
 
 def _instant(at_ms: int) -> str:
     return f"{EPOCH + dt.timedelta(milliseconds=at_ms):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _encode(values: Sequence[str]) -> str:
+    """Write a part of a row as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(map(csv_value, values))
+    return text.getvalue()
 
 
 def _batches(rows: Iterable[KeyRow]) -> Iterator[List[KeyRow]]:

@@ -20,7 +20,7 @@ from .report_options import View
 def write_charges(
     instance: Instance, queried: QueriedHours, view: View, now_ms: int, write: Callable[[str], None]
 ) -> None:
-    """Write the rows of all models, one after the other: the hours of all keys at once would need too much memory."""
+    """Write the rows of all models. Keys are read one by one: the hours of all would need too much memory."""
     known, window, kept = queried.known, queried.window, queried.asked.kept
     if known is None or not queried.reports or not isinstance(window, ModelsWindow):
         return
@@ -29,11 +29,14 @@ def write_charges(
     )
     runs = join_spans(common)
     parts = list(split_hours(kept, view.size, instance.zone()))
-    writer = FocusWriter(instance, window.account.project_id, write)
+    writer, listed = FocusWriter(instance, window.account.project_id, write), window.keys()
     for api_id, priced in known.priced.items():
-        keys = window.read_keys(api_id).priced
-        own = {key: _within(runs, spans) for key, spans in keys.items()}
-        writer.write_model(api_id, key_rows({span: priced[span] for span in common if span in priced}, own, parts))
+        keys = (
+            (key.dimensions, _within(runs, window.read_key(key).priced[key.dimensions]))
+            for key in listed
+            if key.dimensions.api_id == api_id
+        )
+        writer.write_model(api_id, key_rows({span: priced[span] for span in common if span in priced}, keys, parts))
 
 
 def _within(runs: Sequence[Span], spans: PricedSpans) -> PricedSpans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...cloud.cloud_eye import Dimensions
 from ...config.model_prices import PricedTokens
@@ -33,7 +33,9 @@ class KeyRow(NamedTuple):
     tokens: int
 
 
-def key_rows(model: PricedSpans, keys: Mapping[Dimensions, PricedSpans], parts: Sequence[Part]) -> Iterator[KeyRow]:
+def key_rows(
+    model: PricedSpans, keys: Iterable[Tuple[Dimensions, PricedSpans]], parts: Sequence[Part]
+) -> Iterator[KeyRow]:
     """Yield the rows of one model.
 
     Args:
@@ -43,7 +45,7 @@ def key_rows(model: PricedSpans, keys: Mapping[Dimensions, PricedSpans], parts: 
     """
     starts = [part.start for part in parts]
     whole, hours = _by_period(model, parts, starts), _count_hours(model, parts, starts)
-    by_key = {key: _by_period(spans, parts, starts) for key, spans in keys.items()}
+    by_key = {key: _by_period(spans, parts, starts) for key, spans in keys}
     for bounds in sorted(whole):
         own = {key: periods[bounds] for key, periods in by_key.items() if bounds in periods}
         prices = sorted(whole[bounds], key=lambda price: (price.since, price.is_off_peak) if price else ("", False))

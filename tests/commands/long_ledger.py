@@ -57,7 +57,7 @@ class LongLedger:
         """Do what a cycle does with hours of 62 days before, in the zone and at the prices of the file."""
         with write_transaction(self._store, now) as transaction:
             hours = [
-                OldHours(HourStore(transaction, each.name, each.settled_after_ms), each.price, each.currency)
+                OldHours(HourStore(transaction, each.name, each.settled_after_ms), each.prices, each.currency)
                 for each, _ in self.sources()
             ]
             compact(transaction, "test", hours, self.instance.zone)

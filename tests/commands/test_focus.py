@@ -21,9 +21,11 @@ from maas_usage_check.commands.report.periods import Part
 from maas_usage_check.config.model_prices import PricedTokens
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
+from maas_usage_check.emulator.simulated_models import SimulatedModels
 from maas_usage_check.ledger.known_usage import Span, hour_span
 
-from ..conftest import Cloud, Program
+from ..conftest import Cloud, FixedClock, Program
+from ..fixed_clock import MONDAY
 from .conftest import Report, execute_sql, parse_csv
 from .months import NOVEMBER, OCTOBER, SHANGHAI, Months
 
@@ -346,3 +348,29 @@ def test_day_of_another_zone() -> None:
     """A stored day that lies in no period of the report is a period of its own."""
     rows = list(key_rows({Span(8 * HOUR, 32 * HOUR, 24): tokens(7)}, [], PARTS))
     assert rows == [KeyRow(8 * HOUR, 32 * HOUR, None, CHEAP, "prompt", 7)]
+
+
+def test_counters_grow_by_the_charges(cloud: Cloud, clock: FixedClock, report: Report, tmp_path: Path) -> None:
+    """Over hours that were counted and not taken back, the counters of cost grow by the charges, of each kind."""
+    configure(Months(cloud, report, tmp_path))
+    cloud.emulator.models = SimulatedModels(2, 3, late=True)
+    output = tmp_path / "out.prom"
+    at = MONDAY - 40 * 60  # 11:50 UTC, in Shanghai 19:50; both ends of the off-peak hours follow
+    for clock.at in [at + hour * 3600 for hour in range(15)]:
+        report.collect("--format", "prometheus", "--output", str(output))
+    since, until = (f"{dt.datetime.fromtimestamp(each, SHANGHAI):%Y-%m-%dT%H:00:00}" for each in (at, clock.at))
+    rows = focus(report, "--from", since, "--to", until, "--hourly")
+    assert len({row["SkuPriceId"] for row in rows}) > 6
+    for model in cloud.emulator.models.ids():
+        kinds: DefaultDict[str, Decimal] = defaultdict(Decimal)
+        for row in rows:
+            if row["ResourceId"] == model:
+                kinds["completion" if row["SkuMeter"] == "Completion Tokens" else "prompt"] += Decimal(row["ListCost"])
+        kinds["cost"] = kinds["prompt"] + kinds["completion"]
+        for name, kind in (("cost", "cost"), ("prompt_cost", "prompt"), ("completion_cost", "completion")):
+            (line,) = [
+                line
+                for line in output.read_text().splitlines()
+                if line.startswith(f"huawei_maas_model_cost_consumed_{name}_total{{") and model in line
+            ]
+            assert float(line.split()[-1]) == pytest.approx(float(kinds[kind]), rel=1e-12)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maas_usage_check.cloud.cloud_eye import Dimensions
-from maas_usage_check.commands.report.focus import COLUMNS
+from maas_usage_check.commands.report.focus import COLUMNS, format_number
 from maas_usage_check.commands.report.key_rows import ROUNDED, KeyRow, key_rows
 from maas_usage_check.commands.report.periods import Part
 from maas_usage_check.config.model_prices import PricedTokens
@@ -214,7 +214,8 @@ def test_without_cached_share(months: Months) -> None:
     months.report.yaml = months.report.yaml.replace(f'"cached_share": {float(SHARE)}, ', "")
     texts = {row["SkuMeter"]: row["ChargeDescription"] for row in focus(months.report, "--last", "2d")}
     assert texts["Prompt Tokens"].endswith(" Cached input is priced as ordinary input, so the true cost is lower.")
-    assert sorted(texts) == ["Completion Tokens", "Prompt Tokens"]
+    assert texts["Completion Tokens"] == "Estimate: tokens times the price in the file."
+    assert len(texts) == 2
 
 
 def test_keys_that_exceed_their_model(months: Months, tmp_path: Path) -> None:
@@ -238,11 +239,36 @@ def start_of(at: int) -> str:
 
 
 def test_unknown_hours(months: Months, tmp_path: Path) -> None:
-    """An hour that one model lacks is in neither report, and a line names it."""
-    series = months.ledger.id_of(months.cloud.emulator.models.ids()[0], "")
-    execute_sql(tmp_path, "DELETE FROM hours WHERE series = ? AND start = ?", series, OCTOBER + 50 * HOUR)
+    """An hour that one model lacks is in neither report, also not of another model's key; a line names it."""
+    models, at = months.cloud.emulator.models, OCTOBER + 50 * HOUR
+    first, other = models.ids()
+    execute_sql(tmp_path, "DELETE FROM hours WHERE series = ? AND start = ?", months.ledger.id_of(first, ""), at)
     rows = focus(months.report, "--month", "2026-10", stderr="covered 99.8 %: 2026-10-03 02:00 to 03:00 not known")
     assert add_up(rows) == of_report(months.report, "--month", "2026-10")
+    key, label = next(iter(models.key_labels.items()))
+    day = [each for each in range(OCTOBER + 2 * DAY, OCTOBER + 3 * DAY, HOUR) if each != at]
+    found = [
+        Decimal(row["PricingQuantity"])
+        for row in rows
+        if (row["SkuId"], row["ChargePeriodStart"]) == (f"{other}/completion", start_of(at)) and label in row["Tags"]
+    ]
+    assert found == [sum(models.hour(other, key, each, each + 6 * HOUR).completion_tokens for each in day)]
+
+
+def test_hours_that_are_kept_as_days(months: Months) -> None:
+    """By hour there are only those that are kept as hours."""
+    rows = focus(months.report, "--from", "2026-09-20", "--to", "2026-09-24", "--hourly", stderr="not known")
+    starts, ends = ({row[f"ChargePeriod{name}"] for row in rows} for name in ("Start", "End"))
+    assert (min(starts), max(ends), len(starts)) == ("2026-09-21T16:00:00Z", "2026-09-23T16:00:00Z", 48)
+
+
+def test_hour_that_is_not_final(cloud: Cloud, clock: FixedClock, report: Report, tmp_path: Path) -> None:
+    """Its answers about keys are used although it may still change."""
+    clock.at = MONDAY - 20 * 60  # 12:10 UTC
+    configure(Months(cloud, report, tmp_path))
+    rows = focus(report, "--last", "2h", "--hourly")
+    last = [row for row in rows if row["ChargePeriodStart"] == "2026-11-23T11:00:00Z"]
+    assert {json.loads(row["Tags"]).get("api_key") for row in last} > {"team-search", "team-support", "batch-jobs"}
 
 
 def test_without_a_ledger(cloud: Cloud, report: Report, tmp_path: Path) -> None:
@@ -299,6 +325,13 @@ def test_two_instances_have_one_header(months: Months) -> None:
 def test_wrong_options(cloud: Cloud, program: Program, options: List[str], error: str) -> None:
     done = program("report", "--format", "focus", *options, "--config", program.cloud_config(cloud, ""))
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"E! {error}\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [("2E+6", "2000000.0"), ("1E-7", "0.0000001"), ("0.50", "0.5"), ("0", "0.0")]
+)
+def test_numbers_have_a_decimal_point(number: str, text: str) -> None:
+    assert format_number(Decimal(number)) == text
 
 
 A, B, C = (Dimensions("model", key) for key in "abc")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from decimal import Context, Decimal
 from functools import reduce
 from pathlib import Path
@@ -69,6 +70,14 @@ prices:
         off_peak: {{hours: "23:30-08:15", prompt: 1, completion: 4, cached_prompt: 0.1}}
     "@qwen": {{prompt: 0.35, completion: 1.234567}}
 """
+PERIODS = ("BillingPeriodStart", "ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodEnd")
+OWNERS = {
+    ("team-search", "search", "4711"),
+    ("team-support", "support", "unassigned"),
+    ("batch-jobs", "support", "unassigned"),
+    (None, None, None),
+}
+"""API key, team and cost centre; the last of the calls that no key covers."""
 EXACT = Context(prec=100)
 Rows = List[Dict[str, str]]
 
@@ -139,6 +148,21 @@ def test_products_and_sum(report: Report, month: Rows) -> None:
     done = report("--month", "2026-10", "--by", "model", "--format", "json")
     costs = [Decimal(row["BilledCost"]) for row in priced(focus(report, "--month", "2026-10"))]
     assert reduce(EXACT.add, costs) == json.loads(done.stdout, parse_float=Decimal)["total"]["cost"]
+
+
+def test_periods_and_tags(month: Rows) -> None:
+    """Periods are UTC instants, and tags a mapping of texts; the validator also accepts others."""
+    seen = set()
+    instant = re.compile(r"2026-(09|10)-\d\dT\d\d:00:00Z")
+    for row in month:
+        billed, start, end, until = (row[name] for name in PERIODS)
+        assert all(map(instant.fullmatch, (billed, start, end, until)))
+        assert billed <= start < end <= until
+        assert (billed, until) == ("2026-09-30T16:00:00Z", "2026-10-31T16:00:00Z")
+        tags = json.loads(row["Tags"])
+        assert (tags["env"], tags["note"]) == ("prod", 'a "quoted", 中文 text')
+        seen.add(tuple(tags.get(name) for name in ("api_key", "team", "cost_center")))
+    assert seen == OWNERS
 
 
 def test_validator_finds_faults(month: Rows, tmp_path: Path) -> None:

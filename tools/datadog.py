@@ -15,6 +15,7 @@ from maas_usage_check.metrics import (
     MODEL_CONSUMED,
     MODEL_COST_CONSUMED,
     MODEL_KEY_CONSUMED,
+    NO_CACHED_SHARE,
     USAGE,
 )
 from maas_usage_check.metrics.datadog import metric_name
@@ -73,7 +74,8 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
             note(
                 "Counts increase when the cloud reports the usage, 1 to 3 hours later, so bars are shifted by that; "
                 "after an outage all of its usage is in one bar. Days are those of "
-                f"{ZONE}: edit `rollup`. Empty without `hourly: true`."
+                f"{ZONE}: edit `rollup`. Empty without `hourly: true`; cost also needs `models: true` and `prices`. "
+                f"{NO_CACHED_SHARE}"
             ),
             series(6, "Tokens per hour", ("tokens", services(rollup=PER_HOUR)), display="bars"),
             series(6, "Tokens per day", ("tokens", services(rollup=PER_DAY)), display="bars"),
@@ -85,6 +87,13 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
                 services("errors", PER_HOUR),
                 services("requests", PER_HOUR),
             ),
+            series(
+                12,
+                "Cost per day, prompt and completion",
+                ("prompt", counted(MODEL_COST_CONSUMED, "prompt_cost", ("currency",), PER_DAY)),
+                ("completion", counted(MODEL_COST_CONSUMED, "completion_cost", ("currency",), PER_DAY)),
+                display="bars",
+            ),
         ),
     ),
     (
@@ -92,7 +101,8 @@ GROUPS: Tuple[Tuple[str, Tuple[Widget, ...]], ...] = (
         (
             note(
                 "For the selected time, counted since the plugin first ran. Models and keys need `models: true` and "
-                "`hourly: true`, labels `per_api_key: true`. Two instances that query the same calls are counted twice."
+                "`hourly: true`, labels `per_api_key: true`. Two instances that query the same calls are counted "
+                f"twice. {NO_CACHED_SHARE}"
             ),
             shares("Tokens by model", MODEL_CONSUMED, "model"),
             shares("Cost by model", MODEL_COST_CONSUMED, "model", "currency", field="cost"),

@@ -10,6 +10,7 @@ from maas_usage_check.metrics import (
     MODEL_COST_CONSUMED,
     MODEL_KEY_CONSUMED,
     MODEL_KEY_COST_CONSUMED,
+    NO_CACHED_SHARE,
 )
 from maas_usage_check.metrics.datadog import metric_name
 
@@ -81,7 +82,7 @@ MONTH_GROUP: Tuple[str, Tuple[Widget, ...]] = (
         note(
             "Budgets are those of the configuration; where hours are not known, used and forecast are too low. Cost is "
             "an estimate at the configured `prices`, counted since the plugin first ran. An operational signal, not an "
-            "invoice."
+            f"invoice. {NO_CACHED_SHARE}"
         ),
         toplist(4, "Tokens today", span=HOLD, a=Sum("total_tokens", span="today")),
         toplist(4, "Tokens this month", span=HOLD, a=Sum("total_tokens", span="this_month")),
@@ -112,7 +113,7 @@ OWNERS_GROUP: Tuple[str, Tuple[Widget, ...]] = (
         note(
             "This month, counted since the plugin first ran. Teams are those of `teams` in the configuration, "
             "`unassigned` is of labels and keys without one. Cost and models need `models: true`, and the label of a "
-            "key in `key_names`."
+            f"key in `key_names`. {NO_CACHED_SHARE}"
         ),
         pie(6, "Tokens by team and cost centre", MONTH, a=counted(KEY_CONSUMED, "tokens", OWNER)),
         pie(6, "Cost by team and cost centre", MONTH, a=counted(MODEL_KEY_COST_CONSUMED, "cost", (*OWNER, "currency"))),

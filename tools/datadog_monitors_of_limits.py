@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict
 
-from maas_usage_check.metrics import BUDGET, MODEL
+from maas_usage_check.metrics import BUDGET, MODEL, NO_CACHED_SHARE
 from maas_usage_check.metrics.datadog import metric_name
 
 from .datadog_monitor import Monitor, gauge, where
@@ -26,6 +26,7 @@ NOTES = (
     "A missing budget keeps its last value for 2 hours; the monitor of the partial collection alerts after 1. "
     "Instances of one project with different filters (`api_keys` without `per_api_key`, `ips`), and two Agents that "
     "report one account, count as the largest of them. Cost is an estimate: tokens times the `prices` of conf.yaml. "
+    f"{NO_CACHED_SHARE} "
     "The invoice is in the console's billing centre."
 )
 STAYS = "The alert stays for an hour: a minute that was not collected does not end it."

@@ -46,6 +46,8 @@ LANGUAGES = {
         {
             "late": "Counters increase when the cloud reports the usage, 1 to 3 hours later, so bars are shifted by "
             "that; after an outage all of its usage is in one bar.",
+            "counted": "Counters increase when an hour is over, so bars are shifted by that; after an outage all of "
+            "its cost is in one bar.",
             "zone": "the dashboard's time zone",
             "since": ", counted since the plugin first ran",
             "seen": " that was collected",
@@ -67,6 +69,7 @@ LANGUAGES = {
         "1m",
         {
             "late": "The values of the newest 3 hours still grow.",
+            "counted": "An hour shows when it is over.",
             "zone": "the time zone of the variable `timezone`",
             "since": "",
             "seen": "",

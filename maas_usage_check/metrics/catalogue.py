@@ -121,15 +121,18 @@ MODEL_HOURS = (
     *HOURS[:-1],
     Field("settled", int, "", "1 once the hour ended 30 minutes ago and was queried since, else 0."),
 )
-CACHED = " Without `cached_share`, cached input is priced as ordinary input, so the true cost is lower."
+CACHED_INPUT = "Cached input is priced as ordinary input, so the true cost is lower."
+"""For people who see a cost without `cached_share`."""
+NO_CACHED_SHARE = f"Without `cached_share`, {CACHED_INPUT[0].lower()}{CACHED_INPUT[1:]}"
+"""The same where it is not known whether `cached_share` is configured."""
 COST_HOURS = (
     Field(
         "cost",
         float,
         "",
-        f"Estimated cost of the hour: its tokens times the configured prices, in `currency`.{CACHED}",
+        f"Estimated cost of the hour: its tokens times the configured prices, in `currency`. {NO_CACHED_SHARE}",
     ),
-    Field("prompt_cost", float, "", f"Estimated cost of the hour's prompt tokens, in `currency`.{CACHED}"),
+    Field("prompt_cost", float, "", f"Estimated cost of the hour's prompt tokens, in `currency`. {NO_CACHED_SHARE}"),
     Field("completion_cost", float, "", "Estimated cost of the hour's completion tokens, in `currency`."),
 )
 MODEL_SINCE = (
@@ -140,12 +143,18 @@ MODEL_COUNTS = tuple(
     Field(field.name, field.kind, field.unit, field.description.replace(SINCE, MODEL_SINCE), COUNT) for field in COUNTS
 )
 COSTS = (
-    Field("cost", float, "", f"Estimated cost at the configured prices, in `currency`{MODEL_SINCE}{CACHED}", COUNT),
+    Field(
+        "cost",
+        float,
+        "",
+        f"Estimated cost at the configured prices, in `currency`{MODEL_SINCE} {NO_CACHED_SHARE}",
+        COUNT,
+    ),
     Field(
         "prompt_cost",
         float,
         "",
-        f"Estimated cost of prompt tokens at the configured prices, in `currency`{MODEL_SINCE}{CACHED}",
+        f"Estimated cost of prompt tokens at the configured prices, in `currency`{MODEL_SINCE} {NO_CACHED_SHARE}",
         COUNT,
     ),
     Field(
@@ -158,7 +167,12 @@ COSTS = (
 )
 BUDGETS = (
     Field("limit", float, "", "Budget of the calendar month, in `unit`."),
-    Field("used", float, "", "Sum of the month's known hours, in `unit`; cost is an estimate."),
+    Field(
+        "used",
+        float,
+        "",
+        f"Sum of the month's known hours, in `unit`; cost is an estimate. {NO_CACHED_SHARE}",
+    ),
     Field("used_ratio", float, "fraction", "Share of the budget that is used; 1 is all of it."),
     Field(
         "forecast",

@@ -31,6 +31,7 @@ class ExpectedPanels:
     def __init__(self, month: Month, now: int, chosen: Tuple[str, ...]) -> None:
         self.month, self.now, self.start, self.services = month, now, now - WEEK, chosen
         self.models = {each: model_names(month.models).get(each, each) for each in month.models.ids()}
+        self.priced = list(model_names(month.models))
         names = key_names(month.models)
         self.keys = {key: names.get(key, key) for _, key in all_series(month.models) if key}
 
@@ -70,6 +71,16 @@ class ExpectedPanels:
         models = self.month.models
         spent = {each: self.month.used(start, end or self.now, (each, key)) for each in model_names(models)}
         return {(self.models[each], CURRENCY): float(expected_cost(models, each, used)) for each, used in spent.items()}
+
+    def cost_bars(self, kind: str) -> Values:
+        """Return the costs of a kind of tokens by day."""
+        found: Dict[Any, float] = {}
+        for at, grown in self.month.grown.items():
+            if self.start <= at <= self.now:
+                costs = [expected_cost(self.month.models, each, grown[each, ""], (kind,)) for each in self.priced]
+                key = ((CURRENCY,), midnight(at) // 1000)
+                found[key] = found.get(key, 0) + float(sum(costs))
+        return found
 
     def climb(self, used: Callable[[int, int], float], ago: bool) -> Dict[int, float]:
         """Return the sums since the month began, or since the last one did, by the day of this month, in seconds."""
@@ -178,6 +189,7 @@ class ExpectedPanels:
             "Tokens per day": [self.bars(midnight)],
             "Requests per hour": [self.bars(hour, "requests")],
             "Failed calls per hour, share": [failed_share],
+            "Cost per day, prompt and completion": [self.cost_bars("prompt"), self.cost_bars("completion")],
             "Tokens by model": [tokens],
             "Requests by model": [requests],
             "Cost by model": [self.costs(self.start)],

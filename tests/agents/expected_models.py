@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from decimal import Decimal
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import yaml
 
@@ -85,10 +85,13 @@ def expected_model_hour(models: SimulatedModels, series: Series, at: int, now: i
     return models.hour(model, key or None, at, now)[: len(FIELDS)]
 
 
-def expected_cost(models: SimulatedModels, model: str, usage: Usage) -> Decimal:
-    """Return the cost of prompt and completion tokens."""
-    prompt, completion = (Decimal(price) for price in PRICES[model_names(models)[model]])
-    return (prompt * usage[1] + completion * usage[2]) / 1_000_000
+def expected_cost(
+    models: SimulatedModels, model: str, usage: Usage, kinds: Sequence[str] = ("prompt", "completion")
+) -> Decimal:
+    """Return the cost of prompt and completion tokens, or of one of the two."""
+    prices = dict(zip(("prompt", "completion"), PRICES[model_names(models)[model]]))
+    tokens = dict(zip(FIELDS, usage))
+    return sum((Decimal(prices[kind]) * tokens[f"{kind}_tokens"] for kind in kinds), Decimal(0)) / 1_000_000
 
 
 def newest_minute(models: SimulatedModels, series: Series, now: int) -> Dict[str, float]:

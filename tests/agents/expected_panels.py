@@ -11,7 +11,7 @@ from maas_usage_check.errors import Result
 from .demo_account import REGION
 from .expected_budgets import ExpectedBudgets
 from .expected_hours import DAY, FIELDS, HOUR, Usage, sum_usage
-from .expected_models import CURRENCY, newest_minute
+from .expected_models import CURRENCY, expected_cost, model_names, newest_minute
 from .grafana_dashboards import midnight, month_before, month_start
 from .simulated_account import END, LABELS, LIMITS, SERVICES, Values
 
@@ -47,6 +47,19 @@ class ExpectedPanels(ExpectedBudgets):
             if self.is_known(at, at + step)
             for used in [self.between(at, at + step, (name, ""))]
             if used[3] or value is not ratio
+        }
+
+    def cost_bars(self) -> Values:
+        models, (first, last) = self.account.models, map(midnight, self.picked)
+        return {
+            (f"{kind} {CURRENCY}", at): sum(
+                float(expected_cost(models, each, self.between(at, at + DAY, (each, "")), (kind,)))
+                for each in self.models
+                if each in model_names(models)
+            )
+            for kind in ("prompt", "completion")
+            for at in range(first, last + 1, DAY)
+            if self.is_known(at, at + DAY)
         }
 
     def hours_of_days(self) -> Values:
@@ -126,6 +139,7 @@ class ExpectedPanels(ExpectedBudgets):
             "Tokens per day": lambda: self.bars(DAY, lambda used: used[0]),
             "Requests per hour": lambda: self.bars(HOUR, lambda used: used[3]),
             "Failed calls per hour": lambda: self.bars(HOUR, ratio),
+            "Cost per day": self.cost_bars,
             "Tokens by hour of the day, last 30 days": self.hours_of_days,
             "Tokens by model": lambda: self.of_models(0),
             "Requests by model": lambda: self.of_models(3),

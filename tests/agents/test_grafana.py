@@ -7,7 +7,7 @@ range's beginning, and stretches the increase by a scrape interval.
 from __future__ import annotations
 
 import subprocess
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, Tuple, Union
 
 import pytest
 
@@ -140,10 +140,18 @@ def test_counters(month: Month, count: str) -> None:
         assert values == sorted(values)
 
 
-def test_costs(month: Month) -> None:
+@pytest.mark.parametrize(
+    ("field", "kinds"),
+    [
+        ("cost", ("prompt", "completion")),
+        ("prompt_cost", ("prompt",)),
+        ("completion_cost", ("completion",)),
+    ],
+)
+def test_costs(month: Month, field: str, kinds: Tuple[str, ...]) -> None:
     """Cost counters are the counted tokens times the prices, in decimal arithmetic."""
-    assert month.shown_samples("model_(key_)?cost_consumed_cost_total") == {
-        (series, at): float(expected_cost(month.models, series[0], counts))
+    assert month.shown_samples(f"model_(key_)?cost_consumed_{field}_total") == {
+        (series, at): float(expected_cost(month.models, series[0], counts, kinds))
         for series in priced_series(month.models)
         for at, counts in month.counts[series].items()
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from maas_usage_check.metrics import NO_CACHED_SHARE
+
 from ..panel_queries import COSTS, Budget, Total, Used
 from .panel import ESTIMATE, NO_BUDGET, NO_COST, PICKED, Panel, Row, table
 
@@ -11,7 +13,7 @@ LAG = "The cloud reports usage 1 to 2 hours late."
 RANGE = "Keeps its last value for 2 hours if a query fails. Needs the range {} in the configuration."
 OF_MONTH = "The cloud keeps 30 days: on the 31st a part of the 1st is missing."
 KEPT = "Keeps its last value for 2 hours if the collection fails."
-SIGNAL = "An operational signal, not an invoice."
+SIGNAL = f"An operational signal, not an invoice. {NO_CACHED_SHARE}"
 COST = Used(COSTS, "cost", ("currency",))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Tuple
 
+from maas_usage_check.metrics import NO_CACHED_SHARE
+
 from ..panel_queries import PanelQuery
 
 
@@ -48,4 +50,6 @@ NO_BUDGET = "No budget yet, or budget, hourly: true or a team's budget is missin
 NO_LIMITS = "No calls of a model, or limits or models: true is missing in the configuration"
 CLOUD_EYE = "From Cloud Eye, without custom endpoints and batch inference."
 PICKED = "If the time picker has two fixed times, the value is for the time between them."
-ESTIMATE = "An estimate at the configured prices, not an invoice; a model without a price has no cost."
+ESTIMATE = (
+    f"An estimate at the configured prices, not an invoice; a model without a price has no cost. {NO_CACHED_SHARE}"
+)

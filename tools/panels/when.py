@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from ..panel_queries import SERVICES, HourOfDay, PanelQuery, Used
-from .panel import NO_HOURS, PICKED, Panel, Row
+from ..panel_queries import COSTS, SERVICES, HourOfDay, PanelQuery, Used
+from .panel import ESTIMATE, NO_COST, NO_HOURS, PICKED, Panel, Row
 
 
 def _hours(title: str, unit: str, description: str, *queries: Tuple[str, PanelQuery], step: str = "1h") -> Panel:
@@ -44,6 +44,20 @@ WHEN = Row(
             (("{service_type}", Used(SERVICES, "errors", ("service_type",), over="requests")),),
             NO_HOURS,
             "1h",
+        ),
+        Panel(
+            "Cost per day",
+            "Cost of prompt tokens, cached ones included, and of completion tokens; a bar begins with its day, in "
+            f"{{zone}}. {{counted}} {ESTIMATE}",
+            "short",
+            "bars",
+            24,
+            tuple(
+                (f"{kind} {{currency}}", Used(COSTS, f"{kind}_cost", ("currency",)))
+                for kind in ("prompt", "completion")
+            ),
+            NO_COST,
+            "1d",
         ),
         Panel(
             "Tokens by hour of the day, last 30 days",

@@ -8,8 +8,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...config import Instance
 from ...config.ranges import Window
-from ...ledger.budgets import TOKENS, Budget, Status
+from ...ledger.budgets import COST, TOKENS, Budget, Status
 from ...ledger.month_budgets import read_budgets
+from ...metrics import CACHED_INPUT
 from ...state import MissingError, Store
 from .amounts import UNKNOWN, abbreviate_tokens, format_cost, format_share
 from .coverage import format_covered
@@ -57,6 +58,12 @@ class MonthBudgets(NamedTuple):
                 f"{exhausted:%Y-%m-%d %H:%M}" if exhausted else UNKNOWN,
                 UNKNOWN if status.covered is None else format_covered(status.covered),
             ]
+
+    def notes(self) -> Iterator[str]:
+        """Yield the sentences below the table."""
+        prices = self.instance.prices
+        if prices and not prices.has_cached_share and any(budget.kind == COST for budget, _ in self.found):
+            yield CACHED_INPUT
 
 
 def read_month_budgets(store: Store, instance: Instance, project_id: str, month: Window, now_ms: int) -> MonthBudgets:

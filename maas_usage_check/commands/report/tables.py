@@ -63,6 +63,8 @@ def print_budgets(console: Console, budgets: MonthBudgets) -> None:
         cells = (f"{used}\n{used_ratio}", f"{forecast}\n{forecast_ratio}", exhausted.replace(" ", "\n"), covered)
         narrow.add_row(Text(f"{who}\n{unit}"), limit, *cells)
     _print_widest_fit(console, [*tables, narrow])
+    for note in budgets.notes():
+        console.print(Text(note, style="dim"), soft_wrap=True)
 
 
 def print_raw(console: Console, report: UsageReport) -> None:

@@ -21,8 +21,6 @@ MAX_SHARE_DECIMALS = 6
 DAY_MINUTES = 24 * 60
 EXACT = Context(prec=100)
 """No cost is rounded: a price has at most 26 decimals, and 13 months of tokens at most 22 digits."""
-CACHED_AS_ORDINARY = "Cached input is priced as ordinary input, so the true cost is lower."
-"""A person who sees a cost without `cached_share` reads it."""
 PRICE_KEYS = ("prompt", "completion", "cached_prompt", "cached_share", "from", "off_peak")
 OFF_PEAK_KEYS = ("hours", "prompt", "completion", "cached_prompt")
 

@@ -121,9 +121,9 @@ MODEL_HOURS = (
     *HOURS[:-1],
     Field("settled", int, "", "1 once the hour ended 30 minutes ago and was queried since, else 0."),
 )
-CACHED_INPUT = "Cached input is priced as ordinary input, so the true cost is lower."
-"""For people who see a cost without `cached_share`."""
-NO_CACHED_SHARE = f"Without `cached_share`, {CACHED_INPUT[0].lower()}{CACHED_INPUT[1:]}"
+CACHED_AS_ORDINARY = "Cached input is priced as ordinary input, so the true cost is lower."
+"""A person who sees a cost without `cached_share` reads it."""
+NO_CACHED_SHARE = f"Without `cached_share`, {CACHED_AS_ORDINARY[0].lower()}{CACHED_AS_ORDINARY[1:]}"
 """The same where it is not known whether `cached_share` is configured."""
 COST_HOURS = (
     Field(

@@ -17,8 +17,9 @@ from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 from ...cloud.cloud_eye import Dimensions
 from ...cloud.cloud_eye.cloud_eye_api import model_tags
 from ...config import Instance
-from ...config.prices import CACHED_AS_ORDINARY, EXACT, Price, of_million
+from ...config.prices import EXACT, Price, of_million
 from ...config.ranges import month_window
+from ...metrics import CACHED_AS_ORDINARY
 from .csv_json import csv_value
 from .key_rows import CACHED_PROMPT, COMPLETION, PROMPT, KeyRow
 from .periods import EPOCH

@@ -9,7 +9,7 @@ from ...config import Instance
 from ...config.ranges import DAY, HOUR, Window, month_window
 from ...ledger.known_usage import KnownUsage
 from ...ledger.window import whole_hours
-from ...metrics import CACHED_INPUT
+from ...metrics import CACHED_AS_ORDINARY
 from .amounts import format_cost, format_tokens
 from .asked_period import AskedPeriod
 from .group_usage import group_usage
@@ -42,7 +42,7 @@ def model_notes(report: UsageReport, known: KnownUsage, week: Optional[Window], 
     if report.instance.prices:
         yield f"Cost is an estimate: tokens times the prices in the file.{_without_price(report)}"
         if not report.instance.prices.has_cached_share:
-            yield CACHED_INPUT
+            yield CACHED_AS_ORDINARY
         if known.has_days:
             yield "The cost of days whose hours are no longer kept is that at the prices of their time."
         if week is not None:

@@ -10,7 +10,7 @@ from ...config import Instance
 from ...config.ranges import Window
 from ...ledger.budgets import COST, TOKENS, Budget, Status
 from ...ledger.month_budgets import read_budgets
-from ...metrics import CACHED_INPUT
+from ...metrics import CACHED_AS_ORDINARY
 from ...state import MissingError, Store
 from .amounts import UNKNOWN, abbreviate_tokens, format_cost, format_share
 from .coverage import format_covered
@@ -63,7 +63,7 @@ class MonthBudgets(NamedTuple):
         """Yield the sentences below the table."""
         prices = self.instance.prices
         if prices and not prices.has_cached_share and any(budget.kind == COST for budget, _ in self.found):
-            yield CACHED_INPUT
+            yield CACHED_AS_ORDINARY
 
 
 def read_month_budgets(store: Store, instance: Instance, project_id: str, month: Window, now_ms: int) -> MonthBudgets:

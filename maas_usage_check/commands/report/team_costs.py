@@ -15,7 +15,7 @@ from ...ledger.key_costs import KeyCosts
 from ...ledger.models_window import ModelsWindow
 from ...ledger.month_budgets import model_members
 from ...ledger.schema import read_transaction
-from ...metrics import CACHED_INPUT
+from ...metrics import CACHED_AS_ORDINARY
 from ...state import Store
 from .coverage import MAX_NAMED, coverage_note
 from .group_usage import group_usage
@@ -75,7 +75,7 @@ def _notes(report: UsageReport, models: Line, whole: Line) -> Iterator[str]:
         yield "No cost is known: the ledger has no hours of models with a price (`models`, `hourly`)."
         return
     if instance.prices and not instance.prices.has_cached_share:
-        yield CACHED_INPUT
+        yield CACHED_AS_ORDINARY
     covered = coverage_note(models, report.tz)
     if covered:
         yield f"Cost: {covered}"

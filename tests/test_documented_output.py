@@ -1,15 +1,22 @@
-"""docs/hours.md and docs/models.md: the measurements of each format and the log lines are those of the program."""
+"""Documented measurements, log lines and the report of docs/prices.md are those of the program."""
 
 from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any, List, Set
 
 import pytest
+import yaml
 from werkzeug import Request, Response
 
+from maas_usage_check.config import load
+from maas_usage_check.emulator.demo import demo_traffic
+from maas_usage_check.emulator.simulated_models import SimulatedModels
+from maas_usage_check.emulator.simulated_usage import SimulatedUsage
 from maas_usage_check.metrics import CATALOGUE
+from tools.docs.pages import sections
 
 from .agents.programs import ROOT
 from .conftest import Cloud, FixedClock, Program
@@ -100,3 +107,47 @@ def test_rate_limit(cloud: Cloud, clock: FixedClock, program: Program) -> None:
     done = program("collect", "--config", config)
     assert done.returncode == 0
     assert f"\n{done.stderr}$ " in page
+
+
+PRICES = sections((ROOT / "docs" / "prices.md").read_text(encoding="utf-8"))
+
+
+def test_prices_in_the_report(busy: Cloud, program: Program, clock: FixedClock) -> None:
+    """The file of docs/prices.md makes the report below it."""
+    file, shown = (block.content for block in PRICES[1].blocks)
+    now = datetime(2026, 11, 30, 19, 37, 30, tzinfo=timezone.utc)
+    clock.at = now.timestamp()
+    traffic = demo_traffic(clock.at)
+    busy.emulator.models, busy.emulator.usage = SimulatedModels(traffic=traffic), SimulatedUsage(traffic)
+    (entry,) = yaml.safe_load(file)["instances"]
+    del entry["credentials"]
+    entry["max_requests_per_minute"] = 20_000
+    config = program.cloud_config(busy, yaml.safe_dump(entry))
+    assert program("collect", "--config", config).returncode == 0
+    command, _, expected = shown.partition("\n")
+    done = program("report", "--config", config, "--last", "7d", "--by", "model")
+    assert command == "$ maas-usage-check report --config conf.yaml --last 7d --by model"
+    assert done.stdout == f"{expected}\n"
+    del entry["prices"]["cached_share"]
+    config = program.cloud_config(busy, yaml.safe_dump(entry))
+    done = program("report", "--config", config, "--last", "7d", "--by", "model")
+    (without_share,) = PRICES[3].blocks
+    assert without_share.content.split("...")[1] in done.stdout
+
+
+def test_hour_cut_by_a_boundary() -> None:
+    """Tokens of an hour are split as docs/prices.md says."""
+    (instance,) = load(yaml.safe_load(PRICES[1].blocks[0].content), 0)
+    prices = instance.prices_of("3ec0cd5d754ca0fc5bafe9cb9068b324")
+    assert prices
+    midnight = datetime(2026, 11, 26, 16, tzinfo=timezone.utc)
+    parts = list(prices.split(int(midnight.timestamp()) * 1000, 0, 1001, 0))
+    assert [(each.prompt, each.cached, each.price and each.price.is_off_peak) for each in parts] == [
+        (500, 200, False),
+        (501, 200, True),
+    ]
+    text = " ".join(PRICES[2].prose.split())
+    assert (
+        "of 1,001 prompt tokens between 00:00 and 01:00 on 2026-11-27, 500 have the price of the day, and 501" in text
+    )
+    assert "200 of the 500, and 200 of the 501" in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Dict
 
+from maas_usage_check.metrics import NO_CACHED_SHARE
+
 UNITS = {
     "request": "次",
     "query": "个",
@@ -64,13 +66,10 @@ DESCRIPTIONS: Dict[str, str] = {
     "Tokens of the minute divided by the model's limit of tokens a minute. Only with `limits`.": (
         "该分钟的 Tokens 数除以该模型每分钟 Tokens 数的上限；需要 `limits`。"
     ),
-    "Estimated cost of the hour: its tokens times the configured prices, in `currency`.": (
-        "该小时费用的估算值：Tokens 数乘以配置的单价，币种见 `currency`。"
+    "Estimated cost of the hour's completion tokens, in `currency`.": (
+        "该小时输出 Tokens 费用的估算值，币种见 `currency`。"
     ),
     "Budget of the calendar month, in `unit`.": "该自然月的预算，单位见 `unit`。",
-    "Sum of the month's known hours, in `unit`; cost is an estimate.": (
-        "本月已查到的各小时用量之和，单位见 `unit`；费用是估算值。"
-    ),
     "Share of the budget that is used; 1 is all of it.": "已用占预算的比例，1 为全部用完。",
     "Expected use at the end of the month: `used`, and the rest of the month at the mean of the last 7 days.": (
         "预计到月底的用量：`used` 加上本月剩余时间按最近 7 天的平均用量推算的部分。"
@@ -125,6 +124,23 @@ DESCRIPTIONS.update(
         for name, chinese in _COUNTERS.items()
     }
 )
-DESCRIPTIONS[f"Estimated cost at the configured prices, in `currency` {_CLOUD_EYE[0]}"] = (
-    f"按配置的单价估算的费用，币种见 `currency`，{_CLOUD_EYE[1]}"
+DESCRIPTIONS[f"Estimated cost of completion tokens at the configured prices, in `currency` {_CLOUD_EYE[0]}"] = (
+    f"按配置的单价估算的输出 Tokens 费用，币种见 `currency`，{_CLOUD_EYE[1]}"
 )
+_NOT_CACHED = "未配置 `cached_share` 时，缓存命中的输入按普通输入计价，实际费用更低。"
+_COSTS = {
+    "Estimated cost of the hour: its tokens times the configured prices, in `currency`.": (
+        "该小时费用的估算值：Tokens 数乘以配置的单价，币种见 `currency`。"
+    ),
+    "Estimated cost of the hour's prompt tokens, in `currency`.": "该小时输入 Tokens 费用的估算值，币种见 `currency`。",
+    f"Estimated cost at the configured prices, in `currency` {_CLOUD_EYE[0]}": (
+        f"按配置的单价估算的费用，币种见 `currency`，{_CLOUD_EYE[1]}"
+    ),
+    f"Estimated cost of prompt tokens at the configured prices, in `currency` {_CLOUD_EYE[0]}": (
+        f"按配置的单价估算的输入 Tokens 费用，币种见 `currency`，{_CLOUD_EYE[1]}"
+    ),
+    "Sum of the month's known hours, in `unit`; cost is an estimate.": (
+        "本月已查到的各小时用量之和，单位见 `unit`；费用是估算值。"
+    ),
+}
+DESCRIPTIONS.update({f"{text} {NO_CACHED_SHARE}": f"{chinese}{_NOT_CACHED}" for text, chinese in _COSTS.items()})

@@ -57,8 +57,7 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
         port: 0 for any free port.
         now: the emulator's clock, in seconds since 1970.
     """
-    # One to two years behind it. A fixed date, so that after a restart of the demo the hours are the same.
-    traffic = Traffic(load=0.5, begins=(int(now() * 1000) // YEAR - 1) * YEAR, monthly_growth=0.05)
+    traffic = demo_traffic(now())
     models = SimulatedModels(traffic=traffic)
     emulator = Emulator(
         DEMO_CREDENTIALS, SimulatedUsage(traffic), now, requests_per_minute=2 * REQUESTS_PER_MINUTE, models=models
@@ -81,6 +80,11 @@ def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[
             return max(_show(run, command, folder) for command in COMMANDS)
         os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
         return _wait_for_signal(os.path.join(folder, CONFIG))
+
+
+def demo_traffic(now: float) -> Traffic:
+    """Return traffic that began one to two years ago, at a fixed date: after a restart, the hours are the same."""
+    return Traffic(load=0.5, begins=(int(now * 1000) // YEAR - 1) * YEAR, monthly_growth=0.05)
 
 
 def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:

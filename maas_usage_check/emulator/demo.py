@@ -29,8 +29,13 @@ COMMANDS = (
 REQUESTS_PER_MINUTE = 20_000
 """Far more than the cloud allows, so that the first cycle gets all hours of the past."""
 YEAR = 365 * DAY
-PRICES = {"deepseek-v3": (2.0, 8.0), "qwen3-32b": (0.5, 1.25), "our-finetune": (4.0, 12.0)}
-"""Of a million prompt and completion tokens, by the model's name."""
+NIGHT = {"hours": "00:30-08:30", "prompt": 1.0, "completion": 4.0, "cached_prompt": 0.2}
+PRICES: Dict[str, Dict[str, Any]] = {
+    "deepseek-v3": {"prompt": 2.0, "completion": 8.0, "cached_prompt": 0.4, "off_peak": NIGHT},
+    "qwen3-32b": {"prompt": 0.5, "completion": 1.25},
+    "our-finetune": {"prompt": 4.0, "completion": 12.0},
+}
+"""Of a million tokens, by the model's name."""
 TEAMS = {
     "search": {
         "api_keys": ["team-search"],
@@ -89,7 +94,6 @@ def demo_traffic(now: float) -> Traffic:
 
 def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:
     """Return an instance with all views, and all that dashboards and alerts read."""
-    prices = {name: {"prompt": prompt, "completion": completion} for name, (prompt, completion) in PRICES.items()}
     return {
         "region": REGION,
         **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
@@ -101,7 +105,7 @@ def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, 
         "models": True,
         "model_names": dict(zip(models.ids(), PRICES)),
         "key_names": models.key_labels,
-        "prices": {"currency": "CNY", "models": prices},
+        "prices": {"currency": "CNY", "cached_share": 0.4, "models": PRICES},
         "teams": TEAMS,
         "budget": BUDGET,
         "limits": LIMITS,

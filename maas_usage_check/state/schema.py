@@ -35,29 +35,27 @@ CREATE TABLE consumers (name TEXT, series INTEGER, at INTEGER, total_tokens INTE
     completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (name, series)) WITHOUT ROWID;
 """
-DAYS = """
--- The prices of a million tokens that days kept, as decimal numbers; 0 is none.
+DAYS_3 = """
 CREATE TABLE prices (id INTEGER PRIMARY KEY, currency TEXT, prompt TEXT, completion TEXT,
     UNIQUE (currency, prompt, completion));
 INSERT INTO prices VALUES (0, '', '', '');
 
--- Hours of 62 days ago and older are days with bounds of their own: the sums of the `hours` that are known and had this
--- price, or 0 without one.
 CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, price INTEGER, hours INTEGER, total_tokens INTEGER,
     prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER,
     PRIMARY KEY (series, start, price)) WITHOUT ROWID;
 """
-DATED_PRICES = """
+DAYS = """
 -- The prices of a million tokens that days kept, as decimal numbers; row 0 is none. `cached_prompt` is empty if it is
 -- the same as `prompt`; `since` is a date, empty without one.
-CREATE TABLE dated_prices (id INTEGER PRIMARY KEY, currency TEXT, prompt TEXT, completion TEXT, cached_prompt TEXT,
+CREATE TABLE prices (id INTEGER PRIMARY KEY, currency TEXT, prompt TEXT, completion TEXT, cached_prompt TEXT,
     since TEXT, is_off_peak INTEGER, UNIQUE (currency, prompt, completion, cached_prompt, since, is_off_peak));
-INSERT INTO dated_prices SELECT id, currency, prompt, completion, '', '', 0 FROM prices;
-DROP TABLE prices;
-ALTER TABLE dated_prices RENAME TO prices;
+INSERT INTO prices VALUES (0, '', '', '', '', '', 0);
 
--- Of the prompt tokens, those that are priced as cached.
-ALTER TABLE days ADD COLUMN cached_tokens INTEGER DEFAULT 0;
+-- Hours of 62 days ago and older are days with bounds of their own: the sums of the `hours` that are known and had this
+-- price, or 0 without one. `cached_tokens` are those of the prompt that are priced as cached.
+CREATE TABLE days (series INTEGER, start INTEGER, until INTEGER, price INTEGER, hours INTEGER, total_tokens INTEGER,
+    prompt_tokens INTEGER, completion_tokens INTEGER, requests INTEGER, errors INTEGER, cached_tokens INTEGER,
+    PRIMARY KEY (series, start, price)) WITHOUT ROWID;
 """
 LEDGER_TABLES = ("clock", "series", "hours", "questions", "consumers")
 
@@ -85,18 +83,30 @@ def _to_2(connection: sqlite3.Connection) -> None:
 
 
 def _to_3(connection: sqlite3.Connection) -> None:
-    for statement in DAYS.split(";\n"):
+    for statement in DAYS_3.split(";\n"):
         connection.execute(statement)
 
 
 def _to_4(connection: sqlite3.Connection) -> None:
-    """Give the prices that days kept their dates; give days their cached tokens."""
-    for statement in DATED_PRICES.split(";\n"):
+    """Give prices their date and hours, and days their cached tokens."""
+    for table in ("prices", "days"):
+        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    _create_days(connection)
+    connection.execute("INSERT INTO prices SELECT id, currency, prompt, completion, '', '', 0 FROM old_prices WHERE id")
+    connection.execute("INSERT INTO days SELECT *, 0 FROM old_days")
+    for table in ("prices", "days"):
+        connection.execute(f"DROP TABLE old_{table}")
+
+
+def _create_days(connection: sqlite3.Connection) -> None:
+    for statement in DAYS.split(";\n"):
         connection.execute(statement)
 
 
 STEPS = (_to_1, _to_2, _to_3, _to_4)
-"""Each makes the version of its place, 1 first. A new file takes all of them. What was released stays as it is."""
+"""Each makes the version of its place, 1 first. What was released stays as it is."""
+NEW = (_to_1, _to_2, _create_days)
+"""Make the current version of a new file."""
 VERSION = len(STEPS)
 
 
@@ -123,7 +133,8 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")  # of processes that start at once, one does it
     if not is_current(connection, path):
-        for step in STEPS[connection.execute("PRAGMA user_version").fetchone()[0] :]:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for step in STEPS[version:] if version else NEW:
             step(connection)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={VERSION}")

@@ -238,15 +238,17 @@ def start_of(at: int) -> str:
     return f"{day.astimezone(dt.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_unknown_hours(months: Months, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("hour", "named"), [(50, "2026-10-03 02:00 to 03:00"), (0, "2026-10-01 00:00 to 01:00")])
+def test_unknown_hours(months: Months, tmp_path: Path, hour: int, named: str) -> None:
     """An hour that one model lacks is in neither report, also not of another model's key; a line names it."""
-    models, at = months.cloud.emulator.models, OCTOBER + 50 * HOUR
+    models, at = months.cloud.emulator.models, OCTOBER + hour * HOUR
     first, other = models.ids()
     execute_sql(tmp_path, "DELETE FROM hours WHERE series = ? AND start = ?", months.ledger.id_of(first, ""), at)
-    rows = focus(months.report, "--month", "2026-10", stderr="covered 99.8 %: 2026-10-03 02:00 to 03:00 not known")
+    rows = focus(months.report, "--month", "2026-10", stderr=f"covered 99.8 %: {named} not known")
     assert add_up(rows) == of_report(months.report, "--month", "2026-10")
     key, label = next(iter(models.key_labels.items()))
-    day = [each for each in range(OCTOBER + 2 * DAY, OCTOBER + 3 * DAY, HOUR) if each != at]
+    midnight = OCTOBER + hour // 24 * DAY
+    day = [each for each in range(midnight, midnight + DAY, HOUR) if each != at]
     found = [
         Decimal(row["PricingQuantity"])
         for row in rows

@@ -42,6 +42,9 @@ def write_charges(
 def _within(runs: Sequence[Span], spans: PricedSpans) -> PricedSpans:
     """Return the spans that lie within the hours of the models."""
     starts = [run.start for run in runs]
-    return {
-        span: priced for span, priced in spans.items() if span.until <= runs[bisect_right(starts, span.start) - 1].until
-    }
+
+    def is_within(span: Span) -> bool:
+        i = bisect_right(starts, span.start) - 1
+        return i >= 0 and span.until <= runs[i].until
+
+    return {span: priced for span, priced in spans.items() if is_within(span)}

@@ -141,7 +141,7 @@ def test_any_damaged_byte(config: str, program: Program, tmp_path: Path) -> None
 
 def test_damaged_state_in_doctor_and_report(config: str, program: Program, tmp_path: Path) -> None:
     intact = Path(state_path(tmp_path)).read_bytes()
-    day = "INSERT INTO days VALUES (1, 0, 3600000, 0, 1, {}, 0, 0, 0, 0)"
+    day = "INSERT INTO days VALUES (1, 0, 3600000, 0, 1, {}, 0, 0, 0, 0, 0)"
     for damage, cause in (
         (HOURS["no beginning"], "`began` of a row is invalid"),
         (HOURS["too large"], "a sum is not a valid integer"),

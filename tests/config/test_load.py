@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Dict
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from maas_usage_check.cloud import DirectTransport
 from maas_usage_check.config import CredentialsSource, Instance, ServiceType, load, load_file
 from maas_usage_check.config.known_keys import AGENT_INSTANCE_KEYS
+from maas_usage_check.config.prices import Cost
 from maas_usage_check.config.ranges import Fixed, Rolling
 from maas_usage_check.config.values import LISTS
 from maas_usage_check.errors import ConfigError
@@ -68,8 +70,9 @@ def test_every_key() -> None:
     assert instance.service_types == (ServiceType.my_service, ServiceType.custom_endpoint)
     assert instance.user_tags == {"account": "a", "url": "http://x"}
     assert instance.endpoint == "https://a.example"
-    assert instance.prices is not None
-    assert instance.prices.models["name"].cost(1_000_000, 500_000) == 6
+    prices = instance.prices_of("id")
+    assert prices is not None
+    assert prices.cost(0, 1_000_000, 500_000) == Cost(Decimal(2), Decimal(4))
 
 
 def test_agent_keys() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from collections import defaultdict
 from typing import Dict, List, Optional, Tuple
 
+from maas_usage_check.config.model_prices import ModelPrices
+from maas_usage_check.config.prices import Price, PricePeriod
 from maas_usage_check.ledger import bisect
 from maas_usage_check.ledger.bisect import PendingWindow
 from maas_usage_check.ledger.hour_store import HourStore
@@ -22,6 +25,11 @@ Values = Tuple[int, int, int, int, int]
 def make_values(tokens: int) -> Values:
     """Make five different numbers from one."""
     return (tokens, tokens * 3 // 4, tokens // 4, (tokens + 9) // 10, tokens // 100)
+
+
+def one_price(price: Price) -> ModelPrices:
+    """Return the prices of a model whose price never changes."""
+    return ModelPrices((PricePeriod(price),), lambda: dt.timezone.utc)
 
 
 class MemoryLedger:

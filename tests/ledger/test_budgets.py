@@ -16,7 +16,7 @@ from maas_usage_check.config.teams import Team
 from maas_usage_check.config.zones import named_zone
 from maas_usage_check.ledger.budgets import COST, TOKENS, Budget, Member, Status, find_budgets, status
 
-from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values
+from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values, one_price
 
 PRICE = Price(Decimal("2.0"), Decimal("8.0"))
 MONTH = month_window(START, named_zone("UTC"))
@@ -24,7 +24,8 @@ LIMIT = 10_000
 
 
 def member(ledger: MemoryLedger, name: str = "a", price: Optional[Price] = None, **tags: str) -> Member:
-    series = HourSeries(name, None, Measurements("", ""), tags, 3 * HOUR, price, "CNY" if price else "")
+    prices = one_price(price) if price else None
+    series = HourSeries(name, None, Measurements("", ""), tags, 3 * HOUR, prices, "CNY" if price else "")
     return Member(series, ledger.hour_store(name))
 
 

@@ -15,15 +15,16 @@ from maas_usage_check.ledger.counters import update_counters
 from maas_usage_check.ledger.day_store import Day, days
 from maas_usage_check.ledger.hour_values import HOURS_KEPT, KEPT
 
-from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values
+from .memory_ledger import DAY, HOUR, START, MemoryLedger, make_values, one_price
 
 PRICE = Price(Decimal("2.0"), Decimal("8.5"))
 
 
 def run(ledger: MemoryLedger, zone: str = "UTC", price: Optional[Price] = None, currency: str = "CNY") -> List[Day]:
     """Compact, and return the days."""
+    prices = one_price(price) if price else None
     if is_due(ledger.transaction, "a"):
-        compact(ledger.transaction, "a", [OldHours(ledger.hour_store(), price, currency)], lambda: named_zone(zone))
+        compact(ledger.transaction, "a", [OldHours(ledger.hour_store(), prices, currency)], lambda: named_zone(zone))
     return days(ledger.hour_store(), 0, START + 999 * DAY)
 
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from maas_usage_check.ledger import Account
 from maas_usage_check.ledger.bisect_planner import Backfill
+from maas_usage_check.ledger.cost_counters import CostCounter
 from maas_usage_check.ledger.daily_check import DailyCheck
-from maas_usage_check.ledger.emit import CostCounter
 from maas_usage_check.ledger.sweep import HistoryStart, Sweep
 
 from .memory_ledger import MemoryLedger

@@ -2,6 +2,7 @@
 
 # Without `from __future__ import annotations`: see instance.py.
 
+import contextlib
 import datetime as dt
 import re
 from decimal import Context, Decimal
@@ -10,7 +11,7 @@ from typing import Any, Dict, Iterable, Optional, Tuple
 
 from msgspec import Struct
 
-from ..errors import ConfigError, located
+from ..errors import ConfigError
 from .known_keys import ID_OR_NAME, check_mapping, read_entries
 from .ranges import parse_moment
 
@@ -145,12 +146,7 @@ def _read_periods(value: Any, path: str, share: Optional[Decimal]) -> Tuple[Pric
 
 def _read_period(value: Any, path: str, share: Optional[Decimal]) -> PricePeriod:
     check_mapping(value, PRICE_KEYS, path, PRICE_KEYS[:2])
-    since = value.get("from")
-    if since is not None:
-        with located(f"{path}.from"):
-            since = parse_moment(since)
-            if isinstance(since, dt.datetime):
-                raise ValueError("must be a date without a time, such as 2026-10-01: prices change at local midnight")
+    since = None if value.get("from") is None else _read_date(value["from"], f"{path}.from")
     own = _share(value.get("cached_share"), f"{path}.cached_share")
     off_peak = value.get("off_peak")
     return PricePeriod(
@@ -159,6 +155,15 @@ def _read_period(value: Any, path: str, share: Optional[Decimal]) -> PricePeriod
         None if off_peak is None else _read_off_peak(off_peak, f"{path}.off_peak", since),
         share if own is None else own,
     )
+
+
+def _read_date(value: Any, path: str) -> dt.date:
+    with contextlib.suppress(ValueError):
+        date = parse_moment(value)
+        if not isinstance(date, dt.datetime):
+            return date
+    text = "must be a date that exists, without a time, such as 2026-10-01: prices change at local midnight"
+    raise ConfigError(f"{path}: {text}")
 
 
 def _read_off_peak(value: Any, path: str, since: Optional[dt.date]) -> OffPeak:

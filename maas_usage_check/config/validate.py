@@ -63,7 +63,7 @@ def _check_prices(instance: Instance, place: Place) -> None:
     priced, named = instance.prices.models if instance.prices else {}, instance.model_names
     for name in dict.fromkeys(named.values()):
         ids = [api_id for api_id, own in named.items() if own == name]
-        if name in priced and all(api_id in priced for api_id in ids):
+        if name in priced and name not in ids and all(api_id in priced for api_id in ids):
             also = " and ".join(f"`{api_id}`" for api_id in ids)
             text = f"is priced twice, by this name and by its id in model_names: {also}; remove one of the two"
             raise ConfigError(f"{place(f'prices.models.{name}')}: {text}")

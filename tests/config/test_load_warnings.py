@@ -137,14 +137,6 @@ def test_distinct_models(difference: Any) -> None:
     assert not warnings(first, {**first, "service_types": ["my_service"], "tags": ["n:2"], **difference})
 
 
-@pytest.mark.parametrize(("priced", "is_unused"), [(["a", "b", "chat"], True), (["a", "chat"], False), (["a"], False)])
-def test_unused_price(priced: List[str], is_unused: bool) -> None:
-    """A price by name is never used if every model of that name has a price by its id."""
-    prices = {"currency": "CNY", "models": {name: {"prompt": 1, "completion": 2} for name in priced}}
-    lines = warnings({**MODELS, "hourly": True, "model_names": {"a": "chat", "b": "chat"}, "prices": prices})
-    assert [line.split(":")[0] for line in lines] == ["instances[0].prices.models.chat"] * is_unused
-
-
 PLACEHOLDER = (
     "contains a placeholder such as ${X}, %%X%% or ENC[X], which this plugin does not replace (the Datadog Agent "
     "replaces %%X%% only in autodiscovery templates); write the value itself"
@@ -188,14 +180,6 @@ def test_no_placeholder() -> None:
     """A dollar or percent sign alone is none."""
     keys = {"tags": ["price:5$", "paid:US$5", "share:50%", "x:%%", "y:enc[x]"], "state_dir": "/a$b/c%d"}
     assert warnings({**keys, "proxy": {"https": "http://u:pa$word@p:1"}}) == []
-
-
-@pytest.mark.parametrize(("price", "warned"), [(0, 0), (0.000002, 1), (0.00099999, 1), (0.001, 0), (2, 0)])
-def test_price_of_one_token(price: float, warned: int) -> None:
-    """A price below 0.001 is probably that of one token; 0 is none."""
-    prices = {"currency": "CNY", "models": {"a": {"prompt": 2.0, "completion": price}}}
-    text = "instances[0].prices.models.a.completion: is below 0.001; prices are per million tokens, not per token"
-    assert warnings({"models": True, "hourly": True, "prices": prices}) == [text] * warned
 
 
 @pytest.mark.parametrize(

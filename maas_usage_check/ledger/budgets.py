@@ -35,10 +35,9 @@ class Member(NamedTuple):
 
     def used(self, kind: str, start: int, until: int) -> Decimal:
         """Add up the known hours of a window, and its days where hours are no longer kept."""
-        total = self._of_hours(kind, start, until)
-        for day in self._days(start, until):
-            total += day.values[TOTAL_TOKENS] if kind == TOKENS else day.cost(self.series.currency) or 0
-        return total
+        found = self._days(start, until)
+        of_days = [day.values[TOTAL_TOKENS] if kind == TOKENS else day.cost(self.series.currency) or 0 for day in found]
+        return sum_costs([self._of_hours(kind, start, until), *map(Decimal, of_days)])
 
     def known_hours(self, start: int, until: int) -> int:
         """Count the hours of a window that are stored, or had no use."""
@@ -137,7 +136,7 @@ def status(budget: Budget, now_ms: int) -> Status:
     covered = sum(each.known_hours(start, due_until) for each in members) / due if due else None
     if not any(each.known_hours(start, until) for each in members):
         return Status(limit, month, covered)
-    used = sum((each.used(kind, start, until) for each in members), Decimal(0))
+    used = sum_costs(each.used(kind, start, until) for each in members)
     left_hours = Decimal(max(0, month.end - now_ms)) / HOUR
     rates = [each.hourly_rate(kind, now_ms) for each in members] if left_hours else []
     rate = None if None in rates else sum(filter(None, rates), Decimal(0))

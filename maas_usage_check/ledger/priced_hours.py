@@ -69,7 +69,7 @@ def priced_sums(
 def _statements(series: Sequence[int], priced: PriceWindow) -> Iterator[str]:
     """Yield a statement for the hours that are not split, and one for each segment of those that are."""
     split = {hour: segments for hour, segments in priced.segments.items() if len(segments) > 1}
-    off_peak = [hour for hour, (first, *_) in priced.segments.items() if hour not in split and first.is_off_peak]
+    off_peak = [hour for hour, (first, *_) in priced.segments.items() if first.is_off_peak]
     whole = f"{HOUR_OF_DAY} NOT IN ({', '.join(map(str, split))})"
     yield _statement(series, priced, f"{HOUR_OF_DAY} IN ({', '.join(map(str, off_peak))})", *WHOLE_HOUR, whole)
     for hour, segments in split.items():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar, Optional, Sequence
+from typing import ClassVar, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
 from ..config.model_prices import ModelPrices
 from ..config.prices import EXACT, Cost
 from ..config.ranges import ceil_hour
+from .counters import held_back
 from .hour_store import HourStore
-from .hour_values import COMPLETION_TOKENS, HOUR, HOURS_KEPT, PROMPT_TOKENS, Values, floor_hour, oldest_hour
+from .hour_values import COMPLETION_TOKENS, HOUR, HOURS_KEPT, PROMPT_TOKENS, Values, floor_hour, oldest_hour, subtract
 from .priced_hours import priced_sums
 from .schema import Row
 
@@ -25,6 +26,7 @@ class CostCounter(Struct, omit_defaults=True):
         prices: the digest of the prices of the bases.
         since: the first hour of the bases, in milliseconds; 0 without any.
         prompt_base, completion_base: the largest cost of these hours so far.
+        prompt_tokens, completion_tokens: the counters of the tokens that are in `cost`.
     """
 
     stored_kind: ClassVar[str] = "Priced"
@@ -36,6 +38,8 @@ class CostCounter(Struct, omit_defaults=True):
     since: int = 0
     prompt_base: Decimal = Decimal(0)
     completion_base: Decimal = Decimal(0)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
     @property
     def total(self) -> Cost:
@@ -47,37 +51,34 @@ class CostMeter:
     """Count the cost of one series for one consumer.
 
     The cost of its hours is compared with that in the consumer's last cycle. Where that is not known, because prices
-    were edited or hours are no longer kept, the growth is priced as tokens of the hours that changed last.
+    were edited or missing, or hours are no longer kept, the growth is priced as tokens of the hours that changed last.
 
     Args:
         hour_store: of the series.
         prices: of its tokens.
         name: of the stored entry.
+        counters: of the series.
     """
 
-    def __init__(self, hour_store: HourStore, prices: ModelPrices, name: str) -> None:
+    def __init__(self, hour_store: HourStore, prices: ModelPrices, name: str, counters: Values) -> None:
         self._hour_store = hour_store
         self._prices = prices
         self._name = name
+        self._counters = counters
         self._now_ms = hour_store.transaction.now_ms
         self.counted = hour_store.transaction.get(CostCounter, name)
 
-    def begin(self) -> None:
-        """Begin with a cost of 0, of which no hour is counted."""
-        self.counted = CostCounter()
-        self._store(Cost(), Cost(), self._first_counted)
-
-    def add(self, grown: Values, is_new: bool) -> Cost:
-        """Add the growth of the token counters; return its cost.
-
-        `is_new`: the consumer's last cycle is not known.
-        """
-        counted, tokens = self.counted, (grown[PROMPT_TOKENS], grown[COMPLETION_TOKENS])
-        oldest = max(self._first_counted, self._now_ms - HOURS_KEPT)
-        is_based = not is_new and counted.since >= oldest and counted.prices == self._prices.digest
-        if is_based and not any(tokens):
+    def add(self, grown: Values) -> Cost:
+        """Add the growth of the token counters since the consumer's last cycle; return its cost."""
+        counted, growth_tokens = self.counted, _tokens(grown)
+        since, oldest = max(self._first_counted, oldest_hour(self._now_ms)), self._now_ms - HOURS_KEPT
+        is_based = (
+            counted.prices == self._prices.digest
+            and max(self._first_counted, oldest) <= counted.since <= since
+            and (counted.prompt_tokens, counted.completion_tokens) == _tokens(subtract(self._counters, grown))
+        )
+        if is_based and not any(growth_tokens):
             return Cost()
-        since, base = max(self._first_counted, oldest_hour(self._now_ms)), Cost()
         if is_based:
             before = Cost(counted.prompt_base, counted.completion_base)
             base = self._cost_since(counted.since, self._end)
@@ -86,16 +87,17 @@ class CostMeter:
             if since > counted.since:
                 base = base.minus(self._cost_since(counted.since, since))
         else:
-            growth, base = self._cost_of_last(*tokens), self._cost_since(since, self._end)
+            growth = self._cost_of_last(*growth_tokens)
+            held = _tokens(held_back(self._hour_store, self._counters))
+            base = self._cost_since(since, self._end) + self._cost_of_last(*held)
         self._store(growth, base, since)
         return growth
 
     def _store(self, growth: Cost, base: Cost, since: int) -> None:
-        counted = self.counted
-        total = counted.total + growth
-        cost = EXACT.add(counted.cost or Decimal(0), growth.total)
+        total, tokens = self.counted.total + growth, _tokens(self._counters)
+        cost = EXACT.add(self.counted.cost or Decimal(0), growth.total)
         self.counted = CostCounter(
-            cost, total.prompt, total.completion, self._prices.digest, since, base.prompt, base.completion
+            cost, total.prompt, total.completion, self._prices.digest, since, base.prompt, base.completion, *tokens
         )
         self._hour_store.transaction.put(self._name, self.counted)
 
@@ -128,4 +130,8 @@ class CostMeter:
 
     @property
     def _end(self) -> int:
-        return floor_hour(self._now_ms) + HOUR
+        return floor_hour(max(self._now_ms, self._hour_store.transaction.logical_time())) + HOUR
+
+
+def _tokens(values: Values) -> Tuple[int, int]:
+    return values[PROMPT_TOKENS], values[COMPLETION_TOKENS]

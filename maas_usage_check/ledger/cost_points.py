@@ -27,10 +27,9 @@ def counted_cost(
     series: HourSeries,
     hour_store: HourStore,
     consumer: Consumer,
+    counters: Values,
     grown: Values,
     tags: Dict[str, str],
-    is_new: bool,
-    counts_all: bool,
 ) -> Point:
     """Count the growth of the token counters of a series; return the cost so far, or that of the growth.
 
@@ -38,23 +37,17 @@ def counted_cost(
         series: with prices.
         hour_store: its hours.
         consumer: receives the point.
-        grown: the growth since the consumer's last cycle.
+        counters: of the series.
+        grown: their growth since the consumer's last cycle.
         tags: of the point.
-        is_new: the consumer never got anything from this series.
-        counts_all: a new series counts from its first hour on.
     """
     assert series.prices is not None, "a series without prices has no cost"
     measurement, now_ms = series.measurements.cost_consumed, hour_store.transaction.now_ms
-    meter = CostMeter(hour_store, series.prices, f"{consumer.name} {hour_store.id} {series.currency}")
+    meter = CostMeter(hour_store, series.prices, f"{consumer.name} {hour_store.id} {series.currency}", counters)
     if consumer.kind != COUNTERS:
-        growth = meter.add(grown, is_new)
+        growth = meter.add(grown)
         return _point(measurement, series, tags, growth.total, growth, now_ms)
-    if is_new and counts_all:
-        meter.begin()
-    elif meter.counted.cost is None:  # it appears with 0
-        meter.add(ZEROS, is_new=True)
-    else:
-        meter.add(grown, is_new)
+    meter.add(ZEROS if meter.counted.cost is None else grown)  # it appears with 0
     return _point(measurement, series, tags, meter.counted.cost or Decimal(0), meter.counted.total, now_ms)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .hour_store import HourStore
-from .hour_values import FIELDS, HOUR, Values, add
+from .hour_values import FIELDS, HOUR, Values, add, subtract
 from .schema import SUMS, Transaction
 
 _FROZEN = ", ".join(f"frozen_{name}" for name in FIELDS)
@@ -17,13 +17,16 @@ def update_counters(hour_store: HourStore, settled_only: bool = False) -> Values
     """
     transaction, series = hour_store.transaction, (hour_store.id,)
     before: Values = transaction.select_one(f"SELECT {_COUNTED} FROM series WHERE id = ?", series)
-    frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", series)
-    sums = _sum_since_began(transaction, hour_store.id, settled_only=settled_only)
-    counters = tuple(map(max, before, add(frozen, sums)))
+    counters = tuple(map(max, before, _sum_of_hours(hour_store, settled_only)))
     if counters != before:
         marks = ", ".join("?" * len(FIELDS))
         transaction.run(f"UPDATE series SET ({_COUNTED}) = ({marks}) WHERE id = ?", (*counters, *series))
     return counters
+
+
+def held_back(hour_store: HourStore, counters: Values) -> Values:
+    """Return by how much counters are ahead of the sum of their hours, because the cloud took use back."""
+    return subtract(counters, _sum_of_hours(hour_store))
 
 
 def stored_counters(hour_store: HourStore) -> Values:
@@ -40,6 +43,12 @@ def fold(hour_store: HourStore, until: int) -> None:
         f"UPDATE series SET frozen_until = ?, ({_FROZEN}) = ({', '.join('?' * len(FIELDS))}) WHERE id = ?",
         (until, *sums, *series),
     )
+
+
+def _sum_of_hours(hour_store: HourStore, settled_only: bool = False) -> Values:
+    transaction = hour_store.transaction
+    frozen: Values = transaction.select_one(f"SELECT {_FROZEN} FROM series WHERE id = ?", (hour_store.id,))
+    return add(frozen, _sum_since_began(transaction, hour_store.id, settled_only=settled_only))
 
 
 def _sum_since_began(transaction: Transaction, series: int, until: int = 2**62, settled_only: bool = False) -> Values:

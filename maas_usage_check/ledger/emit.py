@@ -103,10 +103,10 @@ def _hour_points(
 def _counter_points(
     series: HourSeries, hour_store: HourStore, consumer: Consumer, stored: Stored, tags: Dict[str, str], answered: bool
 ) -> Iterator[Point]:
-    before, was_new = stored_counters(hour_store), is_new(hour_store, consumer)
+    before = stored_counters(hour_store)
     counters = before if stored.is_paused else update_counters(hour_store)
     if consumer.kind == COUNTERS:
-        emitted = ZEROS if stored.counts_all and was_new else counters
+        emitted = ZEROS if stored.counts_all and is_new(hour_store, consumer) else counters
         grown = increments(hour_store, consumer, emitted, emitted)
     else:
         emitted = grown = increments(hour_store, consumer, counters, ZEROS if stored.counts_all else before)
@@ -117,4 +117,5 @@ def _counter_points(
     if series.prices is not None:
         from .cost_points import counted_cost
 
-        yield counted_cost(series, hour_store, consumer, grown, tags, was_new, stored.counts_all)
+        priced = ZEROS if stored.is_paused else grown  # a cost that is only read could fall again
+        yield counted_cost(series, hour_store, consumer, counters, priced, tags)

@@ -18,6 +18,7 @@ from maas_usage_check.commands.report.group_usage import GroupedUsage, GroupUsag
 from maas_usage_check.commands.report.line_adder import LineAdder
 from maas_usage_check.commands.report.periods import Part
 from maas_usage_check.commands.report.usage_report import Group
+from maas_usage_check.config.model_prices import PricedTokens
 from maas_usage_check.config.prices import Price
 from maas_usage_check.emulator.emulator import PROJECT_ID
 from maas_usage_check.emulator.simulated_models import SimulatedModels
@@ -144,13 +145,21 @@ def test_cost(cloud: Cloud, priced: Report) -> None:
 
 
 def test_unknown_cost_has_no_total() -> None:
+    """Use of times without a price is left out of the total."""
     price, span = Price(Decimal(2), Decimal(8)), hour_span(0)
+    priced = {span: [PricedTokens(price, 3, 2, 1)]}
     parts = [
-        GroupUsage(Group("a", {}), {span: Usage(3, 2, 1, 1, 0)}, price=price),
+        GroupUsage(Group("a", {}), {span: Usage(3, 2, 1, 1, 0)}, is_priced=True, priced=priced),
         GroupUsage(Group("b", {}), {}),
-        GroupUsage(Group("c", {}), {}, price=price),
+        GroupUsage(
+            Group("c", {}),
+            {span: Usage(9, 6, 3, 1, 0)},
+            is_priced=True,
+            priced={span: [PricedTokens(None, 9, 6, 3)]},
+        ),
+        GroupUsage(Group("d", {}), {}, is_priced=True),
     ]
-    for count, expected in ((2, price.cost(2, 1)), (3, None)):
+    for count, expected in ((2, price.cost(2, 1)), (3, price.cost(2, 1)), (4, None)):
         line = LineAdder(GroupedUsage(parts[:count]), by_hour=False).line(Part("", 0, HOUR))
         assert line.total_cost == expected
 

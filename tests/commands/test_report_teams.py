@@ -13,6 +13,7 @@ import pytest
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.group_usage import GroupUsage
 from maas_usage_check.commands.report.usage_report import Group
+from maas_usage_check.config.model_prices import PricedTokens
 from maas_usage_check.config.prices import Price
 from maas_usage_check.ledger.known_usage import Span, hour_span
 
@@ -24,6 +25,7 @@ from .months import AUGUST, LAST_HOUR, NOVEMBER, OCTOBER, PRICES, SEPTEMBER, SHA
 
 NEW_PRICES = [("3.0", "9.0"), ("0.5", "1.5")]
 PRICE = Price(Decimal(2_000_000), Decimal(3_000_000))
+OLD_PRICE = Price(Decimal(1_000_000), Decimal(1_500_000))
 BUDGETS = 'budget: {tokens: 1000000000, cost: 2100.5}\ntags: ["n:1"]'
 
 
@@ -155,23 +157,25 @@ def test_day_without_a_price(cloud: Cloud, report: Report, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("price", "day_cost", "hour", "expected"),
+    ("price", "of_day", "hour", "expected"),
     [
-        (PRICE, Decimal(5), True, (Decimal(15), 0)),
-        (PRICE, Decimal(5), False, (Decimal(5), 0)),
-        (PRICE, Decimal(0), False, (Decimal(0), 0)),
-        (PRICE, None, True, (Decimal(10), 4)),
-        (PRICE, None, False, (None, 4)),
-        (None, Decimal(5), True, (Decimal(5), 4)),
-        (None, Decimal(0), False, (None, 0)),
-        (None, None, True, (None, 8)),
+        (PRICE, [OLD_PRICE], True, (Decimal(15), 0)),
+        (PRICE, [OLD_PRICE], False, (Decimal(5), 0)),
+        (PRICE, [OLD_PRICE, None], False, (Decimal(5), 4)),
+        (PRICE, [], False, (Decimal(0), 0)),
+        (PRICE, [None], True, (Decimal(10), 4)),
+        (PRICE, [None], False, (None, 4)),
+        (None, [OLD_PRICE], True, (Decimal(5), 4)),
+        (None, [], False, (None, 0)),
+        (None, [None], True, (None, 8)),
     ],
 )
-def test_cost(price: Optional[Price], day_cost: Optional[Decimal], hour: bool, expected: Any) -> None:
+def test_cost(price: Optional[Price], of_day: List[Optional[Price]], hour: bool, expected: Any) -> None:
     """Days keep their cost, hours have today's price; without a price nothing has a cost, nor have days without use."""
     day, at = Span(0, DAY, 24), hour_span(DAY)
     spans = {day: Usage(4, 2, 2, 1, 0), **({at: Usage(4, 2, 2, 1, 0)} if hour else {})}
-    usage = GroupUsage(Group("a", {}), spans, price=price, day_costs={day: day_cost})
+    priced = {day: [PricedTokens(each, 4, 2, 2) for each in of_day], at: [PricedTokens(price, 4, 2, 2)]}
+    usage = GroupUsage(Group("a", {}), spans, is_priced=price is not None, priced=priced)
     assert usage.cost(list(spans)) == expected
 
 

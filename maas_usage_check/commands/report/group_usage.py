@@ -39,9 +39,9 @@ class GroupUsage(NamedTuple):
         sums: Dict[Optional[Price], PricedTokens] = {}
         for each in (tokens for span in spans for tokens in self.priced.get(span, ())):
             sums[each.price] = sums[each.price].plus(each) if each.price in sums else each
-        unpriced = sums.pop(None, NO_TOKENS).total
         costs = [each.cost.total for each in sums.values() if each.cost]
-        return (sum_costs(costs) if costs or (self.is_priced and spans) else None), unpriced
+        is_unused = self.is_priced and spans and not sums
+        return (sum_costs(costs) if costs or is_unused else None), sums.get(None, NO_TOKENS).total
 
 
 class GroupedUsage(NamedTuple):

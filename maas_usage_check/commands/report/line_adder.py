@@ -59,7 +59,12 @@ class LineAdder:
         gaps = tuple(find_gaps(asked.start, asked.end, common))
         if usage.rest:
             return Line(period, (*shown, _rest(sums[-1], sums[:-1])), sums[-1], gaps=gaps)
-        priced = [cost for (cost, _), each in zip(costs, usage.parts) if cost is not None or each.is_priced]
+        # Without the use of a priced model there is no total; use without a price is left out of it.
+        priced = [
+            cost
+            for (cost, _), each, total in zip(costs, usage.parts, sums)
+            if cost is not None or (each.is_priced and total is None)
+        ]
         total_cost = None if None in priced or not priced else sum_costs(filter(None, priced))
         amounts, unpriced = zip(*costs) if costs else ((), ())
         return Line(period, tuple(shown), sum_usages(shown), tuple(amounts), total_cost, True, tuple(unpriced), gaps)

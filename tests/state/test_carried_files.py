@@ -1,7 +1,9 @@
 """State files that earlier versions wrote are read, and their hours and counts go on.
 
 Each file in `files/` was written by the commit in its name, and then vacuumed. It ran cycles against PlainCloud for a
-consumer of hours and one of counters at 12:30, 13:30, 14:30 and 15:30; another access key was refused at 15:33.
+consumer of hours and one of counters at 12:30, 13:30, 14:30 and 15:30; another access key was refused at 15:33. Since
+version 3 it has days of the model, which that commit made from the cloud's hours of 70, 69 and 68 days ago: at the
+prices 2 and 4, at 0.5 and 1.25, and without a price.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -19,8 +22,12 @@ from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Credentials, Request, Response
 from maas_usage_check.collection import Batch, Collector, run_cycle
 from maas_usage_check.config import load
+from maas_usage_check.config.prices import Price
 from maas_usage_check.errors import Result
 from maas_usage_check.ledger import COUNTERS, HOURS, Consumer
+from maas_usage_check.ledger.day_store import Day, days
+from maas_usage_check.ledger.hour_store import HourStore
+from maas_usage_check.ledger.schema import read_transaction
 from maas_usage_check.scheduling import Schedulers
 from maas_usage_check.state import Store, store
 from maas_usage_check.state.schema import LEDGER_TABLES, VERSION
@@ -31,6 +38,7 @@ from .plain_cloud import MODEL, URL, WRONG_ACCESS_KEY, PlainCloud, tokens
 
 FILES = sorted((Path(__file__).parent / "files").glob("schema*.sqlite3"))
 HOUR_S = 3600
+DAY = 86_400_000
 NOON = int(MONDAY) - 1800
 CONSUMERS = {HOURS: "influx", COUNTERS: "prometheus"}
 ENTRY: Dict[str, Any] = {
@@ -152,13 +160,52 @@ def test_no_row_is_lost(agent: Agent) -> None:
     before = [execute(agent, table) for table in (*tables, f"{entries}{notes}")]
     with Store(lambda: str(agent.path)).snapshot() as snapshot:
         assert [snapshot.run(table).fetchall() for table in (*tables, f"{entries} ORDER BY 1, 2")] == before
-        assert snapshot.run("SELECT COUNT(*) FROM days").fetchall() == [(0,)]
-    assert list(map(len, before)) == [1, 3, 54, 0, 6 if agent.version == 1 else 7, 13]
+    consumers, entries = {1: (6, 13), 2: (7, 13), 3: (7, 17)}[agent.version]
+    assert list(map(len, before)) == [1, 3, 54, 0, consumers, entries]
+
+
+def test_tables(agent: Agent, tmp_path: Path) -> None:
+    """A migrated file has the tables of a new one."""
+    tables = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+    found = []
+    for path in (agent.path, tmp_path / "new.sqlite3"):
+        with Store(lambda path=path: str(path)).transaction() as transaction:  # type: ignore[misc]
+            found.append(transaction.run(tables).fetchall())
+    assert found[0] == found[1]
+
+
+def test_days_keep_their_price(agent: Agent) -> None:
+    """The days of an earlier version have the prices of their time, whose cost has no cached part."""
+    midnight = (NOON - 12 * HOUR_S) * 1000
+    with read_transaction(Store(lambda: str(agent.path)), int(agent.clock.at * 1000)) as transaction:
+        found = [
+            Day(day.start - midnight, day.until - midnight, *day[2:])
+            for (name,) in transaction.select("SELECT name FROM series")
+            for day in days(HourStore(transaction, name, 0, read_only=True), 0, midnight)
+        ]
+    prices = [Price(Decimal(2), Decimal(4)), Price(Decimal("0.5"), Decimal("1.25"))]
+    expected = [
+        Day(-70 * DAY, -69 * DAY, 24, (70_000, 35_000, 35_000, 24, 0), prices[0], "CNY"),
+        Day(-69 * DAY, -68 * DAY, 24, (71_000, 35_500, 35_500, 24, 0), prices[1], "CNY"),
+        Day(-68 * DAY, -67 * DAY, 24, (72_000, 36_000, 36_000, 24, 0)),
+    ]
+    assert found == (expected if agent.version >= 3 else [])
+    assert [day.cost("CNY") for day in expected] == [Decimal("0.21"), Decimal("0.062125"), None]
+
+
+def test_cost_goes_on(agent: Agent) -> None:
+    """The parts of a cost that an earlier version counted begin at 0, and grow as the cost does."""
+    agent.clock.at += HOUR_S
+    (point,) = points(agent.cycle(COUNTERS), "huawei_maas_model_cost_consumed")
+    grown = tokens((NOON + 3 * HOUR_S) * 1000) / 10**6
+    assert point.fields == pytest.approx(
+        {"cost": 0.036 + 3 * grown, "prompt_cost": grown, "completion_cost": 2 * grown}, abs=1e-12
+    )
 
 
 def test_new_series(agent: Agent) -> None:
     """A series that the file does not have begins at 0, and the others stay."""
-    tables = ("hours", "questions", "consumers")
+    tables = ("hours", "questions", "consumers", *(["days"] if agent.version >= 3 else []))
     execute(agent, "DELETE FROM series WHERE id = 2", *(f"DELETE FROM {each} WHERE series = 2" for each in tables))
     assert agent.counters() == counts(range(12, 14), range(0))
     assert agent.warnings == []

@@ -48,7 +48,7 @@ class Month:
         self.models = SimulatedModels(2, 1, late=True, appears={SECOND: BEGIN + 53 * HOUR}, busy=is_busy)
         self.simulation = Simulation(folder, ledger, self.models)
         self.hours: Dict[Series, Dict[int, Values]] = {each: {} for each in series}
-        self.costs: DefaultDict[Series, Dict[int, float]] = defaultdict(dict)
+        self.costs: DefaultDict[Series, Dict[int, Tuple[Any, ...]]] = defaultdict(dict)
         self.counters: Dict[Tuple[str, Series], Tuple[Any, ...]] = {}
         self.increments: Dict[Tuple[str, Series], Tuple[Decimal, ...]] = {}
         self.maximum = dict.fromkeys(series, NOTHING)
@@ -70,7 +70,7 @@ class Month:
                 if kind == "_hourly":
                     self.hours[series][point.time // 1_000_000] = tuple(map(int, values))
                 elif kind == "_cost_hourly":
-                    (self.costs[series][point.time // 1_000_000],) = values
+                    self.costs[series][point.time // 1_000_000] = values
                 elif kind in ("_consumed", "_cost_consumed") and consumer.kind == COUNTERS:
                     before = self.counters.get((kind, series), (0,) * len(values))
                     assert all(map(float.__ge__, map(float, values), map(float, before)))
@@ -103,19 +103,20 @@ class Month:
             counts = self.counters["_consumed", series]
             assert self.increments["_consumed", series] == counts == self.maximum[series] > NOTHING
             if series[0]:
-                assert self.costs[series] == {at: cost(series, hour) for at, hour in self.hours[series].items()}
-                assert self.counters["_cost_consumed", series] == (cost(series, counts),)
-                assert float(self.increments["_cost_consumed", series][0]) == pytest.approx(
-                    cost(series, counts), rel=1e-9
-                )
+                assert self.costs[series] == {at: costs(series, hour) for at, hour in self.hours[series].items()}
+                assert self.counters["_cost_consumed", series] == costs(series, counts)
+                increments = tuple(map(float, self.increments["_cost_consumed", series]))
+                assert increments == pytest.approx(costs(series, counts), rel=1e-9)
         with sqlite3.connect(next(self.simulation.state_dir.glob("*.sqlite3"))) as connection:
             rows = connection.execute("SELECT COUNT(*) FROM hours GROUP BY series").fetchall()
         assert max(rows) <= (62 * 24 + 25,)
 
 
-def cost(series: Series, use: Tuple[int, ...]) -> float:
+def costs(series: Series, use: Tuple[int, ...]) -> Tuple[float, ...]:
+    """Return the cost and its parts: of prompts and of completions."""
     prompt, completion = (Decimal(price) for price in PRICES["large" if series[0] == FIRST else SECOND])
-    return float((prompt * use[1] + completion * use[2]) / 1_000_000)
+    parts = prompt * use[1] / 1_000_000, completion * use[2] / 1_000_000
+    return tuple(map(float, (sum(parts), *parts)))
 
 
 def restate_some(usage: SimulatedUsage, models: SimulatedModels, days: int, rng: random.Random) -> None:

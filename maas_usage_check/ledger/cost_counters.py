@@ -70,6 +70,9 @@ class CostMeter:
 
     def add(self, grown: Values) -> Cost:
         """Add the growth of the token counters since the consumer's last cycle; return its cost."""
+        if not self._hour_store.began_ms:  # no hour is counted yet
+            self._store(Cost(), Cost(), since=0)
+            return Cost()
         counted, growth_tokens = self.counted, _tokens(grown)
         since, oldest = max(self._first_counted, oldest_hour(self._now_ms)), self._now_ms - HOURS_KEPT
         is_based = (
@@ -126,7 +129,7 @@ class CostMeter:
     @property
     def _first_counted(self) -> int:
         """Return the first hour that ended after the history began."""
-        return ceil_hour((self._hour_store.began_ms or self._now_ms) - HOUR + 1)
+        return ceil_hour(self._hour_store.began_ms - HOUR + 1)
 
     @property
     def _end(self) -> int:

@@ -14,7 +14,22 @@ from hypothesis import strategies as st
 from maas_usage_check.ledger.watermarks import COUNTERS, INCREMENTS
 
 from ..price_oracle import COUNTS, PriceOracle, price_oracles
-from .cost_consumer import CHEAP, DAY, DEAR, KINDS, MILLION, NOON, CostConsumer, Costs, Sums, cost, costs, fields, price
+from .cost_consumer import (
+    CHEAP,
+    DAY,
+    DEAR,
+    HOUR,
+    KINDS,
+    MILLION,
+    NOON,
+    CostConsumer,
+    Costs,
+    Sums,
+    cost,
+    costs,
+    fields,
+    price,
+)
 
 ANY_KIND = st.sampled_from([COUNTERS, INCREMENTS])
 NOTHING: Costs = (Fraction(0), Fraction(0))
@@ -90,6 +105,18 @@ def test_backfill(sums: Sums) -> None:
     """Hours that ended before the history began are never counted; the one in which it began is."""
     assert sums.later(1, {-26: (MILLION, 0), -2: (MILLION, 0)}) == costs(0, 0)
     assert sums.later(0, {-1: (MILLION, MILLION)}) == costs(10, 20)
+
+
+@KINDS
+def test_hour_in_which_the_history_begins(tmp_path: Path, kind: str) -> None:
+    """It counts as a whole, also what a command stored of it before the history began."""
+    agent = CostConsumer(tmp_path, kind, price(DEAR), NOON)
+    agent.began_ms = 0
+    sums = Sums(agent)
+    assert sums.later(0, {0: (MILLION, 0)}) == costs(0, 0)
+    agent.began_ms = NOON + HOUR // 2
+    assert sums.later(0.5) == costs(10, 0)
+    assert sums.later(1, {-1: (MILLION, MILLION)}) == costs(10, 20)
 
 
 @KINDS

@@ -1,4 +1,4 @@
-"""All shipped files that show a cost say what is missing in it without `cached_share`; `report` has its own test."""
+"""All shipped files that show a cost name the cached input in it; `report` has its own test."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def share_ratio(period: Optional[PricePeriod]) -> Tuple[int, int]:
     return share.as_integer_ratio() if share else (0, 1)
 
 
-def is_between(start: int, end: int, minute: int) -> bool:
+def _is_between(start: int, end: int, minute: int) -> bool:
     """Return whether a minute of the day lies in `[start, end)`; an end before the start is tomorrow's."""
     return start <= minute < end if start < end else not end <= minute < start
 
@@ -165,7 +165,7 @@ def _split_hour(off_peak_start: int, off_peak_end: int, start_ms: int, tz: dt.tz
     else:  # the clocks change within this hour
         minutes = [_minute_of_day(start_ms + minute * MINUTE, tz) for minute in range(60)]
     segments, start = [], 0
-    for is_off_peak, run in groupby(is_between(off_peak_start, off_peak_end, minute) for minute in minutes):
+    for is_off_peak, run in groupby(_is_between(off_peak_start, off_peak_end, minute) for minute in minutes):
         end = start + len(list(run))
         segments.append(Segment(start, end, is_off_peak))
         start = end

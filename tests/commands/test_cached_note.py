@@ -1,4 +1,4 @@
-"""Where `report` shows a cost, a line says what is missing in it without `cached_share`."""
+"""`report` names the cached input below each cost if there is no `cached_share`."""
 
 from __future__ import annotations
 

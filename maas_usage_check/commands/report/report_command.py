@@ -26,6 +26,7 @@ from .coverage import coverage_note
 from .csv_json import encode
 from .focus import HEADER
 from .month_budgets import MonthBudgets, read_month_budgets
+from .query_hours import query_hours
 from .range_totals import make_range_reports, query_ranges, single_label_instances, unused_labels
 from .report_hours import report_hours
 from .report_options import View, name_option_in_errors, read_overrides, read_view
@@ -88,7 +89,8 @@ def report(
                 log_problems(batch.problems)
                 reports += make_range_reports(collector.instance, batch, now_ms)
             else:
-                reports += report_hours(collector, view, now_ms, make_store, log_problems, warn, write_stdout)
+                hours = query_hours(collector, view, now_ms, make_store, log_problems, warn)
+                reports += report_hours(hours, collector, view, now_ms, write_stdout)
         budgets = (
             [] if view.is_filtered or view.is_focus else list(_budgets(configured, reports, instances, store, now_ms))
         )

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, List, Sequence
+from typing import Callable, List, Optional
 
 from msgspec.structs import replace
 
 from ...collection import Collector
-from ...errors import Problem
-from ...state import Store, UnusableError, Warn
+from ...state import UnusableError
 from ..comparison import compare
 from .focus_report import write_charges
 from .model_notes import model_notes
-from .query_hours import QueriedHours, query_hours
+from .query_hours import QueriedHours
 from .report_options import View
 from .team_costs import add_team_costs
 from .usage_report import UsageReport
 
 
 def report_hours(
+    queried: Optional[QueriedHours],
     collector: Collector,
     view: View,
     now_ms: int,
-    make_store: Callable[[], Store],
-    log_problems: Callable[[Sequence[Problem]], None],
-    warn: Warn,
     write_stdout: Callable[[str], None],
 ) -> List[UsageReport]:
-    """Return the reports of which anything is known, or write its charges; for the other arguments see Completion."""
-    queried = query_hours(collector, view, now_ms, make_store, log_problems, warn)
+    """Return the reports of which anything is known; with FOCUS, write the charges of the same hours."""
     if queried is None:
         return []
     if view.is_focus:

@@ -6,7 +6,7 @@ import datetime as dt
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from .prices import Cost, Price, PricePeriod
 from .ranges import DAY, HOUR, Window, Zone, ceil_hour, to_ms
@@ -62,6 +62,14 @@ class PricedTokens(NamedTuple):
 
 
 NO_TOKENS = PricedTokens(None, 0, 0, 0)
+
+
+def sum_by_price(tokens: Iterable[PricedTokens]) -> Dict[Optional[Price], PricedTokens]:
+    """Add up tokens by their price."""
+    sums: Dict[Optional[Price], PricedTokens] = {}
+    for each in tokens:
+        sums[each.price] = sums[each.price].plus(each) if each.price in sums else each
+    return sums
 
 
 class ModelPrices(NamedTuple):

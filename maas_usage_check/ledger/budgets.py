@@ -37,7 +37,8 @@ class Member(NamedTuple):
         """Add up the known hours of a window, and its days where hours are no longer kept."""
         found = self._days(start, until)
         of_days = [day.values[TOTAL_TOKENS] if kind == TOKENS else day.cost(self.series.currency) or 0 for day in found]
-        return sum_costs([self._of_hours(kind, start, until), *map(Decimal, of_days)])
+        _, of_hours = self._of_hours(kind, start, until)
+        return sum_costs([of_hours, *map(Decimal, of_days)])
 
     def known_hours(self, start: int, until: int) -> int:
         """Count the hours of a window that are stored, or had no use."""
@@ -57,19 +58,20 @@ class Member(NamedTuple):
     def hourly_rate(self, kind: str, now_ms: int) -> Optional[Decimal]:
         """Return the mean of the known settled hours of the last 7 days; None without any."""
         start, until = floor_hour(now_ms - WEEK), floor_hour(now_ms)
-        hours = self.hour_store.total(start, until, settled_only=True).hours
+        hours, amount = self._of_hours(kind, start, until, settled_only=True)
         hours += self.known_hours(start, until) - self.hour_store.count(start, until)
-        return self._of_hours(kind, start, until, settled_only=True) / hours if hours else None
+        return amount / hours if hours else None
 
-    def _of_hours(self, kind: str, start: int, until: int, settled_only: bool = False) -> Decimal:
-        """Return the tokens of the known hours of a window, or their cost."""
+    def _of_hours(self, kind: str, start: int, until: int, settled_only: bool = False) -> Tuple[int, Decimal]:
+        """Return how many hours of a window are known, and their tokens or cost."""
         if kind == TOKENS:
-            return Decimal(self.hour_store.total(start, until, settled_only).values[TOTAL_TOKENS])
+            hours, values = self.hour_store.total(start, until, settled_only)
+            return hours, Decimal(values[TOTAL_TOKENS])
         from .priced_hours import priced_sums
 
         transaction, series = self.hour_store.transaction, [self.hour_store.id]
-        sums = priced_sums(transaction, series, self.series.prices, start, until, settled_only)
-        return sum_costs(each.cost.total for _, each in sums)
+        sums = [each for _, each in priced_sums(transaction, series, self.series.prices, start, until, settled_only)]
+        return sum(each.hours for each in sums), sum_costs(each.cost.total for each in sums)
 
 
 class Budget(NamedTuple):

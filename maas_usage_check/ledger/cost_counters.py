@@ -66,11 +66,13 @@ class CostMeter:
         self._name = name
         self._counters = counters
         self._now_ms = hour_store.transaction.now_ms
+        self._began_ms = hour_store.began_ms
+        self._first_counted = ceil_hour(self._began_ms - HOUR + 1)  # the first hour that ended after that
         self.counted = hour_store.transaction.get(CostCounter, name)
 
     def add(self, grown: Values) -> Cost:
         """Add the growth of the token counters since the consumer's last cycle; return its cost."""
-        if not self._hour_store.began_ms:  # no hour is counted yet
+        if not self._began_ms:  # no hour is counted yet
             self._store(Cost(), Cost(), since=0)
             return Cost()
         counted, growth_tokens = self.counted, _tokens(grown)
@@ -125,11 +127,6 @@ class CostMeter:
             "ORDER BY changed DESC, start DESC",
             (self._hour_store.id, self._first_counted),
         )
-
-    @property
-    def _first_counted(self) -> int:
-        """Return the first hour that ended after the history began."""
-        return ceil_hour(self._hour_store.began_ms - HOUR + 1)
 
     @property
     def _end(self) -> int:

@@ -9,8 +9,8 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optiona
 
 from ...cloud.usage import Usage
 from ...config import ONLINE_EXPERIENCE, Instance
-from ...config.model_prices import NO_TOKENS, PricedTokens
-from ...config.prices import Price, sum_costs
+from ...config.model_prices import NO_TOKENS, PricedTokens, sum_by_price
+from ...config.prices import sum_costs
 from ...ledger.hour_values import FIELDS, oldest_hour
 from ...ledger.known_usage import NO_USE, KnownUsage, Span, Spans
 from .range_totals import service_group
@@ -36,9 +36,7 @@ class GroupUsage(NamedTuple):
 
     def cost(self, spans: Sequence[Span]) -> Tuple[Optional[Decimal], int]:
         """Return the cost of known spans, None without a price, and how many of their tokens have no price."""
-        sums: Dict[Optional[Price], PricedTokens] = {}
-        for each in (tokens for span in spans for tokens in self.priced.get(span, ())):
-            sums[each.price] = sums[each.price].plus(each) if each.price in sums else each
+        sums = sum_by_price(tokens for span in spans for tokens in self.priced.get(span, ()))
         costs = [each.cost.total for each in sums.values() if each.cost]
         is_unused = self.is_priced and spans and not sums
         return (sum_costs(costs) if costs or is_unused else None), sums.get(None, NO_TOKENS).total

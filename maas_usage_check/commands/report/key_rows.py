@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...cloud.cloud_eye import Dimensions
-from ...config.model_prices import PricedTokens
+from ...config.model_prices import PricedTokens, sum_by_price
 from ...config.prices import Price
 from ...ledger.known_usage import PricedSpans, Span
 from .periods import Part
@@ -77,12 +77,11 @@ def _by_kind(tokens: PricedTokens) -> Dict[str, int]:
 
 
 def _by_period(spans: PricedSpans, parts: Sequence[Part], starts: Sequence[int]) -> Dict[Bounds, ByPrice]:
-    periods: Dict[Bounds, ByPrice] = {}
+    periods: Dict[Bounds, List[PricedTokens]] = {}
     for span, tokens in spans.items():
-        sums = periods.setdefault(_bounds(span, parts, starts), {}) if tokens else {}
-        for each in tokens:
-            sums[each.price] = sums[each.price].plus(each) if each.price in sums else each
-    return periods
+        if tokens:
+            periods.setdefault(_bounds(span, parts, starts), []).extend(tokens)
+    return {bounds: sum_by_price(tokens) for bounds, tokens in periods.items()}
 
 
 def _count_hours(spans: PricedSpans, parts: Sequence[Part], starts: Sequence[int]) -> Dict[Bounds, int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from ..config.model_prices import ModelPrices
 from ..config.prices import Price
 from .hour_store import HourStore
 from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, PROMPT_TOKENS, Values, add
 from .priced_hours import PricedSum, priced_sums
+from .schema import Transaction
 
 MAX_DAY = 26 * HOUR
 """No day is longer, even if its clocks are set back."""
@@ -55,18 +56,28 @@ def put_day(hour_store: HourStore, start: int, until: int, prices: Optional[Mode
 
 
 def days(hour_store: HourStore, start: int, until: int) -> List[Day]:
-    """List the days that lie in a window or reach into it, the oldest first; a part of a day for each of its prices."""
-    rows = hour_store.transaction.select(
-        f"SELECT start, until, hours, cached_tokens, currency, {PRICE_COLUMNS}, "
-        f"{', '.join(f'days.{name}' for name in FIELDS)} "
-        "FROM days LEFT JOIN prices ON price = id WHERE series = ? AND start > ? AND start < ? ORDER BY start",
-        (hour_store.id, start - MAX_DAY, until),
+    """List the days of a series; see days_of."""
+    return days_of(hour_store.transaction, [hour_store.id], start, until).get(hour_store.id, [])
+
+
+def days_of(transaction: Transaction, series: Sequence[int], start: int, until: int) -> Dict[int, List[Day]]:
+    """List the days of series, by id, that lie in a window or reach into it, the oldest first.
+
+    There is a part of a day for each of its prices.
+    """
+    rows = transaction.select(
+        f"SELECT series, start, until, hours, cached_tokens, currency, {PRICE_COLUMNS}, "
+        f"{', '.join(f'days.{name}' for name in FIELDS)} FROM days LEFT JOIN prices ON price = id "
+        f"WHERE series IN ({', '.join(map(str, series))}) AND start > ? AND start < ? ORDER BY start",
+        (start - MAX_DAY, until),
     )
-    return [
-        Day(at, end, hours, tuple(rest[5:]), stored_price(*rest[:5]) if currency else None, currency, cached)
-        for at, end, hours, cached, currency, *rest in rows
-        if end > start
-    ]
+    found: Dict[int, List[Day]] = {}
+    for series_id, at, end, hours, cached, currency, *rest in rows:
+        if end > start:
+            price = stored_price(*rest[:5]) if currency else None
+            day = Day(at, end, hours, tuple(rest[5:]), price, currency, cached)
+            found.setdefault(series_id, []).append(day)
+    return found
 
 
 def stored_price(prompt: str, completion: str, cached_prompt: str, since: str, is_off_peak: int) -> Price:

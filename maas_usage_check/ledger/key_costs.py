@@ -6,6 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from ..config.model_prices import ModelPrices
 from ..config.prices import EXACT
 from .budgets import Member
 from .day_store import PRICE_COLUMNS, stored_price
@@ -51,11 +52,10 @@ class KeyCosts:
 
     def _hours(self, start: int, until: int) -> Iterator[Tuple[int, int, Decimal]]:
         """Yield series with the number of their hours in a window, and the cost."""
-        by_model: Dict[str, List[int]] = defaultdict(list)
+        by_prices: Dict[Optional[ModelPrices], List[int]] = defaultdict(list)
         for series_id, member in self._members.items():
-            by_model[member.series.tags["maas_api_id"]].append(series_id)
-        for ids in by_model.values():
-            prices = self._members[ids[0]].series.prices
+            by_prices[member.series.prices].append(series_id)
+        for prices, ids in by_prices.items():
             for series_id, each in priced_sums(self._transaction, ids, prices, start, until):
                 yield series_id, each.hours, each.cost.total
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..cloud.usage import Usage
 from ..config.model_prices import ModelPrices, PricedTokens
 from ..config.ranges import Window
-from .day_store import Day, days
-from .hour_store import Hour, HourStore
+from .day_store import Day
 from .hour_values import COMPLETION_TOKENS, HOUR, PROMPT_TOKENS, TOTAL_TOKENS
 
 NO_USE = Usage(0, 0, 0, 0, 0)
@@ -59,6 +58,12 @@ class KnownUsage(NamedTuple):
         """Return True if hours of any series are kept as days."""
         return bool(day_bounds(self.spans))
 
+    def fold_hours(self) -> None:
+        """Add up the hours of a series that lie in a day of another one: then the spans of all compare."""
+        bounds = day_bounds(self.spans)
+        for key, spans in self.spans.items():
+            fold_hours(spans, self.priced[key], bounds)
+
     def add_unused(self, key: Any, known: Mapping[Tuple[int, int], int], unused: Sequence[Tuple[int, int]]) -> None:
         """Add the hours and days of a series in which it had no use, as far as they are known of another series.
 
@@ -82,16 +87,14 @@ class KnownUsage(NamedTuple):
                     priced[after] = priced.pop(before)
 
 
+def no_usage(keys: Iterable[Any]) -> KnownUsage:
+    """Return no known usage of some series."""
+    return KnownUsage({key: {} for key in keys}, {key: {} for key in keys})
+
+
 def hour_span(at: int) -> Span:
     """Return the span of the hour that begins at a time."""
     return Span(at, at + HOUR)
-
-
-def read_hours(hour_store: HourStore, window: Window, is_final: Callable[[Hour], bool]) -> Iterator[Tuple[Span, Usage]]:
-    """Yield the final hours of a window."""
-    for hour in hour_store.hours(window.start, window.end, changed_since=0):
-        if is_final(hour):
-            yield hour_span(hour.start), Usage(*hour.values)
 
 
 def price_hour(prices: Optional[ModelPrices], span: Span, usage: Usage) -> List[PricedTokens]:
@@ -102,12 +105,10 @@ def price_hour(prices: Optional[ModelPrices], span: Span, usage: Usage) -> List[
     return list(prices.split(span.start, *tokens)) if prices else [PricedTokens(None, *tokens)]
 
 
-def read_days(
-    hour_store: HourStore, window: Window, currency: str
-) -> Iterator[Tuple[Span, Usage, Sequence[PricedTokens]]]:
-    """Yield the days that lie in a window or reach into it, with their tokens by price. A price is in `currency`."""
+def read_days(days: Iterable[Day], currency: str) -> Iterator[Tuple[Span, Usage, Sequence[PricedTokens]]]:
+    """Yield the days of a series, with their tokens by price. A price is in `currency`."""
     by_bounds: Dict[Tuple[int, int], List[Day]] = {}
-    for day in days(hour_store, window.start, window.end):
+    for day in days:
         by_bounds.setdefault((day.start, day.until), []).append(day)
     for bounds, parts in by_bounds.items():  # a part for each price
         usage = sum((Usage(*part.values) for part in parts), NO_USE)

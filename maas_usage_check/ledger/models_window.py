@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from functools import partial
 from typing import Dict, Iterator, List, Sequence, Tuple
@@ -10,7 +11,7 @@ from ..cloud.cloud_eye import CloudEye, MetricData
 from ..config import Instance
 from ..config.ranges import Window
 from ..scheduling import Priority
-from ..state import Store
+from ..state import Store, UnusableError
 from .hour_values import DAY, HOUR, floor_hour
 from .known_usage import KnownUsage, Spans, hour_span, known_hours
 from .model_list import HOURS_AVAILABLE, ListedModel, ListReader, ModelList, has_hours
@@ -38,8 +39,9 @@ class ModelsWindow(HoursWindow):
         windows: Sequence[Window],
         now_ms: int,
         by_key: bool = False,
+        unsettled: bool = False,
     ) -> None:
-        super().__init__(instance, store, account, windows, now_ms)
+        super().__init__(instance, store, account, windows, now_ms, unsettled)
         self._by_key = by_key
 
     def read_key(self, listed: ListedModel, since_ms: int = 0) -> KnownUsage:
@@ -124,10 +126,10 @@ class ModelsWindow(HoursWindow):
         return ModelSweep(self.api, self._instance, store, project_id, self._now_ms, self.warnings)
 
     def _list(self) -> ModelList:
-        lists: List[ModelList] = []
+        lists = [ModelList()]
         for store in self.stores:
-            with store.entry(ModelList, self._sweep().scope) as models:
-                lists.append(models)
+            with contextlib.suppress(UnusableError), store.snapshot() as transaction:
+                lists.append(transaction.get(ModelList, self._sweep().scope))
         return max(lists, key=lambda models: models.read)
 
     def _models(self) -> List[ListedModel]:

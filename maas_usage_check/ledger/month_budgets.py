@@ -22,16 +22,19 @@ def read_budgets(
 ) -> List[Tuple[Budget, Status]]:
     """Return the budgets of an instance in a month. Raise UnusableError if the ledger cannot be read."""
     with read_transaction(store, now_ms) as transaction:
-        statistics = [
-            Member(series, HourStore(transaction, series.name, series.settled_after_ms, read_only=True))
-            for series in Statistics().hour_series(instance, project_id)
-        ]
+        statistics = list(statistics_members(transaction, instance, project_id))
         models = list(model_members(transaction, store, instance, project_id, month.start - DAY))
         budgets = [
             *find_budgets(instance, TOKENS, month, statistics),
             *(find_budgets(instance, COST, month, models) if instance.prices else ()),
         ]
         return [(budget, status(budget, now_ms)) for budget in budgets]
+
+
+def statistics_members(transaction: Transaction, instance: Instance, project_id: str) -> Iterator[Member]:
+    """Yield the service types, and the labels of each."""
+    for series in Statistics().hour_series(instance, project_id):
+        yield Member(series, HourStore(transaction, series.name, series.settled_after_ms, read_only=True))
 
 
 def model_members(

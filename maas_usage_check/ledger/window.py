@@ -21,11 +21,12 @@ from . import bisect
 from .bisect import PendingWindow
 from .daily_check import DailyCheck
 from .hour_store import HourStore
-from .hour_values import HOUR, HOURS_KEPT, floor_hour, oldest_hour, usage_values
-from .known_usage import KnownUsage, day_bounds, fold_hours, hour_span, price_hour, read_days, read_hours
+from .hour_values import HOUR, floor_hour, oldest_hour, usage_values
+from .known_usage import KnownUsage, hour_span, no_usage
 from .live_minutes import COMPLETE_AFTER
 from .planner import Account, QueryTask
 from .schema import Transaction, read_transaction, write_transaction
+from .usage_reader import add_usage
 
 
 class HoursWindow:
@@ -39,6 +40,7 @@ class HoursWindow:
         account: whose usage it is.
         windows: of full hours that are over.
         now_ms: milliseconds since 1970.
+        unsettled: hours that may still change are known too, once the cloud has use of any series in them.
 
     Attributes:
         stores: of the ledger; answers are stored in the last one.
@@ -51,7 +53,13 @@ class HoursWindow:
     api: Api
 
     def __init__(
-        self, instance: Instance, store: Store, account: Account, windows: Sequence[Window], now_ms: int
+        self,
+        instance: Instance,
+        store: Store,
+        account: Account,
+        windows: Sequence[Window],
+        now_ms: int,
+        unsettled: bool = False,
     ) -> None:
         self.stores = [store]
         self.account = account
@@ -62,6 +70,7 @@ class HoursWindow:
         self._instance = instance
         self._windows = windows
         self._now_ms = now_ms
+        self._unsettled = unsettled
         self._known: Optional[Tuple[Tuple[int, int], KnownUsage]] = None
 
     def read(self) -> KnownUsage:
@@ -88,37 +97,18 @@ class HoursWindow:
     ) -> Tuple[KnownUsage, Any]:
         """Return the known usage of series since a time, and the first entry that `get` finds."""
         windows = [Window(max(each.start, since_ms), each.end) for each in self._windows if each.end > since_ms]
-        found = KnownUsage({key: {} for key in series}, {key: {} for key in series})
-        entry = None
+        found, entry = no_usage(series), None
         for store in self.stores:
             try:
                 with read_transaction(store, self._now_ms) as transaction:
                     entry = entry or get(transaction)
-                    for key, each in series.items():
-                        hour_store = HourStore(transaction, each.name, each.settled_after_ms, read_only=True)
-                        self._read_series(found, key, each, hour_store, windows)
+                    add_usage(found, transaction, series, windows, self.answered, self._unsettled)
             except MissingError:
                 continue
             except UnusableError as error:
                 self.unusable = error
-        bounds = day_bounds(found.spans)
-        for key, spans in found.spans.items():
-            fold_hours(spans, found.priced[key], bounds)
+        found.fold_hours()
         return found, entry
-
-    def _read_series(
-        self, found: KnownUsage, key: Any, series: HourSeries, hour_store: HourStore, windows: Sequence[Window]
-    ) -> None:
-        spans, priced = found.spans[key], found.priced[key]
-        for window in windows:
-            hours = read_hours(hour_store, window, lambda hour: hour.settled or (key, hour.start) in self.answered)
-            for span, usage in hours:
-                spans[span] = usage
-                if series.currency:
-                    priced[span] = price_hour(series.prices, span, usage)
-            if window.start < self._now_ms - HOURS_KEPT:
-                for span, usage, tokens in read_days(hour_store, window, series.currency):
-                    spans[span], priced[span] = usage, tokens
 
 
 class StatisticsWindow(HoursWindow):

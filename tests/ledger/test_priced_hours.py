@@ -138,7 +138,7 @@ def test_days(drawn: Tuple[PriceOracle, int], hours: Any, made: int) -> None:
     assert sum(Fraction(cost) for cost in costs if cost is not None) == priced.cost(0, 0, until)
     for day, cost in zip(found, costs):
         assert (cost is None) == (day.price is None and any(day.values))
-    for span, usage, tokens in read_days(member.hour_store, Window(0, 2**62), "CNY"):
+    for span, usage, tokens in read_days(days(member.hour_store, 0, 2**62), "CNY"):
         parts = [day for day in found if day.start == span.start]
         assert (span.hours, usage.total_tokens) == (
             sum(day.hours for day in parts), sum(day.values[0] for day in parts)

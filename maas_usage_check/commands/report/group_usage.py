@@ -61,16 +61,15 @@ class GroupedUsage(NamedTuple):
 
 
 def group_usage(instance: Instance, by: str, known: KnownUsage, infer_type: str, now_ms: int) -> GroupedUsage:
-    """Group the usage of models or teams, or that of an inference type by service type or label."""
+    """Group the usage of models or teams, or that of an inference type (empty: all) by service type or label."""
     if by == "model":
         return GroupedUsage([_of_model(instance, api_id, known) for api_id in known.spans])
-    if by == "service":
-        services = instance.service_types
-        return GroupedUsage(
-            [GroupUsage(service_group(each.name, infer_type), known.spans[each, infer_type, ""]) for each in services]
-        )
-    infer_types = instance.infer_types if by == "team" else (infer_type,)
+    infer_types = (infer_type,) if infer_type and by != "team" else instance.infer_types
     kinds = [(service_type, each) for service_type in instance.service_types for each in infer_types]
+    if by == "service":
+        return GroupedUsage(
+            [GroupUsage(service_group(each.name, infer), known.spans[each, infer, ""]) for each, infer in kinds]
+        )
     whole = _add_spans([known.spans[(*kind, "")] for kind in kinds])
     frozen = frozenset(span for span in whole if span.start < oldest_hour(now_ms))
 

@@ -32,7 +32,8 @@ def add_team_costs(
     known = ModelsWindow(instance, store, account, windows, now_ms).read()
     adder = LineAdder(group_usage(instance, "model", known, "", now_ms), report.size == "hour")
     with read_transaction(store, now_ms) as transaction:
-        labels = {label for team in instance.teams.values() for label in team.api_keys}
+        team_labels = [team.api_keys for team in instance.teams.values()]
+        labels = {label for each in team_labels for label in each}
         members = model_members(transaction, store, instance, account.project_id, min(each.start for each in windows))
         costs = KeyCosts(transaction, members, labels)
 
@@ -42,7 +43,7 @@ def add_team_costs(
             by_label = costs.of(adder.common(start, end)) if models.total_cost is not None else None
             return replace(
                 line,
-                costs=tuple(_team_costs(instance, models.total_cost, by_label)),
+                costs=tuple(label_costs(instance, team_labels, models.total_cost, by_label)),
                 total_cost=models.total_cost,
                 is_cost_complete=not models.period.is_incomplete,
                 previous=with_costs(line.previous) if line.previous else None,
@@ -54,13 +55,16 @@ def add_team_costs(
     return replace(report, whole=whole, lines=lines, notes=(*report.notes, *_notes(report, models, whole)))
 
 
-def _team_costs(
-    instance: Instance, whole: Optional[Decimal], by_label: Optional[Dict[str, Optional[Decimal]]]
+def label_costs(
+    instance: Instance,
+    labels: Sequence[Sequence[str]],
+    whole: Optional[Decimal],
+    by_label: Optional[Dict[str, Optional[Decimal]]],
 ) -> Iterator[Optional[Decimal]]:
-    """Yield the cost of each team, and the rest; None is not known."""
+    """Yield the cost of each group of labels, and the rest of the whole; None is not known."""
     known, rest = set(instance.key_names.values()), whole
-    for team in instance.teams.values():
-        named = [label for label in team.api_keys if label in known]
+    for group in labels:
+        named = [label for label in group if label in known]
         costs = [None if by_label is None else by_label.get(label, Decimal(0)) for label in named]
         cost = None if None in costs else sum_costs(filter(None, costs))
         yield cost if named else None

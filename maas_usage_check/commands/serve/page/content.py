@@ -18,7 +18,7 @@ from .page_view import PageView
 class Total(NamedTuple):
     """The use in a period of all service types, and its cost: a line of all models, None without prices.
 
-    Of a month, both lines have the period before in `previous`.
+    Where it is compared, both lines have the period before in `previous`.
     """
 
     usage: Line
@@ -74,7 +74,8 @@ class PageContent(Struct, frozen=True):
         currency: of all costs; empty without prices.
         has_cached_note: a cost must say that cached input is priced as ordinary input.
         today: its use.
-        month: that of the running month, compared with the same days and hours of the last one.
+        month: that of the running month.
+        comparison: that of the running month up to 3 hours ago, with the same days and hours of the last in `previous`.
         budgets: of the running month.
         period: the use of the period by service type; a line for each day.
         day_costs: the cost of each of these days.
@@ -94,6 +95,7 @@ class PageContent(Struct, frozen=True):
     has_cached_note: bool
     today: Total
     month: Total
+    comparison: Total
     budgets: Sequence[BudgetRow]
     period: UsageReport
     day_costs: Sequence[Optional[Decimal]]

@@ -1,0 +1,36 @@
+"""What the page reads of one instance, besides the ledger: its configuration, its account and its newest batch."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Sequence
+
+from ....config import Instance
+from ....ledger import Account
+from ....metrics import BUDGET, MODEL, Number, Point
+from .content import BudgetRow, CollectionState, LiveModel
+
+
+class PageSource(NamedTuple):
+    """One instance. `points` are those of the newest batch that are not too old; none before the first cycle."""
+
+    instance: Instance
+    account: Account
+    points: Sequence[Point]
+    state: CollectionState
+
+
+def budget_rows(points: Sequence[Point]) -> Iterator[BudgetRow]:
+    """Yield the budgets."""
+    for point in points:
+        if point.measurement == BUDGET:
+            yield BudgetRow(point.tags.get("team", ""), point.tags["unit"], point.fields)
+
+
+def live_models(points: Sequence[Point]) -> Iterator[LiveModel]:
+    """Yield the models in their newest minute, the busiest first."""
+
+    def rate(point: Point) -> Number:
+        return -point.fields.get("tokens_per_minute", 0)
+
+    for point in sorted((each for each in points if each.measurement == MODEL), key=rate):
+        yield LiveModel(point.tags["model"], point.time // 1_000_000, point.fields)

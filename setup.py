@@ -11,7 +11,7 @@ README = (HERE / "README.md").read_text(encoding="utf-8")
 LONG = re.sub(r"!?\[([^\]\n]*(?:\n[^\]\n]+)?)\]\((?!https?://)[^)\s]*\)", r"\1", README)
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "maas_usage_check" / "version.py").read_text(encoding="utf-8"))[1]
 
-SERVE = ["prometheus-client>=0.20"]
+SERVE = ["jinja2>=3.1", "prometheus-client>=0.20"]
 TEST = [
     *SERVE,
     "hypothesis>=6.100",
@@ -45,7 +45,10 @@ setup(
     license="Apache-2.0",
     keywords="huawei cloud maas modelarts llm tokens usage cost monitoring datadog telegraf prometheus zabbix categraf",
     packages=find_packages(include=["maas_usage_check", "maas_usage_check.*"]),
-    package_data={"maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"]},
+    package_data={
+        "maas_usage_check": ["py.typed", "assets/*", "assets/*/*", "assets/*/*/*"],
+        "maas_usage_check.commands.serve.page": ["templates/*"],
+    },
     # Links to the alert rules and their tests, which are assets.
     exclude_package_data={"maas_usage_check": ["assets/examples/prometheus/alerts*.yml"]},
     python_requires=">=3.8",

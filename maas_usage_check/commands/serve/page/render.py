@@ -1,0 +1,93 @@
+"""Render a page: one HTML text with its style, without a script, an image, or a link to another host."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from ....version import __version__
+from .budget_bars import draw_budgets
+from .chinese import CHINESE
+from .columns import draw_columns
+from .content import PageContent
+from .english import ENGLISH
+from .formats import Formats, cut_name
+from .hour_cells import draw_hours
+from .page_view import GROUPS, LANGUAGES, PERIODS
+from .rows import group_tables, live_rows, month_rows, total_day_cost
+from .unknown_hours import unknown_hours
+
+FOLDER = Path(__file__).parent / "templates"
+TEXTS = {"en": ENGLISH, "zh": CHINESE}
+MAX_PROBLEMS = 12
+FIRST_BUDGETS = 6
+"""So many fit on the first screen; the others are folded."""
+
+
+def render(content: PageContent) -> str:
+    """Return the HTML of a page."""
+    view, texts = content.view, TEXTS[content.view.language]
+    formats = Formats(view.language, content.currency, content.tz, content.now_ms)
+    live, has_limits = live_rows(content)
+    return _environment().get_template("page.html").render(
+        page=content,
+        view=view,
+        t=texts,
+        f=formats,
+        policy=_policy(),
+        version=__version__,
+        periods=PERIODS,
+        groupings=[each for each in GROUPS if each in content.groupings],
+        languages=LANGUAGES,
+        instance=cut_name(content.instances[view.instance - 1]),
+        budgets=draw_budgets(content, formats),
+        first_budgets=FIRST_BUDGETS,
+        max_problems=MAX_PROBLEMS,
+        chart=draw_columns(content, formats),
+        heat=draw_hours(content, formats),
+        group_tables=list(group_tables(content)),
+        live=live,
+        has_limits=has_limits,
+        month_rows=list(month_rows(content, formats)),
+        day_cost=total_day_cost(content),
+        cut_name=cut_name,
+        unknown_hours=lambda line: unknown_hours(line, content.now_ms),
+    )  # fmt: skip
+
+
+def content_security_policy() -> str:
+    """Return the policy of the page's header: nothing but its own style."""
+    return f"{_policy()}; frame-ancestors 'none'"
+
+
+@lru_cache(maxsize=None)
+def _policy() -> str:
+    """Return what a policy in the document may say too."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@lru_cache(maxsize=None)
+def _style() -> str:
+    return _read("style.css")
+
+
+@lru_cache(maxsize=None)
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _read(name: str) -> str:
+    """Read a template without its indentation, which would be a fifth of the page."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return "\n".join(line.strip() for line in text.splitlines())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import FrozenSet, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from ....cloud.usage import Usage
 from ...report.periods import local_time
 from .content import PageContent
-from .formats import WEEKDAYS, Formats
+from .formats import Formats
+from .unknown_hours import due_until, unknown_hours
 
 MAX_HOURLY_DAYS = 2
 """So few days are drawn by hours."""
@@ -16,6 +17,8 @@ WIDEST = 8.0
 """Percent of the chart."""
 FEW = 10
 """So many columns have room for a weekday."""
+MISSING, AWAITED = "hatched", "dotted"
+"""Classes of what is not known."""
 KINDS = ("prompt", "completion", "other")
 
 
@@ -28,15 +31,23 @@ class Box(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One day or hour: its boxes, and what a pointer shows. `top`: where an incomplete one is cut, else empty."""
+    """One day or hour, and what a pointer shows.
 
+    Attributes:
+        left: in percent of the chart.
+        gap: the class of what is not known: missing, or not reported yet; empty if all is known.
+        top: of the known part.
+        is_rare: a narrow screen leaves out its label.
+    """
+
+    weekday: str
     label: str
     name: str
     usage: Optional[Usage]
     other: int
     left: str
-    middle: str
     boxes: Tuple[Box, ...]
+    gap: str
     top: str
     is_rare: bool
 
@@ -47,15 +58,20 @@ class Chart(NamedTuple):
     by_hour: bool
     columns: Tuple[Column, ...]
     width: str
-    slot: str
     scale: Tuple[Tuple[str, int], ...]
+
+    @property
+    def gaps(self) -> FrozenSet[str]:
+        """Return the classes of what is not known."""
+        return frozenset(each.gap for each in self.columns if each.gap)
 
 
 class _Value(NamedTuple):
+    weekday: str
     label: str
     name: str
     usage: Optional[Usage]
-    is_incomplete: bool
+    gap: str
 
 
 def draw_columns(content: PageContent, formats: Formats) -> Chart:
@@ -64,25 +80,27 @@ def draw_columns(content: PageContent, formats: Formats) -> Chart:
     values = list(_hours(content, formats) if by_hour else _days(content, formats))
     largest = max((each.usage.total_tokens for each in values if each.usage), default=0)
     ticks = scale_of(largest)
+    limit = ticks[-1] or 1
     slot = 100 / max(1, len(values))
     width = min(slot * 0.72, WIDEST)
     every = math.ceil(len(values) / FEW)
     columns = tuple(
         Column(
+            each.weekday,
             each.label,
             each.name,
             each.usage,
             other_tokens(each.usage) if each.usage else 0,
             percent(index * slot + (slot - width) / 2),
-            percent((index + 0.5) * slot),
-            tuple(_boxes(each.usage, ticks[-1])),
-            _top(each, ticks[-1]),
+            tuple(_boxes(each.usage, limit)),
+            each.gap,
+            percent(100 - 100 * each.usage.total_tokens / limit) if each.usage else "0%",
             index % every != 0,
         )
         for index, each in enumerate(values)
     )
-    scale = tuple((percent(100 - 100 * tick / ticks[-1]), tick) for tick in ticks)
-    return Chart(by_hour, columns, percent(width), percent(slot), scale)
+    scale = tuple((percent(100 - 100 * tick / limit), tick) for tick in ticks)
+    return Chart(by_hour, columns, percent(width), scale)
 
 
 def other_tokens(usage: Usage) -> int:
@@ -96,11 +114,13 @@ def percent(value: float) -> str:
 
 
 def scale_of(largest: int) -> Sequence[int]:
-    """Return up to five round numbers from 0 to at least the largest."""
+    """Return up to five round numbers from 0 to at least the largest; 0 alone without use."""
+    if not largest:
+        return (0,)
     rough = max(largest, 4) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(int(power * each) for each in (1, 2, 2.5, 5, 10) if power * each >= rough and power * each % 1 == 0)
-    return range(0, largest + step if largest % step or not largest else largest + 1, step)
+    return range(0, -(-largest // step) * step + 1, step)
 
 
 def _boxes(usage: Optional[Usage], limit: int) -> Iterator[Box]:
@@ -112,21 +132,18 @@ def _boxes(usage: Optional[Usage], limit: int) -> Iterator[Box]:
             yield Box(kind, percent(100 - 100 * below / limit), percent(100 * tokens / limit))
 
 
-def _top(value: _Value, limit: int) -> str:
-    if value.usage is None or not value.is_incomplete:
-        return ""
-    return percent(100 - 100 * value.usage.total_tokens / limit)
-
-
 def _days(content: PageContent, formats: Formats) -> Iterator[_Value]:
     is_few = len(content.period.lines) <= FEW
     for line in content.period.lines:
-        local = local_time(line.period.start, content.tz)
-        weekday = f"{WEEKDAYS[formats.language][local.weekday()]} " if is_few else ""
-        label = f"{weekday}{local.day}"
-        yield _Value(label, formats.day(line.period.start), line.total, line.period.is_incomplete)
+        start, unknown = line.period.start, unknown_hours(line, content.now_ms)
+        weekday = formats.weekday(start) if is_few else ""
+        gap = MISSING if unknown.missing else AWAITED if line.period.is_incomplete else ""
+        yield _Value(weekday, str(local_time(start, content.tz).day), formats.day(start), line.total, gap)
 
 
 def _hours(content: PageContent, formats: Formats) -> Iterator[_Value]:
+    due = due_until(content.now_ms)
     for at, usage in content.hours:
-        yield _Value(f"{local_time(at, content.tz).hour:02}", f"{formats.date(at)} {formats.clock(at)}", usage, False)
+        gap = "" if usage else AWAITED if at >= due else MISSING
+        name = f"{formats.date(at)} {formats.clock(at)}"
+        yield _Value("", f"{local_time(at, content.tz).hour:02}", name, usage, gap)

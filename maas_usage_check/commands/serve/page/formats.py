@@ -82,11 +82,14 @@ class Formats:
         """Write a duration of calls."""
         return None if seconds is None else f"{seconds:.2f} s"
 
+    def weekday(self, at_ms: int) -> str:
+        """Write the day of the week."""
+        return WEEKDAYS[self.language][local_time(at_ms, self.tz).weekday()]
+
     def day(self, at_ms: int) -> str:
         """Write a date: Mon 23 Nov, or 11月23日 周一."""
-        local = local_time(at_ms, self.tz)
-        weekday = WEEKDAYS[self.language][local.weekday()]
-        return f"{local.month}月{local.day}日 {weekday}" if self.language == "zh" else f"{weekday} {self.date(at_ms)}"
+        parts = self.weekday(at_ms), self.date(at_ms)
+        return " ".join(reversed(parts) if self.language == "zh" else parts)
 
     def date(self, at_ms: int) -> str:
         """Write a date without its weekday: 23 Nov, or 11月23日."""

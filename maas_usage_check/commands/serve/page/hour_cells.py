@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from ....cloud.usage import Usage
+from ....ledger.hour_values import HOURS_KEPT
 from ...report.heat_map import HourColumn
 from ...report.periods import local_time
 from .content import PageContent
@@ -26,12 +26,21 @@ class Cell(NamedTuple):
 
 
 class HeatMap(NamedTuple):
-    """The columns, the days as (name, cells), the upper limits of the shades, and which other kinds there are."""
+    """The columns and days, as (name, cells).
+
+    Attributes:
+        limits: the upper limits of the shades.
+        kinds: the kinds of all cells.
+        is_known: whether any hour is.
+        is_old: whether its hours are no longer kept.
+    """
 
     columns: Sequence[HourColumn]
     days: Sequence[Tuple[str, Sequence[Cell]]]
     limits: Sequence[int]
     kinds: FrozenSet[str]
+    is_known: bool
+    is_old: bool
 
 
 def draw_hours(content: PageContent, formats: Formats) -> HeatMap:
@@ -44,9 +53,8 @@ def draw_hours(content: PageContent, formats: Formats) -> HeatMap:
         day = days.setdefault(start.date(), {})
         names.setdefault(start.date(), formats.date(at))
         before = sum(hour == start.hour for hour, _ in day)
-        day[start.hour, before] = Cell(
-            _kind(usage, largest, at >= due), usage.total_tokens if usage else None, bool(before)
-        )
+        tokens = usage.total_tokens if usage else None
+        day[start.hour, before] = Cell(_kind(tokens, largest, at >= due), tokens, bool(before))
     repeated = {column for day in days.values() for column in day if column[1]}
     columns: List[HourColumn] = sorted({(hour, 0) for hour in range(24)} | repeated)
     rows = [
@@ -54,10 +62,17 @@ def draw_hours(content: PageContent, formats: Formats) -> HeatMap:
         for date, day in days.items()
     ]
     limits = [largest * step // SHADES for step in range(1, SHADES + 1)] if largest >= SHADES else []
-    return HeatMap(columns, rows, limits, frozenset(cell.kind for _, cells in rows for cell in cells))
+    return HeatMap(
+        columns,
+        rows,
+        limits,
+        frozenset(cell.kind for _, cells in rows for cell in cells),
+        any(usage is not None for _, usage in content.hours),
+        content.period.whole.period.start < content.now_ms - HOURS_KEPT,
+    )
 
 
-def _kind(usage: Optional[Usage], largest: int, is_awaited: bool) -> str:
-    if usage is None:
+def _kind(tokens: Optional[int], largest: int, is_awaited: bool) -> str:
+    if tokens is None:
         return WAITING if is_awaited else UNKNOWN
-    return f"q{-(-usage.total_tokens * SHADES // max(largest, 1))}"
+    return f"q{-(-tokens * SHADES // max(largest, 1))}"

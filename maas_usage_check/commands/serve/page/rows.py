@@ -118,7 +118,7 @@ def month_rows(content: PageContent, formats: Formats) -> Iterator[MonthRow]:
         yield MonthRow(text, formats.exact(now), formats.exact(before), change)
     if content.month.cost is not None:
         of_cost = content.month.cost.total_row
-        costs = formats.money(of_cost.cost), formats.money(of_cost.previous_cost)
+        costs = formats.amount(of_cost.cost), formats.amount(of_cost.previous_cost)
         yield MonthRow("cost", *costs, formats.change(of_cost.cost_change))
 
 

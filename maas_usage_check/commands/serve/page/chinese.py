@@ -56,7 +56,7 @@ CHINESE: Mapping[str, str] = {
     # Budgets
     "budgets": "{}预算",
     "no_budget": "未配置预算",
-    "all_teams": "全部",
+    "all_teams": "全部用量",
     "used_of": "{} / {}",
     "used_share": "已用 {}",
     "used_up_since": "{} 已用完",

@@ -58,7 +58,7 @@ ENGLISH: Mapping[str, str] = {
     # Budgets
     "budgets": "Budgets of {}",
     "no_budget": "No budget is configured",
-    "all_teams": "Everything",
+    "all_teams": "All usage",
     "used_of": "{} of {}",
     "used_share": "{} used",
     "used_up_since": "used up since {}",

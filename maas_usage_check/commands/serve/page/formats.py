@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from html import escape
+from itertools import accumulate
 from typing import Mapping, Optional, Sequence, Tuple, Union
 
 from ....metrics import Number
@@ -22,8 +24,8 @@ WEEKDAYS: Mapping[str, Sequence[str]] = {
     "zh": ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
 }
 MONTHS = "January February March April May June July August September October November December".split()
-MAX_NAME = 80
-"""Characters of a name that a page shows."""
+MAX_NAME = 64
+"""Bytes of a name in HTML: 60 teams, 30 models and 20 keys fit into a page."""
 
 
 class Formats:
@@ -131,7 +133,9 @@ class Formats:
 
 def cut_name(name: str) -> str:
     """Cut a name that is too long for a page."""
-    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
+    sizes = accumulate(len(escape(letter).encode()) for letter in name[: MAX_NAME + 1])
+    kept = sum(size <= MAX_NAME for size in sizes)
+    return name if kept == len(name) else f"{name[:kept]}…"
 
 
 def _three_digits(value: Decimal) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from .unknown_hours import unknown_hours
 
 FOLDER = Path(__file__).parent / "templates"
 TEXTS = {"en": ENGLISH, "zh": CHINESE}
-MAX_PROBLEMS = 12
+MAX_PROBLEMS = 8
 FIRST_BUDGETS = 6
 """So many fit on the first screen; the others are folded."""
 
@@ -73,18 +74,23 @@ def _policy() -> str:
 
 @lru_cache(maxsize=None)
 def _style() -> str:
-    return _read("style.css")
+    """Return the style without the spaces that its syntax does not need."""
+    return re.sub(r"\s*([{};,])\s*|(?<=:)\s+", r"\1", _read("style.css"))
 
 
 @lru_cache(maxsize=None)
 def _environment() -> Environment:
     return Environment(
-        loader=FunctionLoader(_read),
+        loader=FunctionLoader(_load),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _load(name: str) -> str:
+    return _style() if name == "style.css" else _read(name)
 
 
 def _read(name: str) -> str:

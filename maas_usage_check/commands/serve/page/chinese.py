@@ -139,11 +139,9 @@ CHINESE: Mapping[str, str] = {
     "no_models": "最近几分钟没有模型被调用，或未配置 `models`。",
     # Months
     "months": "本月与上月对比",
-    "months_caption": "{}与{}",
     "compared": "两个月的相同日期和小时",
     "last_month": "上月同期",
     "change": "变化",
-    "incomplete": "缺少小时数据",
     # Footer
     "zone": "日期和小时按 {}",
     "version": "maas-usage-check {}",

@@ -141,11 +141,9 @@ ENGLISH: Mapping[str, str] = {
     "no_models": "No model was called in the last minutes, or `models` is not configured.",
     # Months
     "months": "This month against the last",
-    "months_caption": "{} against {}",
     "compared": "The same days and hours of both months",
     "last_month": "Last month",
     "change": "Change",
-    "incomplete": "hours are missing",
     # Footer
     "zone": "Days and hours in {}",
     "version": "maas-usage-check {}",

@@ -60,7 +60,8 @@ class Formats:
         value = Decimal(repr(number))
         if value >= EXACT_BELOW:
             return self.short(number)
-        return f"{value.quantize(Decimal('0.1') if value != int(value) else Decimal(1), ROUND_HALF_UP):,}"
+        rounded = value.quantize(Decimal(1) if value == int(value) else Decimal("0.1"), ROUND_HALF_UP)
+        return "<0.1" if value and not rounded else f"{rounded:,}"
 
     def money(self, cost: Union[Decimal, float, None]) -> Optional[str]:
         """Write a cost with its currency and two decimals."""

@@ -5,6 +5,14 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Dict, Iterator, List, Optional, Tuple
 
+from maas_usage_check.commands.serve.page.content import PageContent
+from maas_usage_check.commands.serve.page.render import render
+
+DAYS, LIVE = "Exact numbers per day", "Each model in its newest complete minute"
+HEAT = "Tokens in each hour, by day; point at an hour for its number"
+COMPARED = "The same days and hours of both months"
+"""Captions of the tables in English."""
+DASH = "\N{EN DASH}"
 VOID = {"meta", "rect", "line", "circle"}
 Attributes = Dict[str, Optional[str]]
 
@@ -72,3 +80,8 @@ class HtmlPage(HTMLParser):
             for each, attributes in self.tags
             if each == tag and class_name in (attributes.get("class") or "").split()
         )
+
+
+def show(content: PageContent) -> HtmlPage:
+    """Render a page, and read it."""
+    return HtmlPage(render(content))

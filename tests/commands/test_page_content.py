@@ -10,26 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from maas_usage_check.commands.report.usage_report import Group
-from maas_usage_check.commands.serve.page.content import BudgetRow, CollectionState, LiveModel, PageContent
-from maas_usage_check.commands.serve.page.render import TEXTS, render
+from maas_usage_check.commands.serve.page.content import CollectionState
+from maas_usage_check.commands.serve.page.render import TEXTS
 from maas_usage_check.config.ranges import HOUR
 from maas_usage_check.errors import Problem
 from maas_usage_check.metrics import CACHED_AS_ORDINARY
 
-from .html_page import HtmlPage
-from .page_sample import NOW, Sample, failing
-
-DAYS, LIVE = "Exact numbers per day", "Each model in its newest complete minute"
-HEAT = "Tokens in each hour, by day; point at an hour for its number"
-COMPARED = "The same days and hours of both months"
-DASH = "\N{EN DASH}"
-
-
-def show(content: PageContent) -> HtmlPage:
-    return HtmlPage(render(content))
-
-
-# First screen
+from .html_page import COMPARED, DASH, DAYS, HEAT, LIVE, show
+from .page_sample import Sample, failing
 
 
 def test_first_screen() -> None:
@@ -96,69 +84,6 @@ def test_no_prices() -> None:
     page = show(sample.content())
     assert not re.search("cost|CNY|FOCUS|estimate", page.text, re.IGNORECASE)
     assert [cell for cell in page.tables[DAYS][0] if "ost" in cell] == []
-
-
-# What is not known
-
-
-def test_nothing_known() -> None:
-    """An empty ledger has no number, and no 0 that could be read as one."""
-    sample = Sample()
-    sample.is_empty = True
-    page = show(sample.content(live_models=[LiveModel("m", NOW - 60_000, {})]))
-    assert "Today Mon 23 Nov not known" in page.text
-    assert "This month November 2026 not known" in page.text
-    assert page.tables[DAYS][2][1:] == ["not known", "not known"]
-    assert page.tables["Teams"][1] == ["search", "not known", "not known", "not known"]
-    assert page.tables[LIVE][1] == ["m", "20:29", *["not known"] * 5]
-    assert page.tables[COMPARED][1] == ["Total", "not known", "not known", DASH]
-    assert "No hour of this period is known yet" in page.text
-    assert not re.search(r"(?<![\d:.,-])0(?![\d:.,])(?! h)", page.text.split("Budgets")[0].split("Today")[1])
-    assert not list(page.having("rect", "prompt"))
-
-
-def test_unknown_budget() -> None:
-    """An unknown amount is hatched; an unknown end is said."""
-    rows = [
-        BudgetRow("", "tokens", {"limit": 1e6}),
-        BudgetRow("a", "tokens", {"limit": 1e6, "used": 5.0, "used_ratio": 5e-6}),
-    ]
-    page = show(Sample().content(budgets=rows))
-    assert "All usage tokens not known not known of 1 M end not known" in page.text
-    assert "a tokens 0.0% used 5 of 1 M end not known" in page.text
-    assert (
-        "only 87.5% of the hours are known"
-        in show(Sample().content(budgets=[rows[1]._replace(fields={**rows[1].fields, "covered_ratio": 0.8759})])).text
-    )
-
-
-def test_no_budget() -> None:
-    assert "Budgets of November 2026 No budget is configured" in show(Sample().content(budgets=())).text
-
-
-def test_missing_and_late_hours() -> None:
-    """Missing hours are hatched and counted; those that the cloud reports later are neither."""
-    sample = Sample()
-    usual = show(sample.content(live_models=()))
-    assert not list(usual.having("rect", "hatched"))
-    assert "Known until 18:00: the cloud's usual delay" in usual.text
-    assert "hours not known" not in usual.text
-    assert (len(list(usual.having("td", "w"))), len(list(usual.having("td", "u")))) == (2, 0)
-    assert len(list(usual.having("rect", "dotted"))) == 1
-    sample.unknown = [NOW // HOUR * HOUR - hours * HOUR for hours in range(40, 100)]
-    gaps = show(sample.content())
-    assert "60 hours not known" in gaps.text
-    assert (len(list(gaps.having("td", "w"))), len(list(gaps.having("td", "u")))) == (2, 60)
-    assert len([each for each in gaps.having("rect", "hatched") if each.get("height") == "100%"]) == 2
-    assert [row[:3] for row in gaps.tables[DAYS][4:6]] == [
-        ["2026-11-19 Thu 17 of 24 h", "16,474,056", "13,508,720"],
-        ["2026-11-20 Fri", "not known", "not known"],
-    ]
-    assert gaps.tables[DAYS][-1][-1] == "more than 265.88"
-    assert "No change in percent: some hours of these months are not known." in gaps.text
-
-
-# The tables
 
 
 def test_days() -> None:

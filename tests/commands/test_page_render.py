@@ -16,12 +16,8 @@ from maas_usage_check.commands.serve.page.page_view import LANGUAGES, read_page_
 from maas_usage_check.commands.serve.page.render import FOLDER, TEXTS, content_security_policy, render
 from maas_usage_check.errors import Problem
 
-from .html_page import HtmlPage
+from .html_page import show
 from .page_sample import HOSTILE, NOW, Sample, failing
-
-
-def show(content: PageContent) -> HtmlPage:
-    return HtmlPage(render(content))
 
 
 def largest(language: str) -> PageContent:
@@ -34,9 +30,6 @@ def largest(language: str) -> PageContent:
     budgets = [row._replace(team=name) for name in sample.teams for row in content.budgets[1:3]]
     problems = [Problem("W", "e" * 10_000, "")] * 100
     return replace(content, budgets=budgets, state=CollectionState("partial", NOW, NOW, 3, problems))
-
-
-# Safety
 
 
 def test_hostile_names() -> None:
@@ -77,9 +70,6 @@ def test_policy() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_size(language: str) -> None:
     assert len(render(largest(language)).encode()) < 100_000
-
-
-# Languages
 
 
 def test_same_texts() -> None:
@@ -126,9 +116,6 @@ def test_chinese() -> None:
     for text in ("1,785 万", "采集正常", "本月够用", "缓存命中的输入按普通输入计价", "2026年11月", "11月23日"):
         assert text in page.text
     assert "25,845,930" in page.text
-
-
-# Links
 
 
 def view_of(**parameters: str) -> Any:

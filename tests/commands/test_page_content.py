@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from maas_usage_check.commands.report.usage_report import Group
-from maas_usage_check.commands.serve.page.content import CollectionState
+from maas_usage_check.commands.serve.page.content import BudgetRow, CollectionState
 from maas_usage_check.commands.serve.page.render import TEXTS
 from maas_usage_check.config.ranges import HOUR
 from maas_usage_check.errors import Problem
@@ -34,6 +34,23 @@ def test_first_screen() -> None:
         "All usage tokens 71.0% used 710 M of 1 B lasts the month forecast 93.0%",
     ):
         assert part in text
+
+
+def test_most_urgent_budget_first() -> None:
+    """A budget that is used up comes before one that will be, and an unknown one before those that last."""
+    fields = (
+        ("lasts, fuller", {"used_ratio": 0.6, "forecast_ratio": 0.9}),
+        ("lasts", {"used_ratio": 0.7, "forecast_ratio": 0.8}),
+        ("unknown", {}),
+        ("later", {"used_ratio": 0.9, "forecast_ratio": 1.9, "exhausted_timestamp_seconds": 2e9}),
+        ("sooner", {"used_ratio": 0.5, "forecast_ratio": 1.1, "exhausted_timestamp_seconds": 1.9e9}),
+        ("used up", {"used_ratio": 1.0, "forecast_ratio": 1.2}),
+    )
+    order = ["used up", "sooner", "later", "unknown", "lasts, fuller", "lasts"]
+    for rows in (fields, fields[::-1]):
+        content = Sample().content(budgets=[BudgetRow(team, "tokens", {"limit": 1.0, **each}) for team, each in rows])
+        text = show(content).text.split("Usage:")[0]
+        assert sorted(order, key=lambda team: text.index(f"{team} tokens")) == order
 
 
 def test_exact_on_hover() -> None:
@@ -149,6 +166,9 @@ def test_live_models() -> None:
     rows = show(Sample().content(live_models=without)).tables[LIVE]
     assert rows[0][-1] == "First token"
     assert rows[1] == ["deepseek-v3.2", "20:24", "1.5", *["not known"] * 4]
+    half = [each._replace(fields={**each.fields, "errors_5xx": 3.0}) for each in Sample().live_models()]
+    rows = show(Sample().content(live_models=half)).tables[LIVE]
+    assert [row[4] for row in rows[1:]] == ["3", "4", "not known"]
 
 
 def test_months() -> None:

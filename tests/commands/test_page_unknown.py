@@ -65,4 +65,5 @@ def test_missing_and_late_hours() -> None:
         ["2026-11-20 Fri", "not known", "not known"],
     ]
     assert gaps.tables[DAYS][-1][-1] == "more than 265.88"
+    assert {row[-1] for row in gaps.tables[COMPARED][1:]} == {DASH}
     assert "No change in percent: some hours of these months are not known." in gaps.text

@@ -115,8 +115,6 @@ def percent(value: float) -> str:
 
 def scale_of(largest: int) -> Sequence[int]:
     """Return up to five round numbers from 0 to at least the largest; 0 alone without use."""
-    if not largest:
-        return (0,)
     rough = max(largest, 4) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(int(power * each) for each in (1, 2, 2.5, 5, 10) if power * each >= rough and power * each % 1 == 0)

@@ -10,10 +10,12 @@ import pytest
 
 from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.usage_report import Gap, Line, Period
-from maas_usage_check.commands.serve.page.columns import other_tokens, scale_of
+from maas_usage_check.commands.serve.page.columns import draw_columns, other_tokens, scale_of
 from maas_usage_check.commands.serve.page.formats import MAX_NAME, Formats, cut_name
 from maas_usage_check.commands.serve.page.unknown_hours import Unknown, unknown_hours
 from maas_usage_check.config.ranges import HOUR
+
+from .page_sample import Sample
 
 NOON = 1_795_435_200_000
 """2026-11-23 12:00 UTC."""
@@ -121,6 +123,28 @@ def test_cut_name() -> None:
 )
 def test_scale(largest: int, ticks: Sequence[int]) -> None:
     assert list(scale_of(largest)) == ticks
+
+
+@pytest.mark.parametrize(("period", "labels"), [("7d", 8), ("today", 10), ("last_month", 8)])
+def test_columns(period: str, labels: int) -> None:
+    """Columns do not overlap, their boxes stand on each other, and a narrow screen has room for their labels."""
+    sample = Sample(period)
+    chart = draw_columns(sample.content(), Formats("en", "CNY", sample.tz, sample.now))
+    width, lefts = _number(chart.width), [_number(each.left) for each in chart.columns]
+    assert all(left + width < after for left, after in zip(lefts, [*lefts[1:], 100]))
+    assert sum(not each.is_rare for each in chart.columns) == labels
+    limit = chart.scale[-1][1]
+    for column in chart.columns:
+        bottom = 100.0
+        for box in column.boxes:
+            bottom -= _number(box.height)
+            assert _number(box.y) == pytest.approx(bottom, abs=0.05)
+        total = column.usage.total_tokens if column.usage else 0
+        assert bottom == pytest.approx(100 - 100 * total / limit, abs=0.05)
+
+
+def _number(coordinate: str) -> float:
+    return float(coordinate.rstrip("%"))
 
 
 def test_other_tokens() -> None:

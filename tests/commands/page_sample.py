@@ -14,6 +14,7 @@ from maas_usage_check.commands.report.coverage import find_gaps
 from maas_usage_check.commands.report.periods import Part, split_hours
 from maas_usage_check.commands.report.usage_report import Group, Line, Period, UsageReport
 from maas_usage_check.commands.serve.page.content import BudgetRow, CollectionState, LiveModel, PageContent, Total
+from maas_usage_check.commands.serve.page.missing_hours import due_until
 from maas_usage_check.commands.serve.page.page_view import PageView
 from maas_usage_check.config import Instance, load
 from maas_usage_check.config.ranges import HOUR, Window, month_window
@@ -119,12 +120,18 @@ class Sample:
         return UsageReport(self.instance(), "p" * 32, self.tz, by, size, False, groups, lines or (whole,), whole)
 
     def total(self, start: int, until: int, previous: Optional[Window] = None) -> Total:
-        lines = []
-        for is_priced in (False, True):
-            line = self.line(Part("", start, until), is_priced=is_priced)
-            if previous is not None:
-                line = replace(line, previous=self.line(Part("", previous.start, previous.end), is_priced=is_priced))
-            lines.append(line)
+        """Return totals as `page_totals` reads them: how many hours are missing, but not which."""
+
+        def line(is_priced: bool, start: int, until: int) -> Line:
+            found = self.line(Part("", start, until, True), is_priced=is_priced)
+            due = max(start, min(until, due_until(self.now)))
+            period = replace(found.period, length=max(due - start, found.period.covered))
+            return replace(found, period=period, gaps=(), is_cost_complete=not period.is_incomplete)
+
+        lines = [line(is_priced, start, until) for is_priced in (False, True)]
+        if previous is not None:
+            before = [line(is_priced, previous.start, previous.end) for is_priced in (False, True)]
+            lines = [replace(after, previous=each) for after, each in zip(lines, before)]
         return Total(lines[0], lines[1] if self.has_prices else None)
 
     def content(self, **changes: Any) -> PageContent:
@@ -144,7 +151,8 @@ class Sample:
             currency="CNY" if self.has_prices else "",
             has_cached_note=self.has_prices,
             today=self.total(int(today.timestamp()) * 1000, self.now // HOUR * HOUR),
-            month=self.total(month.start, until, Window(last.start, last.start + until - month.start)),
+            month=self.total(month.start, until),
+            comparison=self.total(month.start, until, Window(last.start, last.start + until - month.start)),
             budgets=() if self.is_empty else tuple(self.budgets(month)),
             period=period,
             day_costs=[_cost(line.total) if self.has_prices else None for line in period.lines],

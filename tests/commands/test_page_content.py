@@ -136,8 +136,8 @@ def test_groups() -> None:
     assert [row[-1] for row in page.tables["Models"][1:4]] == [
         "12.357.00 M tokens without a price", "no price", "not known",
     ]  # fmt: skip
-    keys = show(replace(content, groups=[replace(content.groups[0], by="key", batch=True)]))
-    assert keys.tables["API keys, batch inference"][0] == ["API key", "Tokens", "Share"]
+    services = show(replace(content, groups=[replace(content.groups[0], by="service", batch=True)]))
+    assert services.tables["Services, batch inference"][0] == ["Service", "Tokens", "Share"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.report.usage_report import Gap, Line, Period
 from maas_usage_check.commands.serve.page.columns import draw_columns, other_tokens, scale_of
 from maas_usage_check.commands.serve.page.formats import MAX_NAME, Formats, cut_name
-from maas_usage_check.commands.serve.page.unknown_hours import Unknown, unknown_hours
+from maas_usage_check.commands.serve.page.missing_hours import missing_hours
 from maas_usage_check.config.ranges import HOUR
 
 from .page_sample import Sample
@@ -154,17 +154,23 @@ def test_other_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gaps", "expected"),
+    ("gaps", "missing"),
     [
-        ([], Unknown(0, None)),
-        ([Gap(NOON - 3 * HOUR, NOON, 3)], Unknown(0, NOON - 3 * HOUR)),
-        ([Gap(NOON - 4 * HOUR, NOON, 4)], Unknown(1, None)),
-        ([Gap(NOON - 9 * HOUR, NOON - 7 * HOUR, 2), Gap(NOON - HOUR, NOON, 1)], Unknown(2, None)),
-        ([Gap(NOON - 48 * HOUR, NOON - 24 * HOUR, 5)], Unknown(5, None)),
+        ([Gap(NOON - 3 * HOUR, NOON, 3)], 0),
+        ([Gap(NOON - 4 * HOUR, NOON, 4)], 1),
+        ([Gap(NOON - 9 * HOUR, NOON - 7 * HOUR, 2), Gap(NOON - HOUR, NOON, 1)], 2),
+        ([Gap(NOON - 48 * HOUR, NOON - 24 * HOUR, 5)], 5),
     ],
 )
-def test_unknown_hours(gaps: Sequence[Gap], expected: Unknown) -> None:
+def test_missing_hours(gaps: Sequence[Gap], missing: int) -> None:
     """An hour is missing 3 hours after its end."""
     line = Line(Period("", NOON - 48 * HOUR, NOON, False, 48 * HOUR, 0), (), None, gaps=tuple(gaps))
-    assert unknown_hours(line, NOON) == expected
-    assert unknown_hours(line, NOON + HOUR - 1) == expected
+    assert missing_hours(line, NOON) == missing
+    assert missing_hours(line, NOON + HOUR - 1) == missing
+
+
+def test_missing_hours_of_totals() -> None:
+    """A total knows how many hours are due, and how many of them are known."""
+    for covered, missing in ((48, 0), (47, 1), (0, 48)):
+        line = Line(Period("", NOON - 51 * HOUR, NOON, True, 48 * HOUR, covered * HOUR), (), None)
+        assert missing_hours(line, NOON) == missing

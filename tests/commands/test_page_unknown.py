@@ -51,7 +51,6 @@ def test_missing_and_late_hours() -> None:
     sample = Sample()
     usual = show(sample.content(live_models=()))
     assert not list(usual.having("rect", "hatched"))
-    assert "Known until 18:00: the cloud's usual delay" in usual.text
     assert "hours not known" not in usual.text
     assert (len(list(usual.having("td", "w"))), len(list(usual.having("td", "u")))) == (2, 0)
     assert len(list(usual.having("rect", "dotted"))) == 1
@@ -67,3 +66,11 @@ def test_missing_and_late_hours() -> None:
     assert gaps.tables[DAYS][-1][-1] == "more than 265.88"
     assert {row[-1] for row in gaps.tables[COMPARED][1:]} == {DASH}
     assert "No change in percent: some hours of these months are not known." in gaps.text
+
+
+def test_first_hours_of_a_day() -> None:
+    """After midnight nothing of today is due: that is no gap."""
+    sample = Sample(now=NOW + 5 * HOUR)
+    text = show(sample.content()).text
+    assert "Today Tue 24 Nov not known The first hours are not reported yet." in text
+    assert "hours not known" not in text

@@ -49,10 +49,9 @@ CHINESE: Mapping[str, str] = {
     "cached": "缓存命中的输入按普通输入计价，实际费用更低。",
     "against_last": "与上月同期相比 {}",
     "not_comparable": "两个月有小时未知，不计算变化百分比。",
-    "until": "已知至 {}，属云端正常延迟",
     "hours_missing": "{} 个小时未知",
     "hour_missing": "1 个小时未知",
-    "not_yet": "最早的几个小时云端尚未给出",
+    "not_yet": "最早的几个小时云端尚未给出。",
     # Budgets
     "budgets": "{}预算",
     "no_budget": "未配置预算",

@@ -9,7 +9,7 @@ from ....cloud.usage import Usage
 from ...report.periods import local_time
 from .content import PageContent
 from .formats import Formats
-from .unknown_hours import due_until, unknown_hours
+from .missing_hours import due_until, missing_hours
 
 MAX_HOURLY_DAYS = 2
 """So few days are drawn by hours."""
@@ -133,9 +133,10 @@ def _boxes(usage: Optional[Usage], limit: int) -> Iterator[Box]:
 def _days(content: PageContent, formats: Formats) -> Iterator[_Value]:
     is_few = len(content.period.lines) <= FEW
     for line in content.period.lines:
-        start, unknown = line.period.start, unknown_hours(line, content.now_ms)
+        start = line.period.start
         weekday = formats.weekday(start) if is_few else ""
-        gap = MISSING if unknown.missing else AWAITED if line.period.is_incomplete else ""
+        is_missing = missing_hours(line, content.now_ms) > 0
+        gap = MISSING if is_missing else AWAITED if line.period.is_incomplete else ""
         yield _Value(weekday, str(local_time(start, content.tz).day), formats.day(start), line.total, gap)
 
 

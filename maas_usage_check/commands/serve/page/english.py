@@ -51,10 +51,9 @@ ENGLISH: Mapping[str, str] = {
     "cached": CACHED_AS_ORDINARY,
     "against_last": "{} against the same time last month",
     "not_comparable": "No change in percent: some hours of these months are not known.",
-    "until": "Known until {}: the cloud's usual delay",
     "hours_missing": "{} hours not known",
     "hour_missing": "1 hour not known",
-    "not_yet": "The first hours are not reported yet",
+    "not_yet": "The first hours are not reported yet.",
     # Budgets
     "budgets": "Budgets of {}",
     "no_budget": "No budget is configured",

@@ -10,7 +10,7 @@ from ...report.heat_map import HourColumn
 from ...report.periods import local_time
 from .content import PageContent
 from .formats import Formats
-from .unknown_hours import due_until
+from .missing_hours import due_until
 
 SHADES = 5
 UNKNOWN, WAITING, ABSENT = "u", "w", ""

@@ -18,9 +18,9 @@ from .content import PageContent
 from .english import ENGLISH
 from .formats import Formats, cut_name
 from .hour_cells import draw_hours
+from .missing_hours import missing_hours
 from .page_view import GROUPS, LANGUAGES, PERIODS
 from .rows import group_tables, live_rows, month_rows, total_day_cost
-from .unknown_hours import unknown_hours
 
 FOLDER = Path(__file__).parent / "templates"
 TEXTS = {"en": ENGLISH, "zh": CHINESE}
@@ -56,7 +56,7 @@ def render(content: PageContent) -> str:
         month_rows=list(month_rows(content, formats)),
         day_cost=total_day_cost(content),
         cut_name=cut_name,
-        unknown_hours=lambda line: unknown_hours(line, content.now_ms),
+        missing_hours=lambda line: missing_hours(line, content.now_ms),
     )  # fmt: skip
 
 

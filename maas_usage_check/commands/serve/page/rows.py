@@ -40,7 +40,7 @@ class GroupTable(NamedTuple):
 def group_tables(content: PageContent) -> Iterator[GroupTable]:
     """Yield a table for each report of groups."""
     for report in content.groups:
-        whole, has_cost = report.whole, bool(content.currency) and report.currency is not None
+        whole, has_cost = report.whole, bool(content.currency) and report.by != "service"
         none = (None,) * len(report.groups)
         largest = max((usage.total_tokens for usage in whole.usages if usage), default=0)
         every = zip(report.groups, whole.usages, whole.costs or none, whole.unpriced or (0,) * len(report.groups))
@@ -110,14 +110,14 @@ class MonthRow(NamedTuple):
 
 def month_rows(content: PageContent, formats: Formats) -> Iterator[MonthRow]:
     """Yield the numbers of this month against the last."""
-    row = content.month.usage.total_row
+    row = content.comparison.usage.total_row
     names = (("total", "total_tokens"), ("prompt", "prompt_tokens"), ("completion", "completion_tokens"))
     for text, name in (*names, ("requests_head", "requests"), ("errors_head", "errors")):
         now, before = (getattr(usage, name, None) for usage in (row.usage, row.previous_usage))
         change = formats.change(_change(row, now, before))
         yield MonthRow(text, formats.exact(now), formats.exact(before), change)
-    if content.month.cost is not None:
-        of_cost = content.month.cost.total_row
+    if content.comparison.cost is not None:
+        of_cost = content.comparison.cost.total_row
         costs = formats.amount(of_cost.cost), formats.amount(of_cost.previous_cost)
         yield MonthRow("cost", *costs, formats.change(of_cost.cost_change))
 

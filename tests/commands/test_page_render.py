@@ -21,7 +21,7 @@ from .page_sample import HOSTILE, NOW, Sample, failing
 
 
 def largest(language: str) -> PageContent:
-    """Return a month of 31 days with 30 models, 20 teams and two budgets each, all with names of 10,000 characters."""
+    """Return a month of 31 days with 30 models, 20 keys, and 20 teams with two budgets, all with very long names."""
     sample = Sample("last_month", language)
     sample.models = [f"{index}{'&' * 10_000}" for index in range(30)]
     sample.teams = [f"{index}{'模' * 10_000}" for index in range(20)]
@@ -29,7 +29,13 @@ def largest(language: str) -> PageContent:
     content = sample.content()
     budgets = [row._replace(team=name) for name in sample.teams for row in content.budgets[1:3]]
     problems = [Problem("W", "e" * 10_000, "")] * 100
-    return replace(content, budgets=budgets, state=CollectionState("partial", NOW, NOW, 3, problems))
+    keys = sample.report("key", sample.window(), [f"{index}{'k' * 10_000}" for index in range(20)])
+    return replace(
+        content,
+        groups=[*content.groups, keys],
+        budgets=budgets,
+        state=CollectionState("partial", NOW, NOW, 3, problems),
+    )
 
 
 def test_hostile_names() -> None:
@@ -44,9 +50,9 @@ def test_hostile_names() -> None:
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     for name in (HOSTILE[0], HOSTILE[1], HOSTILE[3]):
         assert name in page.text
-    assert "x" * 64 in page.html
-    assert "x" * 65 not in page.html
-    assert page.html.count(HOSTILE[2]) == page.html.count(f"<bdi>{HOSTILE[2]}") == 5
+    assert "x" * 48 in page.html
+    assert "x" * 49 not in page.html
+    assert page.html.count(HOSTILE[2]) == len(re.findall(f"<bdi[^<>]*>{HOSTILE[2]}", page.html)) == 5
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -25,6 +25,7 @@ def test_nothing_known() -> None:
     assert "No hour of this period is known yet" in page.text
     assert not re.search(r"(?<![\d:.,-])0(?![\d:.,])(?! h)", page.text.split("Budgets")[0].split("Today")[1])
     assert not list(page.having("rect", "prompt"))
+    assert not list(page.having("svg", "prompt"))
 
 
 def test_unknown_budget() -> None:

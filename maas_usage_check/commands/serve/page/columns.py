@@ -110,7 +110,7 @@ def other_tokens(usage: Usage) -> int:
 
 def percent(value: float) -> str:
     """Write a coordinate."""
-    return f"{value:.2f}".rstrip("0").rstrip(".") + "%"
+    return f"{value:.1f}%".replace(".0%", "%")
 
 
 def scale_of(largest: int) -> Sequence[int]:

@@ -24,7 +24,7 @@ WEEKDAYS: Mapping[str, Sequence[str]] = {
     "zh": ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
 }
 MONTHS = "January February March April May June July August September October November December".split()
-MAX_NAME = 64
+MAX_NAME = 48
 """Bytes of a name in HTML: 60 teams, 30 models and 20 keys fit into a page."""
 
 

@@ -127,10 +127,10 @@ def test_groups() -> None:
     page = show(replace(content, groups=[content.groups[0], replace(models, whole=whole)]))
     assert page.tables["Teams"] == [
         ["Team", "Tokens", "Share", "Estimated cost, CNY"],
-        ["search", "69,132,433", "47.9%", "185.27"],
-        ["support", "34,566,216", "23.9%", "92.64"],
-        ["data-platform", "23,044,144", "15.9%", "61.76"],
-        ["No team", "17,283,108", "11.9%", "46.32"],
+        ["search", "69,132,433", "48.0%", "185.27"],
+        ["support", "34,566,216", "24.0%", "92.64"],
+        ["data-platform", "23,044,144", "16.0%", "61.76"],
+        ["No team", "17,283,108", "12.0%", "46.32"],
         ["Total", "144,025,903", "100.0%", "385.99"],
     ]
     assert [row[-1] for row in page.tables["Models"][1:4]] == [

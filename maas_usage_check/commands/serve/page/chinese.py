@@ -115,6 +115,7 @@ CHINESE: Mapping[str, str] = {
     "group_model": "模型",
     "group_service": "服务类型",
     "batch": "{}（批量推理）",
+    "cloud_eye": "取自云监控，与其他表的统计口径可能不一致。",
     "no_price": "无单价",
     "unpriced": "{} Tokens 无单价",
     "nothing": "这段时间没有用量",
@@ -135,7 +136,7 @@ CHINESE: Mapping[str, str] = {
     "first_token": "首 token 时延",
     "requests_limit": "占 RPM 上限",
     "tokens_limit": "占 TPM 上限",
-    "no_models": "最近几分钟没有模型被调用，或未配置 `models`。",
+    "no_models": "最近几分钟没有模型被调用，或未配置 models。",
     # Months
     "months": "本月与上月对比",
     "compared": "两个月的相同日期和小时",

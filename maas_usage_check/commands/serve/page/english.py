@@ -117,6 +117,7 @@ ENGLISH: Mapping[str, str] = {
     "group_model": "Models",
     "group_service": "Services",
     "batch": "{}, batch inference",
+    "cloud_eye": "Counted by Cloud Eye, which may differ from the statistics of the other tables.",
     "no_price": "no price",
     "unpriced": "{} tokens without a price",
     "nothing": "No use in this period",
@@ -137,7 +138,7 @@ ENGLISH: Mapping[str, str] = {
     "first_token": "First token",
     "requests_limit": "Of request limit",
     "tokens_limit": "Of token limit",
-    "no_models": "No model was called in the last minutes, or `models` is not configured.",
+    "no_models": "No model was called in the last minutes, or models is not configured.",
     # Months
     "months": "This month against the last",
     "compared": "The same days and hours of both months",

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Mapping, Optional, Sequence, Tuple, Union
 
 from ....metrics import Number
-from ...report.amounts import format_change, format_cost
+from ...report.amounts import format_change, format_cost, format_share
 from ...report.periods import local_time
 
 MINUTE_MS, DAY_HOURS = 60_000, 24
@@ -72,10 +72,14 @@ class Formats:
         return None if cost is None else format_cost(Decimal(cost))
 
     def percent(self, ratio: Optional[float]) -> Optional[str]:
-        """Write a share in percent. It is never rounded up: 99.96 % is not all."""
+        """Write a share of a limit in percent. It is never rounded up: 99.96 % is not all."""
         if ratio is None:
             return None
         return f"{(Decimal(repr(ratio)) * 100).quantize(Decimal('0.1'), ROUND_DOWN):,}%"
+
+    def share(self, share: Optional[float]) -> Optional[str]:
+        """Write a share in percent."""
+        return None if share is None else format_share(share)
 
     def change(self, change: Optional[float]) -> Optional[str]:
         """Write a change in percent with its sign."""

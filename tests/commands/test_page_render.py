@@ -107,7 +107,6 @@ def test_every_text_is_used() -> None:
         "preset",
         "custom_endpoint",
         "status_",
-        "hint_",
         "level_",
         "period_",
         "by_",

@@ -69,6 +69,14 @@ def test_missing_and_late_hours() -> None:
     assert "No change in percent: some hours of these months are not known." in gaps.text
 
 
+def test_midnight() -> None:
+    """In the first hour of a day no hour of it is over."""
+    sample = Sample("today", now=NOW + 4 * HOUR - HOUR // 4)
+    page = show(sample.content())
+    assert "Today Tue 24 Nov not known" in page.text
+    assert "No hour of this period is known yet" in page.text
+
+
 def test_first_hours_of_a_day() -> None:
     """After midnight nothing of today is due: that is no gap."""
     sample = Sample(now=NOW + 5 * HOUR)

@@ -9,6 +9,7 @@ from html import escape
 from itertools import accumulate
 from typing import Mapping, Optional, Sequence, Tuple, Union
 
+from ....config.ranges import HOUR
 from ....metrics import Number
 from ...report.amounts import format_change, format_cost, format_share
 from ...report.periods import local_time
@@ -84,6 +85,10 @@ class Formats:
     def change(self, change: Optional[float]) -> Optional[str]:
         """Write a change in percent with its sign."""
         return None if change is None else format_change(change).replace("-", "\N{MINUS SIGN}")
+
+    def hours(self, milliseconds: int) -> str:
+        """Write a number of hours."""
+        return f"{milliseconds // HOUR:,}"
 
     def seconds(self, seconds: Optional[Number]) -> Optional[str]:
         """Write a duration of calls."""

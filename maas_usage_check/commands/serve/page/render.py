@@ -94,6 +94,6 @@ def _load(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    """Read a template without its indentation, which would be a fifth of the page."""
+    """Read a template without its indentation."""
     text = (FOLDER / name).read_text(encoding="utf-8")
     return "\n".join(line.strip() for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""The rows of the tables: groups with their share and cost, days, models now, and this month against the last."""
+"""The rows of the tables: groups with their share and cost, models now, and this month against the last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ....config import ONLINE_EXPERIENCE
 from ....config.prices import sum_costs
-from ...report.usage_report import Row, UsageReport
+from ...report.usage_report import Line, Row, UsageReport
 from .columns import percent
 from .content import LiveModel, PageContent
 from .formats import Formats, cut_name
@@ -28,13 +28,13 @@ class GroupRow(NamedTuple):
 
 
 class GroupTable(NamedTuple):
-    """The groups of a report, and all of them together."""
+    """The groups of a report, and the line of all of them."""
 
     by: str
     batch: bool
     has_cost: bool
     rows: Sequence[GroupRow]
-    total: GroupRow
+    whole: Line
 
 
 def group_tables(content: PageContent) -> Iterator[GroupTable]:
@@ -50,10 +50,7 @@ def group_tables(content: PageContent) -> Iterator[GroupTable]:
             tokens = usage.total_tokens if usage else None
             text = _text_of(report, group.title, group.columns.get("service_type"))
             rows.append(GroupRow(cut_name(group.title), text, width, tokens, whole.share(usage), cost, unpriced))
-        share = whole.share(whole.total)
-        all_tokens = whole.total.total_tokens if whole.total else None
-        total = GroupRow("", "total", "", all_tokens, share, whole.total_cost, sum(whole.unpriced))
-        yield GroupTable(report.by, report.batch, has_cost, rows, total)
+        yield GroupTable(report.by, report.batch, has_cost, rows, whole)
 
 
 def _text_of(report: UsageReport, title: str, service_type: Optional[str]) -> str:

@@ -53,6 +53,7 @@ def test_missing_and_late_hours() -> None:
     usual = show(sample.content(live_models=()))
     assert not list(usual.having("rect", "hatched"))
     assert "hours not known" not in usual.text
+    assert not list(usual.having("small", "unknown"))
     assert (len(list(usual.having("td", "w"))), len(list(usual.having("td", "u")))) == (2, 0)
     assert len(list(usual.having("rect", "dotted"))) == 1
     sample.unknown = [NOW // HOUR * HOUR - hours * HOUR for hours in range(40, 100)]

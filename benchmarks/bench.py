@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
+import demo_start
 import growth
 import hour_costs
 import link
@@ -167,6 +168,11 @@ def months(folder: str) -> List[str]:
     return month_costs.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
 
 
+def demo(folder: str) -> List[str]:
+    """Measure the start of `demo --serve`."""
+    return demo_start.rows(row)
+
+
 def tls(folder: str) -> List[str]:
     """Measure TLS and a link with a round trip."""
     return link.rows(tempfile.mkdtemp(dir=folder), row)
@@ -188,7 +194,7 @@ def lines(folder: str) -> List[str]:
 
 PARTS: Dict[str, Callable[[str], List[str]]] = {
     "process": one_process, "cycle": one_cycle, "execd": daemon, "growth": growth_rows, "hours": hours,
-    "models": models, "months": months, "link": tls, "lines": lines,
+    "models": models, "months": months, "demo": demo, "link": tls, "lines": lines,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 from functools import partial
-from typing import ContextManager, Iterator, List, NoReturn, Optional, Sequence
+from typing import Callable, ContextManager, Iterator, List, NoReturn, Optional, Sequence
 
 from .cloud import Pool
 from .collection import Collector, run_cycle
@@ -129,7 +129,7 @@ def _execd(args: argparse.Namespace, runtime: Runtime) -> int:
     return COLLECTED
 
 
-def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
+def _serve(args: argparse.Namespace, runtime: Runtime, on_listening: Callable[[str], None] = lambda url: None) -> int:
     try:
         from .commands.serve import serve
     except ModuleNotFoundError as error:
@@ -142,7 +142,7 @@ def _serve(args: argparse.Namespace, runtime: Runtime) -> int:
     def load() -> ContextManager[List[Collector]]:
         return _collectors(load_file(args.config, runtime.clock.now()), consumer, "prometheus", runtime, WINDOW_S)
 
-    serve(args, load, _log, runtime.clock)
+    serve(args, load, _log, runtime.clock, on_listening)
     return COLLECTED
 
 
@@ -192,9 +192,17 @@ def _doctor(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _demo(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .emulator.demo import demo
+    from .emulator.demo import SimulatedAccount, demo, serve_demo
 
-    return demo(partial(main, runtime=runtime), args.serve, args.port, runtime.clock.now)
+    def show_page(account: SimulatedAccount, on_listening: Callable[[str], None]) -> None:
+        from .commands.demo_page import prepare_page
+
+        config = prepare_page(account, runtime.clock)
+        _serve(read_arguments(["serve", "--config", config, "--listen", "127.0.0.1:0"]), runtime, on_listening)
+
+    if args.serve:
+        return serve_demo(show_page, args.port, runtime.clock.now)
+    return demo(partial(main, runtime=runtime), args.port, runtime.clock.now)
 
 
 def _assets(args: argparse.Namespace, runtime: Runtime) -> int:

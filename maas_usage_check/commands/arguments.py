@@ -197,7 +197,11 @@ def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--serve", action="store_true", help="keep the simulator running, to try an agent with it")
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="serve a page with three months of history, and keep the simulator running to try an agent with it",
+    )
     parser.add_argument("--port", type=_parse_port, default=0, help="default: any free port")
 
 

@@ -1,16 +1,18 @@
-"""`demo`: the plugin against the emulator, without an account, or with an agent of your own."""
+"""`demo`: the plugin against the emulator, without an account, as a page, or with an agent of your own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
-import threading
+import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
 import yaml
 
+from ..errors import ConfigError
 from .emulator import REGION, Emulator
 from .loopback_server import serve_emulator
 from .simulated_models import SimulatedModels
@@ -36,7 +38,7 @@ PRICES: Dict[str, Dict[str, Any]] = {
     "our-finetune": {"prompt": 4.0, "completion": 12.0},
 }
 """Of a million tokens, by the model's name."""
-TEAMS = {
+TEAMS: Dict[str, Dict[str, Any]] = {
     "search": {
         "api_keys": ["team-search"],
         "cost_center": "CC-4711",
@@ -46,6 +48,9 @@ TEAMS = {
 }
 BUDGET = {"tokens": 2_000_000_000, "cost": 4000}
 LIMITS = {"deepseek-v3": {"rpm": 60, "tpm": 500_000}}
+AGENT_NOTE = (
+    "# runs as any user of this machine, an agent's too; ignore the warning that others can read the credentials"
+)
 CREDENTIALS_FILE = """\
 # Access key of the bundled simulator on this machine: not a secret, everyone may read it.
 HW_ACCESS_KEY={}
@@ -53,38 +58,78 @@ HW_SECRET_KEY={}
 """
 
 
-def demo(run: Callable[[List[str]], int], serve: bool, port: int, now: Callable[[], float]) -> int:
-    """Run commands against the emulator, or keep it running for an agent.
+class SimulatedAccount(NamedTuple):
+    """The simulated account of a demo, its folder, and an instance that queries it, without a state of its own."""
+
+    usage: SimulatedUsage
+    models: SimulatedModels
+    folder: str
+    instance: Dict[str, Any]
+
+
+ShowPage = Callable[[SimulatedAccount, Callable[[str], None]], None]
+"""Serves a page until SIGTERM; passes its URL on. Raises ConfigError if it cannot."""
+
+
+def demo(run: Callable[[List[str]], int], port: int, now: Callable[[], float]) -> int:
+    """Run commands against the emulator.
 
     Args:
         run: runs a command line.
-        serve: keep running until SIGINT or SIGTERM.
         port: 0 for any free port.
         now: the emulator's clock, in seconds since 1970.
     """
+    with _simulate(port, now) as account:
+        folder = account.folder
+        own = {"backfill_days": 7, "state_dir": os.path.join(folder, "state")}
+        write_config(folder, CONFIG, {**account.instance, **own}, 0o600)
+        code = max(_show(run, command, folder) for command in COMMANDS)
+        print("\n# a page to look at: maas-usage-check demo --serve", flush=True)
+        return code
+
+
+def serve_demo(show_page: ShowPage, port: int, now: Callable[[], float]) -> int:
+    """Keep the emulator running for an agent, and show a page, until SIGINT or SIGTERM; see `demo`."""
+    signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))  # `serve` ends cleanly with it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), _simulate(port, now) as account:
+        # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
+        account.instance.update(tags=["source:demo"])
+        os.chmod(account.folder, 0o755)  # noqa: S103 - an agent runs as another user
+        config = write_config(account.folder, CONFIG, account.instance, 0o644)
+        print(AGENT_NOTE, f"maas-usage-check collect --config {config}", sep="\n", flush=True)
+        try:
+            show_page(account, _print_address)
+        except ConfigError as error:
+            print(f"\n# no page for people: {error}", flush=True)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `serve` may have replaced it
+            while True:
+                time.sleep(1)
+    return 0
+
+
+@contextlib.contextmanager
+def _simulate(port: int, now: Callable[[], float]) -> Iterator[SimulatedAccount]:
+    """Run the emulator until the block ends; yield its account."""
     traffic = demo_traffic(now())
-    models = SimulatedModels(traffic=traffic)
-    emulator = Emulator(
-        DEMO_CREDENTIALS, SimulatedUsage(traffic), now, requests_per_minute=2 * REQUESTS_PER_MINUTE, models=models
-    )
+    usage, models = SimulatedUsage(traffic), SimulatedModels(traffic=traffic)
+    emulator = Emulator(DEMO_CREDENTIALS, usage, now, requests_per_minute=2 * REQUESTS_PER_MINUTE, models=models)
     with tempfile.TemporaryDirectory(prefix="maas-usage-check-demo-") as folder, serve_emulator(emulator, port) as url:
         print(f"# bundled simulator of Huawei Cloud at {url}; its access key is not real", flush=True)
-        instance = _instance(url, models, os.path.join(folder, KEY))
-        if serve:
-            # No state_dir: an agent's user has its own. The tag separates state and points from a real account's.
-            instance.update(tags=["source:demo"])
-        else:
-            instance.update(backfill_days=7, state_dir=os.path.join(folder, "state"))
-        (key,) = DEMO_CREDENTIALS.items()
-        config = yaml.safe_dump({"init_config": None, "instances": [instance]}, sort_keys=False)
-        for name, text in ((KEY, CREDENTIALS_FILE.format(*key)), (CONFIG, config)):
-            path = Path(folder, name)
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o644 if serve else 0o600)
-        if not serve:
-            return max(_show(run, command, folder) for command in COMMANDS)
-        os.chmod(folder, 0o755)  # noqa: S103 - an agent runs as another user
-        return _wait_for_signal(os.path.join(folder, CONFIG))
+        yield SimulatedAccount(usage, models, folder, demo_instance(url, models))
+
+
+def write_config(folder: str, name: str, instance: Dict[str, Any], mode: int) -> str:
+    """Write the configuration of an instance and its access key; return the path of the configuration."""
+    (key,) = DEMO_CREDENTIALS.items()
+    source = {"credentials": {"source": "file", "path": os.path.join(folder, KEY)}}
+    config = yaml.safe_dump({"init_config": None, "instances": [{**instance, **source}]}, sort_keys=False)
+    for file, text in ((KEY, CREDENTIALS_FILE.format(*key)), (name, config)):
+        path = Path(folder, file)
+        path.touch(mode)
+        path.chmod(mode)
+        path.write_text(text, encoding="utf-8")
+    return os.path.join(folder, name)
 
 
 def demo_traffic(now: float) -> Traffic:
@@ -92,12 +137,11 @@ def demo_traffic(now: float) -> Traffic:
     return Traffic(load=0.5, begins=(int(now * 1000) // YEAR - 1) * YEAR, monthly_growth=0.05)
 
 
-def _instance(url: str, models: SimulatedModels, credentials: str) -> Dict[str, Any]:
+def demo_instance(url: str, models: SimulatedModels) -> Dict[str, Any]:
     """Return an instance with all views, and all that dashboards and alerts read."""
     return {
         "region": REGION,
         **dict.fromkeys(("endpoint", "iam_endpoint", "cloud_eye_endpoint"), url),
-        "credentials": {"source": "file", "path": credentials},
         "timezone": "Asia/Shanghai",
         "ranges": ["today", "this_month", "last_1d", "last_7d", "last_14d", "last_30d"],
         "hourly": True,
@@ -126,12 +170,5 @@ def _show(run: Callable[[List[str]], int], command: str, folder: str) -> int:
     return code
 
 
-def _wait_for_signal(config: str) -> int:
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
-    print("# runs as any user of this machine, an agent's too; ignore the warning that others can read the credentials")
-    print(f"maas-usage-check collect --config {config}", flush=True)
-    while not stop.wait(1.0):
-        pass
-    return 0
+def _print_address(url: str) -> None:
+    print(f"\n# a page for people, with three months of history, until Ctrl-C:\n\n    {url}\n", flush=True)

@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from maas_usage_check.emulator.emulator import Emulator
 from maas_usage_check.emulator.loopback_server import serve_emulator
 from maas_usage_check.metrics import BUDGET, CATALOGUE
 
-from ..conftest import Program
+from ..conftest import Program, wait_for
 from ..program import only_line
 
 
@@ -35,6 +36,7 @@ def test_demo(program: Program) -> None:
     assert points[-1]["fields"]["missing_hours"] == 0
     assert re.search("^Cloud Eye counts 100.0 % of the tokens .* hours of preset and my service", done.stdout, re.M)
     assert re.search("^│ [0-9-]{10} │ [░▒▓█· ]{49}│", done.stdout, re.M)
+    assert done.stdout.splitlines()[-1] == "# a page to look at: maas-usage-check demo --serve"
 
 
 @pytest.fixture
@@ -82,6 +84,58 @@ def test_serve(program: Program, served: Tuple[subprocess.Popen[bytes], List[str
     }
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def _read_until(process: subprocess.Popen[bytes], pattern: str) -> str:
+    """Read lines until one matches; return its first group."""
+    assert process.stdout
+    for line in process.stdout:
+        found = re.fullmatch(pattern, line.decode().strip())
+        if found:
+            return found[1]
+    pytest.fail(f"no line like {pattern}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_page(served: Tuple[subprocess.Popen[bytes], List[str]], number: signal.Signals) -> None:
+    """`demo --serve` prints the address of a page, which has metrics, and ends with 0; its folder is deleted."""
+    process, lines = served
+    url = _read_until(process, "(http://127.0.0.1:[0-9]+/)")
+    assert urllib.request.urlopen(url, timeout=30).headers["Content-Type"].startswith("text/html")
+    wait_for(lambda: b"huawei_maas_api_up{" in urllib.request.urlopen(f"{url}metrics", timeout=30).read(), "a cycle")
+    folder = os.path.dirname(shlex.split(lines[2])[-1])
+    assert os.path.exists(folder)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert not os.path.exists(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stops_at_once(served: Tuple[subprocess.Popen[bytes], List[str]], number: signal.Signals) -> None:
+    """A signal before the page is there ends `demo --serve` with 0, too."""
+    process, lines = served
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert not os.path.exists(os.path.dirname(shlex.split(lines[2])[-1]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_without_extra(program: Program, number: signal.Signals) -> None:
+    """Without the page's extra, which a line names, the simulator runs until a signal."""
+    code = "import sys; sys.modules['prometheus_client'] = None; from maas_usage_check.cli import run; run()"
+    program.command = [sys.executable, "-c", code]
+    process = program.start("demo", "--serve")
+    assert process.stdout
+    try:
+        url = re.findall(r"http://[0-9.:]+", process.stdout.readline().decode())[0]
+        reason = _read_until(process, "# no page for people: (.*)")
+        assert reason == "serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(url, timeout=30)
+        process.send_signal(number)
+        assert (process.wait(30), process.communicate()[1]) == (0, b"")
+    finally:
+        process.kill()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")

@@ -19,7 +19,13 @@ UNPROTECTED = (
 )
 
 
-def serve(args: argparse.Namespace, load: Load, log: Callable[[str], None], clock: Clock) -> None:
+def serve(
+    args: argparse.Namespace,
+    load: Load,
+    log: Callable[[str], None],
+    clock: Clock,
+    on_listening: Callable[[str], None],
+) -> None:
     """Collect in the background and serve the metrics until SIGTERM.
 
     Args:
@@ -27,6 +33,7 @@ def serve(args: argparse.Namespace, load: Load, log: Callable[[str], None], cloc
         load: reads the configuration, now and on SIGHUP.
         log: logs one line that starts with its level.
         clock: the clock.
+        on_listening: receives the URL of the index page.
 
     Raises:
         ConfigError: the options or the configuration are wrong, or the address is not available.
@@ -40,6 +47,7 @@ def serve(args: argparse.Namespace, load: Load, log: Callable[[str], None], cloc
         log(UNPROTECTED)
     server.start()
     log(f"I! serving {server.url}/metrics")
+    on_listening(f"{server.url}/")
     loop.run()
 
 

@@ -133,17 +133,25 @@ def _serve(args: argparse.Namespace, runtime: Runtime, on_listening: Callable[[s
     try:
         from .commands.serve import serve
     except ModuleNotFoundError as error:
-        if error.name != "prometheus_client":
-            raise
-        raise ConfigError("serve: needs the extra `serve`: pip install 'maas-usage-check[serve]'") from None
+        raise _without_extra(error, "serve") from None
     # Not the real path: Kubernetes links a new folder at each change of the file.
     consumer = f"serve {os.path.abspath(args.config)}"
 
     def load() -> ContextManager[List[Collector]]:
         return _collectors(load_file(args.config, runtime.clock.now()), consumer, "prometheus", runtime, WINDOW_S)
 
-    serve(args, load, _log, runtime.clock, on_listening)
+    try:
+        serve(args, load, _log, runtime.clock, on_listening)
+    except ModuleNotFoundError as error:
+        raise _without_extra(error, "serve") from None
     return COLLECTED
+
+
+def _without_extra(error: ModuleNotFoundError, what: str) -> Exception:
+    """Return the error for a missing module of the extra `serve`."""
+    if error.name not in ("prometheus_client", "jinja2"):
+        return error
+    return ConfigError(f"{what}: needs the extra `serve`: pip install 'maas-usage-check[serve]'")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""The counters that the state has for an instance before its first cycle."""
+"""The account and the counters that the state has for an instance, without a cycle."""
 
 from __future__ import annotations
 
-from typing import List
+from typing import TYPE_CHECKING, List
 
 from ..config import is_project_id
 from ..errors import QueryError
@@ -11,6 +11,9 @@ from ..scheduling import Schedulers
 from ..scheduling.key_state import KeyEntry
 from ..state import Store
 from .collector import Collector
+
+if TYPE_CHECKING:
+    from ..ledger import Account
 
 
 def stored_counters(collector: Collector, store: Store) -> List[Point]:
@@ -30,8 +33,8 @@ def stored_counters(collector: Collector, store: Store) -> List[Point]:
 
     with store.snapshot():  # raises if there is no state: none is created
         pass
-    project_id = instance.project_id or _stored_project(collector, store)
     now_ms = int(collector.clock.now() * 1000)
+    project_id = instance.project_id or stored_account(collector, store).project_id
     end = CycleEnd(
         Account(project_id), now_ms, {**instance.user_tags, "region": instance.region}, False, (), None, lambda: False
     )
@@ -46,14 +49,23 @@ def stored_counters(collector: Collector, store: Store) -> List[Point]:
     ]
 
 
-def _stored_project(collector: Collector, store: Store) -> str:
-    """Return the project that was looked up with the access key; empty if it is not known."""
-    if collector.instance.credentials.source == "sdk":  # some of its sources query the cloud
-        return ""
+def stored_account(collector: Collector, store: Store) -> Account:
+    """Return the project that is configured or was looked up with the access key, and the key's digest.
+
+    Each is empty if it is not known. Raises UnusableError if the state cannot be used, or if there is none.
+    """
+    from ..ledger import Account
+
+    instance, found = collector.instance, ""
+    if instance.credentials.source == "sdk":  # some of its sources query the cloud
+        return Account(instance.project_id or "")
+    with store.snapshot():  # none is created
+        pass
     try:
         key = Schedulers(store, collector.clock).of(collector.provider()).key
     except QueryError:
-        return ""
-    with store.snapshot() as transaction:
-        project_id = transaction.get(KeyEntry, key.name).projects.get(collector.instance.project_query_key, "")
-    return project_id if is_project_id(project_id) else ""
+        return Account(instance.project_id or "")
+    if not instance.project_id:
+        with store.snapshot() as transaction:
+            found = transaction.get(KeyEntry, key.name).projects.get(instance.project_query_key, "")
+    return Account(instance.project_id or (found if is_project_id(found) else ""), key.name)

@@ -131,6 +131,7 @@ def _add_serve_options(parser: argparse.ArgumentParser) -> None:
     _add_file(parser, "--tls-cert", "serve over TLS, with this certificate")
     _add_file(parser, "--tls-key", "the private key of --tls-cert")
     _add_file(parser, "--tls-client-ca", "accept only clients with a certificate of this CA")
+    parser.add_argument("--no-page", action="store_true", help="without the page for people at /")
 
 
 def _add_report_options(parser: argparse.ArgumentParser) -> None:

@@ -25,11 +25,19 @@ from .usage_report import Line, UsageReport
 
 
 def add_team_costs(
-    report: UsageReport, store: Store, account: Account, windows: Sequence[Window], now_ms: int
+    report: UsageReport,
+    store: Store,
+    account: Account,
+    windows: Sequence[Window],
+    now_ms: int,
+    unsettled: bool = False,
 ) -> UsageReport:
-    """Return a report by team with its costs, as far as the ledger has them. Raise UnusableError if it has nothing."""
+    """Return a report by team with its costs, as far as the ledger has them. Raise UnusableError if it has nothing.
+
+    For `unsettled` see HoursWindow.
+    """
     instance = report.instance
-    known = ModelsWindow(instance, store, account, windows, now_ms).read()
+    known = ModelsWindow(instance, store, account, windows, now_ms, unsettled=unsettled).read()
     adder = LineAdder(group_usage(instance, "model", known, "", now_ms), report.size == "hour")
     with read_transaction(store, now_ms) as transaction:
         team_labels = [team.api_keys for team in instance.teams.values()]

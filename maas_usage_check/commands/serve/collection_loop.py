@@ -19,7 +19,7 @@ from ...metrics import Point
 from ...watchdog import start_thread, wait_for
 from ..problem_log import CONFIGURATION, ProblemLog
 from ..runner import on_sigterm, open_store
-from .snapshot import Snapshot, points_after_failure
+from .snapshot import NewestBatch, Snapshot, points_after_failure
 
 Load = Callable[[], ContextManager[List[Collector]]]
 _Identity = Tuple[Instance, Stamp, Stamp]
@@ -129,6 +129,7 @@ class CollectionLoop:
         present = set(map(_series, collectors))
         self._points = {series: points for series, points in self._points.items() if series in present}
         self._problems = {series: problems for series, problems in self._problems.items() if series in present}
+        self._publish_batches()
         on_sigterm(collectors, self._stop)
 
     def _reload(self) -> None:
@@ -175,7 +176,14 @@ class CollectionLoop:
         lasting = [problem for problems in self._problems.values() for problem in problems]
         self._problem_log.report([*once, *lasting], answered)
 
+    def _publish_batches(self) -> None:
+        series = [(each, _series(each)) for each in self._collectors]
+        self._snapshot.batches = tuple(
+            NewestBatch(each, self._points.get(tags, ()), self._problems.get(tags, ())) for each, tags in series
+        )
+
     def _publish(self) -> None:
+        self._publish_batches()
         self._snapshot.replace([point for points in self._points.values() for point in points])
 
     def _store_batch(self, series: _Series, batch: Batch) -> List[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Iterable, Iterator, Tuple
+from typing import TYPE_CHECKING, Collection, Iterable, Iterator, Optional, Tuple
 from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -15,6 +15,8 @@ from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .page import Pages
 
 OK, UNAVAILABLE, NOT_FOUND, NOT_ALLOWED = (
     "200 OK", "503 Service Unavailable", "404 Not Found", "405 Method Not Allowed",
@@ -58,8 +60,8 @@ class _SnapshotCollector(Collector):
             yield metric
 
 
-def make_application(snapshot: Snapshot) -> WSGIApplication:
-    """Create the WSGI application that serves a snapshot."""
+def make_application(snapshot: Snapshot, pages: Optional[Pages] = None) -> WSGIApplication:
+    """Create the WSGI application that serves a snapshot, and the page for people; without it, `/` is an index."""
 
     def metrics(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         registry = CollectorRegistry()
@@ -90,6 +92,10 @@ def make_application(snapshot: Snapshot) -> WSGIApplication:
             return metrics(environ, start_response)
         elif path == "/metrics":
             status, content_type, text = OK, TEXT, ""
+        elif pages is not None and path in pages.paths:
+            response = pages.respond(path, environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+            start_response(response.status, response.headers)
+            return [response.body if method == "GET" else b""]
         else:
             status, content_type, text = page(path)
         start_response(status, [("Content-Type", content_type)])

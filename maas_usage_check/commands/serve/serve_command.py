@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from ...clock import Clock
 from .collection_loop import CollectionLoop, Load
@@ -12,6 +12,9 @@ from .exporter_pages import make_application
 from .server import Server
 from .snapshot import Snapshot
 from .tls import TlsFiles
+
+if TYPE_CHECKING:
+    from .page import Pages
 
 UNPROTECTED = (
     "W! --listen: anyone who reaches this address can read the usage: add --tls-cert, --tls-key and --tls-client-ca, "
@@ -42,13 +45,22 @@ def serve(
     tls = TlsFiles(args.tls_cert, args.tls_key, args.tls_client_ca, log)
     loop = CollectionLoop(load, tls.reload, snapshot, log, clock)
     host, port = args.listen
-    server = Server(host, port, make_application(snapshot), tls.context)
+    pages = None if args.no_page else _make_pages(snapshot, clock)
+    server = Server(host, port, make_application(snapshot, pages), tls.context)
     if tls.context() is None and not is_loopback(server.server_name):
         log(UNPROTECTED)
     server.start()
     log(f"I! serving {server.url}/metrics")
+    if pages is not None:
+        log(f"I! page for people: {server.url}/")
     on_listening(f"{server.url}/")
     loop.run()
+
+
+def _make_pages(snapshot: Snapshot, clock: Clock) -> Pages:
+    from .page import Pages  # without a page Jinja2 is not needed
+
+    return Pages(snapshot, clock)
 
 
 def is_loopback(address: str) -> bool:

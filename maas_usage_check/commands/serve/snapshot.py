@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...clock import Clock
-from ...errors import Result
+from ...collection import Collector
+from ...errors import Problem, Result
 from ...metrics import API, CATALOGUE, COUNT, Number, Point
 from ...metrics.points import fresh_points
 
@@ -17,8 +18,20 @@ STATE_S = 1.0
 """Seconds for which the first scrapes wait for the counters in the state, which may hang."""
 
 
+class NewestBatch(NamedTuple):
+    """The newest batch of one instance; without points before its first cycle."""
+
+    collector: Collector
+    points: Sequence[Point] = ()
+    problems: Sequence[Problem] = ()
+
+
 class Snapshot:
-    """Share the points of the last cycles: one thread replaces them, any number read them."""
+    """Share the newest batches: one thread replaces them, any number read them.
+
+    Attributes:
+        batches: of all instances, in the order of the file. Each change is a new tuple.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,6 +39,7 @@ class Snapshot:
         self._has_points = threading.Event()
         self._points: Optional[Sequence[Point]] = None
         self._deadline = math.inf
+        self.batches: Tuple[NewestBatch, ...] = ()
 
     def replace(self, points: Sequence[Point]) -> None:
         """Replace all points."""
@@ -54,7 +68,13 @@ class Snapshot:
     def points(self) -> List[Point]:
         """Return the points that have not expired; if a cycle is overdue, the counts and `up 0`."""
         self._has_points.wait(STATE_S)
-        points = self._stored if self._points is None else self._points
+        return self._current(self._stored if self._points is None else self._points)
+
+    def points_of(self, batch: NewestBatch) -> List[Point]:
+        """Return those of one instance."""
+        return self._current(batch.points)
+
+    def _current(self, points: Sequence[Point]) -> List[Point]:
         return fresh_points(points, self._clock.now()) if self.is_healthy else list(points_after_failure(points))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence, Tuple
 from urllib.parse import urlencode
 
 PERIODS = ("today", "7d", "this_month", "last_month")
@@ -31,6 +31,11 @@ class PageView(NamedTuple):
     language: str = "en"
     in_url: Mapping[str, str] = {}
     is_file: bool = False
+
+    @property
+    def key(self) -> Tuple[Any, ...]:
+        """Return all that the page depends on."""
+        return (*self[:4], tuple(sorted(self.in_url.items())))
 
     def link(self, path: str = "", **changes: str) -> str:
         """Return a relative link with some parameters changed; an empty one is left out."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ....cloud.usage import Usage
 from ....config import Instance
 from ....config.ranges import Range, month_window, parse_range
+from ....errors import ConfigError
 from ....ledger.budgets import Member
 from ....ledger.hour_values import DAY, HOUR, KEPT
 from ....ledger.key_costs import KeyCosts
@@ -35,12 +36,9 @@ def read_content(view: PageView, names: Sequence[str], source: PageSource, store
     """Return the page of one instance; `names` are those of all.
 
     Raises:
-        ConfigError: the month is not kept.
+        ConfigError: see view_instance.
     """
-    range_ = page_range(view.period)
-    instance, account = replace(source.instance, ranges=(range_,)), source.account
-    if isinstance(range_, Month):
-        range_.check(now_ms, instance.zone)
+    instance, account = view_instance(view, source.instance, now_ms), source.account
     asked = ask_period(instance, False, now_ms)
     statistics = StatisticsWindow(instance, store, account, [asked.kept], now_ms, unsettled=True).read()
     models = None
@@ -95,6 +93,20 @@ def _period_report(
     lines = tuple(map(services.line, days)) or (whole,)
     groups = services.usage.groups
     return UsageReport(instance, project_id, instance.zone(), "service", "day", False, groups, lines, whole)
+
+
+def view_instance(view: PageView, instance: Instance, now_ms: int) -> Instance:
+    """Return an instance whose one range is the period of a view.
+
+    Raises:
+        ConfigError: the month is not kept, or the instance lacks the view's groups.
+    """
+    range_ = page_range(view.period)
+    if isinstance(range_, Month):
+        range_.check(now_ms, instance.zone)
+    if view.by and view.by not in groupings(instance):
+        raise ConfigError(f"by: this instance has no {view.by}s: it has {', '.join(groupings(instance))}")
+    return replace(instance, ranges=(range_,))
 
 
 def page_range(period: str) -> Union[Range, Month]:

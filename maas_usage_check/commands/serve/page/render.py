@@ -60,6 +60,12 @@ def render(content: PageContent) -> str:
     )  # fmt: skip
 
 
+def compile_templates() -> None:
+    """Compile the templates, which takes longer than a page."""
+    for path in FOLDER.glob("*.html"):
+        _environment().get_template(path.name)
+
+
 def content_security_policy() -> str:
     """Return the policy of the page's header: nothing but its own style."""
     return f"{_policy()}; frame-ancestors 'none'"

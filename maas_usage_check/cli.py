@@ -170,7 +170,13 @@ def _collectors(
 
 
 def _report(args: argparse.Namespace, runtime: Runtime) -> int:
-    from .commands.report import report
+    if args.format == "html":
+        try:
+            from .commands.serve.page.page_report import report_page as report
+        except ModuleNotFoundError as error:
+            raise _without_extra(error, "--format html") from None
+    else:
+        from .commands.report import report
 
     def write(text: str) -> None:
         _stdout_writer().write(text.encode())

@@ -19,7 +19,7 @@ LISTEN = "127.0.0.1:16227"
 """The port is MAAS on a telephone keypad. No known exporter uses it; 9100 to 9999 are all allocated."""
 LONGEST_WORD = 10
 BEFORE_COMMAND = ("-h", "--help", "--version")
-REPORT_FORMATS = ("table", "csv", "json", "focus")
+REPORT_FORMATS = ("table", "csv", "json", "focus", "html")
 REPORT_GROUPS = ("service", "key", "model", "team")
 EXAMPLES = """\
 examples:
@@ -177,7 +177,7 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=REPORT_FORMATS,
         default="table",
-        help="default: table; focus: cost by day, model, API key and kind of token as FOCUS 1.2",
+        help="default: table; focus: cost by day, model, API key and kind of token as FOCUS 1.2; html: a page",
     )
     parser.add_argument("--region", help="default: cn-southwest-2")
     parser.add_argument(

@@ -153,6 +153,7 @@ class Sample:
             today=self.total(int(today.timestamp()) * 1000, self.now // HOUR * HOUR),
             month=self.total(month.start, until),
             comparison=self.total(month.start, until, Window(last.start, last.start + until - month.start)),
+            has_budget=False,
             budgets=() if self.is_empty else tuple(self.budgets(month)),
             period=period,
             day_costs=[_cost(line.total) if self.has_prices else None for line in period.lines],

@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from functools import partial
-from typing import Callable, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 from rich.console import Console
 
@@ -53,13 +53,9 @@ def report(
     now_s = int(runtime.clock.now())
     now_ms = now_s * 1000
     view, overrides = read_view(args), read_overrides(args)
-    with name_option_in_errors(overrides):
-        if args.config is not None:
-            instances = load_file(args.config, now_s, overrides)
-        else:
-            instances = [load_instance(overrides, {}, "arguments", now_s)]
+    instances = load_instances(args, overrides, now_s)
     if view.by != "model":
-        for text in load_warnings(instances, now_s, "--last" if args.last else "--from" if args.since else None):
+        for text in range_warnings(args, instances, now_s):
             warn(text)
     configured = choose(instances, view)
     instances = [with_view(each, view, args.api_keys, now_ms) for each in configured]
@@ -78,11 +74,10 @@ def report(
         queried = [*exact, *by_label]
         batches = iter(query_ranges(queried, now_s) if queried else ())
         if len(exact) < len(by_instance):  # it may take long: Ctrl-C ends it as SIGTERM does
-            previous = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
-            stack.callback(signal.signal, signal.SIGINT, previous)
+            end_at_interrupt(stack)
         if view.is_focus:
             write_stdout(HEADER)
-        make_store = partial(_temporary_store, stack, warn, runtime)
+        make_store = partial(temporary_store, stack, warn, runtime)
         for collector in by_instance:
             if collector in exact:
                 batch = next(batches)
@@ -105,7 +100,26 @@ def report(
     return any(each.is_known for each in reports)
 
 
-def _temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) -> Store:
+def load_instances(args: argparse.Namespace, overrides: Dict[str, Any], now_s: int) -> List[Instance]:
+    """Load the instances of a report; raise ConfigError, which names the option."""
+    with name_option_in_errors(overrides):
+        if args.config is not None:
+            return load_file(args.config, now_s, overrides)
+        return [load_instance(overrides, {}, "arguments", now_s)]
+
+
+def range_warnings(args: argparse.Namespace, instances: Sequence[Instance], now_s: int) -> List[str]:
+    """Return the warnings of the configuration, which name the option of the period."""
+    return list(load_warnings(instances, now_s, "--last" if args.last else "--from" if args.since else None))
+
+
+def end_at_interrupt(stack: contextlib.ExitStack) -> None:
+    """Let Ctrl-C end the queries as SIGTERM does, until the stack is closed."""
+    previous = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGTERM))
+    stack.callback(signal.signal, signal.SIGINT, previous)
+
+
+def temporary_store(stack: contextlib.ExitStack, warn: Warn, runtime: Runtime) -> Store:
     """Open a state that is deleted at the end."""
     try:
         folder = tempfile.mkdtemp(prefix="maas-usage-check-report-")

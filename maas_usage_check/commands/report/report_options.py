@@ -31,7 +31,7 @@ class View(Struct, frozen=True):
     Attributes:
         by: `service`, `key`, `model` or `team`.
         size: `day`, `hour`, or None for the period as a whole.
-        form: `table`, `csv`, `json` or `focus`.
+        form: `table`, `csv`, `json`, `focus` or `html`.
         raw: whether the cloud's answers are shown too.
         compare: whether the period before is shown too.
         month: to report instead of a range.

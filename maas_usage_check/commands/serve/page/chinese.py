@@ -53,6 +53,7 @@ CHINESE: Mapping[str, str] = {
     "not_yet": "最早的几个小时云端尚未给出。",
     # Budgets
     "budgets": "{}预算",
+    "budget_unknown": "首次采集后可知",
     "no_budget": "未配置预算",
     "all_teams": "全部用量",
     "used_of": "{} / {}",
@@ -68,6 +69,9 @@ CHINESE: Mapping[str, str] = {
     "more_budgets": "另外 {} 项预算",
     # Controls
     "period": "时间",
+    "period_yesterday": "昨天",
+    "period_last_d": "近 {} 天",
+    "period_last_h": "近 {} 小时",
     "period_today": "今天",
     "period_7d": "近 7 天",
     "period_this_month": "本月",

@@ -76,7 +76,8 @@ class PageContent(Struct, frozen=True):
         today: its use.
         month: that of the running month.
         comparison: that of the running month up to 3 hours ago, with the same days and hours of the last in `previous`.
-        budgets: of the running month.
+        has_budget: a budget is configured.
+        budgets: of the running month; none before the first cycle.
         period: the use of the period by service type; a line for each day.
         day_costs: the cost of each of these days.
         hours: the starts of all hours of the period with their use.
@@ -96,6 +97,7 @@ class PageContent(Struct, frozen=True):
     today: Total
     month: Total
     comparison: Total
+    has_budget: bool
     budgets: Sequence[BudgetRow]
     period: UsageReport
     day_costs: Sequence[Optional[Decimal]]

@@ -56,6 +56,7 @@ ENGLISH: Mapping[str, str] = {
     # Budgets
     "budgets": "Budgets of {}",
     "no_budget": "No budget is configured",
+    "budget_unknown": "Known after the first cycle",
     "all_teams": "All usage",
     "used_of": "{} of {}",
     "used_share": "{} used",
@@ -71,6 +72,9 @@ ENGLISH: Mapping[str, str] = {
     # Controls
     "period": "Period",
     "period_today": "Today",
+    "period_yesterday": "Yesterday",
+    "period_last_d": "{} days",
+    "period_last_h": "{} hours",
     "period_7d": "7 days",
     "period_this_month": "This month",
     "period_last_month": "Last month",

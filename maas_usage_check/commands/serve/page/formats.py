@@ -13,6 +13,7 @@ from ....config.ranges import HOUR
 from ....metrics import Number
 from ...report.amounts import format_change, format_cost, format_share
 from ...report.periods import local_time
+from .page_view import MONTH
 
 MINUTE_MS, DAY_HOURS = 60_000, 24
 EXACT_BELOW = 10_000
@@ -127,6 +128,13 @@ class Formats:
         """Write the name of a month such as 2026-10: October 2026."""
         year, month = int(name[:4]), int(name[5:])
         return f"{year}年{month}月" if self.language == "zh" else f"{MONTHS[month - 1]} {year}"
+
+    def period(self, name: str, texts: Mapping[str, str]) -> str:
+        """Write the name of a period: that of a view, or of a range in `report`."""
+        last = re.fullmatch("last_([0-9]+)([dh])", name)
+        if last:
+            return texts[f"period_last_{last[2]}"].format(last[1])
+        return texts.get(f"period_{name}") or (self.month(name) if MONTH.fullmatch(name) else name)
 
     def month_of(self, at_ms: int) -> str:
         """Write the month of a time."""

@@ -19,6 +19,12 @@ class PageSource(NamedTuple):
     state: CollectionState
 
 
+def has_budget(instance: Instance) -> bool:
+    """Return whether any budget is configured."""
+    budgets = [instance.budget, *(team.budget for team in instance.teams.values())]
+    return any(each is not None and (each.tokens, each.cost) != (None, None) for each in budgets)
+
+
 def budget_rows(points: Sequence[Point]) -> Iterator[BudgetRow]:
     """Yield the budgets."""
     for point in points:

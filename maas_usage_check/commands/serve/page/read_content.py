@@ -14,7 +14,7 @@ from ....errors import ConfigError
 from ....ledger.budgets import Member
 from ....ledger.hour_values import DAY, HOUR, KEPT
 from ....ledger.key_costs import KeyCosts
-from ....ledger.known_usage import Span, hour_span
+from ....ledger.known_usage import KnownUsage, Span, hour_span
 from ....ledger.models_window import ModelsWindow
 from ....ledger.month_budgets import model_members, statistics_members
 from ....ledger.schema import read_transaction
@@ -27,23 +27,47 @@ from ...report.periods import Part, local_time, split_hours
 from ...report.usage_report import UsageReport
 from .content import PageContent
 from .group_reports import GroupReports, groupings, shown_groupings
-from .page_source import PageSource, budget_rows, live_models
+from .page_source import PageSource, budget_rows, has_budget, live_models
 from .page_totals import read_totals
 from .page_view import PageView
 
 
 def read_content(view: PageView, names: Sequence[str], source: PageSource, store: Store, now_ms: int) -> PageContent:
-    """Return the page of one instance; `names` are those of all.
+    """Return the page of one instance from the ledger alone; `names` are those of all.
 
     Raises:
         ConfigError: see view_instance.
     """
-    instance, account = view_instance(view, source.instance, now_ms), source.account
-    asked = ask_period(instance, False, now_ms)
+    instance = view_instance(view, source.instance, now_ms)
+    asked, account = ask_period(instance, False, now_ms), source.account
     statistics = StatisticsWindow(instance, store, account, [asked.kept], now_ms, unsettled=True).read()
     models = None
     if instance.models:
         models = ModelsWindow(instance, store, account, [asked.kept], now_ms, unsettled=True).read()
+    return make_content(view, names, source._replace(instance=instance), store, now_ms, statistics, models)
+
+
+def make_content(
+    view: PageView,
+    names: Sequence[str],
+    source: PageSource,
+    store: Store,
+    now_ms: int,
+    statistics: KnownUsage,
+    models: Optional[KnownUsage],
+) -> PageContent:
+    """Return the page of one instance, whose one range is the period; see read_content.
+
+    Args:
+        view: what to show.
+        names: of all instances.
+        source: the instance.
+        store: the ledger.
+        now_ms: milliseconds since 1970.
+        statistics: the known usage of the period by service type and label.
+        models: that by model; None without models.
+    """
+    instance, account, asked = source.instance, source.account, ask_period(source.instance, False, now_ms)
     services = LineAdder(group_usage(instance, "service", statistics, "", now_ms), by_hour=False)
     days = list(split_hours(asked.kept, "day", instance.zone()))
 
@@ -64,6 +88,7 @@ def read_content(view: PageView, names: Sequence[str], source: PageSource, store
             today=totals.today,
             month=totals.month,
             comparison=totals.comparison,
+            has_budget=has_budget(instance),
             budgets=tuple(budget_rows(source.points)),
             period=_period_report(instance, account.project_id, asked, services, days),
             day_costs=tuple(map(groups.cost, days)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
 import os
 from decimal import Decimal
@@ -40,16 +39,15 @@ def prepare_page(account: SimulatedAccount, clock: Clock) -> str:
 
 
 def choose_limits(store: Store, instance: Instance, now_ms: int) -> Dict[str, int]:
-    """Return a limit for each budget, with which its story is true now; on the 1st none can be nearly used up."""
+    """Return a limit for each budget, with which its story is true now; without use none can be nearly used up."""
     zone = instance.zone()
     month = month_window(now_ms, zone)
     last_month = month_window(month.start - 1, zone)
     before = [status.used for _, status in read_budgets(store, instance, PROJECT_ID, last_month, month.start)]
-    is_first_day = dt.datetime.fromtimestamp(now_ms / 1000, zone).day == 1
     limits: Dict[str, int] = {}
     for (budget, status), used_before in zip(read_budgets(store, instance, PROJECT_ID, month, now_ms), before):
         name = budget.tags.get("team", budget.kind)
-        story = RUNS_OUT if is_first_day and STORIES[name] == NEARLY_USED_UP else STORIES[name]
+        story = STORIES[name] if status.used or STORIES[name] != NEARLY_USED_UP else RUNS_OUT
         forecast = status.forecast or used_before or Decimal(0)
         limits[name] = round_number(*_range(story, status.used or Decimal(0), forecast))
     return limits

@@ -142,18 +142,17 @@ def test_budgets(page: SimulatedPage, month: int, day: int, hour: int) -> None:
 
 @pytest.mark.parametrize("hour", [0, 12])
 def test_budgets_on_the_first(page: SimulatedPage, hour: int) -> None:
-    """On the 1st, two teams will exceed their budgets at this rate, and one will not."""
+    """On the 1st a budget can be nearly used up too, once there is use; no limit is 0."""
     page.prepare(datetime(2026, 12, 1, hour, 20, tzinfo=SHANGHAI))
     found = budgets(page.collect())
     assert len(found) == 5
     history = sum(usage.total_tokens for usage in page.known()[0].spans.values())
-    assert all(10**6 < fields["limit"] < history for (_, unit), fields in found.items() if unit == "tokens")
+    assert all(10**4 < fields["limit"] < history for (_, unit), fields in found.items() if unit == "tokens")
     if hour:
         assert found["search", "tokens"]["forecast_ratio"] < 0.7
-        for team in ("support", "batch"):
-            fields = found[team, "tokens"]
-            assert fields["used_ratio"] < 0.2
-            assert fields["forecast_ratio"] > 1.3
+        assert 0.85 < found["support", "tokens"]["used_ratio"] < 0.97
+        assert found["batch", "tokens"]["used_ratio"] < 0.2
+        assert found["batch", "tokens"]["forecast_ratio"] > 1.3
 
 
 @pytest.mark.parametrize(

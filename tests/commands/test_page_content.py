@@ -161,7 +161,10 @@ def test_live_models() -> None:
     """A model says its minute; what it did not report is not known, and without calls there is no latency."""
     rows = show(Sample().content()).tables[LIVE]
     assert rows[1] == ["deepseek-v3.2", "20:24", "42", "214 K", "0", "11.22 s", "0.53 s", "70.0%", "93.0%"]
-    assert rows[3] == ["kimi-k2-instruct", "20:24", "0", "0", "not known", DASH, DASH, "not known", "not known"]
+    assert rows[3] == ["kimi-k2-instruct", "20:24", "0", "0", "not known", DASH, DASH, "no limit", "no limit"]
+    unknown = [each._replace(fields={"tokens_limit_ratio": 0.5}) for each in Sample().live_models()]
+    rows = show(Sample().content(live_models=[*Sample().live_models(), *unknown])).tables[LIVE]
+    assert rows[4][-2:] == ["not known", "50.0%"]
     without = [each._replace(fields={"requests_per_minute": 1.5}) for each in Sample().live_models()]
     rows = show(Sample().content(live_models=without)).tables[LIVE]
     assert rows[0][-1] == "First token"

@@ -59,13 +59,15 @@ def test_file_stands_alone(months: Months) -> None:
     assert "href" not in {name for _, attributes in shown.tags for name in attributes}
     assert "Models now" not in shown.text
     policy = next(each["content"] for _, each in shown.tags if each.get("http-equiv") == "Content-Security-Policy")
-    assert policy is not None and policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
 def test_by(months: Months) -> None:
     shown = page(months.report, "--month", "2026-09", "--by", "model")
     assert "Usage: September 2026" in shown.text
-    assert "Models" in shown.text and "Teams" not in shown.text
+    assert "Models" in shown.text
+    assert "Teams" not in shown.text
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ CHINESE: Mapping[str, str] = {
     # Budgets
     "budgets": "{}预算",
     "budget_unknown": "首次采集后可知",
+    "no_limit": "无限制",
     "no_budget": "未配置预算",
     "all_teams": "全部用量",
     "used_of": "{} / {}",

@@ -55,6 +55,7 @@ ENGLISH: Mapping[str, str] = {
     "not_yet": "The first hours are not reported yet.",
     # Budgets
     "budgets": "Budgets of {}",
+    "no_limit": "no limit",
     "no_budget": "No budget is configured",
     "budget_unknown": "Known after the first cycle",
     "all_teams": "All usage",

@@ -70,6 +70,14 @@ def total_day_cost(content: PageContent) -> Tuple[Optional[Decimal], bool]:
     return (sum_costs(known) if known else None), len(known) < len(content.day_costs)
 
 
+class LimitShare(NamedTuple):
+    """The share of a limit that is used, and the width of its bar; None is not known. `is_set`: there may be a limit."""
+
+    ratio: Optional[float]
+    width: str
+    is_set: bool
+
+
 class LiveRow(NamedTuple):
     """A model in a minute; None is not known. `is_idle`: it had no call, so there is no duration."""
 
@@ -77,7 +85,7 @@ class LiveRow(NamedTuple):
     name: str
     errors: Optional[float]
     is_idle: bool
-    limits: Sequence[Tuple[Optional[float], str]]
+    limits: Sequence[LimitShare]
 
 
 def live_rows(content: PageContent) -> Tuple[List[LiveRow], List[bool]]:
@@ -88,12 +96,17 @@ def live_rows(content: PageContent) -> Tuple[List[LiveRow], List[bool]]:
     for model in content.live_models:
         errors = [model.fields.get(name) for name in ("errors_4xx", "errors_5xx")]
         known = [each for each in errors if each is not None]
-        ratios = [model.fields.get(name) for name in names]
-        limits = [(ratio, percent(min(100.0, 100 * (ratio or 0)))) for ratio in ratios]
         total = sum(known) if len(known) == len(errors) else None
         is_idle = model.fields.get("requests_per_minute") == 0
+        limits = [_limit_share(model, name) for name in names]
         rows.append(LiveRow(model, cut_name(model.name), total, is_idle, limits))
     return rows, has
+
+
+def _limit_share(model: LiveModel, name: str) -> LimitShare:
+    ratio = model.fields.get(name)
+    rate = name.replace("_limit_ratio", "_per_minute")
+    return LimitShare(ratio, percent(min(100.0, 100 * (ratio or 0))), ratio is not None or rate not in model.fields)
 
 
 class MonthRow(NamedTuple):

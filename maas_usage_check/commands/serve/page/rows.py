@@ -71,7 +71,7 @@ def total_day_cost(content: PageContent) -> Tuple[Optional[Decimal], bool]:
 
 
 class LimitShare(NamedTuple):
-    """The share of a limit that is used, and the width of its bar; None is not known. `is_set`: there may be a limit."""
+    """The used share of a limit, None is not known, and the width of its bar. `is_set`: there may be a limit."""
 
     ratio: Optional[float]
     width: str

@@ -51,8 +51,6 @@ def serve(
         log(UNPROTECTED)
     server.start()
     log(f"I! serving {server.url}/metrics")
-    if pages is not None:
-        log(f"I! page for people: {server.url}/")
     on_listening(f"{server.url}/")
     loop.run()
 

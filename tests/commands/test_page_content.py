@@ -136,6 +136,11 @@ def test_groups() -> None:
     assert [row[-1] for row in page.tables["Models"][1:4]] == [
         "12.357.00 M tokens without a price", "no price", "not known",
     ]  # fmt: skip
+    kinds = tuple(
+        Group("Preset Service", {"service_type": "preset", "infer_type": each}) for each in ("batch", "real_time")
+    )
+    both = show(replace(content, groups=[replace(content.groups[0], by="service", groups=kinds)]))
+    assert [row[0] for row in both.tables["Services"][1:3]] == ["Preset Service, batch inference", "Preset Service"]
     services = show(replace(content, groups=[replace(content.groups[0], by="service", batch=True)]))
     assert services.tables["Services, batch inference"][0] == ["Service", "Tokens", "Share"]
 

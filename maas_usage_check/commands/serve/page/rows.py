@@ -20,6 +20,7 @@ class GroupRow(NamedTuple):
 
     name: str
     text: str
+    batch: bool
     width: str
     tokens: Optional[int]
     share: Optional[float]
@@ -49,7 +50,8 @@ def group_tables(content: PageContent) -> Iterator[GroupTable]:
             width = percent(100 * usage.total_tokens / largest) if usage and largest else "0%"
             tokens = usage.total_tokens if usage else None
             text = _text_of(report, group.title, group.columns.get("service_type"))
-            rows.append(GroupRow(cut_name(group.title), text, width, tokens, whole.share(usage), cost, unpriced))
+            batch, share = group.columns.get("infer_type") == "batch", whole.share(usage)
+            rows.append(GroupRow(cut_name(group.title), text, batch, width, tokens, share, cost, unpriced))
         yield GroupTable(report.by, report.batch, has_cost, rows, whole)
 
 

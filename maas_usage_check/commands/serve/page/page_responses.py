@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ....clock import Clock
 from ....collection.stored_counters import stored_account
 from ....config import Instance
-from ....errors import ConfigError, MaasError, internal_error
+from ....errors import ConfigError, MaasError, Problem, internal_error
 from ....ledger import Account
 from ....state import Store, UnusableError
 from ....watchdog import run_with_deadline
@@ -35,6 +35,7 @@ DEADLINE_S = 8.0
 """For one page; less than a connection lasts. The state may hang."""
 OK, UNAVAILABLE = "200 OK", "503 Service Unavailable"
 BUSY = "busy: other pages are being made, or the state folder does not answer; try again"
+NO_HOURS = Problem("I", "The page shows hours, which this instance does not collect: set `hourly: true`", "")
 COMMON = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 """Headers of every response."""
 
@@ -127,7 +128,8 @@ class Pages:
 
     def _source(self, batch: NewestBatch, batches: Sequence[NewestBatch]) -> PageSource:
         instance, points = batch.collector.instance, self._snapshot.points_of(batch)
-        state = collection_state(points, batch.problems, not self._snapshot.is_healthy)
+        problems = [*batch.problems, *([] if instance.hourly else [NO_HOURS])]
+        state = collection_state(points, problems, not self._snapshot.is_healthy)
         try:
             account = stored_account(batch.collector, self._open(batches))
         except UnusableError:  # there is no state yet, or the cycles report it

@@ -8,7 +8,7 @@ WORKERS ?= 2
 # Without byte code, every process of a test would compile the plugin again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check docs agents faults soak audit package bench clean
+.PHONY: demo test check docs agents pictures faults soak audit package bench clean
 
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,10 @@ docs: $(VENV)/tested
 # With MAAS_AGENTS_REQUIRED=1 a missing agent is a failure, not a skip.
 agents: $(VENV)/with-agents
 	$(BIN)/pytest --quiet -rs --numprocesses=3 --dist=loadgroup $(AGENTS)
+
+# Write the pictures of the page in docs/images; needs Debian's chromium and chromium-driver.
+pictures: $(VENV)/with-agents
+	$(BIN)/python -m tests.agents.page_pictures
 
 # Behaviour under faults: limits, secrets, kills, a simulated week.
 faults: $(VENV)/with-agents

@@ -30,6 +30,7 @@ AGENTS = [
     "datadog-api-client>=2.30",
     "datadog-checks-dev>=34",
     "kubernetes-validate>=1.34",
+    "selenium>=4.20",
 ]
 
 setup(

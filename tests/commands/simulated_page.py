@@ -10,6 +10,7 @@ from typing import DefaultDict, Dict, List, NamedTuple, Tuple
 
 import pytest
 
+from maas_usage_check.clock import Clock
 from maas_usage_check.cloud import Statistics
 from maas_usage_check.cloud.cloud_eye import CloudEye, Dimensions
 from maas_usage_check.cloud.usage import Usage
@@ -70,16 +71,20 @@ class SimulatedPage:
 
     def known(self) -> List[KnownSeries]:
         """Read all series of the ledger."""
-        now_ms, instance = int(self._clock.at * 1000), self.instance
-        models = (Dimensions(model, key_id or "") for model, key_id in self._cloud.emulator.models.series)
-        series = [
-            *Statistics().hour_series(instance, PROJECT_ID),
-            *(CloudEye().hour_series(instance, PROJECT_ID, each) for each in models),
-        ]
-        store = open_store([instance], pytest.fail, self._clock.clock)
-        with closing(store), read_transaction(store, now_ms) as transaction:
-            hour_stores = [HourStore(transaction, each.name, each.settled_after_ms, True) for each in series]
-            return [KnownSeries(each.tags, _spans(hours)) for each, hours in zip(series, hour_stores)]
+        return read_ledger(self.instance, self._cloud.emulator.models, self._clock.clock)
+
+
+def read_ledger(instance: Instance, simulated_models: SimulatedModels, clock: Clock) -> List[KnownSeries]:
+    """Read all series of the ledger of an instance."""
+    models = (Dimensions(model, key_id or "") for model, key_id in simulated_models.series)
+    series = [
+        *Statistics().hour_series(instance, PROJECT_ID),
+        *(CloudEye().hour_series(instance, PROJECT_ID, each) for each in models),
+    ]
+    store = open_store([instance], pytest.fail, clock)
+    with closing(store), read_transaction(store, int(clock.now() * 1000)) as transaction:
+        hour_stores = [HourStore(transaction, each.name, each.settled_after_ms, True) for each in series]
+        return [KnownSeries(each.tags, _spans(hours)) for each, hours in zip(series, hour_stores)]
 
 
 def _spans(hour_store: HourStore) -> Dict[Span, Usage]:

@@ -12,6 +12,7 @@ from maas_usage_check.cloud.usage import Usage
 from maas_usage_check.commands.runner import make_collectors, open_store
 from maas_usage_check.commands.serve.page.content import PageContent
 from maas_usage_check.commands.serve.page.page_responses import PageResponse, Pages
+from maas_usage_check.commands.serve.page.page_source import instance_name
 from maas_usage_check.commands.serve.page.page_view import read_page_view
 from maas_usage_check.commands.serve.page.read_content import read_content
 from maas_usage_check.commands.serve.snapshot import NewestBatch, Snapshot
@@ -59,7 +60,7 @@ class ServedPages:
         batches, now_ms = self.snapshot.batches, int(self.clock.now()) * 1000
         view = read_page_view(parse_qs(query), "", len(batches))
         source = self.pages._source(batches[view.instance - 1], batches)
-        names = [each.collector.instance.display_name for each in batches]
+        names = [instance_name(each.collector.instance) for each in batches]
         return read_content(view, names, source, self.pages._open(batches), now_ms)
 
 

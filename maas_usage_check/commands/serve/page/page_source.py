@@ -19,6 +19,13 @@ class PageSource(NamedTuple):
     state: CollectionState
 
 
+def instance_name(instance: Instance) -> str:
+    """Return the region, the tags and the project; the project last, since a page cuts long names."""
+    names = [f"{tag}:{value}" for tag, value in instance.user_tags.items()]
+    names += [instance.project_id] if instance.project_id else []
+    return f"{instance.region} ({' '.join(names)})" if names else instance.region
+
+
 def budget_rows(points: Sequence[Point]) -> Iterator[BudgetRow]:
     """Yield the budgets."""
     for point in points:

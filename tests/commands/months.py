@@ -18,7 +18,8 @@ from .long_ledger import HOUR, LongLedger, truth
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 NOW = int(MONDAY * 1000)
-LAST_HOUR = NOW // HOUR * HOUR - 3 * HOUR
+THIS_HOUR = NOW // HOUR * HOUR
+LAST_HOUR = THIS_HOUR - 3 * HOUR
 """Hours are final up to here."""
 TEAMS = {"search": ["team-search"], "support": ["team-support", "batch-jobs"]}
 PRICES = [("2.0", "8.0"), ("0.35", "1.25")]
@@ -88,6 +89,7 @@ class Months:
         return total
 
 
+TODAY = local("2026-11-23")
 AUGUST, SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER = (local(f"2026-{month:02}-01") for month in (8, 9, 10, 11, 12))
 
 

@@ -37,15 +37,15 @@ class Month(Struct, frozen=True):
         month = self.whole(now_ms, zone)
         return Window(month.start, min(month.end, now_ms))
 
-    def check(self, now_ms: int, zone: Zone) -> None:
-        """Raise ConfigError if it has not begun, or if nothing of it is kept."""
+    def check(self, now_ms: int, zone: Zone, option: str = "--month") -> None:
+        """Raise ConfigError, which names the option, if it has not begun, or if nothing of it is kept."""
         month = self.whole(now_ms, zone)
         if month.start > now_ms:
-            raise ConfigError(f"--month: {self.name} has not begun; choose a month of the past")
+            raise ConfigError(f"{option}: {self.name} has not begun; choose a month of the past")
         if month.end <= now_ms - KEPT:
             since = local_time(now_ms - KEPT, zone())
             text = f"{self.name} is more than 13 months ago: usage is kept from {since:%Y-%m-%d} on"
-            raise ConfigError(f"--month: {text}; choose a later month")
+            raise ConfigError(f"{option}: {text}; choose a later month")
 
 
 class AskedPeriod(NamedTuple):

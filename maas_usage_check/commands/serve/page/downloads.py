@@ -11,7 +11,6 @@ from ....ledger.models_window import ModelsWindow
 from ....ledger.window import HoursWindow, StatisticsWindow
 from ....state import Store, UnusableError
 from ...report.asked_period import ask_period
-from ...report.chosen_instances import NO_PRICES
 from ...report.csv_json import encode
 from ...report.focus import HEADER
 from ...report.focus_report import write_charges
@@ -26,6 +25,7 @@ from .read_content import view_instance
 FORMS: Dict[str, str] = {"/usage.csv": "csv", "/usage.json": "json", "/focus.csv": "focus"}
 """The format of each path."""
 DEFAULT_GROUP = "service"
+NO_PRICES = "focus.csv: needs `prices` in the configuration, with `models: true` and `hourly: true`"
 
 
 def download(form: str, view: PageView, source: PageSource, store: Store, now_ms: int) -> str:

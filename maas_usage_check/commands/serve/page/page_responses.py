@@ -19,7 +19,7 @@ from ...runner import open_store
 from ..snapshot import NewestBatch, Snapshot
 from .collection_state import collection_state
 from .downloads import DEFAULT_GROUP, FORMS, download
-from .page_source import PageSource
+from .page_source import PageSource, instance_name
 from .page_view import PageView, read_page_view
 from .read_content import read_content
 from .render import content_security_policy, render
@@ -117,7 +117,7 @@ class Pages:
             now_ms = int(self._clock.now()) * 1000
             if path != PAGE:
                 return _file(FORMS[path], view, download(FORMS[path], view, source, store, now_ms))
-            names = [each.collector.instance.display_name for each in batches]
+            names = [instance_name(each.collector.instance) for each in batches]
             body = render(read_content(view, names, source, store, now_ms)).encode()
             if self._kept_of != state or len(self._kept) >= MAX_KEPT:
                 self._kept_of, self._kept = state, {}

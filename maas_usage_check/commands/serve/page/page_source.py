@@ -25,6 +25,13 @@ def has_budget(instance: Instance) -> bool:
     return any(each is not None and (each.tokens, each.cost) != (None, None) for each in budgets)
 
 
+def instance_name(instance: Instance) -> str:
+    """Return the region, the tags and the project; the project last, since a page cuts long names."""
+    names = [f"{tag}:{value}" for tag, value in instance.user_tags.items()]
+    names += [instance.project_id] if instance.project_id else []
+    return f"{instance.region} ({' '.join(names)})" if names else instance.region
+
+
 def budget_rows(points: Sequence[Point]) -> Iterator[BudgetRow]:
     """Yield the budgets."""
     for point in points:

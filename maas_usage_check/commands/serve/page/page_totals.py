@@ -7,11 +7,13 @@ from typing import NamedTuple, Sequence
 from msgspec.structs import replace
 
 from ....config import Instance
+from ....config.prices import sum_costs
 from ....config.ranges import HOUR, Calendar, Window
 from ....ledger.budgets import DUE_AFTER, Member
-from ....ledger.hour_values import floor_hour
+from ....ledger.hour_values import floor_hour, usage_values
 from ....ledger.period_sums import period_sum
 from ...report.asked_period import ask_period
+from ...report.group_usage import add_up
 from ...report.usage_report import Line, Period
 from .content import Total
 
@@ -41,12 +43,18 @@ def read_totals(instance: Instance, totals: Sequence[Member], models: Sequence[M
 
 
 def _line(members: Sequence[Member], windows: Sequence[Window], now_ms: int) -> Line:
-    """Return the line of a window; the others are the periods before it. An hour is due 3 hours after its end."""
+    """Return the line of a window; the others are the periods before it.
+
+    An hour is due 3 hours after its end. A newer one without use is not known yet, and none of them is missing.
+    """
     window, *before = windows
-    found = period_sum(members, window)
     due_until = max(window.start, min(window.end, floor_hour(now_ms - DUE_AFTER)))
-    length, covered = due_until - window.start, found.hours * HOUR
-    period = Period("", window.start, window.end, True, max(length, covered), covered)
-    cost = found.cost.total if found.usage else None
-    line = Line(period, (), found.usage, total_cost=cost, is_cost_complete=not period.is_incomplete)
+    due = period_sum(members, Window(window.start, due_until))
+    newer = period_sum(members, Window(due_until, window.end))
+    usages = [due.usage, newer.usage if newer.usage and any(usage_values(newer.usage)) else None]
+    known = [each for each in usages if each]
+    cost = sum_costs([due.cost.total, newer.cost.total]) if known else None
+    period = Period("", window.start, window.end, True, due_until - window.start, due.hours * HOUR)
+    usage = add_up(known) if known else None
+    line = Line(period, (), usage, total_cost=cost, is_cost_complete=not period.is_incomplete)
     return replace(line, previous=_line(members, before, now_ms)) if before else line

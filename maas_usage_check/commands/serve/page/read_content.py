@@ -128,7 +128,7 @@ def view_instance(view: PageView, instance: Instance, now_ms: int) -> Instance:
     """
     range_ = page_range(view.period)
     if isinstance(range_, Month):
-        range_.check(now_ms, instance.zone)
+        range_.check(now_ms, instance.zone, "period")
     if view.by and view.by not in groupings(instance):
         raise ConfigError(f"by: this instance has no {view.by}s: it has {', '.join(groupings(instance))}")
     return replace(instance, ranges=(range_,))

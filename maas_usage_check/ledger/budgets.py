@@ -10,7 +10,7 @@ from ..config import Instance
 from ..config.prices import sum_costs
 from ..config.ranges import Window, ceil_hour
 from ..metrics import BUDGET, Number, Point
-from .day_store import Day, days
+from .day_store import Day, days, stored_hours
 from .hour_store import HourStore
 from .hour_values import DAY, HOUR, HOURS_KEPT, TOTAL_TOKENS, floor_hour
 
@@ -40,15 +40,6 @@ class Member(NamedTuple):
         _, of_hours = self._of_hours(kind, start, until)
         return sum_costs([of_hours, *map(Decimal, of_days)])
 
-    def known_hours(self, start: int, until: int) -> int:
-        """Count the hours of a window that are stored, or had no use."""
-        parts = ((max(first, start), min(end, until)) for first, end in self.unused)
-        unused = sum((end - first) // HOUR - self._stored_hours(first, end) for first, end in parts if first < end)
-        return min((until - start) // HOUR, self._stored_hours(start, until) + unused)
-
-    def _stored_hours(self, start: int, until: int) -> int:
-        return self.hour_store.count(start, until) + sum(day.hours for day in self._days(start, until))
-
     def _days(self, start: int, until: int) -> List[Day]:
         """List the days within a window."""
         if start >= self.hour_store.transaction.now_ms - HOURS_KEPT:
@@ -59,7 +50,8 @@ class Member(NamedTuple):
         """Return the mean of the known settled hours of the last 7 days; None without any."""
         start, until = floor_hour(now_ms - WEEK), floor_hour(now_ms)
         hours, amount = self._of_hours(kind, start, until, settled_only=True)
-        hours += self.known_hours(start, until) - self.hour_store.count(start, until)
+        if self.unused:
+            hours += known_hours([self], start, until)[0] - self.hour_store.count(start, until)
         return amount / hours if hours else None
 
     def _of_hours(self, kind: str, start: int, until: int, settled_only: bool = False) -> Tuple[int, Decimal]:
@@ -69,9 +61,27 @@ class Member(NamedTuple):
             return hours, Decimal(values[TOTAL_TOKENS])
         from .priced_hours import priced_sums
 
-        transaction, series = self.hour_store.transaction, [self.hour_store.id]
-        sums = [each for _, each in priced_sums(transaction, series, self.series.prices, start, until, settled_only)]
+        transaction, series = self.hour_store.transaction, {self.hour_store.id: self.series.prices}
+        sums = [each for _, each in priced_sums(transaction, series, start, until, settled_only)]
         return sum(each.hours for each in sums), sum_costs(each.cost.total for each in sums)
+
+
+def known_hours(members: Sequence[Member], start: int, until: int) -> List[int]:
+    """Count the hours of a window that are stored of each series, or in which it had no use."""
+    if not members:
+        return []
+    whole = [(each.hour_store.id, start, until) for each in members]
+    unused = [
+        (number, (each.hour_store.id, max(first, start), min(end, until)))
+        for number, each in enumerate(members)
+        for first, end in each.unused
+        if max(first, start) < min(end, until)
+    ]
+    stored = stored_hours(members[0].hour_store.transaction, [*whole, *(window for _, window in unused)])
+    known = stored[: len(members)]
+    for (number, (_, first, end)), within in zip(unused, stored[len(members) :]):
+        known[number] += (end - first) // HOUR - within
+    return [min((until - start) // HOUR, each) for each in known]
 
 
 class Budget(NamedTuple):
@@ -135,8 +145,8 @@ def status(budget: Budget, now_ms: int) -> Status:
     start, until = ceil_hour(month.start), ceil_hour(month.end)
     due_until = max(start, min(until, floor_hour(now_ms - DUE_AFTER)))
     due = (due_until - start) // HOUR * len(members)
-    covered = sum(each.known_hours(start, due_until) for each in members) / due if due else None
-    if not any(each.known_hours(start, until) for each in members):
+    covered = sum(known_hours(members, start, due_until)) / due if due else None
+    if not any(known_hours(members, start, until)):
         return Status(limit, month, covered)
     used = sum_costs(each.used(kind, start, until) for each in members)
     left_hours = Decimal(max(0, month.end - now_ms)) / HOUR

@@ -107,7 +107,7 @@ class CostMeter:
         self._hour_store.transaction.put(self._name, self.counted)
 
     def _cost_since(self, start: int, until: int) -> Cost:
-        sums = priced_sums(self._hour_store.transaction, [self._hour_store.id], self._prices, start, until)
+        sums = priced_sums(self._hour_store.transaction, {self._hour_store.id: self._prices}, start, until)
         return sum((each.cost for _, each in sums), Cost())
 
     def _cost_of_last(self, prompt: int, completion: int) -> Cost:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..config.model_prices import ModelPrices
 from ..config.prices import Price
 from .hour_store import HourStore
-from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, PROMPT_TOKENS, Values, add
+from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, HOURS_KEPT, PROMPT_TOKENS, Values, add
 from .priced_hours import PricedSum, priced_sums
 from .schema import Transaction
 
@@ -44,7 +44,7 @@ def put_day(hour_store: HourStore, start: int, until: int, prices: Optional[Mode
     """Replace the hours of a window by a day, if any is final. Its tokens keep the prices that they have now."""
     transaction, within = hour_store.transaction, (hour_store.id, start, until)
     parts: Dict[Optional[Price], PricedSum] = {}
-    for _, each in priced_sums(transaction, [hour_store.id], prices, start, until, settled_only=True):
+    for _, each in priced_sums(transaction, {hour_store.id: prices}, start, until, settled_only=True):
         before = parts.get(each.price, PricedSum(each.price, 0, (0,) * len(FIELDS), 0))
         values = add(before.values, each.values)
         parts[each.price] = PricedSum(each.price, before.hours + each.hours, values, before.cached + each.cached)
@@ -77,6 +77,22 @@ def days_of(transaction: Transaction, series: Sequence[int], start: int, until: 
             price = stored_price(*rest[:5]) if currency else None
             day = Day(at, end, hours, tuple(rest[5:]), price, currency, cached)
             found.setdefault(series_id, []).append(day)
+    return found
+
+
+def stored_hours(transaction: Transaction, windows: Sequence[Tuple[int, int, int]]) -> List[int]:
+    """Count the hours that are stored in each window, as hours or in days; a window is (id of a series, start, end)."""
+    values = ", ".join(str((number, *window)) for number, window in enumerate(windows))
+    tables = [("hours", "COUNT(*)", "hours.start < up_to")]
+    if min(since for _, since, _ in windows) < transaction.now_ms - HOURS_KEPT:
+        tables.append(("days", "SUM(hours)", "days.until <= up_to"))
+    found = [0] * len(windows)
+    for table, hours, is_within in tables:
+        for number, count in transaction.select(
+            f"WITH windows (number, id, since, up_to) AS (VALUES {values}) SELECT number, {hours} "
+            f"FROM windows CROSS JOIN {table} ON series = id AND start >= since AND {is_within} GROUP BY number"
+        ):
+            found[number] += count
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
@@ -36,6 +36,11 @@ class Hour(Struct, frozen=True, gc=False):
     settled: bool
 
 
+def series_ids(transaction: Transaction) -> Dict[str, int]:
+    """Return the ids of all series by their names."""
+    return dict(transaction.select("SELECT name, id FROM series"))
+
+
 class HourStore:
     """Read and write the hours of one series. Windows are `[start, until)`, full hours, milliseconds since 1970.
 
@@ -43,18 +48,23 @@ class HourStore:
         transaction: the open transaction.
         name: of the series. An unknown series is inserted; its history begins later, with the first answer.
         settled_after_ms: an hour is final so many milliseconds after its end.
-        read_only: an unknown series is not inserted, and has no hours.
+        ids: of all series, to read: an unknown one is not inserted, and has no hours.
     """
 
-    def __init__(self, transaction: Transaction, name: str, settled_after_ms: int, read_only: bool = False) -> None:
+    def __init__(
+        self, transaction: Transaction, name: str, settled_after_ms: int, ids: Optional[Mapping[str, int]] = None
+    ) -> None:
         self.transaction = transaction
         self.settled_after_ms = settled_after_ms
+        if ids is not None:
+            self.id = ids.get(name, NO_SERIES)
+            return
         found = transaction.select_one(_FIND, (name,))
-        if not found and not read_only:
+        if not found:
             transaction.raise_if_series_lost()
             transaction.run("INSERT INTO series (name) VALUES (?)", (name,))
             found = transaction.select_one(_FIND, (name,))
-        self.id = int(found[0]) if found else NO_SERIES
+        self.id = int(found[0])
 
     @property
     def settled_until(self) -> int:

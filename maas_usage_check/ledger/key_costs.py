@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
-from typing import Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Collection, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
-from ..config.model_prices import ModelPrices
 from ..config.prices import EXACT
-from .budgets import Member
+from .budgets import Member, known_hours
 from .day_store import PRICE_COLUMNS, stored_price
 from .known_usage import Span, join_spans
 from .priced_hours import priced_sums
@@ -44,20 +43,18 @@ class KeyCosts:
                 stored[series] += count
                 label = self._members[series].series.tags["api_key"]
                 amounts[label] = EXACT.add(amounts[label], cost)
-            for series, member in self._members.items():
-                if stored[series] < hours and member.known_hours(start, until) < hours:
+            incomplete = [member for series, member in self._members.items() if stored[series] < hours]
+            for member, known in zip(incomplete, known_hours(incomplete, start, until)):
+                if known < hours:
                     unknown.add(member.series.tags["api_key"])
         labels = {member.series.tags["api_key"] for member in self._members.values()}
         return {label: None if label in unknown else amounts[label] for label in labels}
 
     def _hours(self, start: int, until: int) -> Iterator[Tuple[int, int, Decimal]]:
         """Yield series with the number of their hours in a window, and the cost."""
-        by_prices: Dict[Optional[ModelPrices], List[int]] = defaultdict(list)
-        for series_id, member in self._members.items():
-            by_prices[member.series.prices].append(series_id)
-        for prices, ids in by_prices.items():
-            for series_id, each in priced_sums(self._transaction, ids, prices, start, until):
-                yield series_id, each.hours, each.cost.total
+        prices = {series: member.series.prices for series, member in self._members.items()}
+        for series, each in priced_sums(self._transaction, prices, start, until):
+            yield series, each.hours, each.cost.total
 
     def _days(self, start: int, until: int) -> Iterator[Tuple[int, int, Decimal]]:
         """Yield series with the hours of their days in a window, and the cost at one price of that time."""

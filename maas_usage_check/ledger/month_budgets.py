@@ -10,7 +10,7 @@ from ..config import Instance
 from ..config.ranges import Window
 from ..state import Store
 from .budgets import COST, TOKENS, Budget, Member, Status, find_budgets, status
-from .hour_store import HourStore
+from .hour_store import HourStore, series_ids
 from .hour_values import DAY
 from .model_list import ModelList
 from .schema import Transaction, read_transaction
@@ -33,8 +33,9 @@ def read_budgets(
 
 def statistics_members(transaction: Transaction, instance: Instance, project_id: str) -> Iterator[Member]:
     """Yield the service types, and the labels of each."""
+    ids = series_ids(transaction)
     for series in Statistics().hour_series(instance, project_id):
-        yield Member(series, HourStore(transaction, series.name, series.settled_after_ms, read_only=True))
+        yield Member(series, HourStore(transaction, series.name, series.settled_after_ms, ids))
 
 
 def model_members(
@@ -42,8 +43,8 @@ def model_members(
 ) -> Iterator[Member]:
     """Yield the models, and the models by key, that were listed since a time."""
     sweep = ModelSweep(CloudEye(), instance, store, project_id, transaction.now_ms)
-    models, began = transaction.get(ModelList, sweep.scope), sweep.began_ms(transaction)
+    models, began, ids = transaction.get(ModelList, sweep.scope), sweep.began_ms(transaction), series_ids(transaction)
     for listed in models.with_hours(since_ms):
         series = sweep.series(listed)
-        hour_store = HourStore(transaction, series.name, series.settled_after_ms, read_only=True)
+        hour_store = HourStore(transaction, series.name, series.settled_after_ms, ids)
         yield Member(series, hour_store, models.unused(listed, began))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from ..config.model_prices import (
     HOURS_OF_DAY,
@@ -13,7 +13,7 @@ from ..config.model_prices import (
     price_of,
     share_ratio,
 )
-from ..config.prices import Cost, Price
+from ..config.prices import Cost, Price, PricePeriod
 from ..config.ranges import Window
 from .hour_values import COMPLETION_TOKENS, FIELDS, HOUR, PROMPT_TOKENS, Values
 from .schema import Transaction, sums_of
@@ -39,53 +39,63 @@ class PricedSum(NamedTuple):
 
 def priced_sums(
     transaction: Transaction,
-    series: Sequence[int],
-    prices: Optional[ModelPrices],
+    series: Mapping[int, Optional[ModelPrices]],
     start: int,
     until: int,
     settled_only: bool = False,
 ) -> Iterator[Tuple[int, PricedSum]]:
-    """Yield the sums of series with the same prices in a window, by series and price.
+    """Yield the sums of series in a window, by series and price.
 
-    Of an hour with two prices, the one of its beginning counts the hour.
+    Of an hour with two prices, the one of its beginning counts the hour. Series whose prices change at the same times
+    share a statement.
 
     Args:
         transaction: on the ledger.
-        series: their ids.
-        prices: of their model, None if it has none.
+        series: their ids, each with the prices of its model, None if it has none.
         start: the first hour, milliseconds since 1970.
         until: the end of the last one.
         settled_only: leave out hours that may still change.
     """
     window = Window(start, until)
-    parts = prices.windows(window) if prices else [PriceWindow(window, None, {})]
-    for each in parts:
-        within = (each.window.start, each.window.end, settled_only)
-        for statement in _statements(series, each):
+    alike: Dict[Any, Tuple[PriceWindow, Dict[int, Optional[PricePeriod]]]] = {}
+    for series_id, prices in series.items():
+        for each in prices.windows(window) if prices else [PriceWindow(window, None, {})]:
+            shape = (each.window, tuple(each.segments.items()), share_ratio(each.period))
+            alike.setdefault(shape, (each, {}))[1][series_id] = each.period
+    for priced, periods in alike.values():
+        within = (priced.window.start, priced.window.end, settled_only)
+        for statement in _statements(periods, priced):
             for series_id, is_off_peak, hours, cached, *values in transaction.select(statement, within):
-                yield series_id, PricedSum(price_of(each.period, bool(is_off_peak)), hours, tuple(values), cached)
+                price = price_of(periods[series_id], bool(is_off_peak))
+                yield series_id, PricedSum(price, hours, tuple(values), cached)
 
 
-def _statements(series: Sequence[int], priced: PriceWindow) -> Iterator[str]:
+def _statements(series: Collection[int], priced: PriceWindow) -> Iterator[str]:
     """Yield a statement for the hours that are not split, and one for each segment of those that are."""
     split = {hour: segments for hour, segments in priced.segments.items() if len(segments) > 1}
     off_peak = [hour for hour, (first, *_) in priced.segments.items() if first.is_off_peak]
-    whole = f"{HOUR_OF_DAY} NOT IN ({', '.join(map(str, split))})"
-    yield _statement(series, priced, f"{HOUR_OF_DAY} IN ({', '.join(map(str, off_peak))})", *WHOLE_HOUR, whole)
+    yield _statement(series, priced, _is_one_of(off_peak), *WHOLE_HOUR, f"NOT {_is_one_of(split)}")
     for hour, segments in split.items():
         for segment in segments:
             yield _statement(series, priced, str(int(segment.is_off_peak)), segment, f"{HOUR_OF_DAY} = {hour}")
 
 
-def _statement(series: Sequence[int], priced: PriceWindow, is_off_peak: str, segment: Segment, condition: str) -> str:
+def _is_one_of(hours: Collection[int]) -> str:
+    """Write the condition that an hour of the day is one of some; most prices have none."""
+    return f"({HOUR_OF_DAY} IN ({', '.join(map(str, hours))}))" if hours else "0"
+
+
+def _statement(series: Collection[int], priced: PriceWindow, is_off_peak: str, segment: Segment, condition: str) -> str:
     part = "{name}"
     if (segment,) != WHOLE_HOUR:  # as Segment.part
         part = f"({{name}} * {segment.end} / 60 - {{name}} * {segment.start} / 60)"
     prompt, (numerator, denominator) = part.format(name="prompt_tokens"), share_ratio(priced.period)
     # Not `prompt * numerator / denominator`: the product may exceed 64 bits.
     cached = f"{prompt} / {denominator} * {numerator} + {prompt} % {denominator} * {numerator} / {denominator}"
+    cached = cached if numerator else "0"
+    groups = "1" if is_off_peak.isdigit() else "1, 2"  # with a constant as the second, SQLite would sort all rows
     return (
         f"SELECT series, {is_off_peak}, SUM({int(segment.start == 0)}), SUM({cached}), {sums_of(*FIELDS, part=part)} "
         f"FROM hours WHERE series IN ({', '.join(map(str, series))}) AND start >= ? AND start < ? AND settled >= ? "
-        f"AND {condition} GROUP BY 1, 2"
+        f"AND {condition} GROUP BY {groups}"
     )

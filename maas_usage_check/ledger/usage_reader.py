@@ -8,6 +8,7 @@ from ..cloud.source import HourSeries
 from ..cloud.usage import Usage
 from ..config.ranges import Window
 from .day_store import days_of
+from .hour_store import series_ids
 from .hour_values import HOURS_KEPT
 from .known_usage import KnownUsage, Span, hour_span, price_hour, read_days
 from .schema import COLUMNS, Transaction
@@ -31,7 +32,7 @@ def add_usage(
         answered: key and hour of those that are known although they may still change.
         unsettled: all hours are known for which the cloud has use of any of these series.
     """
-    ids: Dict[str, int] = dict(transaction.select("SELECT name, id FROM series"))
+    ids = series_ids(transaction)
     keys = {ids[each.name]: key for key, each in series.items() if each.name in ids}
     spans: Dict[int, Span] = {}  # shared: a month of 60 series has 45,000 hours
     for window in windows:

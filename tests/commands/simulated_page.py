@@ -83,7 +83,7 @@ def read_ledger(instance: Instance, simulated_models: SimulatedModels, clock: Cl
     ]
     store = open_store([instance], pytest.fail, clock)
     with closing(store), read_transaction(store, int(clock.now() * 1000)) as transaction:
-        hour_stores = [HourStore(transaction, each.name, each.settled_after_ms, True) for each in series]
+        hour_stores = [HourStore(transaction, each.name, each.settled_after_ms) for each in series]
         return [KnownSeries(each.tags, _spans(hours)) for each, hours in zip(series, hour_stores)]
 
 

@@ -97,9 +97,10 @@ def test_sums(drawn: Tuple[PriceOracle, int], one: Any, other: Any, skipped: int
     start = priced.window.start + skipped * HOUR
     until = start + length * HOUR
     ids = [each.id for each in priced.stores]
+    prices = dict.fromkeys(ids, priced.prices)
     sums: DefaultDict[Tuple[int, Name], List[int]] = defaultdict(lambda: [0] * 4)
     hours, requests, costs = [0, 0], [0, 0], [Fraction(0), Fraction(0)]
-    for series, each in priced_sums(priced.ledger.transaction, ids, priced.prices, start, until):
+    for series, each in priced_sums(priced.ledger.transaction, prices, start, until):
         number = ids.index(series)
         own = sums[number, name_of(each.price)]
         own[:] = map(sum, zip(own, (*each.values[:3], each.cached)))
@@ -229,7 +230,7 @@ def test_invalid_number(largest: PricedLedger, column: str, value: Any) -> None:
         ledger = largest.ledger
         ledger.transaction.run(statement, (largest.window.start + hour * HOUR,))
         with pytest.raises(sqlite3.DatabaseError, match="a sum is not a valid integer"):
-            list(priced_sums(ledger.transaction, [largest.stores[0].id], largest.prices, *largest.whole))
+            list(priced_sums(ledger.transaction, {largest.stores[0].id: largest.prices}, *largest.whole))
 
 
 def test_stored_price(largest: PricedLedger) -> None:

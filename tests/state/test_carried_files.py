@@ -181,7 +181,7 @@ def test_days_keep_their_price(agent: Agent) -> None:
         found = [
             Day(day.start - midnight, day.until - midnight, *day[2:])
             for (name,) in transaction.select("SELECT name FROM series")
-            for day in days(HourStore(transaction, name, 0, read_only=True), 0, midnight)
+            for day in days(HourStore(transaction, name, 0), 0, midnight)
         ]
     prices = [Price(Decimal(2), Decimal(4)), Price(Decimal("0.5"), Decimal("1.25"))]
     expected = [

@@ -33,7 +33,7 @@ from ...report.report_options import read_overrides, read_view
 from ...runner import Runtime, make_collectors, on_sigterm, open_store
 from .content import CollectionState, PageContent
 from .missing_hours import missing_hours
-from .page_source import PageSource
+from .page_source import PageSource, instance_name
 from .page_view import PageView, preferred_language
 from .read_content import make_content
 from .render import render
@@ -121,7 +121,7 @@ def _make(
     account = window.account
     points = list(_budget_points(instance, account.project_id, store, now_ms))
     source = PageSource(instance, account, points, CollectionState("file", problems=problems))
-    content = make_content(view, [instance.display_name], source, window.stores[0], now_ms, statistics, models)
+    content = make_content(view, [instance_name(instance)], source, window.stores[0], now_ms, statistics, models)
     newest = max((at + HOUR for at, usage in content.hours if usage and usage.total_tokens), default=None)
     missing = missing_hours(content.period.whole, now_ms)
     return replace(content, state=source.state._replace(newest_hour_ms=newest, missing_hours=missing))

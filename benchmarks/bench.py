@@ -21,6 +21,7 @@ import hour_costs
 import link
 import model_costs
 import month_costs
+import page_costs
 from runs import COMMAND, cycle, duration, field, process, processor, resident
 
 from maas_usage_check.emulator.demo import DEMO_CREDENTIALS
@@ -168,6 +169,11 @@ def months(folder: str) -> List[str]:
     return month_costs.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
 
 
+def pages(folder: str) -> List[str]:
+    """Measure the page of 13 months."""
+    return page_costs.rows(lambda: tempfile.mkdtemp(dir=folder), ENVIRON, row)
+
+
 def demo(folder: str) -> List[str]:
     """Measure the start of `demo --serve`."""
     return demo_start.rows(row)
@@ -194,7 +200,7 @@ def lines(folder: str) -> List[str]:
 
 PARTS: Dict[str, Callable[[str], List[str]]] = {
     "process": one_process, "cycle": one_cycle, "execd": daemon, "growth": growth_rows, "hours": hours,
-    "models": models, "months": months, "demo": demo, "link": tls, "lines": lines,
+    "models": models, "months": months, "pages": pages, "demo": demo, "link": tls, "lines": lines,
 }  # fmt: skip
 
 

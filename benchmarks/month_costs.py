@@ -89,15 +89,12 @@ def rows(
 ) -> List[str]:
     """Measure everything; return the rows of the table."""
     few, many = Path(make_folder()), Path(make_folder())
-    first = int(time.time()) * 1000 // DAY * DAY - HOURS_KEPT + DAY
     with process(serve) as url:
         collects = {folder: [COMMAND, "collect", "--config", str(write_config(folder, url))] for folder in (few, many)}
         subprocess.run(collects[few], env=environ, check=True, stdout=subprocess.DEVNULL)
-        fill(state_of(few), HOURS, start=first, count=int(time.time()) * 1000 // HOUR - first // HOUR)
-        fill(state_of(few), f"UPDATE series SET began = {first}, hours_from = {first} WHERE began > 0")
-        fill(state_of(few), f"UPDATE hours SET changed = changed - {2 * HOUR} WHERE changed > 0")  # they were emitted
+        fill_hours(few)
         shutil.copytree(few / "state", many / "state")
-        fill(state_of(many), DAYS, start=first - KEPT + HOURS_KEPT, count=(KEPT - HOURS_KEPT) // DAY)
+        fill_days(many)
         pairs = []
         for _ in range(PAIRS + 2):
             pairs.append([measure_command(collects[folder], environ)[0] for folder in (few, many)])
@@ -115,8 +112,7 @@ def rows(
         for option, at in (("--from", time.time() - YEAR_S), ("--to", time.time())):
             charges += [option, time.strftime("%Y-%m-%d", time.gmtime(at))]
         charges_s, charges_bytes = measure_command(charges, environ)
-    columns, by_hour = "total_tokens, prompt_tokens, completion_tokens, requests, errors", f"start / {HOUR}"
-    fill(state_of(many), f"UPDATE hours SET ({columns}) = ({NUMBERS.replace('i', by_hour)}) WHERE total_tokens = 0")
+    fill_unused(many)
     mib = sum(path.stat().st_size for path in (many / "state").iterdir()) / MIB
     slowest = max(reports, key=lambda name: reports[name])
     what = "60 series and 30 models x 20 keys: processor time of a `collect` with 13 months / with 62 days"
@@ -128,6 +124,30 @@ def rows(
         row("the same: `report --format focus` of a year by day", f"{charges_s:.1f} s", charges_s / 60, 1),
         row("the same: its memory", f"{charges_bytes / MIB:.0f} MiB", charges_bytes / MIB / 150, 1),
     ]
+
+
+def first_hour() -> int:
+    """Return the first of the hours that are kept as hours."""
+    return int(time.time()) * 1000 // DAY * DAY - HOURS_KEPT + DAY
+
+
+def fill_hours(folder: Path) -> None:
+    """Add 62 days of hours to each series that a cycle has begun."""
+    state, first = state_of(folder), first_hour()
+    fill(state, HOURS, start=first, count=int(time.time()) * 1000 // HOUR - first // HOUR)
+    fill(state, f"UPDATE series SET began = {first}, hours_from = {first} WHERE began > 0")
+    fill(state, f"UPDATE hours SET changed = changed - {2 * HOUR} WHERE changed > 0")  # they were emitted
+
+
+def fill_days(folder: Path) -> None:
+    """Add the days of the 11 months before these hours."""
+    fill(state_of(folder), DAYS, start=first_hour() - KEPT + HOURS_KEPT, count=(KEPT - HOURS_KEPT) // DAY)
+
+
+def fill_unused(folder: Path) -> None:
+    """Give use to the hours that cycles have stored without any."""
+    columns, by_hour = "total_tokens, prompt_tokens, completion_tokens, requests, errors", f"start / {HOUR}"
+    fill(state_of(folder), f"UPDATE hours SET ({columns}) = ({NUMBERS.replace('i', by_hour)}) WHERE total_tokens = 0")
 
 
 def make_models_larger(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any, Dict, Optional
 
 import pytest
@@ -19,6 +20,7 @@ from .served_pages import ServedPages, access_key
 
 __all__ = ["access_key"]
 AT_MS = int(MONDAY * 1000)
+JANUARY = datetime(2027, 1, 1, tzinfo=timezone.utc).timestamp()
 PROBLEMS = [Problem("W", "3 of 18 queries failed", "k")]
 
 
@@ -104,3 +106,19 @@ def test_overdue_cycle(cloud: Cloud, program: Program, clock: FixedClock, access
     content = pages.content()
     assert content.state == CollectionState("overdue", AT_MS, 7000, None, PROBLEMS)
     assert (content.budgets, content.live_models) == ((), ())
+
+
+@pytest.mark.parametrize("minutes", [0, 59, 60, 61])
+@pytest.mark.parametrize("period", ["today", "this_month"])
+def test_beginning_of_a_month(
+    cloud: Cloud, program: Program, clock: FixedClock, access_key: None, period: str, minutes: int
+) -> None:
+    """A period without a complete hour has no day, and is not known."""
+    clock.at = JANUARY + 60 * minutes
+    config = (
+        "hourly: true\nmodels: true\ntimezone: UTC\nprices: {currency: CNY, models: {a: {prompt: 1, completion: 1}}}"
+    )
+    pages = ServedPages(program, program.cloud_config(cloud, config), clock.clock)
+    assert len(pages.content(f"period={period}").period.lines) == (minutes >= 60)
+    for path in pages.pages.paths:
+        pages.text(path, f"period={period}")

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from ...metrics.prometheus import families
 from ...version import __version__
+from .scrape_gate import ScrapeGate
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -60,18 +61,25 @@ class _SnapshotCollector(Collector):
             yield metric
 
 
-def make_application(snapshot: Snapshot, pages: Optional[Pages] = None) -> WSGIApplication:
-    """Create the WSGI application that serves a snapshot, and the page for people; without it, `/` is an index."""
+def make_application(
+    snapshot: Snapshot, pages: Optional[Pages] = None, gate: Optional[ScrapeGate] = None
+) -> WSGIApplication:
+    """Create the WSGI application that serves a snapshot, and the page for people; without it, `/` is an index.
+
+    `gate` is that of the pages, which let scrapes go first.
+    """
+    gate = gate or ScrapeGate()
 
     def metrics(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         registry = CollectorRegistry()
         registry.register(_SnapshotCollector(snapshot, parse_qs(environ.get("QUERY_STRING", "")).get("name[]", ())))
         application: WSGIApplication = make_wsgi_app(registry)
         environ = {**environ, "QUERY_STRING": ""}  # prometheus_client's own filter needs the names before a scrape
-        try:
-            return application(environ, start_response)
-        except (TypeError, ValueError):  # it cannot parse a version in Accept; nothing was sent yet
-            return application({**environ, "HTTP_ACCEPT": ""}, start_response)
+        with gate.scrape():
+            try:
+                return application(environ, start_response)
+            except (TypeError, ValueError):  # it cannot parse a version in Accept; nothing was sent yet
+                return application({**environ, "HTTP_ACCEPT": ""}, start_response)
 
     def page(path: str) -> Tuple[str, str, str]:
         if path == "/":

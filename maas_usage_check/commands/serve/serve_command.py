@@ -7,8 +7,10 @@ import ipaddress
 from typing import TYPE_CHECKING, Callable
 
 from ...clock import Clock
+from ...watchdog import start_thread
 from .collection_loop import CollectionLoop, Load
 from .exporter_pages import make_application
+from .scrape_gate import ScrapeGate
 from .server import Server
 from .snapshot import Snapshot
 from .tls import TlsFiles
@@ -45,20 +47,23 @@ def serve(
     tls = TlsFiles(args.tls_cert, args.tls_key, args.tls_client_ca, log)
     loop = CollectionLoop(load, tls.reload, snapshot, log, clock)
     host, port = args.listen
-    pages = None if args.no_page else _make_pages(snapshot, clock)
-    server = Server(host, port, make_application(snapshot, pages), tls.context)
+    gate = ScrapeGate()
+    pages = None if args.no_page else _make_pages(snapshot, clock, gate)
+    server = Server(host, port, make_application(snapshot, pages, gate), tls.context)
     if tls.context() is None and not is_loopback(server.server_name):
         log(UNPROTECTED)
     server.start()
+    if pages is not None:
+        start_thread(pages.prepare)
     log(f"I! serving {server.url}/metrics")
     on_listening(f"{server.url}/")
     loop.run()
 
 
-def _make_pages(snapshot: Snapshot, clock: Clock) -> Pages:
+def _make_pages(snapshot: Snapshot, clock: Clock, gate: ScrapeGate) -> Pages:
     from .page import Pages  # without a page Jinja2 is not needed
 
-    return Pages(snapshot, clock)
+    return Pages(snapshot, clock, gate.pause)
 
 
 def is_loopback(address: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import parse_qs
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from .downloads import DEFAULT_GROUP, FORMS, download
 from .page_source import PageSource, instance_name
 from .page_view import PageView, read_page_view
 from .read_content import read_content
-from .render import content_security_policy, render
+from .render import compile_templates, content_security_policy, render
 
 PAGE = "/"
 MAX_KEPT = 32
@@ -54,19 +54,26 @@ class Pages:
     Args:
         snapshot: has the instances and their newest batches.
         clock: the clock.
+        pause: called between the steps of a page; returns when it may go on.
     """
 
     paths = (PAGE, *FORMS)
 
-    def __init__(self, snapshot: Snapshot, clock: Clock) -> None:
+    def __init__(self, snapshot: Snapshot, clock: Clock, pause: Callable[[], None] = lambda: None) -> None:
         self._snapshot = snapshot
+        self._pause = pause
         self._clock = clock
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # many threads that go on at once would hold up a scrape
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self._kept: Dict[Any, Tuple[float, bytes]] = {}
         self._kept_of: Any = None
         self._store: Optional[Store] = None
         self._instances: List[Instance] = []
+
+    def prepare(self) -> None:
+        """Compile the templates, which takes longer than a page."""
+        compile_templates()
 
     def respond(self, path: str, query: str, accept_language: str) -> PageResponse:
         """Return the response to one of `paths`."""
@@ -75,7 +82,9 @@ class Pages:
             view = read_page_view(parse_qs(query, keep_blank_values=True), accept_language, len(batches))
         except ValueError as error:
             return _error("400 Bad Request", str(error))
-        kept = self._find(path, view)
+        with self._turn:
+            self._pause()
+            kept = self._find(path, view)
         if kept is not None:
             return _page(kept)
         if not self._waiting.acquire(blocking=False):
@@ -118,7 +127,9 @@ class Pages:
             if path != PAGE:
                 return _file(FORMS[path], view, download(FORMS[path], view, source, store, now_ms))
             names = [instance_name(each.collector.instance) for each in batches]
-            body = render(read_content(view, names, source, store, now_ms)).encode()
+            content = read_content(view, names, source, store, now_ms, self._pause)
+            self._pause()
+            body = render(content).encode()
             if self._kept_of != state or len(self._kept) >= MAX_KEPT:
                 self._kept_of, self._kept = state, {}
             self._kept[path, view.key] = now + KEPT_S, body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from msgspec.structs import replace
 
@@ -32,19 +32,27 @@ from .page_totals import read_totals
 from .page_view import PageView
 
 
-def read_content(view: PageView, names: Sequence[str], source: PageSource, store: Store, now_ms: int) -> PageContent:
+def read_content(
+    view: PageView,
+    names: Sequence[str],
+    source: PageSource,
+    store: Store,
+    now_ms: int,
+    pause: Callable[[], None] = lambda: None,
+) -> PageContent:
     """Return the page of one instance from the ledger alone; `names` are those of all.
 
-    Raises:
-        ConfigError: see view_instance.
+    `pause` is called between its steps. Raises ConfigError: see view_instance.
     """
     instance = view_instance(view, source.instance, now_ms)
     asked, account = ask_period(instance, False, now_ms), source.account
     statistics = StatisticsWindow(instance, store, account, [asked.kept], now_ms, unsettled=True).read()
+    pause()
     models = None
     if instance.models:
         models = ModelsWindow(instance, store, account, [asked.kept], now_ms, unsettled=True).read()
-    return make_content(view, names, source._replace(instance=instance), store, now_ms, statistics, models)
+        pause()
+    return make_content(view, names, source._replace(instance=instance), store, now_ms, statistics, models, pause)
 
 
 def make_content(
@@ -55,6 +63,7 @@ def make_content(
     now_ms: int,
     statistics: KnownUsage,
     models: Optional[KnownUsage],
+    pause: Callable[[], None] = lambda: None,
 ) -> PageContent:
     """Return the page of one instance, whose one range is the period; see read_content.
 
@@ -66,6 +75,7 @@ def make_content(
         now_ms: milliseconds since 1970.
         statistics: the known usage of the period by service type and label.
         models: that by model; None without models.
+        pause: called between the steps.
     """
     instance, account, asked = source.instance, source.account, ask_period(source.instance, False, now_ms)
     services = LineAdder(group_usage(instance, "service", statistics, "", now_ms), by_hour=False)
@@ -74,6 +84,11 @@ def make_content(
     def content(totals_of: Sequence[Member], models_of: Sequence[Member], costs: Optional[KeyCosts]) -> PageContent:
         groups = GroupReports(instance, asked, statistics, models, now_ms, costs)
         totals = read_totals(instance, [] if statistics.failed else totals_of, models_of, now_ms)
+        pause()
+        reports = []
+        for by in shown_groupings(view, instance):
+            reports.append(groups.of(by, account.project_id))
+            pause()
         prices = instance.prices
         return PageContent(
             view=view,
@@ -93,7 +108,7 @@ def make_content(
             period=_period_report(instance, account.project_id, asked, services, days),
             day_costs=tuple(map(groups.cost, days)),
             hours=tuple(_hours(services.usage, range(asked.kept.start, asked.kept.end, HOUR))),
-            groups=tuple(groups.of(by, account.project_id) for by in shown_groupings(view, instance)),
+            groups=tuple(reports),
             live_models=tuple(live_models(source.points)),
         )
 
@@ -115,7 +130,7 @@ def _period_report(
     instance: Instance, project_id: str, asked: AskedPeriod, services: LineAdder, days: Sequence[Part]
 ) -> UsageReport:
     whole = services.line(Part(asked.name, asked.kept.start, asked.kept.end, asked.is_unfinished), asked.hours)
-    lines = tuple(map(services.line, days)) or (whole,)
+    lines = tuple(map(services.line, days))
     groups = services.usage.groups
     return UsageReport(instance, project_id, instance.zone(), "service", "day", False, groups, lines, whole)
 

@@ -9,9 +9,12 @@ from ..cloud.usage import Usage
 from ..config.ranges import Window
 from .day_store import days_of
 from .hour_store import series_ids
-from .hour_values import HOURS_KEPT
+from .hour_values import HOUR, HOURS_KEPT
 from .known_usage import KnownUsage, Span, hour_span, price_hour, read_days
 from .schema import COLUMNS, Transaction
+
+UNSETTLED_FOR = 2 * HOUR
+"""An hour that nobody has queried so long after it became final is not known: its first part would look like a fall."""
 
 
 def add_usage(
@@ -30,14 +33,16 @@ def add_usage(
         series: of one source.
         windows: of full hours.
         answered: key and hour of those that are known although they may still change.
-        unsettled: all hours are known for which the cloud has use of any of these series.
+        unsettled: the last hours are known too, where the cloud has use of any of these series.
     """
     ids = series_ids(transaction)
     keys = {ids[each.name]: key for key, each in series.items() if each.name in ids}
+    settled_after_ms = max((each.settled_after_ms for each in series.values()), default=0)
+    changing_since = transaction.now_ms - HOUR - settled_after_ms - UNSETTLED_FOR
     spans: Dict[int, Span] = {}  # shared: a month of 60 series has 45,000 hours
     for window in windows:
         rows = _hour_rows(transaction, list(keys), window)
-        reported = {row[1] for row in rows if any(row[3:])} if unsettled else ()
+        reported = {row[1] for row in rows if any(row[3:]) and row[1] > changing_since} if unsettled else ()
         for series_id, at, settled, *values in rows:
             key = keys[series_id]
             if not (settled or at in reported or (key, at) in answered):

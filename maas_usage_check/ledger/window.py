@@ -40,7 +40,7 @@ class HoursWindow:
         account: whose usage it is.
         windows: of full hours that are over.
         now_ms: milliseconds since 1970.
-        unsettled: hours that may still change are known too, once the cloud has use of any series in them.
+        unsettled: the last hours are known too, once the cloud has use of any series in them; see add_usage.
 
     Attributes:
         stores: of the ledger; answers are stored in the last one.

@@ -49,6 +49,14 @@ def test_hours_with_use(ledger: MemoryLedger, unsettled: bool, known: Sequence[i
     assert hours_ago(read(ledger, unsettled=unsettled), "a") == {back: back for back in known}
 
 
+@pytest.mark.parametrize(("later_ms", "known"), [(5 * HOUR - 1, [1]), (5 * HOUR, [])])
+def test_hours_left_behind(ledger: MemoryLedger, later_ms: int, known: Sequence[int]) -> None:
+    """The part of an hour that was stored before the collection stopped is not known for ever."""
+    put(ledger, "a", (1, make_values(1)))
+    ledger.now_ms = START + later_ms
+    assert sorted(hours_ago(read(ledger, unsettled=True), "a")) == known
+
+
 @pytest.mark.parametrize("field", range(5))
 def test_use_of_another_series(ledger: MemoryLedger, field: int) -> None:
     """Where the cloud has any use in an hour, a zero of another series in it is known too; alone it is not."""

@@ -108,12 +108,12 @@ def _make(
 ) -> Optional[PageContent]:
     """Return the page; None if no hours could be read."""
     kept = [ask_period(instance, False, now_ms).kept]
-    window = StatisticsWindow(instance, store, Account(), kept, now_ms, unsettled=True)
+    window = StatisticsWindow(instance, store, Account(), kept, now_ms)
     statistics, problems = complete(window)
     models: Optional[KnownUsage] = None
     if instance.models and statistics is not None:
         has_key_costs = bool(instance.prices and instance.key_names)
-        of_models = ModelsWindow(instance, store, Account(), kept, now_ms, by_key=has_key_costs, unsettled=True)
+        of_models = ModelsWindow(instance, store, Account(), kept, now_ms, by_key=has_key_costs)
         models, more = complete(of_models)
         problems = [*problems, *more]
     if statistics is None or (instance.models and models is None):

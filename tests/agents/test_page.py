@@ -120,6 +120,7 @@ def test_downloads(browser: Browser, tour: Tour, by: str) -> None:
     _, *days, total = browser.tables()[DAYS]
     rows = list(csv.DictReader(browser.download("CSV").splitlines()))
     assert sum(int(row["total_tokens"]) for row in rows) == int(total[1].replace(",", ""))
+    assert [start[:10] for start in dict.fromkeys(row["start"] for row in rows)] == [day[0][:10] for day in days]
     for day in days:
         of_day = [row for row in rows if row["start"].startswith(day[0][:10])]
         names = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors")

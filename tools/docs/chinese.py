@@ -33,7 +33,8 @@ def differences(pages: Pages) -> Iterator[Problem]:
 
 
 def _english(name: str) -> str:
-    return name.replace("/zh-CN/", "/").replace(".zh-CN.", ".")
+    """Return the name of the page or picture of which a file may be the translation."""
+    return name.replace("/zh-CN/", "/").replace(".zh-CN.", ".").replace("-zh.png", ".png")
 
 
 def _compare(pages: Pages, english: Page, chinese: Page) -> Iterator[Problem]:
